@@ -1,0 +1,81 @@
+"""What a module wants: a loss of its own output, and the error that this loss sends back to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
+from minilocal.array import Array
+from minilocal.layers import Sequential
+from minilocal.layers.base import Arrays, Need, Run, Shape
+from minilocal.layers.initial import Initial
+from minilocal.losses import cross_entropy
+
+
+class Batch(NamedTuple):
+    """Images (N, H, W, C) as the network gets them, and labels (N,)."""
+
+    x: Array
+    y: Array
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an objective is to stand: what it is built for."""
+
+    module: int  # k, counted from 0
+    modules: int  # K
+    unit: int  # units below it, its own module's included
+    units: int  # of the whole network
+    shape: Shape  # of one h_k
+    classes: int
+    widest: int  # most channels in the network
+    initial: Initial
+
+
+class Objective(Protocol):
+    """A local objective with its own parameters. Like a layer, it is pure and commits nothing by itself."""
+
+    parameters: dict[str, Array]
+    buffers: dict[str, Array]
+
+    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        """(L_k as a 0-d float64 array, cache)."""
+
+    def backward(self, cache: Any, p: Arrays | None = None, need: Need = "both") -> tuple[Array | None, dict[str, Array]]:
+        """(e_k = ∂L_k/∂h_k, gradients of the objective's own parameters)."""
+
+    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+        """Running statistics of its own batch norms."""
+
+
+class Wants(Protocol):
+    """A recipe for objectives, one per module but the last."""
+
+    def build(self, place: Place) -> Objective | None:
+        """The objective at this place; None where the module wants nothing of its own."""
+
+    def describe(self) -> str:
+        """In a few words."""
+
+
+class Classifier:
+    """L_k = CE(A_k(h_k; γ_k), y): the labels, seen through an auxiliary network.
+
+    The last module's classifier is the network's own head.
+    """
+
+    def __init__(self, network: Sequential) -> None:
+        self.network, self.parameters, self.buffers = network, network.parameters, network.buffers
+
+    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        z, caches = self.network.forward(h, run, p)
+        loss, dz = cross_entropy(z, batch.y)
+        return loss, (caches, dz)
+
+    def backward(self, cache: Any, p: Arrays | None = None, need: Need = "both") -> tuple[Array | None, dict[str, Array]]:
+        caches, dz = cache
+        return self.network.backward(dz, caches, p, need)
+
+    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+        self.network.commit(cache[0], p)

@@ -1,0 +1,22 @@
+"""What a user can get wrong, said in one line: what met what, where, and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(ValueError):
+    """An error that the user can mend. The command line prints it as one line and exits with status 2."""
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """`"; did you mean 'backlink'?"` for the known name closest to `word`, or nothing where none is close."""
+    close = difflib.get_close_matches(str(word), list(known), n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def unknown(kind: str, word: object, known: Iterable[str]) -> UserError:
+    """The error for a name that is not known: the nearest one, and all that are."""
+    known = list(known)
+    return UserError(f"{kind} {word!r} is not known{nearest(word, known) or '.'} Known: {', '.join(known)}.")

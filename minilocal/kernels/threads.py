@@ -1,0 +1,156 @@
+"""One pool of threads for the whole process, and the two promises that come with it.
+
+The batch is cut into a *fixed partition* that depends on its size alone. Threads only decide who computes a part;
+sums over parts are added in index order. So every result is the same to the last bit for any number of threads.
+
+BLAS is held to one thread while the engine works, since two kinds of threads on the same cores cost each other more
+than they bring, and the user's own setting is restored afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minilocal.errors import UserError
+
+T = TypeVar("T")
+
+PARTS = 16  # parts of a batch: enough for 16 threads, few enough that each is worth a call
+SCRATCH_LIMIT = 32 << 20  # bytes of scratch that a thread may hold before it starts anew
+
+_own = threading.local()  # per thread: its scratch, and whether it works for the pool already
+_pool: ThreadPoolExecutor | None = None
+_threads = 0
+_lock = threading.RLock()
+_blas: Any = None
+_holders = 0
+_limit: Any = None
+
+
+def available() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads() -> int:
+    """The number of threads in use: all cores unless `use_threads` said otherwise."""
+    return _threads or min(available(), PARTS)
+
+
+def use_threads(number: int | None) -> None:
+    """Sets the number of threads; None or 0 for all cores. Results do not depend on it.
+
+    Raises: UserError for a negative number.
+    """
+    global _threads, _pool
+    if number is not None and number < 0:
+        raise UserError(f"threads = {number}: give 1 or more, or 0 for every core.")
+    with _lock:
+        _threads = min(int(number or 0), PARTS)
+        if _pool is not None:
+            _pool.shutdown(wait=True)
+            _pool = None
+
+
+def partition(n: int, most: int = PARTS) -> list[tuple[int, int]]:
+    """`n` things in at most `most` runs of nearly equal length: [(first, last), ...]. A function of n alone."""
+    parts = max(1, min(n, most))
+    return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
+
+
+def spread(work: Callable[[int, int], T], parts: list[tuple[int, int]]) -> list[T]:
+    """`work(first, last)` for every part, on all threads; the results in the order of the parts.
+
+    The caller works too, and every thread draws the next part as soon as it is free. The first error is raised
+    after all threads have stopped.
+    """
+    workers = min(threads(), len(parts))
+    if workers == 1 or getattr(_own, "busy", False):
+        return [work(*part) for part in parts]
+    results: list[Any] = [None] * len(parts)
+    todo = iter(range(len(parts)))  # next() on it is atomic
+
+    def draw() -> None:
+        _own.busy = True
+        try:
+            for i in todo:
+                results[i] = work(*parts[i])
+        finally:
+            _own.busy = False
+
+    others = [_executor().submit(draw) for _ in range(workers - 1)]
+    try:
+        draw()
+    finally:
+        for other in others:
+            other.exception()  # waits: nobody may still be writing when the caller goes on
+    for other in others:
+        other.result()
+    return results
+
+
+def in_order(parts: list[Any]) -> Any:
+    """The sum of partial sums, first to last. The first one is overwritten."""
+    total = parts[0]
+    for part in parts[1:]:
+        total += part
+    return total
+
+
+def _executor() -> ThreadPoolExecutor:
+    global _pool
+    with _lock:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="minilocal")
+        return _pool
+
+
+def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """A buffer of this thread's own, zero when it is new, reused by the next call with the same name and shape.
+
+    Its contents are what that call left there, and no view of it may leave the kernel that asked for it.
+    """
+    held = _own.__dict__.setdefault("scratch", {})
+    where = (name, shape, np.dtype(dtype).char)
+    buffer = held.get(where)
+    if buffer is None:
+        if sum(b.nbytes for b in held.values()) > SCRATCH_LIMIT:
+            held.clear()
+        buffer = held[where] = np.zeros(shape, dtype)
+    return buffer
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Holds BLAS to one thread inside the block; afterwards the user's own setting is back. May be nested."""
+    global _holders, _blas, _limit
+    with _lock:
+        _holders += 1
+        if _holders == 1:
+            _limit = _limiter()
+    try:
+        yield
+    finally:
+        with _lock:
+            _holders -= 1
+            if _holders == 0 and _limit is not None:
+                _limit.restore_original_limits()
+                _limit = None
+
+
+def _limiter() -> Any:
+    global _blas
+    if _blas is None:
+        try:
+            from threadpoolctl import ThreadpoolController
+        except ImportError:  # a GPU machine may lack it: BLAS then keeps its own threads
+            return None
+        _blas = ThreadpoolController().select(user_api="blas")
+    return _blas.limit(limits=1)

@@ -1,0 +1,19 @@
+"""Layers: forward and backward by hand, side by side under their equation."""
+
+from minilocal.layers.activation import ReLU
+from minilocal.layers.base import Layer, Run
+from minilocal.layers.conv import Conv
+from minilocal.layers.dropout import Dropout
+from minilocal.layers.flatten import Flatten
+from minilocal.layers.initial import SCHEMES, Initial
+from minilocal.layers.linear import Linear
+from minilocal.layers.norm import BatchNorm, NormReLU
+from minilocal.layers.pool import AdaptiveAveragePool, AveragePool, GlobalAveragePool, MaxPool
+from minilocal.layers.residual import Identity, PadShortcut, PreActivation, Residual
+from minilocal.layers.sequential import Composite, Sequential
+
+__all__ = [
+    "SCHEMES", "AdaptiveAveragePool", "AveragePool", "BatchNorm", "Composite", "Conv", "Dropout", "Flatten",
+    "GlobalAveragePool", "Identity", "Initial", "Layer", "Linear", "MaxPool", "NormReLU", "PadShortcut", "PreActivation",
+    "ReLU", "Residual", "Run", "Sequential",
+]  # fmt: skip

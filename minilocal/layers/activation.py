@@ -1,0 +1,23 @@
+"""ReLU."""
+
+from __future__ import annotations
+
+from minilocal.array import Array
+from minilocal.kernels.elementwise import masked, relu
+from minilocal.layers.base import Arrays, Layer, Need, Run
+
+
+class ReLU(Layer):
+    """a = max(y, 0);   dy = da where a > 0, else 0.
+
+    Keeps its output, not a mask: the layer above keeps the same array as its input, so it costs nothing.
+    """
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
+        a = relu(x)
+        return a, a
+
+    def backward(
+        self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        return None if need == "weights" else masked(dy, cache), {}

@@ -1,0 +1,87 @@
+"""What every layer is: a pure function of its parameters, its input and a key.
+
+    y, cache     = layer.forward(x, run, p)
+    dx, gradient = layer.backward(dy, cache, p, need)
+
+`p` maps full names ("layer1.0.conv1.weight") to arrays and defaults to the layer's own. A cache belongs to one batch
+and never holds weights; a backward only reads it, so it may be called twice on one cache (BackLink sends two errors
+through the same units), and several caches may wait. No layer writes into x, dy, cache or p. A forward updates
+nothing: what batch norm has seen lies in its cache until `commit` is called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from minilocal.array import Array, stream
+
+Arrays = Mapping[str, Array]
+Shape = tuple[int, ...]
+Need = Literal["both", "input", "weights"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a forward pass is told besides its input: whether it trains, and the name of its chance."""
+
+    training: bool = True
+    key: int = 0
+    epoch: int = 0
+    step: int = 0
+    unit: int = 0
+    part: int = 0  # which micro-batch of the step
+
+    def at(self, unit: int) -> Run:
+        """The same run, inside another unit."""
+        return replace(self, unit=unit)
+
+    def stream(self, purpose: str) -> np.random.Generator:
+        """The host stream for `purpose` at this place and time; the same however often it is asked for."""
+        return stream(self.key, f"{purpose} {self.part}" if self.part else purpose, self.epoch, self.step, self.unit)
+
+
+class Layer:
+    """The protocol, with the defaults of a layer that has no parameters and nothing to commit."""
+
+    def __init__(self, name: str = "") -> None:
+        self.name = name
+        self.parameters: dict[str, Array] = {}
+        self.buffers: dict[str, Array] = {}
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        """(y, cache)."""
+        raise NotImplementedError
+
+    def backward(
+        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        """(dx, {name: gradient}); dx is None with need="weights", and nothing is named with need="input"."""
+        raise NotImplementedError
+
+    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+        """Moves what this batch has shown into the running statistics. Once per batch, by `Learner.step`."""
+
+    def out_shape(self, shape: Shape) -> Shape:
+        """The shape of one output, (H, W, C) or (F,), from the shape of one input.
+
+        Raises: UserError where the layer cannot take such an input.
+        """
+        return shape
+
+    @property
+    def arrays(self) -> dict[str, Array]:
+        """Parameters and running statistics by name: what `p` is when it is not given."""
+        return {**self.parameters, **self.buffers}
+
+    def _full(self, local: str) -> str:
+        return f"{self.name}.{local}" if self.name else local
+
+    def _get(self, p: Arrays | None, local: str) -> Array:
+        name = self._full(local)
+        if p is not None:
+            return p[name]
+        return self.parameters[name] if name in self.parameters else self.buffers[name]

@@ -1,0 +1,75 @@
+"""Convolution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minilocal.array import Array
+from minilocal.errors import UserError
+from minilocal.kernels.conv import conv, conv_backward
+from minilocal.kernels.im2col import out_size
+from minilocal.kernels.product import bias_gradient
+from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.initial import Initial
+
+
+class Conv(Layer):
+    """A k×k window slides over the image; each place is one row of a matrix product.
+
+        z  = im2col(x) W + b                                            (1)
+        dW = im2col(x)ᵀ dz     db = Σ dz     dx = col2im(dz Wᵀ)         (2)
+
+        x (N, H, W, C)   W (k, k, C, O)   b (O,)   z (N, P, Q, O),  P = ⌊(H + 2 pad - k) / stride⌋ + 1
+
+    Keeps x, which the ReLU below keeps too, and not im2col(x), which is k² times as large and quickly made again.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        size: int,
+        rng: np.random.Generator | Initial,
+        *,
+        stride: int = 1,
+        pad: int = 0,
+        bias: bool = False,
+        name: str = "",
+    ) -> None:
+        super().__init__(name)
+        self.inputs, self.outputs, self.size, self.stride, self.pad, self.bias = inputs, outputs, size, stride, pad, bias
+        initial, weight = Initial.of(rng), self._full("weight")
+        self.parameters[weight] = initial.conv(weight, size, inputs, outputs)
+        if bias:
+            self.parameters[self._full("bias")] = initial.bias(self._full("bias"), size * size * inputs, outputs)
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
+        z = conv(x, self._get(p, "weight"), self.stride, self.pad)      # (1)
+        if self.bias:
+            z += self._get(p, "bias")
+        return z, x
+
+    def backward(
+        self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        dx, dW = conv_backward(dy, cache, self._get(p, "weight"), self.stride, self.pad, need)  # (2)
+        if need == "input":
+            return dx, {}
+        grads = {self._full("weight"): dW}
+        if self.bias:
+            grads[self._full("bias")] = bias_gradient(dy.reshape(-1, self.outputs))
+        return dx, grads
+
+    def out_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3 or shape[2] != self.inputs:
+            raise UserError(
+                f"Conv({self.inputs} → {self.outputs}) {self.name!r} was given {shape} per sample: "
+                f"it takes images (H, W, {self.inputs})."
+            )
+        P, Q = (out_size(side, self.size, self.stride, self.pad) for side in shape[:2])
+        if min(P, Q) < 1:
+            raise UserError(
+                f"Conv {self.name!r}: a {self.size}×{self.size} window with padding {self.pad} does not fit an image of "
+                f"{shape[0]}×{shape[1]}: use larger images or fewer poolings."
+            )
+        return P, Q, self.outputs

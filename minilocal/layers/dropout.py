@@ -1,0 +1,36 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minilocal.array import Array, namespace
+from minilocal.errors import UserError
+from minilocal.layers.base import Arrays, Layer, Need, Run
+
+
+class Dropout(Layer):
+    """Each number is dropped with probability `rate`, the others grow by 1/(1 - rate): y = m x, dx = m dy.
+
+    Keeps m. The mask is drawn from the stream named by (key, this layer, epoch, step, unit), so a forward that is
+    computed again, or a copy of the unit, meets the same mask. In evaluation y = x, and nothing is kept.
+    """
+
+    def __init__(self, rate: float, *, name: str = "") -> None:
+        super().__init__(name)
+        if not 0 <= rate < 1:
+            raise UserError(f"Dropout {name!r}: rate {rate} is outside [0, 1).")
+        self.rate = rate
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array | None]:
+        if not run.training or self.rate == 0:
+            return x, None
+        mask = (run.stream(f"dropout {self.name}").random(x.shape, dtype=np.float32) >= self.rate).astype(x.dtype)
+        mask *= 1 / (1 - self.rate)
+        mask = namespace(x).asarray(mask)
+        return x * mask, mask
+
+    def backward(
+        self, dy: Array, cache: Array | None, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        return None if need == "weights" else dy if cache is None else dy * cache, {}

@@ -1,0 +1,79 @@
+"""Initial weights by name: what each public code sets, and what it leaves to its framework.
+
+| name | convolution | batch norm γ, β | linear |
+|---|---|---|---|
+| infopro | normal, deviation √(2 / (k² O)) | 1, 0 | framework |
+| ddg | normal, deviation √(2 / (k² O)) | 1, 0 | normal, deviation √(2 / fan_in), bias framework |
+| framework | uniform in ±1/√fan_in | 1, 0 | uniform in ±1/√fan_in |
+| fdg, dgl | framework | γ uniform in (0, 1), β 0, as in the framework versions they target | framework |
+| predsim | framework | 1, 0 | framework; the output layer's weight 0 |
+
+Every array is drawn from the stream named by (key, its own name), so adding a layer changes no other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minilocal.array import new_key, stream
+from minilocal.errors import unknown
+
+SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
+
+
+@dataclass(frozen=True)
+class Initial:
+    """Draws initial arrays, float32, on the host."""
+
+    key: int
+    scheme: str = "infopro"
+    within: str = ""  # put before every name: the same layers twice in one network draw apart
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise unknown("initialisation", self.scheme, SCHEMES)
+
+    @staticmethod
+    def of(rng: np.random.Generator | Initial) -> Initial:
+        """An `Initial` as it is; from a generator, the default scheme under a fresh key."""
+        return rng if isinstance(rng, Initial) else Initial(new_key(rng))
+
+    def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:
+        """A convolution's weight (k, k, I, O)."""
+        shape, fan_in = (k, k, inputs, outputs), k * k * inputs
+        if self.scheme in ("infopro", "ddg"):
+            return self._normal(name, shape, (2 / (k * k * outputs)) ** 0.5)
+        return self._uniform(name, shape, fan_in**-0.5)
+
+    def linear(self, name: str, inputs: int, outputs: int, last: bool = False) -> np.ndarray:
+        """A linear weight (I, O); `last` marks the network's output layer."""
+        if self.scheme == "predsim" and last:
+            return np.zeros((inputs, outputs), "float32")
+        if self.scheme == "ddg":
+            return self._normal(name, (inputs, outputs), (2 / inputs) ** 0.5)
+        return self._uniform(name, (inputs, outputs), inputs**-0.5)
+
+    def bias(self, name: str, fan_in: int, outputs: int) -> np.ndarray:
+        """A bias (O,), uniform in ±1/√fan_in in every scheme."""
+        return self._uniform(name, (outputs,), fan_in**-0.5)
+
+    def gamma(self, name: str, channels: int) -> np.ndarray:
+        """Batch norm's scale (C,)."""
+        if self.scheme in ("fdg", "dgl"):
+            return self._stream(name).random(channels, dtype="float32")
+        return np.ones(channels, "float32")
+
+    def inside(self, name: str) -> Initial:
+        """The same scheme for a part of the network: its names are told apart by `name`."""
+        return replace(self, within=f"{self.within}{name} ")
+
+    def _stream(self, name: str) -> np.random.Generator:
+        return stream(self.key, f"initial {self.within}{name}")
+
+    def _normal(self, name: str, shape: tuple[int, ...], deviation: float) -> np.ndarray:
+        return self._stream(name).standard_normal(shape, dtype="float32") * deviation
+
+    def _uniform(self, name: str, shape: tuple[int, ...], bound: float) -> np.ndarray:
+        return (self._stream(name).random(shape, dtype="float32") * 2 - 1) * bound

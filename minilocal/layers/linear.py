@@ -1,0 +1,66 @@
+"""The fully connected layer."""
+
+from __future__ import annotations
+
+from math import prod
+
+import numpy as np
+
+from minilocal.array import Array
+from minilocal.errors import UserError
+from minilocal.kernels.product import bias_gradient, product, weight_gradient
+from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.initial import Initial
+
+
+class Linear(Layer):
+    """A weighted sum of its inputs.
+
+        y  = x W + b                                                    (1)
+        dW = xᵀ dy        db = Σₙ dy        dx = dy Wᵀ                  (2)
+
+        x (N, I)   W (I, O)   b (O,)   y (N, O)
+
+    Keeps x: dW needs it, and it is the array that the layer below hands out anyway.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        rng: np.random.Generator | Initial,
+        *,
+        name: str = "",
+        bias: bool = True,
+        last: bool = False,
+    ) -> None:
+        super().__init__(name)
+        self.inputs, self.outputs, self.bias = inputs, outputs, bias
+        initial, weight = Initial.of(rng), self._full("weight")
+        self.parameters[weight] = initial.linear(weight, inputs, outputs, last)
+        if bias:
+            self.parameters[self._full("bias")] = initial.bias(self._full("bias"), inputs, outputs)
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
+        y = product(x, self._get(p, "weight"))                          # (1)
+        if self.bias:
+            y += self._get(p, "bias")
+        return y, x
+
+    def backward(
+        self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        x, grads = cache, {}
+        if need != "input":
+            grads[self._full("weight")] = weight_gradient(x, dy)        # (2)
+            if self.bias:
+                grads[self._full("bias")] = bias_gradient(dy)
+        return None if need == "weights" else product(dy, self._get(p, "weight").T), grads
+
+    def out_shape(self, shape: Shape) -> Shape:
+        if shape != (self.inputs,):
+            raise UserError(
+                f"Linear({self.inputs} → {self.outputs}) {self.name!r} was given {shape} per sample: "
+                f"build it as Linear({prod(shape)}, {self.outputs}, rng), after a Flatten where that is an image."
+            )
+        return (self.outputs,)

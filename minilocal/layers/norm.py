@@ -1,0 +1,115 @@
+"""Batch norm, alone and together with the addition and the ReLU that follow it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from minilocal.array import Array, namespace
+from minilocal.errors import UserError
+from minilocal.kernels import norm
+from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.initial import Initial
+
+
+class NormCache(NamedTuple):
+    """z as it came, the batch's (or the running) statistics, r = 1/√(σ² + ε), and behind a ReLU its output a."""
+
+    z: Array
+    seen: norm.Statistics | None  # None in evaluation: nothing to commit
+    mean: Array
+    r: Array
+    a: Array | None
+
+
+class BatchNorm(Layer):
+    """Each channel at mean 0 and deviation 1 over the batch, then scaled and shifted.
+
+        n  = (z - μ) r      r = 1/√(σ² + ε)      y = γ n + β            (1)
+        dγ = Σ dy·n         dβ = Σ dy                                   (2)
+        dz = γ r (dy - mean dy - n · mean(dy·n))                        (3)
+
+        z (N, C), or (N, H, W, C) read as N·H·W rows of C; γ, β (C,). In evaluation μ and σ² are the running ones
+        and constants, so dz = γ r dy.
+
+    Keeps z and the two numbers per channel that turn it into n again, so n need not be stored. Running statistics:
+    (1 - momentum) old + momentum new, the variance unbiased; a forward leaves them alone, `commit` moves them.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        rng: np.random.Generator | Initial | None = None,
+        *,
+        name: str = "",
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__(name)
+        self.channels, self.momentum, self.eps = channels, momentum, eps
+        gamma = self._full("weight")
+        ones = np.ones(channels, "float32")
+        self.parameters[gamma] = ones if rng is None else Initial.of(rng).gamma(gamma, channels)
+        self.parameters[self._full("bias")] = np.zeros(channels, "float32")
+        self.buffers[self._full("running_mean")] = np.zeros(channels, "float32")
+        self.buffers[self._full("running_var")] = np.ones(channels, "float32")
+
+    relu = False
+
+    def forward(
+        self, x: Array, run: Run, p: Arrays | None = None, add: Array | None = None
+    ) -> tuple[Array, NormCache]:
+        seen = norm.statistics(x) if run.training else None
+        mean, variance = (seen.mean, seen.variance) if seen else (self._get(p, "running_mean"), self._get(p, "running_var"))
+        r = 1 / namespace(x).sqrt(variance + self.eps)
+        y = norm.apply(x, mean, r, self._get(p, "weight"), self._get(p, "bias"), add, self.relu)  # (1)
+        return y, NormCache(x, seen, mean, r, y if self.relu else None)
+
+    def backward_both(
+        self, dy: Array, cache: NormCache, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, Array, dict[str, Array]]:
+        """(dz, the error behind the ReLU, gradients): the second is what an added shortcut receives."""
+        z, seen, mean, r, a = cache
+        gamma = self._get(p, "weight")
+        if seen:
+            dz, dgamma, dbeta, masked = norm.backward(dy, z, mean, r, gamma, a)  # (2), (3)
+        else:
+            masked, rows = dy if a is None else dy * (a > 0), tuple(range(dy.ndim - 1))
+            dz = masked * (gamma * r)
+            dgamma, dbeta = (masked * ((z - mean) * r)).sum(axis=rows), masked.sum(axis=rows)
+        grads = {} if need == "input" else {self._full("weight"): dgamma, self._full("bias"): dbeta}
+        return None if need == "weights" else dz, masked, grads
+
+    def backward(
+        self, dy: Array, cache: NormCache, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        dz, _, grads = self.backward_both(dy, cache, p, need)
+        return dz, grads
+
+    def commit(self, cache: NormCache, p: Arrays | None = None) -> None:
+        if cache.seen is None:
+            return
+        mean, variance, rows = cache.seen
+        for local, new in (("running_mean", mean), ("running_var", variance * (rows / max(1, rows - 1)))):
+            running = self._get(p, local)
+            running *= 1 - self.momentum
+            running += self.momentum * new
+
+    def out_shape(self, shape: Shape) -> Shape:
+        if shape[-1] != self.channels:
+            raise UserError(
+                f"{type(self).__name__}({self.channels}) {self.name!r} was given {shape} per sample: "
+                f"build it with {shape[-1]} channels."
+            )
+        return shape
+
+
+class NormReLU(BatchNorm):
+    """Batch norm, then an addition where one is given, then ReLU, in one pass: a = max(γ n + β [+ s], 0).
+
+    Keeps z and a. a tells where the ReLU was open, and the next convolution keeps the same array as its input, so
+    between two convolutions exactly two arrays are kept. γ n + β itself is never stored.
+    """
+
+    relu = True

@@ -1,0 +1,176 @@
+"""Residual blocks and their shortcuts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minilocal.array import Array, namespace
+from minilocal.errors import UserError, unknown
+from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.conv import Conv
+from minilocal.layers.initial import Initial
+from minilocal.layers.norm import BatchNorm, NormReLU
+from minilocal.layers.sequential import Composite, Sequential
+
+SHORTCUTS = ("A-both", "A-end", "B")
+
+
+class Identity(Layer):
+    """s = x."""
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, None]:
+        return x, None
+
+    def backward(
+        self, dy: Array, cache: None, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        return None if need == "weights" else dy, {}
+
+
+class PadShortcut(Layer):
+    """Option A: every `stride`-th pixel, the new channels zero, half on both sides ("A-both") or all at the end.
+
+    Keeps the shape of x. Its adjoint puts the error of the old channels back on those pixels.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, side: str, *, name: str = "") -> None:
+        super().__init__(name)
+        self.outputs, self.stride = outputs, stride
+        self.before = (outputs - inputs) // 2 if side == "A-both" else 0
+        self.inputs = inputs
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        s = x[:, :: self.stride, :: self.stride]
+        y = namespace(x).zeros((*s.shape[:3], self.outputs), x.dtype)
+        y[..., self.before : self.before + self.inputs] = s
+        return y, x.shape
+
+    def backward(
+        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        if need == "weights":
+            return None, {}
+        dx = namespace(dy).zeros(cache, dy.dtype)
+        dx[:, :: self.stride, :: self.stride] = dy[..., self.before : self.before + self.inputs]
+        return dx, {}
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return -(-shape[0] // self.stride), -(-shape[1] // self.stride), self.outputs
+
+
+def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initial, name: str) -> Layer:
+    """What stands beside a block: nothing where the shape stays, else option A-both, A-end, or B (1×1 convolution + BN).
+
+    Raises: UserError for an unknown option, and for option A where channels are not added.
+    """
+    if option not in SHORTCUTS:
+        raise unknown("shortcut", option, SHORTCUTS)
+    if stride == 1 and inputs == outputs:
+        return Identity(name)
+    if option == "B":
+        parts = f"{name}.downsample" if name else "downsample"
+        conv = Conv(inputs, outputs, 1, initial, stride=stride, name=f"{parts}.0")
+        return Sequential([conv, BatchNorm(outputs, initial, name=f"{parts}.1")])
+    if outputs < inputs:
+        raise UserError(f"shortcut {option} {name!r} adds zero channels and cannot go from {inputs} to {outputs}: use B.")
+    return PadShortcut(inputs, outputs, stride, option, name=name)
+
+
+class Residual(Composite):
+    """Two convolutions and a way around them.
+
+        z₁ = conv₁ x      a₁ = ReLU(BN₁ z₁)      z₂ = conv₂ a₁      y = ReLU(BN₂ z₂ + s(x))       (1)
+
+        backward: e ← dy where y > 0; it goes down both ways, and dx is the sum of what arrives   (2)
+
+    Keeps x, z₁, a₁, z₂ and y: a₁ and y tell where their ReLUs were open, and y is the next block's x.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, stride: int, rng: Any, *, option: str = "B", name: str = ""
+    ) -> None:
+        initial, at = Initial.of(rng), f"{name}." if name else ""
+        self.conv1 = Conv(inputs, outputs, 3, initial, stride=stride, pad=1, name=f"{at}conv1")
+        self.norm1 = NormReLU(outputs, initial, name=f"{at}bn1")
+        self.conv2 = Conv(outputs, outputs, 3, initial, pad=1, name=f"{at}conv2")
+        self.norm2 = NormReLU(outputs, initial, name=f"{at}bn2")
+        self.shortcut = shortcut(option, inputs, outputs, stride, initial, name)
+        super().__init__([self.conv1, self.norm1, self.conv2, self.norm2, self.shortcut], name)
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        s, way = self.shortcut.forward(x, run, p)
+        z1, of_conv1 = self.conv1.forward(x, run, p)
+        a1, of_norm1 = self.norm1.forward(z1, run, p)
+        z2, of_conv2 = self.conv2.forward(a1, run, p)
+        y, of_norm2 = self.norm2.forward(z2, run, p, add=s)             # (1)
+        return y, (of_conv1, of_norm1, of_conv2, of_norm2, way)
+
+    def backward(
+        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        of_conv1, of_norm1, of_conv2, of_norm2, way = cache
+        inner: Need = "input" if need == "input" else "both"
+        dz2, e, grads = self.norm2.backward_both(dy, of_norm2, p, inner)
+        da1, more = self.conv2.backward(dz2, of_conv2, p, inner)
+        del dz2
+        dz1, more1 = self.norm1.backward(da1, of_norm1, p, inner)
+        del da1
+        dx, more0 = self.conv1.backward(dz1, of_conv1, p, need)
+        ds, more_way = self.shortcut.backward(e, way, p, need)
+        if dx is not None:
+            dx += ds                                                    # (2)
+        return dx, grads | more | more1 | more0 | more_way
+
+    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+        _, of_norm1, _, of_norm2, way = cache
+        self.norm1.commit(of_norm1, p)
+        self.norm2.commit(of_norm2, p)
+        self.shortcut.commit(way, p)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        self.shortcut.out_shape(shape)
+        return self.conv2.out_shape(self.conv1.out_shape(shape))
+
+
+class PreActivation(Composite):
+    """The wide ResNet's block: norm and ReLU before each convolution, the stride in the second one.
+
+        a₁ = ReLU(BN₁ x)   z₁ = conv₁ a₁   a₂ = ReLU(BN₂ dropout(z₁))   y = conv₂ a₂ + s(x)      (1)
+
+    The shortcut takes the raw x: identity, or a 1×1 convolution with bias and without BN where the shape changes.
+    Keeps x, a₁, z₁, a₂.
+    """
+
+    def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, name: str = "") -> None:
+        initial, at = Initial.of(rng), f"{name}." if name else ""
+        self.norm1 = NormReLU(inputs, initial, name=f"{at}bn1")
+        self.conv1 = Conv(inputs, outputs, 3, initial, pad=1, bias=True, name=f"{at}conv1")
+        self.norm2 = NormReLU(outputs, initial, name=f"{at}bn2")
+        self.conv2 = Conv(outputs, outputs, 3, initial, stride=stride, pad=1, bias=True, name=f"{at}conv2")
+        self.shortcut: Layer = Identity(name)
+        if stride != 1 or inputs != outputs:
+            self.shortcut = Conv(inputs, outputs, 1, initial, stride=stride, bias=True, name=f"{at}shortcut.0")
+        self.main = Sequential([self.norm1, self.conv1, self.norm2, self.conv2])
+        super().__init__([self.main, self.shortcut], name)
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        y, kept = self.main.forward(x, run, p)
+        s, way = self.shortcut.forward(x, run, p)
+        y += s                                                          # (1): y is conv₂'s own new array
+        return y, (kept, way)
+
+    def backward(
+        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        kept, way = cache
+        dx, grads = self.main.backward(dy, kept, p, need)
+        ds, more = self.shortcut.backward(dy, way, p, need)
+        if dx is not None:
+            dx += ds
+        return dx, grads | more
+
+    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+        self.main.commit(cache[0], p)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        return self.main.out_shape(shape)

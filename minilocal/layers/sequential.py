@@ -1,0 +1,61 @@
+"""Layers in a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from minilocal.array import Array
+from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+
+
+class Composite(Layer):
+    """A layer made of layers: their parameters and running statistics are its own."""
+
+    def __init__(self, children: Sequence[Layer], name: str = "") -> None:
+        super().__init__(name)
+        for child in children:
+            self.parameters |= child.parameters
+            self.buffers |= child.buffers
+
+
+class Sequential(Composite):
+    """Layers in a row: y = f_n(... f_1(x)); the error walks back through them. Keeps what each of them keeps."""
+
+    def __init__(self, layers: Sequence[Layer], name: str = "") -> None:
+        super().__init__(layers, name)
+        self.layers = list(layers)
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, list[Any]]:
+        caches = []
+        for layer in self.layers:
+            x, cache = layer.forward(x, run, p)
+            caches.append(cache)
+        return x, caches
+
+    def backward(
+        self, dy: Array, cache: list[Any], p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        grads: dict[str, Array] = {}
+        error: Array | None = dy
+        lowest = self._lowest() if need == "weights" else -1
+        for number in range(len(self.layers) - 1, -1, -1):
+            if number < lowest:
+                return None, grads  # nothing below has a parameter
+            here: Need = "weights" if number == lowest else "input" if need == "input" else "both"
+            error, more = self.layers[number].backward(error, cache[number], p, here)
+            grads |= more
+        return error, grads
+
+    def _lowest(self) -> int:
+        """The lowest layer with parameters: below it, an error has nothing to teach."""
+        return next((i for i, layer in enumerate(self.layers) if layer.parameters), len(self.layers))
+
+    def commit(self, cache: list[Any], p: Arrays | None = None) -> None:
+        for layer, kept in zip(self.layers, cache, strict=True):
+            layer.commit(kept, p)
+
+    def out_shape(self, shape: Shape) -> Shape:
+        for layer in self.layers:
+            shape = layer.out_shape(shape)
+        return shape

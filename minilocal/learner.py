@@ -1,0 +1,232 @@
+"""A net, a rule and an optimiser: the object that people hold."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minilocal.array import Array, device_namespace, namespace, new_key, to_host
+from minilocal.auxiliary import Batch, Classifier, Place
+from minilocal.engine import Module, Step, Take
+from minilocal.errors import UserError, nearest
+from minilocal.kernels.threads import one_blas_thread, partition
+from minilocal.layers import Run
+from minilocal.layers.initial import Initial
+from minilocal.nets import Net
+from minilocal.optim import SGD, Optimizer, State
+from minilocal.rules import Rule
+from minilocal.split import split
+
+PREDICT = 256  # images that are predicted at a time
+
+
+class Learner:
+    """`net` cut into `modules` (a number, or a list of unit counts) and trained by `rule`.
+
+    It copies the net's arrays to `device` as `dtype`, so several Learners may start from one net. It draws one key
+    from `rng`, which names all its later chance.
+
+    Raises: UserError where modules, device or dtype do not fit. Warns where the rule reaches past a module's floor.
+    """
+
+    def __init__(
+        self,
+        net: Net,
+        rule: Rule,
+        modules: int | Sequence[int] = 4,
+        *,
+        rng: np.random.Generator,
+        device: Any = "cpu",
+        dtype: str = "float32",
+        optimizer: Optimizer | None = None,
+    ) -> None:
+        if str(dtype) not in ("float32", "float64"):
+            raise UserError(f"dtype {dtype!r} is not known. Known: float32, float64.")
+        self.net, self.rule, self.key, self.dtype, self.device = net, rule, new_key(rng), str(dtype), device
+        self.optimizer: Optimizer = SGD(momentum=0.9) if optimizer is None else optimizer
+        self._xp = device_namespace(device)
+        self.modules = self._build(split(net.units, modules))
+        self._names = list(self._own_arrays("parameters")), list(self._own_arrays("buffers"))
+        initial = {**self._own_arrays("parameters"), **self._own_arrays("buffers")}
+        self._arrays = {name: self._xp.array(a, dtype=self._xp.dtype(self.dtype)) for name, a in initial.items()}
+        self._state: dict[str, State] = {}
+        self._epoch, self._steps = 0, 0
+        for message in rule.crosses.warnings([len(m.units) for m in self.modules]):
+            warnings.warn(message, stacklevel=2)
+
+    def _build(self, parts: list[list[Any]]) -> list[Module]:
+        """The modules, each with what it wants; the last one wants the network's own head."""
+        initial, net = Initial(self.key, self.net.initial.scheme), self.net
+        built, first = [], 0
+        for k, units in enumerate(parts):
+            top = first + len(units)
+            place = Place(k, len(parts), top, len(net.units), net.shapes[top - 1], net.classes, net.widest, initial)
+            objective = Classifier(net.head) if k == len(parts) - 1 else self.rule.wants.build(place)
+            built.append(Module(units, first, objective))
+            first = top
+        return built
+
+    def _own_arrays(self, kind: str) -> dict[str, Array]:
+        owners = [o for m in self.modules for o in (*m.units, *([m.objective] if m.objective else []))]
+        return {name: a for owner in owners for name, a in getattr(owner, kind).items()}
+
+    # ------------------------------------------------------------------ what it holds
+
+    def parameters(self) -> dict[str, Array]:
+        """{name: array} of everything that learns, auxiliary networks too: the live arrays, not copies."""
+        return {name: self._arrays[name] for name in self._names[0]}
+
+    def buffers(self) -> dict[str, Array]:
+        """{name: array} of the running statistics, live."""
+        return {name: self._arrays[name] for name in self._names[1]}
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Copies parameters and running statistics in; a subset is fine.
+
+        Raises: UserError for a name that is not here, or a shape that differs; then nothing has been copied.
+        """
+        for name, a in arrays.items():
+            if name not in self._arrays:
+                raise UserError(f"{self.net.name} has no array {name!r}{nearest(name, self._arrays)}. Nothing was loaded.")
+            if tuple(a.shape) != self._arrays[name].shape:
+                raise UserError(
+                    f"{name!r} is {tuple(a.shape)}, but {self._arrays[name].shape} in this {self.net.name}: "
+                    "these weights belong to another network. Nothing was loaded."
+                )
+        for name, a in arrays.items():
+            self._arrays[name][...] = self._xp.asarray(a)
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, counted from 0, set by who trains: it decides what the rule does and names the chance."""
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        if epoch != self._epoch:
+            self._epoch, self._steps = epoch, 0
+
+    # ------------------------------------------------------------------ what it does
+
+    def step(self, x: Array, y: Array, lr: float) -> Array:
+        """One training step: gradients, optimiser, running statistics. Every update is made from the weights before it.
+
+        x (N, H, W, C) float, y (N,) int  →  losses (K,), float64, NaN where a module has none; on a device they stay
+        there until they are read.
+
+        Raises: UserError for images or labels of the wrong shape, type or range; then nothing has changed.
+        """
+
+        def update(grads: dict[str, Array]) -> None:
+            for name, g in grads.items():
+                self.optimizer.update(self._arrays[name], g, self._state.setdefault(name, {}), lr)
+
+        losses = self._pass(x, y, update, commit=True)
+        self._steps += 1
+        return losses
+
+    def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
+        """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Updates and commits nothing."""
+        grads: dict[str, Array] = {}
+        losses = self._pass(x, y, grads.update, commit=False)
+        return losses, {name: grads[name] for name in self._names[0] if name in grads}
+
+    def predict(self, x: Array) -> Array:
+        """Logits (N, classes) in evaluation mode, by the main network alone. x (N, H, W, C) float."""
+        x = self._images(x)
+        run = Run(training=False, key=self.key)
+        logits = []
+        with one_blas_thread():
+            for i in range(0, max(1, x.shape[0]), PREDICT):
+                h = x[i : i + PREDICT]
+                for layer in (*self.net.units, self.net.head):
+                    h = layer.forward(h, run, self._arrays)[0]
+                logits.append(h)
+        return namespace(x).concatenate(logits)
+
+    def finish(self) -> None:
+        """Drains what a delayed rule still has in flight. A rule without delays has nothing there."""
+
+    def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
+        x = self._images(x)
+        y = self._labels(y, x)
+        micro = partition(x.shape[0], self.rule.accumulate)
+        run = Run(key=self.key, epoch=self._epoch, step=self._steps)
+        with one_blas_thread():
+            if len(micro) == 1:
+                return Step(self.modules, self.rule, self._epoch, run, self._arrays, take, commit).learn(Batch(x, y))
+            return self._accumulate(x, y, micro, take, commit)
+
+    def _accumulate(self, x: Array, y: Array, micro: list[tuple[int, int]], take: Take, commit: bool) -> Array:
+        """The mean gradient of several micro-batches, each with its own batch statistics, weighed by their sizes."""
+        total: dict[str, Array] = {}
+        losses: Any = 0.0
+        for part, (i, j) in enumerate(micro):
+            share = (j - i) / x.shape[0]
+
+            def add(grads: dict[str, Array], share: float = share) -> None:
+                for name, g in grads.items():
+                    total[name] = total[name] + share * g if name in total else share * g
+
+            run = Run(key=self.key, epoch=self._epoch, step=self._steps, part=part)
+            step = Step(self.modules, self.rule, self._epoch, run, self._arrays, add, commit)
+            losses = losses + share * step.learn(Batch(x[i:j], y[i:j]))
+        take(total)
+        return losses
+
+    # ------------------------------------------------------------------ at the door
+
+    def _images(self, x: Array) -> Array:
+        """x as this Learner computes with it, or a line that says what is wrong with it."""
+        shape = self.net.shape
+        if tuple(x.shape[1:]) != shape:
+            channels_first = len(x.shape) == 4 and tuple(x.shape[2:]) + (x.shape[1],) == shape
+            hint = ": these are channels first; use x.transpose(0, 2, 3, 1)" if channels_first else ""
+            raise UserError(f"images {tuple(x.shape)} met {self.net.name}, which takes (N, {', '.join(map(str, shape))}){hint}.")
+        if x.shape[0] == 0:
+            raise UserError("a batch of no images: give at least one.")
+        if x.dtype.kind != "f":
+            raise UserError(f"images are {x.dtype}: normalise them to {self.dtype} first, as minilocal.data.DataSet.normalise does.")
+        namespace(x, next(iter(self._arrays.values())))
+        return x if str(x.dtype) == self.dtype else x.astype(self.dtype)
+
+    def _labels(self, y: Array, x: Array) -> Array:
+        """y, checked: on the host its range too; on a device that would be a wait, so data are checked before they go up."""
+        if tuple(y.shape) != (x.shape[0],):
+            raise UserError(f"labels {tuple(y.shape)} met {x.shape[0]} images: give one label an image, shape ({x.shape[0]},).")
+        if y.dtype.kind not in "iu":
+            raise UserError(f"labels are {y.dtype}: give whole numbers from 0 to {self.net.classes - 1}.")
+        namespace(x, y)
+        if isinstance(y, np.ndarray) and (y.min() < 0 or y.max() >= self.net.classes):
+            wrong = int(y.min()) if y.min() < 0 else int(y.max())
+            raise UserError(f"label {wrong} met a network of {self.net.classes} classes: labels run from 0 to {self.net.classes - 1}.")
+        return y
+
+    # ------------------------------------------------------------------ what a checkpoint needs
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that training goes on from, as host copies: arrays, the optimiser's state, counters."""
+        saved = {f"array:{name}": to_host(a).copy() for name, a in self._arrays.items()}
+        for name, state in self._state.items():
+            saved |= {f"optim:{name}:{key}": np.array(to_host(a)) for key, a in state.items()}
+        return saved | {"count:key": np.array(self.key), "count:epoch": np.array(self._epoch), "count:steps": np.array(self._steps)}
+
+    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Goes on from a `state()`.
+
+        Raises: UserError where it belongs to another network, rule or split; then nothing has changed.
+        """
+        arrays = {name.partition(":")[2]: a for name, a in saved.items() if name.startswith("array:")}
+        if missing := [name for name in self._arrays if name not in arrays]:
+            raise UserError(f"this checkpoint lacks {missing[0]!r} and {len(missing) - 1} more arrays: it is of another network or rule.")
+        self.load(arrays)
+        self._state = {}
+        for name, a in saved.items():
+            if name.startswith("optim:"):
+                _, parameter, key = name.split(":")
+                held = int(a) if a.ndim == 0 else self._xp.array(a)
+                self._state.setdefault(parameter, {})[key] = held
+        self.key, self._epoch, self._steps = (int(saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))

@@ -1,0 +1,53 @@
+"""Networks, as lists of units."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import numpy as np
+
+from minilocal.errors import UserError, unknown
+from minilocal.nets.convolutional import alexnet, vgg16
+from minilocal.nets.mlp import mlp
+from minilocal.nets.net import Net, count
+from minilocal.nets.resnet import resnet, resnet18
+from minilocal.nets.wrn import wrn
+
+NAMES = (
+    "mlp", "alexnet", "vgg16", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet18", "wrn28-10",
+)  # fmt: skip
+
+
+def get(
+    name: str,
+    *,
+    classes: int = 10,
+    rng: np.random.Generator,
+    channels: int = 3,
+    size: int = 32,
+    shortcut: str | None = None,
+    init: str | None = None,
+) -> Net:
+    """A network by the name that flags use: one of `NAMES`, any resnetN with N = 6m + 2, any wrnD-W.
+
+    Raises: UserError for an unknown name, and for a shortcut where the network has none to choose.
+    """
+    options: dict[str, Any] = {"classes": classes, "rng": rng, "channels": channels, "size": size}
+    if init is not None:
+        options["init"] = init
+    if name.startswith("resnet") and shortcut is not None:
+        options["shortcut"] = shortcut
+    elif shortcut is not None:
+        raise UserError(f"shortcut {shortcut!r} was asked for, but {name} has none to choose: only the resnets have.")
+    simple = {"mlp": mlp, "alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18}
+    if name in simple:
+        return simple[name](**options)
+    if found := re.fullmatch(r"resnet(\d+)", name):
+        return resnet(int(found[1]), **options)
+    if found := re.fullmatch(r"wrn(\d+)-(\d+)", name):
+        return wrn(int(found[1]), int(found[2]), **options)
+    raise unknown("network", name, NAMES)
+
+
+__all__ = ["NAMES", "Net", "alexnet", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]

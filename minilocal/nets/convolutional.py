@@ -1,0 +1,84 @@
+"""VGG16 and AlexNet as adapted to 32×32 images: every convolution and every fully connected layer is a unit.
+
+The BackLink paper states the units; channel counts of AlexNet, poolings and widths of the fully connected layers are
+this project's choice (docs/design.md), since the paper does not state them. A pool belongs to the convolution
+before it; the output layer is the last unit, so the head is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minilocal.errors import UserError
+from minilocal.layers import Conv, Dropout, Flatten, Layer, Linear, MaxPool, NormReLU, ReLU, Sequential
+from minilocal.layers.initial import Initial
+from minilocal.nets.net import Net
+from minilocal.nets.resnet import _scheme
+
+POOL = "M"
+VGG16 = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL)
+ALEXNET = (64, POOL, 192, POOL, 384, 256, 256, POOL)
+
+
+def vgg16(
+    *,
+    classes: int = 10,
+    rng: np.random.Generator | Initial,
+    channels: int = 3,
+    size: int = 32,
+    init: str = "infopro",
+    hidden: int = 512,
+) -> Net:
+    """VGG16 with batch norm: 13 convolutions and 3 fully connected layers, 16 units. Images of 32×32 or more."""
+    return _network("vgg16", VGG16, True, classes, channels, size, _scheme(rng, init), hidden)
+
+
+def alexnet(
+    *,
+    classes: int = 10,
+    rng: np.random.Generator | Initial,
+    channels: int = 3,
+    size: int = 32,
+    init: str = "infopro",
+    hidden: int = 1024,
+) -> Net:
+    """AlexNet with 3×3 convolutions and batch norm: 5 convolutions and 3 fully connected layers, 8 units."""
+    return _network("alexnet", ALEXNET, False, classes, channels, size, _scheme(rng, init), hidden)
+
+
+def _network(
+    name: str, plan: Sequence[int | str], bias: bool, classes: int, channels: int, size: int, initial: Initial, hidden: int
+) -> Net:
+    if size < 32:
+        raise UserError(f"{name} was given images of {size}×{size}: it needs 32×32 or more. Use a ResNet or the MLP.")
+    units: list[Layer] = []
+    index, inputs, side = 0, channels, size
+    for place, outputs in enumerate(plan):
+        if outputs == POOL:
+            continue
+        outputs = int(outputs)
+        layers: list[Layer] = [
+            Conv(inputs, outputs, 3, initial, pad=1, bias=bias, name=f"features.{index}"),
+            NormReLU(outputs, initial, name=f"features.{index + 1}"),
+        ]
+        index, inputs = index + 3, outputs  # convolution, norm and ReLU count, as in torch.nn.Sequential
+        if plan[place + 1 : place + 2] == (POOL,):
+            layers.append(MaxPool(2, name=f"features.{index}"))
+            index, side = index + 1, side // 2
+        units.append(Sequential(layers, layers[0].name))
+    features = inputs * side * side
+    units += [
+        _fully_connected(0, features, hidden, initial, Flatten()),
+        _fully_connected(3, hidden, hidden, initial),
+        Sequential([Linear(hidden, classes, initial, name="classifier.6", last=True)], "classifier.6"),
+    ]
+    return Net(name, units, Sequential([], "head"), classes, (size, size, channels), initial)
+
+
+def _fully_connected(index: int, inputs: int, outputs: int, initial: Initial, *first: Layer) -> Layer:
+    """A unit of the classifier: dropout on its input, then linear, ReLU."""
+    drop = Dropout(0.5, name=f"classifier.{index}")
+    linear = Linear(inputs, outputs, initial, name=f"classifier.{index + 1}")
+    return Sequential([*first, drop, linear, ReLU(f"classifier.{index + 2}")], linear.name)

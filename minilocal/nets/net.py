@@ -1,0 +1,60 @@
+"""A network is a list of units and a head; a module is a slice of that list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from minilocal.array import Array
+from minilocal.errors import UserError
+from minilocal.layers import Layer, Sequential
+from minilocal.layers.base import Shape
+from minilocal.layers.initial import Initial
+
+
+@dataclass(frozen=True)
+class Net:
+    """Units, bottom to top, as the papers count them, and the head that stands behind the last of them.
+
+    `shape` is one input (H, W, C); `shapes[u]` what unit u hands up, (H, W, C) or (F,). `initial` is kept so that
+    auxiliary networks start under the same scheme. The arrays are float32 on the host; a Learner copies them.
+
+    Raises: UserError where the layers do not fit each other or the images, or fewer than two classes are asked for.
+    """
+
+    name: str
+    units: list[Layer]
+    head: Sequential
+    classes: int
+    shape: Shape
+    initial: Initial
+    shapes: list[Shape] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.classes < 2:
+            raise UserError(f"{self.name} was asked for {self.classes} classes: a classifier needs 2 or more.")
+        shapes, shape = [], self.shape
+        for unit in self.units:
+            shape = unit.out_shape(shape)
+            shapes.append(shape)
+        if self.head.out_shape(shape) != (self.classes,):
+            raise UserError(f"{self.name}: its head ends with {self.head.out_shape(shape)}, not {self.classes} classes.")
+        object.__setattr__(self, "shapes", shapes)
+
+    @property
+    def widest(self) -> int:
+        """The most channels that any unit with maps hands up."""
+        return max((s[2] for s in self.shapes if len(s) == 3), default=0)
+
+    def parameters(self) -> dict[str, Array]:
+        """{name: array} of everything that learns, bottom to top."""
+        return {name: a for layer in (*self.units, self.head) for name, a in layer.parameters.items()}
+
+    def buffers(self) -> dict[str, Array]:
+        """{name: array} of the running statistics."""
+        return {name: a for layer in (*self.units, self.head) for name, a in layer.buffers.items()}
+
+
+def count(arrays: Sequence[Array] | dict[str, Array]) -> int:
+    """How many numbers these arrays hold."""
+    return sum(a.size for a in (arrays.values() if isinstance(arrays, dict) else arrays))

@@ -1,0 +1,71 @@
+"""Residual networks: CIFAR's ResNet-n with n = 6m + 2, and ResNet-18 with CIFAR's stem.
+
+He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition". A unit is the stem (convolution, norm, ReLU)
+or one residual block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minilocal.errors import UserError
+from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, Residual, Sequential
+from minilocal.layers.initial import Initial
+from minilocal.nets.net import Net
+
+
+def resnet(
+    n: int,
+    *,
+    classes: int = 10,
+    rng: np.random.Generator | Initial,
+    channels: int = 3,
+    size: int = 32,
+    shortcut: str = "B",
+    init: str = "infopro",
+) -> Net:
+    """ResNet-n for images of `size`×`size`: a stem and three stages of m blocks of 16, 32 and 64 channels, n = 6m + 2.
+
+    Raises: UserError where n is not 6m + 2, or the shortcut or initialisation is not known.
+    """
+    m, rest = divmod(n - 2, 6)
+    if rest or m < 1:
+        near = max(8, 6 * round((n - 2) / 6) + 2)
+        hint = " ResNet-18 is nets.resnet18." if n == 18 else ""
+        raise UserError(f"ResNet-{n} is none of CIFAR's: the depth is 6m + 2, the nearest is ResNet-{near}.{hint}")
+    initial = _scheme(rng, init)
+    return _stages(f"resnet{n}", (16, 32, 64), m, classes, channels, size, shortcut, initial)
+
+
+def resnet18(
+    *,
+    classes: int = 10,
+    rng: np.random.Generator | Initial,
+    channels: int = 3,
+    size: int = 32,
+    shortcut: str = "B",
+    init: str = "infopro",
+) -> Net:
+    """ResNet-18 with a 3×3 stem: four stages of two blocks of 64, 128, 256 and 512 channels."""
+    return _stages("resnet18", (64, 128, 256, 512), 2, classes, channels, size, shortcut, _scheme(rng, init))
+
+
+def _stages(
+    name: str, widths: Sequence[int], m: int, classes: int, channels: int, size: int, shortcut: str, initial: Initial
+) -> Net:
+    width = widths[0]
+    stem = [Conv(channels, width, 3, initial, pad=1, name="conv1"), NormReLU(width, initial, name="bn1")]
+    units: list[Layer] = [Sequential(stem, "stem")]
+    for stage, outputs in enumerate(widths, 1):
+        for block in range(m):
+            stride = 2 if stage > 1 and block == 0 else 1
+            units.append(Residual(width, outputs, stride, initial, option=shortcut, name=f"layer{stage}.{block}"))
+            width = outputs
+    head = Sequential([GlobalAveragePool(), Flatten(), Linear(width, classes, initial, name="fc", last=True)], "head")
+    return Net(name, units, head, classes, (size, size, channels), initial)
+
+
+def _scheme(rng: np.random.Generator | Initial, init: str) -> Initial:
+    return rng if isinstance(rng, Initial) else Initial(Initial.of(rng).key, init)

@@ -1,0 +1,48 @@
+"""Wide residual networks with pre-activation blocks.
+
+Zagoruyko and Komodakis, "Wide Residual Networks", as in FDG's code: convolutions with bias, the stride in a block's
+second convolution, and a last batch norm whose running statistics take 0.9 of each new batch.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minilocal.errors import UserError
+from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, PreActivation, Sequential
+from minilocal.layers.initial import Initial
+from minilocal.nets.net import Net
+from minilocal.nets.resnet import _scheme
+
+
+def wrn(
+    depth: int = 28,
+    width: int = 10,
+    *,
+    classes: int = 10,
+    rng: np.random.Generator | Initial,
+    channels: int = 3,
+    size: int = 32,
+    init: str = "infopro",
+) -> Net:
+    """WRN-depth-width: a convolution and three stages of (depth - 4) / 6 blocks of 16, 32 and 64 times `width` channels.
+
+    A unit is the first convolution or one block; the last norm and ReLU belong to the head.
+
+    Raises: UserError where the depth is not 6m + 4.
+    """
+    m, rest = divmod(depth - 4, 6)
+    if rest or m < 1 or width < 1:
+        raise UserError(f"WRN-{depth}-{width}: the depth is 6m + 4 (10, 16, 22, 28, ...) and the width at least 1.")
+    initial = _scheme(rng, init)
+    units: list[Layer] = [Sequential([Conv(channels, 16, 3, initial, pad=1, bias=True, name="conv1")], "stem")]
+    inputs = 16
+    for stage in (1, 2, 3):
+        outputs = width * 8 * 2**stage
+        for block in range(m):
+            stride = 2 if stage > 1 and block == 0 else 1
+            units.append(PreActivation(inputs, outputs, stride, initial, name=f"layer{stage}.{block}"))
+            inputs = outputs
+    last = NormReLU(inputs, initial, name="bn1", momentum=0.9)
+    head = Sequential([last, GlobalAveragePool(), Flatten(), Linear(inputs, classes, initial, name="fc", last=True)], "head")
+    return Net(f"wrn{depth}-{width}", units, head, classes, (size, size, channels), initial)

@@ -1,0 +1,34 @@
+"""BackLink: every module has its own loss, and its last l units also hear the next module's.
+
+Guo, Fouda, Eltawil and Salama, "Supervised Local Training With Backward Links for Deep Neural Networks", IEEE
+Transactions on Artificial Intelligence, 2023. Algorithm 1; equations (4) to (6).
+
+    for k = 1 ... K                                activations climb
+        h_k = f_k(h_{k-1});   L_k = CE(A_k(h_k; γ_k), y)
+        e_k = ∂L_k/∂h_k walks down module k        the local error: all units, and E_k arrives at the bottom
+    for k = 1 ... K-1                              in any order
+        E_{k+1} walks down l units of module k, and stops
+    the unit j steps below the top takes  g = a_j g_loc + b_j g_glb                               Eq. (4), (5), (6)
+        literal    a_j = α^(j+1), b_j = (1-α)^(j+1)        unfolded    a_j = α, b_j = 1-α
+    units below the range, auxiliary networks and module K: as in GLL
+
+E_{k+1} is the error of module k+1's *own* loss, also where its first unit is itself linked: with the total error,
+links of one-unit modules would chain into backpropagation. l larger than a module stops at its floor.
+l = 0 or α = 1 is GLL. Keeps one module's caches, and l units' of the module below.
+"""
+
+from __future__ import annotations
+
+from minilocal import auxiliary, crossing
+from minilocal.rules.compose import Rule, compose
+
+
+def backlink(
+    *, length: int = 1, alpha: float = 0.5, aux: str = "0c1f", weighting: str = "literal", keep: str = "caches"
+) -> Rule:
+    """BackLink over `length` units. `keep="inputs"`: linked units keep their input and are computed again.
+
+    Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting or auxiliary network.
+    """
+    crosses = crossing.link(length, alpha, weighting)
+    return compose("BackLink", wants=auxiliary.classifier(aux), crosses=crosses, keep=keep)

@@ -1,0 +1,20 @@
+"""BP: one loss, and its error goes down the whole network.
+
+    for k = 1 ... K        h_k = f_k(h_{k-1})
+    L = CE(head(h_K), y)
+    for k = K ... 1        (g_k, e_{k-1}) = the error e_k walked down module k
+    w ← w - η g
+
+K changes nothing but what `keep="inputs"` keeps: then a module's caches are made again from its input when the error
+arrives (gradient checkpointing at module boundaries), for one more forward. Every other rule at K = 1 is this one.
+"""
+
+from __future__ import annotations
+
+from minilocal import auxiliary, crossing
+from minilocal.rules.compose import Rule, compose
+
+
+def bp(*, keep: str = "caches", accumulate: int = 1) -> Rule:
+    """Backpropagation. `accumulate=m`: the mean gradient of m micro-batches, each with its own batch statistics."""
+    return compose("BP", wants=auxiliary.nothing(), crosses=crossing.all(), keep=keep, accumulate=accumulate)

@@ -1,0 +1,65 @@
+"""A list of units into K modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from minilocal.errors import UserError
+
+T = TypeVar("T")
+
+
+def sizes(units: int, modules: int) -> list[int]:
+    """How many units each module gets: U = qK + r, and the first r modules get q + 1 (BackLink, section IV).
+
+    Raises: UserError where there are more modules than units, or fewer than one.
+    """
+    if not 1 <= modules <= units:
+        raise UserError(f"K = {modules} modules for a network of {units} units: give 1 to {units}.")
+    q, r = divmod(units, modules)
+    return [q + 1] * r + [q] * (modules - r)
+
+
+def split(units: Sequence[T], modules: int | Sequence[int]) -> list[list[T]]:
+    """The units as consecutive modules: evenly into K, or with the given number of units in each.
+
+    Raises: UserError where the numbers do not fit.
+    """
+    counts = sizes(len(units), modules) if isinstance(modules, int) else list(modules)
+    if any(n < 1 for n in counts) or sum(counts) != len(units):
+        raise UserError(f"modules of {counts} units hold {sum(counts)} together, the network has {len(units)}, each at least 1.")
+    parts, first = [], 0
+    for n in counts:
+        parts.append(list(units[first : first + n]))
+        first += n
+    return parts
+
+
+# InfoPro's code, last block of every module but the last, as stage.block with blocks counted from 0; the stem is 0.0.
+INFOPRO = {
+    (32, 2): "2.1",
+    (32, 3): "1.4 2.4",
+    (32, 4): "1.2 2.1 3.0",
+    (32, 8): "1.0 1.2 1.4 2.1 2.3 3.0 3.2",
+    (32, 16): "0.0 1.0 1.1 1.2 1.3 1.4 2.0 2.1 2.2 2.3 2.4 3.0 3.1 3.2 3.3",
+    (110, 2): "2.8",
+    (110, 3): "1.17 2.17",
+    (110, 4): "1.11 2.7 3.3",
+    (110, 8): "1.4 1.11 2.0 2.7 2.14 3.3 3.10",
+    (110, 16): "1.1 1.4 1.7 1.10 1.13 1.16 2.1 2.4 2.7 2.11 2.15 3.1 3.5 3.9 3.13",
+}
+
+
+def infopro(n: int, modules: int) -> list[int]:
+    """InfoPro's split of ResNet-n: on ResNet-110 its larger modules are at the top, BackLink's at the bottom.
+
+    Raises: UserError where InfoPro's code has no such split.
+    """
+    if (n, modules) not in INFOPRO:
+        known = ", ".join(f"ResNet-{a} K={b}" for a, b in sorted(INFOPRO))
+        raise UserError(f"InfoPro has no split of ResNet-{n} into {modules}. Known: {known}.")
+    m = (n - 2) // 6
+    boundaries = [(0 if s == "0" else 1 + (int(s) - 1) * m + int(b)) for s, b in (x.split(".") for x in INFOPRO[n, modules].split())]
+    edges = [-1, *boundaries, 3 * m]
+    return [above - below for below, above in zip(edges[:-1], edges[1:], strict=True)]
