@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from minilocal.array import Array, device_namespace, namespace, new_key, to_host
-from minilocal.auxiliary import Batch, Classifier, Place
-from minilocal.engine import Module, Step, Take
+from minilocal.auxiliary import Batch, Place
+from minilocal.engine import Engine, Module, Take, engine_for
 from minilocal.errors import UserError, nearest
 from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.layers import Run
@@ -52,6 +53,7 @@ class Learner:
         self._names = list(self._own_arrays("parameters")), list(self._own_arrays("buffers"))
         initial = {**self._own_arrays("parameters"), **self._own_arrays("buffers")}
         self._arrays = {name: self._xp.array(a, dtype=self._xp.dtype(self.dtype)) for name, a in initial.items()}
+        self._engine: Engine = engine_for(self.modules, rule, self._arrays)
         self._state: dict[str, State] = {}
         self._epoch, self._steps = 0, 0
         for message in rule.crosses.warnings([len(m.units) for m in self.modules]):
@@ -63,14 +65,17 @@ class Learner:
         built, first = [], 0
         for k, units in enumerate(parts):
             top = first + len(units)
-            place = Place(k, len(parts), top, len(net.units), net.shapes[top - 1], net.classes, net.widest, initial)
-            objective = Classifier(net.head) if k == len(parts) - 1 else self.rule.wants.build(place)
-            built.append(Module(units, first, objective))
+            shape = net.shapes[top - 1]
+            place = Place(k, len(parts), top, len(net.units), shape, net.classes, net.widest, net.shape, initial)
+            if k == len(parts) - 1:
+                built.append(Module(units, first, self.rule.wants.last(net.head, place)))
+            else:
+                built.append(Module(units, first, self.rule.wants.build(place), self.rule.crosses.guess(place)))
             first = top
         return built
 
     def _own_arrays(self, kind: str) -> dict[str, Array]:
-        owners = [o for m in self.modules for o in (*m.units, *([m.objective] if m.objective else []))]
+        owners = [o for m in self.modules for o in (*m.units, m.objective, m.guess) if o is not None]
         return {name: a for owner in owners for name, a in getattr(owner, kind).items()}
 
     # ------------------------------------------------------------------ what it holds
@@ -119,17 +124,21 @@ class Learner:
 
         Raises: UserError for images or labels of the wrong shape, type or range; then nothing has changed.
         """
-
-        def update(grads: dict[str, Array]) -> None:
-            for name, g in grads.items():
-                self.optimizer.update(self._arrays[name], g, self._state.setdefault(name, {}), lr)
-
-        losses = self._pass(x, y, update, commit=True)
+        losses = self._pass(x, y, partial(self._update, lr), commit=True)
         self._steps += 1
         return losses
 
+    def _update(self, lr: float, grads: dict[str, Array]) -> None:
+        for name, g in grads.items():
+            self.optimizer.update(self._arrays[name], g, self._state.setdefault(name, {}), lr)
+
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
-        """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Updates and commits nothing."""
+        """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Updates and commits nothing.
+
+        Raises: UserError as `step`, and for a rule with delays, whose gradients belong to other batches.
+        """
+        if self._engine.delayed:
+            raise UserError(f"{self.rule.name} works on several batches at once and has no gradient of one: use step().")
         grads: dict[str, Array] = {}
         losses = self._pass(x, y, grads.update, commit=False)
         return losses, {name: grads[name] for name in self._names[0] if name in grads}
@@ -147,8 +156,10 @@ class Learner:
                 logits.append(h)
         return namespace(x).concatenate(logits)
 
-    def finish(self) -> None:
-        """Drains what a delayed rule still has in flight. A rule without delays has nothing there."""
+    def finish(self, lr: float = 0.0) -> None:
+        """Drains what a delayed rule still has in flight, updating with `lr`. A rule without delays has nothing there."""
+        with one_blas_thread():
+            self._engine.finish(partial(self._update, lr))
 
     def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
         x = self._images(x)
@@ -157,7 +168,7 @@ class Learner:
         run = Run(key=self.key, epoch=self._epoch, step=self._steps)
         with one_blas_thread():
             if len(micro) == 1:
-                return Step(self.modules, self.rule, self._epoch, run, self._arrays, take, commit).learn(Batch(x, y))
+                return self._engine.step(Batch(x, y), run, take, commit)
             return self._accumulate(x, y, micro, take, commit)
 
     def _accumulate(self, x: Array, y: Array, micro: list[tuple[int, int]], take: Take, commit: bool) -> Array:
@@ -172,8 +183,7 @@ class Learner:
                     total[name] = total[name] + share * g if name in total else share * g
 
             run = Run(key=self.key, epoch=self._epoch, step=self._steps, part=part)
-            step = Step(self.modules, self.rule, self._epoch, run, self._arrays, add, commit)
-            losses = losses + share * step.learn(Batch(x[i:j], y[i:j]))
+            losses = losses + share * self._engine.step(Batch(x[i:j], y[i:j]), run, add, commit)
         take(total)
         return losses
 
@@ -212,6 +222,7 @@ class Learner:
         saved = {f"array:{name}": to_host(a).copy() for name, a in self._arrays.items()}
         for name, state in self._state.items():
             saved |= {f"optim:{name}:{key}": np.array(to_host(a)) for key, a in state.items()}
+        saved |= {f"flight:{name}": a for name, a in self._engine.state().items()}
         return saved | {"count:key": np.array(self.key), "count:epoch": np.array(self._epoch), "count:steps": np.array(self._steps)}
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
@@ -229,4 +240,5 @@ class Learner:
                 _, parameter, key = name.split(":")
                 held = int(a) if a.ndim == 0 else self._xp.array(a)
                 self._state.setdefault(parameter, {})[key] = held
+        self._engine.restore({name.partition(":")[2]: a for name, a in saved.items() if name.startswith("flight:")})
         self.key, self._epoch, self._steps = (int(saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))

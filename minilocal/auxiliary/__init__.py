@@ -9,12 +9,8 @@ from minilocal.auxiliary.objective import Batch, Classifier, Objective, Place, W
 
 
 @dataclass(frozen=True)
-class _Nothing:
-    def build(self, place: Place) -> None:
-        return None
-
-    def describe(self) -> str:
-        return "nothing of its own"
+class _Nothing(Wants):
+    pass
 
 
 def nothing() -> Wants:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minilocal.auxiliary.objective import Classifier, Place
+from minilocal.auxiliary.objective import Classifier, Place, Wants
 from minilocal.errors import unknown
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, ReLU, Sequential
 
@@ -25,7 +25,7 @@ ADAPT = ("2c2f", "1c3f", "1c2f")  # for 16, 32, 64 channels, or by thirds of the
 
 
 @dataclass(frozen=True)
-class Classification:
+class Classification(Wants):
     """Every module but the last wants to classify, through the auxiliary network of this name."""
 
     aux: str

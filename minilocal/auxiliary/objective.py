@@ -30,6 +30,7 @@ class Place:
     shape: Shape  # of one h_k
     classes: int
     widest: int  # most channels in the network
+    image: Shape  # of one x
     initial: Initial
 
 
@@ -49,14 +50,23 @@ class Objective(Protocol):
         """Running statistics of its own batch norms."""
 
 
-class Wants(Protocol):
-    """A recipe for objectives, one per module but the last."""
+class Wants:
+    """A recipe for objectives; this class gives that of "nothing"."""
 
     def build(self, place: Place) -> Objective | None:
-        """The objective at this place; None where the module wants nothing of its own."""
+        """The objective of a module below the last; None where it wants nothing of its own.
+
+        Raises: UserError where the objective is not defined at this place.
+        """
+        return None
+
+    def last(self, head: Sequential, place: Place) -> Objective:
+        """The last module's: the network's own head classifies."""
+        return Classifier(head)
 
     def describe(self) -> str:
         """In a few words."""
+        return "nothing of its own"
 
 
 class Classifier:

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Protocol
+
+from minilocal.array import Array
+from minilocal.auxiliary import Batch, Place
+from minilocal.layers.base import Arrays, Run
+
+
+class Guess(Protocol):
+    """A guess of the error at a module's top, made from h_k at once, and taught when the module above answers."""
+
+    parameters: dict[str, Array]
+    buffers: dict[str, Array]
+
+    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        """(ê_k, cache)."""
+
+    def learn(self, cache: Any, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
+        """The guess's own gradients, once the error that it tried to foresee has arrived."""
+
+    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+        """Running statistics of its own batch norms."""
 
 
 class Crossing:
-    """Four answers that the engine needs; this class gives those of "nothing"."""
+    """The answers that the engines need; this class gives those of "nothing"."""
 
     onward = False  # does an error that has passed a whole module go on into the one below?
 
@@ -14,9 +35,18 @@ class Crossing:
         """How many units, counted from its top, of a module of `units` units an error from above may enter."""
         return 0
 
+    @property
+    def listens(self) -> bool:
+        """Is the error at a module's bottom asked for at all?"""
+        return self.reach(1) > 0
+
     def weights(self, j: int) -> tuple[float, float]:
         """(a, b): the unit j steps below the top takes a g_loc + b g_glb where it has both."""
         return 1.0, 1.0
+
+    def guess(self, place: Place) -> Guess | None:
+        """What stands in for the error from above at this place, if anything."""
+        return None
 
     def warnings(self, sizes: Sequence[int]) -> list[str]:
         """What a user should know about modules of these sizes."""

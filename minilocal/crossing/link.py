@@ -47,11 +47,13 @@ class Link(Crossing):
         return alpha ** (j + 1), (1 - alpha) ** (j + 1)  # Eq. (4), and (5) once more for every unit further down
 
     def warnings(self, sizes: Sequence[int]) -> list[str]:
-        return [
-            f"BackLink length {self.length}, but module {k} has {n} units: its errors stop at the module's floor (length {n} there)."
-            for k, n in enumerate(sizes[:-1], 1)
-            if n < self.length
-        ]
+        short = [(k, n) for k, n in enumerate(sizes[:-1], 1) if n < self.length]
+        if not short:
+            return []
+        (k, n), others = short[0], len(short) - 1
+        where = f"module {k} has {n} unit{'s' * (n > 1)}" + f", and {others} more modules are short" * bool(others)
+        floor = f"their errors stop at each module's floor (length {n} in module {k})"
+        return [f"BackLink length {self.length}, but {where}: {floor}."]
 
     def describe(self) -> str:
         units = "unit" if self.length == 1 else "units"

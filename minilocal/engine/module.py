@@ -1,0 +1,76 @@
+"""A module, and the three things that every engine does with one: climb, speak, walk."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from minilocal.array import Array
+from minilocal.auxiliary import Batch, Objective
+from minilocal.crossing.base import Guess
+from minilocal.layers import Layer, Run
+from minilocal.layers.base import Need
+
+Take = Callable[[dict[str, Array]], None]
+Caches = dict[int, Any]  # by the number of the unit inside its module
+
+
+@dataclass(frozen=True)
+class Module:
+    """A run of units, the number of the first of them, what the module wants, and what it guesses."""
+
+    units: list[Layer]
+    first: int
+    objective: Objective | None
+    guess: Guess | None = None
+
+    @property
+    def top(self) -> int:
+        """The number of its last unit in the network."""
+        return self.first + len(self.units) - 1
+
+    def parameters(self) -> list[str]:
+        """The names of its units' parameters, auxiliary networks left out."""
+        return [name for unit in self.units for name in unit.parameters]
+
+    def forward(self, u: int, h: Array, run: Run, p: Mapping[str, Array], commit: bool) -> tuple[Array, Any]:
+        """(output, cache) of unit u."""
+        h, cache = self.units[u].forward(h, run.at(self.first + u), p)
+        if commit:
+            self.units[u].commit(cache, p)
+        return h, cache
+
+    def climb(
+        self, h: Array, run: Run, p: Mapping[str, Array], commit: bool, lowest: int = 0
+    ) -> tuple[Array, Caches]:
+        """h_k = f_k(h_{k-1}) and all caches, from unit `lowest` up."""
+        caches = {}
+        for u in range(lowest, len(self.units)):
+            h, caches[u] = self.forward(u, h, run, p, commit)
+        return h, caches
+
+    def speak(
+        self, h: Array, batch: Batch, run: Run, p: Mapping[str, Array], commit: bool, need: Need = "both"
+    ) -> tuple[Array, Array | None, dict[str, Array]]:
+        """(L_k, e_k, gradients of the objective's own parameters)."""
+        assert self.objective is not None
+        loss, cache = self.objective.forward(h, batch, run.at(self.top), p)
+        if commit:
+            self.objective.commit(cache, p)
+        error, grads = self.objective.backward(cache, p, need)
+        return loss, error, grads
+
+    def walk(
+        self, error: Array | None, caches: Caches, p: Mapping[str, Array], onward: bool, each: Callable[[int, dict[str, Array]], None],
+        lowest: int = 0,
+    ) -> Array | None:  # fmt: skip
+        """The error walks down to unit `lowest`; `each(u, gradients)` unit by unit, its cache dropped as it passes.
+
+        Returns what arrives below; None unless `onward`, since then nobody listens and it is not computed.
+        """
+        for u in reversed(range(lowest, len(self.units))):
+            need: Need = "both" if u > lowest or onward else "weights"
+            error, grads = self.units[u].backward(error, caches.pop(u), p, need)
+            each(u, grads)
+        return error

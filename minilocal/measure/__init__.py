@@ -1,0 +1,5 @@
+"""Measurements: bytes."""
+
+from minilocal.measure.memory import Meter
+
+__all__ = ["Meter"]

@@ -1,0 +1,71 @@
+"""Auxiliary classifiers: parameter counts as published, names as in torch.nn.Sequential, every place legal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal.auxiliary import NAMES, Place
+from minilocal.auxiliary.classifiers import classifier
+from minilocal.layers import Initial, Run
+
+SIDES = {16: 32, 32: 16, 64: 8}
+COUNTS = {  # reference: rules.md §2.1, 10 classes, 16 / 32 / 64 channels
+    "0c1f": (170, 330, 650), "0c2f": (3466, 5514, 9610), "1c1f": (5002, 19210, 37642),
+    "1c2f": (10186, 28170, 46602), "1c3f": (26698, 44682, 63114), "2c2f": (19466, 65162, 83594),
+}  # fmt: skip
+INDICES = {
+    "0c1f": [2], "0c2f": [2, 4], "1c1f": [0, 1, 5], "1c2f": [0, 1, 5, 7], "1c3f": [0, 1, 5, 7, 9], "2c2f": [0, 1, 3, 4, 8, 10],
+}  # fmt: skip
+
+
+def place(shape, *, module=0, unit=1, units=16, widest=64):
+    return Place(module, 16, unit, units, shape, 10, widest, (32, 32, 3), Initial(3))
+
+
+@pytest.mark.parametrize("aux, counts", COUNTS.items())
+def test_parameter_counts_as_published(aux, counts):
+    for (C, H), expected in zip(SIDES.items(), counts, strict=True):
+        assert ml.nets.count(classifier(aux, place((H, H, C))).parameters) == expected
+
+
+@pytest.mark.parametrize("aux, indices", INDICES.items())
+def test_names_are_those_of_the_equivalent_sequential(aux, indices):
+    names = classifier(aux, place((32, 32, 16), module=3)).parameters
+    assert [f"aux.3.{i}.weight" for i in indices] == [n for n in names if n.endswith("weight")]
+
+
+def test_aux_adapt_changes_with_the_width():
+    got = [ml.nets.count(classifier("aux-adapt", place((H, H, C))).parameters) for C, H in SIDES.items()]
+    assert got == [COUNTS["2c2f"][0], COUNTS["1c3f"][1], COUNTS["1c2f"][2]]
+
+
+def test_aux_adapt_goes_by_thirds_of_the_depth_at_other_widths():
+    heads = [classifier("aux-adapt", place((8, 8, 128), unit=u, units=9, widest=512)) for u in range(1, 10)]
+    convolutions = [sum(n.endswith("weight") and a.ndim == 4 for n, a in h.parameters.items()) for h in heads]
+    connected = [sum(n.endswith("weight") and a.ndim == 2 for n, a in h.parameters.items()) for h in heads]
+    assert convolutions == [2] * 3 + [1] * 6 and connected == [2] * 3 + [3] * 3 + [2] * 3
+
+
+@pytest.mark.parametrize("aux", NAMES)
+@pytest.mark.parametrize("shape", [(32, 32, 16), (4, 4, 64), (1, 1, 512), (9, 7, 48), (100,)])
+def test_every_head_classifies_wherever_it_stands(aux, shape):
+    head = classifier(aux, place(shape, widest=max(512, shape[-1]) if shape[-1] not in SIDES else 64))
+    assert head.out_shape(shape) == (10,)
+    h = np.asarray(ml.rng(0).standard_normal((3, *shape)), "f4")
+    z, cache = head.forward(h, Run())
+    e, grads = head.backward(np.asarray(ml.rng(1).standard_normal((3, 10)), "f4"), cache)
+    assert z.shape == (3, 10) and e.shape == h.shape and grads.keys() == head.parameters.keys()
+    assert {a.dtype.char for a in (z, e, *grads.values())} == {"f"}
+
+
+def test_behind_fully_connected_units_the_convolutions_are_left_out():
+    assert [a.shape for a in classifier("1c2f", place((100,))).parameters.values()] == [(100, 128), (128,), (128, 10), (10,)]
+    assert [a.shape for a in classifier("0c1f", place((100,))).parameters.values()] == [(100, 10), (10,)]
+
+
+def test_totals_of_pgls_table_2():
+    """ResNet-32 with 2c2f heads at J = 16: 1.244 million parameters, as that paper prints."""
+    net = ml.nets.resnet(32, rng=ml.rng(0))
+    assert round(ml.nets.count(ml.Learner(net, ml.rules.gll(aux="2c2f"), 16, rng=ml.rng(1)).parameters()) / 1e6, 3) == 1.244

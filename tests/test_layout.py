@@ -1,0 +1,87 @@
+"""The layout of docs/design.md, held: imports run one way, and heavy libraries stay where they belong."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minilocal
+
+PACKAGE = Path(minilocal.__file__).parent
+ORDER = (
+    "errors array equations losses kernels layers nets split auxiliary crossing rules optim engine learner interop "
+    "data measure record draw config train parallel verify reproduce cli"
+).split()
+ONLY_IN = {"matplotlib": {"draw"}, "msgspec": {"config"}, "jax": {"verify"}, "cupy": {"array"}, "torch": set(), "threadpoolctl": {"kernels", "record", "cli"}}  # fmt: skip
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(path: Path) -> list[str]:
+    """Every module that a file imports, wherever in the file."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            module = node.module or ""
+            names += [f"{module}.{a.name}" if module == "minilocal" else module for a in node.names]
+    return names
+
+
+def violations(path: Path, names: list[str]) -> list[str]:
+    part, found = part_of(path), []
+    for name in names:
+        root, _, rest = name.partition(".")
+        if root == "minilocal" and rest:
+            other = rest.partition(".")[0]
+            if other in ORDER and ORDER.index(other) > ORDER.index(part):
+                found.append(f"{part} imports {other}, which stands below it")
+        elif root in ONLY_IN and part not in ONLY_IN[root]:
+            found.append(f"{part} imports {root}")
+    return found
+
+
+FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if part_of(p) not in ("__init__", "__main__")]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_run_one_way(path: Path) -> None:
+    assert part_of(path) in ORDER, f"{path.name} has no place in the layout"
+    assert not violations(path, imported(path))
+
+
+def test_a_wrong_import_is_seen() -> None:
+    layer = PACKAGE / "layers" / "linear.py"
+    assert violations(layer, ["minilocal.engine"]) and violations(layer, ["matplotlib.figure"])
+    assert not violations(layer, ["minilocal.kernels.product", "numpy"])
+
+
+def test_every_file_of_a_rule_and_engine_is_short() -> None:
+    long = {str(p.relative_to(PACKAGE)): n for p in FILES if (n := len(p.read_text().splitlines())) > 320}
+    assert not long, f"look for a second idea in {long}"
+
+
+def test_importing_minilocal_imports_numpy_and_nothing_else() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import minilocal; "
+        "print(sorted({m.partition('.')[0] for m in set(sys.modules) - before} - set(sys.stdlib_module_names)))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
+    assert set(ast.literal_eval(out)) <= {"minilocal", "numpy"}
+
+
+def test_the_engine_never_asks_for_a_rules_name() -> None:
+    for path in (*(PACKAGE / "engine").glob("*.py"), PACKAGE / "learner.py"):
+        tree = ast.parse(path.read_text())
+        compared = {c.value for n in ast.walk(tree) if isinstance(n, ast.Compare) for c in n.comparators if isinstance(c, ast.Constant)}
+        assert not compared & {"BP", "GLL", "BackLink", "bp", "gll", "backlink"}

@@ -1,0 +1,45 @@
+"""Splits: the paper's tables."""
+
+from __future__ import annotations
+
+import pytest
+
+import minilocal as ml
+from minilocal.split import INFOPRO, infopro, sizes
+
+TABLE = [  # reference: BackLink's table of modules; units, K, {units: how many modules}, lowest first
+    (16, 2, [8] * 2), (16, 4, [4] * 4), (16, 8, [2] * 8), (16, 16, [1] * 16),
+    (55, 2, [28, 27]), (55, 4, [14] * 3 + [13]), (55, 8, [7] * 7 + [6]), (55, 16, [4] * 7 + [3] * 9),
+    (8, 2, [4] * 2), (8, 4, [2] * 4), (8, 8, [1] * 8),
+    (10, 2, [5] * 2), (10, 4, [3, 3, 2, 2]), (10, 8, [2] * 2 + [1] * 6),
+    (28, 2, [14] * 2), (28, 4, [7] * 4), (28, 8, [4] * 4 + [3] * 4), (28, 16, [2] * 12 + [1] * 4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("units, modules, expected", TABLE)
+def test_the_papers_split(units, modules, expected):
+    assert sizes(units, modules) == expected
+    assert [len(m) for m in ml.split(range(units), modules)] == expected
+
+
+def test_a_split_keeps_every_unit_in_order():
+    assert ml.split("abcdefg", 3) == [list("abc"), list("de"), list("fg")]
+    assert ml.split("abcde", [1, 3, 1]) == [["a"], list("bcd"), ["e"]]
+
+
+@pytest.mark.parametrize("n, modules", sorted(INFOPRO))
+def test_infopros_splits_fill_the_network(n, modules):
+    got = infopro(n, modules)
+    assert len(got) == modules and sum(got) == 1 + (n - 2) // 2
+
+
+def test_infopros_larger_modules_are_at_the_top_of_resnet_110():
+    assert infopro(110, 4) == [13, 14, 14, 14] and infopro(110, 8) == [6] + [7] * 7
+    assert infopro(110, 16) == [3] * 9 + [4] * 7 and infopro(110, 2) == [28, 27]
+    assert all(infopro(32, k) == sizes(16, k) for k in (2, 4, 8, 16))
+
+
+@pytest.mark.parametrize("call", [lambda: sizes(4, 5), lambda: ml.split("abc", [1, 1]), lambda: ml.split("ab", [2, 0]), lambda: infopro(20, 2)])
+def test_splits_that_do_not_fit_are_refused(call):
+    with pytest.raises(ml.UserError):
+        call()
