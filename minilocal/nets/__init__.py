@@ -40,7 +40,7 @@ def get(
         options["shortcut"] = shortcut
     elif shortcut is not None:
         raise UserError(f"shortcut {shortcut!r} was asked for, but {name} has none to choose: only the resnets have.")
-    simple = {"mlp": mlp, "alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18}
+    simple: dict[str, Any] = {"mlp": mlp, "alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18}
     if name in simple:
         return simple[name](**options)
     if found := re.fullmatch(r"resnet(\d+)", name):
