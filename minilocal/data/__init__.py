@@ -1,0 +1,79 @@
+"""Images to learn from: `load` a data set by name, then take `batches` of it.
+
+    dataset = load("digits")
+    for step, x, y in batches(dataset.train_x, dataset.train_y, dataset, 128, key=0, epoch=0, augment=True):
+        ...
+
+Everything here is NumPy on the host, but for what `batches` does to images that live on a device.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minilocal.data import cifar, digits, npz
+from minilocal.data.augmentation import augment, crop_and_flip
+from minilocal.data.batches import batches, evaluation_batches, order
+from minilocal.data.dataset import DataSet
+from minilocal.data.official import FORMATS
+from minilocal.data.show import contact_sheet, describe
+from minilocal.errors import UserError, unknown
+
+__all__ = [
+    "NAMES",
+    "DataSet",
+    "augment",
+    "batches",
+    "contact_sheet",
+    "crop_and_flip",
+    "default_folder",
+    "describe",
+    "evaluation_batches",
+    "load",
+    "order",
+]
+
+NAMES = ("digits", *FORMATS, "npz:PATH")
+
+
+def load(
+    name: str,
+    *,
+    dir: str | Path | None = None,
+    download: bool = True,
+    limit_train: int | None = None,
+    limit_test: int | None = None,
+    validation: int = 0,
+    seed: int = 0,
+) -> DataSet:
+    """The data set called `name`: "digits", "cifar10", "cifar100", or "npz:PATH" for the user's own images.
+
+    CIFAR is looked for under `dir` (by default $MINILOCAL_DATA, or ~/.cache/minilocal) and fetched into it unless
+    `download` is False. `validation` images are split off the training set, and then `limit_train` and `limit_test`
+    keep so many of the others; all three are class-balanced, keep the old order and depend on `seed` only.
+
+    Raises: UserError for an unknown name, for files that are missing, damaged or not what they should be, and for
+    numbers that do not fit the data set.
+    """
+    if name == "digits":
+        dataset = digits.load()
+    elif name in FORMATS:
+        dataset = cifar.load(FORMATS[name], _folder(dir), download)
+    elif name.startswith("npz:") and name != "npz:":
+        dataset = npz.load(name.removeprefix("npz:"))
+    else:
+        raise unknown("data set", name, NAMES)
+    return dataset.reduced(limit_train=limit_train, limit_test=limit_test, validation=validation, seed=seed)
+
+
+def default_folder() -> Path:
+    """Where fetched files are kept when nothing else is said: $MINILOCAL_DATA, or ~/.cache/minilocal."""
+    return Path(os.environ.get("MINILOCAL_DATA") or "~/.cache/minilocal").expanduser()
+
+
+def _folder(dir: str | Path | None) -> Path:
+    folder = default_folder() if dir is None else Path(dir).expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"the data folder {folder} is a file; name the folder that it lies in.")
+    return folder

@@ -1,0 +1,44 @@
+"""Random crops of a padded image, and random mirrors: the two augmentations that every CIFAR paper uses.
+
+The numbers are drawn on the host, the pixels are moved where they are. Padding happens on the raw image, so that
+"constant" is black and not mean grey.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minilocal.array import Array, namespace
+from minilocal.data.dataset import DataSet, check_padding
+
+
+def augment(images: Array, dataset: DataSet, rng: np.random.Generator) -> Array:
+    """`crop_and_flip` with the data set's own padding and flip."""
+    return crop_and_flip(images, dataset.padding, dataset.pad_mode, dataset.flip, rng)
+
+
+def crop_and_flip(images: Array, padding: int, mode: str, flip: bool, rng: np.random.Generator) -> Array:
+    """Each image padded, cut out again at a random place, and mirrored with probability 1/2.
+
+        out[n, i, j] = padded[n, top_n + i, left_n + j]         top, left uniform in 0 ... 2 padding
+                       (W - 1 - j in place of j when mirrored)
+
+    images uint8 (N, H, W, C), and the result is of the same shape. Image n takes the n-th numbers of `top`, `left`
+    and `mirrored`, drawn in this order from `rng`.
+
+    Raises: UserError for an unknown mode, or a padding that does not fit the image.
+    """
+    xp = namespace(images)
+    N, H, W, C = images.shape
+    check_padding("crop_and_flip", padding, mode, min(H, W))
+    top, left = rng.integers(0, 2 * padding + 1, size=(2, N))
+    mirrored = rng.random(N) < 0.5 if flip else np.zeros(N, bool)
+
+    ahead = np.arange(W)
+    columns = left[:, None] + np.where(mirrored[:, None], ahead[::-1], ahead)  # (N, W), in the padded image
+    rows = np.arange(N)[:, None] * (H + 2 * padding) + top[:, None] + np.arange(H)  # (N, H), all images stacked
+    pixels = rows[:, :, None] * (W + 2 * padding) + columns[:, None, :]
+
+    edges = ((0, 0), (padding, padding), (padding, padding), (0, 0))
+    padded = xp.pad(images, edges, mode=mode).reshape(-1, C)
+    return xp.take(padded, xp.asarray(pixels.reshape(-1)), axis=0).reshape(N, H, W, C)

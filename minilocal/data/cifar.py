@@ -1,0 +1,186 @@
+"""CIFAR-10 and CIFAR-100, from the official binary archive or the Python one, packed or unpacked.
+
+A binary file is one record per image: its label (CIFAR-100: the coarse one, then the fine one), then 1024 red, 1024
+green and 1024 blue bytes, row by row. A Python file is a pickled dict with the same bytes, (N, 3072), and with lists
+of labels.
+
+A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. https://www.cs.toronto.edu/~kriz/cifar.html
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from minilocal.data import unpickle
+from minilocal.data.container import files, has_sum
+from minilocal.data.dataset import DataSet
+from minilocal.data.fetch import fetch
+from minilocal.data.official import Cifar, Layout
+from minilocal.errors import UserError
+
+SIDE = 32
+PIXELS = 3 * SIDE * SIDE
+NAMES_LIMIT = 1 << 16  # bytes of the small file with the class names
+
+
+def load(cifar: Cifar, folder: Path, download: bool) -> DataSet:
+    """The data set from what is found under `folder`, or else from a fetched archive.
+
+    Augmentation is He et al.'s: 4 pixels of black around, a random crop, a random mirror.
+
+    Raises: UserError when nothing is found and nothing may be fetched, and for files that are not what they should be.
+    """
+    found = find(cifar, folder)
+    if found is None:
+        if not download:
+            raise UserError(not_found(cifar, folder))
+        layout = cifar.layouts[0]
+        found = layout, fetch(layout.archive, layout.sources, folder, layout.sums.get(layout.archive), layout.length)
+    layout, path = found
+    x, y, classes, notes = read(cifar, layout, path)
+    n = cifar.train_images
+    notes = (f"read from {path}", verdict(layout, path), "structure and class counts checked", *notes)
+    return DataSet(
+        cifar.name, x[:n], y[:n], x[n:], y[n:], classes, cifar.mean, cifar.std,
+        padding=4, pad_mode="constant", flip=True, notes=notes,
+    )  # fmt: skip
+
+
+def find(cifar: Cifar, folder: Path) -> tuple[Layout, Path] | None:
+    """The first layout that lies in `folder`, unpacked before packed; `folder` may be the unpacked one itself."""
+    for layout in cifar.layouts:
+        if (folder / layout.train[0]).is_file():
+            return layout, folder
+        if (folder / layout.folder).is_dir():
+            return layout, folder / layout.folder
+        if (folder / layout.archive).is_file():
+            return layout, folder / layout.archive
+    return None
+
+
+def not_found(cifar: Cifar, folder: Path) -> str:
+    """What was looked for, where, and the command that fetches it."""
+    looked = ", ".join(f"{layout.folder}/, {layout.archive}" for layout in cifar.layouts)
+    return (
+        f"{cifar.name} was not found in {folder} (looked for {looked}). Put one of them there, or fetch it: "
+        f"minilocal data {cifar.name} --data-dir {folder}"
+    )
+
+
+def verdict(layout: Layout, path: Path) -> str:
+    """Whether the files are the official ones, as far as their checksums tell."""
+    names, what = ((layout.archive,), "archive") if path.is_file() else ((*layout.train, *layout.test), "files")
+    known = [name for name in names if name in layout.sums]
+    if len(known) < len(names):
+        return f"no checksum of the official {what} is known: not verified"
+    matches = [has_sum(path if path.is_file() else path / name, layout.sums[name]) for name in known]
+    if all(matches):
+        algorithm = {"sha256": "SHA-256", "md5": "MD5"}[layout.sums[known[0]].partition(":")[0]]
+        return f"{algorithm} matches the official {what}"
+    which = f" ({matches.count(False)} of {len(matches)})" if len(matches) > 1 else ""
+    return f"checksum differs from the official {what}{which}: not verified"
+
+
+def read(cifar: Cifar, layout: Layout, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...]]:
+    """Images uint8 (N, 32, 32, 3) and labels int64 (N,), training before test, the class names, and notes on them."""
+    x = np.empty((cifar.train_images + cifar.test_images, SIDE, SIDE, 3), np.uint8)
+    y = np.empty(len(x), np.int64)
+    rows = places(cifar, layout)
+    limits = {name: longest(cifar, layout, part.stop - part.start) for name, part in rows.items()}
+    classes: tuple[str, ...] | None = None
+    missing = set(rows)
+    for name, content in files(path, {**limits, layout.class_names: NAMES_LIMIT}):
+        where = f"{path}/{name}"
+        if name == layout.class_names:
+            classes = class_names(cifar, layout, content, where)
+            continue
+        decode = from_pickle if layout.pickled else from_records
+        pixels, labels = decode(cifar, content, rows[name].stop - rows[name].start, where)
+        x[rows[name]] = pixels.reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+        y[rows[name]] = labels
+        missing.remove(name)
+    if missing:
+        names = ", ".join(sorted(missing))
+        raise UserError(f"{path} is incomplete, without {names}: complete it, or delete it and fetch it again.")
+    check_counts(cifar, y, path)
+    if classes is None:
+        numbers = tuple(str(c) for c in range(cifar.classes))
+        return x, y, numbers, (f"no {layout.class_names} beside the images: classes are numbered",)
+    return x, y, classes, ()
+
+
+def places(cifar: Cifar, layout: Layout) -> dict[str, slice]:
+    """Which rows of the whole each file holds."""
+    rows, first = {}, 0
+    for names, images in ((layout.train, cifar.train_images), (layout.test, cifar.test_images)):
+        for name in names:
+            rows[name] = slice(first, first + images // len(names))
+            first = rows[name].stop
+    return rows
+
+
+def longest(cifar: Cifar, layout: Layout, images: int) -> int:
+    """The most bytes that a file of so many images may have.
+
+    Exact for records. A pickle carries file names and numbers as well, and Python 3 writes half of the bytes as two.
+    """
+    return images * (2 * PIXELS + 1000) + NAMES_LIMIT if layout.pickled else images * (len(cifar.labels) + PIXELS)
+
+
+def from_records(cifar: Cifar, content: bytes, images: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 (images, 3072) and labels of a binary file."""
+    before = len(cifar.labels)
+    if len(content) != images * (before + PIXELS):
+        raise UserError(
+            f"{where} has {len(content)} bytes, not {images} records of {before + PIXELS}: "
+            "it is cut short or another file; delete it and fetch it again."
+        )
+    records = np.frombuffer(content, np.uint8).reshape(images, before + PIXELS)
+    return records[:, before:], records[:, before - 1]
+
+
+def from_pickle(cifar: Cifar, content: bytes, images: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels uint8 (images, 3072) and labels of a Python file."""
+    batch = unpickle.load(content, where)
+    pixels, labels = batch.get("data"), batch.get(cifar.labels[-1])
+    if not isinstance(pixels, np.ndarray) or pixels.shape != (images, PIXELS):
+        what = getattr(pixels, "shape", type(pixels).__name__)
+        raise UserError(f"{where} has {what} for 'data', not {images} × {PIXELS} bytes: this is not {cifar.name}.")
+    if not isinstance(labels, list) or len(labels) != images or not all(type(label) is int for label in labels):
+        raise UserError(f"{where} has no list of {images} integers {cifar.labels[-1]!r}: this is not {cifar.name}.")
+    if not 0 <= min(labels) <= max(labels) < cifar.classes:
+        raise UserError(
+            f"{where} has labels from {min(labels)} to {max(labels)}, not 0 to {cifar.classes - 1}: damaged."
+        )
+    return pixels, np.array(labels, np.int64)
+
+
+def class_names(cifar: Cifar, layout: Layout, content: bytes, where: str) -> tuple[str, ...]:
+    """One name a class, from the text file or the pickled one."""
+    if layout.pickled:
+        listed = unpickle.load(content, where).get(cifar.names_key)
+        raw = listed if isinstance(listed, list) else []
+        names = [n.decode("utf-8", "replace") if isinstance(n, bytes) else str(n) for n in raw]
+    else:
+        names = content.decode("utf-8", "replace").split()
+    if len(names) != cifar.classes:
+        raise UserError(f"{where} lists {len(names)} class names, not {cifar.classes}: this is not {cifar.name}.")
+    return tuple(names)
+
+
+def check_counts(cifar: Cifar, y: np.ndarray, path: Path) -> None:
+    """UserError unless every class has the same number of training images, and of test images."""
+    if int(y.max()) >= cifar.classes:
+        raise UserError(
+            f"{path} holds the label {int(y.max())}, but {cifar.name} ends at {cifar.classes - 1}: damaged."
+        )
+    for part, labels in (("training", y[: cifar.train_images]), ("test", y[cifar.train_images :])):
+        counts = np.bincount(labels, minlength=cifar.classes)
+        wrong = np.flatnonzero(counts != len(labels) // cifar.classes)
+        if len(wrong):
+            raise UserError(
+                f"{path} has {counts[wrong[0]]} {part} images of class {wrong[0]}; {cifar.name} has "
+                f"{len(labels) // cifar.classes} of each: damaged or another data set."
+            )

@@ -1,0 +1,165 @@
+"""A data set: raw images and labels on the host, and what a training run must know about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from minilocal.array import Array, namespace, stream
+from minilocal.data.subset import balanced
+from minilocal.errors import UserError
+
+PAD_MODES = ("constant", "reflect")
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Square images, channels last, and their labels, for training and for testing.
+
+    train_x, test_x   uint8 (N, H, H, C), grey levels 0 to 255
+    train_y, test_y   int64 (N,), 0 to len(classes) - 1
+    mean, std         one Python float per channel, on the [0, 1] scale
+    padding, pad_mode how far a training image may be shifted, and what then shows: "constant" (black) or "reflect"
+    flip              whether a mirrored image is still of its class
+    notes             what was verified about the files, and what was not
+    validation_x, _y  split off the training set, or None
+
+    Raises: UserError, naming the data set and the array, when a shape, a dtype or a label does not fit.
+    """
+
+    name: str
+    train_x: np.ndarray
+    train_y: np.ndarray
+    test_x: np.ndarray
+    test_y: np.ndarray
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    padding: int = 0
+    pad_mode: str = "constant"
+    flip: bool = False
+    notes: tuple[str, ...] = ()
+    validation_x: np.ndarray | None = None
+    validation_y: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        shape = check_images(self.name, "train_x", self.train_x)
+        parts: list[tuple[str, Any, Any]] = [("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)]
+        if self.validation_x is not None or self.validation_y is not None:
+            parts.append(("validation", self.validation_x, self.validation_y))
+        for part, x, y in parts:
+            if check_images(self.name, f"{part}_x", x) != shape:
+                raise UserError(
+                    f"{self.name}: {part}_x has images of {shape_text(x.shape[1:])}, train_x of {shape_text(shape)}: "
+                    "all images must have one shape."
+                )
+            check_labels(self.name, f"{part}_y", y, len(x), len(self.classes))
+        if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
+            raise UserError(f"{self.name}: mean and std need one number per channel ({self.channels}), std above 0.")
+        check_padding(self.name, self.padding, self.pad_mode, self.size)
+
+    @property
+    def channels(self) -> int:
+        """Channels of an image."""
+        return int(self.train_x.shape[3])
+
+    @property
+    def size(self) -> int:
+        """Side of an image, in pixels."""
+        return int(self.train_x.shape[1])
+
+    def normalise(self, images: Array, dtype: Any = "float32") -> Array:
+        """(images/255 - mean) / std, per channel.        uint8 (N, H, H, C)  →  `dtype` (N, H, H, C)
+
+        Computed in `dtype` throughout, where the images live.
+
+        Raises: UserError for images that are not uint8 (N, H, W, C) with this data set's channels.
+        """
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != self.channels:
+            raise UserError(
+                f"{self.name}: expected raw images, uint8 (N, H, W, {self.channels}), got {images.dtype} {images.shape}"
+            )
+        xp = namespace(images)
+        N, H, W, C = images.shape
+        scale = [1 / (255 * s) for s in self.std]  # (x/255 - m)/s  =  x · 1/(255 s)  -  m/s
+        shift = [m / s for m, s in zip(self.mean, self.std, strict=True)]
+        rows = images.reshape(N, H, W * C).astype(dtype)  # whole rows: a broadcast over 3 channels alone is slow
+        rows *= xp.asarray(scale * W, dtype=dtype)
+        rows -= xp.asarray(shift * W, dtype=dtype)
+        return rows.reshape(N, H, W, C)
+
+    def reduced(
+        self, *, limit_train: int | None = None, limit_test: int | None = None, validation: int = 0, seed: int = 0
+    ) -> DataSet:
+        """The same data set with a validation part split off the training set, and then with fewer images.
+
+        Every part is class-balanced, drawn from a stream that `seed` names, and keeps the order of the files. The
+        validation images depend on `seed` and `validation` only, so runs on 1000 and on 5000 training images are
+        tuned on the same ones.
+
+        Raises: UserError when a number is negative or larger than what there is.
+        """
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
+            raise UserError(f"{self.name}: the seed is {seed!r}, but it must be an integer from 0 to 2^63 - 1.")
+        changes: dict[str, Any] = {}
+        train = np.arange(len(self.train_y))
+        if isinstance(validation, bool) or validation != 0:
+            if self.validation_x is not None:
+                raise UserError(f"{self.name}: a validation part was split off already.")
+            held = balanced(self.train_y, validation, stream(seed, "validation"), f"{self.name}: validation")
+            if len(held) == len(train):
+                raise UserError(f"{self.name}: validation takes all {len(train)} training images; leave some of them.")
+            changes.update(validation_x=self.train_x[held], validation_y=self.train_y[held])
+            train = np.setdiff1d(train, held, assume_unique=True)
+        if limit_train is not None:
+            rng = stream(seed, "limit train")
+            train = train[balanced(self.train_y[train], limit_train, rng, f"{self.name}: limit_train")]
+        if len(train) < len(self.train_y):
+            changes.update(train_x=self.train_x[train], train_y=self.train_y[train])
+        if limit_test is not None:
+            rng = stream(seed, "limit test")
+            test = balanced(self.test_y, limit_test, rng, f"{self.name}: limit_test")
+            changes.update(test_x=self.test_x[test], test_y=self.test_y[test])
+        return replace(self, **changes) if changes else self
+
+
+def shape_text(shape: tuple[int, ...]) -> str:
+    """(32, 32, 3) as `32×32×3`."""
+    return "×".join(map(str, shape))
+
+
+def check_images(name: str, key: str, x: Any) -> tuple[int, ...]:
+    """The shape of one image, when `x` is uint8 (N, H, H, C) with at least one image; UserError otherwise."""
+    shape: tuple[int, ...] = getattr(x, "shape", ())
+    if not isinstance(x, np.ndarray) or len(shape) != 4 or 0 in shape:
+        raise UserError(f"{name}: {key} has shape {shape}; images must be (N, H, W, C), channels last, none of them 0.")
+    if x.dtype != np.uint8:
+        raise UserError(f"{name}: {key} is {x.dtype}; images must be uint8, grey levels 0 to 255 (scale, then cast).")
+    if shape[1] != shape[2]:
+        hint = " This looks like channels first: x.transpose(0, 2, 3, 1)." if shape[2] == shape[3] else ""
+        raise UserError(f"{name}: {key} has images of {shape_text(shape[1:])}; they must be square, H×H×C.{hint}")
+    return shape[1:]
+
+
+def check_labels(name: str, key: str, y: Any, images: int, classes: int) -> None:
+    """UserError unless `y` is int64 (images,) with labels from 0 to classes - 1."""
+    if not isinstance(y, np.ndarray) or y.shape != (images,):
+        shape = getattr(y, "shape", ())
+        raise UserError(f"{name}: {key} has shape {shape}, but {images} images need ({images},), one label each.")
+    if y.dtype != np.int64:
+        raise UserError(f"{name}: {key} is {y.dtype}; labels must be int64.")
+    low, high = int(y.min()), int(y.max())
+    if low < 0 or high >= classes:
+        wrong = low if low < 0 else high
+        raise UserError(f"{name}: {key} holds the label {wrong}; {classes} classes have labels 0 to {classes - 1}.")
+
+
+def check_padding(name: str, padding: int, mode: str, size: int) -> None:
+    """UserError unless an image of this size can be padded so."""
+    if mode not in PAD_MODES:
+        raise UserError(f"{name}: pad mode {mode!r} is not known. Known: {', '.join(PAD_MODES)}.")
+    most = size - 1 if mode == "reflect" else size
+    if not 0 <= padding <= most:
+        raise UserError(f"{name}: padding {padding} does not fit images of side {size} ({mode}: 0 to {most}).")

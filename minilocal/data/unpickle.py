@@ -1,0 +1,104 @@
+"""An unpickler for the CIFAR Python archives that can build dicts, lists, numbers, text and byte arrays, and no more.
+
+A pickle is a program: by default it may import any function and call it. The CIFAR files name four things, and each
+of them gets an inert stand-in here, so no constructor of NumPy runs on what the file says. Everything else that a
+pickle names is refused before it is imported.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import pickle
+from typing import Any
+
+import numpy as np
+
+from minilocal.errors import UserError
+
+
+class PickledArray:
+    """What `numpy.ndarray` left in the pickle: a shape, a dtype code and bytes. `checked` makes an array of it."""
+
+    def __init__(self, kind: Any = None, shape: Any = (0,), code: Any = b"b") -> None:
+        self.state: Any = None
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def checked(self) -> np.ndarray:
+        """The array, when it is uint8 and its bytes fit its shape; ValueError otherwise."""
+        _version, shape, dtype, column_major, raw = self.state
+        if not isinstance(dtype, PickledDtype) or dtype.code not in ("u1", "uint8", "|u1"):
+            raise ValueError(f"an array of {getattr(dtype, 'code', dtype)!r} instead of bytes (u1)")
+        if not isinstance(raw, bytes) or not all(isinstance(n, int) and n >= 0 for n in shape):
+            raise ValueError("an array that holds no plain bytes")
+        if math.prod(shape) != len(raw):
+            raise ValueError(f"an array of shape {shape} with {len(raw)} bytes")
+        return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if column_major else "C")
+
+
+class PickledDtype:
+    """What `numpy.dtype` left: its code. Byte order and alignment, which follow, mean nothing for bytes."""
+
+    def __init__(self, code: Any, align: Any = 0, copy: Any = 1) -> None:
+        self.code = code.decode("latin1") if isinstance(code, bytes) else code
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+class PickledBytes:
+    """How Python 3 writes bytes into protocol 2: as text, with `_codecs.encode`. Calling it gives the bytes."""
+
+    def __new__(cls, text: str, codec: str) -> Any:
+        if codec != "latin1":
+            raise pickle.UnpicklingError(f"it encodes with {codec!r}")
+        return text.encode("latin1")
+
+    def __setstate__(self, state: Any) -> None:
+        pass
+
+
+# Classes with a __setstate__, every one: a pickle could set attributes of a function, but not of these.
+ADMITTED = {
+    ("numpy.core.multiarray", "_reconstruct"): PickledArray,
+    ("numpy._core.multiarray", "_reconstruct"): PickledArray,
+    ("numpy", "ndarray"): PickledArray,
+    ("numpy", "dtype"): PickledDtype,
+    ("_codecs", "encode"): PickledBytes,
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return ADMITTED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(f"it names {module}.{name}, which no data file needs") from None
+
+    def persistent_load(self, pid: Any) -> Any:
+        raise pickle.UnpicklingError("it refers to objects outside the file")
+
+
+def load(data: bytes, where: str) -> dict[str, Any]:
+    """The dict in a pickle, keys as text and arrays as uint8, byte strings left as they are.
+
+    Raises: UserError, naming `where`, for anything a CIFAR file does not hold, and for a damaged pickle.
+    """
+    try:
+        content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
+        if type(content) is not dict:
+            raise ValueError(f"it holds a {type(content).__name__}, not a dict")
+        arrays = {key: value.checked() for key, value in content.items() if isinstance(value, PickledArray)}
+        return {_text(key): value for key, value in {**content, **arrays}.items()}
+    except Exception as error:  # a damaged pickle can raise anything; none of it is a fault of this program
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{where} is damaged or is no CIFAR file: {reason}. Nothing in it was run.") from None
+
+
+def _text(key: Any) -> str:
+    text = key.decode("latin1") if isinstance(key, bytes) else key
+    if not isinstance(text, str):
+        raise ValueError(f"a key is {key!r}, not text")
+    return text

@@ -1,0 +1,173 @@
+"""Small CIFAR files in the official layouts, and a web server with the faults that downloads meet."""
+
+from __future__ import annotations
+
+import http.server
+import io
+import pickle
+import re
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minilocal.data.official import CIFAR10, CIFAR100, Cifar, Layout
+
+
+def small(cifar: Cifar) -> Cifar:
+    """The same data set with 10 training and 2 test images of each class."""
+    return replace(cifar, train_images=10 * cifar.classes, test_images=2 * cifar.classes)
+
+
+@dataclass
+class Images:
+    """What a small data set holds: images (N, 32, 32, 3) and labels, training before test."""
+
+    cifar: Cifar
+    x: np.ndarray
+    y: np.ndarray
+
+    @property
+    def names(self) -> list[str]:
+        return [f"class_{c}" for c in range(self.cifar.classes)]
+
+    def files(self, layout: Layout) -> dict[str, bytes]:
+        """The content of every file of `layout`."""
+        content, first = {}, 0
+        for names, images in ((layout.train, self.cifar.train_images), (layout.test, self.cifar.test_images)):
+            for name in names:
+                rows = slice(first, first := first + images // len(names))
+                planes = self.x[rows].transpose(0, 3, 1, 2).reshape(-1, 3072)
+                content[name] = (
+                    self._pickled(planes, self.y[rows]) if layout.pickled else self._records(planes, self.y[rows])
+                )
+        if layout.pickled:
+            content[layout.class_names] = pickle.dumps(
+                {self.cifar.names_key.encode(): [n.encode() for n in self.names]}, 2
+            )
+        else:
+            content[layout.class_names] = ("\n".join(self.names) + "\n").encode()
+        return content
+
+    def _records(self, planes: np.ndarray, y: np.ndarray) -> bytes:
+        before = [(y // 5)[:, None]] if len(self.cifar.labels) == 2 else []
+        return np.concatenate([*before, y[:, None], planes], axis=1).astype(np.uint8).tobytes()
+
+    def _pickled(self, planes: np.ndarray, y: np.ndarray) -> bytes:
+        batch: dict[bytes, Any] = {b"batch_label": b"training batch", b"data": planes}
+        batch[b"filenames"] = [f"image_{n}.png".encode() for n in range(len(y))]
+        batch[self.cifar.labels[-1].encode()] = [int(label) for label in y]
+        if len(self.cifar.labels) == 2:
+            batch[b"coarse_labels"] = [int(label) // 5 for label in y]
+        return pickle.dumps(batch, 2)
+
+
+def drawn(cifar: Cifar) -> Images:
+    rng = np.random.default_rng(0)
+    classes = np.arange(cifar.classes)
+    y = np.concatenate([rng.permutation(np.tile(classes, 10)), rng.permutation(np.tile(classes, 2))])
+    return Images(cifar, rng.integers(0, 256, (len(y), 32, 32, 3), dtype=np.uint8), y)
+
+
+@pytest.fixture(scope="session")
+def ten() -> Images:
+    return drawn(small(CIFAR10))
+
+
+@pytest.fixture(scope="session")
+def hundred() -> Images:
+    return drawn(small(CIFAR100))
+
+
+def pack(path: Path, files: dict[str, bytes], folder: str = "x") -> Path:
+    """A .tar.gz of `files` inside `folder`."""
+    with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(f"{folder}/{name}")
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def unpack(folder: Path, files: dict[str, bytes]) -> Path:
+    """`files` in `folder`."""
+    folder.mkdir(parents=True)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.fixture
+def write() -> Callable[..., Path]:
+    """write(parent, layout, files, packed) puts files where `layout` has them."""
+
+    def write(parent: Path, layout: Layout, files: dict[str, bytes], packed: bool) -> Path:
+        parent.mkdir(parents=True, exist_ok=True)
+        return pack(parent / layout.archive, files, layout.folder) if packed else unpack(parent / layout.folder, files)
+
+    return write
+
+
+@dataclass
+class Site:
+    """A server on 127.0.0.1, and how it treats the next requests."""
+
+    content: bytes = b""
+    ranges: bool = True  # answers Range with 206
+    break_after: list[int] = field(default_factory=list)  # bytes after which the n-th answer breaks off
+    status: int = 200
+    content_type: str = "application/gzip"
+    wrong_range: bool = False
+    with_length: bool = True
+    asked: list[str | None] = field(default_factory=list)  # the Range of each request
+    url: str = ""
+
+
+@pytest.fixture
+def sites() -> Iterator[Callable[..., Site]]:
+    servers = []
+
+    def start(**faults: Any) -> Site:
+        site = Site(**faults)
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                wanted = self.headers.get("Range")
+                site.asked.append(wanted)
+                if site.status != 200:
+                    self.send_error(site.status)
+                    return
+                first = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and site.ranges else 0  # type: ignore[index]
+                if first >= len(site.content) and first:
+                    self.send_error(416)
+                    return
+                body = site.content[first:]
+                self.send_response(206 if wanted and site.ranges else 200)
+                if wanted and site.ranges:
+                    said = 0 if site.wrong_range else first
+                    self.send_header("Content-Range", f"bytes {said}-{len(site.content) - 1}/{len(site.content)}")
+                self.send_header("Content-Type", site.content_type)
+                if site.with_length:
+                    self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: site.break_after.pop(0)] if site.break_after else body)
+                self.close_connection = True
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        servers.append(server)
+        site.url = f"http://127.0.0.1:{server.server_address[1]}/file.tar.gz"
+        return site
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

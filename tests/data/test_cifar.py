@@ -1,0 +1,241 @@
+"""CIFAR files in every official form give the same arrays, and damaged ones a clear line."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from minilocal.data import cifar, container
+from minilocal.data.official import FORMATS
+from minilocal.errors import UserError
+
+
+def layout_of(images, pickled):
+    return next(layout for layout in images.cifar.layouts if layout.pickled == pickled)
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
+@pytest.mark.parametrize("pickled", [True, False], ids=["python", "binary"])
+@pytest.mark.parametrize("which", ["ten", "hundred"])
+def test_every_form_gives_the_same_images(which, pickled, packed, tmp_path, write, request):
+    images = request.getfixturevalue(which)
+    layout = layout_of(images, pickled)
+    path = write(tmp_path, layout, images.files(layout), packed)
+    dataset, n = cifar.load(images.cifar, tmp_path, download=False), images.cifar.train_images
+    assert np.array_equal(dataset.train_x, images.x[:n]) and np.array_equal(dataset.test_x, images.x[n:])
+    assert np.array_equal(dataset.train_y, images.y[:n]) and np.array_equal(dataset.test_y, images.y[n:])
+    assert dataset.train_y.dtype == np.int64 and dataset.train_x.dtype == np.uint8
+    assert dataset.classes == tuple(images.names)
+    assert (dataset.padding, dataset.pad_mode, dataset.flip) == (4, "constant", True)
+    assert dataset.notes[0] == f"read from {path}"
+    assert "checksum differs from the official" in dataset.notes[1] and "not verified" in dataset.notes[1]
+
+
+def test_the_unpacked_folder_itself_may_be_named(ten, tmp_path, write):
+    for pickled in (True, False):
+        layout = layout_of(ten, pickled)
+        folder = write(tmp_path / str(pickled), layout, ten.files(layout), False)
+        assert len(cifar.load(ten.cifar, folder, False).train_x) == 100
+
+
+def test_the_notes_say_what_a_checksum_says(ten, tmp_path, write):
+    for pickled, algorithm, word in ((False, "sha256", "SHA-256"), (True, "md5", "MD5")):
+        layout = layout_of(ten, pickled)
+        files = ten.files(layout)
+        folder = write(tmp_path, layout, files, False)
+        archive = write(tmp_path, layout, files, True)
+        sums = {name: f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}" for name, data in files.items()}
+        sums[layout.archive] = "sha256:" + hashlib.sha256(archive.read_bytes()).hexdigest()
+        official = replace(layout, sums=sums)
+        assert cifar.verdict(official, folder) == f"{word} matches the official files"
+        assert cifar.verdict(official, archive) == "SHA-256 matches the official archive"
+        assert cifar.verdict(layout, folder) == "checksum differs from the official files (6 of 6): not verified"
+        assert cifar.verdict(layout, archive) == "checksum differs from the official archive: not verified"
+        unknown = replace(layout, sums={})
+        assert cifar.verdict(unknown, archive) == "no checksum of the official archive is known: not verified"
+
+
+def test_what_is_missing_is_fetched_checked_and_read(ten, tmp_path, write, sites):
+    layout = layout_of(ten, False)
+    archive = write(tmp_path / "there", layout, ten.files(layout), True).read_bytes()
+    site = sites(content=archive)
+    sums = {layout.archive: "sha256:" + hashlib.sha256(archive).hexdigest()}
+    known = replace(layout, sources=(site.url,), sums=sums, length=len(archive))
+    small = replace(ten.cifar, layouts=(known, *ten.cifar.layouts[1:]))
+    for _ in range(2):
+        dataset = cifar.load(small, tmp_path / "here", download=True)
+        assert np.array_equal(dataset.test_x, ten.x[100:])
+        assert dataset.notes[1] == "SHA-256 matches the official archive"
+    assert len(site.asked) == 1
+
+
+def test_nothing_found_and_nothing_to_be_fetched(ten, tmp_path):
+    with pytest.raises(UserError) as caught:
+        cifar.load(ten.cifar, tmp_path, download=False)
+    message = str(caught.value)
+    assert (
+        "\n" not in message and str(tmp_path) in message and f"minilocal data cifar10 --data-dir {tmp_path}" in message
+    )
+    for name in ("cifar-10-batches-bin/", "cifar-10-binary.tar.gz", "cifar-10-batches-py/", "cifar-10-python.tar.gz"):
+        assert name in message
+
+
+def refused(images, folder):
+    with pytest.raises(UserError) as caught:
+        cifar.load(images.cifar, folder, download=False)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def spoiled(name, change):
+    return lambda files: {**files, name: change(files[name])}
+
+
+BINARY = [
+    ("cut short", spoiled("data_batch_2.bin", lambda b: b[:-1]), "not 20 records of 3073"),
+    ("one record more", spoiled("data_batch_2.bin", lambda b: b + b[:3073]), "at most"),
+    ("a label of 10", spoiled("test_batch.bin", lambda b: b"\n" + b[1:]), "the label 10"),
+    ("a label changed", spoiled("test_batch.bin", lambda b: bytes([(b[0] + 1) % 10]) + b[1:]), "test images of class"),
+    ("a file missing", lambda files: {k: v for k, v in files.items() if "_3" not in k}, "without data_batch_3.bin"),
+    ("another data set's names", spoiled("batches.meta.txt", lambda b: b + b"more\n"), "lists 11 class names"),
+]
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
+@pytest.mark.parametrize(("spoil", "said"), [case[1:] for case in BINARY], ids=[case[0] for case in BINARY])
+def test_a_damaged_binary_file_is_refused(ten, tmp_path, write, packed, spoil, said):
+    layout = layout_of(ten, False)
+    write(tmp_path, layout, spoil(ten.files(layout)), packed)
+    assert said in refused(ten, tmp_path)
+
+
+def changed(key, value):
+    def change(content):
+        batch = pickle.loads(content, encoding="bytes")
+        return pickle.dumps({**batch, key: value(batch.get(key))}, 2)
+
+    return change
+
+
+PYTHON = [
+    ("cut short", lambda b: b[: len(b) // 2], "damaged"),
+    ("no pickle", lambda b: b"\x00" * 100, "damaged"),
+    ("a list", lambda b: pickle.dumps([1, 2], 2), "holds a list, not a dict"),
+    ("fewer images", changed(b"data", lambda x: x[:-1]), "not 20 × 3072 bytes"),
+    ("wider numbers", changed(b"data", lambda x: x.astype(np.int16)), "'i2'"),
+    ("objects", changed(b"data", lambda x: x.astype(object)), "'O8'"),
+    ("no images", changed(b"data", lambda x: None), "NoneType for 'data'"),
+    ("no labels", changed(b"labels", lambda y: None), "no list of 20 integers 'labels'"),
+    ("too few labels", changed(b"labels", lambda y: y[:-1]), "no list of 20 integers 'labels'"),
+    ("labels of text", changed(b"labels", lambda y: [b"cat"] * 20), "no list of 20 integers 'labels'"),
+    ("a negative label", changed(b"labels", lambda y: [-1, *y[1:]]), "labels from -1"),
+    ("a huge label", changed(b"labels", lambda y: [1 << 80, *y[1:]]), "not 0 to 9"),
+    ("a key that is no text", changed(7, lambda _: 7), "a key is 7"),
+    ("much too long", lambda b: b + b"x" * 200_000, "at most"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), [case[1:] for case in PYTHON], ids=[case[0] for case in PYTHON])
+def test_a_damaged_python_file_is_refused(ten, tmp_path, write, change, said):
+    layout = layout_of(ten, True)
+    write(tmp_path, layout, spoiled("data_batch_4", change)(ten.files(layout)), False)
+    message = refused(ten, tmp_path)
+    assert said in message and "data_batch_4" in message
+
+
+def test_column_major_arrays_are_read(ten, tmp_path, write):
+    layout = layout_of(ten, True)
+    files = spoiled("test_batch", changed(b"data", np.asfortranarray))(ten.files(layout))
+    write(tmp_path, layout, files, False)
+    assert np.array_equal(cifar.load(ten.cifar, tmp_path, False).test_x, ten.x[100:])
+
+
+def test_class_names_may_be_missing_and_this_is_said(ten, tmp_path, write):
+    layout = layout_of(ten, False)
+    files = ten.files(layout)
+    del files["batches.meta.txt"]
+    write(tmp_path, layout, files, False)
+    dataset = cifar.load(ten.cifar, tmp_path, False)
+    assert dataset.classes == tuple("0123456789")
+    assert "classes are numbered" in dataset.notes[-1]
+
+
+@pytest.mark.parametrize("keep", [10, 0.3, 0.97], ids=["header", "third", "nearly all"])
+def test_an_archive_cut_short_is_refused(ten, tmp_path, write, keep):
+    layout = layout_of(ten, False)
+    path = write(tmp_path, layout, ten.files(layout), True)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: keep if isinstance(keep, int) else int(keep * len(whole))])
+    assert str(path) in refused(ten, tmp_path)
+
+
+def test_an_archive_that_is_none_or_has_a_flipped_bit_is_refused(ten, tmp_path, write):
+    layout = layout_of(ten, False)
+    path = write(tmp_path, layout, ten.files(layout), True)
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 0x10
+    path.write_bytes(whole)
+    assert str(path) in refused(ten, tmp_path)
+    path.write_bytes(b"<html>Sign in</html>")
+    assert "damaged" in refused(ten, tmp_path)
+
+
+def test_links_in_an_archive_are_not_followed_and_nothing_is_unpacked(ten, tmp_path, write):
+    import tarfile
+
+    layout = layout_of(ten, False)
+    files = ten.files(layout)
+    test = files.pop("test_batch.bin")
+    (tmp_path / "outside").write_bytes(test)
+    path = tmp_path / layout.archive
+    with tarfile.open(write(tmp_path / "in", layout, files, True)) as inside, tarfile.open(path, "w:gz") as archive:
+        for member in inside:
+            archive.addfile(member, inside.extractfile(member))
+        link = tarfile.TarInfo("x/test_batch.bin")
+        link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path / "outside")
+        archive.addfile(link)
+    before = sorted(p.name for p in tmp_path.iterdir())
+    assert "without test_batch.bin" in refused(ten, tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_a_file_twice_in_an_archive_is_refused(ten, tmp_path):
+    import io
+    import tarfile
+
+    layout = layout_of(ten, False)
+    with tarfile.open(tmp_path / layout.archive, "w:gz") as archive:
+        for _ in range(2):
+            member = tarfile.TarInfo("test_batch.bin")
+            member.size = 3
+            archive.addfile(member, io.BytesIO(b"abc"))
+    with pytest.raises(UserError, match="twice"):
+        list(container.files(tmp_path / layout.archive, {"test_batch.bin": 10}))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read(ten, tmp_path, write):
+    layout = layout_of(ten, False)
+    path = write(tmp_path, layout, ten.files(layout), True)
+    path.chmod(0)
+    assert "Permission denied" in refused(ten, tmp_path)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_official_facts_are_complete(name):
+    official = FORMATS[name]
+    for layout in official.layouts:
+        assert set(layout.sums) == {layout.archive, *layout.train, *layout.test}
+        for known in layout.sums.values():
+            algorithm, _, digest = known.partition(":")
+            assert len(bytes.fromhex(digest)) == hashlib.new(algorithm).digest_size
+        assert official.train_images % len(layout.train) == 0
+    first = official.layouts[0]
+    assert first.length and not first.pickled
+    assert first.sources[0] == f"https://www.cs.toronto.edu/~kriz/{first.archive}"
+    assert all(url.startswith("https://") and url.endswith(first.archive) for url in first.sources)

@@ -1,0 +1,169 @@
+"""Fetching: resumed, checked, renamed last, and one line for everything that can go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from minilocal.data.fetch import fetch
+from minilocal.errors import UserError
+
+CONTENT = b"\x1f\x8b" + bytes(range(256)) * 2000
+SUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
+
+
+def get(folder: Path, *sites, checksum: str | None = SUM, length: int | None = len(CONTENT)) -> Path:
+    return fetch("file.tar.gz", [site.url for site in sites], folder, checksum, length)
+
+
+def fault(folder: Path, *sites, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        get(folder, *sites, **options)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "file.tar.gz").exists()
+    return str(caught.value)
+
+
+def test_a_file_is_fetched_checked_and_put_in_place(tmp_path, sites):
+    path = get(tmp_path / "new" / "folder", sites(content=CONTENT))
+    assert path.read_bytes() == CONTENT
+    assert [p.name for p in path.parent.iterdir()] == ["file.tar.gz"]
+
+
+@pytest.mark.parametrize("ranges", [True, False], ids=["range honoured", "range ignored"])
+def test_what_an_earlier_run_left_is_continued(tmp_path, sites, ranges):
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT[:1000])
+    site = sites(content=CONTENT, ranges=ranges)
+    assert get(tmp_path, site).read_bytes() == CONTENT
+    assert site.asked == ["bytes=1000-"]
+
+
+@pytest.mark.parametrize("with_length", [True, False], ids=["length said", "length not said"])
+def test_a_broken_connection_is_asked_for_the_rest(tmp_path, sites, with_length):
+    site = sites(content=CONTENT, break_after=[5000, 7000], with_length=with_length)
+    assert get(tmp_path, site).read_bytes() == CONTENT
+    assert site.asked == [None, "bytes=5000-", "bytes=12000-"]
+
+
+def test_a_source_that_keeps_breaking_is_left_and_the_next_one_continues(tmp_path, sites):
+    broken, whole = sites(content=CONTENT, break_after=[100] * 9), sites(content=CONTENT)
+    assert get(tmp_path, broken, whole).read_bytes() == CONTENT
+    assert len(broken.asked) == 3
+    assert whole.asked == ["bytes=300-"]
+
+
+def test_an_interrupted_fetch_keeps_its_bytes_for_the_next_run(tmp_path, sites):
+    site = sites(content=CONTENT, break_after=[100] * 3)
+    message = fault(tmp_path, site)
+    assert "ended after 300 of 512002 bytes" in message and "300 bytes are kept" in message
+    assert get(tmp_path, site).read_bytes() == CONTENT
+    assert site.asked[-1] == "bytes=300-"
+
+
+def test_a_complete_part_is_checked_without_asking(tmp_path, sites):
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT)
+    site = sites(content=CONTENT)
+    assert get(tmp_path, site).read_bytes() == CONTENT
+    assert site.asked == []
+
+
+def test_a_wrong_start_is_found_by_the_checksum_and_fetched_anew(tmp_path, sites):
+    (tmp_path / "file.tar.gz.part").write_bytes(b"x" * 1000)
+    site = sites(content=CONTENT)
+    assert get(tmp_path, site).read_bytes() == CONTENT
+    assert site.asked == ["bytes=1000-", None]
+
+
+def test_a_part_longer_than_the_file_is_dropped(tmp_path, sites):
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT + b"more")
+    assert get(tmp_path, sites(content=CONTENT)).read_bytes() == CONTENT
+    (tmp_path / "file.tar.gz").unlink()
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT + b"more")
+    assert "fewer than the 512006 bytes" in fault(tmp_path, sites(content=CONTENT), length=None)
+
+
+def test_a_longer_part_is_overwritten_whole_where_the_range_is_ignored(tmp_path, sites):
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT + b"more")
+    site = sites(content=CONTENT, ranges=False)
+    assert get(tmp_path, site, length=None).read_bytes() == CONTENT
+    assert len(site.asked) == 1
+
+
+def test_a_wrong_checksum_is_refused_and_the_next_source_tried(tmp_path, sites):
+    wrong = sites(content=CONTENT[:-1] + b"!")
+    assert "another checksum" in fault(tmp_path, wrong)
+    assert list(tmp_path.iterdir()) == []
+    assert get(tmp_path, wrong, sites(content=CONTENT)).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("faults", "said"),
+    [
+        ({"content_type": "text/html; charset=utf-8"}, "a web page"),
+        ({"content": b"\n<!DOCTYPE html><p>Sign in" + b" " * (len(CONTENT) - 26)}, "a web page"),
+        ({"content": CONTENT[:-7]}, f"has {len(CONTENT) - 7} bytes, the official one {len(CONTENT)}"),
+        ({"status": 404}, "HTTP 404"),
+        ({"status": 503}, "HTTP 503"),
+    ],
+)
+def test_what_is_not_the_file_is_refused(tmp_path, sites, faults, said):
+    assert said in fault(tmp_path, sites(**{"content": CONTENT, **faults}))
+
+
+def test_an_answer_to_another_range_is_refused(tmp_path, sites):
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT[:1000])
+    assert "asked for the bytes from 1000" in fault(tmp_path, sites(content=CONTENT, wrong_range=True))
+
+
+def test_no_server_no_source_and_no_address(tmp_path, sites):
+    site = sites(content=CONTENT)
+    site.url = "http://127.0.0.1:1/file.tar.gz"
+    assert "refused" in fault(tmp_path, site)
+    site.url = "no address"
+    assert "unknown url type" in fault(tmp_path, site)
+    assert "No source is known" in fault(tmp_path)
+
+
+def test_without_a_checksum_nothing_is_resumed_and_the_length_decides(tmp_path, sites):
+    (tmp_path / "file.tar.gz.part").write_bytes(b"x" * 1000)
+    site = sites(content=CONTENT)
+    assert get(tmp_path, site, checksum=None).read_bytes() == CONTENT
+    assert site.asked == [None]
+    (tmp_path / "file.tar.gz").unlink()
+    assert "ended after 10 of" in fault(tmp_path, sites(content=CONTENT, break_after=[10]), checksum=None)
+
+
+def test_a_file_that_is_there_is_not_fetched(tmp_path, sites):
+    (tmp_path / "file.tar.gz").write_bytes(b"here")
+    site = sites(content=CONTENT)
+    assert get(tmp_path, site).read_bytes() == b"here"
+    assert site.asked == []
+
+
+def test_a_folder_that_cannot_take_it(tmp_path, sites):
+    (tmp_path / "file").write_text("no folder")
+    assert "cannot be written" in fault(tmp_path / "file" / "sub", sites(content=CONTENT))
+
+
+def test_a_full_disk_is_said_and_is_no_fault_of_the_source(tmp_path, sites, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    assert "No space left on device" in fault(tmp_path, sites(content=CONTENT))
+
+
+def test_no_progress_bar_off_a_terminal(tmp_path, sites, capfd):
+    get(tmp_path, sites(content=CONTENT))
+    assert capfd.readouterr().err == ""
+
+
+def test_two_runs_that_start_together_fetch_once(tmp_path, sites):
+    site = sites(content=CONTENT)
+    with ThreadPoolExecutor(2) as pool:
+        paths = list(pool.map(lambda _: get(tmp_path, site), range(2)))
+    assert all(path.read_bytes() == CONTENT for path in paths)
+    assert len(site.asked) == 1 and [p.name for p in tmp_path.iterdir()] == ["file.tar.gz"]

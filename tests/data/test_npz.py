@@ -1,0 +1,118 @@
+"""The user's own images: what is right is read, and each thing that is wrong is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from minilocal import data
+from minilocal.errors import UserError
+
+
+def arrays(**changes):
+    rng = np.random.default_rng(0)
+    parts = {
+        "train_x": rng.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8),
+        "train_y": np.arange(12) % 3,
+        "test_x": rng.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8),
+        "test_y": np.arange(6) % 3,
+    }
+    parts.update(changes)
+    return {key: value for key, value in parts.items() if value is not None}
+
+
+def saved(tmp_path, **changes):
+    np.savez(tmp_path / "mine.npz", **arrays(**changes))
+    return f"npz:{tmp_path}/mine.npz"
+
+
+def refused(name):
+    with pytest.raises(UserError) as caught:
+        data.load(name)
+    assert "\n" not in str(caught.value) and str(caught.value).startswith(name)
+    return str(caught.value)
+
+
+def test_images_labels_and_statistics(tmp_path):
+    mine = arrays()
+    dataset = data.load(saved(tmp_path))
+    for key in ("train_x", "train_y", "test_x", "test_y"):
+        assert np.array_equal(getattr(dataset, key), mine[key])
+    assert dataset.train_y.dtype == np.int64 and dataset.classes == ("0", "1", "2")
+    scaled = mine["train_x"] / 255
+    assert np.allclose(dataset.mean, scaled.mean(axis=(0, 1, 2)), rtol=0, atol=1e-12)
+    assert np.allclose(dataset.std, scaled.std(axis=(0, 1, 2)), rtol=0, atol=1e-12)
+    assert all(type(value) is float for value in dataset.mean + dataset.std)
+    assert (dataset.padding, dataset.flip) == (1, False)
+    assert str(tmp_path) in dataset.notes[0]
+
+
+def test_grey_images_names_and_small_integers(tmp_path):
+    small = {"train_x": arrays()["train_x"][..., 0], "test_x": arrays()["test_x"][..., 0]}
+    name = saved(tmp_path, **small, train_y=(np.arange(12) % 3).astype(np.uint8), classes=np.array(["a", "b", "c"]))
+    dataset = data.load(name)
+    assert dataset.train_x.shape == (12, 8, 8, 1) and dataset.channels == 1 and dataset.size == 8
+    assert dataset.classes == ("a", "b", "c")
+
+
+def test_a_constant_channel_is_only_centred(tmp_path):
+    dataset = data.load(saved(tmp_path, train_x=np.full((12, 8, 8, 3), 51, np.uint8)))
+    assert dataset.std == (1.0, 1.0, 1.0)
+    assert abs(dataset.normalise(dataset.train_x)).max() < 1e-6
+
+
+x, y = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 3
+WRONG = [
+    ({"test_y": None}, "test_y missing"),
+    ({"tran_x": x}, "unknown key 'tran_x'; did you mean 'train_x'?"),
+    ({"train_x": x / 255}, "train_x is float64; images must be uint8"),
+    ({"train_x": x.transpose(0, 3, 1, 2)}, "channels first: x.transpose(0, 2, 3, 1)"),
+    ({"train_x": x[:, :4]}, "4×8×3; they must be square"),
+    ({"train_x": x.reshape(12, -1)}, "train_x has shape (12, 192)"),
+    ({"train_x": x[:0]}, "none of them 0"),
+    ({"test_x": np.zeros((6, 16, 16, 3), np.uint8)}, "test_x has images of 16×16×3, train_x of 8×8×3"),
+    ({"train_y": y[:-1]}, "train_y has shape (11,), but 12 images"),
+    ({"train_y": y[:, None]}, "train_y has shape (12, 1)"),
+    ({"train_y": np.eye(3)[y]}, "train_y has shape (12, 3)"),
+    ({"train_y": y.astype(float)}, "train_y is float64; labels must be integers"),
+    ({"train_y": y - 1}, "the label -1"),
+    ({"train_y": y + 1}, "without a 0"),
+    ({"train_y": np.where(y == 1, 10**12, y)}, "without a 1"),
+    ({"train_y": np.full(12, 2**64 - 1, np.uint64)}, f"the label {2**64 - 1}"),
+    ({"test_y": np.full(6, 7)}, "test_y holds the label 7, but train_y only goes up to 2"),
+    ({"classes": np.array(["a", "b"])}, "expected 3 names"),
+    ({"classes": np.array([1, 2, 3])}, "expected 3 names"),
+    ({"train_y": y.astype(object)}, "Python objects"),
+]
+
+
+@pytest.mark.parametrize(("changes", "said"), WRONG, ids=[said[:40] for _, said in WRONG])
+def test_what_is_wrong_is_named(tmp_path, changes, said):
+    assert said in refused(saved(tmp_path, **changes))
+
+
+def test_files_that_are_no_npz(tmp_path):
+    assert "does not exist" in refused(f"npz:{tmp_path}/none.npz")
+    assert "is a folder" in refused(f"npz:{tmp_path}")
+    np.save(tmp_path / "one.npy", x)
+    assert "one array (.npy)" in refused(f"npz:{tmp_path}/one.npy")
+    (tmp_path / "text.npz").write_text("hello")
+    assert "no .npz file at all" in refused(f"npz:{tmp_path}/text.npz")
+    (tmp_path / "empty.npz").write_bytes(b"")
+    assert "cannot be read" in refused(f"npz:{tmp_path}/empty.npz")
+
+
+@pytest.mark.parametrize("keep", [0.2, 0.9], ids=["start", "nearly all"])
+def test_a_file_cut_short(tmp_path, keep):
+    name = saved(tmp_path)
+    content = (tmp_path / "mine.npz").read_bytes()
+    (tmp_path / "mine.npz").write_bytes(content[: int(keep * len(content))])
+    assert "cannot be read" in refused(name)
+
+
+def test_a_flipped_bit(tmp_path):
+    name = saved(tmp_path)
+    content = bytearray((tmp_path / "mine.npz").read_bytes())
+    content[1000] ^= 1
+    (tmp_path / "mine.npz").write_bytes(content)
+    assert "Bad CRC-32" in refused(name)

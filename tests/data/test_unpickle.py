@@ -1,0 +1,112 @@
+"""The unpickler admits what CIFAR files hold, and runs nothing that a file says."""
+
+from __future__ import annotations
+
+import codecs
+import collections
+import os
+import pickle
+
+import numpy as np
+import pytest
+
+from minilocal.data import unpickle
+from minilocal.errors import UserError
+
+
+class Runs:
+    """Pickled as a call of `function`."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(UserError) as caught:
+        unpickle.load(data, "file data_batch_1")
+    assert "\n" not in str(caught.value) and "file data_batch_1" in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_cifar_files_hold():
+    x = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    batch = {b"data": x, b"labels": [1, 2, 3], b"batch_label": b"testing", b"num_vis": 3072}
+    for protocol in (0, 1, 2):
+        loaded = unpickle.load(pickle.dumps(batch, protocol), "here")
+        assert np.array_equal(loaded["data"], x) and loaded["data"].dtype == np.uint8
+        assert loaded["labels"] == [1, 2, 3] and loaded["batch_label"] == b"testing" and loaded["num_vis"] == 3072
+
+
+def test_what_python_2_wrote():
+    """The official files are protocol 2 of Python 2: text as BINSTRING, the module numpy.core."""
+    raw = bytes(range(6))
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01(K\x02K\x03tcnumpy\ndtype\n"
+        b"(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb\x89U\x06" + raw + b"tb"
+    )
+    loaded = unpickle.load(b"\x80\x02}(U\x04data" + array + b"U\x06labels](K\x05K\x07eu.", "here")
+    assert np.array_equal(loaded["data"], np.frombuffer(raw, np.uint8).reshape(2, 3))
+    assert loaded["labels"] == [5, 7]
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "named"),
+    [
+        (os.system, ("touch RAN",), "system"),
+        (eval, ("open('RAN', 'w')",), "eval"),
+        (getattr, (1, "real"), "getattr"),
+        (collections.OrderedDict, (), "collections.OrderedDict"),
+        (np.frombuffer, (b"abc",), "frombuffer"),
+        (np.array, ([1],), "array"),
+        (np.load, ("x",), "numpy"),
+    ],
+)
+def test_every_other_name_is_refused_before_it_is_called(function, arguments, named, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for protocol in (0, 2, 4, 5):
+        message = refused(pickle.dumps({b"data": Runs(function, *arguments)}, protocol))
+        assert named in message and "no data file needs" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+HOSTILE = [
+    ("bytes that do not fill the shape", Runs(np.ndarray, 1, 2, 3, 4)),
+    ("an array without a state", Runs(np.ndarray)),
+    ("a dtype without a code", Runs(np.dtype)),
+    ("another codec", Runs(codecs.encode, "abc", "zlib")),
+]
+
+
+@pytest.mark.parametrize("thing", [case[1] for case in HOSTILE], ids=[case[0] for case in HOSTILE])
+def test_admitted_names_do_no_more_than_they_should(thing):
+    refused(pickle.dumps({b"data": thing}, 2))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [b"(K\x02K\x04t", b"(J\xff\xff\xff\xffJ\xfa\xff\xff\xfft", b"N", b"(U\x01xt", b"(\x8a\x08" + b"\x7f" * 8 + b"t"],
+)
+def test_a_shape_that_the_bytes_do_not_have(shape):
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01" + shape + b"cnumpy\ndtype\n"
+        b"(U\x02u1K\x00K\x01tR\x89U\x06abcdeftb"
+    )
+    refused(b"\x80\x02}U\x04data" + array + b"s.")
+
+
+def test_no_attribute_of_this_program_can_be_set():
+    """BUILD on an admitted name itself, with a state for setattr."""
+    for module, name in unpickle.ADMITTED:
+        state = b"(N}X\x07\x00\x00\x00alteredK\x01st"
+        refused(b"\x80\x02c" + f"{module}\n{name}\n".encode() + state + b"b.")
+    assert not any(hasattr(stand_in, "altered") for stand_in in unpickle.ADMITTED.values())
+
+
+def test_persistent_and_extension_objects_are_refused():
+    refused(b"\x80\x02}U\x04dataU\x01xQs.")
+    refused(b"\x80\x02}U\x04data\x82\x01s.")
+    refused(b"\x80\x02}]]s.")  # a key that cannot be hashed
+    refused(b"")
