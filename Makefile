@@ -1,0 +1,52 @@
+# make demo    the main job, in about a minute, offline
+# make test    every test, and the notebooks
+# make lint    ruff and mypy
+#
+# Each target makes what it needs in one .venv, once; it is made again when pyproject.toml changes.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+
+# One process a core, eight at most; in each of them BLAS leaves the other cores to its neighbours.
+PYTEST := TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+XDIST := -n auto --maxprocesses 8
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint notebooks clean
+
+help:
+	@sed -n '/^# make/s/^# //p' Makefile
+
+demo: $(VENV)/.runs
+	@$(BIN)/minilocal demo
+
+test: $(VENV)/.tests
+	@$(PYTEST) $(XDIST) $(if $(NOTEBOOKS),--nbmake tests $(NOTEBOOKS))
+
+notebooks: $(VENV)/.tests
+	@$(PYTEST) --nbmake $(or $(NOTEBOOKS),$(error there is no notebook in notebooks/))
+
+lint: $(VENV)/.tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
+
+# The two stamps: enough to run, and enough to test.
+$(VENV)/.runs: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minilocal needs Python 3.11 or newer; $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
+	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "no virtual environment could be made: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
+	@echo "installing minilocal into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.runs
+	@echo "installing the test tools into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,notebooks]'
+	@touch $@

@@ -1,0 +1,75 @@
+"""The command line: one file a command, read only when that command is called.
+
+A mistake that the user can mend is one line on stderr and exit status 2; a run stopped by Ctrl-C or SIGTERM is one line
+and 130; everything else keeps its traceback.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from minilocal.errors import UserError, unknown
+
+COMMANDS = {
+    "demo": "BP, GLL and BackLink on the embedded digits: a table and a report, in about a minute",
+    "train": "one run, from flags or a TOML file; resumes",
+    "predict": "a trained run on its test images, or on yours",
+    "verify": "every equation, layer, head and rule against automatic differentiation",
+    "data": "fetch, verify or show a data set",
+    "doctor": "versions, threads, GPU and data, tried rather than listed",
+}
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Runs `minilocal WORDS`, by default those of the command line; the exit status."""
+    words = sys.argv[1:] if words is None else list(words)
+    with warnings.catch_warnings():
+        warnings.showwarning = _warn
+        try:
+            return _dispatch(words)
+        except UserError as error:
+            return _one_line(str(error), 2)
+        except KeyboardInterrupt as stop:
+            return _one_line(str(stop) or "stopped", 130)
+        except BrokenPipeError:  # the reader of our output has left: `minilocal data show | head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+
+
+def _dispatch(words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    if words[0] == "--version":
+        from minilocal import __version__
+
+        print(f"minilocal {__version__}")
+        return 0
+    name, *rest = words
+    if name not in COMMANDS:
+        raise unknown("command", name, COMMANDS)
+    command = importlib.import_module(f"minilocal.cli.{name}")
+    parser = command.parser()
+    return int(command.run(parser.parse(rest)))
+
+
+def _overview() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {does}" for name, does in COMMANDS.items()]
+    return "\n".join(
+        ["usage: minilocal COMMAND ...", "", *lines, "", "minilocal COMMAND --help tells the options of one."]
+    )
+
+
+def _one_line(text: str, status: int) -> int:
+    print(f"minilocal: {' '.join(text.split())}", file=sys.stderr)
+    return status
+
+
+def _warn(message: Any, *where: Any, **details: Any) -> None:
+    _one_line(f"warning: {message}", 0)

@@ -1,0 +1,78 @@
+"""`minilocal data`: what data sets there are and which are here; with a name: fetch it, verify it, show it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from minilocal.cli.parser import Parser
+from minilocal.errors import UserError
+
+if TYPE_CHECKING:
+    from minilocal.data import DataSet
+
+
+def parser() -> Parser:
+    """The options of `minilocal data`."""
+    from minilocal import data
+
+    p = Parser("data", __doc__)
+    p.add_argument("name", nargs="?", metavar="NAME", help=f"{', '.join(data.NAMES)}; without it, what is here")
+    p.add_argument("--data-dir", metavar="DIR", help=f"where the files are, or go ({data.default_folder()})")
+    p.add_argument("--no-download", action="store_true", help="use only what is there")
+    p.add_argument("--sheet", metavar="FILE.png", help="write a contact sheet of the first images of each class")
+    return p
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints what is here, or fetches, verifies and describes one data set."""
+    from minilocal import data
+
+    if options.name is None:
+        if options.sheet:
+            raise UserError(
+                "data: --sheet needs the name of a data set, as in minilocal data digits --sheet digits.png."
+            )
+        for name, state in here(options.data_dir):
+            print(f"{name:<10}{state}")
+        return 0
+    dataset = data.load(options.name, dir=options.data_dir, download=not options.no_download)
+    print(data.describe(dataset))
+    if options.sheet:
+        sheet(dataset, options.sheet)
+        print(f"a contact sheet is in {options.sheet}")
+    return 0
+
+
+def here(data_dir: str | None) -> list[tuple[str, str]]:
+    """Each data set's name, and where it lies or how to get it. Nothing is read or fetched."""
+    from pathlib import Path
+
+    from minilocal.data import default_folder
+    from minilocal.data.cifar import find
+    from minilocal.data.official import FORMATS
+
+    folder = Path(data_dir).expanduser() if data_dir else default_folder()
+    found = [("digits", "in the package")]
+    for name, cifar in FORMATS.items():
+        place = find(cifar, folder)
+        found.append((name, str(place[1]) if place else f"not in {folder}; fetch it: minilocal data {name}"))
+    return [*found, ("npz:PATH", "your own images: train_x, train_y, test_x, test_y")]
+
+
+def sheet(dataset: DataSet, path: str, columns: int = 10) -> None:
+    """A PNG of the first training images of each class, a row for each of the first ten classes."""
+    import numpy as np
+
+    from minilocal.data import contact_sheet
+    from minilocal.draw.images import png
+    from minilocal.record import written_aside
+
+    y = dataset.train_y
+    rows = [np.flatnonzero(y == c)[:columns] for c in range(min(len(dataset.classes), 10))]
+    white = np.full((1, *dataset.train_x.shape[1:]), 255, np.uint8)  # where a class has fewer images than columns
+    images = np.concatenate(
+        [np.concatenate([dataset.train_x[row], white.repeat(columns - len(row), 0)]) for row in rows]
+    )
+    with written_aside(path) as file:
+        file.write(png(contact_sheet(images, columns)))

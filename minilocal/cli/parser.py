@@ -1,0 +1,37 @@
+"""An argparse parser whose complaints are one line with the nearest known name."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from minilocal.errors import UserError, nearest
+
+
+class Parser(argparse.ArgumentParser):
+    """The parser of one command. `parse` raises UserError where argparse would print its usage and exit."""
+
+    def __init__(self, command: str, does: str | None, **options: Any) -> None:
+        self.command = command
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(prog=f"minilocal {command}", description=does, allow_abbrev=False, **options)
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """The options in `words`.
+
+        Raises: UserError for a flag that is not known, a value that is missing, or a word too many.
+        """
+        options, left = self.parse_known_args(words)
+        if left:
+            word = left[0].partition("=")[0]
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            if word.startswith("-"):
+                raise UserError(
+                    f"{self.command}: flag {word} is not known{nearest(word, flags) or '.'} See {self.prog} --help."
+                )
+            raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
+        return options
+
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{self.command}: {message}. See {self.prog} --help.")

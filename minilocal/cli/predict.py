@@ -1,0 +1,104 @@
+"""`minilocal predict RUN`: a trained run on its own test images, or on yours: error, error per class, predictions."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minilocal.cli.parser import Parser
+from minilocal.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from minilocal.train import Images
+
+ABOUT_FILE = (
+    "An image file holds x, uint8 (N, H, H, C) or (N, H, H), and labels y (N,) if they are known; a data set's file "
+    "with test_x and test_y will do too."
+)
+
+
+def parser() -> Parser:
+    """The options of `minilocal predict`."""
+    p = Parser("predict", f"{__doc__}\n\n{ABOUT_FILE}")
+    p.add_argument("run", metavar="RUN", help="the folder of a trained run")
+    p.add_argument("--images", metavar="FILE.npz", help="your images, in place of the run's test images")
+    p.add_argument("--out", metavar="FILE.npz", help="where the predictions go (RUN/predictions.npz)")
+    p.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies (as in its configuration)")
+    p.add_argument("--device", metavar="DEV", help="cpu, cuda, cuda:1, ... (as in its configuration)")
+    return p
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predicts, writes what was predicted, and prints the error where labels are known."""
+    import numpy as np
+
+    from minilocal.record import written_aside
+    from minilocal.train import dataset_of, error, load, predict
+
+    config, learner, expected = load(options.run, device=options.device, data_dir=options.data_dir)
+    if options.images is not None:
+        x, y = read_images(options.images, len(expected.classes))
+        source = options.images
+    else:
+        own = dataset_of(config)
+        x, y, source = own.test_x, own.test_y, f"{expected.name}'s test part"
+    dataset = expected.dataset(x, np.zeros(len(x), np.int64) if y is None else y)
+    predicted = predict(learner, x, dataset, device=config.run.device, dtype=config.run.dtype)
+    out = Path(options.out or Path(options.run) / "predictions.npz")
+    arrays: dict[str, Any] = {"predictions": predicted, "classes": np.array(expected.classes)}
+    with written_aside(out) as file:
+        np.savez(file, **(arrays if y is None else {**arrays, "labels": y}))
+    if y is None:
+        print(f"{len(x)} images of {source}, no labels; predictions are in {out}")
+        return 0
+    print(f"{len(x)} images of {source}: error {error(predicted, y):.2f} %; predictions are in {out}\n")
+    print(table(predicted, y, expected))
+    return 0
+
+
+def table(predicted: np.ndarray, labels: np.ndarray, images: Images) -> str:
+    """For each class that occurs: its images, its error in percent, and what it is most often taken for."""
+    import numpy as np
+
+    width = max(5, *(len(name) for name in images.classes))
+    lines = [f"{'class':<{width}}  images  error %  most often taken for"]
+    for c, name in enumerate(images.classes):
+        of_class = predicted[labels == c]
+        if not len(of_class):
+            continue
+        wrong = np.bincount(of_class[of_class != c], minlength=len(images.classes))
+        mistaken = f"{images.classes[wrong.argmax()]} ({wrong.max()})" if wrong.any() else "-"
+        lines.append(f"{name:<{width}}  {len(of_class):6d}  {100 * wrong.sum() / len(of_class):7.2f}  {mistaken}")
+    return "\n".join(lines)
+
+
+def read_images(path: str, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Images uint8 (N, H, H, C) of an .npz file, and their labels int64 (N,) where it has them.
+
+    Raises: UserError, one line, when the file cannot be read or does not hold what it should.
+    """
+    import numpy as np
+
+    from minilocal.data.npz import as_images, as_labels
+
+    if not Path(path).is_file():
+        raise UserError(f"--images {path} is no file. {ABOUT_FILE}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in ("x", "y", "test_x", "test_y") if name in archive.files}
+    except Exception as error:  # whatever a damaged archive makes its reader raise
+        raise UserError(f"--images {path} cannot be read as an .npz file: {error or type(error).__name__}.") from None
+    prefix = "" if "x" in arrays else "test_"
+    if f"{prefix}x" not in arrays:
+        raise UserError(f"--images {path} holds no images. {ABOUT_FILE}")
+    x = as_images(path, f"{prefix}x", arrays[f"{prefix}x"])
+    if f"{prefix}y" not in arrays:
+        return x, None
+    y = as_labels(path, f"{prefix}y", arrays[f"{prefix}y"])
+    if len(y) != len(x) or y.max() >= classes:
+        what = f"{len(y)} labels" if len(y) != len(x) else f"the label {y.max()}"
+        raise UserError(f"--images {path} has {what} for {len(x)} images of {classes} classes, 0 to {classes - 1}.")
+    return x, y

@@ -1,0 +1,140 @@
+"""`minilocal train`: one run, from flags or a TOML file, into a folder from which it can go on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import resources
+from typing import Any
+
+from minilocal.cli.parser import Parser
+from minilocal.errors import UserError, unknown
+
+HELP = {  # what the value of each flag is, and what it means
+    "--rule": ("NAME", "bp, gll or backlink"),
+    "--length": ("L", "BackLink's propagation length l, in units"),
+    "--alpha": ("A", "BackLink's weight α of the local error, 0 to 1"),
+    "--weighting": ("HOW", "literal (α compounds, as in Eq. 5) or unfolded (α once)"),
+    "--aux": ("NAME", "auxiliary classifier: 0c1f (linear), 0c2f, 1c1f, 1c2f (convolutional), ..."),
+    "--net": ("NAME", "mlp, alexnet, vgg16, resnet8 ... resnet110, resnet18, wrn28-10"),
+    "--modules": ("K", "number of modules, or their unit counts as 3,3,2,2"),
+    "--dataset": ("NAME", "digits (in the package), cifar10, cifar100, or npz:PATH for your own images"),
+    "--data-dir": ("DIR", "where data sets lie or are fetched to"),
+    "--no-download": (None, "use only what is there"),
+    "--limit-train": ("N", "so many training images, class-balanced"),
+    "--limit-test": ("N", "so many test images, class-balanced"),
+    "--augment": (None, "random crops and mirrors, as the data set allows"),
+    "--epochs": ("N", "passes over the training images"),
+    "--batch-size": ("N", "images a step"),
+    "--lr": ("LR", "learning rate η at the start"),
+    "--schedule": ("HOW", "constant, cosine, steps, steps:15,30:0.2, infopro; warmup:5+cosine"),
+    "--momentum": ("MU", "SGD's momentum μ"),
+    "--weight-decay": ("WD", "weight decay λ"),
+    "--seed": ("N", "names all chance: weights, order, crops"),
+    "--device": ("DEV", "cpu, cuda, cuda:1, ..."),
+    "--dtype": ("TYPE", "float32 or float64"),
+    "--threads": ("N", "threads; 0 is every core; results do not depend on it"),
+    "--processes": ("N", "1: this version trains in one process"),
+    "--out": ("RUN", "the run's folder; by default a new one under runs/"),
+}
+
+
+def parser() -> Parser:
+    """The options of `minilocal train`."""
+    from minilocal.config import FLAGS, SWITCHES, Config, flatten, tables_of
+
+    p = Parser("train", __doc__)
+    defaults = flatten(tables_of(Config()), "defaults")
+    for flag, key in FLAGS.items():
+        metavar, text = HELP[flag]
+        default = f" ({defaults[key]})" if defaults.get(key) is not None and flag not in SWITCHES else ""
+        how: dict[str, Any] = {"action": "store_true"} if flag in SWITCHES else {"metavar": metavar}
+        p.add_argument(flag, help=text.replace("%", "%%") + default, **how)
+    p.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; flags given again must agree")
+    p.add_argument(
+        "--config", metavar="FILE", help="a TOML file of [rule] [net] [data] [optim] [run]; flags override it"
+    )
+    p.add_argument("--preset", metavar="NAME", help=f"a published recipe: {', '.join(presets())}")
+    p.add_argument("--set", metavar="T.K=V", action="append", default=[], help="any other key, as optim.nesterov=true")
+    return p
+
+
+def run(options: argparse.Namespace) -> int:
+    """Trains, a line for each epoch."""
+    from minilocal import record
+    from minilocal.config import agree, from_tables, resolve
+    from minilocal.train import train
+
+    layers = layers_of(options)
+    if options.resume:
+        config = from_tables(record.config(options.resume), f"{options.resume}/config.json")
+        _same_folder(options)
+        agree(config, layers, options.resume)
+        result = train(resume=options.resume, on_epoch=show, say=print)
+    else:
+        config, remarks = resolve(layers)
+        for remark in remarks:
+            print(f"minilocal: {remark}", file=sys.stderr)
+        result = train(config, on_epoch=show, say=print)
+    last = result.rows[-1]
+    print(f"test error {last['test_error']:.2f} % after epoch {last['epoch']}; everything is in {result.path}")
+    return 0
+
+
+def layers_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+    """What was asked: the preset, under the file, under the flags and --set."""
+    from minilocal.config import FLAGS, SWITCHES, read_toml, setting, value_of
+
+    layers = []
+    if options.preset is not None:
+        layers.append(preset_layer(options.preset))
+    if options.config is not None:
+        layers.append(read_toml(options.config))
+    for flag, key in FLAGS.items():
+        given = getattr(options, flag[2:].replace("-", "_"))
+        if flag in SWITCHES:
+            layers += [(flag, {key: SWITCHES[flag]})] if given else []
+        elif given is not None:
+            layers.append((flag, {key: value_of(key, given)}))
+    return layers + [setting(text) for text in options.set]
+
+
+def presets() -> list[str]:
+    """The names of the recipes that come with the package."""
+    return sorted(entry.name.removesuffix(".toml") for entry in _presets().iterdir() if entry.name.endswith(".toml"))
+
+
+def preset_layer(name: str) -> tuple[str, dict[str, Any]]:
+    """A recipe as a layer of the configuration.
+
+    Raises: UserError for a name that is not known.
+    """
+    from minilocal.config import read_toml
+
+    if name not in presets():
+        raise unknown("preset", name, presets())
+    return f"preset {name}", read_toml(str(_presets() / f"{name}.toml"))[1]
+
+
+def show(row: dict[str, Any]) -> None:
+    """One epoch in one line."""
+    losses = " ".join("  -  " if loss is None or loss != loss else f"{loss:.3f}" for loss in row["losses"])
+    validation = f"  validation {row['validation_error']:6.2f} %" if "validation_error" in row else ""
+    print(
+        f"epoch {row['epoch']:3d}  lr {row['lr']:.4g}  losses {losses}{validation}  test {row['test_error']:6.2f} %"
+        f"  {row['seconds']:.1f} s",
+        flush=True,
+    )
+
+
+def _presets() -> Any:
+    return resources.files("minilocal.cli") / "presets"
+
+
+def _same_folder(options: argparse.Namespace) -> None:
+    from pathlib import Path
+
+    if options.out is not None and Path(options.out).resolve() != Path(options.resume).resolve():
+        raise UserError(
+            f"--out {options.out} is not {options.resume}: a resumed run stays in its folder. Leave --out out."
+        )

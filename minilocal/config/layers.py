@@ -1,0 +1,208 @@
+"""Where a configuration comes from: layers, each over the one before, and every value checked with its layer's name.
+
+The defaults of the tables; a preset; a TOML file; the short flags; `--set table.key=value`. A layer is where it comes
+from, and {"table.key": value}.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from minilocal import rules
+from minilocal.config.tables import TABLES, Config, check, tables_of
+from minilocal.errors import UserError, nearest
+
+Layer = tuple[str, dict[str, Any]]
+
+FLAGS = {  # the short flags, and the keys that they name; everything else is --set table.key=value
+    "--rule": "rule.name",
+    "--length": "rule.length",
+    "--alpha": "rule.alpha",
+    "--weighting": "rule.weighting",
+    "--aux": "rule.aux",
+    "--net": "net.name",
+    "--modules": "net.modules",
+    "--dataset": "data.name",
+    "--data-dir": "data.dir",
+    "--no-download": "data.download",
+    "--limit-train": "data.limit_train",
+    "--limit-test": "data.limit_test",
+    "--augment": "data.augment",
+    "--epochs": "optim.epochs",
+    "--batch-size": "optim.batch_size",
+    "--lr": "optim.lr",
+    "--schedule": "optim.schedule",
+    "--momentum": "optim.momentum",
+    "--weight-decay": "optim.weight_decay",
+    "--seed": "run.seed",
+    "--device": "run.device",
+    "--dtype": "run.dtype",
+    "--threads": "run.threads",
+    "--processes": "run.processes",
+    "--out": "run.out",
+}
+SWITCHES = {"--no-download": False, "--augment": True}  # flags without a value, and what they mean
+
+
+def read_toml(path: str | Path) -> Layer:
+    """A TOML file as a layer.
+
+    Raises: UserError when the file is missing, is not TOML, or holds a key outside the five tables.
+    """
+    path = Path(path)
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"configuration {path}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"configuration {path} is not TOML: {error}.") from None
+    return str(path), flatten(tables, str(path))
+
+
+def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """{"table": {"key": value}} as {"table.key": value}; UserError for what is in no table."""
+    flat = {}
+    for name, table in tables.items():
+        if name not in TABLES:
+            homes = [f"{t}.{name}" for t, struct in TABLES.items() if name in struct.__struct_fields__]
+            hint = f"; it belongs in a table, as {' or '.join(homes)}" if homes else nearest(name, TABLES)
+            raise UserError(f"{source}: table {name!r} is not known{hint}. Tables: {', '.join(TABLES)}.")
+        if not isinstance(table, Mapping):
+            raise UserError(
+                f"{source}: {name!r} is a table: write [{name}] and its keys below, not {name} = {table!r}."
+            )
+        flat.update({f"{name}.{key}": value for key, value in table.items()})
+    return flat
+
+
+def setting(text: str) -> Layer:
+    """`table.key=value`, as --set takes it, as a layer of one key."""
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or "." not in key:
+        raise UserError(f"--set {text!r} is not table.key=value, as in --set optim.nesterov=true.")
+    return "--set", {key: value_of(key, value.strip())}
+
+
+def value_of(key: str, text: str) -> Any:
+    """The value that a word on the command line stands for: a word where `key` takes words, else as in TOML.
+
+    `4,4,4,4` is a list too, and `.5` and `1e-4` are numbers.
+    """
+    if _takes_words(key):
+        return text
+    if re.fullmatch(r"[+-]?[\d_]+(,[\d_]+)+", text):
+        text = f"[{text}]"
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return float(text) if re.match(r"[+-]?[.\d]", text) else text
+    except ValueError:
+        return text
+
+
+def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
+    """The configuration that these layers make, later ones over earlier ones, and remarks for the user.
+
+    A layer that names another rule leaves behind the options of the old rule that the new one does not have; each is
+    remarked on.
+
+    Raises: UserError naming the key, its value and its layer: an unknown key, a wrong type, a number out of range, an
+    unknown rule, network, data set or schedule, or what does not fit together.
+    """
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    remarks: list[str] = []
+    for source, flat in layers:
+        for key in flat:
+            _check_key(key, source)
+        if flat.get("rule.name", values.get("rule.name")) != values.get("rule.name"):
+            remarks += _leave_behind(flat["rule.name"], source, values)
+        values.update(flat)
+        sources.update(dict.fromkeys(flat, source))
+    tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
+    for key, value in values.items():
+        table, _, name = key.partition(".")
+        tables[table][name] = value
+    options = {name: value for name, value in tables["rule"].items() if name != "name"}
+    tables["rule"] = {name: value for name, value in tables["rule"].items() if name == "name"} | {"options": options}
+    try:
+        config = msgspec.convert(tables, Config)
+    except msgspec.ValidationError as error:
+        raise _misfit(str(error), values, sources) from None
+    return check(config, lambda key: f" ({sources[key]})" if key in sources else ""), remarks
+
+
+def from_tables(tables: Mapping[str, Any], source: str, here: Mapping[str, Any] | None = None) -> Config:
+    """The configuration in a run's config.json (or any five tables); `source` names it in errors.
+
+    `here` replaces keys whose value is not None: what differs on this machine.
+    """
+    changes = {key: value for key, value in (here or {}).items() if value is not None}
+    return resolve([(source, flatten(tables, source)), ("this machine", changes)])[0]
+
+
+def agree(config: Config, layers: Iterable[Layer], run: str) -> None:
+    """Holds that what was asked again is what the run was started with.
+
+    Raises: UserError for the first key that differs, with both values.
+    """
+    layers = list(layers)
+    then = flatten(tables_of(config), run)
+    now = flatten(tables_of(resolve([(run, then), *layers])[0]), run)
+    asked = {key: source for source, flat in layers for key in flat if key != "run.out"}
+    for key, source in asked.items():
+        if now[key] != then.get(key):
+            raise UserError(
+                f"{key} = {now[key]!r} ({source}) does not agree with {run}, which was started with "
+                f"{then.get(key)!r}: leave it out, or start another run."
+            )
+
+
+def _check_key(key: str, source: str) -> None:
+    table, _, name = key.partition(".")
+    if table not in TABLES:
+        raise UserError(f"{source}: table {table!r} is not known{nearest(table, TABLES) or '.'} In {key!r}.")
+    fields = TABLES[table].__struct_fields__
+    if name not in fields and table != "rule":
+        raise UserError(
+            f"{source}: key {key!r} is not known{nearest(name, fields) or '.'} [{table}] has {', '.join(fields)}."
+        )
+
+
+def _leave_behind(rule: Any, source: str, values: dict[str, Any]) -> list[str]:
+    """Takes out of `values` what belongs to the rule before only; the remarks that say so."""
+    if rule not in rules.NAMES:
+        return []
+    known = rules.options(rule)
+    dropped = [key for key in values if key.startswith("rule.") and key != "rule.name" and key[5:] not in known]
+    return [f"{key} = {values.pop(key)!r} is left behind: {rule} ({source}) has no such option." for key in dropped]
+
+
+def _misfit(problem: str, values: Mapping[str, Any], sources: Mapping[str, str]) -> UserError:
+    """msgspec's complaint, "Expected `int`, got `str` - at `$.optim.epochs`", with the value and where it came from."""
+    complaint, _, path = problem.partition(" - at `$.")
+    found = re.match(r"\w+\.\w+", path)
+    key = found.group() if found else path.rstrip("`")
+    table, _, name = key.partition(".")
+    expected = re.sub(r"^Expected |, got .*$|`", "", complaint)
+    if choices := get_args(get_type_hints(TABLES[table])[name]) if complaint.startswith("Invalid enum") else ():
+        expected = f"one of {', '.join(choices)}"
+    return UserError(f"{key} = {values[key]!r} ({sources[key]}): expected {expected}.")
+
+
+def _takes_words(key: str) -> bool:
+    """Whether a key's values are words, so that `--out 5` is a folder and not a number."""
+    table, _, name = key.partition(".")
+    if table not in TABLES or name not in TABLES[table].__struct_fields__:
+        return False
+    hint = get_type_hints(TABLES[table])[name]
+    return hint is str or str in get_args(hint) or get_origin(hint) is Literal

@@ -1,0 +1,119 @@
+"""Five tables say what a run does: [rule], [net], [data], [optim], [run]. A key has a type, a range and a default."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from minilocal import data, nets, optim, rules
+from minilocal.errors import UserError, nearest, unknown
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[rule]: the rule's name; every other key of the table is one of that rule's own options."""
+
+    name: str = "backlink"
+    options: dict[str, Any] = {}
+
+
+class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[net]: which network, and how it is cut: `modules` is the number K of modules, or a list of unit counts.
+
+    Without a word, `shortcut` and `init` are the network's own: "B" and "infopro" for a resnet.
+    """
+
+    name: str = "resnet20"
+    shortcut: str | None = None
+    init: str | None = None
+    modules: Positive | Annotated[list[Positive], Meta(min_length=1)] = 4
+
+
+class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[data]: which images, where they lie, and how many of them."""
+
+    name: str = "digits"
+    dir: str | None = None
+    download: bool = True
+    limit_train: Positive | None = None
+    limit_test: Positive | None = None
+    validation: Annotated[int, Meta(ge=0)] = 0
+    augment: bool = False
+
+
+class Optim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[optim]: the optimiser, its learning rate over time, and how long. Without a word, SGD's momentum is 0.9."""
+
+    name: Literal["sgd", "adam"] = "sgd"
+    lr: Annotated[float, Meta(gt=0, lt=1e9)] = 0.1
+    schedule: str = "cosine"
+    momentum: Annotated[float, Meta(ge=0, lt=1)] | None = None
+    nesterov: bool = False
+    weight_decay: Annotated[float, Meta(ge=0, lt=1e9)] = 1e-4
+    batch_size: Positive = 128
+    epochs: Positive = 10
+
+
+class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[run]: chance, where it runs, and where it is recorded. `threads` 0 is every core."""
+
+    seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
+    device: str = "cpu"
+    dtype: Literal["float32", "float64"] = "float32"
+    threads: Annotated[int, Meta(ge=0)] = 0
+    processes: Positive = 1
+    out: str | None = None
+
+
+class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a run does, checked."""
+
+    rule: Rule = Rule()
+    net: Net = Net()
+    data: Data = Data()
+    optim: Optim = Optim()
+    run: Run = Run()
+
+
+TABLES: dict[str, type[msgspec.Struct]] = {"rule": Rule, "net": Net, "data": Data, "optim": Optim, "run": Run}
+
+
+def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Config:
+    """`config` with every default written out, once each name in it is known and it all fits together."""
+    rule, o, run = config.rule, config.optim, config.run
+    if rule.name not in rules.NAMES:
+        raise unknown("rule.name" + source("rule.name"), rule.name, rules.NAMES)
+    known = rules.options(rule.name)
+    for option in rule.options:
+        if option not in known:
+            hint = nearest(option, known) or "."
+            options = ", ".join(known) or "none"
+            raise UserError(
+                f"rule.{option}{source(f'rule.{option}')}: {rule.name} has no such option{hint} It has {options}."
+            )
+    rules.get(rule.name, **rule.options)
+    if config.net.name not in nets.NAMES and not re.fullmatch(r"resnet\d+|wrn\d+-\d+", config.net.name):
+        raise unknown("net.name" + source("net.name"), config.net.name, nets.NAMES)
+    if config.data.name not in data.NAMES and not config.data.name.startswith("npz:"):
+        raise unknown("data.name" + source("data.name"), config.data.name, data.NAMES)
+    optim.schedule(o.schedule, o.lr, o.epochs)
+    if o.name == "adam" and (o.momentum is not None or o.nesterov):
+        key = "optim.momentum" if o.momentum is not None else "optim.nesterov"
+        raise UserError(f"{key}{source(key)} is SGD's: Adam has none. Leave it out, or use optim.name=sgd.")
+    if o.name == "sgd" and o.momentum is None:
+        o = msgspec.structs.replace(o, momentum=0.9)
+    if run.processes != 1:
+        raise UserError(f"run.processes = {run.processes}{source('run.processes')}: this version trains in 1 process.")
+    return msgspec.structs.replace(config, rule=Rule(rule.name, {**known, **rule.options}), optim=o)
+
+
+def tables_of(config: Config) -> dict[str, dict[str, Any]]:
+    """The five tables as plain values, as config.json and a TOML file hold them."""
+    tables = msgspec.to_builtins(config)
+    rule = tables["rule"]
+    return {**tables, "rule": {"name": rule["name"], **rule["options"]}}

@@ -1,0 +1,10 @@
+"""Figures: curves, bars, and a rule drawn with its arrows. The only importer of matplotlib."""
+
+from __future__ import annotations
+
+from minilocal.draw.bars import bars
+from minilocal.draw.curves import curves
+from minilocal.draw.picture import rule_picture
+from minilocal.draw.style import COLOURS, Figure, to_png, to_svg
+
+__all__ = ["COLOURS", "Figure", "bars", "curves", "rule_picture", "to_png", "to_svg"]

@@ -1,0 +1,80 @@
+"""Files that are never half-written, and refusals of the operating system said in one line."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from minilocal.errors import UserError
+
+_REMEDIES = {
+    errno.ENOSPC: "Free some space, then go on: what was there before is intact.",
+    errno.EDQUOT: "Your quota is used up: free some space, then go on: what was there before is intact.",
+    errno.EACCES: "You may not write there: choose another folder with --out, or change its permissions.",
+    errno.EPERM: "You may not write there: choose another folder with --out, or change its permissions.",
+    errno.EROFS: "That file system is read-only: choose another folder with --out.",
+    errno.ENOTDIR: "A part of that path is a file: choose another folder with --out.",
+    errno.EEXIST: "A file of that name is in the way: choose another folder with --out.",
+}
+
+
+@contextmanager
+def written_aside(path: str | Path) -> Iterator[BinaryIO]:
+    """A binary file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
+
+    Raises: UserError when it cannot be written (no space, no permission, ...), and why.
+    """
+    path = Path(path)
+    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with explained(path):
+        try:
+            with open(aside, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+            _sync(path.parent)
+        except BaseException:
+            with suppress(OSError):
+                aside.unlink()
+            raise
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns what the operating system refuses inside the block into a UserError with a remedy."""
+    try:
+        yield
+    except OSError as error:
+        remedy = _REMEDIES.get(error.errno or 0, "")
+        raise UserError(f"{path}: {error.strerror or error}. {remedy}".strip()) from None
+
+
+def _sync(folder: Path) -> None:
+    """Makes a rename in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The object in a JSON file.
+
+    Raises: UserError when it cannot be read, or holds anything else.
+    """
+    with explained(file):
+        text = file.read_bytes()
+    try:
+        content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("it is not an object")
+    except ValueError as error:
+        raise UserError(f"{file} is damaged: {error}.") from None
+    return content

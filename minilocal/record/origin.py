@@ -1,0 +1,90 @@
+"""What produced a number: versions, machine, threads, and the commit of the code."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from minilocal.kernels.threads import available, threads
+
+PACKAGES = ("numpy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax")
+
+
+def current_environment() -> dict[str, Any]:
+    """The environment of this process, as JSON can write it. Facts that cannot be had are null."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "minilocal": version("minilocal"),
+        "git": git_commit(),
+        "python": platform.python_version(),
+        "packages": {name: found for name in PACKAGES if (found := version(name))},
+        "blas": blas(),
+        "system": platform.platform(),
+        "machine": platform.machine(),
+        "processor": processor(),
+        "cores": available(),
+        "threads": threads(),
+        "thread_settings": {name: os.environ[name] for name in sorted(os.environ) if name.endswith("_NUM_THREADS")},
+    }
+
+
+def version(package: str) -> str | None:
+    """The installed version of a package, or None."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def blas() -> list[dict[str, Any]] | None:
+    """The BLAS libraries in this process: name, version, architecture, threads. None without threadpoolctl."""
+    try:
+        from threadpoolctl import threadpool_info
+    except ImportError:
+        return None
+    return [
+        {
+            "library": pool["internal_api"],
+            "version": pool["version"],
+            "architecture": pool.get("architecture"),
+            "threads": pool["num_threads"],
+        }
+        for pool in threadpool_info()
+        if pool["user_api"] == "blas"
+    ]
+
+
+def git_commit() -> dict[str, Any] | None:
+    """The commit of the checkout that this package runs from, and whether tracked files differ from it."""
+    top = Path(__file__).resolve().parents[2]
+    if not (top / ".git").exists():  # an installed package may lie in somebody else's checkout
+        return None
+    commit = _git(top, "rev-parse", "HEAD")
+    if not commit:
+        return None
+    return {"commit": commit, "modified": bool(_git(top, "status", "--porcelain", "--untracked-files=no"))}
+
+
+def processor() -> str | None:
+    """The processor's name, as Linux or macOS gives it."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            names = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    except OSError:
+        names = [platform.processor()]
+    return names[0] if names and names[0] else None
+
+
+def _git(top: Path, *arguments: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(top), *arguments], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

@@ -1,0 +1,61 @@
+"""What a configuration describes, built: the data set, the network under its rule, the optimiser, the schedule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minilocal import data, nets, optim, rules
+from minilocal.array import device_namespace, generator
+from minilocal.config import Config
+from minilocal.data import DataSet
+from minilocal.learner import Learner
+
+
+def build(config: Config) -> tuple[DataSet, Learner]:
+    """The data set and the untrained Learner.
+
+    Raises: UserError for a device that is not there, data that is missing or damaged, and a network that cannot be cut
+    so, or fed with it.
+    """
+    device_namespace(config.run.device)  # a missing GPU is said before anything is fetched
+    dataset = dataset_of(config)
+    return dataset, learner_of(config, len(dataset.classes), dataset.channels, dataset.size)
+
+
+def dataset_of(config: Config) -> DataSet:
+    """The data set that [data] describes, its random parts named by the run's seed."""
+    d = config.data
+    return data.load(
+        d.name,
+        dir=d.dir,
+        download=d.download,
+        limit_train=d.limit_train,
+        limit_test=d.limit_test,
+        validation=d.validation,
+        seed=config.run.seed,
+    )
+
+
+def learner_of(config: Config, classes: int, channels: int, size: int) -> Learner:
+    """The untrained Learner for images of `size`×`size`×`channels`."""
+    rng = generator(config.run.seed)
+    n = config.net
+    net = nets.get(n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init)
+    rule = rules.get(config.rule.name, **config.rule.options)
+    run = config.run
+    return Learner(
+        net, rule, modules=n.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config)
+    )
+
+
+def optimizer(config: Config) -> Any:
+    """The optimiser that [optim] describes."""
+    o = config.optim
+    if o.name == "adam":
+        return optim.Adam(weight_decay=o.weight_decay)
+    return optim.SGD(momentum=o.momentum or 0.0, weight_decay=o.weight_decay, nesterov=o.nesterov)
+
+
+def schedule(config: Config) -> Any:
+    """The learning rate over the run's epochs: an object with `lr(epoch)`."""
+    return optim.schedule(config.optim.schedule, config.optim.lr, config.optim.epochs)

@@ -1,0 +1,48 @@
+"""Ctrl-C and SIGTERM as a wish, granted between two steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run stopped by Ctrl-C or SIGTERM, after its state was saved; the message says where, and how to go on."""
+
+
+class Wish:
+    """Whether somebody has asked the run to stop."""
+
+    def __init__(self) -> None:
+        self.stop = False
+
+
+@contextmanager
+def stopping() -> Iterator[Wish]:
+    """Inside the block the first SIGINT or SIGTERM sets `stop`; the second acts as it would have without this block.
+
+    Outside the main thread Python delivers no signals, so there the wish is never set.
+    """
+    wish = Wish()
+    if threading.current_thread() is not threading.main_thread():
+        yield wish
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number: int, frame: Any) -> None:
+        wish.stop = True
+        restore()
+
+    for number in before:
+        signal.signal(number, ask)
+    try:
+        yield wish
+    finally:
+        restore()

@@ -1,0 +1,319 @@
+"""The command line: what it lists, what it refuses in one line, and what a command leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal import cli, record
+
+SMALL = [
+    "--net", "mlp", "--modules", "2", "--limit-train", "40", "--limit-test", "20", "--batch-size", "16",
+    "--epochs", "1", "--lr", "0.01", "--threads", "1",
+]  # fmt: skip
+
+
+@pytest.fixture
+def minilocal(capsys, tmp_path, monkeypatch):
+    """`minilocal WORDS` in an empty folder: (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: str) -> tuple[int, str, str]:
+        status = cli.main(words)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A finished run's folder."""
+    out = tmp_path_factory.mktemp("trained") / "run"
+    assert cli.main(["train", *SMALL, "--out", str(out)]) == 0
+    return out
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["help"]])
+def test_alone_it_lists_its_commands(minilocal, words):
+    status, out, err = minilocal(*words)
+    assert status == 0 and err == ""
+    assert all(f"  {name} " in out for name in ("demo", "train", "predict", "verify", "data", "doctor"))
+
+
+def test_the_list_costs_numpy_and_nothing_else():
+    """Half a second is what NumPy takes; no command, no msgspec, no matplotlib is imported to print the list."""
+    code = (
+        "import sys; from minilocal import cli; cli.main([]);"
+        "print([m for m in ('msgspec', 'matplotlib', 'tqdm', 'argparse', 'minilocal.train', 'minilocal.cli.train') "
+        "if m in sys.modules], file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.stderr.strip() == "[]"
+
+
+def test_python_m_is_the_same_command():
+    environment = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1])}
+    command = [sys.executable, "-m", "minilocal", "--version"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.stdout == f"minilocal {ml.__version__}\n" and done.returncode == 0
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "data", "doctor"])
+def test_every_command_has_help(minilocal, command):
+    with pytest.raises(SystemExit) as end:
+        minilocal(command, "--help")
+    assert end.value.code == 0
+
+
+def test_the_help_of_train_names_every_flag(capsys):
+    from minilocal.config import FLAGS
+
+    with pytest.raises(SystemExit):
+        cli.main(["train", "--help"])
+    text = capsys.readouterr().out
+    assert all(flag in text for flag in [*FLAGS, "--resume", "--config", "--preset", "--set"])
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("trian", "command 'trian' is not known; did you mean 'train'?"),
+        ("train --epocs 5", "flag --epocs is not known; did you mean '--epochs'?"),
+        ("train --epoch=5", "flag --epoch is not known; did you mean '--epochs'?"),
+        ("train --epochs", "--epochs: expected one argument"),
+        ("train --epochs ten", "optim.epochs = 'ten' (--epochs): expected int"),
+        ("train --epochs 0", "optim.epochs = 0 (--epochs): expected int >= 1"),
+        ("train extra", "'extra' is one word too many"),
+        ("train --rule backlnk", "did you mean 'backlink'"),
+        ("train --net resnt20", "did you mean 'resnet20'"),
+        ("train --net resnet21", "6m + 2"),
+        ("train --dataset digts", "did you mean 'digits'"),
+        ("train --dataset npz:none.npz", "none.npz does not exist"),
+        ("train --modules 99", "K = 99 modules for a network of 10 units"),
+        ("train --modules 4,4", "hold 8 together, the network has 10"),
+        ("train --alpha 1.5", "outside [0, 1]"),
+        ("train --alpha half", "alpha"),
+        ("train --length -1", "length"),
+        ("train --aux 9c9f", "9c9f"),
+        ("train --weighting odd", "did you mean 'unfolded'|Known: literal, unfolded"),
+        ("train --lr 0", "optim.lr = 0 (--lr): expected float > 0"),
+        ("train --schedule cosin", "did you mean 'cosine'"),
+        ("train --momentum 2", "optim.momentum = 2 (--momentum)"),
+        ("train --weight-decay -1", "optim.weight_decay"),
+        ("train --batch-size 0", "optim.batch_size"),
+        ("train --limit-train 99999", "99999"),
+        ("train --limit-test none", "data.limit_test = 'none'"),
+        ("train --seed -1", "run.seed = -1"),
+        ("train --device gpu", "device 'gpu' is not known"),
+        ("train --dtype float16", "one of float32, float64"),
+        ("train --threads x", "run.threads = 'x'"),
+        ("train --processes 2", "trains in 1 process"),
+        ("train --set optim.epocs=3", "did you mean 'epochs'"),
+        ("train --set epochs", "is not table.key=value"),
+        ("train --config none.toml", "none.toml: No such file"),
+        ("train --preset backlink", "did you mean 'backlink-"),
+        ("train --resume nowhere", "nowhere is no run folder"),
+        ("train --rule gll --alpha 0.5", "rule.alpha (--alpha): gll has no such option"),
+        ("train --dataset cifar10 --no-download --data-dir nowhere", "cifar10 was not found in nowhere"),
+        ("predict", "the following arguments are required: RUN"),
+        ("predict nowhere", "nowhere is no run folder"),
+        ("data digts", "did you mean 'digits'"),
+        ("data --sheet a.png", "--sheet needs the name of a data set"),
+        ("data digits --sheet no/a.png", "No such file or directory"),
+        ("doctor --now", "flag --now is not known"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(minilocal, words, said):
+    status, _, err = minilocal(*words.split())
+    assert status == 2
+    assert err.count("\n") == 1 and err.startswith("minilocal: "), err
+    assert any(part in err for part in said.split("|")), err
+    assert not Path("runs").exists()
+
+
+def test_no_cupy_is_one_line_with_the_pip_line(minilocal, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    status, _, err = minilocal("train", "--device", "cuda")
+    assert status == 2 and err.count("\n") == 1 and "pip install 'minilocal[cuda12]'" in err
+
+
+def test_what_is_nobodys_mistake_keeps_its_traceback(minilocal, monkeypatch):
+    def broken(*words):
+        raise RuntimeError("a fault of ours")
+
+    monkeypatch.setattr(cli, "_dispatch", broken)
+    with pytest.raises(RuntimeError):
+        minilocal("train")
+
+
+def test_train_prints_a_line_an_epoch_and_where_everything_is(minilocal, tmp_path):
+    status, out, err = minilocal("train", *SMALL)
+    assert status == 0 and err == ""
+    first, row, last = out.splitlines()
+    assert first == "run folder runs/backlink-mlp-digits-seed0"
+    assert row.startswith("epoch   1  lr 0.01  losses ")
+    assert last.endswith("everything is in runs/backlink-mlp-digits-seed0")
+    assert json.loads((tmp_path / "runs/backlink-mlp-digits-seed0/config.json").read_text())["optim"]["lr"] == 0.01
+
+
+def test_a_file_is_overridden_by_flags(minilocal, tmp_path):
+    (tmp_path / "run.toml").write_text('[rule]\nname = "backlink"\nalpha = 0.25\n[optim]\nlr = 1.0\n')
+    assert minilocal("train", *SMALL, "--config", "run.toml", "--rule", "gll", "--out", "r")[2] == (
+        "minilocal: rule.alpha = 0.25 is left behind: gll (--rule) has no such option.\n"
+    )
+    tables = record.config("r")
+    assert tables["rule"] == {"name": "gll", "aux": "0c1f"} and tables["optim"]["lr"] == 0.01
+
+
+def test_an_existing_run_is_not_overwritten(minilocal, trained):
+    before = (trained / "checkpoint.npz").read_bytes()
+    status, _, err = minilocal("train", *SMALL, "--out", str(trained))
+    assert status == 2 and "holds a run already" in err and f"--resume {trained}" in err
+    assert (trained / "checkpoint.npz").read_bytes() == before
+
+
+def test_resuming_agrees_or_is_refused(minilocal, trained):
+    again = ["train", *SMALL, "--resume", str(trained)]
+    status, out, _ = minilocal(*again, "--out", str(trained))
+    assert status == 0 and "is finished: 1 of 1 epochs" in out
+    status, _, err = minilocal(*again, "--lr", "0.02")
+    assert status == 2 and "optim.lr = 0.02 (--lr) does not agree" in err and err.count("\n") == 1
+    status, _, err = minilocal(*again, "--out", "elsewhere")
+    assert status == 2 and "stays in its folder" in err
+
+
+def test_a_locked_folder_is_one_line(minilocal, trained):
+    with record.Folder(trained):
+        status, _, err = minilocal("train", "--resume", str(trained))
+    assert status == 2 and f"in use by process {os.getpid()}" in err and err.count("\n") == 1
+
+
+def test_a_damaged_checkpoint_is_one_line(minilocal, trained, tmp_path):
+    import shutil
+
+    run = shutil.copytree(trained, tmp_path / "run")
+    (run / "checkpoint.npz").write_bytes(b"PK\x03\x04 and no more")
+    for words in (["train", "--resume", "run"], ["predict", "run"]):
+        status, _, err = minilocal(*words)
+        assert status == 2 and "checkpoint.npz cannot be read" in err and err.count("\n") == 1
+
+
+def test_a_read_only_folder_is_one_line(minilocal, monkeypatch):
+    """As root nothing is read-only, so the operating system's answer is played here."""
+    import errno
+
+    def mkdir(self, *arguments, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    status, _, err = minilocal("train", *SMALL, "--out", "there")
+    assert status == 2 and "there: Read-only file system" in err and "--out" in err and err.count("\n") == 1
+
+
+def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(minilocal, monkeypatch):
+    real = ml.Learner.step
+
+    def step(self, x, y, lr):
+        os.kill(os.getpid(), signal.SIGINT)
+        return real(self, x, y, lr)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ml.Learner, "step", step)
+        status, _, err = minilocal("train", *SMALL, "--out", "r")
+    assert status == 130
+    assert err == (
+        "minilocal: stopped after 0 of 1 epochs and 1 of 3 steps, and saved. Go on with: minilocal train --resume r\n"
+    )
+    status, out, _ = minilocal("train", "--resume", "r")
+    assert status == 0 and out.startswith("r goes on after 0 of 1 epochs and 1 of 3 steps")
+
+
+def test_predict_gives_the_recorded_error_and_every_class(minilocal, trained):
+    status, out, _ = minilocal("predict", str(trained))
+    assert status == 0
+    assert f"error {record.rows(trained)[-1]['test_error']:.2f} %" in out
+    with np.load(trained / "predictions.npz") as found:
+        wrong = found["predictions"] != found["labels"]
+        assert 100 * wrong.mean() == record.rows(trained)[-1]["test_error"]
+        for c in range(10):
+            share = 100 * wrong[found["labels"] == c].mean()
+            assert any(line.split()[:1] == [str(c)] and f"{share:.2f}" in line for line in out.splitlines())
+
+
+def test_predict_takes_your_images(minilocal, trained, tmp_path):
+    digits = ml.data.load("digits")
+    x, y = digits.test_x[:7], digits.test_y[:7]
+    np.savez("with.npz", x=x, y=y)
+    np.savez("without.npz", x=x[..., 0])
+    status, out, _ = minilocal("predict", str(trained), "--images", "with.npz", "--out", "p.npz")
+    assert status == 0 and "7 images of with.npz: error" in out
+    status, out, _ = minilocal("predict", str(trained), "--images", "without.npz", "--out", "q.npz")
+    assert status == 0 and "no labels" in out
+    with np.load("p.npz") as p, np.load("q.npz") as q:
+        np.testing.assert_array_equal(p["predictions"], q["predictions"])
+        assert "labels" in p and "labels" not in q
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"x": np.zeros((2, 8, 8, 1), np.uint8)}, "8×8×1"),
+        ({"x": np.zeros((2, 16, 16, 1))}, "float64"),
+        ({"x": np.zeros((2, 16, 16, 1), np.uint8), "y": np.array([0, 10])}, "the label 10"),
+        ({"x": np.zeros((2, 16, 16, 1), np.uint8), "y": np.array([0])}, "1 labels for 2 images"),
+        ({"x": np.zeros((2, 16, 16, 1), np.uint8), "y": np.array([0.5, 1])}, "integers"),
+        ({"images": np.zeros((2, 16, 16, 1), np.uint8)}, "holds no images"),
+        (None, "cannot be read"),
+    ],
+)
+def test_predict_refuses_images_that_do_not_fit(minilocal, trained, arrays, said):
+    if arrays is None:
+        Path("x.npz").write_bytes(b"no archive")
+    else:
+        np.savez("x.npz", **arrays)
+    status, _, err = minilocal("predict", str(trained), "--images", "x.npz")
+    assert status == 2 and said in err and err.count("\n") == 1
+
+
+def test_data_lists_describes_and_shows(minilocal):
+    status, out, _ = minilocal("data", "--data-dir", "nowhere")
+    assert status == 0 and "digits    in the package" in out and "cifar10   not in nowhere" in out
+    status, out, _ = minilocal("data", "digits", "--sheet", "digits.png")
+    assert status == 0 and "1437 training" in out
+    assert Path("digits.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_contact_sheet_has_a_row_for_each_class(tmp_path):
+    from matplotlib.image import imread
+
+    from minilocal.cli.data import sheet
+
+    digits = ml.data.load("digits", limit_train=20)  # two of each: the rest of a row is white
+    sheet(digits, str(tmp_path / "sheet.png"), columns=4)
+    pixels = imread(tmp_path / "sheet.png")
+    assert pixels.shape[:2] == (3 * (10 * 17 - 1), 3 * (4 * 17 - 1))
+    second = digits.train_x[np.flatnonzero(digits.train_y == 1)[1]][..., 0] / 255
+    np.testing.assert_allclose(pixels[51:99:3, 51:99:3, 0], second, atol=1e-2)
+    assert (pixels[:, 3 * 34 :, :3] == 1).all()
+
+
+def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
+    status, out, _ = minilocal("doctor", "--data-dir", "nowhere")
+    assert status == 0 and "FAILED" not in out
+    for finding in ("python", "numpy", "BLAS", "cpu product", "cpu kernel", "cpu training step", "data digits"):
+        assert finding in out
+    from minilocal.kernels import product
+
+    monkeypatch.setattr(product, "product", lambda x, W: x @ W + 1)
+    status, out, _ = minilocal("doctor")
+    assert status == 1 and "FAILED: ArithmeticError: wrong result" in out

@@ -1,0 +1,195 @@
+"""Every key has a type and a range, and every mistake is named where it was made."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+
+import msgspec
+import pytest
+
+from minilocal import config, rules
+from minilocal.config import Config, agree, flatten, from_tables, read_toml, resolve, setting, tables_of, value_of
+from minilocal.errors import UserError
+
+
+def refused(*layers):
+    """The one line that these layers are refused with."""
+    with pytest.raises(UserError) as caught:
+        resolve(layers)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_without_a_word_it_is_backlink_on_the_digits():
+    found, remarks = resolve([])
+    assert remarks == []
+    assert tables_of(found) == {
+        "rule": {"name": "backlink", **rules.options("backlink")},
+        "net": {"name": "resnet20", "shortcut": None, "init": None, "modules": 4},
+        "data": {
+            "name": "digits", "dir": None, "download": True, "limit_train": None, "limit_test": None, "validation": 0,
+            "augment": False,
+        },
+        "optim": {
+            "name": "sgd", "lr": 0.1, "schedule": "cosine", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4,
+            "batch_size": 128, "epochs": 10,
+        },
+        "run": {"seed": 0, "device": "cpu", "dtype": "float32", "threads": 0, "processes": 1, "out": None},
+    }  # fmt: skip
+    assert found.rule.options["length"] == 1 and found.rule.options["alpha"] == 0.5
+
+
+def test_the_tables_survive_json():
+    found, _ = resolve([("a", {"net.modules": [3, 3, 2, 2], "rule.alpha": 0.25, "optim.lr": 1})])
+    again = from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(found))), "config.json")
+    assert again == found
+    assert isinstance(again.optim.lr, float)
+
+
+def test_later_layers_win():
+    found, _ = resolve([("file", {"optim.lr": 0.2, "optim.epochs": 3}), ("--lr", {"optim.lr": 0.3})])
+    assert (found.optim.lr, found.optim.epochs) == (0.3, 3)
+
+
+def test_toml(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('[rule]\nname = "backlink"\nlength = 2\n[net]\nmodules = [5, 5]\n[optim]\nlr = 1\n')
+    found, _ = resolve([read_toml(file)])
+    assert (found.rule.options["length"], found.net.modules, found.optim.lr) == (2, [5, 5], 1.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[optim]\nepocs = 3", "key 'optim.epocs' is not known; did you mean 'epochs'?"),
+        ("[optm]\nlr = 1", "table 'optm' is not known; did you mean 'optim'?"),
+        ("lr = 1", "table 'lr' is not known; it belongs in a table, as optim.lr"),
+        ("optim = 3", "'optim' is a table"),
+        ('[optim]\nepochs = "ten"', "optim.epochs = 'ten' ({}): expected int"),
+        ("[optim]\nepochs = 2.5", "optim.epochs = 2.5 ({}): expected int"),
+        ("[optim]\nlr = nan", "optim.lr = nan ({}): expected float > 0"),
+        ("[optim]\nlr = true", "optim.lr = True ({}): expected float"),
+        ("[net]\nmodules = [2, 0]", "net.modules = [2, 0] ({}): expected int >= 1"),
+        ("[net]\nmodules = []", "net.modules = [] ({}): expected"),
+        ('[run]\ndtype = "float16"', "run.dtype = 'float16' ({}): expected one of float32, float64."),
+        ('[rule]\nlenght = 1', "rule.lenght ({}): backlink has no such option; did you mean 'length'?"),
+        ("[rule]\noptions = 1", "rule.options ({}): backlink has no such option"),
+        ('[rule]\nname = "gll"\nalpha = 0.5', "rule.alpha ({}): gll has no such option"),
+        ("[rule]\nname = 3", "rule.name = 3 ({}): expected str"),
+        ("[rule", "is not TOML"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_file_is_named_with_the_file(tmp_path, text, line):
+    file = tmp_path / "run.toml"
+    file.write_text(text)
+    with pytest.raises(UserError) as caught:
+        resolve([read_toml(file)])
+    assert line.format(file) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "run.toml" in str(caught.value)
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        read_toml(tmp_path / "no.toml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("rule.name", "backlnk", "did you mean 'backlink'"),
+        ("rule.alpha", 1.5, "outside [0, 1]"),
+        ("rule.aux", "9c9f", "Known: 0c1f"),
+        ("net.name", "resnt20", "did you mean 'resnet20'"),
+        ("data.name", "cifar", "did you mean 'cifar10'"),
+        ("optim.name", "sdg", "one of sgd, adam"),
+        ("optim.schedule", "cosin", "did you mean 'cosine'"),
+        ("optim.momentum", 1.0, "< 1"),
+        ("optim.weight_decay", -1, ">= 0"),
+        ("optim.batch_size", 0, ">= 1"),
+        ("optim.lr", 0, "> 0"),
+        ("optim.lr", math.inf, "float"),
+        ("run.seed", -1, ">= 0"),
+        ("run.processes", 2, "1 process"),
+        ("data.validation", -1, ">= 0"),
+    ],
+)
+def test_what_is_unknown_or_out_of_range_is_refused(key, value, said):
+    line = refused(("--flag", {key: value}))
+    assert said in line
+
+
+def test_adam_has_no_momentum():
+    assert resolve([("a", {"optim.name": "adam"})])[0].optim.momentum is None
+    assert "optim.momentum (--momentum) is SGD's" in refused(
+        ("a", {"optim.name": "adam"}), ("--momentum", {"optim.momentum": 0.9})
+    )
+    assert "optim.nesterov (b) is SGD's" in refused(("b", {"optim.name": "adam", "optim.nesterov": True}))
+
+
+def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
+    preset = ("preset", {"rule.name": "backlink", "rule.alpha": 0.3, "rule.aux": "1c2f"})
+    found, remarks = resolve([preset, ("--rule", {"rule.name": "gll"})])
+    assert found.rule.name == "gll" and found.rule.options["aux"] == "1c2f"
+    assert remarks == ["rule.alpha = 0.3 is left behind: gll (--rule) has no such option."]
+    found, remarks = resolve([preset, ("--rule", {"rule.name": "backlink"})])
+    assert found.rule.options["alpha"] == 0.3 and remarks == []
+    assert "rule.alpha (--alpha)" in refused(preset, ("--rule", {"rule.name": "gll"}), ("--alpha", {"rule.alpha": 0.3}))
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("optim.lr", "1e-4", 1e-4), ("optim.lr", ".5", 0.5), ("optim.epochs", "3", 3), ("optim.epochs", "ten", "ten"),
+        ("net.modules", "4", 4), ("net.modules", "3,3,4", [3, 3, 4]), ("net.modules", "[3, 3]", [3, 3]),
+        ("rule.aux", "0c1f", "0c1f"), ("rule.aux", '"1c2f"', "1c2f"), ("rule.length", "2", 2),
+        ("optim.nesterov", "true", True), ("run.out", "5", "5"), ("data.dir", "[x]", "[x]"), ("run.seed", "-1", -1),
+    ],
+)  # fmt: skip
+def test_words_become_values(key, text, value):
+    found = value_of(key, text)
+    assert found == value and type(found) is type(value)
+    assert setting(f"{key} = {text}") == ("--set", {key: value})
+
+
+@pytest.mark.parametrize("text", ["optim.lr", "lr=1", "=1", ""])
+def test_a_setting_is_a_key_and_a_value(text):
+    with pytest.raises(UserError, match=r"table\.key=value"):
+        setting(text)
+
+
+def test_every_flag_names_a_key_that_exists():
+    for flag, key in config.FLAGS.items():
+        table, _, name = key.partition(".")
+        assert name in (
+            rules.options("backlink") if table == "rule" and name != "name" else tables_of(Config())[table]
+        ), flag
+
+
+def test_what_is_asked_again_must_agree():
+    found, _ = resolve([("a", {"optim.lr": 1, "run.out": "runs/a"})])
+    agree(
+        found,
+        [("--lr", {"optim.lr": 1.0}), ("--out", {"run.out": "elsewhere"}), ("--rule", {"rule.name": "backlink"})],
+        "R",
+    )
+    for key, value in {"optim.lr": 2.0, "optim.epochs": 11, "rule.name": "gll", "rule.alpha": 0.1}.items():
+        with pytest.raises(UserError, match=f"{key} = .* does not agree with R"):
+            agree(found, [("--flag", {key: value})], "R")
+
+
+def test_the_presets_are_the_papers_recipe():
+    from minilocal.cli.train import preset_layer, presets
+
+    assert presets() == ["backlink-conv", "backlink-linear"]
+    for name, aux in {"backlink-linear": "0c1f", "backlink-conv": "1c2f"}.items():
+        found, _ = resolve([preset_layer(name)])
+        assert (found.data.name, found.net.name, found.rule.options["aux"]) == ("cifar10", "resnet32", aux)
+        o = found.optim
+        assert (o.batch_size, o.epochs, o.weight_decay, o.lr, o.momentum) == (512, 200, 1e-4, 0.5, 0.9)
+
+
+def test_flattening_is_undone_by_resolving():
+    text = "[data]\nname = 'digits'\n[run]\nseed = 3\n"
+    assert flatten(tomllib.loads(text), "x") == {"data.name": "digits", "run.seed": 3}

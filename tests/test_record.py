@@ -1,0 +1,228 @@
+"""Run folders survive kills, full disks, other writers and damaged files."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minilocal import record
+from minilocal.errors import UserError
+
+CONFIG = {"rule": {"name": "gll"}, "run": {"seed": 0, "out": None}}
+ARRAYS = {
+    "conv1.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4).T,  # not C-contiguous
+    "count": np.array(3),
+    "half.moments": np.linspace(0, 1, 5),
+}
+PROGRESS = {"epoch": 2, "step": 7, "sums": [0.1, 1 / 3]}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    with record.Folder.create(tmp_path / "run", CONFIG, {"python": "3.11.0"}) as folder:
+        yield folder
+
+
+def refused(what, *arguments):
+    """The one line that `what(*arguments)` is refused with."""
+    with pytest.raises(UserError) as caught:
+        what(*arguments)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_what_is_written_is_read_back(folder):
+    folder.save(ARRAYS, PROGRESS)
+    arrays, progress = record.checkpoint(folder.path)
+    assert progress == PROGRESS
+    assert arrays.keys() == ARRAYS.keys()
+    for name, array in ARRAYS.items():
+        assert arrays[name].dtype == array.dtype
+        np.testing.assert_array_equal(arrays[name], array)
+    assert record.config(folder.path) == CONFIG
+    assert record.recorded_environment(folder.path) == {"python": "3.11.0"}
+
+
+def test_a_new_run_has_no_rows_and_no_checkpoint(folder):
+    assert record.rows(folder.path) == []
+    assert record.checkpoint(folder.path) is None
+
+
+def test_numbers_that_are_not_finite_are_null(folder):
+    folder.add_row({"epoch": 1, "losses": [float("nan"), 2.5], "nested": {"worst": float("inf")}})
+    text = (folder.path / "metrics.jsonl").read_text()
+    assert json.loads(text, parse_constant=pytest.fail) == {
+        "epoch": 1,
+        "losses": [None, 2.5],
+        "nested": {"worst": None},
+    }
+
+
+def test_a_torn_last_row_is_left_out_and_then_cut(folder):
+    for epoch in (1, 2, 3):
+        folder.add_row({"epoch": epoch})
+    with open(folder.path / "metrics.jsonl", "ab") as file:
+        file.write(b'{"epoch": 4, "los')
+    assert [row["epoch"] for row in record.rows(folder.path)] == [1, 2, 3]
+    assert folder.cut_rows(2) == 1
+    assert (folder.path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
+    folder.add_row({"epoch": 3})
+    assert [row["epoch"] for row in record.rows(folder.path)] == [1, 2, 3]
+
+
+def test_a_row_that_is_none_is_named(folder):
+    (folder.path / "metrics.jsonl").write_text('{"epoch": 1}\n[]\n{"epoch": 2}\n')
+    assert "metrics.jsonl, line 2, is not an epoch's row" in refused(record.rows, folder.path)
+
+
+def test_a_checkpoint_cut_anywhere_is_refused(folder):
+    folder.save(ARRAYS, PROGRESS)
+    file = folder.path / "checkpoint.npz"
+    whole = file.read_bytes()
+    for length in range(0, len(whole), 7):
+        file.write_bytes(whole[:length])
+        assert "checkpoint.npz cannot be read" in refused(record.checkpoint, folder.path), length
+
+
+def test_a_flipped_bit_never_changes_what_is_read(folder):
+    folder.save(ARRAYS, PROGRESS)
+    file = folder.path / "checkpoint.npz"
+    whole = file.read_bytes()
+    seen = 0
+    for place in range(0, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 8
+        file.write_bytes(damaged)
+        try:
+            arrays, progress = record.checkpoint(folder.path)
+        except UserError:
+            seen += 1
+        else:  # a bit that means nothing, such as a date in the archive's list
+            assert progress == PROGRESS
+            assert all(np.array_equal(arrays[name], array) for name, array in ARRAYS.items())
+    assert seen > len(whole) / 6  # half of those tried
+
+
+def test_nothing_is_unpickled(folder, tmp_path):
+    trap = tmp_path / "sprung"
+
+    class Trap:
+        def __reduce__(self):
+            return (Path.touch, (trap,))
+
+    with pytest.raises(TypeError, match="pickled"):
+        folder.save({"weight": np.array([Trap()], dtype=object)}, PROGRESS)
+    np.savez(folder.path / "checkpoint.npz", weight=np.array([Trap()], dtype=object))
+    refused(record.checkpoint, folder.path)
+    np.array([Trap()], dtype=object).dump(folder.path / "checkpoint.npz")
+    refused(record.checkpoint, folder.path)
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [(errno.ENOSPC, "Free some space"), (errno.EACCES, "You may not write"), (errno.EROFS, "read-only")],
+)
+def test_a_disk_that_refuses_costs_nothing(folder, monkeypatch, number, hint):
+    folder.save(ARRAYS, PROGRESS)
+    before = sorted(folder.path.iterdir()), (folder.path / "checkpoint.npz").read_bytes()
+
+    def refuse(*arguments):
+        raise OSError(number, os.strerror(number))
+
+    for call in ("fsync", "replace"):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, refuse)
+            line = refused(folder.save, ARRAYS, {**PROGRESS, "step": 8})
+        assert hint in line and "checkpoint.npz" in line
+        assert (sorted(folder.path.iterdir()), (folder.path / "checkpoint.npz").read_bytes()) == before
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        assert hint in refused(folder.add_row, {"epoch": 1})
+
+
+def test_a_full_disk_for_real(folder):
+    """/dev/full takes no byte: the row's file is that device here."""
+    if not os.path.exists("/dev/full"):
+        pytest.skip("this system has no /dev/full")
+    (folder.path / "metrics.jsonl").symlink_to("/dev/full")
+    assert "No space left on device" in refused(folder.add_row, {"epoch": 1})
+
+
+def test_a_kill_while_writing_leaves_the_old_file(folder):
+    """The temporary file of a killed process is cleared away by the next one that holds the folder."""
+    folder.save(ARRAYS, PROGRESS)
+    path = folder.path
+    folder.close()
+    code = (
+        "import os, signal, sys; import numpy as np; from minilocal import record\n"
+        "folder = record.Folder(sys.argv[1])\n"
+        "os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "folder.save({'weight': np.zeros(3)}, {})\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code, path]).returncode == -9
+    assert len(list(path.glob("*.partial"))) == 1
+    assert record.checkpoint(path)[1] == PROGRESS
+    with record.Folder.reopen(path, {}):
+        assert not list(path.glob("*.partial"))
+        assert record.checkpoint(path)[1] == PROGRESS
+
+
+def test_a_folder_has_one_writer(folder):
+    line = refused(record.Folder.reopen, folder.path, {})
+    assert f"in use by process {os.getpid()}" in line
+    folder.close()
+    record.Folder.reopen(folder.path, {}).close()
+
+
+def test_an_existing_run_is_not_overwritten(folder, tmp_path):
+    folder.close()
+    assert "--resume" in refused(record.Folder.create, folder.path, {}, {})
+    assert record.config(folder.path) == CONFIG
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.png").touch()
+    assert "not empty" in refused(record.Folder.create, tmp_path / "photos", {}, {})
+    assert "no run folder" in refused(record.config, tmp_path / "photos")
+
+
+def test_a_run_killed_before_its_configuration_can_start_again(tmp_path):
+    record.Folder(tmp_path).close()
+    (tmp_path / "environment.json").write_text("{}")
+    (tmp_path / "config.json.123.partial").touch()
+    record.Folder.create(tmp_path, CONFIG, {}).close()
+    assert record.config(tmp_path) == CONFIG
+
+
+def test_a_path_through_a_file_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    assert "--out" in refused(record.Folder.create, tmp_path / "file" / "run", {}, {})
+    assert "--out" in refused(record.Folder.create, tmp_path / "file", {}, {})
+
+
+def test_a_damaged_configuration_is_named(folder):
+    (folder.path / "config.json").write_text('{"rule": ')
+    assert "config.json is damaged" in refused(record.config, folder.path)
+
+
+def test_a_resumed_run_says_what_changed(folder):
+    folder.close()
+    record.Folder.reopen(folder.path, {"python": "3.11.0", "cores": 8}).close()
+    record.Folder.reopen(folder.path, {"python": "3.12.0"}).close()
+    assert record.recorded_environment(folder.path) == {
+        "python": "3.11.0",
+        "resumed": [{"cores": 8}, {"python": "3.12.0"}],
+    }
+
+
+def test_the_environment_is_json_and_says_the_versions():
+    found = json.loads(json.dumps(record.current_environment(), allow_nan=False))
+    assert found["packages"]["numpy"] == np.__version__
+    assert found["python"].startswith("3.")
+    assert found["cores"] >= 1
