@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,8 @@ from typing import Any
 
 from minilocal.cli.parser import Parser
 
-NET, MODULES, AUX = "resnet8", 4, "0c1f"
-OPTIM: dict[str, Any] = {"lr": 0.1, "schedule": "cosine", "batch_size": 64, "epochs": 8, "weight_decay": 1e-4}
+NET, MODULES, AUX = "resnet14", 7, "0c1f"
+OPTIM: dict[str, Any] = {"lr": 0.1, "schedule": "cosine", "batch_size": 64, "epochs": 5, "weight_decay": 1e-4}
 RULES: dict[str, dict[str, Any]] = {
     "BP": {"name": "bp"},
     "GLL": {"name": "gll", "aux": AUX},
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
 
     began, out = time.perf_counter(), Path(options.out)
     print(f"{NET} in {MODULES} modules on the embedded digits: 1437 images to learn from, 360 to be tested on.\n")
-    print(f"{'rule':10} {'test error (%) after each epoch':{6 * options.epochs}}  {'seconds':>7} {'peak KB':>8}  crosses downward")
+    print(_row("rule", "test error (%) after each epoch", options, "seconds", "peak KB", "crosses downward"))
     seen = {name: _try(name, rule, options, out) for name, rule in RULES.items()}
     spared = _peak(_config({"name": "bp", "keep": "inputs"}, options, None))
     lines = _findings(seen, spared)
@@ -61,7 +62,13 @@ def _config(rule: dict[str, Any], options: argparse.Namespace, out: Path | None)
 
     optim = {**OPTIM, "epochs": options.epochs}
     run = {"seed": options.seed, "out": str(out) if out else None}
-    tables = {"rule": rule, "net": {"name": NET, "modules": MODULES}, "data": {"name": "digits"}, "optim": optim, "run": run}
+    tables = {
+        "rule": rule,
+        "net": {"name": NET, "modules": MODULES},
+        "data": {"name": "digits"},
+        "optim": optim,
+        "run": run,
+    }
     return from_tables(tables, "minilocal demo")
 
 
@@ -74,17 +81,34 @@ def _try(name: str, rule: dict[str, Any], options: argparse.Namespace, out: Path
     if (folder / "config.json").exists():
         shutil.rmtree(folder)  # the last demo's: same seed, same numbers
     config = _config(rule, options, folder)
-    print(f"{name:10} ", end="", flush=True)
-    result = train(config, on_epoch=lambda row: print(f"{row['test_error']:5.1f} ", end="", flush=True))
-    errors, seconds = [row["test_error"] for row in result.rows], sum(row["seconds"] for row in result.rows)
-    made = rules.get(config.rule.name, **config.rule.options)
+    errors: list[float] = []
+
+    def live(row: dict[str, Any]) -> None:
+        errors.append(row["test_error"])
+        if sys.stdout.isatty():  # the line so far; the next epoch's bar takes its place, and gives it back
+            print("\r" + _row(name, _numbers(errors), options), end="", flush=True)
+
+    result = train(config, on_epoch=live)
+    seconds, made = sum(row["seconds"] for row in result.rows), rules.get(config.rule.name, **config.rule.options)
     seen = Seen(errors, seconds, _peak(config), made.crosses.describe())
-    print(f"  {seconds:7.1f} {seen.peak / 1e3:8.0f}  {seen.crosses}")
+    start = "\r" if sys.stdout.isatty() else ""
+    columns = f"{seconds:.1f}", f"{seen.peak / 1e3:.0f}", seen.crosses
+    print(start + _row(name, _numbers(errors), options, *columns), flush=True)
     return seen
 
 
+def _row(
+    name: str, errors: str, options: argparse.Namespace, seconds: str = "", peak: str = "", crosses: str = ""
+) -> str:
+    return f"{name:10} {errors:{max(32, 6 * options.epochs)}} {seconds:>7} {peak:>8}  {crosses}"
+
+
+def _numbers(errors: list[float]) -> str:
+    return " ".join(f"{error:5.1f}" for error in errors)
+
+
 def _peak(config: Any) -> int:
-    """Bytes that one training step takes above parameters, statistics and momentum: the second step, all threads' scratch warm."""
+    """Bytes that a step takes above parameters, statistics and momentum: the second step, so that scratch is warm."""
     from minilocal.measure import Meter
     from minilocal.train import build
 
@@ -102,14 +126,16 @@ def _findings(seen: dict[str, Seen], spared: int) -> list[str]:
     final = {name: s.errors[-1] for name, s in seen.items()}
     bp, gll, link = (final[n] for n in ("BP", "GLL", "BackLink"))
     peak = {name: s.peak / seen["BP"].peak for name, s in seen.items()}
-    if gll > link:
-        between = f"BackLink's link wins back {gll - link:.1f} of the {gll - bp:.1f} points between GLL and BP" if gll > bp else "and GLL is not worse than BP here"
+    if gll <= bp:
+        between = "GLL is not worse than BP here, so there is nothing to win back"
+    elif link < gll:
+        between = f"BackLink wins back {gll - link:.1f} of the {gll - bp:.1f} points between GLL and BP"
     else:
-        between = "in this run BackLink's link did not help"
+        between = "BackLink won nothing back in this run"
     return [
         f"Last test error: BP {bp:.1f} %, GLL {gll:.1f} %, BackLink {link:.1f} %: {between}.",
-        f"Peak bytes of a step, BP = 1: GLL {peak['GLL']:.2f}, BackLink {peak['BackLink']:.2f}; BP with checkpointing at the same "
-        f"boundaries {spared / seen['BP'].peak:.2f}, for one more forward.",
+        f"Peak bytes of a step, BP = 1: GLL {peak['GLL']:.2f}, BackLink {peak['BackLink']:.2f}; BP checkpointed at "
+        f"the same boundaries {spared / seen['BP'].peak:.2f}, for one more forward.",
         "One seed, a small network, small images: an illustration of the rules, no evidence for any of them.",
     ]
 
@@ -120,19 +146,24 @@ def _report(seen: dict[str, Seen], spared: int, lines: list[str], options: argpa
 
     page = Page("Three rules, one seed: BP, GLL and BackLink on handwritten digits")
     page.text(
-        f"{NET} cut into {MODULES} modules of one unit each, {options.epochs} epochs, seed {options.seed}, linear auxiliary "
-        f"classifiers ({AUX}). Made by `minilocal demo --seed {options.seed} --epochs {options.epochs}`."
+        f"{NET} cut into {MODULES} modules of one unit each, {options.epochs} epochs, seed {options.seed}, linear "
+        f"auxiliary classifiers ({AUX}). Made by `minilocal demo --seed {options.seed} --epochs {options.epochs}`."
     )
     for line in lines:
         page.text(line)
     page.heading("Test error")
-    page.figure(draw.to_svg(draw.curves({n: s.errors for n, s in seen.items()})), "Error on 360 images after each epoch.")
+    page.figure(
+        draw.to_svg(draw.curves({n: s.errors for n, s in seen.items()})), "Error on 360 images after each epoch."
+    )
     page.heading("Memory")
     peaks = {n: s.peak / 1e6 for n, s in seen.items()} | {"BP, checkpointed": spared / 1e6}
     label = "peak of one step, MB, above parameters, statistics and momentum"
-    page.figure(draw.to_svg(draw.bars(peaks, label=label, form="{:.2f}")), f"Measured by tracemalloc, batch {OPTIM['batch_size']}.")
+    page.figure(
+        draw.to_svg(draw.bars(peaks, label=label, form="{:.2f}")),
+        f"Measured by tracemalloc, batch {OPTIM['batch_size']}.",
+    )
     page.heading("What crosses a boundary")
-    for name, rule in RULES.items():
+    for rule in RULES.values():
         made = rules.get(**rule)
         page.figure(draw.to_svg(draw.rule_picture(made, MODULES, MODULES)), made.describe())
     page.heading("The numbers")

@@ -8,7 +8,8 @@ from html import escape
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: #333; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
 h1, h2 { line-height: 1.2; font-weight: 600 } h2 { margin-top: 2.2rem }
-table { border-collapse: collapse; margin: 1rem 0 } th, td { padding: .35rem .9rem .35rem 0; text-align: left; vertical-align: top }
+table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .35rem .9rem .35rem 0; text-align: left; vertical-align: top }
 th { border-bottom: 1px solid #999 } td { border-bottom: 1px solid #e4e4e4 } .number { text-align: right }
 figure { margin: 1rem 0 } figure svg { max-width: 100%; height: auto } figcaption { font-size: .9rem; color: #666 }
 code { background: #f4f4f4; padding: .1rem .3rem }

@@ -1,0 +1,86 @@
+"""Curves and bars: what is drawn is what was given, in the rule's colour; nothing of matplotlib's is left changed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import matplotlib
+import pytest
+
+from minilocal import UserError, draw
+from minilocal.draw.style import COLOURS, colours
+from minilocal.rules import NAMES
+
+
+def test_a_curve_has_a_line_per_run_over_epochs_from_one():
+    axes = draw.curves({"BP": [30, 20, 10], "GLL": [40, 35, 30]}, title="digits").axes[0]
+    bp, gll = axes.lines
+    assert list(bp.get_xdata()) == [1, 2, 3] and list(bp.get_ydata()) == [30, 20, 10]
+    assert list(gll.get_ydata()) == [40, 35, 30]
+    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["BP", "GLL"]
+    assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title(loc="left")) == ("epoch", "test error (%)", "digits")
+
+
+def test_of_several_seeds_the_mean_is_drawn_in_a_band_from_the_least_to_the_largest():
+    axes = draw.curves({"GLL": [[10, 8], [14, 6], [12, 10]]}).axes[0]
+    assert list(axes.lines[0].get_ydata()) == [12, 8]
+    band = axes.collections[0].get_paths()[0].vertices
+    assert (band[:, 1].min(), band[:, 1].max()) == (6, 14)
+    assert "3 seeds" in axes.get_legend().get_texts()[0].get_text()
+
+
+def test_a_rule_keeps_its_colour_and_its_variants_differ_by_dashes():
+    axes = draw.curves({"BackLink, l = 1": [1, 2], "GLL": [1, 2], "BackLink, l = 2": [2, 3]}).axes[0]
+    one, gll, two = axes.lines
+    assert one.get_color() == two.get_color() == COLOURS["backlink"] != gll.get_color() == COLOURS["gll"]
+    assert one.get_linestyle() != two.get_linestyle()
+    assert colours(["GLL", "BackLink"])["GLL"] == colours(["mine", "GLL"])["GLL"]
+
+
+def test_every_rule_has_a_colour_of_its_own():
+    assert set(NAMES) <= set(COLOURS)
+    assert len(set(COLOURS.values())) == len(COLOURS)
+
+
+def test_names_that_are_no_rule_get_colours_of_their_own():
+    assert len(set(colours(["a", "b", "c", "GLL", "BackLink"]).values())) == 5
+
+
+def test_bars_are_as_long_as_their_values_and_say_them():
+    axes = draw.bars({"BP": 31.25, "GLL": 7.0}, label="MB", form="{:.2f}").axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [31.25, 7.0]
+    assert {"31.25", "7.00"} <= {t.get_text() for t in axes.texts}
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["BP", "GLL"]
+    assert axes.yaxis_inverted()  # the first is on top
+
+
+def test_nothing_to_draw_is_said():
+    with pytest.raises(UserError, match="no run"):
+        draw.curves({})
+    with pytest.raises(UserError, match="no value"):
+        draw.bars({}, label="MB")
+    with pytest.raises(UserError, match=r"seeds of 'GLL' have \[1, 2\] epochs"):
+        draw.curves({"GLL": [[1, 2], [1]]})
+
+
+def test_a_figure_becomes_a_png_and_svg_text_and_shows_itself():
+    figure = draw.bars({"BP": 1}, label="MB")
+    assert draw.to_png(figure).startswith(b"\x89PNG")
+    assert figure._repr_png_() == draw.to_png(figure)
+    assert ElementTree.fromstring(draw.to_svg(figure)).tag.endswith("svg")
+    assert draw.to_svg(draw.bars({"BP": 1}, label="MB")) == draw.to_svg(figure)
+
+
+def test_matplotlib_is_left_as_it_was():
+    before = dict(matplotlib.rcParams)
+    draw.to_svg(draw.curves({"BP": [1, 2]}))
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_no_pyplot_and_no_screen():
+    draws = "import sys; from minilocal import draw; draw.to_png(draw.bars({'BP': 1}, label='MB'))"
+    code = f"{draws}; print('matplotlib.pyplot' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"

@@ -1,0 +1,70 @@
+"""The lessons: one form, twin files with the same cells, and committed outputs that a reader on the web can trust.
+
+That they run is nbmake's to say. After a change to a twin:
+
+    jupytext --to ipynb --update notebooks/NAME.py
+    jupyter nbconvert --to notebook --execute --inplace notebooks/NAME.ipynb
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+jupytext = pytest.importorskip("jupytext")
+
+FOLDER = Path(__file__).parents[2] / "notebooks"
+LESSONS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
+FORM = ["Question", "Picture", "Equation", "Code", "Check", "Experiment", "Exercises", "Answers", "Not shown"]
+
+lessons = pytest.mark.parametrize("name", LESSONS)
+
+
+def cells(name, suffix):
+    return jupytext.read(FOLDER / f"{name}.{suffix}").cells
+
+
+def code(name):
+    return [cell for cell in cells(name, "ipynb") if cell.cell_type == "code"]
+
+
+def test_there_are_lessons_and_each_has_its_twin():
+    assert LESSONS[:2] == ["01_backpropagation", "02_backlink"]
+    assert sorted(path.stem for path in FOLDER.glob("*.py")) == LESSONS
+
+
+@lessons
+def test_the_twins_say_the_same(name):
+    notebook, text = ([(cell.cell_type, cell.source) for cell in cells(name, suffix)] for suffix in ("ipynb", "py"))
+    assert notebook == text
+
+
+@lessons
+def test_a_lesson_has_the_form_of_a_lesson(name):
+    words = "\n".join(cell.source for cell in cells(name, "ipynb") if cell.cell_type == "markdown")
+    headings = [line.lstrip("#").strip() for line in words.splitlines() if line.startswith("#")]
+    assert [heading for heading in headings if heading in FORM] == FORM
+
+
+@lessons
+def test_its_outputs_are_those_of_one_run_from_top_to_bottom(name):
+    assert [cell.execution_count for cell in code(name)] == list(range(1, len(code(name)) + 1))
+
+
+@lessons
+def test_its_outputs_hold_no_error_no_warning_and_no_one_s_folder(name):
+    for cell in code(name):
+        for output in cell.outputs:
+            assert output.output_type != "error" and output.get("name") != "stderr", cell.source
+            shown = output.get("text") or "".join(output.get("data", {}).get("text/plain", ""))
+            assert not any(word in shown for word in ("/home/", "/tmp/", "/work/", " object at 0x")), cell.source
+
+
+@lessons
+def test_its_figures_are_pictures_and_small(name):
+    figures = [
+        o.data for cell in code(name) for o in cell.outputs if "Figure" in o.get("data", {}).get("text/plain", "")
+    ]
+    assert figures and all("image/png" in data for data in figures)
+    assert (FOLDER / f"{name}.ipynb").stat().st_size < 400_000
