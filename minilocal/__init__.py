@@ -8,6 +8,9 @@
     losses = learner.step(x, y, lr=0.1)
 """
 
+import importlib
+from typing import Any
+
 from minilocal import auxiliary as wants
 from minilocal import crossing as crosses
 from minilocal import data, equations, interop, layers, losses, nets, optim, rules
@@ -25,3 +28,12 @@ __all__ = [
     "Learner", "UserError", "crosses", "data", "equations", "interop", "layers", "losses", "namespace", "nets", "optim",
     "rng", "rules", "split", "to_device", "to_host", "use_threads", "wants", "when",
 ]  # fmt: skip
+
+_ON_USE = ("config", "draw", "measure", "record", "train", "verify")  # these bring other libraries with them
+
+
+def __getattr__(name: str) -> Any:
+    """`ml.draw` and its like, imported when they are first asked for."""
+    if name in _ON_USE:
+        return importlib.import_module(f"minilocal.{name}")
+    raise AttributeError(f"module 'minilocal' has no attribute {name!r}")

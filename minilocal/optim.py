@@ -117,7 +117,7 @@ def constant(lr: float) -> Schedule:
 
 
 def steps(lr: float, milestones: tuple[int, ...], factor: float = 0.1) -> Schedule:
-    """Times `factor` from each milestone on: with milestones (150, 225), epochs 150 and 225 are the first at a lower rate."""
+    """Times `factor` from each milestone on: with (150, 225), epochs 150 and 225 are the first at a lower rate."""
     return Schedule("steps", lambda epoch: lr * factor ** sum(epoch >= m for m in milestones))
 
 
@@ -171,4 +171,8 @@ def schedule(text: str, lr: float, epochs: int) -> Schedule:
             raise UserError(f"schedule {text!r}: write steps:EPOCH,EPOCH or steps:EPOCH,EPOCH:FACTOR.") from None
     if details:
         raise UserError(f"schedule {text!r}: {name} takes no details.")
-    return {"constant": lambda: constant(lr), "cosine": lambda: cosine(lr, epochs), "infopro": lambda: infopro(lr, epochs)}[name]()
+    return {
+        "constant": lambda: constant(lr),
+        "cosine": lambda: cosine(lr, epochs),
+        "infopro": lambda: infopro(lr, epochs),
+    }[name]()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from minilocal.errors import UserError
@@ -28,7 +29,9 @@ def split(units: Sequence[T], modules: int | Sequence[int]) -> list[list[T]]:
     """
     counts = sizes(len(units), modules) if isinstance(modules, int) else list(modules)
     if any(n < 1 for n in counts) or sum(counts) != len(units):
-        raise UserError(f"modules of {counts} units hold {sum(counts)} together, the network has {len(units)}, each at least 1.")
+        raise UserError(
+            f"modules of {counts} units hold {sum(counts)} together, the network has {len(units)}, each at least 1."
+        )
     parts, first = [], 0
     for n in counts:
         parts.append(list(units[first : first + n]))
@@ -59,7 +62,34 @@ def infopro(n: int, modules: int) -> list[int]:
     if (n, modules) not in INFOPRO:
         known = ", ".join(f"ResNet-{a} K={b}" for a, b in sorted(INFOPRO))
         raise UserError(f"InfoPro has no split of ResNet-{n} into {modules}. Known: {known}.")
+    return _counts(n, INFOPRO[n, modules])
+
+
+# InfoPro*: the same notation, balanced so that every module needs as much memory, decoder and all.
+INFOPRO_STAR = {
+    (110, 2, "cifar10"): "1.14",
+    (110, 3, "cifar10"): "1.9 2.2",
+    (110, 4, "cifar10"): "1.6 1.14 2.8",
+    (110, 2, "stl10"): "1.14",
+    (110, 3, "stl10"): "1.8 2.1",
+    (110, 4, "stl10"): "1.6 1.14 2.8",
+}
+
+
+def infopro_star(n: int, modules: int, dataset: str = "cifar10") -> list[int]:
+    """InfoPro's memory-balanced split of ResNet-n (InfoPro*): smaller modules at the bottom, where maps are large.
+
+    Raises: UserError where InfoPro's code has no such split.
+    """
+    if (n, modules, dataset) not in INFOPRO_STAR:
+        known = ", ".join(f"ResNet-{a} K={b} {c}" for a, b, c in INFOPRO_STAR)
+        raise UserError(f"InfoPro* has no split of ResNet-{n} into {modules} for {dataset!r}. Known: {known}.")
+    return _counts(n, INFOPRO_STAR[n, modules, dataset])
+
+
+def _counts(n: int, last: str) -> list[int]:
+    """Units in each module of ResNet-n, from the last block of every module but the last."""
     m = (n - 2) // 6
-    boundaries = [(0 if s == "0" else 1 + (int(s) - 1) * m + int(b)) for s, b in (x.split(".") for x in INFOPRO[n, modules].split())]
-    edges = [-1, *boundaries, 3 * m]
-    return [above - below for below, above in zip(edges[:-1], edges[1:], strict=True)]
+    blocks = [[int(number) for number in block.split(".")] for block in last.split()]
+    edges = [-1, *((stage > 0) * (1 + (stage - 1) * m + block) for stage, block in blocks), 3 * m]
+    return [above - below for below, above in pairwise(edges)]

@@ -182,7 +182,7 @@ def test_what_is_asked_again_must_agree():
 def test_the_presets_are_the_papers_recipe():
     from minilocal.cli.train import preset_layer, presets
 
-    assert presets() == ["backlink-conv", "backlink-linear"]
+    assert {"backlink-conv", "backlink-linear"} <= set(presets())
     for name, aux in {"backlink-linear": "0c1f", "backlink-conv": "1c2f"}.items():
         found, _ = resolve([preset_layer(name)])
         assert (found.data.name, found.net.name, found.rule.options["aux"]) == ("cifar10", "resnet32", aux)

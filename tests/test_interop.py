@@ -13,7 +13,9 @@ def test_there_and_back_is_the_same_network():
     arrays = {**net.parameters(), **net.buffers()}
     back = ml.interop.from_torch(ml.interop.to_torch(arrays))
     assert back.keys() == arrays.keys()
-    assert all((back[n] == a).all() and back[n].flags.c_contiguous and back[n].dtype == a.dtype for n, a in arrays.items())
+    assert all(
+        (back[n] == a).all() and back[n].flags.c_contiguous and back[n].dtype == a.dtype for n, a in arrays.items()
+    )
 
 
 def test_names_and_shapes_are_those_of_the_common_pytorch_cifar_code():
@@ -24,12 +26,18 @@ def test_names_and_shapes_are_those_of_the_common_pytorch_cifar_code():
     assert there["fc.weight"].shape == (10, 64)
     vgg = ml.interop.to_torch(ml.nets.vgg16(rng=ml.rng(0)).parameters())
     assert vgg["features.0.weight"].shape == (64, 3, 3, 3) and vgg["features.40.weight"].shape == (512, 512, 3, 3)
-    assert [n for n in vgg if n.startswith("classifier") and n.endswith("weight")] == [f"classifier.{i}.weight" for i in (1, 4, 6)]
-    assert list(ml.nets.mlp((5,), rng=ml.rng(0)).parameters()) == [f"layers.{i}.{k}" for i in (0, 1) for k in ("weight", "bias")]
+    assert [n for n in vgg if n.startswith("classifier") and n.endswith("weight")] == [
+        f"classifier.{i}.weight" for i in (1, 4, 6)
+    ]
+    assert list(ml.nets.mlp((5,), rng=ml.rng(0)).parameters()) == [
+        f"layers.{i}.{k}" for i in (0, 1) for k in ("weight", "bias")
+    ]
 
 
 def test_pytorchs_counters_are_left_out():
-    assert ml.interop.from_torch({"bn1.num_batches_tracked": np.array(3), "bn1.bias": np.zeros(2)}).keys() == {"bn1.bias"}
+    assert ml.interop.from_torch({"bn1.num_batches_tracked": np.array(3), "bn1.bias": np.zeros(2)}).keys() == {
+        "bn1.bias"
+    }
 
 
 def test_pytorch_itself_computes_the_same_resnet_8():

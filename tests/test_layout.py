@@ -83,5 +83,11 @@ def test_importing_minilocal_imports_numpy_and_nothing_else() -> None:
 def test_the_engine_never_asks_for_a_rules_name() -> None:
     for path in (*(PACKAGE / "engine").glob("*.py"), PACKAGE / "learner.py"):
         tree = ast.parse(path.read_text())
-        compared = {c.value for n in ast.walk(tree) if isinstance(n, ast.Compare) for c in n.comparators if isinstance(c, ast.Constant)}
+        compared = {
+            c.value
+            for n in ast.walk(tree)
+            if isinstance(n, ast.Compare)
+            for c in n.comparators
+            if isinstance(c, ast.Constant)
+        }
         assert not compared & {"BP", "GLL", "BackLink", "bp", "gll", "backlink"}

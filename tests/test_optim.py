@@ -44,7 +44,9 @@ def test_adam():
     assert run(optim.Adam(), (0.5, -0.2, 0.3)) == pytest.approx(w, rel=1e-12)
 
 
-@pytest.mark.parametrize("recipe", [optim.SGD(0.9, 0.1), optim.SGD(0.9, 0.1, True), optim.SGD(0.0), optim.Adam(weight_decay=0.1)])
+@pytest.mark.parametrize(
+    "recipe", [optim.SGD(0.9, 0.1), optim.SGD(0.9, 0.1, True), optim.SGD(0.0), optim.Adam(weight_decay=0.1)]
+)
 def test_float32_stays_float32(recipe):
     w, state = np.ones(3, "f4"), {}
     for _ in range(3):
@@ -71,7 +73,13 @@ def test_infopros_schedule_to_the_letter():
 
 @pytest.mark.parametrize(
     "text, epoch, expected",
-    [("constant", 9, 0.1), ("steps", 5, 0.01), ("steps:3,8:0.5", 8, 0.025), ("warmup:5+constant", 0, 0.02), ("cosine", 0, 0.1)],
+    [
+        ("constant", 9, 0.1),
+        ("steps", 5, 0.01),
+        ("steps:3,8:0.5", 8, 0.025),
+        ("warmup:5+constant", 0, 0.02),
+        ("cosine", 0, 0.1),
+    ],
 )
 def test_schedules_as_flags_spell_them(text, epoch, expected):
     assert optim.schedule(text, 0.1, 10).lr(epoch) == pytest.approx(expected)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import minilocal as ml
-from minilocal.split import INFOPRO, infopro, sizes
+from minilocal.split import INFOPRO, INFOPRO_STAR, infopro, infopro_star, sizes
 
 TABLE = [  # reference: BackLink's table of modules; units, K, {units: how many modules}, lowest first
     (16, 2, [8] * 2), (16, 4, [4] * 4), (16, 8, [2] * 8), (16, 16, [1] * 16),
@@ -39,7 +39,25 @@ def test_infopros_larger_modules_are_at_the_top_of_resnet_110():
     assert all(infopro(32, k) == sizes(16, k) for k in (2, 4, 8, 16))
 
 
-@pytest.mark.parametrize("call", [lambda: sizes(4, 5), lambda: ml.split("abc", [1, 1]), lambda: ml.split("ab", [2, 0]), lambda: infopro(20, 2)])
+@pytest.mark.parametrize("n, modules, dataset", INFOPRO_STAR)
+def test_infopros_balanced_splits_fill_the_network(n, modules, dataset):
+    got = infopro_star(n, modules, dataset)
+    assert len(got) == modules and sum(got) == 55 and got[0] < 55 // modules < got[-1]
+
+
+def test_infopros_balanced_splits_by_hand():
+    """The stem and blocks 1.0 to 1.14 are 16 units; 1.0 to 1.9, 1.10 to 2.2; stages of 18 blocks."""
+    assert infopro_star(110, 2) == [16, 39] and infopro_star(110, 3) == [11, 11, 33]
+    assert infopro_star(110, 3, "stl10") == [10, 11, 34]
+    assert infopro_star(110, 4) == infopro_star(110, 4, "stl10") == [8, 8, 12, 27]
+    with pytest.raises(ml.UserError, match="no split of ResNet-32 into 2 for 'cifar10'"):
+        infopro_star(32, 2)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [lambda: sizes(4, 5), lambda: ml.split("abc", [1, 1]), lambda: ml.split("ab", [2, 0]), lambda: infopro(20, 2)],
+)
 def test_splits_that_do_not_fit_are_refused(call):
     with pytest.raises(ml.UserError):
         call()

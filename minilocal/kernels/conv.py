@@ -62,24 +62,31 @@ def conv_backward(
         rows, flat = dz.reshape(-1, O), W.reshape(C, O)
         dW = weight_gradient(x.reshape(-1, C), rows).reshape(W.shape) if want_dW else None
         return product(rows, flat.T).reshape(x.shape) if want_dx else None, dW
-    if want_dx and stride == 1 and pad < k:
-        return _backward_flipped(dz, x, W, pad, want_dW)
-    dW = _weight_gradient(dz, x, W, stride, pad) if want_dW else None
-    return _col2im_of_product(dz, x, W, stride, pad) if want_dx else None, dW
+    flipped = stride == 1 and pad < k
+    own = not flipped or 4 * C < O  # dW by its own im2col: a question of shapes alone, so that no bit of dW hangs on `need`
+    dx, dW = None, None
+    if flipped and (want_dx or not own):
+        dx, dW = _backward_flipped(dz, x, W, pad, want_dx, want_dW and not own)
+    elif want_dx:
+        dx = _col2im_of_product(dz, x, W, stride, pad)
+    return dx, _weight_gradient(dz, x, W, stride, pad) if want_dW and own else dW
 
 
-def _backward_flipped(dz: Array, x: Array, W: Array, pad: int, want_dW: bool) -> tuple[Array, Array | None]:
+def _backward_flipped(
+    dz: Array, x: Array, W: Array, pad: int, want_dx: bool, want_dW: bool
+) -> tuple[Array | None, Array | None]:
     """dx = im2col(dz) W' and dWᵀ = xᵀ im2col(dz), with W' the kernel turned by half a turn, its channels swapped."""
     (N, H, B, C), (k, _, _, O) = x.shape, W.shape
     flipped = np.ascontiguousarray(W[::-1, ::-1].transpose(0, 1, 3, 2)).reshape(-1, C)
-    dx = np.empty(x.shape, x.dtype)
+    dx = np.empty(x.shape, x.dtype) if want_dx else None
 
     def part(first: int, last: int) -> Array:
         total = np.zeros((C, k * k * O), x.dtype)
         for block in _blocks(first, last, H, B * k * k * O * x.itemsize):
             n0, n1, p0, p1 = block
             cols = _windows(dz, block, k, 1, k - 1 - pad, B)
-            _multiply(cols, flipped, dx[n0:n1, p0:p1])
+            if dx is not None:
+                _multiply(cols, flipped, dx[n0:n1, p0:p1])
             if want_dW:
                 out = scratch("dW", total.shape, x.dtype)
                 total += np.matmul(x[n0:n1, p0:p1].reshape(-1, C).T, cols, out=out)

@@ -1,4 +1,7 @@
-"""ReLU and addition on NumPy, part by part: a comparison with an array of zeros is NumPy's fast loop, one with 0 is not."""
+"""ReLU and its mask on NumPy, part by part.
+
+A maximum with an array of zeros takes NumPy's fast loop; one with the number 0 does not.
+"""
 
 from __future__ import annotations
 

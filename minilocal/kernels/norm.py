@@ -84,7 +84,9 @@ def statistics(z: Array) -> Statistics:
     return Statistics(mean.astype(z.dtype), np.maximum(sums[1] / M - off * off, 0).astype(z.dtype), M)
 
 
-def apply(z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False) -> Array:
+def apply(
+    z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
+) -> Array:
     """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
     if namespace(z, gamma) is not np:
         return apply_plain(z, mean, r, gamma, beta, add, relu)
@@ -114,13 +116,13 @@ def backward(
 ) -> tuple[Array, Array, Array, Array]:
     """(dz, dγ, dβ, dy masked) of batch norm in training, from dy at its output, or behind its ReLU where `a` is given.
 
-        dy ← dy where a > 0;   dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M)
+    dy ← dy where a > 0;   dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M)
     """
     if namespace(dy, z, gamma) is not np:
         return backward_plain(dy, z, mean, r, gamma, a)
     M, C = z.size // z.shape[-1], z.shape[-1]
     wide, parts = _wide(z)
-    mean_, r_ = _tile(mean, wide), _tile(r, wide)
+    mean_ = _tile(mean, wide)
     masked = dy if a is None else np.empty(dy.shape, dy.dtype)
     g, up, on = masked.reshape(wide.shape), dy.reshape(wide.shape), None if a is None else a.reshape(wide.shape)
 

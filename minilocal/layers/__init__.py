@@ -10,10 +10,11 @@ from minilocal.layers.linear import Linear
 from minilocal.layers.norm import BatchNorm, NormReLU
 from minilocal.layers.pool import AdaptiveAveragePool, AveragePool, GlobalAveragePool, MaxPool
 from minilocal.layers.residual import Identity, PadShortcut, PreActivation, Residual
+from minilocal.layers.resize import BlockAverage, Resize
 from minilocal.layers.sequential import Composite, Sequential
 
 __all__ = [
-    "SCHEMES", "AdaptiveAveragePool", "AveragePool", "BatchNorm", "Composite", "Conv", "Dropout", "Flatten",
-    "GlobalAveragePool", "Identity", "Initial", "Layer", "Linear", "MaxPool", "NormReLU", "PadShortcut", "PreActivation",
-    "ReLU", "Residual", "Run", "Sequential",
+    "SCHEMES", "AdaptiveAveragePool", "AveragePool", "BatchNorm", "BlockAverage", "Composite", "Conv", "Dropout",
+    "Flatten", "GlobalAveragePool", "Identity", "Initial", "Layer", "Linear", "MaxPool", "NormReLU", "PadShortcut",
+    "PreActivation", "ReLU", "Residual", "Resize", "Run", "Sequential",
 ]  # fmt: skip

@@ -37,14 +37,21 @@ class Conv(Layer):
         name: str = "",
     ) -> None:
         super().__init__(name)
-        self.inputs, self.outputs, self.size, self.stride, self.pad, self.bias = inputs, outputs, size, stride, pad, bias
+        self.inputs, self.outputs, self.size, self.stride, self.pad, self.bias = (
+            inputs,
+            outputs,
+            size,
+            stride,
+            pad,
+            bias,
+        )
         initial, weight = Initial.of(rng), self._full("weight")
         self.parameters[weight] = initial.conv(weight, size, inputs, outputs)
         if bias:
             self.parameters[self._full("bias")] = initial.bias(self._full("bias"), size * size * inputs, outputs)
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
-        z = conv(x, self._get(p, "weight"), self.stride, self.pad)      # (1)
+        z = conv(x, self._get(p, "weight"), self.stride, self.pad)  # (1)
         if self.bias:
             z += self._get(p, "bias")
         return z, x

@@ -42,7 +42,7 @@ class Linear(Layer):
             self.parameters[self._full("bias")] = initial.bias(self._full("bias"), inputs, outputs)
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
-        y = product(x, self._get(p, "weight"))                          # (1)
+        y = product(x, self._get(p, "weight"))  # (1)
         if self.bias:
             y += self._get(p, "bias")
         return y, x
@@ -52,7 +52,7 @@ class Linear(Layer):
     ) -> tuple[Array | None, dict[str, Array]]:
         x, grads = cache, {}
         if need != "input":
-            grads[self._full("weight")] = weight_gradient(x, dy)        # (2)
+            grads[self._full("weight")] = weight_gradient(x, dy)  # (2)
             if self.bias:
                 grads[self._full("bias")] = bias_gradient(dy)
         return None if need == "weights" else product(dy, self._get(p, "weight").T), grads

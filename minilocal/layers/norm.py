@@ -57,11 +57,11 @@ class BatchNorm(Layer):
 
     relu = False
 
-    def forward(
-        self, x: Array, run: Run, p: Arrays | None = None, add: Array | None = None
-    ) -> tuple[Array, NormCache]:
+    def forward(self, x: Array, run: Run, p: Arrays | None = None, add: Array | None = None) -> tuple[Array, NormCache]:
         seen = norm.statistics(x) if run.training else None
-        mean, variance = (seen.mean, seen.variance) if seen else (self._get(p, "running_mean"), self._get(p, "running_var"))
+        mean, variance = (
+            (seen.mean, seen.variance) if seen else (self._get(p, "running_mean"), self._get(p, "running_var"))
+        )
         r = 1 / namespace(x).sqrt(variance + self.eps)
         y = norm.apply(x, mean, r, self._get(p, "weight"), self._get(p, "bias"), add, self.relu)  # (1)
         return y, NormCache(x, seen, mean, r, y if self.relu else None)

@@ -104,7 +104,7 @@ class GlobalAveragePool(Layer):
 class AdaptiveAveragePool(Layer):
     """The map cut into o×o bins, and the mean of each; bin i covers rows ⌊iH/o⌋ to ⌈(i+1)H/o⌉ - 1, so bins may overlap.
 
-        y[a, b] = mean of bin (a, b);   dx = Σ over the bins that hold the pixel of dy / bin size.  Keeps the shape of x.
+    y[a, b] = mean of bin (a, b);   dx = Σ over the bins that hold the pixel of dy / bin size.  Keeps the shape of x.
     """
 
     def __init__(self, bins: int, *, name: str = "") -> None:

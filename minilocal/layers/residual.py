@@ -72,7 +72,9 @@ def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initi
         conv = Conv(inputs, outputs, 1, initial, stride=stride, name=f"{parts}.0")
         return Sequential([conv, BatchNorm(outputs, initial, name=f"{parts}.1")])
     if outputs < inputs:
-        raise UserError(f"shortcut {option} {name!r} adds zero channels and cannot go from {inputs} to {outputs}: use B.")
+        raise UserError(
+            f"shortcut {option} {name!r} adds zero channels and cannot go from {inputs} to {outputs}: use B."
+        )
     return PadShortcut(inputs, outputs, stride, option, name=name)
 
 
@@ -86,9 +88,7 @@ class Residual(Composite):
     Keeps x, z₁, a₁, z₂ and y: a₁ and y tell where their ReLUs were open, and y is the next block's x.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, stride: int, rng: Any, *, option: str = "B", name: str = ""
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, option: str = "B", name: str = "") -> None:
         initial, at = Initial.of(rng), f"{name}." if name else ""
         self.conv1 = Conv(inputs, outputs, 3, initial, stride=stride, pad=1, name=f"{at}conv1")
         self.norm1 = NormReLU(outputs, initial, name=f"{at}bn1")
@@ -102,7 +102,7 @@ class Residual(Composite):
         z1, of_conv1 = self.conv1.forward(x, run, p)
         a1, of_norm1 = self.norm1.forward(z1, run, p)
         z2, of_conv2 = self.conv2.forward(a1, run, p)
-        y, of_norm2 = self.norm2.forward(z2, run, p, add=s)             # (1)
+        y, of_norm2 = self.norm2.forward(z2, run, p, add=s)  # (1)
         return y, (of_conv1, of_norm1, of_conv2, of_norm2, way)
 
     def backward(
@@ -118,7 +118,7 @@ class Residual(Composite):
         dx, more0 = self.conv1.backward(dz1, of_conv1, p, need)
         ds, more_way = self.shortcut.backward(e, way, p, need)
         if dx is not None:
-            dx += ds                                                    # (2)
+            dx += ds  # (2)
         return dx, grads | more | more1 | more0 | more_way
 
     def commit(self, cache: Any, p: Arrays | None = None) -> None:
@@ -156,7 +156,7 @@ class PreActivation(Composite):
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
         y, kept = self.main.forward(x, run, p)
         s, way = self.shortcut.forward(x, run, p)
-        y += s                                                          # (1): y is conv₂'s own new array
+        y += s  # (1): y is conv₂'s own new array
         return y, (kept, way)
 
     def backward(

@@ -23,7 +23,9 @@ class Meter:
         self._base = tracemalloc.get_traced_memory()[0]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.peak = tracemalloc.get_traced_memory()[1] - self._base
         if self._mine:
             tracemalloc.stop()

@@ -49,7 +49,14 @@ def alexnet(
 
 
 def _network(
-    name: str, plan: Sequence[int | str], bias: bool, classes: int, channels: int, size: int, initial: Initial, hidden: int
+    name: str,
+    plan: Sequence[int | str],
+    bias: bool,
+    classes: int,
+    channels: int,
+    size: int,
+    initial: Initial,
+    hidden: int,
 ) -> Net:
     if size < 32:
         raise UserError(f"{name} was given images of {size}×{size}: it needs 32×32 or more. Use a ResNet or the MLP.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def mlp(
     initial = _scheme(rng, init)
     widths = [size * size * channels, *hidden, classes]
     units: list[Layer] = []
-    for i, (inputs, outputs) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (inputs, outputs) in enumerate(pairwise(widths)):
         linear = Linear(inputs, outputs, initial, name=f"layers.{i}", last=i == len(hidden))
         first: list[Layer] = [Flatten()] if i == 0 else []
         units.append(Sequential([*first, linear] + ([ReLU()] if i < len(hidden) else []), linear.name))

@@ -38,7 +38,9 @@ class Net:
             shape = unit.out_shape(shape)
             shapes.append(shape)
         if self.head.out_shape(shape) != (self.classes,):
-            raise UserError(f"{self.name}: its head ends with {self.head.out_shape(shape)}, not {self.classes} classes.")
+            raise UserError(
+                f"{self.name}: its head ends with {self.head.out_shape(shape)}, not {self.classes} classes."
+            )
         object.__setattr__(self, "shapes", shapes)
 
     @property

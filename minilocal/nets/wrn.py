@@ -25,7 +25,7 @@ def wrn(
     size: int = 32,
     init: str = "infopro",
 ) -> Net:
-    """WRN-depth-width: a convolution and three stages of (depth - 4) / 6 blocks of 16, 32 and 64 times `width` channels.
+    """WRN-depth-width: a convolution, then three stages of (depth - 4) / 6 blocks of 16, 32, 64 times `width` channels.
 
     A unit is the first convolution or one block; the last norm and ReLU belong to the head.
 
@@ -44,5 +44,7 @@ def wrn(
             units.append(PreActivation(inputs, outputs, stride, initial, name=f"layer{stage}.{block}"))
             inputs = outputs
     last = NormReLU(inputs, initial, name="bn1", momentum=0.9)
-    head = Sequential([last, GlobalAveragePool(), Flatten(), Linear(inputs, classes, initial, name="fc", last=True)], "head")
+    head = Sequential(
+        [last, GlobalAveragePool(), Flatten(), Linear(inputs, classes, initial, name="fc", last=True)], "head"
+    )
     return Net(f"wrn{depth}-{width}", units, head, classes, (size, size, channels), initial)

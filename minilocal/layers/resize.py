@@ -1,0 +1,95 @@
+"""Maps made larger or smaller along each side by a matrix: y = A x Bᵀ for every sample and channel.
+
+Both sides are small, so a matrix product is as quick as picking pixels, and its transpose is the exact adjoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from minilocal.array import Array, namespace
+from minilocal.errors import UserError
+from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+
+
+class _BySides(Layer):
+    """y = A x Bᵀ;   dx = Aᵀ dy B.        x (N, H, W, C), y (N, P, Q, C), A (P, H), B (Q, W). Keeps the shape of x.
+
+    `height` and `width` are what a kind of layer makes of them. A map that keeps its size is handed on.
+    """
+
+    def __init__(self, height: int, width: int, *, name: str = "") -> None:
+        super().__init__(name)
+        self.height, self.width = height, width
+
+    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        if self.out_shape(x.shape[1:]) == x.shape[1:]:
+            return x, x.shape
+        return _both(x, *self._matrices(namespace(x), x.shape, x.dtype)), x.shape
+
+    def backward(
+        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
+        if need == "weights" or dy.shape == cache:
+            return None if need == "weights" else dy, {}
+        A, B = self._matrices(namespace(dy), cache, dy.dtype)
+        return _both(dy, A.T, B.T), {}
+
+    def out_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3:
+            kind = type(self).__name__
+            raise UserError(f"{kind} {self.name!r} was given {shape} per sample: it takes images (H, W, C).")
+        return self._side(shape[0], self.height), self._side(shape[1], self.width), shape[2]
+
+    def _matrices(self, xp: Any, shape: Shape, dtype: Any) -> tuple[Array, Array]:
+        return self._matrix(xp, shape[1], self.height, dtype), self._matrix(xp, shape[2], self.width, dtype)
+
+    def _side(self, side: int, given: int) -> int:
+        """P of H and `height`, Q of W and `width`."""
+        raise NotImplementedError
+
+    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
+        """A of H and `height`, B of W and `width`."""
+        raise NotImplementedError
+
+
+def _both(x: Array, A: Array, B: Array) -> Array:
+    """A x Bᵀ, the smaller product first."""
+    (N, H, W, C), P, Q = x.shape, A.shape[0], B.shape[0]
+    if P * W > H * Q:
+        x = (B @ x.reshape(N * H, W, C)).reshape(N, H, Q * C)
+        return (A @ x).reshape(N, P, Q, C)
+    x = (A @ x.reshape(N, H, W * C)).reshape(N * P, W, C)
+    return (B @ x).reshape(N, P, Q, C)
+
+
+class Resize(_BySides):
+    """A map of `height`×`width`, bilinear, corners aligned: row r of S reads the place r (H-1)/(S-1).
+
+        A[r, j] = max(0, 1 - |r (H-1)/(S-1) - j|)
+
+    So a place between two rows takes both, by nearness, and their shares add to 1.
+    """
+
+    def _side(self, side: int, given: int) -> int:
+        return given
+
+    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
+        steps = max(1, given - 1)  # in whole numbers: a place that is a pixel reads that pixel only
+        away = abs(xp.arange(given)[:, None] * (side - 1) - xp.arange(side)[None, :] * steps)
+        return (steps - away).clip(0).astype(dtype) * (1 / steps)
+
+
+class BlockAverage(_BySides):
+    """The mean of each block of `height`×`width` pixels; what is left at the far edges makes smaller blocks.
+
+    A[i, j] = 1/size of block i where ⌊j / height⌋ = i, else 0
+    """
+
+    def _side(self, side: int, given: int) -> int:
+        return -(-side // given)
+
+    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
+        blocks = xp.arange(self._side(side, given))[:, None]
+        inside = (blocks == xp.arange(side)[None, :] // given).astype(dtype)
+        return inside / inside.sum(axis=1, keepdims=True)

@@ -1,0 +1,83 @@
+"""Every loss and its error against the autograd of its twin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minilocal import losses
+from minilocal.array import generator
+from minilocal.verify import twins
+from minilocal.verify.measure import Result, errors
+from minilocal.verify.referee import jax, refereeing
+
+SHAPES = [(5, 4), (1, 3), (8, 10), (2, 100)]
+SCALES = [1.0, 30.0]  # the second saturates the softmax
+
+
+def cross_entropy(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
+    """Errors of the value and of dz."""
+    rng = generator(0)
+    z = (scale * rng.standard_normal(shape)).astype(dtype)
+    return _compare(losses.cross_entropy, twins.cross_entropy, z, rng.integers(shape[1], size=shape[0]))
+
+
+def squared_error(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
+    """Errors of the value and of dz."""
+    rng = generator(0)
+    z, target = scale * rng.standard_normal((2, *shape))
+    return _compare(losses.squared_error, twins.squared_error, z.astype(dtype), target.astype(dtype))
+
+
+def binary_cross_entropy(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
+    """Errors of the value and of da."""
+    rng = generator(0)
+    a, target = (scale * rng.standard_normal(shape)).astype(dtype), rng.random(shape).astype(dtype)
+    return _compare(losses.binary_cross_entropy, twins.binary_cross_entropy, a, target)
+
+
+def similarity(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
+    """Errors of the value and of dU, of maps and of vectors."""
+    rng, (N, C) = generator(0), shape
+    labels = rng.integers(3, size=N + 1)
+    found = {}
+    for U in (rng.standard_normal((N + 1, 3, 2, C)), rng.standard_normal((N + 1, C))):
+        pair = (partial(by.similarity, classes=3) for by in (losses, twins))
+        of = _compare(*pair, (scale * U).astype(dtype), labels)
+        found |= {f"{what}, {U.ndim} axes": e for what, e in of.items()}
+    return found
+
+
+def supervised_contrast(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
+    """Errors of the value and of dz."""
+    rng, (N, F) = generator(0), shape
+    z = (scale * rng.standard_normal((N + 1, F))).astype(dtype)
+    return _compare(losses.supervised_contrast, twins.supervised_contrast, z, rng.integers(3, size=N + 1))
+
+
+CHECKS = {
+    "cross entropy": cross_entropy,
+    "squared error": squared_error,
+    "binary cross entropy": binary_cross_entropy,
+    "similarity": similarity,
+    "supervised contrast": supervised_contrast,
+}
+
+
+def _compare(by_hand: Any, twin: Any, z: np.ndarray, target: np.ndarray) -> dict[str, float]:
+    loss, dz = by_hand(z, target)
+    with refereeing(str(z.dtype)):
+        value, slope = jax.jit(jax.value_and_grad(twin))(z, target)
+        return {**errors({"loss": loss}, {"loss": value}), **errors({"dz": dz}, {"dz": slope})}
+
+
+def run(quick: bool = False) -> Iterator[Result]:
+    """One row for each loss."""
+    for name, check in CHECKS.items():
+        cases = [(shape, scale) for shape in SHAPES for scale in SCALES]
+        found = [(e, f"{shape}: {what}") for shape, scale in cases for what, e in check(shape, scale).items()]
+        error, worst = max(found)
+        yield Result("losses", name, "jax.grad of its twin", len(cases), error, worst=worst)

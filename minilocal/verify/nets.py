@@ -1,0 +1,59 @@
+"""Whole networks against the autograd of their twins: logits in both modes, the loss, and every parameter's gradient.
+
+Small variants where the layer list allows it; AlexNet and VGG16 need their full 32×32 images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from minilocal import nets, rules
+from minilocal.array import generator
+from minilocal.layers import Run
+from minilocal.learner import Learner
+from minilocal.verify.measure import Result, errors
+from minilocal.verify.referee import refereeing
+from minilocal.verify.rules import shake
+from minilocal.verify.twins import rules as twins
+
+CASES: dict[str, Any] = {
+    "mlp": lambda rng: nets.mlp((9, 8), classes=5, size=4, rng=rng),
+    "resnet8, shortcut B": lambda rng: nets.resnet(8, classes=5, size=8, rng=rng),
+    "resnet8, shortcut A-both": lambda rng: nets.resnet(8, classes=5, size=8, rng=rng, shortcut="A-both"),
+    "resnet8, shortcut A-end": lambda rng: nets.resnet(8, classes=5, size=8, rng=rng, shortcut="A-end"),
+    "wrn10-1": lambda rng: nets.wrn(10, 1, classes=5, size=8, rng=rng),
+    "alexnet": lambda rng: nets.alexnet(classes=5, hidden=32, rng=rng),
+    "vgg16": lambda rng: nets.vgg16(classes=5, hidden=32, rng=rng),
+}
+LARGE = ("alexnet", "vgg16")
+
+
+def gap(name: str, batch: int = 2) -> dict[str, float]:
+    """Relative errors of logits, loss and gradients."""
+    net = CASES[name](generator(0))
+    made = Learner(net, rules.bp(), 1, rng=generator(0), dtype="float64")
+    shake(made, 0)
+    rng = generator(1)
+    x, y = rng.standard_normal((batch, *net.shape)), rng.integers(net.classes, size=batch)
+    losses, grads = made.gradients(x, y)
+    p = {**made.parameters(), **made.buffers()}
+    with refereeing():
+        stack = twins.parts(made)
+        (loss,), reference = twins.gradients(lambda q: twins.bp(stack, q, x, y, Run(key=made.key)), p, list(grads))
+        run = Run(training=False)
+        h = twins.climb(stack[0].units, 0, x, p, run)
+        logits = twins.climb([net.head], 0, h, p, run)
+    found = errors({"evaluated logits": made.predict(x)}, {"evaluated logits": logits})
+    found |= errors({"loss": losses[0]}, {"loss": np.float64(loss)})
+    return found | errors(grads, reference)
+
+
+def run(quick: bool = False) -> Iterator[Result]:
+    """One row for each network."""
+    for name in CASES:
+        if not (quick and name in LARGE):
+            worst, error = max(gap(name).items(), key=lambda item: item[1])
+            yield Result("nets", name, "jax.grad of its twin", 1, error, worst=worst)

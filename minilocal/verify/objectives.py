@@ -1,0 +1,148 @@
+"""Rules whose modules want more than labels, guided rules, and compositions, against their stop-gradient losses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minilocal import auxiliary as wants
+from minilocal import crossing as crosses
+from minilocal import nets, rules
+from minilocal.array import generator
+from minilocal.layers import Conv, Flatten, GlobalAveragePool, Initial, Linear, NormReLU, Sequential
+from minilocal.learner import Learner
+from minilocal.rules import Rule, compose
+from minilocal.rules.when import periodic
+from minilocal.verify.measure import Result, errors
+from minilocal.verify.referee import refereeing
+from minilocal.verify.rules import shake
+from minilocal.verify.twins.composed import by_autograd
+
+BATCH = 6
+LAMBDAS = (5.0, 0.5, 0.25, 2.0)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A rule by its answers, on a small network cut into K modules, in one epoch."""
+
+    name: str
+    make: Callable[[], Rule]
+    modules: int = 3
+    net: str = "convolutions"
+    is_global: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.name}, {self.net}, K={self.modules}" + ", a global epoch" * self.is_global
+
+
+def learner(case: Case, dtype: str = "float64") -> Learner:
+    """A Learner of this case, its arrays shaken."""
+    made = Learner(network(case.net), case.make(), case.modules, rng=generator(0), dtype=dtype)
+    shake(made, 0)
+    return made
+
+
+@lru_cache
+def network(name: str) -> nets.Net:
+    """Four units: convolutions, or vectors; the same object each time, so that its twins are compiled once."""
+    if name == "mlp":
+        return nets.mlp((7, 6, 8), classes=4, channels=2, size=3, rng=generator(0))
+    initial = Initial(0)
+    units = [
+        Sequential([Conv(i, o, 3, initial, stride=s, pad=1, name=f"u{n}.0"), NormReLU(o, initial, name=f"u{n}.1")])
+        for n, (i, o, s) in enumerate([(3, 4, 1), (4, 6, 2), (6, 6, 1), (6, 8, 2)])
+    ]
+    head = Sequential([GlobalAveragePool(), Flatten(), Linear(8, 4, initial, name="fc")])
+    return nets.Net(name, list(units), head, 4, (8, 8, 3), initial)
+
+
+def batch(net: nets.Net, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels; one label stands alone, so that one anchor of a contrast has no positive."""
+    x = generator(1).standard_normal((BATCH, *net.shape)).astype("float32").astype(dtype)
+    return x, np.array([0, 1, 1, 0, 2, 1])
+
+
+def gap(case: Case, dtype: str = "float64") -> dict[str, float]:
+    """Relative errors of losses and gradients, by name of the parameter."""
+    made = learner(case, dtype)
+    x, y = batch(made.net, dtype)
+    losses, grads = made.gradients(x, y)
+    with refereeing(dtype):
+        values, slopes = by_autograd(made, x, y, case.is_global)
+        return errors({"losses": losses, **grads}, {"losses": np.asarray([float(v) for v in values]), **slopes})
+
+
+def _infopro(**options: Any) -> Any:
+    return wants.infopro(LAMBDAS, **options)
+
+
+def _guided(**options: Any) -> Callable[[], Rule]:
+    """Under guidance in every epoch, the first too."""
+    return lambda: rules.pgl(period=1, duration=1, **options)
+
+
+CASES = {
+    "DGL": [
+        Case(aux, lambda aux=aux: rules.dgl(aux=aux), K)  # type: ignore[misc]
+        for aux, K in (("mlp-sr", 3), ("mlp-sr-auglocal", 2), ("mlp", 2), ("cnn", 3))
+    ]
+    + [Case("mlp-sr", rules.dgl, 3, "mlp")],
+    "PredSim": [
+        Case("β 0.99", rules.predsim, 3),
+        Case("β 0.99", rules.predsim, 4, "mlp"),
+        Case("β 0.6, few features", lambda: rules.predsim(beta=0.6, dim_in_decoder=50, zero=False), 2),
+        Case("β 0", lambda: rules.predsim(beta=0.0), 2),
+        Case("β 1, the last loss at 1-β", lambda: rules.predsim(beta=1.0, final_weight="1-beta"), 2),
+        Case("the last loss at 1-β", lambda: rules.predsim(beta=0.7, final_weight="1-beta"), 2),
+    ],
+    "InfoPro, softmax": [
+        *(Case("four λ", lambda: rules.infopro(lambdas=LAMBDAS), K) for K in (2, 4)),
+        Case("published λ, some of them 0", rules.infopro, 3),
+        Case("own mean", lambda: rules.infopro(lambdas=LAMBDAS, mean=0.5, std=[0.4, 0.5, 0.6], aux="0c1f"), 3),
+    ],
+    "InfoPro, contrast": [
+        Case("τ 0.07", lambda: rules.infopro(lambdas=LAMBDAS, version="contrast"), 3),
+        Case("τ 0.5", lambda: rules.infopro(lambdas=LAMBDAS, version="contrast", temperature=0.5, aux="0c2f"), 2),
+    ],
+    "PGL": [
+        Case("AUX-ADAPT", rules.pgl, 3),
+        *(Case("AUX-ADAPT", _guided(), K, is_global=True) for K in (2, 4)),
+        Case("0c1f", _guided(aux="0c1f"), 3, "mlp", True),
+    ],
+    "BackLink and InfoPro": [
+        Case("l 1", lambda: compose(wants=_infopro(aux="0c1f"), crosses=crosses.link(1)), 3),
+        Case("l 2, contrast", lambda: compose(wants=_infopro(version="contrast"), crosses=crosses.link(2, 0.25)), 2),
+    ],
+    "BackLink and PredSim": [
+        Case("l 1", lambda: compose(wants=wants.predsim(0.6), crosses=crosses.link(1)), 3),
+        Case("l 2", lambda: compose(wants=wants.predsim(0.6), crosses=crosses.link(2, 0.25)), 2, "mlp"),
+    ],
+    "BackLink and other networks": [
+        Case("mlp-sr, l 2", lambda: rules.backlink(length=2, alpha=0.25, aux="mlp-sr"), 2),
+        Case("AUX-ADAPT, l 1", lambda: rules.backlink(aux="aux-adapt", alpha=0.25), 3),
+    ],
+    "PGL and BackLink": [
+        Case("l 2", lambda: rules.pgl(around="backlink:length=2,alpha=0.25"), 2),
+        Case("l 2", _guided(around="backlink:length=2,alpha=0.25"), 2, is_global=True),
+        Case(
+            "by compose, inputs kept",
+            lambda: compose(wants=wants.classifier("0c2f"), crosses=crosses.link(), when=periodic(1, 1), keep="inputs"),
+            3,
+            is_global=True,
+        ),
+    ],
+    "PGL and InfoPro": [Case("four λ", _guided(around=rules.infopro(lambdas=LAMBDAS)), 3, is_global=True)],
+}
+
+
+def run(quick: bool = False) -> Iterator[Result]:
+    """One row for each rule and composition."""
+    for name, cases in CASES.items():
+        chosen = cases[:1] if quick else cases
+        error, worst = max((e, f"{case}: {array}") for case in chosen for array, e in gap(case).items())
+        yield Result("objectives", name, "jax.grad of its stop-gradient loss", len(chosen), error, worst=worst)

@@ -1,0 +1,108 @@
+"""The convolution in any legal geometry: a linear map, its transpose, and three forms of it that are one."""
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from minilocal.array import generator
+from minilocal.kernels import conv as blocked
+from minilocal.kernels.conv import conv, conv_backward
+from minilocal.kernels.im2col import col2im, conv_backward_plain, conv_by_loops, conv_plain, im2col, out_size
+
+Geometry = tuple[tuple[int, ...], tuple[int, ...], int, int]
+
+
+@st.composite
+def geometries(draw) -> Geometry:
+    """The shapes of images and of a window that fits them, a stride and a padding."""
+    k, stride, pad = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(0, 5))
+    side = st.integers(max(1, k - 2 * pad), 9)
+    C, O = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    return (draw(st.integers(1, 18)), draw(side), draw(side), C), (k, k, C, O), stride, pad
+
+
+def draw_numbers(geometry: Geometry, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    (N, H, B, C), (k, _, _, O), stride, pad = geometry
+    rng = generator(seed)
+    dz = rng.standard_normal((N, out_size(H, k, stride, pad), out_size(B, k, stride, pad), O))
+    return rng.standard_normal((N, H, B, C)), rng.standard_normal((k, k, C, O)), dz
+
+
+def near(a: np.ndarray | float, b: np.ndarray | float) -> bool:
+    return np.shape(a) == np.shape(b) and np.abs(a - b).max(initial=0) <= 1e-11 * (1 + np.abs(b).max(initial=0))
+
+
+@given(geometries(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=150)
+@example(((1, 40, 36, 8), (3, 3, 8, 4), 1, 1), 0)
+@example(((1, 80, 72, 8), (3, 3, 8, 4), 2, 1), 0)
+@example(((1, 40, 36, 8), (3, 3, 8, 4), 1, 4), 0)
+def test_the_adjoint(geometry, seed):
+    """⟨dz, conv(u, W)⟩ = ⟨convᵀ(dz, W), u⟩ for x and for W: the convolution is linear in each."""
+    _, _, stride, pad = geometry
+    x, W, dz = draw_numbers(geometry, seed)
+    dx, dW = conv_backward(dz, x, W, stride, pad)
+    u, V = generator(seed + 1).standard_normal(x.shape), generator(seed + 2).standard_normal(W.shape)
+    assert near((dz * conv(u, W, stride, pad)).sum(), (dx * u).sum())
+    assert near((dz * conv(x, V, stride, pad)).sum(), (dW * V).sum())
+
+
+@given(geometries(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=100)
+@example(((1, 40, 36, 8), (3, 3, 8, 4), 1, 1), 0)
+@example(((1, 80, 72, 8), (3, 3, 8, 4), 2, 1), 0)
+def test_the_blocked_form_is_the_plain_one(geometry, seed):
+    _, _, stride, pad = geometry
+    x, W, dz = draw_numbers(geometry, seed)
+    assert near(conv(x, W, stride, pad), conv_plain(x, W, stride, pad))
+    dx, dW = conv_backward(dz, x, W, stride, pad)
+    plain_dx, plain_dW = conv_backward_plain(dz, x, W, stride, pad)
+    assert near(dx, plain_dx) and near(dW, plain_dW)
+
+
+@given(geometries(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=25)
+def test_the_plain_form_is_what_the_loops_say(geometry, seed):
+    (N, H, B, C), shape, stride, pad = geometry
+    x, W, _ = draw_numbers(((min(N, 2), H, B, C), shape, stride, pad), seed)
+    assert near(conv_plain(x, W, stride, pad), conv_by_loops(x, W, stride, pad))
+
+
+@given(geometries(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=60)
+def test_col2im_is_the_transpose_of_im2col(geometry, seed):
+    _, (k, _, _, _), stride, pad = geometry
+    x, _, _ = draw_numbers(geometry, seed)
+    cols = im2col(x, k, stride, pad)
+    w = generator(seed).standard_normal(cols.shape)
+    assert near((cols * w).sum(), (x * col2im(w, x.shape, stride, pad)).sum())
+
+
+@pytest.mark.parametrize("block", [1, 1000, 20_000])
+def test_any_size_of_block_gives_the_same_convolution(block, monkeypatch):
+    geometry = ((3, 9, 8, 3), (3, 3, 3, 4), 1, 1)
+    x, W, dz = draw_numbers(geometry, 0)
+    monkeypatch.setattr(blocked, "BLOCK", block)
+    assert near(conv(x, W, 1, 1), conv_plain(x, W, 1, 1))
+    for ours, plain in zip(conv_backward(dz, x, W, 1, 1), conv_backward_plain(dz, x, W, 1, 1), strict=True):
+        assert near(ours, plain)
+
+
+@given(geometries(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=60)
+@example(((2, 8, 8, 3), (3, 3, 3, 16), 1, 1), 0)
+def test_what_is_needed_changes_no_bit(geometry, seed):
+    _, _, stride, pad = geometry
+    x, W, dz = draw_numbers(geometry, seed)
+    dx, dW = conv_backward(dz, x, W, stride, pad)
+    only_dx, nothing = conv_backward(dz, x, W, stride, pad, "input")
+    assert nothing is None and np.array_equal(only_dx, dx)
+    nothing, only_dW = conv_backward(dz, x, W, stride, pad, "weights")
+    assert nothing is None and np.array_equal(only_dW, dW)
+
+
+def test_images_that_are_a_view_are_read_where_they_lie():
+    x, W, _ = draw_numbers(((4, 7, 6, 3), (3, 3, 3, 2), 1, 0), 0)
+    for view in (x[::2], x[:, ::-1], x.transpose(0, 2, 1, 3)):
+        assert near(conv(view, W), conv_plain(np.ascontiguousarray(view), W))

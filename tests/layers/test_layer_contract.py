@@ -1,0 +1,93 @@
+"""What every layer promises besides its gradient: it is pure, keeps its type, and can be asked twice, or in part."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minilocal.layers import Layer, Run
+from minilocal.verify.layers import CASES, Trial, trial
+
+
+def arrays_in(cache: Any) -> list[np.ndarray]:
+    """Every array that a cache holds, however deep."""
+    if isinstance(cache, np.ndarray):
+        return [cache]
+    return [a for part in cache for a in arrays_in(part)] if isinstance(cache, (tuple, list)) else []
+
+
+def backward(t: Trial, cache: Any, need: str = "both") -> dict[str, Any]:
+    if t.more:
+        dz, dadd, grads = t.layer.backward_both(t.dy, cache, t.p, need)
+        return {"dx": dz, "dadd": dadd, **grads}
+    dx, grads = t.layer.backward(t.dy, cache, t.p, need)
+    return {"dx": dx, **grads}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
+def test_a_layer_is_pure_and_keeps_its_type(case, dtype):
+    t = trial(case, dtype)
+    given = [t.x, t.dy, *t.p.values(), *t.more.values()]
+    before = [a.copy() for a in given]
+    own = {name: a.copy() for name, a in t.layer.arrays.items()}
+    for a in given:
+        a.flags.writeable = False
+
+    y, cache = t.layer.forward(t.x, t.run, t.p, **t.more)
+    kept = [a.copy() for a in arrays_in(cache)]
+    first = backward(t, cache)
+    second = backward(t, cache)
+
+    assert y.dtype == dtype and all(a.dtype == dtype for a in first.values())
+    assert first["dx"].shape == t.x.shape and all(first[name].shape == t.p[name].shape for name in t.layer.parameters)
+    assert set(first) - {"dx", "dadd"} == set(t.layer.parameters)
+    assert all(np.array_equal(a, b) for a, b in zip(given, before, strict=True)), "it wrote into what it was given"
+    assert all(np.array_equal(a, b) for a, b in zip(arrays_in(cache), kept, strict=True)), "it wrote into its cache"
+    assert all(np.array_equal(first[name], second[name]) for name in first), "the cache was used up"
+    assert all(np.array_equal(own[name], a) for name, a in t.layer.arrays.items()), "a forward updated something"
+    if t.run.training:
+        assert not any(np.shares_memory(a, w) for a in arrays_in(cache) for w in t.p.values()), "a cache holds weights"
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_what_is_needed_changes_no_bit(case):
+    t = trial(case)
+    _, cache = t.layer.forward(t.x, t.run, t.p, **t.more)
+    both, only_dx, only_weights = (backward(t, cache, need) for need in ("both", "input", "weights"))
+    assert np.array_equal(only_dx["dx"], both["dx"]) and not only_dx.keys() & t.layer.parameters.keys()
+    assert only_weights["dx"] is None
+    assert all(np.array_equal(only_weights[name], both[name]) for name in t.layer.parameters)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_the_layer_knows_the_shape_it_will_give(case):
+    t = trial(case)
+    assert t.dy.shape[1:] == tuple(t.layer.out_shape(case.shape[1:]))
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
+def test_without_p_a_layer_uses_its_own_arrays(case):
+    t = trial(case, "float32")
+    given, _ = t.layer.forward(t.x, t.run, t.layer.arrays, **t.more)
+    own, _ = t.layer.forward(t.x, t.run, **t.more)
+    assert np.array_equal(given, own)
+
+
+def all_of(kind: str) -> list:
+    return [case for case in CASES if case.kind == kind]
+
+
+@pytest.mark.parametrize("case", all_of("Dropout")[:2], ids=str)
+def test_the_mask_has_a_name(case):
+    """The same place and time draw the same mask; another step, unit, epoch, layer or micro-batch draws its own."""
+    t = trial(case)
+    y, _ = t.layer.forward(t.x, Run(key=1, epoch=2, step=3, unit=4))
+    again, _ = t.layer.forward(t.x, Run(key=1, epoch=2, step=3, unit=4))
+    assert np.array_equal(y, again)
+    for other in ({"key": 9}, {"epoch": 9}, {"step": 9}, {"unit": 9}, {"part": 9}):
+        where = {"key": 1, "epoch": 2, "step": 3, "unit": 4} | other
+        assert not np.array_equal(y, t.layer.forward(t.x, Run(**where))[0]), other
+    twin: Layer = case.make(None)
+    twin.name = "another"
+    assert not np.array_equal(y, twin.forward(t.x, Run(key=1, epoch=2, step=3, unit=4))[0])

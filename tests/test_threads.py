@@ -1,0 +1,72 @@
+"""Threads decide who computes a part, never what comes out: the same bits for any number of them."""
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
+
+import minilocal as ml
+from minilocal.kernels import threads
+from minilocal.kernels.threads import one_blas_thread, use_threads
+from minilocal.verify.layers import CASES, by_hand, trial
+
+NUMBERS = (2, 3, 5)
+
+
+@pytest.fixture(autouse=True)
+def _as_many_threads_as_before():
+    before = threads.threads()
+    yield
+    use_threads(before)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_layers(case, dtype):
+    t = trial(case, dtype)
+    with one_blas_thread():
+        use_threads(1)
+        alone = by_hand(t)
+        for number in NUMBERS:
+            use_threads(number)
+            assert all(np.array_equal(a, alone[name]) for name, a in by_hand(t).items()), number
+
+
+RULES = [ml.rules.bp(), ml.rules.gll(aux="1c2f"), ml.rules.backlink(length=2)]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name} {rule.keep} {rule.accumulate}")
+def test_training_steps(rule):
+    net = ml.nets.resnet(8, classes=4, size=16, rng=ml.rng(0))
+    x = ml.rng(1).standard_normal((19, 16, 16, 3)).astype("float32")
+    y = np.arange(19) % 4
+
+    def train(number: int) -> dict[str, np.ndarray]:
+        use_threads(number)
+        learner = ml.Learner(net, rule, 2, rng=ml.rng(0))
+        for _ in range(3):
+            learner.step(x, y, lr=0.1)
+        return {**learner.state(), "logits": learner.predict(x)}
+
+    alone = train(1)
+    for number in NUMBERS:
+        together = train(number)
+        assert all(np.array_equal(together[name], a) for name, a in alone.items()), number
+
+
+def test_the_users_own_blas_setting_does_not_matter_and_comes_back():
+    net = ml.nets.mlp((300, 200), classes=4, size=8, rng=ml.rng(0))
+    x, y = ml.rng(1).standard_normal((64, 8, 8, 3)).astype("float32"), np.arange(64) % 4
+
+    def blas() -> list[int]:
+        return [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"]
+
+    found = []
+    for limit in (1, 2):
+        with threadpool_limits(limits=limit, user_api="blas"):
+            before = blas()
+            learner = ml.Learner(net, ml.rules.gll(), 2, rng=ml.rng(0))
+            learner.step(x, y, lr=0.1)
+            found.append((learner.predict(x), learner.gradients(x, y)[1]))
+            assert blas() == before
+    assert np.array_equal(found[0][0], found[1][0])
+    assert all(np.array_equal(found[0][1][name], g) for name, g in found[1][1].items())
