@@ -1,5 +1,7 @@
 """minilocal: supervised local training from scratch, in NumPy and CuPy.
 
+In ten lines:
+
     import minilocal as ml
 
     rng = ml.rng(0)

@@ -1,6 +1,7 @@
 """Losses: the value and the error together, since both need the same softmax or difference.
 
-The value is a 0-d float64 array that stays where the logits are; the error has the logits' type.
+The value is a 0-d float64 array that stays where the logits are; the error has the logits' type. Labels and targets
+are trusted: they are checked once, on the host, when data enters.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     """-log softmax(z) at the label, averaged.        z (N, C), labels (N,) int  →  loss (), dz (N, C)
 
         L = -1/N Σₙ log pₙ[yₙ]        dz = (p - onehot(y)) / N
-
-    Labels are trusted: they are checked once, on the host, when data enters.
     """
     xp = namespace(z, labels)
     N, rows = z.shape[0], xp.arange(z.shape[0])
@@ -33,3 +32,101 @@ def squared_error(z: Array, target: Array) -> tuple[Array, Array]:
     xp = namespace(z, target)
     N, d = z.shape[0], z - target
     return (d * d).sum(dtype=xp.float64) * (0.5 / N), d * (1 / N)
+
+
+def binary_cross_entropy(a: Array, target: Array) -> tuple[Array, Array]:
+    """Cross entropy of sigmoid(a) and a target t in [0, 1], averaged over every number.        a, t  →  loss (), da
+
+        L = mean( max(a, 0) - a t + log(1 + exp(-|a|)) )        da = (sigmoid(a) - t) / size
+
+    The same as -mean(t log s + (1-t) log(1-s)), s = sigmoid(a), but no exponent is positive, so nothing overflows.
+    """
+    xp = namespace(a, target)
+    small = xp.exp(-xp.abs(a))
+    each = xp.maximum(a, xp.zeros_like(a)) - a * target + xp.log1p(small)
+    sigmoid = xp.where(a >= 0, xp.ones_like(a), small) / (1 + small)
+    return each.mean(dtype=xp.float64), (sigmoid - target) * (1 / a.size)
+
+
+def similarity(U: Array, labels: Array, classes: int) -> tuple[Array, Array]:
+    """Similarity matching: samples of one class are to look alike.        U (N, H, W, C) or (N, F)  →  loss (), dU
+
+        s_b  = deviation of U_bc over the H W positions, unbiased, where C > 3 and H > 1; else all of U_b, flat     (1)
+        x̂_b  = s̃_b / (‖s̃_b‖ + 1e-8)      s̃_b = s_b - mean_c s_b                                                    (2)
+        R    = clip(x̂ x̂ᵀ, -1, 1)         L = mean((R - R_y)²)                                                      (3)
+
+        G    = 2/N² (R - R_y), 0 where the clip acts           dx̂ = 2 G x̂                                          (4)
+        ds̃_b = dx̂_b / m_b - s̃_b ⟨s̃_b, dx̂_b⟩ / (m_b² n_b)      n_b = ‖s̃_b‖, m_b = n_b + 1e-8;  n_b = 0 → 0          (5)
+        ds_b = ds̃_b - mean_c ds̃_b                                                                                  (6)
+        dU_bchw = ds_bc (U_bchw - mean_hw U_bc) / ((H W - 1) s_bc)                             s_bc = 0 → 0          (7)
+
+    (6) mends round-off only, since s̃ and x̂ have mean 0. R_y is the same R of the one-hot labels: 1 for two samples of
+    a class and -1/(classes - 1) otherwise, but for ε. Nøkland and Eidnes, "Training Neural Networks with Local Error
+    Signals".
+    """
+    xp, N, eps = namespace(U, labels), U.shape[0], 1e-8
+    maps = U.ndim == 4 and U.shape[3] > 3 and U.shape[1] > 1
+    if maps:
+        centred = U - U.mean(axis=(1, 2), keepdims=True)
+        free = U.shape[1] * U.shape[2] - 1
+        s = xp.sqrt((centred * centred).sum(axis=(1, 2)) * (1 / free))                     # (1)
+    else:
+        s = U.reshape(N, -1)
+    t = s - s.mean(axis=1, keepdims=True)
+    n = xp.sqrt((t * t).sum(axis=1, keepdims=True))
+    m = n + eps
+    x = t / m                                                                              # (2)
+    raw = x @ x.T
+    difference = xp.clip(raw, -1, 1) - _alike(labels, classes, eps).astype(U.dtype)
+    G = difference * (xp.abs(raw) <= 1) * (2 / N**2)
+    dx = (G @ x) * 2                                                                       # (4)
+    along = (t * dx).sum(axis=1, keepdims=True)
+    dt = dx / m - t * (along * _inverse(n) / (m * m))
+    dt *= n > 0                                                                            # (5)
+    ds = dt - dt.mean(axis=1, keepdims=True)                                               # (6)
+    dU = centred * (ds * _inverse(s) * (1 / free))[:, None, None] if maps else ds.reshape(U.shape)  # (7)
+    return (difference * difference).mean(dtype=xp.float64), dU                            # (3)
+
+
+def _alike(labels: Array, classes: int, eps: float) -> Array:
+    """R_y in closed form: a one-hot vector less its mean has length n = √(1 - 1/classes), so R_bb = (n / (n + ε))²."""
+    n = (1 - 1 / classes) ** 0.5
+    same = (n / (n + eps)) ** 2
+    equal = labels[:, None] == labels[None, :]
+    return equal * (same + same / (classes - 1)) - same / (classes - 1)
+
+
+def _inverse(a: Array) -> Array:
+    """1/a, and 0 where a is 0."""
+    xp = namespace(a)
+    return (a > 0) / xp.where(a > 0, a, xp.ones_like(a))
+
+
+def supervised_contrast(z: Array, labels: Array, temperature: float = 0.07) -> tuple[Array, Array]:
+    """Each sample is to find those of its class among all others.        z (N, F), labels (N,)  →  loss (), dz (N, F)
+
+        f_b = z_b / ‖z_b‖      S = f fᵀ / τ      P(i) = the others with i's label                                    (1)
+        L = -1/N Σ_i 1/|P(i)| Σ_{j∈P(i)} ( S_ij - log Σ_{a≠i} exp S_ia );  an anchor without positives gives 0      (2)
+
+        p_ij = softmax over j ≠ i of S_ij      q_ij = 1/|P(i)| for j in P(i)      c_i = 1 where P(i) is not empty
+        D = (c p - q) / N, D_ii = 0      df = (D + Dᵀ) f / τ      dz_b = (df_b - f_b ⟨f_b, df_b⟩) / ‖z_b‖           (3)
+
+    A z_b of length 1e-12 or less has no direction, and gets no error. Khosla and others, "Supervised Contrastive
+    Learning", with one view of each image, as InfoPro uses it.
+    """
+    xp, N = namespace(z, labels), z.shape[0]
+    length = xp.sqrt((z * z).sum(axis=1, keepdims=True))
+    f = z / xp.maximum(length, xp.full_like(length, 1e-12))
+    others = 1 - xp.eye(N, dtype=z.dtype)
+    positives = (labels[:, None] == labels[None, :]) * others
+    count = positives.sum(axis=1, keepdims=True)
+    some = (count > 0).astype(z.dtype)
+    S = f @ f.T * (1 / temperature)                                                        # (1)
+    S -= xp.where(others > 0, S, xp.full_like(S, -2 / temperature)).max(axis=1, keepdims=True)
+    p = xp.exp(S * others) * others
+    total = xp.maximum(p.sum(axis=1, keepdims=True), xp.ones_like(count))  # 1 or more, but for a batch of one
+    q = positives * _inverse(count)
+    loss = (q * (xp.log(total) - S)).sum(dtype=xp.float64) * (1 / N)                       # (2)
+    D = (some * p / total - q) * (1 / N)
+    df = (D + D.T) @ f * (1 / temperature)
+    return loss, (df - f * (f * df).sum(axis=1, keepdims=True)) * _inverse(length) * (length > 1e-12)  # (3)

@@ -13,11 +13,19 @@ import pytest
 import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
-ORDER = (
-    "errors array equations losses kernels layers nets split auxiliary crossing rules optim engine learner interop "
-    "data measure record draw config train parallel verify reproduce cli"
-).split()
-ONLY_IN = {"matplotlib": {"draw"}, "msgspec": {"config"}, "jax": {"verify"}, "cupy": {"array"}, "torch": set(), "threadpoolctl": {"kernels", "record", "cli"}}  # fmt: skip
+ORDER = [
+    "errors", "array", "equations", "losses", "kernels", "layers", "nets", "split", "auxiliary", "crossing", "rules",
+    "optim", "engine", "learner", "interop", "data", "measure", "record", "draw", "config", "train", "parallel", "verify",
+    "reproduce", "cli",
+]  # fmt: skip
+ONLY_IN = {
+    "matplotlib": {"draw"},
+    "msgspec": {"config"},
+    "jax": {"verify"},
+    "cupy": {"array"},
+    "torch": set(),
+    "threadpoolctl": {"kernels", "record", "cli"},
+}
 
 
 def part_of(path: Path) -> str:

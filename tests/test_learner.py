@@ -88,7 +88,7 @@ def test_load_takes_a_subset_and_checks_names_and_shapes():
     it = learner()
     it.load({"layers.1.bias": np.full(11, 2.0)})
     assert (it.parameters()["layers.1.bias"] == 2).all()
-    with pytest.raises(ml.UserError, match="did you mean 'layers.1.bias'"):
+    with pytest.raises(ml.UserError, match=r"did you mean 'layers\.1\.bias'"):
         it.load({"layers.1.bais": np.zeros(11)})
     with pytest.raises(ml.UserError, match="another network"):
         it.load({"layers.0.bias": np.zeros(12), "layers.1.bias": np.zeros(12)})
@@ -111,7 +111,7 @@ def test_prediction_uses_the_main_network_alone(batch):
 
 
 def test_float32_images_may_be_given_to_float64_and_back(batch):
-    x, y = batch
+    x, _ = batch
     assert learner(dtype="float32").predict(x).dtype == np.float32
     assert learner().predict(x.astype("f4")).dtype == np.float64
 

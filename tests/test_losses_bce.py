@@ -1,4 +1,4 @@
-"""Binary cross entropy: autograd, by hand, at both ends; and with the bilinear resize before it, by finite differences."""
+"""Binary cross entropy: autograd, by hand, at both ends; behind the bilinear resize, by finite differences."""
 
 from __future__ import annotations
 

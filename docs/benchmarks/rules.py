@@ -159,7 +159,8 @@ def main() -> None:
         print({key: row[key] for key in ("rule", "K", "error", "seconds", "bytes")}, flush=True)
         order = [(n, k) for k in (4, 16) for n in recipes(k)]
         rows.sort(key=lambda r: order.index((r["rule"], r["K"])))
-        told = {"command": "python docs/benchmarks/rules.py --data-dir DIR", "environment": current_environment(), "rows": rows}
+        command = "python docs/benchmarks/rules.py --data-dir DIR"
+        told = {"command": command, "environment": current_environment(), "rows": rows}
         with written_aside(saved) as file:
             file.write(json.dumps(told, indent=1).encode())
     with written_aside(HERE / "rules.md") as file:

@@ -6,19 +6,20 @@ with Periodic Global Guidance) changes the member with depth. Convolutions on CI
     16 → 32, stride 2        32 → 64, stride 2        64 → 64, stride 1
 
 and at other widths C → min(2C, widest) with stride 2 while the map is larger than 8×8, then C → C with stride 1 (this
-project's choice). Behind fully connected units the convolutions are left out.
+project's choice). Behind fully connected units the convolutions are left out. DGL's networks are in `decoupled`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from minilocal.auxiliary import decoupled
 from minilocal.auxiliary.objective import Classifier, Place, Wants
 from minilocal.errors import unknown
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, ReLU, Sequential
 
 FAMILY = {"0c1f": (0, 1), "0c2f": (0, 2), "1c1f": (1, 1), "1c2f": (1, 2), "1c3f": (1, 3), "2c2f": (2, 2)}
-NAMES = (*FAMILY, "aux-adapt")
+NAMES = (*FAMILY, "aux-adapt", *decoupled.NAMES)
 HIDDEN = 128  # features between fully connected layers
 CIFAR = {16: (32, 2), 32: (64, 2), 64: (64, 1)}  # channels in: channels out, stride
 ADAPT = ("2c2f", "1c3f", "1c2f")  # for 16, 32, 64 channels, or by thirds of the depth
@@ -31,8 +32,7 @@ class Classification(Wants):
     aux: str
 
     def __post_init__(self) -> None:
-        if self.aux not in NAMES:
-            raise unknown("auxiliary network", self.aux, NAMES)
+        known(self.aux)
 
     def build(self, place: Place) -> Classifier:
         """The auxiliary classifier at this place, its arrays named aux.{k}.{i} as in torch.nn.Sequential."""
@@ -42,24 +42,38 @@ class Classification(Wants):
         return f"a classifier ({self.aux})"
 
 
-def classifier(aux: str, place: Place) -> Sequential:
-    """The auxiliary network `aux` for this place: from h_k to one logit per class."""
-    convolutions, connected = FAMILY[_adapted(place) if aux == "aux-adapt" else aux]
-    initial, name, index = place.initial, f"aux.{place.module}", 0
+def known(aux: str) -> None:
+    """Raises: UserError for a name that is none of `NAMES`."""
+    if aux not in NAMES:
+        raise unknown("auxiliary network", aux, NAMES)
+
+
+def classifier(aux: str, place: Place, branch: str = "", outputs: int | None = None) -> Sequential:
+    """The auxiliary network `aux` for this place: from h_k to one logit per class, or to `outputs` numbers.
+
+    Its arrays are named aux.{k}.{i}, as one branch of several aux.{k}.{branch}.{i}.
+    """
+    name, outputs = f"aux.{place.module}" + f".{branch}" * bool(branch), outputs or place.classes
+    if aux in decoupled.NAMES:
+        return decoupled.network(aux, place, name, outputs)
+    return _family(*FAMILY[_adapted(place) if aux == "aux-adapt" else aux], place, name, outputs)
+
+
+def _family(convolutions: int, connected: int, place: Place, name: str, outputs: int) -> Sequential:
+    initial, index, features = place.initial, 0, place.shape[-1]
     layers: list[Layer] = []
-    features = place.shape[-1]
     if len(place.shape) == 3:
         for number in range(convolutions):
-            outputs, stride = _convolution(place) if number == 0 else (features, 1)
-            layers.append(Conv(features, outputs, 3, initial, stride=stride, pad=1, name=f"{name}.{index}"))
-            layers.append(NormReLU(outputs, initial, name=f"{name}.{index + 1}"))
-            features, index = outputs, index + 3
+            wide, stride = _convolution(place) if number == 0 else (features, 1)
+            layers.append(Conv(features, wide, 3, initial, stride=stride, pad=1, name=f"{name}.{index}"))
+            layers.append(NormReLU(wide, initial, name=f"{name}.{index + 1}"))
+            features, index = wide, index + 3
         layers += [GlobalAveragePool(name=f"{name}.{index}"), Flatten(f"{name}.{index + 1}")]
         index += 2
     for _ in range(connected - 1):
         layers += [Linear(features, HIDDEN, initial, name=f"{name}.{index}"), ReLU(f"{name}.{index + 1}")]
         features, index = HIDDEN, index + 2
-    layers.append(Linear(features, place.classes, initial, name=f"{name}.{index}"))
+    layers.append(Linear(features, outputs, initial, name=f"{name}.{index}"))
     return Sequential(layers, name)
 
 

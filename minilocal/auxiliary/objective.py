@@ -43,7 +43,9 @@ class Objective(Protocol):
     def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
         """(L_k as a 0-d float64 array, cache)."""
 
-    def backward(self, cache: Any, p: Arrays | None = None, need: Need = "both") -> tuple[Array | None, dict[str, Array]]:
+    def backward(
+        self, cache: Any, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
         """(e_k = ∂L_k/∂h_k, gradients of the objective's own parameters)."""
 
     def commit(self, cache: Any, p: Arrays | None = None) -> None:
@@ -83,7 +85,9 @@ class Classifier:
         loss, dz = cross_entropy(z, batch.y)
         return loss, (caches, dz)
 
-    def backward(self, cache: Any, p: Arrays | None = None, need: Need = "both") -> tuple[Array | None, dict[str, Array]]:
+    def backward(
+        self, cache: Any, p: Arrays | None = None, need: Need = "both"
+    ) -> tuple[Array | None, dict[str, Array]]:
         caches, dz = cache
         return self.network.backward(dz, caches, p, need)
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "train": "one run, from flags or a TOML file; resumes",
     "predict": "a trained run on its test images, or on yours",
     "verify": "every equation, layer, head and rule against automatic differentiation",
+    "locality": "what really crosses each boundary, by nudging, and which locks a rule breaks",
     "data": "fetch, verify or show a data set",
     "doctor": "versions, threads, GPU and data, tried rather than listed",
 }

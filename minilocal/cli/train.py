@@ -11,7 +11,7 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError, unknown
 
 HELP = {  # what the value of each flag is, and what it means
-    "--rule": ("NAME", "bp, gll or backlink"),
+    "--rule": ("NAME", "bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg or fdg"),
     "--length": ("L", "BackLink's propagation length l, in units"),
     "--alpha": ("A", "BackLink's weight α of the local error, 0 to 1"),
     "--weighting": ("HOW", "literal (α compounds, as in Eq. 5) or unfolded (α once)"),

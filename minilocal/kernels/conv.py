@@ -57,13 +57,13 @@ def conv_backward(
     if namespace(dz, x, W) is not np:
         dx, dW = conv_backward_plain(dz, x, W, stride, pad)
         return dx if want_dx else None, dW if want_dW else None
-    (N, H, B, C), (k, _, _, O) = x.shape, W.shape
+    k, _, C, O = W.shape
     if (k, stride, pad) == (1, 1, 0):
         rows, flat = dz.reshape(-1, O), W.reshape(C, O)
         dW = weight_gradient(x.reshape(-1, C), rows).reshape(W.shape) if want_dW else None
         return product(rows, flat.T).reshape(x.shape) if want_dx else None, dW
     flipped = stride == 1 and pad < k
-    own = not flipped or 4 * C < O  # dW by its own im2col: a question of shapes alone, so that no bit of dW hangs on `need`
+    own = not flipped or 4 * C < O  # dW by an im2col of its own; a question of shapes alone: no bit may hang on `need`
     dx, dW = None, None
     if flipped and (want_dx or not own):
         dx, dW = _backward_flipped(dz, x, W, pad, want_dx, want_dW and not own)
@@ -166,9 +166,8 @@ def _windows(x: Array, block: Block, k: int, stride: int, pad: int, Q: int) -> A
         offset, strides = 0, source.strides
     else:
         source, offset, strides = x, n0 * x.strides[0] + top * x.strides[1], x.strides
-    windows = np.ndarray(
-        (n, P, Q, k, k * C), x.dtype, source, offset, (strides[0], stride * strides[1], stride * strides[2], strides[1], size)
-    )
+    steps = strides[0], stride * strides[1], stride * strides[2], strides[1], size
+    windows = np.ndarray((n, P, Q, k, k * C), x.dtype, source, offset, steps)
     rows = n * P * Q
     cols = scratch("cols", (max(BLOCK // size, rows * k * k * C),), x.dtype)[: rows * k * k * C]
     np.copyto(cols.reshape(windows.shape), windows)

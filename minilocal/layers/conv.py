@@ -76,7 +76,7 @@ class Conv(Layer):
         P, Q = (out_size(side, self.size, self.stride, self.pad) for side in shape[:2])
         if min(P, Q) < 1:
             raise UserError(
-                f"Conv {self.name!r}: a {self.size}×{self.size} window with padding {self.pad} does not fit an image of "
-                f"{shape[0]}×{shape[1]}: use larger images or fewer poolings."
+                f"Conv {self.name!r}: a {self.size}×{self.size} window with padding {self.pad} does not fit an image "
+                f"of {shape[0]}×{shape[1]}: use larger images or fewer poolings."
             )
         return P, Q, self.outputs

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from math import prod
+from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape

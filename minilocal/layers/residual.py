@@ -59,7 +59,7 @@ class PadShortcut(Layer):
 
 
 def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initial, name: str) -> Layer:
-    """What stands beside a block: nothing where the shape stays, else option A-both, A-end, or B (1×1 convolution + BN).
+    """What stands beside a block: x where the shape stays, else option A-both, A-end, or B (1×1 convolution + BN).
 
     Raises: UserError for an unknown option, and for option A where channels are not added.
     """

@@ -1,4 +1,4 @@
-"""Measurements: bytes."""
+"""Measurements: bytes, and what crosses boundaries."""
 
 from minilocal.measure.memory import Meter
 

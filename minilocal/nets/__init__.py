@@ -15,7 +15,8 @@ from minilocal.nets.resnet import resnet, resnet18
 from minilocal.nets.wrn import wrn
 
 NAMES = (
-    "mlp", "alexnet", "vgg16", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet18", "wrn28-10",
+    "mlp", "alexnet", "vgg16", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet18",
+    "wrn28-10",
 )  # fmt: skip
 
 

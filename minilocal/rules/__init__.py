@@ -11,9 +11,19 @@ from minilocal.rules import when
 from minilocal.rules.backlink import backlink
 from minilocal.rules.bp import bp
 from minilocal.rules.compose import Rule, compose
+from minilocal.rules.ddg import ddg
+from minilocal.rules.dgl import dgl
+from minilocal.rules.dni import dni
+from minilocal.rules.fdg import fdg
 from minilocal.rules.gll import gll
+from minilocal.rules.infopro import infopro
+from minilocal.rules.pgl import pgl
+from minilocal.rules.predsim import predsim
 
-_BY_NAME: dict[str, Callable[..., Rule]] = {"bp": bp, "gll": gll, "backlink": backlink}
+_BY_NAME: dict[str, Callable[..., Rule]] = {
+    "bp": bp, "gll": gll, "backlink": backlink, "dgl": dgl, "predsim": predsim, "infopro": infopro, "pgl": pgl,
+    "dni": dni, "ddg": ddg, "fdg": fdg,
+}  # fmt: skip
 NAMES = tuple(_BY_NAME)
 
 
@@ -40,4 +50,7 @@ def get(name: str, **given: Any) -> Rule:
     return _BY_NAME[name](**given)
 
 
-__all__ = ["NAMES", "Rule", "backlink", "bp", "compose", "get", "gll", "options", "when"]
+__all__ = [
+    "NAMES", "Rule", "backlink", "bp", "compose", "ddg", "dgl", "dni", "fdg", "get", "gll", "infopro", "options", "pgl",
+    "predsim", "when",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from minilocal.auxiliary import nothing as wants_nothing
 from minilocal.crossing import Crossing
 from minilocal.crossing import all as crosses_all
 from minilocal.errors import UserError, unknown
-from minilocal.rules.when import When, always
+from minilocal.rules.when import Drawn, When, always
 
 KEEP = ("caches", "inputs")
 
@@ -29,9 +29,27 @@ class Rule:
     accumulate: int = 1
 
     def describe(self) -> str:
-        """One line: wants, crosses, keeps."""
-        kept = "its caches" if self.keep == "caches" else "inputs only, recomputed when an error comes"
-        return f"{self.name}: a module wants {self.wants.describe()}; downward crosses {self.crosses.describe()}; kept: {kept}"
+        """One line: wants, crosses, keeps, and when where it is not always the same."""
+        inputs = "inputs only, recomputed when an error comes"
+        kept = self.crosses.kept or ("its caches" if self.keep == "caches" else inputs)
+        wants, crosses, when = self.wants.describe(), self.crosses.describe(), self.when.describe()
+        return f"{self.name}: a module wants {wants}; downward crosses {crosses}; kept: {kept}" + f"; {when}" * bool(when)
+
+    def least_batches(self, modules: int) -> int:
+        """How many batches go by until every one of `modules` modules has been updated."""
+        begin = 3 if isinstance(self.when, Drawn) and modules > 1 else 2 if self.when.first == "backward" else 1
+        return max(self.crosses.least_batches(modules), begin)
+
+    def check_batches(self, batches: int, modules: int) -> None:
+        """Holds that a run of so many batches is long enough for every module to be updated.
+
+        Raises: UserError where it is not.
+        """
+        if batches < (least := self.least_batches(modules)):
+            raise UserError(
+                f"{self.name} on {modules} modules takes {least} batches until each of them learns, and this run has "
+                f"{batches}: use fewer modules, smaller batches or more epochs."
+            )
 
 
 def compose(
@@ -53,8 +71,34 @@ def compose(
     if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
         raise UserError(f"accumulate = {accumulate!r}: give the number of micro-batches, 1 or more.")
     silent = wants == wants_nothing()
-    if silent and not crosses.onward:
+    if silent and not crosses.supplies:
         raise UserError(f"{name}: modules that want nothing learn only if every error crosses: use crosses=all(), or a classifier.")
-    if not silent and crosses.onward:
-        raise UserError(f"{name}: where every error crosses, a module's own loss has no say: use wants=nothing(), or a link.")
+    if not silent and crosses.supplies:
+        where = "every error crosses" if crosses.onward else "the error is guessed"
+        raise UserError(f"{name}: where {where}, a module's own loss has no say: use wants=nothing(), or a link.")
+    _check_delays(name, crosses, when, keep, accumulate)
+    if when.guided and silent:
+        raise UserError(
+            f"{name}: epochs of the final loss take turns with local ones, and modules that want nothing have none: give "
+            "them a classifier."
+        )
+    if isinstance(when, Drawn) and (silent or crosses.supplies or crosses.listens or accumulate > 1):
+        raise UserError(
+            f"{name}: drawn workers learn from their own loss alone, a batch at a time: use wants=classifier(...), "
+            "crosses=nothing()."
+        )
     return Rule(name, wants, crosses, when, keep, accumulate)
+
+
+def _check_delays(name: str, crosses: Crossing, when: When, keep: str, accumulate: int) -> None:
+    """Holds that what asks for delays has them, and that what cannot bear them is not asked for beside them."""
+    if not crosses.delayed:
+        if when.first == "backward":
+            raise UserError(f"{name}: without delays no error is there to begin with: use crosses.late().")
+        return
+    if when.guided:
+        raise UserError(f"{name}: periods of global guidance go with rules without delays only: use when.always().")
+    if keep != "caches":
+        raise UserError(f'{name}: keep={keep!r} is asked for as backward_weights="recompute" where there are delays.')
+    if accumulate != 1:
+        raise UserError(f"{name}: micro-batches are of one step, delayed errors of several: use accumulate=1.")

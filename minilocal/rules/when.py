@@ -1,19 +1,148 @@
-"""When a module learns from which loss: always from its own, as yet."""
+"""When a module learns, and from which loss: always from its own, in some epochs from the last, or when it is drawn."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from minilocal.errors import UserError, unknown
+
+FIRST = ("forward", "backward")
+
 
 @dataclass(frozen=True)
 class When:
-    """The same in every epoch."""
+    """The same in every epoch, forward first."""
+
+    first = "forward"  # what a module does first in an iteration
 
     def is_global(self, epoch: int) -> bool:
         """Do the main weights learn from the final loss in this epoch?"""
         return False
 
+    @property
+    def guided(self) -> bool:
+        """Are there epochs in which they do?"""
+        return type(self).is_global is not When.is_global
 
-def always() -> When:
-    """Every epoch is local."""
-    return When()
+    def describe(self) -> str:
+        """In a few words; nothing where every epoch is alike."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Always(When):
+    """The same in every epoch; with first="backward" a module updates before it forwards (rules with delays only).
+
+    Raises: UserError for any other order.
+    """
+
+    first: str = "forward"
+
+    def __post_init__(self) -> None:
+        if self.first not in FIRST:
+            raise unknown("first", self.first, FIRST)
+
+    def describe(self) -> str:
+        return "it updates before it forwards" if self.first == "backward" else ""
+
+
+def always(first: str = "forward") -> When:
+    """Every epoch is local. Order of work: forward, backward, update; or backward, update, forward."""
+    return Always(first)
+
+
+@dataclass(frozen=True)
+class Drawn(When):
+    """One module at a time is drawn and learns; its input comes out of a buffer of the last `buffer` batches.
+
+    Worker j has the probability p_j, the same for all but the slowed one, whose p is in proportion 1 - noise. So that
+    every buffer holds something, the first 2K draws are 0, 0, 1, 1, 2, 2, ... Every worker drawn in a step learns with
+    that step's learning rate; the drops by a worker's own count of epochs, as in the DGL code, are not offered.
+
+    Raises: UserError for a buffer below 0, a noise outside [0, 1), a slowed worker without noise, noise for nobody.
+    """
+
+    buffer: int = 1
+    slowed: int | None = None
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        buffer, slowed = self.buffer, self.slowed
+        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
+            raise UserError(f"buffer = {buffer!r}: give the batches that wait at a boundary, 1 or more (0 is 1 too).")
+        if slowed is not None and (isinstance(slowed, bool) or not isinstance(slowed, int) or slowed < 0):
+            raise UserError(f"slowed = {slowed!r}: give the number of a worker, counted from 0, or leave it out.")
+        if isinstance(self.noise, bool) or not isinstance(self.noise, (int, float)) or not 0 <= self.noise < 1:
+            raise UserError(f"noise = {self.noise!r} is outside [0, 1): at 1 the slowed worker would never work.")
+        if (slowed is None) != (self.noise == 0):
+            missing = "noise above 0" if self.noise == 0 else "the slowed worker's number"
+            raise UserError(
+                f"slowed = {slowed} with noise = {self.noise}: one means nothing without the other; give {missing}, or "
+                "neither."
+            )
+
+    @property
+    def entries(self) -> int:
+        """Batches that a buffer holds: M, and 1 for M = 0, as in the DGL code."""
+        return max(1, self.buffer)
+
+    def draw(self, chance: np.random.Generator, drawn: int, workers: int) -> int:
+        """The worker that follows `drawn` earlier draws."""
+        if drawn < 2 * workers:
+            return drawn // 2
+        weights = [1 - self.noise if j == self.slowed else 1.0 for j in range(workers)]
+        edges = np.cumsum(weights) / sum(weights)
+        return min(int(np.searchsorted(edges, chance.random(), side="right")), workers - 1)
+
+    def describe(self) -> str:
+        slow = f", worker {self.slowed} {self.noise:.0%} less often" if self.slowed is not None else ""
+        return f"it works when it is drawn{slow}, on one of the last {self.entries} batches of the module below"
+
+
+def drawn(buffer: int = 1, slowed: int | None = None, noise: float = 0.0) -> When:
+    """Modules are drawn one at a time and read from buffers of `buffer` batches (asynchronous DGL)."""
+    return Drawn(buffer, slowed, noise)
+
+
+@dataclass(frozen=True)
+class Periodic(When):
+    """Of every P epochs the last Q are global: then the main weights learn from the final loss (PGL).
+
+        includes       epoch (from 0) is global where  epoch mod P ≥ P - Q
+        not            P local epochs, then Q global:  epoch mod (P + Q) ≥ P
+
+    The paper's text bears both readings; its average memory fits the first only.
+
+    Raises: UserError for a period below 1, a duration below 0, and one longer than the period that is to include it.
+    """
+
+    period: int = 10
+    duration: int = 2
+    includes: bool = True
+
+    def __post_init__(self) -> None:
+        for name, number, least in (("period", self.period, 1), ("duration", self.duration, 0)):
+            if isinstance(number, bool) or not isinstance(number, int) or number < least:
+                raise UserError(f"{name} = {number!r}: give a whole number of epochs, {least} or more.")
+        if not isinstance(self.includes, bool):
+            raise UserError(f"includes = {self.includes!r}: give true or false.")
+        if self.includes and self.duration > self.period:
+            raise UserError(
+                f"duration {self.duration} is longer than the period {self.period} that includes it: give at most "
+                f"{self.period}, or includes=False."
+            )
+
+    def is_global(self, epoch: int) -> bool:
+        cycle = self.period if self.includes else self.period + self.duration
+        return epoch % cycle >= cycle - self.duration
+
+    def describe(self) -> str:
+        cycle = self.period if self.includes else self.period + self.duration
+        return f"in the last {self.duration} of every {cycle} epochs it learns from the last loss instead"
+
+
+def periodic(period: int = 10, duration: int = 2, includes: bool = True) -> When:
+    """`duration` epochs of the final loss in every `period` (PGL); `includes=False`: after every `period`."""
+    return Periodic(period, duration, includes)

@@ -43,10 +43,10 @@ def similarity(shape: tuple[int, int], scale: float, dtype: str = "float64") -> 
     """Errors of the value and of dU, of maps and of vectors."""
     rng, (N, C) = generator(0), shape
     labels = rng.integers(3, size=N + 1)
-    found = {}
+    found: dict[str, float] = {}
     for U in (rng.standard_normal((N + 1, 3, 2, C)), rng.standard_normal((N + 1, C))):
-        pair = (partial(by.similarity, classes=3) for by in (losses, twins))
-        of = _compare(*pair, (scale * U).astype(dtype), labels)
+        by_hand, twin = partial(losses.similarity, classes=3), partial(twins.similarity, classes=3)
+        of = _compare(by_hand, twin, (scale * U).astype(dtype), labels)
         found |= {f"{what}, {U.ndim} axes": e for what, e in of.items()}
     return found
 

@@ -14,9 +14,13 @@ SIDES = {16: 32, 32: 16, 64: 8}
 COUNTS = {  # reference: rules.md §2.1, 10 classes, 16 / 32 / 64 channels
     "0c1f": (170, 330, 650), "0c2f": (3466, 5514, 9610), "1c1f": (5002, 19210, 37642),
     "1c2f": (10186, 28170, 46602), "1c3f": (26698, 44682, 63114), "2c2f": (19466, 65162, 83594),
+    "mlp-sr": (14378, 54858, 214154), "mlp": (13514, 51594, 201482), "cnn": (5354, 19914, 76682),
 }  # fmt: skip
 INDICES = {
-    "0c1f": [2], "0c2f": [2, 4], "1c1f": [0, 1, 5], "1c2f": [0, 1, 5, 7], "1c3f": [0, 1, 5, 7, 9], "2c2f": [0, 1, 3, 4, 8, 10],
+    "0c1f": [2], "0c2f": [2, 4], "1c1f": [0, 1, 5], "1c2f": [0, 1, 5, 7], "1c3f": [0, 1, 5, 7, 9],
+    "2c2f": [0, 1, 3, 4, 8, 10],
+    "mlp-sr": [1, 2, 4, 5, 7, 8, 12, 13, 15, 16, 18, 19, 21], "mlp-sr-auglocal": [1, 2, 4, 5, 7, 8, 12, 13, 15, 16, 18],
+    "mlp": [3, 4, 6, 7, 9, 10, 12], "cnn": [0, 1, 3, 4, 7, 9],
 }  # fmt: skip
 
 
@@ -58,6 +62,35 @@ def test_every_head_classifies_wherever_it_stands(aux, shape):
     e, grads = head.backward(np.asarray(ml.rng(1).standard_normal((3, 10)), "f4"), cache)
     assert z.shape == (3, 10) and e.shape == h.shape and grads.keys() == head.parameters.keys()
     assert {a.dtype.char for a in (z, e, *grads.values())} == {"f"}
+
+
+def outline(layer):
+    """A layer's kind and its numbers."""
+    names = ("inputs", "outputs", "size", "stride", "pad", "bias", "bins", "channels")
+    return type(layer).__name__, *(getattr(layer, name) for name in names if hasattr(layer, name))
+
+
+CONV = [("Conv", 16, 16, 1, 1, 0, False), ("NormReLU", 16)]
+WIDE = [("Conv", 16, 16, 3, 1, 1, False), ("NormReLU", 16)]
+FULL, BARE = ([("Linear", 64, 64, bias), ("NormReLU", 64)] for bias in (True, False))
+MEAN, LAST = [("AdaptiveAveragePool", 2), ("Flatten",)], [("Linear", 64, 10, True)]
+REDUCE = [("AdaptiveAveragePool", 8)]
+OUTLINES = {  # reference: rules.md §4.2, 16 channels, 32×32
+    "mlp-sr": REDUCE + 3 * CONV + MEAN + 3 * FULL + LAST,
+    "mlp-sr-auglocal": REDUCE + 3 * CONV + MEAN + 2 * BARE + LAST,
+    "mlp": REDUCE + MEAN + 3 * FULL + LAST,
+    "cnn": [*WIDE, *WIDE, MEAN[0], ("BatchNorm", 16), MEAN[1], *LAST],
+}
+
+
+@pytest.mark.parametrize("aux", OUTLINES)
+def test_dgls_networks_layer_by_layer(aux):
+    assert [outline(layer) for layer in classifier(aux, place((32, 32, 16))).layers] == OUTLINES[aux]
+
+
+def test_the_spatial_reduction_is_by_4_a_side_rounded_up():
+    bins = [classifier("mlp", place((H, H, 16))).layers[0].bins for H in (1, 4, 5, 8, 16, 24, 96)]
+    assert bins == [1, 1, 2, 2, 4, 6, 24]
 
 
 def test_behind_fully_connected_units_the_convolutions_are_left_out():

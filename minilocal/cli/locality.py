@@ -1,0 +1,138 @@
+"""`minilocal locality`: what really crosses each boundary, measured by nudging, and which locks a rule breaks."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from minilocal.cli.parser import Parser
+from minilocal.errors import UserError
+
+if TYPE_CHECKING:
+    from minilocal.measure.locality import Downward, Locality
+    from minilocal.nets import Net
+
+UNITS = 7  # of the tower and the mlp
+SIZE = {"vgg16": 32, "alexnet": 32}  # of the images; elsewhere 8, since only the structure counts
+LEGEND = """
+up          iterations until h_k arrives in module k+1; 1-3 where it is random
+into        units of each module but the last that learn from anything above it, of how many
+down        iterations until an error that leaves module k+1 enters module k; and how far it goes on
+taught by   whose errors the main weights of module 1 learn from
+seen        what objectives below the last look at besides h_k
+locks       forward: a module waits for the one below; update: for all above to have gone forward;
+            backward: for errors from above, all of them, or "1 unit, 1 up": at most 1 unit, for 1 module above
++param      parameters beyond the network's own: auxiliary networks and synthesisers
+felt        steps after which the weights of module 1, 2, ... feel a change of the last loss, indirectly too
+"""
+CLAIMS = """
+What the papers' abstracts say of their own rules. The BackLink paper's Table I (IEEE) and FDG's Table 1 were not at
+hand when this was written, so nothing of them is printed.
+  DNI    modules need not wait for the rest of the network to execute forwards and send errors back
+  DGL    for the update lock; asynchronous, with a replay buffer, for long delays between modules too
+  DDG    removes the backward lock
+  FDG    breaks the forward, the backward and the update lock
+A lock is broken here where no dependency inside an iteration was measured, so DDG's update lock is too.
+"""
+
+
+def parser() -> Parser:
+    """The options of `minilocal locality`."""
+    p = Parser("locality", __doc__, epilog=LEGEND)
+    p.add_argument(
+        "--rule", metavar="NAME", action="append", default=[], help="a rule, repeatable (all, and asynchronous DGL)"
+    )
+    p.add_argument(
+        "--set", metavar="rule.K=V", action="append", default=[], help="an option of the rule: rule.length=2"
+    )
+    p.add_argument(
+        "--net", metavar="NAME", default="tower", help="tower (7 small convolutions), mlp, resnet8, ... (tower)"
+    )
+    p.add_argument("--modules", metavar="K", default="3", help="number of modules, or their unit counts as 3,2,2 (3)")
+    return p
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures and prints; 1 where a rule does not do what its own answers say."""
+    from minilocal import rules
+    from minilocal.config import setting, value_of
+    from minilocal.measure.locality import locality
+
+    given: dict[str, Any] = {}
+    for text in options.set:
+        for key, value in setting(text)[1].items():
+            if not key.startswith("rule."):
+                raise UserError(f"--set {text!r}: locality takes options of the rule, as rule.length=2.")
+            given[key.removeprefix("rule.")] = value
+    if given and not options.rule:
+        raise UserError("--set gives options to a rule: name it with --rule.")
+    chosen = [rules.get(name, **given) for name in options.rule or rules.NAMES]
+    if not options.rule:
+        chosen.append(rules.dgl(buffer=2))
+    net, modules = _net(options.net), value_of("net.modules", options.modules)
+    wrong, rows = [], []
+    for rule in chosen:
+        for row in locality(rule, net, modules):
+            rows.append(_cells(row))
+            wrong += [f"{rows[-1][0]}: {text}" for text in row.disagreements]
+    print(f"{net.name} of {len(net.units)} units in modules of {', '.join(map(str, row.sizes))}\n")
+    print(_table([HEADS, *rows]))
+    print(LEGEND + CLAIMS if not options.rule else LEGEND)
+    print("\n".join(wrong) or "Every rule does what its own answers say.")
+    return 1 if wrong else 0
+
+
+HEADS = ("rule", "up", "into", "down", "taught by", "seen", "forward", "update", "backward", "+param", "felt")
+
+
+def _net(name: str) -> Net:
+    """A small network of this name, for images of few pixels."""
+    from minilocal import nets
+    from minilocal.array import generator
+    from minilocal.measure.survey import tower
+
+    if name == "tower":
+        return tower(UNITS)
+    if name == "mlp":
+        return nets.mlp((12,) * (UNITS - 1), classes=4, rng=generator(3), size=4)
+    return nets.get(name, classes=4, rng=generator(3), size=SIZE.get(name, 8))
+
+
+def _cells(row: Locality) -> tuple[str, ...]:
+    """One row of the table."""
+    into = _all_alike(f"{d.units}/{n}" for d, n in zip(row.down, row.sizes, strict=False))
+    return (
+        row.rule.name + (f", {row.phase}" if row.phase else ""),
+        _all_alike("-".join(str(lag) for lag in sorted({lags[0], lags[-1]})) if lags else "never" for lags in row.up),
+        into,
+        _down(row.down),
+        " + ".join(s.removesuffix(" loss").removesuffix(" module's") for s in row.sources),
+        "+".join(row.inputs) or "-",
+        *row.locks,
+        str(row.added),
+        " ".join("-" if lag is None else str(lag) for lag in row.felt),
+    )
+
+
+def _down(down: Sequence[Downward]) -> str:
+    """The error's way down, in a few words."""
+    guess, lag = _all_alike(str(d.guess) for d in down), _all_alike(str(d.lag) for d in down)
+    if guess != "None":
+        return f"{guess}, teaches the guess"
+    if lag == "None":
+        return "nothing"
+    deep = max(d.deep for d in down)
+    onward = len(down) > 1 and all(d.deep == k + 1 for k, d in enumerate(down))
+    return f"{lag}, " + ("all the way" if onward else f"{deep} module{'s' * (deep > 1)}")
+
+
+def _all_alike(texts: Any) -> str:
+    """One text where all are the same, else all of them."""
+    texts = list(texts)
+    return texts[0] if len(set(texts)) == 1 else " ".join(texts)
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(f"{cell:<{w}}" for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows)

@@ -1,0 +1,39 @@
+"""DGL, decoupled greedy learning: greedy local learning with auxiliary networks that shrink the map first.
+
+Belilovsky, Eickenberg and Oyallon, "Decoupled Greedy Learning of CNNs", Algorithm 1; asynchronous, Algorithm 2.
+
+    for k = 1 ... K
+        h_k = f_k(h_{k-1}),  h_{k-1} a constant
+        L_k = CE(A_k(h_k; γ_k), y)                     A_k: mlp-sr, mlp or cnn
+        (w_k, γ_k) ← (w_k, γ_k) - η ∂L_k/∂(w_k, γ_k)
+
+So each gradient is GLL's with that auxiliary network. h_k is what it was before the update, so it is no matter when in
+the step a module is updated. Asynchronous, the modules are workers that do not wait for each other:
+
+    draw k                                             each alike, but one slowed worker 1 - noise as often
+        (h_{k-1}, y) ← buffer k-1                      of its M batches the least used, of those the most recent
+        as above, then buffer k ← (h_k, y)             over the oldest
+"""
+
+from __future__ import annotations
+
+from minilocal import auxiliary, crossing
+from minilocal.errors import UserError
+from minilocal.rules.compose import Rule, compose
+from minilocal.rules.when import always, drawn
+
+
+def dgl(*, aux: str = "mlp-sr", buffer: int | None = None, slowed: int | None = None, noise: float = 0.0) -> Rule:
+    """Decoupled greedy learning through `aux`: mlp-sr, mlp-sr-auglocal, mlp, cnn, or any other.
+
+    Asynchronous where a `buffer` of M batches a boundary is given; worker `slowed`, counted from 0, is then drawn
+    1 - `noise` as often as the others.
+
+    Raises: UserError as `when.drawn`, and for a slowed worker without a buffer.
+    """
+    if buffer is None and (slowed is not None or noise):
+        asked = f"slowed = {slowed}, noise = {noise}"
+        raise UserError(f"{asked}: only drawn workers can be slowed; give a buffer too, as buffer=1.")
+    when = always() if buffer is None else drawn(buffer, slowed, noise)
+    name = "DGL" if buffer is None else "asynchronous DGL"
+    return compose(name, wants=auxiliary.classifier(aux), crosses=crossing.nothing(), when=when)

@@ -1,0 +1,35 @@
+"""DNI: a module does not wait for its error, it guesses it; the error from above only teaches the guess.
+
+Jaderberg, Czarnecki, Osindero, Vinyals, Graves, Silver and Kavukcuoglu, "Decoupled Neural Interfaces using Synthetic
+Gradients", 2017; its backward interface. Synthesisers and loss as in the code dni-pytorch.
+
+    for k = 1 ... K-1
+        h_k = F_k(h_{k-1});   ê_k = Φ_k(h_k [, y])
+        (g_k, t_{k-1}) = the error ê_k walked down module k            w_k learns from the guess only
+        k ≥ 2: Φ_{k-1} learns towards t_{k-1}                          a target that is itself made of a guess
+    (g_K, t_{K-1}) = the error of the loss walked down module K;       Φ_{K-1} learns towards t_{K-1}, a true error
+    L_Φ = 1/B Σ_b ‖ê_b - t_b‖²                                         h_k and t constants
+
+The true error never enters module k < K: it takes K-1 updates of one synthesiser after the other to reach the bottom.
+
+In the published code one Adam steps over everything at the end of a batch, so nothing is asynchronous there either;
+it evaluates each synthesiser twice on one input, here once. It sums over features and averages over the batch only.
+The last weight starts at 0, its bias does not (`zero_bias` makes it). t holds the 1/B of the mean loss and is tiny:
+Adam trains, SGD does not; with `scaled` the synthesiser foresees B t and divides, and SGD trains too.
+
+A synthesiser has as many channels as the map that it stands on and k×k windows: 3 k² C² weights at each boundary.
+With a perfect guess this is BP; so it is at K = 1.
+"""
+
+from __future__ import annotations
+
+from minilocal import auxiliary, crossing
+from minilocal.rules.compose import Rule, compose
+
+
+def dni(*, labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias: bool = False) -> Rule:
+    """Synthetic gradients. `labels`: the synthesisers see the labels too ("cDNI").
+
+    Raises: UserError for an even kernel.
+    """
+    return compose("DNI", wants=auxiliary.nothing(), crosses=crossing.guess(labels, kernel, scaled, zero_bias))

@@ -1,0 +1,42 @@
+"""FDG: activations and errors both cross one iteration late, so no module waits for another within an iteration.
+
+Zhuang, Wang, Liu and Lin, "Fully Decoupled Neural Network Learning Using Delayed Gradients", 2021. Algorithm I, with
+gradient shrinking.
+
+    iteration g = 1, 2, ...                                    every module at the same time, each on another batch
+        k < K    (g_k, e) from the oldest forward kept and β × the e that module k+1 made in iteration g - 1
+                 w_k ← w_k - η g_k                             first the update,
+                 h_k = F_k(newest input; w_k)                  then the forward of batch g-k+1
+        k = K    w_K ← w_K - η (gradient of iteration g - 1)
+                 forward of batch g-K+1, loss with its labels, backward; the gradient is held
+        hand h_k up and e down, to be found there in iteration g + 1
+
+Batch b is forwarded by module k at g = b+k-1 and comes back at b+2K-k-1 (k < K): the delay is 2(K-k) iterations, and
+2(K-k) forwards are kept. Because the update comes before the forward, the weights have moved only 2(K-k) - 1 times
+between a forward and its backward, and not at all for k = K: the paper's Equation (6), g^{t-2(K-k)}, is off by one
+against its own Algorithm I, which is followed here. Before its first error (g = 2K-k; g = K+1 for k = K) a module
+does not move: no decay, no momentum.
+
+β shrinks the error in each module it enters, β^{K-k} in all at module k. It is no smaller learning rate: decay is
+not shrunk. At the end of a run the batches in flight are dropped, unless `Learner.finish(lr)` drains them.
+
+`backward_weights`: "stashed", the weights of that forward, as the papers differentiate; "current", old activations
+and the weights of the day, which is what the public code computes; "recompute", inputs only. All modules having
+forwarded a batch in different iterations, no single set of weights belongs to a stashed gradient.
+At K = 1 this is BP once drained; at K = 2 and β = 1 it makes the weights of DDG.
+"""
+
+from __future__ import annotations
+
+from minilocal import auxiliary, crossing
+from minilocal.rules import when
+from minilocal.rules.compose import Rule, compose
+
+
+def fdg(*, beta: float = 1.0, backward_weights: str = "stashed") -> Rule:
+    """Delayed activations and errors, the errors times `beta` at each module; needs at least 2K-1 batches.
+
+    Raises: UserError for a β outside (0, 1], unknown backward weights.
+    """
+    crosses = crossing.late(up=1, beta=beta, backward_weights=backward_weights)
+    return compose("FDG", wants=auxiliary.nothing(), crosses=crosses, when=when.always(first="backward"))

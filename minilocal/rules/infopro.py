@@ -1,0 +1,42 @@
+"""InfoPro, information propagation: a module is to keep what tells the image, while it learns to tell the label.
+
+Wang, Ni, Song, Yang and Huang, "Revisiting Locally Supervised Learning: an Alternative to End-to-end Training".
+
+    for k = 1 ... K-1
+        h_k = f_k(h_{k-1}),  h_{k-1} a constant
+        L_rec = BCE(decoder_k(h_k), image in [0, 1])
+        L_task = CE(classifier_k(h_k), y), or the supervised contrast of classifier_k(h_k)
+        L_k = λ1 L_rec + λ2 L_task                     λ1 from ixx_1 to ixx_2, λ2 from ixy_1 to ixy_2, linear in k
+    L_K = CE(head(h_K), y)
+    each module, its decoder and its classifier learn from L_k; nothing crosses downward
+
+The image of the batch crosses upward, to every module. Only maps can be rebuilt from: a module below the last that ends
+with vectors is refused. λ1 = 0, λ2 = 1 and cross entropy are GLL. For K = 2 ixx_2 and ixy_2 are unused. Published λ are
+the contrast version's; AugLocal's code uses those of K = 16 with cross entropy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minilocal import auxiliary, crossing
+from minilocal.rules.compose import Rule, compose
+
+
+def infopro(
+    *,
+    lambdas: str | Sequence[float] = "resnet32-cifar10",
+    version: str = "softmax",
+    aux: str = "1c2f",
+    temperature: float = 0.07,
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+) -> Rule:
+    """InfoPro with [ixx_1, ixy_1, ixx_2, ixy_2], or the published ones of that name for the K that is asked for.
+
+    `mean` and `std` are those that the images were normalised with; without a word, CIFAR-10's.
+
+    Raises: UserError for lambdas of another count or an unknown name, and an unknown version or auxiliary network.
+    """
+    wants = auxiliary.infopro(lambdas, version, aux, temperature, mean, std)
+    return compose("InfoPro", wants=wants, crosses=crossing.nothing())

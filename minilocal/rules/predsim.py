@@ -1,0 +1,35 @@
+"""PredSim, local error signals: a module is to make samples of one class alike, and to predict.
+
+Nøkland and Eidnes, "Training Neural Networks with Local Error Signals".
+
+    for k = 1 ... K-1
+        h_k = f_k(h_{k-1}),  h_{k-1} a constant
+        U = sim_k(h_k)                                 a 3×3 convolution, or a linear layer; no bias
+        L_sim = mean((R(U) - R(onehot(y)))²)           R: cosines between samples, of the deviations of their channels
+        L_pred = CE(pred_k(h_k), y)                    block means and a linear layer
+        L_k = (1-β) L_pred + β L_sim
+    L_K = CE(head(h_K), y), times 1-β in the paper's code
+    each module, its sim_k and pred_k learn from L_k; nothing crosses downward
+
+In the paper every layer is a module: with as many modules as units it is one here too (a residual block has one loss,
+as in AugLocal's port; the paper's code gives it two). The output layer's weight matters with SGD: 1-β makes its
+learning rate a hundredth. The paper trains with Adam and calls for LeakyReLU, which these networks do not have.
+"""
+
+from __future__ import annotations
+
+from minilocal import auxiliary, crossing
+from minilocal.rules.compose import Rule, compose
+
+
+def predsim(
+    *, beta: float = 0.99, dim_in_decoder: int = 4096, zero: bool = True, final_weight: float | str = 1.0
+) -> Rule:
+    """Similarity matching, weight β, and prediction, 1-β, from at most `dim_in_decoder` features of each module.
+
+    `zero` starts the predictors from weight 0; `final_weight` is that of the last loss, a number or "1-beta".
+
+    Raises: UserError for a β outside [0, 1], fewer than one feature, and a final weight that is neither.
+    """
+    wants = auxiliary.predsim(beta, dim_in_decoder, zero, final_weight)
+    return compose("PredSim", wants=wants, crosses=crossing.nothing())

@@ -1,0 +1,269 @@
+"""Asynchronous DGL: who is drawn, which batch it finds, what that makes of the weights, against a simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal.array import stream
+from minilocal.layers import Run
+
+WANTS = ml.wants.classifier("0c1f")
+
+
+def asynchronous(**how):
+    return ml.rules.compose("async", wants=WANTS, crosses=ml.crosses.nothing(), when=ml.when.drawn(**how))
+
+
+def learner(rule, modules=3, seed=0, **more):
+    net = ml.nets.mlp((12, 11, 10), classes=4, rng=ml.rng(seed), channels=2, size=3)
+    return ml.Learner(net, rule, modules, rng=ml.rng(seed + 1), dtype="float64", **more)
+
+
+def batches(number, images=6):
+    """Each batch carries its number in its first pixel."""
+    rng = ml.rng(5)
+    made = [(rng.standard_normal((images, 3, 3, 2)), rng.integers(0, 4, images)) for _ in range(number)]
+    for i, (x, _) in enumerate(made):
+        x[0, 0, 0, 0] = i
+    return made
+
+
+class Overheard:
+    """An objective that notes, before it speaks, whose it is and of which batch."""
+
+    def __init__(self, inner, k, notes):
+        self.inner, self.k, self.notes = inner, k, notes
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def forward(self, h, batch, run, p=None):
+        self.notes.append((self.k, int(batch.x[0, 0, 0, 0])))
+        return self.inner.forward(h, batch, run, p)
+
+
+def overhear(it):
+    notes = []
+    for k, module in enumerate(it.modules):
+        object.__setattr__(module, "objective", Overheard(module.objective, k, notes))
+    return notes
+
+
+def simulated(key, K, steps, buffer, slowed=None, noise=0.0, epoch=0, small=()):
+    """Of each step, (worker, batch, the draw that made its input): rules.md §4.3 again, from the same stream."""
+    shelves = [[] for _ in range(K - 1)]  # [batch, uses, draw], the oldest first
+    drawn, told = 0, []
+    weights = [1 - noise if j == slowed else 1 for j in range(K)]
+    for step in range(steps):
+        chance, here = stream(key, "draw", epoch, step), []
+        while True:
+            if drawn < 2 * K:
+                j = drawn // 2
+            else:
+                u, j = chance.random() * sum(weights), 0
+                while u >= weights[j]:
+                    u -= weights[j]
+                    j += 1
+            if j == 0:
+                b, source = step, None
+            else:
+                fewest = min(uses for _, uses, _ in shelves[j - 1])
+                found = [entry for entry in shelves[j - 1] if entry[1] == fewest][-1]
+                found[1] += 1
+                b, _, source = found
+            if j < K - 1 and b not in small:
+                if len(shelves[j]) == max(1, buffer):
+                    shelves[j].pop(0)
+                shelves[j].append([b, 1, drawn])
+            drawn += 1
+            here.append((j, b, source))
+            if j == 0:
+                break
+        told.append(here)
+    return told
+
+
+def pairs(told):
+    return [[(j, b) for j, b, _ in step] for step in told]
+
+
+@pytest.mark.parametrize("buffer, slowed, noise, K", [
+    (0, None, 0.0, 3), (1, None, 0.0, 4), (3, None, 0.0, 3), (2, 1, 0.7, 4), (5, 0, 0.5, 2),
+])  # fmt: skip
+def test_the_batches_that_workers_find_are_those_of_the_simulation(buffer, slowed, noise, K):
+    it = learner(asynchronous(buffer=buffer, slowed=slowed, noise=noise), K)
+    notes, seen = overhear(it), []
+    for x, y in batches(25):
+        notes.clear()
+        losses = it.step(x, y, lr=0.05)
+        assert {k for k, _ in notes} == set(np.flatnonzero(~np.isnan(losses)))
+        seen.append(list(notes))
+    assert seen == pairs(simulated(it.key, K, 25, buffer, slowed, noise))
+    assert sorted({k for step in seen for k, _ in step}) == list(range(K))
+
+
+def test_the_first_draws_fill_the_buffers():
+    it = learner(asynchronous(buffer=2), 3)
+    notes = overhear(it)
+    losses = [it.step(x, y, lr=0.1) for x, y in batches(3)]
+    assert [k for k, _ in notes][:6] == [0, 0, 1, 1, 2, 2]
+    assert np.isnan(losses[0][1:]).all() and np.isnan(losses[1][1:]).all() and np.isfinite(losses[2]).all()
+
+
+def test_weights_are_those_of_modules_trained_apart_on_the_predicted_batches():
+    """Each worker is a network of its own under BP; what it hands up is computed before its update."""
+    K, rule = 3, asynchronous(buffer=3)
+    it, data = learner(rule, K), batches(20)
+    alone, shapes = [], [(3, 3, 2), *[it.net.shapes[m.top] for m in it.modules]]
+    for k, module in enumerate(it.modules):
+        head = it.net.head if k == K - 1 else module.objective.network
+        net = ml.nets.Net(f"worker {k}", list(module.units), head, 4, shapes[k], it.net.initial)
+        alone.append(ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(9), dtype="float64"))
+    handed = []  # by draw
+    for step, here in enumerate(simulated(it.key, K, len(data), 3)):
+        it.step(*data[step], lr=0.1)
+        for j, b, source in here:
+            x, y = data[b]
+            h = x if j == 0 else handed[source]
+            up, run = h, Run(key=alone[j].key)
+            for unit in alone[j].net.units:
+                up = unit.forward(up, run, alone[j].parameters())[0]
+            handed.append(up)
+            alone[j].step(h, y, lr=0.1)
+    for worker in alone:
+        for name, w in worker.parameters().items():
+            assert (it.parameters()[name] == w).all(), name
+
+
+def test_one_module_is_backpropagation_bit_for_bit():
+    one, bp = learner(asynchronous(buffer=4), 1), learner(ml.rules.bp(), 1)
+    for x, y in batches(5):
+        assert (one.step(x, y, lr=0.1) == bp.step(x, y, lr=0.1)).all()
+    assert all((bp.parameters()[n] == w).all() for n, w in one.parameters().items())
+
+
+def test_a_larger_buffer_reaches_back_further_and_a_slowed_worker_works_less():
+    def ages(buffer, **how):
+        it = learner(asynchronous(buffer=buffer, **how), 2)
+        notes = overhear(it)
+        old, work = [], [0, 0]
+        for step, (x, y) in enumerate(batches(300, images=1)):
+            notes.clear()
+            it.step(x, y, lr=0.0)
+            old += [step - b for k, b in notes if k == 1]
+            work = [n + sum(k == j for k, _ in notes) for j, n in enumerate(work)]
+        return np.array(old), work[1] / work[0]
+
+    one, share = ages(1)
+    many, _ = ages(6)
+    _, slow = ages(1, slowed=1, noise=0.75)
+    assert one.max() == 1 and 3 < many.max() <= 6  # a batch of M steps ago may still lie there, none older
+    assert 0.8 < share < 1.25 and 0.15 < slow < 0.4
+
+
+def test_batches_that_are_not_full_train_worker_0_and_are_not_stored():
+    it = learner(asynchronous(buffer=2), 3)
+    data, notes = batches(16), overhear(it)
+    small = {2, 9}
+    for i in small:
+        data[i] = (data[i][0][:4], data[i][1][:4])
+    told = []
+    for x, y in data:
+        notes.clear()
+        assert np.isfinite(it.step(x, y, lr=0.1)[0])
+        told.append(list(notes))
+    assert told == pairs(simulated(it.key, 3, 16, 2, small=small))
+    assert not any(b in small and k > 0 for step in told for k, b in step)
+
+
+def test_the_same_seed_draws_the_same_and_the_caller_may_reuse_its_arrays():
+    a, b, other = (learner(asynchronous(buffer=3), seed=s) for s in (0, 0, 1))
+    x0, y0 = np.empty((6, 3, 3, 2)), np.empty(6, int)
+    for x, y in batches(12):
+        x0[...], y0[...] = x, y
+        same = a.step(x, y, lr=0.1), b.step(x0, y0, lr=0.1)
+        other.step(x, y, lr=0.1)
+        np.testing.assert_array_equal(*same)
+    assert all((b.parameters()[n] == w).all() for n, w in a.parameters().items())
+    assert any((other.parameters()[n] != w).any() for n, w in a.parameters().items())
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 9])
+def test_restored_in_flight_it_goes_on_bit_for_bit(at):
+    data = batches(18)
+    whole, first = learner(asynchronous(buffer=3)), learner(asynchronous(buffer=3))
+    for x, y in data[:at]:
+        whole.step(x, y, lr=0.1), first.step(x, y, lr=0.1)
+    second = learner(asynchronous(buffer=3), seed=7)
+    second.restore(first.state())
+    for x, y in data[at:]:
+        np.testing.assert_array_equal(whole.step(x, y, lr=0.1), second.step(x, y, lr=0.1))
+    left, right = whole.state(), second.state()
+    assert list(left) == list(right)
+    for name, a in left.items():
+        assert a.dtype == right[name].dtype and (a == right[name]).all(), name
+
+
+def test_a_checkpoint_of_larger_buffers_is_refused():
+    big = learner(asynchronous(buffer=3))
+    for x, y in batches(4):
+        big.step(x, y, lr=0.1)
+    with pytest.raises(ml.UserError, match="buffers of 1 batches"):
+        learner(asynchronous(buffer=1)).restore(big.state())
+
+
+def test_dropout_masks_differ_between_the_draws_of_one_step():
+    """A worker drawn twice in one step meets two names of chance; K = 1 keeps BP's."""
+    it, names = learner(asynchronous(buffer=2), 2), []
+    unit = it.modules[1].units[0]
+
+    class Spy:
+        def __getattr__(self, name):
+            return getattr(unit, name)
+
+        def forward(self, h, run, p=None):
+            names.append((run.step, run.part))
+            return unit.forward(h, run, p)
+
+    it.modules[1].units[0] = Spy()
+    for x, y in batches(20):
+        it.step(x, y, lr=0.1)
+    assert len(names) > len({step for step, _ in names}) and len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("how, says", [
+    ({"buffer": -1}, "buffer = -1"), ({"buffer": 1.5}, "buffer = 1.5"), ({"slowed": 0, "noise": 1.0}, "outside"),
+    ({"noise": 0.5}, "slowed worker's number"), ({"slowed": 1}, "noise above 0"),
+    ({"slowed": -1, "noise": 0.5}, "slowed = -1"),
+])  # fmt: skip
+def test_wrong_draws_are_one_line(how, says):
+    with pytest.raises(ml.UserError, match=says) as error:
+        ml.when.drawn(**how)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("answers", [
+    {"crosses": ml.crosses.all()}, {"wants": WANTS, "crosses": ml.crosses.link(1)}, {"crosses": ml.crosses.guess()},
+    {"crosses": ml.crosses.late()}, {"wants": WANTS, "crosses": ml.crosses.nothing(), "accumulate": 2},
+])  # fmt: skip
+def test_only_local_rules_can_be_drawn(answers):
+    with pytest.raises(ml.UserError) as error:
+        ml.rules.compose("x", when=ml.when.drawn(), **answers)
+    assert "\n" not in str(error.value)
+
+
+def test_the_rule_by_name_takes_a_buffer_and_refuses_slowness_without_one():
+    rule = ml.rules.get("dgl", aux="0c1f", buffer=3, slowed=1, noise=0.5)
+    assert (rule.when, rule.name) == (ml.when.drawn(3, 1, 0.5), "asynchronous DGL") and "drawn" in rule.describe()
+    assert ml.rules.dgl().name == "DGL" and rule.least_batches(3) == 3
+    with pytest.raises(ml.UserError, match="give a buffer too"):
+        ml.rules.dgl(slowed=1, noise=0.5)
+
+
+def test_a_slowed_worker_must_be_there_and_there_is_no_gradient_of_one_batch():
+    with pytest.raises(ml.UserError, match="workers 0 to 2"):
+        learner(asynchronous(slowed=3, noise=0.5))
+    with pytest.raises(ml.UserError, match="use step"):
+        learner(asynchronous()).gradients(*batches(1)[0])

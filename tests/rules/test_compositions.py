@@ -1,0 +1,98 @@
+"""Combinations that nobody has published are one line each, and as right as the rules that they are made of."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal.verify.measure import DOUBLE
+from minilocal.verify.objectives import CASES, gap
+
+X = ml.rng(1).standard_normal((6, 8, 8, 3)).astype("f4")
+Y = np.array([0, 1, 2, 3, 1, 0])
+NET = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
+CHOSEN = [
+    CASES["BackLink and InfoPro"][0], CASES["BackLink and PredSim"][1], *CASES["BackLink and other networks"],
+    *CASES["PGL and BackLink"],
+]  # fmt: skip
+LOCAL = {
+    "dgl": ml.rules.dgl(), "predsim": ml.rules.predsim(), "infopro": ml.rules.infopro(), "pgl": ml.rules.pgl(),
+    "contrast": ml.rules.infopro(version="contrast"),
+}  # fmt: skip
+
+
+def learner(rule, modules):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return ml.Learner(NET, rule, modules, rng=ml.rng(0))
+
+
+def same(a, b, names):
+    return all(np.array_equal(a[n], b[n]) for n in names)
+
+
+@pytest.mark.parametrize("case", CHOSEN, ids=str)
+def test_against_autograd(case):
+    assert max(gap(case).values()) <= DOUBLE
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_1_one_module_is_bp_bit_for_bit(name):
+    ours, bp = learner(LOCAL[name], 1), learner(ml.rules.bp(), 1)
+    for _ in range(3):
+        assert np.array_equal(ours.step(X, Y, lr=0.1), bp.step(X, Y, lr=0.1))
+    assert ours.parameters().keys() == bp.parameters().keys()
+    assert same(ours.parameters(), bp.parameters(), bp.parameters())
+
+
+@pytest.mark.parametrize("name", LOCAL)
+def test_14_nothing_above_a_module_reaches_its_gradients(name):
+    found = learner(LOCAL[name], 4)
+    before = found.gradients(X, Y)[1]
+    for k, module in enumerate(found.modules[:-1]):
+        changed = learner(LOCAL[name], 4)
+        for above in changed.modules[k + 1 :]:
+            for array in (*above.parameters(), *above.objective.parameters):
+                changed.load({array: changed.parameters()[array] + 0.1})
+        after = changed.gradients(X, Y)[1]
+        assert same(before, after, [*module.parameters(), *module.objective.parameters])
+        assert not same(before, after, found.modules[-1].parameters())
+
+
+@pytest.mark.parametrize("wants", [ml.wants.infopro(), ml.wants.predsim(), ml.wants.classifier("mlp-sr")], ids=str)
+def test_a_link_of_no_units_or_alpha_1_is_the_objective_alone(wants):
+    alone = learner(ml.rules.compose(wants=wants, crosses=ml.crosses.nothing()), 3).gradients(X, Y)[1]
+    for link in (ml.crosses.link(0), ml.crosses.link(1, 1.0)):
+        assert same(alone, learner(ml.rules.compose(wants=wants, crosses=link), 3).gradients(X, Y)[1], alone)
+    linked = learner(ml.rules.compose(wants=wants, crosses=ml.crosses.link(1)), 3).gradients(X, Y)[1]
+    assert not same(alone, linked, ["layer2.0.conv1.weight"])
+
+
+def test_what_is_kept_changes_no_bit_of_any_objective():
+    for wants in (ml.wants.infopro(), ml.wants.predsim()):
+        kept = (ml.rules.compose(wants=wants, crosses=ml.crosses.link(2), keep=keep) for keep in ("caches", "inputs"))
+        a, b = (learner(rule, 2) for rule in kept)
+        for _ in range(2):
+            assert np.array_equal(a.step(X, Y, lr=0.1), b.step(X, Y, lr=0.1))
+        assert same(a.parameters(), b.parameters(), a.parameters()) and same(a.buffers(), b.buffers(), a.buffers())
+
+
+def test_micro_batches_go_with_every_objective():
+    rule = ml.rules.compose(wants=ml.wants.infopro(), crosses=ml.crosses.link(1), accumulate=2)
+    whole = learner(rule, 3).gradients(X, Y)
+    one = ml.rules.compose(wants=ml.wants.infopro(), crosses=ml.crosses.link(1))
+    halves = [learner(one, 3).gradients(X[i : i + 3], Y[i : i + 3]) for i in (0, 3)]
+    np.testing.assert_allclose(whole[0], (halves[0][0] + halves[1][0]) / 2, rtol=1e-6)
+    for name, g in whole[1].items():
+        np.testing.assert_allclose(g, (halves[0][1][name] + halves[1][1][name]) / 2, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["dgl", "predsim", "infopro", "pgl"])
+def test_every_option_is_a_plain_value_that_a_file_can_hold(name):
+    for value in ml.rules.options(name).values():
+        assert value is None or isinstance(value, (str, float, int, bool, list))
+    bare, given = ml.rules.get(name), ml.rules.get(name, **ml.rules.options(name))
+    assert (bare.wants, bare.when, bare.describe()) == (given.wants, given.when, given.describe())
