@@ -93,16 +93,20 @@ class Learner:
 
         Raises: UserError for a name that is not here, or a shape that differs; then nothing has been copied.
         """
+        self._check(arrays)
+        for name, a in arrays.items():
+            self._arrays[name][...] = self._xp.asarray(a)
+
+    def _check(self, arrays: Mapping[str, Array]) -> None:
         for name, a in arrays.items():
             if name not in self._arrays:
-                raise UserError(f"{self.net.name} has no array {name!r}{nearest(name, self._arrays)}. Nothing was loaded.")
+                close = nearest(name, self._arrays)
+                raise UserError(f"{self.net.name} has no array {name!r}{close}. Nothing was loaded.")
             if tuple(a.shape) != self._arrays[name].shape:
                 raise UserError(
                     f"{name!r} is {tuple(a.shape)}, but {self._arrays[name].shape} in this {self.net.name}: "
                     "these weights belong to another network. Nothing was loaded."
                 )
-        for name, a in arrays.items():
-            self._arrays[name][...] = self._xp.asarray(a)
 
     @property
     def epoch(self) -> int:
@@ -138,7 +142,7 @@ class Learner:
         Raises: UserError as `step`, and for a rule with delays, whose gradients belong to other batches.
         """
         if self._engine.delayed:
-            raise UserError(f"{self.rule.name} works on several batches at once and has no gradient of one: use step().")
+            raise UserError(f"{self.rule.name} works on several batches and has no gradient of one: use step().")
         grads: dict[str, Array] = {}
         losses = self._pass(x, y, grads.update, commit=False)
         return losses, {name: grads[name] for name in self._names[0] if name in grads}
@@ -156,8 +160,16 @@ class Learner:
                 logits.append(h)
         return namespace(x).concatenate(logits)
 
+    @property
+    def waiting(self) -> list[int]:
+        """How many batches await their error at each module between two steps: all 0 for a rule without delays."""
+        return self._engine.waiting
+
     def finish(self, lr: float = 0.0) -> None:
-        """Drains what a delayed rule still has in flight, updating with `lr`. A rule without delays has nothing there."""
+        """Drains what a delayed rule still has in flight, updating with `lr`; a run that does not ask drops it.
+
+        A rule without delays has nothing there.
+        """
         with one_blas_thread():
             self._engine.finish(partial(self._update, lr))
 
@@ -193,26 +205,29 @@ class Learner:
         """x as this Learner computes with it, or a line that says what is wrong with it."""
         shape = self.net.shape
         if tuple(x.shape[1:]) != shape:
-            channels_first = len(x.shape) == 4 and tuple(x.shape[2:]) + (x.shape[1],) == shape
+            channels_first = len(x.shape) == 4 and (*x.shape[2:], x.shape[1]) == shape
             hint = ": these are channels first; use x.transpose(0, 2, 3, 1)" if channels_first else ""
-            raise UserError(f"images {tuple(x.shape)} met {self.net.name}, which takes (N, {', '.join(map(str, shape))}){hint}.")
+            takes = f"(N, {', '.join(map(str, shape))})"
+            raise UserError(f"images {tuple(x.shape)} met {self.net.name}, which takes {takes}{hint}.")
         if x.shape[0] == 0:
             raise UserError("a batch of no images: give at least one.")
         if x.dtype.kind != "f":
-            raise UserError(f"images are {x.dtype}: normalise them to {self.dtype} first, as minilocal.data.DataSet.normalise does.")
+            how = "minilocal.data.DataSet.normalise"
+            raise UserError(f"images are {x.dtype}: normalise them to {self.dtype} first, as {how} does.")
         namespace(x, next(iter(self._arrays.values())))
         return x if str(x.dtype) == self.dtype else x.astype(self.dtype)
 
     def _labels(self, y: Array, x: Array) -> Array:
-        """y, checked: on the host its range too; on a device that would be a wait, so data are checked before they go up."""
+        """y, checked: on the host its range too; on a device that would be a wait, and data are checked before."""
         if tuple(y.shape) != (x.shape[0],):
-            raise UserError(f"labels {tuple(y.shape)} met {x.shape[0]} images: give one label an image, shape ({x.shape[0]},).")
+            N = x.shape[0]
+            raise UserError(f"labels {tuple(y.shape)} met {N} images: give one label an image, shape ({N},).")
         if y.dtype.kind not in "iu":
             raise UserError(f"labels are {y.dtype}: give whole numbers from 0 to {self.net.classes - 1}.")
         namespace(x, y)
         if isinstance(y, np.ndarray) and (y.min() < 0 or y.max() >= self.net.classes):
-            wrong = int(y.min()) if y.min() < 0 else int(y.max())
-            raise UserError(f"label {wrong} met a network of {self.net.classes} classes: labels run from 0 to {self.net.classes - 1}.")
+            wrong, C = int(y.min()) if y.min() < 0 else int(y.max()), self.net.classes
+            raise UserError(f"label {wrong} met a network of {C} classes: labels run from 0 to {C - 1}.")
         return y
 
     # ------------------------------------------------------------------ what a checkpoint needs
@@ -223,7 +238,8 @@ class Learner:
         for name, state in self._state.items():
             saved |= {f"optim:{name}:{key}": np.array(to_host(a)) for key, a in state.items()}
         saved |= {f"flight:{name}": a for name, a in self._engine.state().items()}
-        return saved | {"count:key": np.array(self.key), "count:epoch": np.array(self._epoch), "count:steps": np.array(self._steps)}
+        counts = {"key": self.key, "epoch": self._epoch, "steps": self._steps}
+        return saved | {f"count:{name}": np.array(count) for name, count in counts.items()}
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Goes on from a `state()`.
@@ -232,7 +248,10 @@ class Learner:
         """
         arrays = {name.partition(":")[2]: a for name, a in saved.items() if name.startswith("array:")}
         if missing := [name for name in self._arrays if name not in arrays]:
-            raise UserError(f"this checkpoint lacks {missing[0]!r} and {len(missing) - 1} more arrays: it is of another network or rule.")
+            more = len(missing) - 1
+            raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")
+        self._check(arrays)
+        self._engine.restore({name.partition(":")[2]: a for name, a in saved.items() if name.startswith("flight:")})
         self.load(arrays)
         self._state = {}
         for name, a in saved.items():
@@ -240,5 +259,4 @@ class Learner:
                 _, parameter, key = name.split(":")
                 held = int(a) if a.ndim == 0 else self._xp.array(a)
                 self._state.setdefault(parameter, {})[key] = held
-        self._engine.restore({name.partition(":")[2]: a for name, a in saved.items() if name.startswith("flight:")})
         self.key, self._epoch, self._steps = (int(saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))

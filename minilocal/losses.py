@@ -12,7 +12,7 @@ from minilocal.array import Array, namespace
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     """-log softmax(z) at the label, averaged.        z (N, C), labels (N,) int  →  loss (), dz (N, C)
 
-        L = -1/N Σₙ log pₙ[yₙ]        dz = (p - onehot(y)) / N
+    L = -1/N Σₙ log pₙ[yₙ]        dz = (p - onehot(y)) / N
     """
     xp = namespace(z, labels)
     N, rows = z.shape[0], xp.arange(z.shape[0])
@@ -27,7 +27,7 @@ def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
 def squared_error(z: Array, target: Array) -> tuple[Array, Array]:
     """Half the squared distance to the target, averaged over the batch.        z, target (N, C)  →  loss (), dz (N, C)
 
-        L = 1/(2N) Σₙ ‖zₙ - tₙ‖²        dz = (z - t) / N
+    L = 1/(2N) Σₙ ‖zₙ - tₙ‖²        dz = (z - t) / N
     """
     xp = namespace(z, target)
     N, d = z.shape[0], z - target
@@ -69,23 +69,23 @@ def similarity(U: Array, labels: Array, classes: int) -> tuple[Array, Array]:
     if maps:
         centred = U - U.mean(axis=(1, 2), keepdims=True)
         free = U.shape[1] * U.shape[2] - 1
-        s = xp.sqrt((centred * centred).sum(axis=(1, 2)) * (1 / free))                     # (1)
+        s = xp.sqrt((centred * centred).sum(axis=(1, 2)) * (1 / free))  # (1)
     else:
         s = U.reshape(N, -1)
     t = s - s.mean(axis=1, keepdims=True)
     n = xp.sqrt((t * t).sum(axis=1, keepdims=True))
     m = n + eps
-    x = t / m                                                                              # (2)
+    x = t / m  # (2)
     raw = x @ x.T
     difference = xp.clip(raw, -1, 1) - _alike(labels, classes, eps).astype(U.dtype)
     G = difference * (xp.abs(raw) <= 1) * (2 / N**2)
-    dx = (G @ x) * 2                                                                       # (4)
+    dx = (G @ x) * 2  # (4)
     along = (t * dx).sum(axis=1, keepdims=True)
     dt = dx / m - t * (along * _inverse(n) / (m * m))
-    dt *= n > 0                                                                            # (5)
-    ds = dt - dt.mean(axis=1, keepdims=True)                                               # (6)
+    dt *= n > 0  # (5)
+    ds = dt - dt.mean(axis=1, keepdims=True)  # (6)
     dU = centred * (ds * _inverse(s) * (1 / free))[:, None, None] if maps else ds.reshape(U.shape)  # (7)
-    return (difference * difference).mean(dtype=xp.float64), dU                            # (3)
+    return (difference * difference).mean(dtype=xp.float64), dU  # (3)
 
 
 def _alike(labels: Array, classes: int, eps: float) -> Array:
@@ -121,12 +121,12 @@ def supervised_contrast(z: Array, labels: Array, temperature: float = 0.07) -> t
     positives = (labels[:, None] == labels[None, :]) * others
     count = positives.sum(axis=1, keepdims=True)
     some = (count > 0).astype(z.dtype)
-    S = f @ f.T * (1 / temperature)                                                        # (1)
+    S = f @ f.T * (1 / temperature)  # (1)
     S -= xp.where(others > 0, S, xp.full_like(S, -2 / temperature)).max(axis=1, keepdims=True)
     p = xp.exp(S * others) * others
     total = xp.maximum(p.sum(axis=1, keepdims=True), xp.ones_like(count))  # 1 or more, but for a batch of one
     q = positives * _inverse(count)
-    loss = (q * (xp.log(total) - S)).sum(dtype=xp.float64) * (1 / N)                       # (2)
+    loss = (q * (xp.log(total) - S)).sum(dtype=xp.float64) * (1 / N)  # (2)
     D = (some * p / total - q) * (1 / N)
     df = (D + D.T) @ f * (1 / temperature)
     return loss, (df - f * (f * df).sum(axis=1, keepdims=True)) * _inverse(length) * (length > 1e-12)  # (3)

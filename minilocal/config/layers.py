@@ -93,11 +93,11 @@ def setting(text: str) -> Layer:
 def value_of(key: str, text: str) -> Any:
     """The value that a word on the command line stands for: a word where `key` takes words, else as in TOML.
 
-    `4,4,4,4` is a list too, and `.5` and `1e-4` are numbers.
+    `4,4,4,4` and `5,0.5,1,2` are lists too, and `.5` and `1e-4` are numbers.
     """
     if _takes_words(key):
         return text
-    if re.fullmatch(r"[+-]?[\d_]+(,[\d_]+)+", text):
+    if re.fullmatch(r"[+-]?\d[\d_.e+-]*(,[+-]?\d[\d_.e+-]*)+", text):
         text = f"[{text}]"
     try:
         return tomllib.loads(f"value = {text}")["value"]

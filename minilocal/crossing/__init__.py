@@ -1,9 +1,11 @@
-"""What crosses a boundary: everything, nothing, or the next module's error for a few units."""
+"""What crosses a boundary: everything, nothing, the next module's error for a few units, errors late, or a guess."""
 
 from __future__ import annotations
 
 from minilocal.crossing.base import Crossing
 from minilocal.crossing.everything import Everything
+from minilocal.crossing.guess import Guessed
+from minilocal.crossing.late import BACKWARD_WEIGHTS, Late
 from minilocal.crossing.link import WEIGHTINGS, Link
 
 
@@ -22,4 +24,14 @@ def link(length: int = 1, alpha: float = 0.5, weighting: str = "literal") -> Cro
     return Link(length, alpha, weighting)
 
 
-__all__ = ["WEIGHTINGS", "Crossing", "all", "link", "nothing"]
+def late(up: int = 0, down: int = 1, beta: float = 1.0, backward_weights: str = "stashed") -> Crossing:
+    """Everything, times β, `down` iterations late per boundary; activations `up` iterations late (DDG, FDG)."""
+    return Late(up, down, beta, backward_weights)
+
+
+def guess(labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias: bool = False) -> Crossing:
+    """A learned guess of the error, which the error from above only teaches (DNI)."""
+    return Guessed(labels, kernel, scaled, zero_bias)
+
+
+__all__ = ["BACKWARD_WEIGHTS", "WEIGHTINGS", "Crossing", "all", "guess", "late", "link", "nothing"]

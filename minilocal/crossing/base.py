@@ -30,6 +30,9 @@ class Crossing:
     """The answers that the engines need; this class gives those of "nothing"."""
 
     onward = False  # does an error that has passed a whole module go on into the one below?
+    supplies = False  # does every module get an error, though it wants nothing of its own?
+    delayed = False  # do errors arrive in a later iteration than the one that made them?
+    kept = ""  # what is kept while an error is awaited, where the crossing decides it
 
     def reach(self, units: int) -> int:
         """How many units, counted from its top, of a module of `units` units an error from above may enter."""
@@ -47,6 +50,10 @@ class Crossing:
     def guess(self, place: Place) -> Guess | None:
         """What stands in for the error from above at this place, if anything."""
         return None
+
+    def least_batches(self, modules: int) -> int:
+        """How many batches go by until each of `modules` modules has been updated."""
+        return 1
 
     def warnings(self, sizes: Sequence[int]) -> list[str]:
         """What a user should know about modules of these sizes."""

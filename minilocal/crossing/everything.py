@@ -9,6 +9,7 @@ class Everything(Crossing):
     """The error enters every unit of a module and goes on into the one below."""
 
     onward = True
+    supplies = True
 
     def reach(self, units: int) -> int:
         return units

@@ -33,7 +33,9 @@ class Link(Crossing):
         if isinstance(self.length, bool) or not isinstance(self.length, int) or self.length < 0:
             raise UserError(f"BackLink length {self.length!r}: give a whole number of units, 0 (GLL) or more.")
         if isinstance(self.alpha, bool) or not isinstance(self.alpha, (int, float)) or not 0 <= self.alpha <= 1:
-            raise UserError(f"BackLink alpha {self.alpha!r} is outside [0, 1]: 1 is GLL, 0 hears only the next module's loss.")
+            raise UserError(
+                f"BackLink alpha {self.alpha!r} is outside [0, 1]: 1 is GLL, 0 hears only the next module's loss."
+            )
         if self.weighting not in WEIGHTINGS:
             raise unknown("weighting", self.weighting, WEIGHTINGS)
 

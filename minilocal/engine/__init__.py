@@ -9,16 +9,25 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.auxiliary import Batch
+from minilocal.engine.drawn import Asynchronous
+from minilocal.engine.late import Late
 from minilocal.engine.module import Module, Take
 from minilocal.engine.together import Together
 from minilocal.layers import Run
 from minilocal.rules.compose import Rule
+from minilocal.rules.when import Drawn
 
 
 class Engine(Protocol):
-    """What a Learner asks of an engine. `delayed` says that it holds batches in flight between steps."""
+    """What a Learner asks of an engine.
+
+    `delayed` says that it holds batches in flight between steps; `waiting` how many await an error at each module.
+    """
 
     delayed: bool
+
+    @property
+    def waiting(self) -> list[int]: ...
 
     def step(self, batch: Batch, run: Run, take: Take, commit: bool) -> Array: ...
 
@@ -31,7 +40,11 @@ class Engine(Protocol):
 
 def engine_for(modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> Engine:
     """The engine that this rule's answers call for."""
+    if rule.crosses.delayed:
+        return Late(modules, rule, arrays)
+    if isinstance(rule.when, Drawn):
+        return Asynchronous(modules, rule, arrays)
     return Together(modules, rule, arrays)
 
 
-__all__ = ["Engine", "Module", "Take", "Together", "engine_for"]
+__all__ = ["Asynchronous", "Engine", "Late", "Module", "Take", "Together", "engine_for"]

@@ -41,9 +41,7 @@ class Module:
             self.units[u].commit(cache, p)
         return h, cache
 
-    def climb(
-        self, h: Array, run: Run, p: Mapping[str, Array], commit: bool, lowest: int = 0
-    ) -> tuple[Array, Caches]:
+    def climb(self, h: Array, run: Run, p: Mapping[str, Array], commit: bool, lowest: int = 0) -> tuple[Array, Caches]:
         """h_k = f_k(h_{k-1}) and all caches, from unit `lowest` up."""
         caches = {}
         for u in range(lowest, len(self.units)):
@@ -62,9 +60,14 @@ class Module:
         return loss, error, grads
 
     def walk(
-        self, error: Array | None, caches: Caches, p: Mapping[str, Array], onward: bool, each: Callable[[int, dict[str, Array]], None],
+        self,
+        error: Array | None,
+        caches: Caches,
+        p: Mapping[str, Array],
+        onward: bool,
+        each: Callable[[int, dict[str, Array]], None],
         lowest: int = 0,
-    ) -> Array | None:  # fmt: skip
+    ) -> Array | None:
         """The error walks down to unit `lowest`; `each(u, gradients)` unit by unit, its cache dropped as it passes.
 
         Returns what arrives below; None unless `onward`, since then nobody listens and it is not computed.

@@ -30,6 +30,7 @@ from minilocal.array import Array, namespace
 from minilocal.auxiliary import Batch
 from minilocal.crossing import all as everything
 from minilocal.engine.module import Caches, Module, Take
+from minilocal.errors import UserError
 from minilocal.layers import Run
 from minilocal.rules.compose import Rule
 
@@ -54,6 +55,11 @@ class Together:
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
         self.modules, self.rule, self.arrays = modules, rule, arrays
 
+    @property
+    def waiting(self) -> list[int]:
+        """Nothing waits between steps."""
+        return [0] * len(self.modules)
+
     def step(self, batch: Batch, run: Run, take: Take, commit: bool) -> Array:
         """Losses (K,), float64, NaN where a module has none; every gradient has gone to `take`."""
         return _Step(self, run, take, commit).learn(batch)
@@ -66,7 +72,12 @@ class Together:
         return {}
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
-        """Nothing is in flight."""
+        """Nothing is in flight.
+
+        Raises: UserError where something was.
+        """
+        if saved:
+            raise UserError(f"a checkpoint with batches in flight met {self.rule.name}, which has none: take its rule.")
 
 
 class _Step:

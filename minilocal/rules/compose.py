@@ -33,7 +33,8 @@ class Rule:
         inputs = "inputs only, recomputed when an error comes"
         kept = self.crosses.kept or ("its caches" if self.keep == "caches" else inputs)
         wants, crosses, when = self.wants.describe(), self.crosses.describe(), self.when.describe()
-        return f"{self.name}: a module wants {wants}; downward crosses {crosses}; kept: {kept}" + f"; {when}" * bool(when)
+        always = f"{self.name}: a module wants {wants}; downward crosses {crosses}; kept: {kept}"
+        return f"{always}; {when}" if when else always
 
     def least_batches(self, modules: int) -> int:
         """How many batches go by until every one of `modules` modules has been updated."""
@@ -72,15 +73,17 @@ def compose(
         raise UserError(f"accumulate = {accumulate!r}: give the number of micro-batches, 1 or more.")
     silent = wants == wants_nothing()
     if silent and not crosses.supplies:
-        raise UserError(f"{name}: modules that want nothing learn only if every error crosses: use crosses=all(), or a classifier.")
+        raise UserError(
+            f"{name}: modules that want nothing learn only if every error crosses: use crosses=all(), or a classifier."
+        )
     if not silent and crosses.supplies:
         where = "every error crosses" if crosses.onward else "the error is guessed"
         raise UserError(f"{name}: where {where}, a module's own loss has no say: use wants=nothing(), or a link.")
     _check_delays(name, crosses, when, keep, accumulate)
     if when.guided and silent:
         raise UserError(
-            f"{name}: epochs of the final loss take turns with local ones, and modules that want nothing have none: give "
-            "them a classifier."
+            f"{name}: epochs of the final loss take turns with local ones, and modules that want nothing have none: "
+            "give them a classifier."
         )
     if isinstance(when, Drawn) and (silent or crosses.supplies or crosses.listens or accumulate > 1):
         raise UserError(

@@ -19,7 +19,8 @@ def build(config: Config) -> tuple[DataSet, Learner]:
     """
     device_namespace(config.run.device)  # a missing GPU is said before anything is fetched
     dataset = dataset_of(config)
-    return dataset, learner_of(config, len(dataset.classes), dataset.channels, dataset.size)
+    constants = {"mean": dataset.mean, "std": dataset.std}
+    return dataset, learner_of(config, len(dataset.classes), dataset.channels, dataset.size, constants)
 
 
 def dataset_of(config: Config) -> DataSet:
@@ -36,12 +37,19 @@ def dataset_of(config: Config) -> DataSet:
     )
 
 
-def learner_of(config: Config, classes: int, channels: int, size: int) -> Learner:
-    """The untrained Learner for images of `size`×`size`×`channels`."""
+def learner_of(
+    config: Config, classes: int, channels: int, size: int, constants: dict[str, Any] | None = None
+) -> Learner:
+    """The untrained Learner for images of `size`×`size`×`channels`.
+
+    `constants` are a data set's: a rule that can use them, and was given none, gets them (InfoPro rebuilds images).
+    """
     rng = generator(config.run.seed)
     n = config.net
     net = nets.get(n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init)
-    rule = rules.get(config.rule.name, **config.rule.options)
+    options = config.rule.options
+    known = {key: value for key, value in (constants or {}).items() if key in options and options[key] is None}
+    rule = rules.get(config.rule.name, **{**options, **known})
     run = config.run
     return Learner(
         net, rule, modules=n.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config)

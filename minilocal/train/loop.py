@@ -104,6 +104,7 @@ class _Run:
         self.schedule = schedule(config)
         self.x, self.y = (to_device(array, config.run.device) for array in (dataset.train_x, dataset.train_y))
         self.steps = -(-len(dataset.train_y) // config.optim.batch_size)
+        learner.rule.check_batches(self.steps * config.optim.epochs, len(learner.modules))
         self.images = {**Images.of(dataset).told(), "digest": _digest(dataset)}
 
     def go(self, folder: record.Folder, wish: Wish, on_epoch: Report) -> None:

@@ -1,8 +1,8 @@
 """The twin of DNI: one number whose plain gradient, under stop-gradients, is what the rule teaches.
 
-    L_K( f_K(sg[h_{K-1}]) )                                                                      module K
-    + Σ_{k<K} ⟨ f_k(sg[h_{k-1}]), sg[ê_k] ⟩                ê_k = Φ_k(sg[h_k], y)                 module k hears its guess
-    + Σ_{k<K} 1/B Σ_b ‖ Φ_k(sg[h_k], y)_b - sg[t_k]_b ‖²    t_k = ∂(term of k+1)/∂h_k       Φ_k aims at t
+L_K( f_K(sg[h_{K-1}]) )                                                            module K
++ Σ_{k<K} ⟨ f_k(sg[h_{k-1}]), sg[ê_k] ⟩                ê_k = Φ_k(sg[h_k], y)       module k hears its guess
++ Σ_{k<K} 1/B Σ_b ‖ Φ_k(sg[h_k], y)_b - sg[t_k]_b ‖²    t_k = ∂(term of k+1)/∂h_k       Φ_k aims at t
 """
 
 from __future__ import annotations

@@ -1,0 +1,130 @@
+"""What is in flight, as named arrays for a checkpoint, and back.
+
+    made by                        the delays and the split, as text
+    begun                          batches that have entered
+    batches                        a row (number, key, epoch, step, part) for each batch under way
+    batch.N.x   batch.N.y          its images and labels
+    tickets                        a row (module, number) for each ticket, the oldest first
+    ticket.K.N.entry               the module's input (the first module's is the batch itself)
+    ticket.K.N.weight.NAME         its stashed weights
+    ticket.K.N.cache.I             its caches' arrays, only where the weights that made them are gone
+    up, down                       a row (boundary, place in the queue, number) for each parcel
+    up.K.N   down.K.N              the activation, the error
+    held.NAME                      module K's gradients that wait for the next iteration
+
+Caches are not stored where they can be made again: with stashed weights the same forward makes the same caches. With
+`backward_weights="current"` it cannot, so a forward with the weights of the day gives the caches' form, and the
+stored arrays are put into it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from minilocal.array import Array, namespace, to_host
+from minilocal.auxiliary import Batch
+from minilocal.engine.flight import Flight, Parcel, Ticket, leaves, replanted
+from minilocal.errors import UserError
+from minilocal.layers import Run
+
+if TYPE_CHECKING:
+    from minilocal.engine.late import Late, Queue
+
+Saved = Mapping[str, np.ndarray]
+
+
+def stow(engine: Late) -> dict[str, np.ndarray]:
+    """Everything that `engine` holds between two iterations, as host copies."""
+    flights: dict[int, Flight] = {}
+    saved: dict[str, Array] = {f"held.{name}": g for name, g in engine.held.items()}
+    tickets, lanes = [], {"up": engine.upward, "down": engine.downward}
+    rows: dict[str, list[tuple[int, int, int]]] = {lane: [] for lane in lanes}
+
+    for k, waiting in enumerate(engine.tickets):
+        for ticket in waiting:
+            number, at = ticket.flight.number, f"ticket.{k}.{ticket.flight.number}"
+            flights[number] = ticket.flight
+            tickets.append((k, number))
+            if k > 0:
+                saved[f"{at}.entry"] = ticket.entry
+            if ticket.weights is not None:
+                saved |= {f"{at}.weight.{name}": w for name, w in ticket.weights.items()}
+            elif ticket.caches is not None:
+                saved |= {f"{at}.cache.{i}": a for i, a in enumerate(leaves(ticket.caches, ticket.entry))}
+    for lane, queues in lanes.items():
+        for k, queue in enumerate(queues):
+            for place, parcel in enumerate(queue):
+                if parcel is not None:
+                    number = parcel.flight.number
+                    flights[number] = parcel.flight
+                    rows[lane].append((k, place, number))
+                    saved[f"{lane}.{k}.{number}"] = parcel.array
+    for n, flight in flights.items():
+        saved |= {f"batch.{n}.x": flight.batch.x, f"batch.{n}.y": flight.batch.y}
+
+    runs = [(n, f.run.key, f.run.epoch, f.run.step, f.run.part) for n, f in flights.items()]
+    return {name: np.array(to_host(a)) for name, a in saved.items()} | {
+        "made by": np.array(_made_by(engine)),
+        "begun": np.array(engine.begun),
+        "batches": np.array(runs, np.int64).reshape(-1, 5),
+        "tickets": np.array(tickets, np.int64).reshape(-1, 2),
+        **{lane: np.array(found, np.int64).reshape(-1, 3) for lane, found in rows.items()},
+    }
+
+
+def unstow(engine: Late, saved: Saved) -> None:
+    """Puts what `stow` said into `engine`.
+
+    Raises: UserError where another rule or split said it; then nothing has changed.
+    """
+    there = str(saved["made by"]) if "made by" in saved else "a rule without delays"
+    if there != _made_by(engine):
+        raise UserError(f"this checkpoint is of {there}, not of {_made_by(engine)}: take that rule and that split.")
+    xp = namespace(next(iter(engine.arrays.values())))
+
+    def array(name: str) -> Array:
+        return xp.array(saved[name])
+
+    flights = {
+        n: Flight(n, Batch(array(f"batch.{n}.x"), array(f"batch.{n}.y")), Run(True, key, epoch, step, part=part))
+        for n, key, epoch, step, part in saved["batches"].tolist()
+    }
+    tickets: list[deque[Ticket]] = [deque() for _ in engine.modules]
+    for k, n in saved["tickets"].tolist():
+        at = f"ticket.{k}.{n}"
+        ticket = Ticket(flights[n], array(f"{at}.entry") if k > 0 else flights[n].batch.x)
+        _refill(engine, k, ticket, {name[len(at) + 1 :]: array(name) for name in saved if name.startswith(f"{at}.")})
+        tickets[k].append(ticket)
+
+    def queues(lane: str, lag: int) -> list[Queue]:
+        made: list[Queue] = [deque([None] * lag) for _ in engine.modules[1:]]
+        for k, place, n in saved[lane].tolist():
+            made[k][place] = Parcel(flights[n], array(f"{lane}.{k}.{n}"))
+        return made
+
+    engine.upward, engine.downward = queues("up", engine.crosses.up), queues("down", engine.crosses.down)
+    engine.tickets, engine.begun = tickets, int(saved["begun"])
+    engine.held = {name.removeprefix("held."): array(name) for name in saved if name.startswith("held.")}
+
+
+def _refill(engine: Late, k: int, ticket: Ticket, stored: dict[str, Array]) -> None:
+    """The ticket's weights and caches, as they were."""
+    keep, module = engine.crosses.backward_weights, engine.modules[k]
+    if keep == "recompute":
+        return
+    if keep == "stashed":
+        ticket.weights = {name: stored[f"weight.{name}"] for name in module.parameters()}
+    p = engine.arrays if ticket.weights is None else ticket.weights
+    ticket.caches = module.climb(ticket.entry, ticket.flight.run, p, False)[1]
+    if keep == "current":
+        form = leaves(ticket.caches, ticket.entry)
+        ticket.caches = replanted(ticket.caches, form, [stored[f"cache.{i}"] for i in range(len(form))])
+
+
+def _made_by(engine: Late) -> str:
+    units = [len(m.units) for m in engine.modules]
+    return f"{engine.crosses}, {engine.rule.when.first} first, modules of {units} units"

@@ -1,0 +1,194 @@
+"""DNI: its gradients against autograd, a perfect guess, the synthesiser's arrays, and that it trains."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+from delays import N, batches, learner, net, same
+
+import minilocal as ml
+from minilocal.auxiliary import Place
+from minilocal.crossing import Crossing
+from minilocal.crossing.guess import Guessed, Synthesiser
+from minilocal.layers import Run
+from minilocal.layers.initial import Initial
+from minilocal.verify.measure import DOUBLE, errors
+from minilocal.verify.referee import refereeing
+from minilocal.verify.twins import guess as twins
+
+OPTIONS = [{}, {"labels": True}, {"scaled": True, "labels": True, "kernel": 3}]
+
+
+def shaken(it: ml.Learner, seed: int = 0) -> ml.Learner:
+    """Every array moved, so that no weight is 0 and no scale 1."""
+    rng = ml.rng(seed)
+    for a in it.parameters().values():
+        a += 0.1 * rng.standard_normal(a.shape)
+    return it
+
+
+@pytest.mark.parametrize("K, options", [*zip([4, 2, 3], OPTIONS, strict=True)], ids=str)
+@pytest.mark.parametrize("name", ["mlp", "narrow"])
+def test_gradients_are_those_of_the_stop_gradient_loss(name, K, options):
+    it = shaken(learner(net(name), ml.rules.dni(**options), K))
+    (x, y), p = batches(net(name), 1)[0], it.parameters()
+    losses, grads = it.gradients(x, y)
+    with refereeing():
+        rule = lambda q: twins.dni(it.modules, q, x, y, Run())  # noqa: E731
+        (_, theirs), reference = jax.jit(jax.value_and_grad(rule, has_aux=True))(p)
+    biases = {f"synth.{k}.{i}.bias" for k in range(K - 1) for i in ("0", "3", "label")}
+    before_norm = biases if name == "narrow" else set()
+    for found, error in errors(grads, reference).items():
+        if found in before_norm:  # its gradient is 0, and nobody agrees on the round-off of that
+            assert abs(grads[found]).max() <= 1e-12 * max(abs(g).max() for g in grads.values()), found
+        else:
+            assert error <= DOUBLE, found
+    np.testing.assert_allclose(losses, theirs, rtol=1e-12)
+    assert list(grads) == list(p) and np.isnan(losses[:-1]).all()
+
+
+def test_one_module_is_bp_bit_for_bit():
+    dni, bp = learner(net("narrow"), ml.rules.dni(), 1), learner(net("narrow"), ml.rules.bp(), 1)
+    for x, y in batches(net("narrow"), 4):
+        assert (dni.step(x, y, lr=0.1) == bp.step(x, y, lr=0.1)).all()
+    assert same(dni, bp) and dni.parameters().keys() == bp.parameters().keys()
+
+
+class Oracle:
+    """A guess that is right: it is told the error that BP sends down over its boundary."""
+
+    parameters: dict = {}  # noqa: RUF012
+    buffers: dict = {}  # noqa: RUF012
+    truth: np.ndarray
+
+    def forward(self, h, batch, run, p=None):
+        return self.truth, None
+
+    def learn(self, cache, error, p=None):
+        assert (error == self.truth).all(), "the target is bootstrapped, and right where the guess above is"
+        return {}
+
+    def commit(self, cache, p=None):
+        pass
+
+
+class Oracles(Crossing):
+    supplies, listens = True, True
+
+    def guess(self, place):
+        return Oracle()
+
+
+@pytest.mark.parametrize("name", ["mlp", "narrow"])
+def test_with_a_perfect_guess_it_is_bp_bit_for_bit(name):
+    K = 4
+    dni, bp = learner(net(name), ml.rules.compose(crosses=Oracles()), K), learner(net(name), ml.rules.bp(), K)
+    for x, y in batches(net(name), 4):
+        h, run, kept = x, Run(key=bp.key, step=bp._steps), []
+        for module in bp.modules:
+            h, caches = module.climb(h, run, bp._arrays, False)
+            kept.append(caches)
+        error = bp.modules[-1].speak(h, ml.wants.Batch(x, y), run, bp._arrays, False)[1]
+        for k in range(K - 1, 0, -1):
+            error = bp.modules[k].walk(error, kept[k], bp._arrays, True, lambda u, grads: None)
+            dni.modules[k - 1].guess.truth = error
+        assert dni.step(x, y, lr=0.1)[-1] == bp.step(x, y, lr=0.1)[-1]
+        assert same(dni, bp)
+
+
+def synthesiser(shape, **options) -> Synthesiser:
+    place = Place(2, 4, 3, 5, shape, 10, 64, (32, 32, 3), Initial(1))
+    return Synthesiser(place, Guessed(**options))
+
+
+def test_arrays_are_named_and_shaped_as_in_the_published_code():
+    maps = synthesiser((8, 8, 6), labels=True)
+    assert {n: a.shape for n, a in maps.parameters.items()} == {
+        "synth.2.0.weight": (5, 5, 6, 6), "synth.2.0.bias": (6,),
+        "synth.2.label.weight": (10, 6), "synth.2.label.bias": (6,),
+        "synth.2.1.weight": (6,), "synth.2.1.bias": (6,), "synth.2.3.weight": (5, 5, 6, 6), "synth.2.3.bias": (6,),
+        "synth.2.4.weight": (6,), "synth.2.4.bias": (6,), "synth.2.6.weight": (5, 5, 6, 6), "synth.2.6.bias": (6,),
+    }  # fmt: skip
+    vectors = synthesiser((7,))
+    assert {n: a.shape for n, a in vectors.parameters.items()} == {
+        "synth.2.0.weight": (7, 7), "synth.2.0.bias": (7,), "synth.2.2.weight": (7, 7), "synth.2.2.bias": (7,),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("shape, last", [((8, 8, 6), 6), ((7,), 2)])
+def test_the_first_guess_is_the_last_bias_and_nothing_with_zero_bias(shape, last):
+    h, batch = ml.rng(0).standard_normal((N, *shape)), ml.wants.Batch(None, np.arange(N))
+    drawn, zero = synthesiser(shape), synthesiser(shape, zero_bias=True)
+    bias, C = drawn.parameters[f"synth.2.{last}.bias"], shape[-1]
+    fan_in = 25 * C if len(shape) == 3 else C
+    assert (drawn.forward(h, batch, Run())[0] == bias).all() and 0 < abs(bias).max() <= fan_in**-0.5
+    assert (zero.forward(h, batch, Run())[0] == 0).all()
+
+
+def test_what_it_learns_is_the_distance_summed_over_features_and_averaged_over_the_batch():
+    """∂L/∂(last bias) = 2/B Σ_b (ê - t) over pixels; scaled, of B t."""
+    h, t = (ml.rng(seed).standard_normal((N, 4, 4, 3)) for seed in (0, 1))
+    batch = ml.wants.Batch(None, np.arange(N))
+    for scaled, target in ((False, t), (True, N * t)):
+        it = synthesiser((4, 4, 3), scaled=scaled)
+        guess, cache = it.forward(h, batch, Run())
+        np.testing.assert_allclose(guess * (N if scaled else 1), cache.s, rtol=1e-12)
+        grads = it.learn(cache, t)
+        np.testing.assert_allclose(grads["synth.2.6.bias"], 2 / N * (cache.s - target).sum(axis=(0, 1, 2)), rtol=1e-9)
+        assert set(grads) == set(it.parameters)
+
+
+def test_a_synthesisers_running_statistics_move_once_a_step_and_never_in_gradients():
+    it, (x, y) = learner(net("narrow"), ml.rules.dni(), 2), batches(net("narrow"), 1)[0]
+    it.gradients(x, y)
+    assert (it.buffers()["synth.0.1.running_mean"] == 0).all()
+    h, _ = it.modules[0].climb(x, Run(), it.parameters(), False)
+    z, _ = it.modules[0].guess.first.forward(h, Run(), it.parameters())
+    it.step(x, y, lr=0.1)
+    np.testing.assert_allclose(it.buffers()["synth.0.1.running_mean"], 0.1 * z.mean(axis=(0, 1, 2)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer, lr, options", [
+    (ml.optim.Adam(), 3e-3, {"labels": True}), (ml.optim.SGD(0.9), 1e-2, {"labels": True, "scaled": True}),
+], ids=["adam", "scaled sgd"])  # fmt: skip
+def test_it_trains(optimizer, lr, options):
+    """Until its guesses are far closer to the truth than saying nothing, and its loss has fallen."""
+    rule = ml.rules.dni(zero_bias=True, **options)
+    it = ml.Learner(net("mlp"), rule, 2, rng=ml.rng(1), dtype="float64", optimizer=optimizer)
+    x, y = ml.rng(3).standard_normal((32, 3, 3, 2)), ml.rng(4).integers(0, 4, 32)
+    first = it.step(x, y, lr=lr)[-1]
+    for _ in range(300):
+        last = it.step(x, y, lr=lr)[-1]
+    run, below, above = Run(key=it.key), it.modules[0], it.modules[1]
+    batch, p = ml.wants.Batch(x, y), it.parameters()
+    h, _ = below.climb(x, run, p, False)
+    guess, _ = below.guess.forward(h, batch, run, p)
+    top, caches = above.climb(h, run, p, False)
+    truth = above.walk(above.speak(top, batch, run, p, False)[1], caches, p, True, lambda u, g: None)
+    assert last < 0.5 * first and ((guess - truth) ** 2).sum() < 0.5 * (truth**2).sum()
+
+
+def test_float32_stays_float32():
+    for name in ("mlp", "narrow"):
+        it = learner(net(name), ml.rules.dni(labels=True, scaled=True), 3, dtype="float32")
+        for x, y in batches(net(name), 2, "float32"):
+            it.step(x, y, lr=1e-3)
+        assert {a.dtype for n, a in it.state().items() if a.dtype.kind == "f"} == {np.dtype("float32")}
+
+
+WRONG = [
+    (lambda: ml.rules.dni(kernel=4), "window is odd"),
+    (lambda: ml.rules.dni(kernel=0), "window is odd"),
+    (lambda: ml.rules.dni(labels="yes"), "labels = 'yes'"),
+    (lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.guess()), "the error is guessed"),
+    (lambda: ml.rules.compose(crosses=ml.crosses.guess(), when=ml.when.periodic(4, 1)), "turns with local ones"),
+    (lambda: ml.rules.get("dni", label=True), "did you mean 'labels'"),
+]
+
+
+@pytest.mark.parametrize("build, says", WRONG)
+def test_what_does_not_fit_is_refused_in_one_line(build, says):
+    with pytest.raises(ml.UserError, match=says) as caught:
+        build()
+    assert "\n" not in str(caught.value)

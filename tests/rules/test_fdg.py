@@ -1,0 +1,293 @@
+"""FDG: a replay by the paper's indices, both delayed rules' tables, the staleness of weights, and shrinking."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from delays import MODES, batches, learner, net, replayed, same, weights
+
+import minilocal as ml
+from minilocal.layers import Flatten, Linear, Run, Sequential
+from minilocal.layers.initial import Initial
+from minilocal.nets import Net
+from minilocal.optim import SGD
+from minilocal.verify.measure import DOUBLE
+from minilocal.verify.referee import refereeing
+
+STEPS = 14
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("K", [2, 3, 4])
+@pytest.mark.parametrize("name", ["mlp", "narrow"])
+def test_fdg_is_its_replay(name, K, mode):
+    with refereeing():
+        it = learner(net(name), ml.rules.fdg(beta=0.7, backward_weights=mode), K)
+        worst = replayed(it, STEPS, 0.05, activations_late=True, beta=0.7, backward_weights=mode)
+    assert worst <= DOUBLE
+
+
+def test_fdg_on_resnet8_is_its_replay():
+    with refereeing():
+        assert replayed(learner(net("resnet8"), ml.rules.fdg(), 4), 12, 0.05, activations_late=True) <= DOUBLE
+
+
+def test_masks_of_dropout_are_the_old_batchs():
+    with refereeing():
+        it = learner(net("dropout"), ml.rules.fdg(backward_weights="recompute"), 4)
+        run = lambda b: Run(key=it.key, step=b)  # noqa: E731
+        assert replayed(it, 12, 0.05, activations_late=True, backward_weights="recompute", run=run) <= DOUBLE
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_one_module_is_bp_bit_for_bit_once_drained(mode):
+    fdg, bp = learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 1), learner(net("narrow"), ml.rules.bp(), 1)
+    for x, y in batches(net("narrow"), 5):
+        assert (fdg.step(x, y, lr=0.1) == bp.step(x, y, lr=0.1)).all()
+    assert not same(fdg, bp)
+    fdg.finish(0.1)
+    assert same(fdg, bp)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", ["narrow", "dropout"])
+def test_two_modules_make_the_weights_of_ddg_bit_for_bit(name, mode):
+    rules = ml.rules.ddg(backward_weights=mode), ml.rules.fdg(backward_weights=mode)
+    ddg, fdg = (learner(net(name), rule, 2) for rule in rules)
+    for x, y in batches(net(name), 7):
+        for it in (ddg, fdg):
+            it.step(x, y, lr=0.1)
+    assert not same(ddg, fdg)
+    for it in (ddg, fdg):
+        it.finish(0.1)
+    assert same(ddg, fdg)
+
+
+def test_three_modules_do_not():
+    ddg, fdg = (learner(net("mlp"), rule, 3) for rule in (ml.rules.ddg(), ml.rules.fdg()))
+    for x, y in batches(net("mlp"), 7):
+        for it in (ddg, fdg):
+            it.step(x, y, lr=0.1)
+    for it in (ddg, fdg):
+        it.finish(0.1)
+    assert not same(ddg, fdg)
+
+
+# ---------------------------------------------------------------------- the tables of when
+
+
+@dataclass(frozen=True)
+class Clock(SGD):
+    """SGD that counts the updates of every array, and tells `seen` of each."""
+
+    counts: Counter = field(default_factory=Counter)
+    seen: list = field(default_factory=list)
+
+    def update(self, w, g, state, lr):
+        self.seen.append(id(w))
+        super().update(w, g, state, lr)
+        self.counts[id(w)] += 1
+
+
+class Probe(Linear):
+    """A linear layer whose cache says of which batch it is, and how often its weight had been updated then."""
+
+    clock: Clock
+
+    def forward(self, x, run, p=None):
+        y, cache = super().forward(x, run, p)
+        w = id(p[f"{self.name}.weight"])
+        self.forwarded = run.step
+        return y, (cache, w, run.step, self.clock.counts[w])
+
+    def backward(self, dy, cache, p=None, need="both"):
+        self.latest = cache[1:]
+        return super().backward(dy, cache[0], p, need)
+
+
+def diary(rule, K, steps):
+    """Per iteration, and module: (batch forwarded, batch whose gradient was applied, staleness, batches waiting)."""
+    clock, initial = Clock(0.0), Initial(1, "framework")
+    widths = [18, *[5] * (K - 1), 4]
+    sizes = enumerate(pairwise(widths))
+    probes = [Probe(a, b, initial, name=f"layers.{i}", bias=False) for i, (a, b) in sizes]
+    for probe in probes:
+        probe.clock = clock
+    units = [Sequential([Flatten(), probes[0]]), *(Sequential([probe]) for probe in probes[1:])]
+    made = Net("probes", units, Sequential([], "head"), 4, (3, 3, 2), initial)
+    it = ml.Learner(made, rule, K, rng=ml.rng(0), dtype="float64", optimizer=clock)
+    names = {id(it.parameters()[f"{probe.name}.weight"]): k for k, probe in enumerate(probes)}
+    rows, applied = [], [[] for _ in range(K)]
+
+    class Seen(list):
+        def append(self, w):
+            _, number, then = probes[names[w]].latest[0], *probes[names[w]].latest[1:]
+            applied[names[w]] = [number, clock.counts[w] - then]
+
+    object.__setattr__(clock, "seen", Seen())
+    for x, y in batches(made, steps):
+        applied = [[None, None] for _ in range(K)]
+        for probe in probes:
+            probe.forwarded = None
+        it.step(x, y, lr=0.01)
+        rows.append([(p.forwarded, *a, w) for p, a, w in zip(probes, applied, it.waiting, strict=True)])
+    it.finish(0.01)
+    assert it.waiting == [0] * K and set(clock.counts.values()) == {steps}, "once drained, every batch was learned from"
+    return rows
+
+
+def column(rows, k, what):
+    return [row[k - 1][what] for row in rows]
+
+
+FORWARDED, APPLIED, STALENESS, WAITING = range(4)
+_ = None
+
+
+def test_the_table_of_ddg():
+    rows = diary(ml.rules.ddg(), 3, 7)
+    assert [column(rows, k, APPLIED)[:5] for k in (1, 2, 3)] == [[_, _, 0, 1, 2], [_, 0, 1, 2, 3], [0, 1, 2, 3, 4]]
+    assert [column(rows, k, STALENESS)[:6] for k in (1, 2, 3)] == [[_, _, 0, 1, 2, 2], [_, 0, 1, 1, 1, 1], [0] * 6]
+    assert all(column(rows, k, FORWARDED) == list(range(7)) for k in (1, 2, 3))
+
+
+def test_the_table_of_fdg():
+    """As printed in rules.md, whose iterations and batches count from 1."""
+    rows = diary(ml.rules.fdg(), 3, 9)
+    batch = lambda k, what, n: [b if b is None else b + 1 for b in column(rows, k, what)[:n]]  # noqa: E731
+    assert [batch(k, FORWARDED, 6) for k in (1, 2, 3)] == [[1, 2, 3, 4, 5, 6], [_, 1, 2, 3, 4, 5], [_, _, 1, 2, 3, 4]]
+    assert [batch(k, APPLIED, 7) for k in (1, 2, 3)] == [
+        [_, _, _, _, 1, 2, 3], [_, _, _, 1, 2, 3, 4], [_, _, _, 1, 2, 3, 4],
+    ]  # fmt: skip
+    assert [column(rows, k, WAITING)[-1] for k in (1, 2, 3)] == [4, 2, 0]
+    assert [column(rows, k, STALENESS)[-1] for k in (1, 2, 3)] == [3, 1, 0]
+
+
+@pytest.mark.parametrize("K", [2, 3, 4])
+def test_how_stale_weights_are_and_how_many_batches_wait(K):
+    """An engine that forwards before it updates has FDG's delays, and staler weights: 2(K-k) updates, not one less."""
+    steps = 4 * K
+    wrong = ml.rules.compose(crosses=ml.crosses.late(up=1), when=ml.when.always(first="forward"))
+    ddg, fdg, forward_first = (diary(rule, K, steps)[-1] for rule in (ml.rules.ddg(), ml.rules.fdg(), wrong))
+    for k in range(1, K + 1):
+        late = K - k
+        assert (ddg[k - 1][STALENESS], ddg[k - 1][WAITING]) == (late, late)
+        assert (fdg[k - 1][STALENESS], fdg[k - 1][WAITING]) == (max(0, 2 * late - 1), 2 * late)
+        assert (forward_first[k - 1][STALENESS], forward_first[k - 1][WAITING]) == (2 * late, 2 * late)
+
+
+# ---------------------------------------------------------------------- warm-up and shrinking
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient_of_batch_0(mode):
+    K, it = 4, learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 4, weight_decay=0.0)
+    data, moved = batches(net("narrow"), 2 * K - 1), {}
+    true = learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
+    for g, (x, y) in enumerate(data, 1):
+        it.step(x, y, lr=0.0)
+        for name in it._state:
+            moved.setdefault(name, (g, it._state[name]["v"].copy()))
+    for k, module in enumerate(it.modules, 1):
+        for name in [*module.parameters(), *(module.objective.parameters if module.objective else ())]:
+            g, grad = moved[name]
+            assert g == (2 * K - k if k < K else K + 1) and (grad == true[name]).all(), name
+
+
+@pytest.mark.parametrize("rule", [ml.rules.ddg(), ml.rules.fdg()], ids=["ddg", "fdg"])
+def test_with_two_modules_the_first_gradient_is_bps_though_weights_have_begun_to_move(rule):
+    it, data = learner(net("narrow"), rule, 2, weight_decay=0.0), batches(net("narrow"), 3)
+    true = learner(net("narrow"), ml.rules.bp(), 2).gradients(*data[0])[1]
+    names = it.modules[0].parameters()
+    for x, y in data:
+        it.step(x, y, lr=0.1)
+        if names[0] in it._state:
+            break
+    assert all((it._state[name]["v"] == true[name]).all() for name in names)
+
+
+def test_before_the_first_error_there_is_neither_decay_nor_momentum():
+    it, K = learner(net("mlp"), ml.rules.fdg(), 4), 4
+    start = weights(it)
+    for g, (x, y) in enumerate(batches(net("mlp"), 9), 1):
+        it.step(x, y, lr=0.1)
+        for k, module in enumerate(it.modules, 1):
+            still = all((it.parameters()[name] == start[name]).all() for name in module.parameters())
+            assert still == (g < (2 * K - k if k < K else K + 1))
+
+
+def test_the_first_gradient_is_linear_in_beta_to_the_power_of_the_boundaries_crossed():
+    K, firsts = 4, {}
+    for beta in (1.0, 0.3):
+        it = learner(net("mlp"), ml.rules.fdg(beta=beta), K, weight_decay=0.0, momentum=0.0001)
+        for x, y in batches(net("mlp"), 2 * K):
+            it.step(x, y, lr=0.0)
+            for name, state in it._state.items():
+                firsts.setdefault((name, beta), state["v"].copy())
+    for k, module in enumerate(it.modules, 1):
+        for name in module.parameters():
+            np.testing.assert_allclose(firsts[name, 0.3], 0.3 ** (K - k) * firsts[name, 1.0], rtol=1e-12, atol=0)
+    assert ml.rules.fdg(beta=0.3).crosses.beta == 0.3 and "times 0.3" in ml.rules.fdg(beta=0.3).describe()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_running_statistics_move_once_per_forward(mode):
+    fdg, bp = learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 3), learner(net("narrow"), ml.rules.bp(), 3)
+    for x, y in batches(net("narrow"), 5):
+        for it in (fdg, bp):
+            it.step(x, y, lr=0.0)
+    fdg.finish()
+    assert same(fdg, bp) and any((a != 0).any() for a in fdg.buffers().values())
+
+
+def test_float32_stays_float32(monkeypatch):
+    it = learner(net("narrow"), ml.rules.fdg(beta=0.5), 3, dtype="float32")
+    kind, walked = type(it.modules[0]), []
+    walk = kind.walk
+    monkeypatch.setattr(kind, "walk", lambda m, error, *more: walked.append(error.dtype) or walk(m, error, *more))
+    for x, y in batches(net("narrow"), 7, "float32"):
+        it.step(x, y, lr=0.1)
+    floats = {a.dtype for a in it.state().values() if a.dtype.kind == "f"}
+    assert floats | set(walked) == {np.dtype("float32")}
+
+
+@pytest.mark.parametrize("beta", [0, -0.1, 1.01, True, "half", float("nan")])
+def test_a_beta_outside_its_range_is_refused(beta):
+    with pytest.raises(ml.UserError, match=r"outside \(0, 1\]") as caught:
+        ml.rules.fdg(beta=beta)
+    assert "\n" not in str(caught.value)
+
+
+def test_how_many_batches_a_run_needs():
+    assert [ml.rules.ddg().least_batches(K) for K in (1, 2, 16)] == [1, 2, 16]
+    assert [ml.rules.fdg().least_batches(K) for K in (1, 2, 16)] == [2, 3, 31]
+    assert ml.rules.gll().least_batches(16) == 1
+    for rule, K in ((ml.rules.ddg(), 4), (ml.rules.fdg(), 4), (ml.rules.fdg(), 1)):
+        it = learner(net("mlp"), rule, K)
+        start, least = weights(it), rule.least_batches(K)
+        for number, (x, y) in enumerate(batches(net("mlp"), least), 1):
+            it.step(x, y, lr=0.1)
+            assert all((a != start[n]).any() for n, a in it.parameters().items()) == (number == least)
+
+
+RECIPES = {
+    "ddg": ("resnet110", 2, ("sgd", 0.01, "steps:150,225", 0.9, True, 5e-4, 128, 300)),
+    "fdg": ("resnet56", 4, ("sgd", 0.1, "steps:150,225,275", 0.9, False, 5e-4, 128, 300)),
+    "dni": ("alexnet", 4, ("adam", 3e-5, "constant", None, False, 0.0, 256, 2000)),
+}
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_presets_are_the_published_recipes(name):
+    from minilocal.cli.train import preset_layer
+    from minilocal.config import resolve
+
+    found, _ = resolve([preset_layer(name)])
+    o, (network, modules, recipe) = found.optim, RECIPES[name]
+    assert (found.rule.name, found.net.name, found.net.modules, found.data.name) == (name, network, modules, "cifar10")
+    asked = (o.name, o.lr, o.schedule, o.momentum, o.nesterov, o.weight_decay, o.batch_size, o.epochs)
+    assert asked == recipe and found.data.augment
