@@ -36,9 +36,9 @@ class Initial:
             raise unknown("initialisation", self.scheme, SCHEMES)
 
     @staticmethod
-    def of(rng: np.random.Generator | Initial) -> Initial:
-        """An `Initial` as it is; from a generator, the default scheme under a fresh key."""
-        return rng if isinstance(rng, Initial) else Initial(new_key(rng))
+    def of(rng: np.random.Generator | Initial, scheme: str = "infopro") -> Initial:
+        """An `Initial` as it is; from a generator, `scheme` under a fresh key."""
+        return rng if isinstance(rng, Initial) else Initial(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:
         """A convolution's weight (k, k, I, O)."""

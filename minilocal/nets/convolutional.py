@@ -15,7 +15,6 @@ from minilocal.errors import UserError
 from minilocal.layers import Conv, Dropout, Flatten, Layer, Linear, MaxPool, NormReLU, ReLU, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets.net import Net
-from minilocal.nets.resnet import _scheme
 
 POOL = "M"
 VGG16 = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL)
@@ -32,7 +31,7 @@ def vgg16(
     hidden: int = 512,
 ) -> Net:
     """VGG16 with batch norm: 13 convolutions and 3 fully connected layers, 16 units. Images of 32×32 or more."""
-    return _network("vgg16", VGG16, True, classes, channels, size, _scheme(rng, init), hidden)
+    return _network("vgg16", VGG16, True, classes, channels, size, Initial.of(rng, init), hidden)
 
 
 def alexnet(
@@ -45,7 +44,7 @@ def alexnet(
     hidden: int = 1024,
 ) -> Net:
     """AlexNet with 3×3 convolutions and batch norm: 5 convolutions and 3 fully connected layers, 8 units."""
-    return _network("alexnet", ALEXNET, False, classes, channels, size, _scheme(rng, init), hidden)
+    return _network("alexnet", ALEXNET, False, classes, channels, size, Initial.of(rng, init), hidden)
 
 
 def _network(

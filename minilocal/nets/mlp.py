@@ -11,7 +11,6 @@ from minilocal.errors import UserError
 from minilocal.layers import Flatten, Layer, Linear, ReLU, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets.net import Net
-from minilocal.nets.resnet import _scheme
 
 
 def mlp(
@@ -29,7 +28,7 @@ def mlp(
     """
     if any(width < 1 for width in hidden):
         raise UserError(f"mlp: hidden widths {tuple(hidden)} hold one below 1.")
-    initial = _scheme(rng, init)
+    initial = Initial.of(rng, init)
     widths = [size * size * channels, *hidden, classes]
     units: list[Layer] = []
     for i, (inputs, outputs) in enumerate(pairwise(widths)):

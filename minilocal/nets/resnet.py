@@ -35,7 +35,7 @@ def resnet(
         near = max(8, 6 * round((n - 2) / 6) + 2)
         hint = " ResNet-18 is nets.resnet18." if n == 18 else ""
         raise UserError(f"ResNet-{n} is none of CIFAR's: the depth is 6m + 2, the nearest is ResNet-{near}.{hint}")
-    initial = _scheme(rng, init)
+    initial = Initial.of(rng, init)
     return _stages(f"resnet{n}", (16, 32, 64), m, classes, channels, size, shortcut, initial)
 
 
@@ -49,7 +49,7 @@ def resnet18(
     init: str = "infopro",
 ) -> Net:
     """ResNet-18 with a 3×3 stem: four stages of two blocks of 64, 128, 256 and 512 channels."""
-    return _stages("resnet18", (64, 128, 256, 512), 2, classes, channels, size, shortcut, _scheme(rng, init))
+    return _stages("resnet18", (64, 128, 256, 512), 2, classes, channels, size, shortcut, Initial.of(rng, init))
 
 
 def _stages(
@@ -65,7 +65,3 @@ def _stages(
             width = outputs
     head = Sequential([GlobalAveragePool(), Flatten(), Linear(width, classes, initial, name="fc", last=True)], "head")
     return Net(name, units, head, classes, (size, size, channels), initial)
-
-
-def _scheme(rng: np.random.Generator | Initial, init: str) -> Initial:
-    return rng if isinstance(rng, Initial) else Initial(Initial.of(rng).key, init)

@@ -12,7 +12,6 @@ from minilocal.errors import UserError
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, PreActivation, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets.net import Net
-from minilocal.nets.resnet import _scheme
 
 
 def wrn(
@@ -34,7 +33,7 @@ def wrn(
     m, rest = divmod(depth - 4, 6)
     if rest or m < 1 or width < 1:
         raise UserError(f"WRN-{depth}-{width}: the depth is 6m + 4 (10, 16, 22, 28, ...) and the width at least 1.")
-    initial = _scheme(rng, init)
+    initial = Initial.of(rng, init)
     units: list[Layer] = [Sequential([Conv(channels, 16, 3, initial, pad=1, bias=True, name="conv1")], "stem")]
     inputs = 16
     for stage in (1, 2, 3):
