@@ -44,6 +44,8 @@ class Learner:
         dtype: str = "float32",
         optimizer: Optimizer | None = None,
     ) -> None:
+        if not isinstance(rule, Rule):
+            raise UserError(f"rule {rule!r} is no rule: give minilocal.rules.get({rule!r}), or any other Rule.")
         if str(dtype) not in ("float32", "float64"):
             raise UserError(f"dtype {dtype!r} is not known. Known: float32, float64.")
         self.net, self.rule, self.key, self.dtype, self.device = net, rule, new_key(rng), str(dtype), device
@@ -55,7 +57,7 @@ class Learner:
         self._arrays = {name: self._xp.array(a, dtype=self._xp.dtype(self.dtype)) for name, a in initial.items()}
         self._engine: Engine = engine_for(self.modules, rule, self._arrays)
         self._state: dict[str, State] = {}
-        self._epoch, self._steps = 0, 0
+        self._epoch, self._steps, self._lr = 0, 0, 0.0
         for message in rule.crosses.warnings([len(m.units) for m in self.modules]):
             warnings.warn(message, stacklevel=2)
 
@@ -128,7 +130,9 @@ class Learner:
 
         Raises: UserError for images or labels of the wrong shape, type or range; then nothing has changed.
         """
-        losses = self._pass(x, y, partial(self._update, lr), commit=True)
+        rate = float(lr)  # a NumPy number would widen float32
+        losses = self._pass(x, y, partial(self._update, rate), commit=True)
+        self._lr = rate
         self._steps += 1
         return losses
 
@@ -165,13 +169,13 @@ class Learner:
         """How many batches await their error at each module between two steps: all 0 for a rule without delays."""
         return self._engine.waiting
 
-    def finish(self, lr: float = 0.0) -> None:
-        """Drains what a delayed rule still has in flight, updating with `lr`; a run that does not ask drops it.
+    def finish(self, lr: float | None = None) -> None:
+        """Drains what a delayed rule still has in flight, at the last step's learning rate unless another is given.
 
-        A rule without delays has nothing there.
+        A run that does not ask drops it. A rule without delays has nothing there.
         """
         with one_blas_thread():
-            self._engine.finish(partial(self._update, lr))
+            self._engine.finish(partial(self._update, self._lr if lr is None else float(lr)))
 
     def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
         x = self._images(x)
@@ -204,6 +208,8 @@ class Learner:
     def _images(self, x: Array) -> Array:
         """x as this Learner computes with it, or a line that says what is wrong with it."""
         shape = self.net.shape
+        if not hasattr(x, "dtype"):
+            raise UserError(f"images came as a {type(x).__name__}: give an array, as numpy.asarray makes one.")
         if tuple(x.shape[1:]) != shape:
             channels_first = len(x.shape) == 4 and (*x.shape[2:], x.shape[1]) == shape
             hint = ": these are channels first; use x.transpose(0, 2, 3, 1)" if channels_first else ""
@@ -219,6 +225,8 @@ class Learner:
 
     def _labels(self, y: Array, x: Array) -> Array:
         """y, checked: on the host its range too; on a device that would be a wait, and data are checked before."""
+        if not hasattr(y, "dtype"):
+            raise UserError(f"labels came as a {type(y).__name__}: give an array, as numpy.asarray makes one.")
         if tuple(y.shape) != (x.shape[0],):
             N = x.shape[0]
             raise UserError(f"labels {tuple(y.shape)} met {N} images: give one label an image, shape ({N},).")
@@ -238,13 +246,14 @@ class Learner:
         for name, state in self._state.items():
             saved |= {f"optim:{name}:{key}": np.array(to_host(a)) for key, a in state.items()}
         saved |= {f"flight:{name}": a for name, a in self._engine.state().items()}
-        counts = {"key": self.key, "epoch": self._epoch, "steps": self._steps}
+        counts = {"key": self.key, "epoch": self._epoch, "steps": self._steps, "lr": self._lr}
         return saved | {f"count:{name}": np.array(count) for name, count in counts.items()}
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Goes on from a `state()`.
 
-        Raises: UserError where it belongs to another network, rule or split; then nothing has changed.
+        Raises: UserError where an array is missing, unknown or of another shape, or what is in flight was made by
+        another rule; then nothing has changed. That the optimiser is the same is for the caller to know.
         """
         arrays = {name.partition(":")[2]: a for name, a in saved.items() if name.startswith("array:")}
         if missing := [name for name in self._arrays if name not in arrays]:
@@ -260,3 +269,4 @@ class Learner:
                 held = int(a) if a.ndim == 0 else self._xp.array(a)
                 self._state.setdefault(parameter, {})[key] = held
         self.key, self._epoch, self._steps = (int(saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))
+        self._lr = float(saved["count:lr"])

@@ -89,7 +89,8 @@ class Adam:
         if self.weight_decay:
             g += self.weight_decay * w
         if not state:
-            state.update(m=g * 0, s=g * 0, t=0)
+            zeros = namespace(w).zeros_like
+            state.update(m=zeros(g), s=zeros(g), t=0)
         m, s = state["m"], state["s"]
         state["t"] = t = state["t"] + 1
         m *= self.beta1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import index
 from typing import TypeVar
 
 from minilocal.errors import UserError
@@ -27,7 +28,7 @@ def split(units: Sequence[T], modules: int | Sequence[int]) -> list[list[T]]:
 
     Raises: UserError where the numbers do not fit.
     """
-    counts = sizes(len(units), modules) if isinstance(modules, int) else list(modules)
+    counts = list(modules) if isinstance(modules, Sequence) else sizes(len(units), index(modules))
     if any(n < 1 for n in counts) or sum(counts) != len(units):
         raise UserError(
             f"modules of {counts} units hold {sum(counts)} together, the network has {len(units)}, each at least 1."

@@ -110,6 +110,18 @@ def test_prediction_uses_the_main_network_alone(batch):
     assert (a.predict(batch[0]) == b.predict(batch[0])).all() and a.predict(batch[0]).shape == (8, 4)
 
 
+def test_a_numpy_learning_rate_widens_nothing(batch):
+    a, b = (learner(dtype="float32", optimizer=ml.optim.SGD(0.9, 1e-4, nesterov=True)) for _ in range(2))
+    for _ in range(2):
+        a.step(*batch, lr=0.1)
+        b.step(*batch, lr=np.float64(0.1))
+    assert all((a.parameters()[n] == p).all() and p.dtype == np.float32 for n, p in b.parameters().items())
+
+
+def test_a_number_of_modules_may_be_numpys(batch):
+    assert len(learner(modules=np.int64(2)).modules) == 2
+
+
 def test_float32_images_may_be_given_to_float64_and_back(batch):
     x, _ = batch
     assert learner(dtype="float32").predict(x).dtype == np.float32
@@ -123,6 +135,8 @@ WRONG = [
     (lambda x, y: (x[:0], y[:0]), "no images"),
     (lambda x, y: ((x * 9).astype("uint8"), y), "normalise"),
     (lambda x, y: (x, y[:3]), "one label an image"),
+    (lambda x, y: (x.tolist(), y), "images came as a list"),
+    (lambda x, y: (x, y.tolist()), "labels came as a list"),
     (lambda x, y: (x, y.astype(float)), "whole numbers"),
     (lambda x, y: (x, y + 4), "labels run from 0 to 3"),
     (lambda x, y: (x, y - 9), "label -9"),
@@ -153,6 +167,11 @@ CONSTRUCTIONS = [
     (lambda: ml.rules.get("backlink", lenght=2), "did you mean 'length'"),
     (lambda: ml.rules.bp(accumulate=0), "1 or more"),
     (lambda: ml.rules.bp(keep="input"), "did you mean 'inputs'"),
+    (
+        lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.nothing(), keep="inputs"),
+        "none does here",
+    ),
+    (lambda: learner("backlink"), r"minilocal\.rules\.get\('backlink'\)"),
     (lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.all()), "has no say"),
     (lambda: ml.rules.compose(wants=ml.wants.nothing(), crosses=ml.crosses.link()), "learn only if every error"),
     (lambda: ml.nets.get("resnet21", rng=ml.rng(0)), "nearest is ResNet-20"),

@@ -9,6 +9,8 @@ error     on 2 000 test images after the last epoch
 seconds   of a step beside BP's, medians of rounds in which the two take turns in one process
 bytes     peak of a step above parameters, running statistics and optimiser state, beside BP's; what delayed rules hold
           in flight is counted
+
+PGL's local and global epochs differ: its seconds are the mean over a period, its bytes the peak, a global epoch's.
 """
 
 from __future__ import annotations
@@ -64,7 +66,6 @@ def measure(name: str, K: int, dataset: ml.data.DataSet, bar: Any) -> dict[str, 
     rule, optimizer, lr = recipes(K)[name]
     net = ml.nets.get(NET, rng=ml.rng(0))
     learner = ml.Learner(net, rule, K, rng=ml.rng(1), optimizer=optimizer)
-    finite = True
     for epoch in range(EPOCHS):
         learner.epoch = epoch
         for _, x, y in batches(dataset.train_x, dataset.train_y, dataset, BATCH, key=1, epoch=epoch, augment=False):
@@ -83,9 +84,16 @@ def measure(name: str, K: int, dataset: ml.data.DataSet, bar: Any) -> dict[str, 
 
 
 def _seconds(net: Any, rule: Any, optimizer: Any, K: int, dataset: ml.data.DataSet) -> float:
-    """A step of the rule over a step of BP, both warm, taking turns."""
+    """A step of the rule over a step of BP, both warm, taking turns; the mean over the epochs of a period."""
+    if rule.when.guided:
+        return statistics.mean(_ratio(net, rule, optimizer, K, dataset, epoch) for epoch in range(rule.when.period))
+    return _ratio(net, rule, optimizer, K, dataset, 0)
+
+
+def _ratio(net: Any, rule: Any, optimizer: Any, K: int, dataset: ml.data.DataSet, epoch: int) -> float:
     x, y = dataset.normalise(dataset.train_x[:BATCH], "float32"), dataset.train_y[:BATCH]
     pair = [ml.Learner(net, r, K, rng=ml.rng(1), optimizer=optimizer) for r in (rule, R.bp())]
+    pair[0].epoch = epoch
     for _ in range(rule.least_batches(K)):
         pair[0].step(x, y, lr=1e-4)
     pair[1].step(x, y, lr=1e-4)
@@ -105,6 +113,7 @@ def _bytes(net: Any, rule: Any, optimizer: Any, K: int, dataset: ml.data.DataSet
     x, y = dataset.normalise(dataset.train_x[:BATCH], "float32"), dataset.train_y[:BATCH]
     tracemalloc.start()
     learner = ml.Learner(net, rule, K, rng=ml.rng(1), optimizer=optimizer)
+    learner.epoch = rule.when.period - 1 if rule.when.guided else 0
     for _ in range(rule.least_batches(K)):
         learner.step(x, y, lr=1e-4)
     tracemalloc.reset_peak()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from minilocal.cli.parser import Parser
+from minilocal.errors import UserError
 
 NET, MODULES, AUX = "resnet14", 7, "0c1f"
 OPTIM: dict[str, Any] = {"lr": 0.1, "schedule": "cosine", "batch_size": 64, "epochs": 5, "weight_decay": 1e-4}
@@ -78,9 +79,8 @@ def _try(name: str, rule: dict[str, Any], options: argparse.Namespace, out: Path
     from minilocal.train import train
 
     folder = out / name.lower()
-    if (folder / "config.json").exists():
-        shutil.rmtree(folder)  # the last demo's: same seed, same numbers
     config = _config(rule, options, folder)
+    _make_way(folder, config)
     errors: list[float] = []
 
     def live(row: dict[str, Any]) -> None:
@@ -95,6 +95,24 @@ def _try(name: str, rule: dict[str, Any], options: argparse.Namespace, out: Path
     columns = f"{seconds:.1f}", f"{seen.peak / 1e3:.0f}", seen.crosses
     print(start + _row(name, _numbers(errors), options, *columns), flush=True)
     return seen
+
+
+def _make_way(folder: Path, config: Any) -> None:
+    """Removes the run that an earlier demo left in `folder`.
+
+    Raises: UserError where the folder holds anything else, or its run is still under way.
+    """
+    from minilocal import record
+    from minilocal.config import flatten, tables_of
+
+    if not (folder / "config.json").exists():
+        return
+    with record.Folder(folder):  # locks it
+        then, now = (flatten(tables, str(folder)) for tables in (record.config(folder), tables_of(config)))
+        free = ("optim.epochs", "run.seed", "run.threads", "run.out")
+        if any(then.get(key) != now.get(key) for key in then.keys() | now.keys() if key not in free):
+            raise UserError(f"{folder} holds a run that is not the demo's, and it stays: give another --out.")
+        shutil.rmtree(folder)
 
 
 def _row(

@@ -33,7 +33,7 @@ HELP = {  # what the value of each flag is, and what it means
     "--seed": ("N", "names all chance: weights, order, crops"),
     "--device": ("DEV", "cpu, cuda, cuda:1, ..."),
     "--dtype": ("TYPE", "float32 or float64"),
-    "--threads": ("N", "threads; 0 is every core; results do not depend on it"),
+    "--threads": ("N", "threads, at most 16; 0 is every core; results do not depend on it"),
     "--processes": ("N", "1: this version trains in one process"),
     "--out": ("RUN", "the run's folder; by default a new one under runs/"),
 }
@@ -76,6 +76,10 @@ def run(options: argparse.Namespace) -> int:
         for remark in remarks:
             print(f"minilocal: {remark}", file=sys.stderr)
         result = train(config, on_epoch=show, say=print)
+    if not result.rows:
+        raise UserError(
+            f"{result.path} has no rows in metrics.jsonl any more: minilocal predict {result.path} still works."
+        )
     last = result.rows[-1]
     print(f"test error {last['test_error']:.2f} % after epoch {last['epoch']}; everything is in {result.path}")
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 from minilocal.cli.parser import Parser
 from minilocal.errors import unknown
 
-KINDS = ("equations", "layers", "losses", "nets", "rules")
+KINDS = ("equations", "layers", "losses", "nets", "rules", "objectives", "decoupled")  # verify's, without its JAX
 FORM = "{:<10} {:<25} {:<35} {:>5}  {:>9}  {:>9}  {}"
 
 

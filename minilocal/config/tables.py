@@ -35,7 +35,10 @@ class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[data]: which images, where they lie, and how many of them."""
+    """[data]: which images, where they lie, and how many of them.
+
+    `augment` true: crops and mirrors, as the data set allows, padded with black; "reflect": padded by reflection.
+    """
 
     name: str = "digits"
     dir: str | None = None
@@ -43,7 +46,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     limit_train: Positive | None = None
     limit_test: Positive | None = None
     validation: Annotated[int, Meta(ge=0)] = 0
-    augment: bool = False
+    augment: bool | Literal["reflect"] = False
 
 
 class Optim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

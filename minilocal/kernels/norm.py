@@ -35,9 +35,9 @@ class Statistics(NamedTuple):
 
 def statistics_plain(z: Array) -> Statistics:
     """Mean and biased variance of every channel, in two passes over the rows."""
-    z = z.reshape(-1, z.shape[-1])
-    mean = z.mean(axis=0)
-    return Statistics(mean, ((z - mean) ** 2).mean(axis=0), z.shape[0])
+    xp, z = namespace(z), z.reshape(-1, z.shape[-1])
+    mean = z.mean(axis=0, dtype=xp.float64).astype(z.dtype)
+    return Statistics(mean, ((z - mean) ** 2).mean(axis=0, dtype=xp.float64).astype(z.dtype), z.shape[0])
 
 
 def apply_plain(

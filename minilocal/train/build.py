@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from minilocal import data, nets, optim, rules
@@ -26,7 +27,7 @@ def build(config: Config) -> tuple[DataSet, Learner]:
 def dataset_of(config: Config) -> DataSet:
     """The data set that [data] describes, its random parts named by the run's seed."""
     d = config.data
-    return data.load(
+    dataset = data.load(
         d.name,
         dir=d.dir,
         download=d.download,
@@ -35,6 +36,7 @@ def dataset_of(config: Config) -> DataSet:
         validation=d.validation,
         seed=config.run.seed,
     )
+    return replace(dataset, pad_mode="reflect") if d.augment == "reflect" else dataset
 
 
 def learner_of(
@@ -47,13 +49,18 @@ def learner_of(
     rng = generator(config.run.seed)
     n = config.net
     net = nets.get(n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init)
-    options = config.rule.options
-    known = {key: value for key, value in (constants or {}).items() if key in options and options[key] is None}
-    rule = rules.get(config.rule.name, **{**options, **known})
+    rule = _knowing(rules.get(config.rule.name, **config.rule.options), constants or {})
     run = config.run
     return Learner(
         net, rule, modules=n.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config)
     )
+
+
+def _knowing(rule: rules.Rule, constants: dict[str, Any]) -> rules.Rule:
+    """The rule, its objective told those constants that it has a place for and was not given."""
+    wants: Any = rule.wants
+    missing = {key: value for key, value in constants.items() if getattr(wants, key, value) is None}
+    return replace(rule, wants=replace(wants, **missing)) if missing else rule
 
 
 def optimizer(config: Config) -> Any:

@@ -100,6 +100,7 @@ def load(path: str | Path, *, device: str | None = None, data_dir: str | None = 
     arrays, told = found
     config = from_tables(tables, f"{path}/config.json", {"run.device": device, "data.dir": data_dir})
     images = Images.read(told["images"])
-    learner = learner_of(config, len(images.classes), images.channels, images.size)
+    constants = {"mean": images.mean, "std": images.std}
+    learner = learner_of(config, len(images.classes), images.channels, images.size, constants)
     learner.restore(arrays)
     return config, learner, images

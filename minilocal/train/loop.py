@@ -165,6 +165,7 @@ class _Run:
                     bar.set_postfix_str(" ".join(f"{loss:.3f}" for loss in p.losses()), refresh=False)
                 bar.update()
                 if wish.stop:
+                    self._settle(pending)
                     self._stop_if(wish, folder, self._state())
             self._settle(pending)
         p.seconds = time.perf_counter() - began
@@ -178,7 +179,7 @@ class _Run:
             c.optim.batch_size,
             key=self.learner.key,
             epoch=p.epoch,
-            augment=c.data.augment,
+            augment=bool(c.data.augment),
             dtype=c.run.dtype,
             start=p.step,
         )
