@@ -38,6 +38,23 @@ def test_equations(name):
     assert max(e for c in verify.equations.COLUMNS for e in verify.equations.gap(name, c, 0.3).values()) <= 1e-9
 
 
+def test_rules_whose_modules_need_not_wait():
+    rows = [*verify.run(quick=True, only="decoupled")]
+    assert [row.name for row in rows] == [*verify.decoupled.CASES] and all(row.passed for row in rows)
+
+
+@pytest.mark.parametrize("rule", ["ddg", "fdg"])
+def test_a_replay_tells_the_backward_weights_apart(rule):
+    """So it runs for long enough: every array has moved, and weights between a forward and its backward too."""
+    for mode in verify.decoupled.MODES:
+        for other in verify.decoupled.MODES:
+            made = verify.decoupled.learner(verify.decoupled.Case(rule, (("backward_weights", mode),), 3))
+            with refereeing():
+                given = {"activations_late": rule == "fdg", "backward_weights": other}
+                found = verify.decoupled.beside_replay(made, verify.decoupled.STEPS, **given)
+            assert (max(found.values()) <= 1e-9) == (mode == other), (mode, other)
+
+
 def test_without_jax_the_line_says_what_to_install():
     code = "import sys; sys.modules['jax'] = None; from minilocal.cli import main; sys.exit(main(['verify']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

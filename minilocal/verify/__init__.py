@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minilocal.errors import unknown
-from minilocal.verify import equations, layers, losses, nets, objectives, rules
+from minilocal.verify import decoupled, equations, layers, losses, nets, objectives, rules
 from minilocal.verify.measure import Result
 
 KINDS = {
@@ -18,6 +18,7 @@ KINDS = {
     "nets": nets,
     "rules": rules,
     "objectives": objectives,
+    "decoupled": decoupled,
 }
 
 

@@ -11,12 +11,10 @@ from minilocal.layers import Dropout, Linear, ReLU, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets import Net
 from minilocal.nets.resnet import _stages
-from minilocal.verify.measure import errors
-from minilocal.verify.twins.replay import Replay
+from minilocal.verify.decoupled import BATCH as N
+from minilocal.verify.decoupled import DECAY, MODES, MOMENTUM, batches, beside_replay
 
-MODES = ("stashed", "current", "recompute")
-SGD = {"momentum": 0.9, "weight_decay": 1e-2}
-N = 4
+__all__ = ["MODES", "N", "batches", "learner", "net", "replayed", "same", "weights"]
 
 
 @lru_cache
@@ -37,13 +35,9 @@ def net(name: str) -> Net:
     return _stages("narrow resnet8", (4, 5, 6), 1, 4, 3, 8, "B", Initial(5))  # a referee of few numbers is a quick one
 
 
-def batches(net: Net, number: int, dtype: str = "float64") -> list[tuple[np.ndarray, np.ndarray]]:
-    rng = ml.rng(7)
-    return [(rng.standard_normal((N, *net.shape)).astype(dtype), rng.integers(0, 4, N)) for _ in range(number)]
-
-
 def learner(net: Net, rule: ml.rules.Rule, K: int, *, dtype: str = "float64", **sgd: float) -> ml.Learner:
-    return ml.Learner(net, rule, K, rng=ml.rng(1), dtype=dtype, optimizer=ml.optim.SGD(**{**SGD, **sgd}))
+    optimizer = ml.optim.SGD(**{"momentum": MOMENTUM, "weight_decay": DECAY, **sgd})
+    return ml.Learner(net, rule, K, rng=ml.rng(1), dtype=dtype, optimizer=optimizer)
 
 
 def weights(learner: ml.Learner) -> dict[str, np.ndarray]:
@@ -51,20 +45,9 @@ def weights(learner: ml.Learner) -> dict[str, np.ndarray]:
 
 
 def replayed(it: ml.Learner, steps: int, lr: float, **options: object) -> float:
-    """The largest error of how far the Learner's weights have gone, and of its losses, over `steps` iterations.
-
-    Measured after every iteration, against a replay that starts from the same weights.
-    """
+    """The largest error beside the replay, over `steps` iterations in which every array moves."""
     start = weights(it)
-    twin = Replay(it.modules, start, lr=lr, momentum=SGD["momentum"], decay=SGD["weight_decay"], **options)
-    worst = 0.0
-    for x, y in batches(it.net, steps):
-        losses, loss = it.step(x, y, lr=lr), twin.iterate(x, y)
-        assert np.isnan(losses[:-1]).all() and np.isnan(losses[-1]) == (loss is None)
-        ours = {name: a - start[name] for name, a in it.parameters().items()}
-        theirs = {name: a - start[name] for name, a in twin.arrays().items()}
-        worst = max(worst, *errors(ours, theirs).values())
-        worst = worst if loss is None else max(worst, abs(float(losses[-1]) / loss - 1))
+    worst = max(beside_replay(it, steps, lr, **options).values())
     assert all((a != start[name]).any() for name, a in it.parameters().items()), "every array has moved"
     return worst
 
