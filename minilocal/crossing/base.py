@@ -29,6 +29,7 @@ class Guess(Protocol):
 class Crossing:
     """The answers that the engines need; this class gives those of "nothing"."""
 
+    awaited = False  # do units await an error from above, so that something has to be kept for it?
     onward = False  # does an error that has passed a whole module go on into the one below?
     supplies = False  # does every module get an error, though it wants nothing of its own?
     delayed = False  # do errors arrive in a later iteration than the one that made them?

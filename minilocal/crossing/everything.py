@@ -8,6 +8,7 @@ from minilocal.crossing.base import Crossing
 class Everything(Crossing):
     """The error enters every unit of a module and goes on into the one below."""
 
+    awaited = True
     onward = True
     supplies = True
 

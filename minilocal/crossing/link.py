@@ -25,6 +25,8 @@ class Link(Crossing):
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting.
     """
 
+    awaited = True  # over length 0 in vain
+
     length: int = 1
     alpha: float = 0.5
     weighting: str = "literal"

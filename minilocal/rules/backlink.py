@@ -31,5 +31,4 @@ def backlink(
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting or auxiliary network.
     """
     crosses = crossing.link(length, alpha, weighting)
-    awaited = crosses.reach(1) > 0 or keep != "inputs"  # with l = 0 nothing waits, and nothing need be kept
-    return compose("BackLink", wants=auxiliary.classifier(aux), crosses=crosses, keep=keep if awaited else "caches")
+    return compose("BackLink", wants=auxiliary.classifier(aux), crosses=crosses, keep=keep)

@@ -80,7 +80,7 @@ def compose(
         where = "every error crosses" if crosses.onward else "the error is guessed"
         raise UserError(f"{name}: where {where}, a module's own loss has no say: use wants=nothing(), or a link.")
     _check_delays(name, crosses, when, keep, accumulate)
-    if keep == "inputs" and crosses.reach(1) == 0 and not when.guided:
+    if keep == "inputs" and not (crosses.awaited or when.guided):
         raise UserError(f'{name}: keep="inputs" is for units that await an error from above, and none does here.')
     if when.guided and silent:
         raise UserError(
