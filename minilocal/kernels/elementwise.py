@@ -5,6 +5,9 @@ A maximum with an array of zeros takes NumPy's fast loop; one with the number 0 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 
 from minilocal.array import Array, namespace
@@ -30,7 +33,7 @@ def masked(dy: Array, a: Array) -> Array:
     return _pieces(g, lambda out, d, on: np.multiply(d, on > 0, out=out), dy, a)
 
 
-def _pieces(out: Array, work, *arrays: Array) -> Array:  # type: ignore[no-untyped-def]
+def _pieces(out: Array, work: Callable[..., Any], *arrays: Array) -> Array:
     flat, sources = out.reshape(-1), [a.reshape(-1) for a in arrays]
 
     def part(first: int, last: int) -> None:
