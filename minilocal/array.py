@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,11 +103,32 @@ def new_key(rng: np.random.Generator) -> int:
     return int(rng.integers(2**63))
 
 
-def stream(key: int, purpose: str, epoch: int = 0, step: int = 0, unit: int = 0) -> np.random.Generator:
-    """The host stream named by (key, purpose, epoch, step, unit).
+class Name(NamedTuple):
+    """What a stream of random numbers is named by; `purpose` is a 64-bit number made of a word.
 
     Philox is a function of a key and a counter: `key` and the purpose make its 128-bit key, and (unit, step, epoch)
     the upper three words of its counter, so that two names share no number before 2^64 blocks are drawn.
     """
-    name = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
-    return np.random.Generator(np.random.Philox(key=[key, name], counter=[0, unit, step, epoch]))
+
+    key: int
+    purpose: int
+    epoch: int
+    step: int
+    unit: int
+
+    def stream(self) -> np.random.Generator:
+        """The host stream of this name, from its first number on."""
+        return np.random.Generator(
+            np.random.Philox(key=[self.key, self.purpose], counter=[0, self.unit, self.step, self.epoch])
+        )
+
+
+def named(key: int, purpose: str, epoch: int = 0, step: int = 0, unit: int = 0) -> Name:
+    """The name made of these."""
+    word = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
+    return Name(key, word, epoch, step, unit)
+
+
+def stream(key: int, purpose: str, epoch: int = 0, step: int = 0, unit: int = 0) -> np.random.Generator:
+    """The host stream named by (key, purpose, epoch, step, unit)."""
+    return named(key, purpose, epoch, step, unit).stream()

@@ -137,8 +137,8 @@ class Learner:
         return losses
 
     def _update(self, lr: float, grads: dict[str, Array]) -> None:
-        for name, g in grads.items():
-            self.optimizer.update(self._arrays[name], g, self._state.setdefault(name, {}), lr)
+        moves = [(self._arrays[name], g, self._state.setdefault(name, {})) for name, g in grads.items()]
+        self.optimizer.update(moves, lr)
 
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Updates and commits nothing.

@@ -6,22 +6,27 @@ and touches only the parameter that received the gradient; a parameter without a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import cos, pi
 from typing import Any, Protocol
 
+from minilocal import kernels
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
 
 State = dict[str, Any]  # arrays of the parameter's shape, and counters
+Move = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the recipe keeps of it
 
 
 class Optimizer(Protocol):
     """What a Learner asks of a recipe."""
 
-    def update(self, w: Array, g: Array, state: State, lr: float) -> None:
-        """Moves w in place by its gradient g, which may be overwritten; `state` is this parameter's own."""
+    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+        """Moves each w in place by its g, which may be overwritten; each state is that parameter's own.
+
+        `lr` is a number, or an array (1,) of w's type where w lives, so that it may change where a step is recorded.
+        """
 
 
 def _nonnegative(**numbers: float) -> None:
@@ -51,18 +56,13 @@ class SGD:
         if self.nesterov and self.momentum == 0:
             raise UserError("Nesterov's step looks ahead along the momentum: give momentum > 0, or nesterov=False.")
 
-    def update(self, w: Array, g: Array, state: State, lr: float) -> None:
-        if self.weight_decay:
-            g += self.weight_decay * w
+    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
         if self.momentum:
-            v = state.get("v")
-            if v is None:
-                v = state["v"] = g.copy()
-            else:
-                v *= self.momentum
-                v += g
-            g = g + self.momentum * v if self.nesterov else v
-        w -= lr * g
+            for w, _, state in moves:
+                if "v" not in state:
+                    state["v"] = namespace(w).zeros_like(w)
+        moved = [(w, g, state.get("v")) for w, g, state in moves]
+        kernels.sgd(moved, lr, self.momentum, self.weight_decay, self.nesterov)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,11 @@ class Adam:
         if not (0 <= self.beta1 < 1 and 0 <= self.beta2 < 1):
             raise UserError(f"Adam's β are ({self.beta1}, {self.beta2}): both lie in [0, 1).")
 
-    def update(self, w: Array, g: Array, state: State, lr: float) -> None:
+    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+        for w, g, state in moves:
+            self._move(w, g, state, lr)
+
+    def _move(self, w: Array, g: Array, state: State, lr: float | Array) -> None:
         if self.weight_decay:
             g += self.weight_decay * w
         if not state:

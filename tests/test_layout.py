@@ -14,7 +14,7 @@ import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
-    "errors", "array", "equations", "losses", "kernels", "layers", "nets", "split", "auxiliary", "crossing", "rules",
+    "errors", "array", "equations", "kernels", "losses", "layers", "nets", "split", "auxiliary", "crossing", "rules",
     "optim", "engine", "learner", "interop", "data", "measure", "record", "draw", "config", "train", "parallel",
     "verify", "reproduce", "cli",
 ]  # fmt: skip

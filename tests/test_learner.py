@@ -59,7 +59,7 @@ def test_learners_of_one_net_share_nothing(batch):
 
 def test_only_parameters_with_a_gradient_move():
     sgd, state, w = ml.optim.SGD(0.9, weight_decay=0.1), {}, np.ones(3)
-    sgd.update(w, np.zeros(3), state, 1.0)
+    sgd.update([(w, np.zeros(3), state)], 1.0)
     assert (w == 0.9).all() and set(state) == {"v"}
 
 

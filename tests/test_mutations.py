@@ -14,7 +14,7 @@ import pytest
 from minilocal import layers as ml
 from minilocal.crossing.link import Link
 from minilocal.engine import together
-from minilocal.kernels import conv as conv_kernel
+from minilocal.kernels.cpu import convolution as conv_kernel
 from minilocal.layers import dropout, linear, norm, pool
 from minilocal.layers.base import Run
 from minilocal.optim import SGD
@@ -62,13 +62,13 @@ class Mutation:
 
 def in_norm(change: Callable[..., Any]) -> Callable[[pytest.MonkeyPatch], None]:
     """Batch norm's backward with dz changed; `change(dz, γ r, n, dγ, dβ, M)`."""
-    right = norm.norm.backward
+    right = norm.norm_backward
 
-    def wrong(dy: Any, z: Any, mean: Any, r: Any, gamma: Any, a: Any = None) -> Any:
-        dz, dgamma, dbeta, masked = right(dy, z, mean, r, gamma, a)
+    def wrong(dy: Any, z: Any, mean: Any, r: Any, gamma: Any, a: Any = None, both: bool = True) -> Any:
+        dz, dgamma, dbeta, masked = right(dy, z, mean, r, gamma, a, both)
         return change(dz, gamma * r, (z - mean) * r, dgamma, dbeta, z.size // z.shape[-1]), dgamma, dbeta, masked
 
-    return lambda m: m.setattr(norm.norm, "backward", wrong)
+    return lambda m: m.setattr(norm, "norm_backward", wrong)
 
 
 def transposed(m: pytest.MonkeyPatch) -> None:
@@ -151,25 +151,30 @@ def undivided_pool(m: pytest.MonkeyPatch) -> None:
 def momentum_sign(m: pytest.MonkeyPatch) -> None:
     right = SGD.update
 
-    def wrong(self: Any, w: Any, g: Any, state: Any, lr: float) -> None:
-        if "v" in state:
-            state["v"] *= -1
-        right(self, w, g, state, lr)
+    def wrong(self: Any, moves: Any, lr: float) -> None:
+        for _, _, state in moves:
+            if "v" in state:
+                state["v"] *= -1
+        right(self, moves, lr)
 
     m.setattr(SGD, "update", wrong)
 
 
 def doubled_decay(m: pytest.MonkeyPatch) -> None:
     right = SGD.update
-    m.setattr(SGD, "update", lambda self, w, g, state, lr: right(self, w, g + self.weight_decay * w, state, lr))
+
+    def wrong(self: Any, moves: Any, lr: float) -> None:
+        right(self, [(w, g + self.weight_decay * w, state) for w, g, state in moves], lr)
+
+    m.setattr(SGD, "update", wrong)
 
 
 def updated_twice(m: pytest.MonkeyPatch) -> None:
     right = SGD.update
 
-    def wrong(self: Any, w: Any, g: Any, state: Any, lr: float) -> None:
-        right(self, w, g.copy(), state, lr)
-        right(self, w, g, state, lr)
+    def wrong(self: Any, moves: Any, lr: float) -> None:
+        right(self, [(w, g.copy(), state) for w, g, state in moves], lr)
+        right(self, moves, lr)
 
     m.setattr(SGD, "update", wrong)
 

@@ -13,7 +13,7 @@ from minilocal import optim
 def run(recipe, grads, w0=1.0, lr=0.1, dtype="float64"):
     w, state = np.full(2, w0, dtype), {}
     for g in grads:
-        recipe.update(w, np.full(2, g, dtype), state, lr)
+        recipe.update([(w, np.full(2, g, dtype), state)], lr)
     assert w.dtype == dtype
     return w[0]
 
@@ -50,7 +50,7 @@ def test_adam():
 def test_float32_stays_float32(recipe):
     w, state = np.ones(3, "f4"), {}
     for _ in range(3):
-        recipe.update(w, np.ones(3, "f4"), state, 0.1)
+        recipe.update([(w, np.ones(3, "f4"), state)], 0.1)
     assert w.dtype == "f4" and all(a.dtype == "f4" for a in state.values() if isinstance(a, np.ndarray))
 
 

@@ -1,0 +1,139 @@
+"""Kernels: the few pieces of arithmetic in which the time goes, each in up to three forms that are tested equal.
+
+    plain/    a line or two of slices and products, on any array: what the kernel means
+    cpu/      NumPy, in blocks that stay in the cache, shared by threads
+    cuda/     CuPy, in CUDA C++
+
+The functions here are the doors: they take the fast form for where the arrays live, if there is one, else the plain
+one. Their meaning, shapes and equations stand with the plain forms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minilocal.array import Array, Name, namespace
+from minilocal.kernels import cpu, cuda, plain
+from minilocal.kernels.plain.convolution import out_size
+from minilocal.kernels.plain.norm import Statistics
+from minilocal.kernels.plain.update import Moves
+
+__all__ = ["Moves", "Statistics", "out_size", *plain.__all__]
+
+
+def form(kernel: str, *arrays: Array) -> Any:
+    """The form of `kernel` for arrays like these: that of `cpu`, of `cuda`, or the plain one.
+
+    CUDA kernels are for libraries that build them (`RawKernel`), and float32 or float64.
+    """
+    xp = namespace(*arrays)
+    if xp is np:
+        return getattr(cpu, kernel, None) or getattr(plain, kernel)
+    if hasattr(xp, "RawKernel") and arrays[0].dtype.char in "fd":
+        return getattr(cuda, kernel, None) or getattr(plain, kernel)
+    return getattr(plain, kernel)
+
+
+def conv(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
+    """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  (N, P, Q, O)"""
+    return form("conv", x, W)(x, W, stride, pad)
+
+
+def conv_backward(
+    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
+) -> tuple[Array | None, Array | None]:
+    """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz; one of them None where `need` is "input" or "weights"."""
+    found: tuple[Array | None, Array | None] = form("conv_backward", dz, x, W)(dz, x, W, stride, pad, need)
+    return found
+
+
+def product(x: Array, W: Array) -> Array:
+    """x W.        x (rows, I), W (I, O)  →  (rows, O)"""
+    return form("product", x, W)(x, W)
+
+
+def weight_gradient(x: Array, dy: Array) -> Array:
+    """dW = xᵀ dy.        x (rows, I), dy (rows, O)  →  (I, O)"""
+    return form("weight_gradient", x, dy)(x, dy)
+
+
+def bias_gradient(dy: Array) -> Array:
+    """db = Σₙ dy.        dy (rows, O)  →  (O,)"""
+    return form("bias_gradient", dy)(dy)
+
+
+def norm_statistics(z: Array, eps: float) -> Statistics:
+    """Mean, biased variance and r = 1/√(σ² + ε) of every channel over all rows.        z (..., C)  →  (C,) each"""
+    found: Statistics = form("norm_statistics", z)(z, eps)
+    return found
+
+
+def norm_apply(
+    z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
+) -> Array:
+    """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
+    return form("norm_apply", z, gamma)(z, mean, r, gamma, beta, add, relu)
+
+
+def norm_backward(
+    dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
+) -> tuple[Array, Array, Array, Array | None]:
+    """(dz, dγ, dβ, dy masked) of batch norm in training, from dy at its output, or behind its ReLU where `a` is given.
+
+    dy ← dy where a > 0;   dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M). Without `both` a form may leave the
+    masked error out, since nobody will read it.
+    """
+    found: tuple[Array, Array, Array, Array | None] = form("norm_backward", dy, z, gamma)(
+        dy, z, mean, r, gamma, a, both
+    )
+    return found
+
+
+def norm_commit(running_mean: Array, running_var: Array, seen: Statistics, momentum: float) -> None:
+    """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one."""
+    form("norm_commit", running_mean, seen.mean)(running_mean, running_var, seen, momentum)
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0), a new array."""
+    return form("relu", x)(x)
+
+
+def masked(dy: Array, a: Array) -> Array:
+    """dy where a > 0, else 0, a new array."""
+    return form("masked", dy, a)(dy, a)
+
+
+def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
+    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there, uint8."""
+    found: tuple[Array, Array] = form("max_pool", x)(x, k, stride)
+    return found
+
+
+def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
+    """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
+    return form("max_pool_backward", dy, place)(dy, place, shape, k, stride)
+
+
+def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
+    """L = -1/N Σₙ log pₙ[yₙ], p = softmax(z);   dz = (p - onehot(y)) / N.        z (N, C)  →  loss () float64, dz"""
+    found: tuple[Array, Array] = form("cross_entropy", z, labels)(z, labels)
+    return found
+
+
+def sgd(moves: Moves, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
+    """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov: all parameters, in place."""
+    if moves:
+        form("sgd", moves[0][0], moves[0][1])(moves, lr, momentum, weight_decay, nesterov)
+
+
+def dropout_mask(x: Array, rate: float, name: Name, clock: Array | None = None) -> Array:
+    """0 with probability `rate`, else 1/(1 - rate): an array like x, drawn from the stream `name`."""
+    return form("dropout_mask", x)(x, rate, name, clock)
+
+
+def crops(images: Array, picks: Array, table: Array, padding: int, mode: str) -> Array:
+    """A batch cut out of raw images (all, H, W, C) uint8, where they live; see `plain.crops`."""
+    return form("crops", table, images, picks)(images, picks, table, padding, mode)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minilocal.array import Array
-from minilocal.kernels.elementwise import masked, relu
+from minilocal.kernels import masked, relu
 from minilocal.layers.base import Arrays, Layer, Need, Run
 
 

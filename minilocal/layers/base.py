@@ -12,12 +12,12 @@ nothing: what batch norm has seen lies in its cache until `commit` is called.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
-from minilocal.array import Array, stream
+from minilocal.array import Array, Name, named
 
 Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
@@ -34,14 +34,19 @@ class Run:
     step: int = 0
     unit: int = 0
     part: int = 0  # which micro-batch of the step
+    clock: Array | None = field(default=None, compare=False)  # (epoch, step), int64, where the network lives
 
     def at(self, unit: int) -> Run:
         """The same run, inside another unit."""
         return replace(self, unit=unit)
 
+    def name(self, purpose: str) -> Name:
+        """What chance for `purpose` is named by at this place and time; the same however often it is asked for."""
+        return named(self.key, f"{purpose} {self.part}" if self.part else purpose, self.epoch, self.step, self.unit)
+
     def stream(self, purpose: str) -> np.random.Generator:
-        """The host stream for `purpose` at this place and time; the same however often it is asked for."""
-        return stream(self.key, f"{purpose} {self.part}" if self.part else purpose, self.epoch, self.step, self.unit)
+        """The host stream of that name."""
+        return self.name(purpose).stream()
 
 
 class Layer:

@@ -6,9 +6,7 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.kernels.conv import conv, conv_backward
-from minilocal.kernels.im2col import out_size
-from minilocal.kernels.product import bias_gradient
+from minilocal.kernels import bias_gradient, conv, conv_backward, out_size
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 from minilocal.layers.initial import Initial
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from minilocal.array import Array, namespace
+from minilocal.array import Array
 from minilocal.errors import UserError
+from minilocal.kernels import dropout_mask
 from minilocal.layers.base import Arrays, Layer, Need, Run
 
 
@@ -25,9 +24,7 @@ class Dropout(Layer):
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array | None]:
         if not run.training or self.rate == 0:
             return x, None
-        mask = (run.stream(f"dropout {self.name}").random(x.shape, dtype=np.float32) >= self.rate).astype(x.dtype)
-        mask *= 1 / (1 - self.rate)
-        mask = namespace(x).asarray(mask)
+        mask = dropout_mask(x, self.rate, run.name(f"dropout {self.name}"), run.clock)
         return x * mask, mask
 
     def backward(

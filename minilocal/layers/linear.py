@@ -8,7 +8,7 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.kernels.product import bias_gradient, product, weight_gradient
+from minilocal.kernels import bias_gradient, product, weight_gradient
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 from minilocal.layers.initial import Initial
 

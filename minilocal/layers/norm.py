@@ -8,7 +8,7 @@ import numpy as np
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels import norm
+from minilocal.kernels import Statistics, norm_apply, norm_backward, norm_commit, norm_statistics
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 from minilocal.layers.initial import Initial
 
@@ -17,7 +17,7 @@ class NormCache(NamedTuple):
     """z as it came, the batch's (or the running) statistics, r = 1/√(σ² + ε), and behind a ReLU its output a."""
 
     z: Array
-    seen: norm.Statistics | None  # None in evaluation: nothing to commit
+    seen: Statistics | None  # None in evaluation: nothing to commit
     mean: Array
     r: Array
     a: Array | None
@@ -58,22 +58,22 @@ class BatchNorm(Layer):
     relu = False
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None, add: Array | None = None) -> tuple[Array, NormCache]:
-        seen = norm.statistics(x) if run.training else None
-        mean, variance = (
-            (seen.mean, seen.variance) if seen else (self._get(p, "running_mean"), self._get(p, "running_var"))
-        )
-        r = 1 / namespace(x).sqrt(variance + self.eps)
-        y = norm.apply(x, mean, r, self._get(p, "weight"), self._get(p, "bias"), add, self.relu)  # (1)
+        seen = norm_statistics(x, self.eps) if run.training else None
+        if seen:
+            mean, r = seen.mean, seen.r
+        else:
+            mean, r = self._get(p, "running_mean"), 1 / namespace(x).sqrt(self._get(p, "running_var") + self.eps)
+        y = norm_apply(x, mean, r, self._get(p, "weight"), self._get(p, "bias"), add, self.relu)  # (1)
         return y, NormCache(x, seen, mean, r, y if self.relu else None)
 
     def backward_both(
-        self, dy: Array, cache: NormCache, p: Arrays | None = None, need: Need = "both"
-    ) -> tuple[Array | None, Array, dict[str, Array]]:
-        """(dz, the error behind the ReLU, gradients): the second is what an added shortcut receives."""
+        self, dy: Array, cache: NormCache, p: Arrays | None = None, need: Need = "both", both: bool = True
+    ) -> tuple[Array | None, Array | None, dict[str, Array]]:
+        """(dz, the error behind the ReLU, gradients): the second is what an added shortcut receives, if `both`."""
         z, seen, mean, r, a = cache
         gamma = self._get(p, "weight")
         if seen:
-            dz, dgamma, dbeta, masked = norm.backward(dy, z, mean, r, gamma, a)  # (2), (3)
+            dz, dgamma, dbeta, masked = norm_backward(dy, z, mean, r, gamma, a, both)  # (2), (3)
         else:
             masked, rows = dy if a is None else dy * (a > 0), tuple(range(dy.ndim - 1))
             dz = masked * (gamma * r)
@@ -84,17 +84,13 @@ class BatchNorm(Layer):
     def backward(
         self, dy: Array, cache: NormCache, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        dz, _, grads = self.backward_both(dy, cache, p, need)
+        dz, _, grads = self.backward_both(dy, cache, p, need, both=False)
         return dz, grads
 
     def commit(self, cache: NormCache, p: Arrays | None = None) -> None:
         if cache.seen is None:
             return
-        mean, variance, rows = cache.seen
-        for local, new in (("running_mean", mean), ("running_var", variance * (rows / max(1, rows - 1)))):
-            running = self._get(p, local)
-            running *= 1 - self.momentum
-            running += self.momentum * new
+        norm_commit(self._get(p, "running_mean"), self._get(p, "running_var"), cache.seen, self.momentum)
 
     def out_shape(self, shape: Shape) -> Shape:
         if shape[-1] != self.channels:

@@ -6,7 +6,8 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels.im2col import out_size
+from minilocal.kernels import max_pool, max_pool_backward, out_size
+from minilocal.kernels.plain.pool import window_pixels
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 
 
@@ -27,9 +28,7 @@ class _Windows(Layer):
 
     def _pixels(self, x: Array) -> list[Array]:
         """For each place in the window, the pixels that stand there in all windows: views of x, (N, P, Q, C) each."""
-        k, s = self.size, self.stride
-        P, Q = out_size(x.shape[1], k, s, 0), out_size(x.shape[2], k, s, 0)
-        return [x[:, i : i + s * P : s, j : j + s * Q : s] for i in range(k) for j in range(k)]
+        return window_pixels(x, self.size, self.stride)
 
 
 class MaxPool(_Windows):
@@ -39,12 +38,7 @@ class MaxPool(_Windows):
     """
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
-        xp = namespace(x)
-        pixels = self._pixels(x)
-        y, place = pixels[0].copy(), xp.zeros(pixels[0].shape, xp.uint8)
-        for number, pixel in enumerate(pixels[1:], 1):
-            place = xp.maximum(place, (pixel > y) * xp.uint8(number))
-            y = xp.maximum(y, pixel)
+        y, place = max_pool(x, self.size, self.stride)
         return y, (place, x.shape)
 
     def backward(
@@ -53,10 +47,7 @@ class MaxPool(_Windows):
         if need == "weights":
             return None, {}
         place, shape = cache
-        dx = namespace(dy).zeros(shape, dy.dtype)
-        for number, pixel in enumerate(self._pixels(dx)):
-            pixel += dy * (place == number)
-        return dx, {}
+        return max_pool_backward(dy, place, shape, self.size, self.stride), {}
 
 
 class AveragePool(_Windows):

@@ -116,6 +116,7 @@ class Residual(Composite):
         dz1, more1 = self.norm1.backward(da1, of_norm1, p, inner)
         del da1
         dx, more0 = self.conv1.backward(dz1, of_conv1, p, need)
+        assert e is not None
         ds, more_way = self.shortcut.backward(e, way, p, need)
         if dx is not None:
             dx += ds  # (2)

@@ -23,7 +23,7 @@ from minilocal.array import Array, generator, stream
 from minilocal.auxiliary import Batch
 from minilocal.learner import Learner
 from minilocal.nets import Net
-from minilocal.optim import Adam, State
+from minilocal.optim import Adam, Move
 from minilocal.rules import Rule
 
 What = Literal["weights", "activation", "error", "labels", "image", "update"]
@@ -122,10 +122,11 @@ class _Watch:
 
     trial: Trial
 
-    def update(self, w: Array, g: Array, state: State, lr: float) -> None:
-        self.trial.note(Site("update", *self.trial.owners[self.trial.names[id(w)]]), g)
+    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+        for w, g, _ in moves:
+            self.trial.note(Site("update", *self.trial.owners[self.trial.names[id(w)]]), g)
         if self.trial.moving:
-            Adam().update(w, g, state, lr)  # of bounded steps: nothing diverges, no influence shrinks out of sight
+            Adam().update(moves, lr)  # of bounded steps: nothing diverges, no influence shrinks out of sight
 
 
 class _Sleeve:

@@ -6,9 +6,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minilocal.array import generator
-from minilocal.kernels import conv as blocked
-from minilocal.kernels.conv import conv, conv_backward
-from minilocal.kernels.im2col import col2im, conv_backward_plain, conv_by_loops, conv_plain, im2col, out_size
+from minilocal.kernels import conv, conv_backward, out_size, plain
+from minilocal.kernels.cpu import convolution as blocked
+from minilocal.kernels.plain.convolution import col2im, conv_by_loops, im2col
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int, int]
 
@@ -55,9 +55,9 @@ def test_the_adjoint(geometry, seed):
 def test_the_blocked_form_is_the_plain_one(geometry, seed):
     _, _, stride, pad = geometry
     x, W, dz = draw_numbers(geometry, seed)
-    assert near(conv(x, W, stride, pad), conv_plain(x, W, stride, pad))
+    assert near(conv(x, W, stride, pad), plain.conv(x, W, stride, pad))
     dx, dW = conv_backward(dz, x, W, stride, pad)
-    plain_dx, plain_dW = conv_backward_plain(dz, x, W, stride, pad)
+    plain_dx, plain_dW = plain.conv_backward(dz, x, W, stride, pad)
     assert near(dx, plain_dx) and near(dW, plain_dW)
 
 
@@ -66,7 +66,7 @@ def test_the_blocked_form_is_the_plain_one(geometry, seed):
 def test_the_plain_form_is_what_the_loops_say(geometry, seed):
     (N, H, B, C), shape, stride, pad = geometry
     x, W, _ = draw_numbers(((min(N, 2), H, B, C), shape, stride, pad), seed)
-    assert near(conv_plain(x, W, stride, pad), conv_by_loops(x, W, stride, pad))
+    assert near(plain.conv(x, W, stride, pad), conv_by_loops(x, W, stride, pad))
 
 
 @given(geometries(), st.integers(0, 99))
@@ -84,9 +84,9 @@ def test_any_size_of_block_gives_the_same_convolution(block, monkeypatch):
     geometry = ((3, 9, 8, 3), (3, 3, 3, 4), 1, 1)
     x, W, dz = draw_numbers(geometry, 0)
     monkeypatch.setattr(blocked, "BLOCK", block)
-    assert near(conv(x, W, 1, 1), conv_plain(x, W, 1, 1))
-    for ours, plain in zip(conv_backward(dz, x, W, 1, 1), conv_backward_plain(dz, x, W, 1, 1), strict=True):
-        assert near(ours, plain)
+    assert near(conv(x, W, 1, 1), plain.conv(x, W, 1, 1))
+    for ours, theirs in zip(conv_backward(dz, x, W, 1, 1), plain.conv_backward(dz, x, W, 1, 1), strict=True):
+        assert near(ours, theirs)
 
 
 @given(geometries(), st.integers(0, 99))
@@ -105,4 +105,4 @@ def test_what_is_needed_changes_no_bit(geometry, seed):
 def test_images_that_are_a_view_are_read_where_they_lie():
     x, W, _ = draw_numbers(((4, 7, 6, 3), (3, 3, 3, 2), 1, 0), 0)
     for view in (x[::2], x[:, ::-1], x.transpose(0, 2, 1, 3)):
-        assert near(conv(view, W), conv_plain(np.ascontiguousarray(view), W))
+        assert near(conv(view, W), plain.conv(np.ascontiguousarray(view), W))

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from minilocal.array import generator
-from minilocal.kernels.elementwise import masked, relu
-from minilocal.kernels.product import bias_gradient, product, weight_gradient
+from minilocal.kernels import bias_gradient, masked, product, relu, weight_gradient
 
 SHAPES = [(3, 4, 5), (1, 1, 1), (5000, 40, 30), (100, 300, 200), (17, 1200, 130)]
 

@@ -87,10 +87,10 @@ class Clock(SGD):
     counts: Counter = field(default_factory=Counter)
     seen: list = field(default_factory=list)
 
-    def update(self, w, g, state, lr):
-        self.seen.append(id(w))
-        super().update(w, g, state, lr)
-        self.counts[id(w)] += 1
+    def update(self, moves, lr):
+        self.seen.extend(id(w) for w, _, _ in moves)
+        super().update(moves, lr)
+        self.counts.update(id(w) for w, _, _ in moves)
 
 
 class Probe(Linear):

@@ -6,8 +6,8 @@ im2col lays every window out as a row of k·k·C numbers; then z = im2col(x) W, 
 dx = col2im(dz Wᵀ), where col2im puts every window back where it came from and adds the overlaps. The two are one
 linear map and its transpose: Σ im2col(x)·w = Σ x·col2im(w) for every x and w.
 
-These forms are the plain ones: slices only, so they run on NumPy, on CuPy, and on any array that knows slices.
-`kernels/conv.py` holds the blocked form for NumPy that is tested equal to them.
+Slices only, so these lines run on NumPy, on CuPy, and on any array that knows slices. `cpu/convolution.py` and
+`cuda/convolution.py` hold the forms that are fast there, tested equal to these.
 """
 
 from __future__ import annotations
@@ -46,20 +46,24 @@ def col2im(cols: Array, shape: tuple[int, ...], stride: int = 1, pad: int = 0) -
     return x[:, pad : pad + H, pad : pad + W]
 
 
-def conv_plain(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
+def conv(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  (N, P, Q, O)"""
     k, _, C, O = W.shape
     cols = im2col(x, k, stride, pad)
     return (cols.reshape(-1, k * k * C) @ W.reshape(-1, O)).reshape(*cols.shape[:3], O)
 
 
-def conv_backward_plain(dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0) -> tuple[Array, Array]:
-    """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz."""
+def conv_backward(
+    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
+) -> tuple[Array | None, Array | None]:
+    """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz; one of them None where `need` is "input" or "weights"."""
     k, _, C, O = W.shape
-    rows = dz.reshape(-1, O)
-    dcols = (rows @ W.reshape(-1, O).T).reshape(*dz.shape[:3], k, k, C)
-    dW = (im2col(x, k, stride, pad).reshape(-1, k * k * C).T @ rows).reshape(W.shape)
-    return col2im(dcols, x.shape, stride, pad), dW
+    rows, dx, dW = dz.reshape(-1, O), None, None
+    if need != "weights":
+        dx = col2im((rows @ W.reshape(-1, O).T).reshape(*dz.shape[:3], k, k, C), x.shape, stride, pad)
+    if need != "input":
+        dW = (im2col(x, k, stride, pad).reshape(-1, k * k * C).T @ rows).reshape(W.shape)
+    return dx, dW
 
 
 def conv_by_loops(x: np.ndarray, W: np.ndarray, stride: int = 1, pad: int = 0) -> np.ndarray:

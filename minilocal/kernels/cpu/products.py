@@ -1,17 +1,14 @@
-"""Rows of features times a matrix, and its two transposes: what a linear layer and a 1×1 convolution are made of.
+"""Products on NumPy, cut so that threads share them.
 
-        y = x W        dx = dy Wᵀ        dW = xᵀ dy        db = Σₙ dy
-
-x (rows, I), W (I, O), y (rows, O). On NumPy a large product is cut over rows, or over columns where the rows are
-few and W is wide (then W is read once, not once per part); a sum over rows is cut into a fixed partition whose
-partial sums are added in index order.
+A large product is cut over rows, or over columns where the rows are few and W is wide (then W is read once, not once
+per part); a sum over rows is cut into a fixed partition whose partial sums are added in index order.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from minilocal.array import Array, namespace
+from minilocal.array import Array
 from minilocal.kernels.threads import in_order, partition, spread
 
 FEW_ROWS = 2048  # below this a part of the rows is too thin for BLAS, and columns are cut instead
@@ -21,7 +18,7 @@ COLUMN_PARTS = 4
 
 def product(x: Array, W: Array) -> Array:
     """x W.        x (rows, I), W (I, O)  →  (rows, O)"""
-    if namespace(x, W) is not np or x.shape[0] * W.size < WORTH:
+    if x.shape[0] * W.size < WORTH:
         return x @ W
     y = np.empty((x.shape[0], W.shape[1]), x.dtype)
     if x.shape[0] >= FEW_ROWS:
@@ -34,7 +31,7 @@ def product(x: Array, W: Array) -> Array:
 def weight_gradient(x: Array, dy: Array) -> Array:
     """dW = xᵀ dy.        x (rows, I), dy (rows, O)  →  (I, O)"""
     rows, inputs = x.shape
-    if namespace(x, dy) is not np or rows * inputs * dy.shape[1] < WORTH:
+    if rows * inputs * dy.shape[1] < WORTH:
         return x.T @ dy
     if rows >= FEW_ROWS:
         return in_order(spread(lambda i, j: x[i:j].T @ dy[i:j], partition(rows)))
@@ -45,6 +42,4 @@ def weight_gradient(x: Array, dy: Array) -> Array:
 
 def bias_gradient(dy: Array) -> Array:
     """db = Σₙ dy.        dy (rows, O)  →  (O,)"""
-    if namespace(dy) is not np:
-        return dy.sum(axis=0)
     return in_order(spread(lambda i, j: np.ones(j - i, dy.dtype) @ dy[i:j], partition(dy.shape[0])))

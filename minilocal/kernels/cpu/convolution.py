@@ -9,7 +9,7 @@ Backward, stride 1: the input error is a convolution of the upper error with fli
 the upper error gives the weight gradient: dx = im2col(dz) W', dWᵀ = xᵀ im2col(dz). Otherwise: dW = im2col(x)ᵀ dz and
 dx = col2im(dz Wᵀ). im2col is computed again in the backward and never kept.
 
-`kernels/im2col.py` holds the plain forms; every other array library uses those.
+`plain/convolution.py` says the same in slices.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minilocal.array import Array, namespace
-from minilocal.kernels.im2col import conv_backward_plain, conv_plain, out_size
-from minilocal.kernels.product import product, weight_gradient
+from minilocal.array import Array
+from minilocal.kernels.cpu.products import product, weight_gradient
+from minilocal.kernels.plain.convolution import out_size
 from minilocal.kernels.threads import in_order, partition, scratch, spread
 
 BLOCK = 600 << 10  # bytes of im2col at a time: it, its images and its product fit a 1 MB second-level cache
@@ -32,8 +32,6 @@ Block = tuple[int, int, int, int]  # images n0:n1, output rows p0:p1
 
 def conv(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O)"""
-    if namespace(x, W) is not np:
-        return conv_plain(x, W, stride, pad)
     (N, H, B, C), (k, _, _, O) = x.shape, W.shape
     if (k, stride, pad) == (1, 1, 0):
         return product(x.reshape(-1, C), W.reshape(C, O)).reshape(N, H, B, O)
@@ -54,9 +52,6 @@ def conv_backward(
 ) -> tuple[Array | None, Array | None]:
     """(dx, dW); one of them None where `need` is "input" or "weights"."""
     want_dx, want_dW = need != "weights", need != "input"
-    if namespace(dz, x, W) is not np:
-        dx, dW = conv_backward_plain(dz, x, W, stride, pad)
-        return dx if want_dx else None, dW if want_dW else None
     k, _, C, O = W.shape
     if (k, stride, pad) == (1, 1, 0):
         rows, flat = dz.reshape(-1, O), W.reshape(C, O)

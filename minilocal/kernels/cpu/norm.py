@@ -1,10 +1,7 @@
-"""Batch norm, with the residual addition and the ReLU that follow it, in the fewest passes that stay safe.
+"""Batch norm on NumPy, with the residual addition and the ReLU that follow it, in the fewest passes that stay safe.
 
-        n = (z - μ) r      r = 1/√(σ² + ε)      y = γ n + β [+ s]      a = max(y, 0)
-
-The plain forms say it in a line each and run on any array. The NumPy forms work on pieces of about 256 KB that stay
-in the cache, read as rows of up to 512 numbers (several pixels side by side), since a row of 16 channels is too
-short for NumPy's inner loop. Column sums are products with a row of ones.
+Pieces of about 256 KB stay in the cache, read as rows of up to 512 numbers (several pixels side by side), since a row
+of 16 channels is too short for NumPy's inner loop. Column sums are products with a row of ones.
 
 Variance: E[z²] - E[z]² cancels in float32 as soon as the mean is a few hundred deviations. Here the sums are of
 d = z - shift, shift being the mean of a first piece of the batch, and their totals are in float64:
@@ -14,55 +11,19 @@ d = z - shift, shift being the mean of a first piece of the batch, and their tot
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from minilocal.array import Array, namespace
+from minilocal.array import Array
+from minilocal.kernels.plain.norm import Statistics
 from minilocal.kernels.threads import in_order, partition, scratch, spread
 
 PIECE = 256 << 10  # bytes that are worked on at a time
 WIDE = 512  # numbers in a row of a piece
 
 
-class Statistics(NamedTuple):
-    """Of one batch, per channel: mean μ (C,), biased variance σ² (C,), and the number of rows M."""
-
-    mean: Array
-    variance: Array
-    rows: int
-
-
-def statistics_plain(z: Array) -> Statistics:
-    """Mean and biased variance of every channel, in two passes over the rows."""
-    xp, z = namespace(z), z.reshape(-1, z.shape[-1])
-    mean = z.mean(axis=0, dtype=xp.float64).astype(z.dtype)
-    return Statistics(mean, ((z - mean) ** 2).mean(axis=0, dtype=xp.float64).astype(z.dtype), z.shape[0])
-
-
-def apply_plain(
-    z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
-) -> Array:
-    """γ (z - μ) r + β, then + s, then ReLU, as asked."""
-    y = (z - mean) * (gamma * r) + beta
-    y = y if add is None else y + add
-    return namespace(y).maximum(y, namespace(y).zeros_like(y)) if relu else y
-
-
-def backward_plain(
-    dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None
-) -> tuple[Array, Array, Array, Array]:
-    """(dz, dγ, dβ, dy masked), term by term."""
-    dy = dy if a is None else dy * (a > 0)
-    n, rows, M = (z - mean) * r, tuple(range(z.ndim - 1)), z.size // z.shape[-1]
-    dgamma, dbeta = (dy * n).sum(axis=rows), dy.sum(axis=rows)
-    return gamma * r * (dy - dbeta / M - n * (dgamma / M)), dgamma, dbeta, dy
-
-
-def statistics(z: Array) -> Statistics:
-    """Mean and biased variance of every channel over all rows.        z (..., C)  →  (C,), (C,)"""
-    if namespace(z) is not np:
-        return statistics_plain(z)
+def norm_statistics(z: Array, eps: float) -> Statistics:
+    """μ, σ² and r of every channel over all rows.        z (..., C)  →  (C,) each"""
     M = z.size // z.shape[-1]
     wide, parts = _wide(z)
     shift = _tile(_first_mean(z), wide)
@@ -81,15 +42,14 @@ def statistics(z: Array) -> Statistics:
     sums = _fold(in_order(spread(part, parts)), z.shape[-1])
     off = sums[0] / M
     mean = shift[: z.shape[-1]].astype(np.float64) + off
-    return Statistics(mean.astype(z.dtype), np.maximum(sums[1] / M - off * off, 0).astype(z.dtype), M)
+    variance = np.maximum(sums[1] / M - off * off, 0).astype(z.dtype)
+    return Statistics(mean.astype(z.dtype), variance, 1 / np.sqrt(variance + eps), M)
 
 
-def apply(
+def norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
     """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
-    if namespace(z, gamma) is not np:
-        return apply_plain(z, mean, r, gamma, beta, add, relu)
     wide, parts = _wide(z)
     scale = _tile(gamma * r, wide)
     mean, beta = _tile(mean, wide), _tile(beta, wide)
@@ -111,15 +71,10 @@ def apply(
     return out
 
 
-def backward(
-    dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None
-) -> tuple[Array, Array, Array, Array]:
-    """(dz, dγ, dβ, dy masked) of batch norm in training, from dy at its output, or behind its ReLU where `a` is given.
-
-    dy ← dy where a > 0;   dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M)
-    """
-    if namespace(dy, z, gamma) is not np:
-        return backward_plain(dy, z, mean, r, gamma, a)
+def norm_backward(
+    dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
+) -> tuple[Array, Array, Array, Array | None]:
+    """(dz, dγ, dβ, dy masked). The masked error is written in any case, since both passes read it."""
     M, C = z.size // z.shape[-1], z.shape[-1]
     wide, parts = _wide(z)
     mean_ = _tile(mean, wide)

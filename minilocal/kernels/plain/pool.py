@@ -1,0 +1,33 @@
+"""The largest number of each window, and the place in the window where it stood."""
+
+from __future__ import annotations
+
+from minilocal.array import Array, namespace
+from minilocal.kernels.plain.convolution import out_size
+
+
+def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
+    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there, uint8; the first of equals.
+
+    x (N, H, W, C)
+    """
+    xp, pixels = namespace(x), window_pixels(x, k, stride)
+    y, place = pixels[0].copy(), xp.zeros(pixels[0].shape, xp.uint8)
+    for number, pixel in enumerate(pixels[1:], 1):
+        place = xp.maximum(place, (pixel > y) * xp.uint8(number))
+        y = xp.maximum(y, pixel)
+    return y, place
+
+
+def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
+    """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
+    dx = namespace(dy).zeros(shape, dy.dtype)
+    for number, pixel in enumerate(window_pixels(dx, k, stride)):
+        pixel += dy * (place == number)
+    return dx
+
+
+def window_pixels(x: Array, k: int, stride: int) -> list[Array]:
+    """For each place in the window, the pixels that stand there in all windows: views of x, (N, P, Q, C) each."""
+    P, Q = out_size(x.shape[1], k, stride, 0), out_size(x.shape[2], k, stride, 0)
+    return [x[:, i : i + stride * P : stride, j : j + stride * Q : stride] for i in range(k) for j in range(k)]

@@ -1,0 +1,25 @@
+"""Rows of features times a matrix, and its two transposes: what a linear layer and a 1×1 convolution are made of.
+
+        y = x W        dx = dy Wᵀ        dW = xᵀ dy        db = Σₙ dy
+
+x (rows, I), W (I, O), y (rows, O).
+"""
+
+from __future__ import annotations
+
+from minilocal.array import Array
+
+
+def product(x: Array, W: Array) -> Array:
+    """x W.        x (rows, I), W (I, O)  →  (rows, O)"""
+    return x @ W
+
+
+def weight_gradient(x: Array, dy: Array) -> Array:
+    """dW = xᵀ dy.        x (rows, I), dy (rows, O)  →  (I, O)"""
+    return x.T @ dy
+
+
+def bias_gradient(dy: Array) -> Array:
+    """db = Σₙ dy.        dy (rows, O)  →  (O,)"""
+    return dy.sum(axis=0)
