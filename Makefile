@@ -1,8 +1,10 @@
 # make demo    the main job, in about a minute, offline
 # make test    every test, and the notebooks
 # make lint    ruff and mypy
+# make gpu-check    on a machine with a GPU: parity and benchmarks; PART=parity, PART=bench, DATA=folder of CIFAR-10
 #
-# Each target makes what it needs in one .venv, once; it is made again when pyproject.toml changes.
+# Each target makes what it needs in one .venv, once; it is made again when pyproject.toml changes. Only gpu-check takes
+# the python3 that it finds, with the CuPy that is there, and installs nothing.
 
 SHELL := /bin/bash
 PYTHON ?= python3
@@ -16,7 +18,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint notebooks clean
+.PHONY: help demo test lint notebooks gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -34,6 +36,10 @@ lint: $(VENV)/.tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+PART ?= all
+gpu-check:
+	@python3 docs/benchmarks/gpu_check.py $(PART) $(if $(DATA),--data-dir $(DATA)) $(if $(OUT),--out $(OUT))
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache

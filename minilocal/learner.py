@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from minilocal.array import Array, device_namespace, namespace, new_key, to_host
+from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
 from minilocal.auxiliary import Batch, Place
-from minilocal.engine import Engine, Module, Take, engine_for
+from minilocal.engine import Engine, Module, Recorder, Take, engine_for
 from minilocal.errors import UserError, nearest
 from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.layers import Run
@@ -28,7 +29,8 @@ class Learner:
     """`net` cut into `modules` (a number, or a list of unit counts) and trained by `rule`.
 
     It copies the net's arrays to `device` as `dtype`, so several Learners may start from one net. It draws one key
-    from `rng`, which names all its later chance.
+    from `rng`, which names all its later chance. On a GPU, `cuda_graph` lets whole steps be recorded and started at
+    once, where that can be (`recording` says); elsewhere there is nothing to record.
 
     Raises: UserError where modules, device or dtype do not fit. Warns where the rule reaches past a module's floor.
     """
@@ -43,6 +45,7 @@ class Learner:
         device: Any = "cpu",
         dtype: str = "float32",
         optimizer: Optimizer | None = None,
+        cuda_graph: bool = True,
     ) -> None:
         if not isinstance(rule, Rule):
             raise UserError(f"rule {rule!r} is no rule: give minilocal.rules.get({rule!r}), or any other Rule.")
@@ -58,6 +61,9 @@ class Learner:
         self._engine: Engine = engine_for(self.modules, rule, self._arrays)
         self._state: dict[str, State] = {}
         self._epoch, self._steps, self._lr = 0, 0, 0.0
+        self._recorder: Recorder | None = None
+        if self._xp is not np:
+            self._recorder = Recorder(self._xp, self.dtype, self._not_recorded(cuda_graph))
         for message in rule.crosses.warnings([len(m.units) for m in self.modules]):
             warnings.warn(message, stacklevel=2)
 
@@ -130,15 +136,45 @@ class Learner:
 
         Raises: UserError for images or labels of the wrong shape, type or range; then nothing has changed.
         """
+        x, y = self._checked(x, y)
         rate = float(lr)  # a NumPy number would widen float32
-        losses = self._pass(x, y, partial(self._update, rate), commit=True)
+        if self._recorder is None:
+            losses = self._train(rate, x, y)
+        else:
+            self._recorder.turn(rate, self._epoch, self._steps)
+            phase = self.rule.when.is_global(self._epoch)
+            losses = self._recorder.step(x, y, phase, partial(self._train, self._recorder.rate))
         self._lr = rate
         self._steps += 1
         return losses
 
-    def _update(self, lr: float, grads: dict[str, Array]) -> None:
+    def _train(self, lr: float | Array, x: Array, y: Array) -> Array:
+        """A step's losses. On a device the updates of a rule without delays wait for its end: one launch makes them."""
+        if self._recorder is None or self._engine.delayed:
+            return self._pass(x, y, partial(self._update, lr), commit=True)
+        grads: dict[str, Array] = {}
+        losses = self._pass(x, y, grads.update, commit=True)
+        self._update(lr, grads)
+        return losses
+
+    def _update(self, lr: float | Array, grads: dict[str, Array]) -> None:
         moves = [(self._arrays[name], g, self._state.setdefault(name, {})) for name, g in grads.items()]
         self.optimizer.update(moves, lr)
+
+    @property
+    def recording(self) -> str:
+        """In a line: whether steps are recorded as CUDA graphs, and why not; nothing where there is no GPU."""
+        return "" if self._recorder is None else self._recorder.describe()
+
+    def _not_recorded(self, asked: bool) -> str:
+        """Why no step is recorded as a CUDA graph; nothing where it is tried."""
+        if not asked:
+            return "cuda_graph is off"
+        if self._engine.delayed:
+            return f"{self.rule.name} holds batches over from step to step"
+        if not getattr(self.optimizer, "recordable", False):
+            return f"{type(self.optimizer).__name__} counts its steps on the host"
+        return "" if hasattr(self._xp, "cuda") else f"{self._xp.__name__} has no CUDA graphs"
 
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Updates and commits nothing.
@@ -148,7 +184,7 @@ class Learner:
         if self._engine.delayed:
             raise UserError(f"{self.rule.name} works on several batches and has no gradient of one: use step().")
         grads: dict[str, Array] = {}
-        losses = self._pass(x, y, grads.update, commit=False)
+        losses = self._pass(*self._checked(x, y), grads.update, commit=False)
         return losses, {name: grads[name] for name in self._names[0] if name in grads}
 
     def predict(self, x: Array) -> Array:
@@ -178,14 +214,16 @@ class Learner:
             self._engine.finish(partial(self._update, self._lr if lr is None else float(lr)))
 
     def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
-        x = self._images(x)
-        y = self._labels(y, x)
         micro = partition(x.shape[0], self.rule.accumulate)
-        run = Run(key=self.key, epoch=self._epoch, step=self._steps)
+        run = self._run()
         with one_blas_thread():
             if len(micro) == 1:
                 return self._engine.step(Batch(x, y), run, take, commit)
             return self._accumulate(x, y, micro, take, commit)
+
+    def _run(self) -> Run:
+        clock = None if self._recorder is None else self._recorder.clock
+        return Run(key=self.key, epoch=self._epoch, step=self._steps, clock=clock)
 
     def _accumulate(self, x: Array, y: Array, micro: list[tuple[int, int]], take: Take, commit: bool) -> Array:
         """The mean gradient of several micro-batches, each with its own batch statistics, weighed by their sizes."""
@@ -198,12 +236,16 @@ class Learner:
                 for name, g in grads.items():
                     total[name] = total[name] + share * g if name in total else share * g
 
-            run = Run(key=self.key, epoch=self._epoch, step=self._steps, part=part)
+            run = replace(self._run(), part=part)
             losses = losses + share * self._engine.step(Batch(x[i:j], y[i:j]), run, add, commit)
         take(total)
         return losses
 
     # ------------------------------------------------------------------ at the door
+
+    def _checked(self, x: Array, y: Array) -> tuple[Array, Array]:
+        x = self._images(x)
+        return x, self._labels(y, x)
 
     def _images(self, x: Array) -> Array:
         """x as this Learner computes with it, or a line that says what is wrong with it."""
@@ -242,12 +284,12 @@ class Learner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training goes on from, as host copies: arrays, the optimiser's state, counters."""
-        saved = {f"array:{name}": to_host(a).copy() for name, a in self._arrays.items()}
+        saved = {f"array:{name}": host_copy(a) for name, a in self._arrays.items()}
         for name, state in self._state.items():
-            saved |= {f"optim:{name}:{key}": np.array(to_host(a)) for key, a in state.items()}
+            saved |= {f"optim:{name}:{key}": host_copy(a) for key, a in state.items()}
         saved |= {f"flight:{name}": a for name, a in self._engine.state().items()}
         counts = {"key": self.key, "epoch": self._epoch, "steps": self._steps, "lr": self._lr}
-        return saved | {f"count:{name}": np.array(count) for name, count in counts.items()}
+        return saved | {f"count:{name}": host_copy(count) for name, count in counts.items()}
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Goes on from a `state()`.
@@ -260,6 +302,8 @@ class Learner:
             more = len(missing) - 1
             raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")
         self._check(arrays)
+        if self._recorder is not None:
+            self._recorder.forget()
         self._engine.restore({name.partition(":")[2]: a for name, a in saved.items() if name.startswith("flight:")})
         self.load(arrays)
         self._state = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import cos, pi
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from minilocal import kernels
 from minilocal.array import Array, namespace
@@ -20,7 +20,7 @@ Move = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the
 
 
 class Optimizer(Protocol):
-    """What a Learner asks of a recipe."""
+    """What a Learner asks of a recipe; `recordable` where an update may be repeated as recorded, but for the rate."""
 
     def update(self, moves: Sequence[Move], lr: float | Array) -> None:
         """Moves each w in place by its g, which may be overwritten; each state is that parameter's own.
@@ -50,6 +50,8 @@ class SGD:
     momentum: float = 0.9
     weight_decay: float = 0.0
     nesterov: bool = False
+
+    recordable: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _nonnegative(momentum=self.momentum, weight_decay=self.weight_decay)

@@ -35,7 +35,10 @@ def test_without_a_word_it_is_backlink_on_the_digits():
             "name": "sgd", "lr": 0.1, "schedule": "cosine", "momentum": 0.9, "nesterov": False, "weight_decay": 1e-4,
             "batch_size": 128, "epochs": 10,
         },
-        "run": {"seed": 0, "device": "cpu", "dtype": "float32", "threads": 0, "processes": 1, "out": None},
+        "run": {
+            "seed": 0, "device": "cpu", "dtype": "float32", "tf32": False, "cuda_graph": True, "threads": 0,
+            "processes": 1, "out": None,
+        },
     }  # fmt: skip
     assert found.rule.options["length"] == 1 and found.rule.options["alpha"] == 0.5
 

@@ -23,7 +23,7 @@ ONLY_IN = {
     "msgspec": {"config"},
     "jax": {"verify"},
     "cupy": {"array"},
-    "torch": set(),
+    "torch": {"measure"},
     "threadpoolctl": {"kernels", "record", "cli"},
 }
 
@@ -86,6 +86,41 @@ def test_importing_minilocal_imports_numpy_and_nothing_else() -> None:
     env = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env).stdout
     assert set(ast.literal_eval(out)) <= {"minilocal", "numpy"}
+
+
+# These run where the array lives. What they make on the host, they make through `array`, where it can be seen.
+DEVICE_PARTS = (
+    "layers",
+    "losses",
+    "auxiliary",
+    "crossing",
+    "engine",
+    "optim",
+    "learner",
+    "kernels/plain",
+)
+HOST_FILES = ("layers/initial.py",)  # initial weights are drawn on the host, and copied by the Learner
+
+
+def host_calls(source: str) -> list[str]:
+    """Calls of `np.<function>`: on an array of a GPU they would copy it home, or fail."""
+    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [ast.unparse(f) for f in calls if ast.unparse(f).startswith(("np.", "numpy."))]
+
+
+def in_a_device_part(path: Path) -> bool:
+    name = str(path.relative_to(PACKAGE)).removesuffix(".py")
+    return f"{name}.py" not in HOST_FILES and any(name == p or name.startswith(f"{p}/") for p in DEVICE_PARTS)
+
+
+@pytest.mark.parametrize("path", [p for p in FILES if in_a_device_part(p)], ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_numpy_function_is_called_where_arrays_may_live_on_a_device(path: Path) -> None:
+    assert not host_calls(path.read_text())
+
+
+def test_a_call_of_numpy_is_seen() -> None:
+    assert host_calls("import numpy as np\ny = np.exp(x)") == ["np.exp"]
+    assert not host_calls("def f(x: np.ndarray) -> np.random.Generator: return x.sum()")
 
 
 def test_the_engine_never_asks_for_a_rules_name() -> None:

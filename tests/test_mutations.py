@@ -106,9 +106,10 @@ def shrunk_below(m: pytest.MonkeyPatch) -> None:
     """α is taken where the error enters, as if one sum walked down, instead of where the gradient is weighed."""
     right = together._Step._own_error
 
-    def wrong(self: Any, module: Any, caches: Any, error: Any, here: Any) -> Any:
-        inside = here.lowest < len(module.units)
-        return right(self, module, caches, error * self.crosses.weights(0)[0] if inside else error, here)
+    def wrong(self: Any, module: Any, caches: Any, carried: Any, here: Any) -> Any:
+        if here.lowest < len(module.units):
+            carried[0] = carried[0] * self.crosses.weights(0)[0]
+        return right(self, module, caches, carried, here)
 
     m.setattr(together._Step, "_own_error", wrong)
 

@@ -21,6 +21,8 @@ COMMANDS = {
     "predict": "a trained run on its test images, or on yours",
     "verify": "every equation, layer, head and rule against automatic differentiation",
     "locality": "what really crosses each boundary, by nudging, and which locks a rule breaks",
+    "memory": "bytes of a step under each rule: predicted from shapes, and measured beside it",
+    "bench": "seconds: steps and layers, against PyTorch, and against what the machine can do",
     "data": "fetch, verify or show a data set",
     "doctor": "versions, threads, GPU and data, tried rather than listed",
 }

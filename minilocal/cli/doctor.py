@@ -42,11 +42,10 @@ def run(options: argparse.Namespace) -> int:
     line("threads", f"{found['threads']}" + "".join(f", {k}={v}" for k, v in found["thread_settings"].items()))
     for library in found["blas"] or [{"library": "unknown (threadpoolctl is not installed)"}]:
         line("BLAS", ", ".join(f"{value}" for value in library.values() if value) + " threads")
-    well = True
-    for device in devices():
-        for name, trial in TRIALS.items():
-            if device != "cpu" or name != "transfer":  # the host is where everything is already
-                well &= attempt(f"{device} {name}", partial(trial, device))
+    found_devices, well = devices()
+    for device in found_devices:
+        for name, trial in (TRIALS if device == "cpu" else GPU_TRIALS | TRIALS).items():
+            well &= attempt(f"{device} {name}", partial(trial, device), remedy=device != "cpu")
     well &= attempt("run folders", partial(writable, Path("runs")))
     for name, state in here(options.data_dir):
         line(f"data {name}", state)
@@ -58,25 +57,36 @@ def line(name: str, finding: str) -> None:
     print(f"{name:<20}{finding}", flush=True)
 
 
-def attempt(name: str, trial: Callable[[], str]) -> bool:
-    """Runs a trial, prints what it found or why it failed, and tells which."""
+def attempt(name: str, trial: Callable[[], str], remedy: bool = False) -> bool:
+    """Runs a trial, prints what it found, or why it failed and perhaps what mends it, and tells which."""
     try:
         line(name, trial())
     except Exception as error:  # the very thing that a doctor is asked about
-        line(name, f"FAILED: {type(error).__name__}: {' '.join(str(error).split())[:300]}")
+        failed = f"FAILED: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        line(name, f"{failed} {_gpu_remedy(error) if remedy else ''}".rstrip())
         return False
     return True
 
 
-def devices() -> list[str]:
-    """The devices that can be tried: the CPU, and each GPU that CuPy sees; a line says why there is none."""
-    from minilocal.array import device_namespace
+def _gpu_remedy(error: Exception) -> str:
+    from minilocal.array import device_namespace, gpu_remedy
+
+    return gpu_remedy(error, device_namespace("cuda"))
+
+
+def devices() -> tuple[list[str], bool]:
+    """The devices that can be tried, and whether all is well: the CPU, and each GPU that CuPy sees.
+
+    A line says why there is none. That there is no GPU is well; one that cannot be used is not.
+    """
+    from minilocal.array import Absent, device_namespace
 
     try:
         cupy = device_namespace("cuda")
     except UserError as reason:
-        line("gpu", str(reason))
-        return ["cpu"]
+        well = isinstance(reason, Absent)
+        line("gpu", str(reason) if well else f"FAILED: {reason}")
+        return ["cpu"], well
     count = cupy.cuda.runtime.getDeviceCount()
     for number in range(count):
         with cupy.cuda.Device(number):
@@ -87,7 +97,7 @@ def devices() -> list[str]:
             f"gpu {number}",
             f"{name}, {free / 2**30:.1f} of {total / 2**30:.1f} GiB free, CuPy {cupy.__version__}, {tf32}",
         )
-    return ["cpu", *(f"cuda:{number}" for number in range(count))]
+    return ["cpu", *(f"cuda:{number}" for number in range(count))], True
 
 
 def transfer(device: str) -> str:
@@ -99,6 +109,37 @@ def transfer(device: str) -> str:
     sent = np.arange(4 << 20, dtype=np.float32)
     seconds, back = timed(lambda: to_host(to_device(sent, device)))
     return verdict(np.array_equal(sent, back), f"16 MiB there and back in {1e3 * seconds:.1f} ms")
+
+
+TWICE = """extern "C" __global__ void twice(float* a) { a[blockIdx.x * blockDim.x + threadIdx.x] *= 2; }"""
+
+
+def launch(device: str) -> str:
+    """A kernel of our own: built on this machine, started, and its numbers."""
+    from minilocal.array import device_namespace, to_host
+
+    xp = device_namespace(device)
+    a = xp.ones(1024, xp.float32)
+    seconds, _ = timed(lambda: xp.RawKernel(TWICE, "twice")((4,), (256,), (a,)))
+    return verdict(bool((to_host(a) == 2).all()), f"built and started in {1e3 * seconds:.1f} ms")
+
+
+def graph(device: str) -> str:
+    """The same kernel recorded as a CUDA graph, which runs nothing, and then started twice."""
+    from minilocal.array import device_namespace, to_host
+
+    xp = device_namespace(device)
+    a, kernel = xp.ones(256, xp.float32), xp.RawKernel(TWICE, "twice")
+    kernel((1,), (256,), (a,))  # built before the recording
+    xp.cuda.Device().synchronize()
+    stream = xp.cuda.Stream(non_blocking=True)  # the default one cannot be recorded
+    with stream:
+        stream.begin_capture()
+        kernel((1,), (256,), (a,))
+        recorded = stream.end_capture()
+        seconds, _ = timed(lambda: [recorded.launch(), recorded.launch()])
+        stream.synchronize()
+    return verdict(bool((to_host(a) == 8).all()), f"recorded, and started twice in {1e3 * seconds:.2f} ms")
 
 
 def multiply(device: str) -> str:
@@ -153,7 +194,8 @@ def step(device: str) -> str:
     return verdict(worst < 1e-3, f"a BackLink step of ResNet-8 in {seconds:.2f} s; losses {np.round(here, 3)}")
 
 
-TRIALS = {"transfer": transfer, "product": multiply, "kernel": kernel, "training step": step}
+GPU_TRIALS = {"launch": launch, "transfer": transfer, "graph": graph}  # on the host there is nothing of the kind
+TRIALS = {"product": multiply, "kernel": kernel, "training step": step}
 
 
 def writable(folder: Path) -> str:

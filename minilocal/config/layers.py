@@ -43,11 +43,20 @@ FLAGS = {  # the short flags, and the keys that they name; everything else is --
     "--seed": "run.seed",
     "--device": "run.device",
     "--dtype": "run.dtype",
+    "--tf32": "run.tf32",
+    "--cuda-graph": "run.cuda_graph",
+    "--no-cuda-graph": "run.cuda_graph",
     "--threads": "run.threads",
     "--processes": "run.processes",
     "--out": "run.out",
 }
-SWITCHES = {"--no-download": False, "--augment": True}  # flags without a value, and what they mean
+SWITCHES = {  # flags without a value, and what they mean
+    "--no-download": False,
+    "--augment": True,
+    "--tf32": True,
+    "--cuda-graph": True,
+    "--no-cuda-graph": False,
+}
 
 
 def read_toml(path: str | Path) -> Layer:

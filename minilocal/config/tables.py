@@ -63,11 +63,16 @@ class Optim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[run]: chance, where it runs, and where it is recorded. `threads` 0 is every core."""
+    """[run]: chance, where it runs, and where it is recorded. `threads` 0 is every core.
+
+    On a GPU: `tf32` lets products round their factors to 10 bits; `cuda_graph` records whole steps where that can be.
+    """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
     device: str = "cpu"
     dtype: Literal["float32", "float64"] = "float32"
+    tf32: bool = False
+    cuda_graph: bool = True
     threads: Annotated[int, Meta(ge=0)] = 0
     processes: Positive = 1
     out: str | None = None
@@ -110,6 +115,9 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
         raise UserError(f"{key}{source(key)} is SGD's: Adam has none. Leave it out, or use optim.name=sgd.")
     if o.name == "sgd" and o.momentum is None:
         o = msgspec.structs.replace(o, momentum=0.9)
+    if run.tf32 and (run.device == "cpu" or run.dtype == "float64"):
+        met = "the CPU" if run.device == "cpu" else "float64"
+        raise UserError(f"run.tf32{source('run.tf32')} met {met}: it is for float32 products on a GPU. Leave it out.")
     if run.processes != 1:
         raise UserError(f"run.processes = {run.processes}{source('run.processes')}: this version trains in 1 process.")
     return msgspec.structs.replace(config, rule=Rule(rule.name, {**known, **rule.options}), optim=o)

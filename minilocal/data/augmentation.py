@@ -17,6 +17,12 @@ def augment(images: Array, dataset: DataSet, rng: np.random.Generator) -> Array:
     return crop_and_flip(images, dataset.padding, dataset.pad_mode, dataset.flip, rng)
 
 
+def places(N: int, padding: int, flip: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(top, left, mirrored) of N crops, drawn in this order: (N,) each, whole numbers and booleans."""
+    top, left = rng.integers(0, 2 * padding + 1, size=(2, N))
+    return top, left, rng.random(N) < 0.5 if flip else np.zeros(N, bool)
+
+
 def crop_and_flip(images: Array, padding: int, mode: str, flip: bool, rng: np.random.Generator) -> Array:
     """Each image padded, cut out again at a random place, and mirrored with probability 1/2.
 
@@ -31,8 +37,7 @@ def crop_and_flip(images: Array, padding: int, mode: str, flip: bool, rng: np.ra
     xp = namespace(images)
     N, H, W, C = images.shape
     check_padding("crop_and_flip", padding, mode, min(H, W))
-    top, left = rng.integers(0, 2 * padding + 1, size=(2, N))
-    mirrored = rng.random(N) < 0.5 if flip else np.zeros(N, bool)
+    top, left, mirrored = places(N, padding, flip, rng)
 
     ahead = np.arange(W)
     columns = left[:, None] + np.where(mirrored[:, None], ahead[::-1], ahead)  # (N, W), in the padded image

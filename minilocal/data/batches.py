@@ -1,4 +1,8 @@
-"""Batches in an order, and with crops, that (key, epoch, step) name: stopping and resuming changes nothing."""
+"""Batches in an order, and with crops, that (key, epoch, step) name: stopping and resuming changes nothing.
+
+On a device the raw images stay where they are. What the host draws for a whole epoch, (image, top, left, mirrored) for
+each of its images, goes up once before the first step; a batch is then one kernel, and no step waits for a copy.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from minilocal import kernels
 from minilocal.array import Array, namespace, stream
 from minilocal.data.augmentation import augment as crop
+from minilocal.data.augmentation import places
 from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError
 
@@ -38,9 +44,18 @@ def batches(
     Raises: UserError when x and y differ in length, or for a batch size below 1.
     """
     _check(x, y, batch_size)
-    xp, visits = namespace(x), order(len(x), key, epoch)
-    for step in range(start, -(-len(x) // batch_size)):
-        chosen = xp.asarray(visits[step * batch_size : (step + 1) * batch_size])
+    visits, steps = order(len(x), key, epoch), range(start, -(-len(x) // batch_size))
+    if namespace(x) is not np:
+        picks = np.zeros((len(x), 4), np.int32)
+        picks[:, 0] = visits
+        for step in steps if augment else ():
+            part = picks[step * batch_size : (step + 1) * batch_size]
+            drawn = places(len(part), dataset.padding, dataset.flip, stream(key, "augment", epoch, step))
+            part[:, 1:] = np.stack(drawn, axis=1)
+        yield from _cut_out(x, y, dataset, picks, steps, batch_size, dataset.padding if augment else 0, dtype)
+        return
+    for step in steps:
+        chosen = visits[step * batch_size : (step + 1) * batch_size]
         images = x[chosen]
         if augment:
             images = crop(images, dataset, stream(key, "augment", epoch, step))
@@ -55,9 +70,27 @@ def evaluation_batches(
     Raises: as `batches`.
     """
     _check(x, y, batch_size)
-    for step, first in enumerate(range(0, len(x), batch_size)):
-        part = slice(first, first + batch_size)
+    steps = range(-(-len(x) // batch_size))
+    if namespace(x) is not np:
+        picks = np.zeros((len(x), 4), np.int32)
+        picks[:, 0] = np.arange(len(x))
+        yield from _cut_out(x, y, dataset, picks, steps, batch_size, 0, dtype)
+        return
+    for step in steps:
+        part = slice(step * batch_size, (step + 1) * batch_size)
         yield step, dataset.normalise(x[part], dtype), y[part]
+
+
+def _cut_out(
+    x: Array, y: Array, dataset: DataSet, picks: np.ndarray, steps: range, batch_size: int, padding: int, dtype: Any
+) -> Iterator[tuple[int, Array, Array]]:
+    """The batches that rows of `picks` (all, 4) make of the images x and labels y on a device."""
+    xp = namespace(x)
+    there, table = xp.asarray(picks), xp.asarray(dataset.grey_levels(dtype))
+    labels = y[there[:, 0]]
+    for step in steps:
+        part = slice(step * batch_size, (step + 1) * batch_size)
+        yield step, kernels.crops(x, there[part], table, padding, dataset.pad_mode), labels[part]
 
 
 def _check(x: Array, y: Array, batch_size: int) -> None:

@@ -90,6 +90,11 @@ class DataSet:
         rows -= xp.asarray(shift * W, dtype=dtype)
         return rows.reshape(N, H, W, C)
 
+    def grey_levels(self, dtype: Any = "float32") -> np.ndarray:
+        """What `normalise` makes of each grey level, to the bit.        →  `dtype` (256, C)"""
+        levels = np.arange(256, dtype=np.uint8).reshape(1, 256, 1, 1)
+        return self.normalise(np.repeat(levels, self.channels, axis=3), dtype).reshape(256, self.channels)
+
     def reduced(
         self, *, limit_train: int | None = None, limit_test: int | None = None, validation: int = 0, seed: int = 0
     ) -> DataSet:

@@ -12,6 +12,7 @@ from minilocal.auxiliary import Batch
 from minilocal.engine.drawn import Asynchronous
 from minilocal.engine.late import Late
 from minilocal.engine.module import Module, Take
+from minilocal.engine.recorded import Recorder
 from minilocal.engine.together import Together
 from minilocal.layers import Run
 from minilocal.rules.compose import Rule
@@ -47,4 +48,4 @@ def engine_for(modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -
     return Together(modules, rule, arrays)
 
 
-__all__ = ["Asynchronous", "Engine", "Late", "Module", "Take", "Together", "engine_for"]
+__all__ = ["Asynchronous", "Engine", "Late", "Module", "Recorder", "Take", "Together", "engine_for"]

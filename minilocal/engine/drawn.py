@@ -19,7 +19,7 @@ from itertools import count
 
 import numpy as np
 
-from minilocal.array import Array, namespace, to_host
+from minilocal.array import Array, host_copy, namespace
 from minilocal.auxiliary import Batch
 from minilocal.engine.module import Module, Take
 from minilocal.errors import UserError
@@ -111,12 +111,12 @@ class Asynchronous:
 
     def state(self) -> dict[str, np.ndarray]:
         """The buffers with their use counts, the workers' updates, and what a full batch is."""
-        saved = {"updates": np.array(self.updates), "full": np.array(self.full)}
+        saved = {"updates": host_copy(self.updates), "full": host_copy(self.full)}
         for b, buffer in enumerate(self.buffers):
-            saved[f"{b}:uses"] = np.array([e.uses for e in buffer.entries], int)
+            saved[f"{b}:uses"] = host_copy([e.uses for e in buffer.entries], int)
             for i, e in enumerate(buffer.entries):
                 arrays = {"h": e.h, "x": e.batch.x, "y": e.batch.y}
-                saved |= {f"{b}:{i}:{name}": to_host(a).copy() for name, a in arrays.items()}
+                saved |= {f"{b}:{i}:{name}": host_copy(a) for name, a in arrays.items()}
         return saved
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:

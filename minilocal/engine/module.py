@@ -9,6 +9,7 @@ from typing import Any
 from minilocal.array import Array
 from minilocal.auxiliary import Batch, Objective
 from minilocal.crossing.base import Guess
+from minilocal.engine.shortage import shortage
 from minilocal.layers import Layer, Run
 from minilocal.layers.base import Need
 
@@ -35,11 +36,17 @@ class Module:
         return [name for unit in self.units for name in unit.parameters]
 
     def forward(self, u: int, h: Array, run: Run, p: Mapping[str, Array], commit: bool) -> tuple[Array, Any]:
-        """(output, cache) of unit u."""
-        h, cache = self.units[u].forward(h, run.at(self.first + u), p)
+        """(output, cache) of unit u.
+
+        Raises: UserError where memory does not suffice, as all that follow.
+        """
+        try:
+            y, cache = self.units[u].forward(h, run.at(self.first + u), p)
+        except MemoryError as error:
+            raise shortage(error, f"forward of {self.units[u].name}", h) from None
         if commit:
             self.units[u].commit(cache, p)
-        return h, cache
+        return y, cache
 
     def climb(self, h: Array, run: Run, p: Mapping[str, Array], commit: bool, lowest: int = 0) -> tuple[Array, Caches]:
         """h_k = f_k(h_{k-1}) and all caches, from unit `lowest` up."""
@@ -53,11 +60,13 @@ class Module:
     ) -> tuple[Array, Array | None, dict[str, Array]]:
         """(L_k, e_k, gradients of the objective's own parameters)."""
         assert self.objective is not None
-        loss, cache = self.objective.forward(h, batch, run.at(self.top), p)
-        if commit:
-            self.objective.commit(cache, p)
-        error, grads = self.objective.backward(cache, p, need)
-        return loss, error, grads
+        try:
+            loss, cache = self.objective.forward(h, batch, run.at(self.top), p)
+            if commit:
+                self.objective.commit(cache, p)
+            return loss, *self.objective.backward(cache, p, need)
+        except MemoryError as error:
+            raise shortage(error, f"objective behind {self.units[-1].name}", h) from None
 
     def walk(
         self,
@@ -70,10 +79,18 @@ class Module:
     ) -> Array | None:
         """The error walks down to unit `lowest`; `each(u, gradients)` unit by unit, its cache dropped as it passes.
 
-        Returns what arrives below; None unless `onward`, since then nobody listens and it is not computed.
+        Returns what arrives below; None unless `onward`, since then nobody listens and it is not computed. A unit is
+        given its error and its cache for good: nothing here holds them while it works.
         """
+        carried = [error]
+        del error
         for u in reversed(range(lowest, len(self.units))):
             need: Need = "both" if u > lowest or onward else "weights"
-            error, grads = self.units[u].backward(error, caches.pop(u), p, need)
+            try:
+                dx, grads = self.units[u].backward(carried.pop(), caches.pop(u), p, need)
+            except MemoryError as no_room:
+                raise shortage(no_room, f"backward of {self.units[u].name}") from None
             each(u, grads)
-        return error
+            carried.append(dx)
+            del dx, grads
+        return carried.pop()

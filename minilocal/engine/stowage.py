@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minilocal.array import Array, namespace, to_host
+from minilocal.array import Array, host_copy, namespace
 from minilocal.auxiliary import Batch
 from minilocal.engine.flight import Flight, Parcel, Ticket, leaves, replanted
 from minilocal.errors import UserError
@@ -67,12 +67,12 @@ def stow(engine: Late) -> dict[str, np.ndarray]:
         saved |= {f"batch.{n}.x": flight.batch.x, f"batch.{n}.y": flight.batch.y}
 
     runs = [(n, f.run.key, f.run.epoch, f.run.step, f.run.part) for n, f in flights.items()]
-    return {name: np.array(to_host(a)) for name, a in saved.items()} | {
-        "made by": np.array(_made_by(engine)),
-        "begun": np.array(engine.begun),
-        "batches": np.array(runs, np.int64).reshape(-1, 5),
-        "tickets": np.array(tickets, np.int64).reshape(-1, 2),
-        **{lane: np.array(found, np.int64).reshape(-1, 3) for lane, found in rows.items()},
+    return {name: host_copy(a) for name, a in saved.items()} | {
+        "made by": host_copy(_made_by(engine)),
+        "begun": host_copy(engine.begun),
+        "batches": host_copy(runs, np.int64).reshape(-1, 5),
+        "tickets": host_copy(tickets, np.int64).reshape(-1, 2),
+        **{lane: host_copy(found, np.int64).reshape(-1, 3) for lane, found in rows.items()},
     }
 
 

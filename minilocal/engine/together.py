@@ -12,7 +12,8 @@ reach any more is let go.
 
 A backward is linear in its error, so every error takes its own walk, and two walks leave two gradients that can be
 weighed. A unit's cache is dropped as soon as its last error has passed: BP holds every module until the last loss,
-GLL one module, BackLink one module and the linked units of the one below.
+GLL one module, BackLink one module and the linked units of the one below. An error is dropped as soon as it has become
+the next one: it is handed on in a list of one, `carried`, so that nobody above holds what has passed.
 
 Gradients are handed to `take` unit by unit, as soon as they are final; whoever takes them may update the weights at
 once, since no later walk of this step reads them again.
@@ -30,6 +31,8 @@ from minilocal.array import Array, namespace
 from minilocal.auxiliary import Batch
 from minilocal.crossing import all as everything
 from minilocal.engine.module import Caches, Module, Take
+from minilocal.engine.savings import savings
+from minilocal.engine.shortage import OutOfMemory, shortage
 from minilocal.errors import UserError
 from minilocal.layers import Run
 from minilocal.rules.compose import Rule
@@ -61,8 +64,16 @@ class Together:
         return [0] * len(self.modules)
 
     def step(self, batch: Batch, run: Run, take: Take, commit: bool) -> Array:
-        """Losses (K,), float64, NaN where a module has none; every gradient has gone to `take`."""
-        return _Step(self, run, take, commit).learn(batch)
+        """Losses (K,), float64, NaN where a module has none; every gradient has gone to `take`.
+
+        Raises: UserError where memory does not suffice; with `take` updating, some modules have been updated then.
+        """
+        try:
+            return _Step(self, run, take, commit).learn(batch)
+        except (MemoryError, OutOfMemory) as error:
+            told = error if isinstance(error, OutOfMemory) else shortage(error, "update")
+            onward = self.rule.crosses.onward or self.rule.when.is_global(run.epoch)
+        raise OutOfMemory(f"{told} {savings(self.modules, batch.x, self.arrays, onward)}".strip())
 
     def finish(self, take: Take) -> None:
         """Nothing is in flight."""
@@ -102,6 +113,7 @@ class _Step:
                 local: Any = "both" if last or not self.is_global else "weights"
                 losses[k], error, grads = module.speak(h, batch, self.run, self.p, self.commit, local)
                 self.take(grads)
+                del grads
             if module.guess is not None:
                 error, here.guessed = module.guess.forward(h, batch, self.run.at(module.top), self.p)
                 if self.commit:
@@ -109,11 +121,16 @@ class _Step:
             if error is None:
                 below.append(here)
                 continue
-            arrived = self._own_error(module, caches, error, here)
-            self._from_above(below, arrived)
+            if last:
+                del h  # nobody climbs on it
+            carried = [error]
+            del error
+            self._own_error(module, caches, carried, here)
+            del caches
+            self._from_above(below, carried)
             if here.lowest < len(module.units) or here.guessed is not None:
                 below.append(here)
-            del caches, error, arrived
+            del carried
         return losses
 
     def _climb(self, module: Module, h: Array, last: bool) -> tuple[Array, Waiting, Caches]:
@@ -132,7 +149,7 @@ class _Step:
             here.caches = {u: c for u, c in caches.items() if u >= here.lowest}
         return h, here, caches
 
-    def _own_error(self, module: Module, caches: Caches, error: Array, here: Waiting) -> Array | None:
+    def _own_error(self, module: Module, caches: Caches, carried: list[Array | None], here: Waiting) -> None:
         """e_k walks down the whole module; what arrives at its bottom is E_k, None where nobody listens below."""
 
         def each(u: int, grads: dict[str, Array]) -> None:
@@ -141,16 +158,17 @@ class _Step:
             else:
                 self.take(grads)
 
-        return module.walk(error, caches, self.p, module.first > 0 and self.crosses.listens, each)
+        onward = module.first > 0 and self.crosses.listens
+        carried.append(module.walk(carried.pop(), caches, self.p, onward, each))
 
-    def _from_above(self, below: list[Waiting], error: Array | None) -> None:
+    def _from_above(self, below: list[Waiting], carried: list[Array | None]) -> None:
         """The error teaches the guess of the module below, walks down its waiting units, and on where it may."""
         while below:
             here = below.pop()
             module, top = here.module, len(here.module.units) - 1
             if here.guessed is not None:
                 assert module.guess is not None
-                self.take(module.guess.learn(here.guessed, error, self.p))
+                self.take(module.guess.learn(here.guessed, carried[0], self.p))
             if here.lowest > top:
                 return
             caches = here.caches if here.entry is None else self._again(here)
@@ -159,7 +177,7 @@ class _Step:
             def each(u: int, g_glb: dict[str, Array], here: Waiting = here, top: int = top) -> None:
                 self.take(self._weigh(here.own.pop(u), g_glb, top - u) if u in here.own else g_glb)
 
-            error = module.walk(error, caches, self.p, onward, each, here.lowest)
+            carried.append(module.walk(carried.pop(), caches, self.p, onward, each, here.lowest))
             if not onward:
                 return
 

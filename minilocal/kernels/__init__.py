@@ -64,6 +64,11 @@ def bias_gradient(dy: Array) -> Array:
     return form("bias_gradient", dy)(dy)
 
 
+def along(A: Array, x: Array) -> Array:
+    """y[n, p, b] = Σ_h A[p, h] x[n, h, b].        A (P, H), x (N, H, B)  →  (N, P, B)"""
+    return form("along", A, x)(A, x)
+
+
 def norm_statistics(z: Array, eps: float) -> Statistics:
     """Mean, biased variance and r = 1/√(σ² + ε) of every channel over all rows.        z (..., C)  →  (C,) each"""
     found: Statistics = form("norm_statistics", z)(z, eps)

@@ -14,11 +14,13 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
 
 from minilocal.errors import UserError
+from minilocal.kernels.memory import keep_freed
 
 T = TypeVar("T")
 
@@ -127,10 +129,20 @@ def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return buffer
 
 
+def room(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Like `scratch`, but one buffer for each name, as large as the largest asked for: its contents are anything."""
+    held = _own.__dict__.setdefault("scratch", {})
+    size, where = prod(shape), (name, np.dtype(dtype).char)
+    if where not in held or held[where].size < size:
+        held[where] = np.empty(size, dtype)
+    return held[where][:size].reshape(shape)
+
+
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Holds BLAS to one thread inside the block; afterwards the user's own setting is back. May be nested."""
     global _holders, _blas, _limit
+    keep_freed()
     with _lock:
         _holders += 1
         if _holders == 1:

@@ -50,7 +50,7 @@ class Initial:
     def linear(self, name: str, inputs: int, outputs: int, last: bool = False) -> np.ndarray:
         """A linear weight (I, O); `last` marks the network's output layer."""
         if self.scheme == "predsim" and last:
-            return np.zeros((inputs, outputs), "float32")
+            return filled(0, inputs, outputs)
         if self.scheme == "ddg":
             return self._normal(name, (inputs, outputs), (2 / inputs) ** 0.5)
         return self._uniform(name, (inputs, outputs), inputs**-0.5)
@@ -63,7 +63,7 @@ class Initial:
         """Batch norm's scale (C,)."""
         if self.scheme in ("fdg", "dgl"):
             return self._stream(name).random(channels, dtype="float32")
-        return np.ones(channels, "float32")
+        return filled(1, channels)
 
     def inside(self, name: str) -> Initial:
         """The same scheme for a part of the network: its names are told apart by `name`."""
@@ -77,3 +77,8 @@ class Initial:
 
     def _uniform(self, name: str, shape: tuple[int, ...], bound: float) -> np.ndarray:
         return (self._stream(name).random(shape, dtype="float32") * 2 - 1) * bound
+
+
+def filled(value: float, *shape: int) -> np.ndarray:
+    """An array of one number, float32, on the host."""
+    return np.full(shape, value, "float32")

@@ -10,7 +10,7 @@ from minilocal.array import Array, namespace
 from minilocal.errors import UserError
 from minilocal.kernels import Statistics, norm_apply, norm_backward, norm_commit, norm_statistics
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
-from minilocal.layers.initial import Initial
+from minilocal.layers.initial import Initial, filled
 
 
 class NormCache(NamedTuple):
@@ -49,11 +49,10 @@ class BatchNorm(Layer):
         super().__init__(name)
         self.channels, self.momentum, self.eps = channels, momentum, eps
         gamma = self._full("weight")
-        ones = np.ones(channels, "float32")
-        self.parameters[gamma] = ones if rng is None else Initial.of(rng).gamma(gamma, channels)
-        self.parameters[self._full("bias")] = np.zeros(channels, "float32")
-        self.buffers[self._full("running_mean")] = np.zeros(channels, "float32")
-        self.buffers[self._full("running_var")] = np.ones(channels, "float32")
+        self.parameters[gamma] = filled(1, channels) if rng is None else Initial.of(rng).gamma(gamma, channels)
+        self.parameters[self._full("bias")] = filled(0, channels)
+        self.buffers[self._full("running_mean")] = filled(0, channels)
+        self.buffers[self._full("running_var")] = filled(1, channels)
 
     relu = False
 

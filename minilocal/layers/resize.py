@@ -9,6 +9,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
+from minilocal.kernels import along
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 
 
@@ -57,10 +58,10 @@ def _both(x: Array, A: Array, B: Array) -> Array:
     """A x Bᵀ, the smaller product first."""
     (N, H, W, C), P, Q = x.shape, A.shape[0], B.shape[0]
     if P * W > H * Q:
-        x = (B @ x.reshape(N * H, W, C)).reshape(N, H, Q * C)
-        return (A @ x).reshape(N, P, Q, C)
-    x = (A @ x.reshape(N, H, W * C)).reshape(N * P, W, C)
-    return (B @ x).reshape(N, P, Q, C)
+        x = along(B, x.reshape(N * H, W, C)).reshape(N, H, Q * C)
+        return along(A, x).reshape(N, P, Q, C)
+    x = along(A, x.reshape(N, H, W * C)).reshape(N * P, W, C)
+    return along(B, x).reshape(N, P, Q, C)
 
 
 class Resize(_BySides):

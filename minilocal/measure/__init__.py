@@ -1,5 +1,7 @@
-"""Measurements: bytes, and what crosses boundaries."""
+"""Measurements: bytes and seconds, and what crosses boundaries."""
 
 from minilocal.measure.memory import Meter
+from minilocal.measure.predict import Device, Host, predict
+from minilocal.measure.usage import Usage, usage
 
-__all__ = ["Meter"]
+__all__ = ["Device", "Host", "Meter", "Usage", "predict", "usage"]

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from minilocal import data, nets, optim, rules
-from minilocal.array import device_namespace, generator
+from minilocal.array import device_namespace, generator, use_tf32
 from minilocal.config import Config
 from minilocal.data import DataSet
 from minilocal.learner import Learner
@@ -18,7 +18,9 @@ def build(config: Config) -> tuple[DataSet, Learner]:
     Raises: UserError for a device that is not there, data that is missing or damaged, and a network that cannot be cut
     so, or fed with it.
     """
-    device_namespace(config.run.device)  # a missing GPU is said before anything is fetched
+    xp = device_namespace(config.run.device)  # a missing GPU is said before anything is fetched
+    if config.run.device != "cpu":
+        use_tf32(xp, config.run.tf32)
     dataset = dataset_of(config)
     constants = {"mean": dataset.mean, "std": dataset.std}
     return dataset, learner_of(config, len(dataset.classes), dataset.channels, dataset.size, constants)
@@ -52,8 +54,9 @@ def learner_of(
     rule = _knowing(rules.get(config.rule.name, **config.rule.options), constants or {})
     run = config.run
     return Learner(
-        net, rule, modules=n.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config)
-    )
+        net, rule, modules=n.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config),
+        cuda_graph=run.cuda_graph,
+    )  # fmt: skip
 
 
 def _knowing(rule: rules.Rule, constants: dict[str, Any]) -> rules.Rule:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import record
-from minilocal.array import to_device, to_host
+from minilocal.array import Array, namespace, to_device, to_host
 from minilocal.config import Config, from_tables
 from minilocal.data import DataSet, evaluation_batches
 from minilocal.errors import UserError
@@ -62,23 +62,24 @@ class Images:
 
 def predict(
     learner: Learner,
-    x: np.ndarray,
+    x: Array,
     dataset: DataSet,
     *,
     device: str = "cpu",
     dtype: str = "float32",
     between: Callable[[], None] = lambda: None,
 ) -> np.ndarray:
-    """The class that each image is taken for, int64 (N,).        x uint8 (N, H, H, C), on the host
+    """The class that each image is taken for, int64 (N,).        x uint8 (N, H, H, C)
 
-    `between` is called after each batch, so that an evaluation of minutes can be left.
+    From a device the classes come home together. `between` is called after each batch, so that an evaluation of
+    minutes can be left.
     """
-    classes = np.empty(len(x), np.int64)
-    for step, images, _ in evaluation_batches(x, classes, dataset, BATCH, dtype=dtype):
-        logits = to_host(learner.predict(to_device(images, device)))
-        classes[step * BATCH : (step + 1) * BATCH] = logits.argmax(axis=1)
+    x, classes = to_device(x, device), []
+    unknown = namespace(x).zeros(len(x), np.int64)  # labels that nobody reads
+    for _, images, _ in evaluation_batches(x, unknown, dataset, BATCH, dtype=dtype):
+        classes.append(learner.predict(images).argmax(axis=1))
         between()
-    return classes
+    return to_host(namespace(x).concatenate(classes)).astype(np.int64)
 
 
 def error(predicted: np.ndarray, labels: np.ndarray) -> float:

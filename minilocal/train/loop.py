@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import data, record
-from minilocal.array import Array, to_device, to_host
+from minilocal.array import Array, namespace, to_device, to_host
 from minilocal.config import Config, check, flatten, from_tables, tables_of
 from minilocal.data import DataSet
 from minilocal.errors import UserError
@@ -32,7 +32,9 @@ from minilocal.train.progress import Progress
 
 VISIT = {"cpu": 1}  # steps between two visits home with the losses: on a device each one would be a wait
 SELDOM = 32
-MACHINE = ("data.dir", "data.download", "run.device", "run.threads", "run.processes", "run.out")  # not the run itself
+MACHINE = (  # not the run itself
+    "data.dir", "data.download", "run.device", "run.tf32", "run.cuda_graph", "run.threads", "run.processes", "run.out",
+)  # fmt: skip
 
 Report = Callable[[dict[str, Any]], None]
 Say = Callable[[str], None]
@@ -84,6 +86,8 @@ def _started(config: Config, say: Say) -> Iterator[tuple[_Run, record.Folder]]:
     run = _Run(config, *build(config))
     with _new_folder(config) as folder:
         say(f"run folder {folder.path}")
+        if run.learner.recording:
+            say(run.learner.recording)
         yield run, folder
 
 
@@ -93,6 +97,8 @@ def _resumed(config: Config, path: str | Path, say: Say) -> Iterator[tuple[_Run,
     with record.Folder.reopen(path, record.current_environment()) as folder:
         run = _Run(config, *build(config))
         say(run.restore(folder))
+        if run.learner.recording:
+            say(run.learner.recording)
         yield run, folder
 
 
@@ -102,7 +108,13 @@ class _Run:
     def __init__(self, config: Config, dataset: DataSet, learner: Learner) -> None:
         self.config, self.dataset, self.learner, self.progress = config, dataset, learner, Progress()
         self.schedule = schedule(config)
-        self.x, self.y = (to_device(array, config.run.device) for array in (dataset.train_x, dataset.train_y))
+        d, device = dataset, config.run.device
+        self.x, self.y = to_device(d.train_x, device), to_device(d.train_y, device)
+        self.judged = {
+            part: (to_device(x, device), y)
+            for part, x, y in (("validation", d.validation_x, d.validation_y), ("test", d.test_x, d.test_y))
+            if x is not None and y is not None
+        }
         self.steps = -(-len(dataset.train_y) // config.optim.batch_size)
         learner.rule.check_batches(self.steps * config.optim.epochs, len(learner.modules))
         self.images = {**Images.of(dataset).told(), "digest": _digest(dataset)}
@@ -193,8 +205,11 @@ class _Run:
         NaN also says that a module has no loss in a step. It is a divergence where the module had one before in this
         epoch, or none has any, and the step has left numbers that are not finite.
         """
-        for losses, images in pending:
-            values = to_host(losses)
+        if not pending:
+            return
+        rows = [losses for losses, _ in pending]
+        home = to_host(namespace(*rows).stack(rows))  # one visit for all of them
+        for values, (_, images) in zip(home, pending, strict=True):
             for k, loss in enumerate(values.tolist()):
                 silent = math.isnan(loss) and not (any(self.progress.counts[k : k + 1]) or np.isnan(values).all())
                 if not (math.isfinite(loss) or silent) and (math.isinf(loss) or _not_finite(self.learner.state())):
@@ -219,13 +234,12 @@ class _Run:
 
     def _row(self, *, between: Callable[[], None]) -> dict[str, Any]:
         """The row of the epoch just trained: losses per module, errors in percent, seconds of its steps and of this."""
-        p, d, run = self.progress, self.dataset, self.config.run
+        p, run = self.progress, self.config.run
         row: dict[str, Any] = {"epoch": p.epoch + 1, "lr": self._lr(), "losses": p.losses()}
         began = time.perf_counter()
-        for part, x, y in (("validation", d.validation_x, d.validation_y), ("test", d.test_x, d.test_y)):
-            if x is not None and y is not None:
-                taken_for = predict(self.learner, x, d, device=run.device, dtype=run.dtype, between=between)
-                row[f"{part}_error"] = error(taken_for, y)
+        for part, (x, y) in self.judged.items():
+            taken_for = predict(self.learner, x, self.dataset, device=run.device, dtype=run.dtype, between=between)
+            row[f"{part}_error"] = error(taken_for, y)
         return {**row, "seconds": p.seconds, "evaluation_seconds": time.perf_counter() - began}
 
     def _stop_if(self, wish: Wish, folder: record.Folder, state: dict[str, np.ndarray]) -> None:

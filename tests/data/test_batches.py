@@ -2,57 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from minilocal import data
 from minilocal.array import stream
 from minilocal.errors import UserError
-
-
-class Device:
-    """An array that lives elsewhere: it meets its own kind only, and its namespace is this class."""
-
-    def __init__(self, host):
-        self.host, self.shape, self.dtype, self.ndim = host, host.shape, host.dtype, host.ndim
-
-    def __array_namespace__(self):
-        return Device
-
-    def __array__(self, *_, **__):
-        raise AssertionError("a device array came to the host unasked")
-
-    def __len__(self):
-        return len(self.host)
-
-    def __getitem__(self, key):
-        return Device(self.host[key if isinstance(key, slice) else key.host])
-
-    def __imul__(self, other):
-        self.host *= other.host
-        return self
-
-    def __isub__(self, other):
-        self.host -= other.host
-        return self
-
-    def reshape(self, *shape):
-        return Device(self.host.reshape(*shape))
-
-    def astype(self, dtype):
-        return Device(self.host.astype(dtype))
-
-    @staticmethod
-    def asarray(host, dtype=None):
-        return Device(np.asarray(host, dtype=dtype))
-
-    @staticmethod
-    def pad(array, edges, mode):
-        return Device(np.pad(array.host, edges, mode=mode))
-
-    @staticmethod
-    def take(array, indices, axis):
-        return Device(np.take(array.host, indices.host, axis=axis))
+from tests.fake import cuda_on_host
+from tests.fake.device import counting, fake
 
 
 @pytest.fixture(scope="module")
@@ -122,11 +81,23 @@ def test_images_without_labels(digits):
         next(data.evaluation_batches(digits.test_x, digits.train_y, digits, 8))
 
 
-def test_batches_of_a_device_stay_there_and_are_the_same(digits):
-    x, y = Device(digits.train_x), Device(digits.train_y)
-    there = list(data.batches(x, y, digits, 16, key=7, epoch=0, augment=True))
-    for (_, here_x, here_y), (_, there_x, there_y) in zip(epoch(digits), there, strict=True):
-        assert np.array_equal(here_x, there_x.host) and np.array_equal(here_y, there_y.host)
-    x, y = Device(digits.test_x), Device(digits.test_y)
-    evaluated = [x.host for _, x, _ in data.evaluation_batches(x, y, digits, 16)]
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+@pytest.mark.parametrize("kernels", [False, True], ids=["plain forms", "kernels"])
+def test_batches_of_a_device_stay_there_and_are_the_same(digits, mode, kernels, monkeypatch):
+    """To the bit: a grey level becomes what the host makes of it. Only an epoch's choices go up, before its steps."""
+    if kernels and (reason := cuda_on_host.available()):
+        pytest.skip(reason)
+    monkeypatch.setattr(fake, "kernels", kernels)
+    shifted = replace(digits, padding=3, pad_mode=mode, flip=True)
+    x, y = fake.asarray(digits.train_x), fake.asarray(digits.train_y)
+    batches = data.batches(x, y, shifted, 16, key=7, epoch=0, augment=True)
+    there = [next(batches)]
+    with counting() as counts:
+        there += list(batches)
+    assert (counts.syncs, counts.uploads) == (0, 0)
+    for (_, here_x, here_y), (_, there_x, there_y) in zip(epoch(shifted), there, strict=True):
+        assert np.array_equal(here_x, there_x.get()) and np.array_equal(here_y, there_y.get())
+    assert [step for step, _, _ in data.batches(x, y, shifted, 16, key=7, epoch=0, augment=True, start=2)] == [2, 3]
+    x, y = fake.asarray(digits.test_x), fake.asarray(digits.test_y)
+    evaluated = [x.get() for _, x, _ in data.evaluation_batches(x, y, digits, 16)]
     assert np.array_equal(np.concatenate(evaluated), digits.normalise(digits.test_x))

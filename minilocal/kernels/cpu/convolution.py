@@ -19,6 +19,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from minilocal.array import Array
+from minilocal.kernels.cpu import winograd
 from minilocal.kernels.cpu.products import product, weight_gradient
 from minilocal.kernels.plain.convolution import out_size
 from minilocal.kernels.threads import in_order, partition, scratch, spread
@@ -36,6 +37,8 @@ def conv(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     if (k, stride, pad) == (1, 1, 0):
         return product(x.reshape(-1, C), W.reshape(C, O)).reshape(N, H, B, O)
     P, Q = out_size(H, k, stride, pad), out_size(B, k, stride, pad)
+    if winograd.fits(x.shape, W, stride, pad):
+        return winograd.conv(x, W)
     z, flat = np.empty((N, P, Q, O), x.dtype), W.reshape(-1, O)
 
     def part(first: int, last: int) -> None:
@@ -57,6 +60,8 @@ def conv_backward(
         rows, flat = dz.reshape(-1, O), W.reshape(C, O)
         dW = weight_gradient(x.reshape(-1, C), rows).reshape(W.shape) if want_dW else None
         return product(rows, flat.T).reshape(x.shape) if want_dx else None, dW
+    if winograd.fits(x.shape, W, stride, pad):
+        return winograd.conv_backward(dz, x, W, want_dx, want_dW)
     flipped = stride == 1 and pad < k
     own = not flipped or 4 * C < O  # dW by an im2col of its own; a question of shapes alone: no bit may hang on `need`
     dx, dW = None, None

@@ -11,12 +11,13 @@ d = z - shift, shift being the mean of a first piece of the batch, and their tot
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import numpy as np
 
 from minilocal.array import Array
 from minilocal.kernels.plain.norm import Statistics
-from minilocal.kernels.threads import in_order, partition, scratch, spread
+from minilocal.kernels.threads import in_order, partition, room, spread
 
 PIECE = 256 << 10  # bytes that are worked on at a time
 WIDE = 512  # numbers in a row of a piece
@@ -24,24 +25,22 @@ WIDE = 512  # numbers in a row of a piece
 
 def norm_statistics(z: Array, eps: float) -> Statistics:
     """μ, σ² and r of every channel over all rows.        z (..., C)  →  (C,) each"""
-    M = z.size // z.shape[-1]
+    M, C = z.size // z.shape[-1], z.shape[-1]
     wide, parts = _wide(z)
     shift = _tile(_first_mean(z), wide)
 
     def part(first: int, last: int) -> Array:
         total = np.zeros((2, wide.shape[1]), np.float64)
         for i, j in _pieces(wide, first, last):
-            d = scratch("norm d", (j - i, wide.shape[1]), z.dtype)
-            np.subtract(wide[i:j], shift, out=d)
-            ones = _ones(j - i, z.dtype)
+            ones = _ones(j - i, z.dtype.char)
+            d = np.subtract(wide[i:j], shift, out=_room(wide[i:j]))
             total[0] += ones @ d
-            np.multiply(d, d, out=d)
-            total[1] += ones @ d
+            total[1] += ones @ np.multiply(d, d, out=d)
         return total
 
-    sums = _fold(in_order(spread(part, parts)), z.shape[-1])
+    sums = _fold(in_order(spread(part, parts)), C)
     off = sums[0] / M
-    mean = shift[: z.shape[-1]].astype(np.float64) + off
+    mean = shift[:C].astype(np.float64) + off
     variance = np.maximum(sums[1] / M - off * off, 0).astype(z.dtype)
     return Statistics(mean.astype(z.dtype), variance, 1 / np.sqrt(variance + eps), M)
 
@@ -49,23 +48,20 @@ def norm_statistics(z: Array, eps: float) -> Statistics:
 def norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
-    """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
+    """γ r z + (β - γ r μ), then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
     wide, parts = _wide(z)
-    scale = _tile(gamma * r, wide)
-    mean, beta = _tile(mean, wide), _tile(beta, wide)
-    out = np.empty(z.shape, z.dtype)
+    scale, shift = _tile(gamma * r, wide), _tile(beta - gamma * r * mean, wide)
+    out, zero = np.empty(z.shape, z.dtype), np.zeros_like(scale)
     y, s = out.reshape(wide.shape), None if add is None else add.reshape(wide.shape)
 
     def part(first: int, last: int) -> None:
         for i, j in _pieces(wide, first, last):
-            piece = y[i:j]
-            np.subtract(wide[i:j], mean, out=piece)
-            piece *= scale
-            piece += beta
+            piece = np.multiply(wide[i:j], scale, out=y[i:j])
+            piece += shift
             if s is not None:
                 piece += s[i:j]
             if relu:
-                np.maximum(piece, scratch("zeros", piece.shape, z.dtype), out=piece)
+                np.maximum(piece, zero, out=piece)
 
     spread(part, parts)
     return out
@@ -74,43 +70,42 @@ def norm_apply(
 def norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
-    """(dz, dγ, dβ, dy masked). The masked error is written in any case, since both passes read it."""
+    """(dz, dγ, dβ, dy masked), with dz = γ r (dy + z k + c), k = -r dγ/M, c = -dβ/M - μ k.
+
+    The masked error is written once, since both passes read it: where dz will stand, if nobody else wants it.
+    """
     M, C = z.size // z.shape[-1], z.shape[-1]
     wide, parts = _wide(z)
-    mean_ = _tile(mean, wide)
-    masked = dy if a is None else np.empty(dy.shape, dy.dtype)
-    g, up, on = masked.reshape(wide.shape), dy.reshape(wide.shape), None if a is None else a.reshape(wide.shape)
+    dz = np.empty(z.shape, z.dtype)
+    masked = dy if a is None else np.empty(dy.shape, dy.dtype) if both else dz
+    out, g, up = dz.reshape(wide.shape), masked.reshape(wide.shape), dy.reshape(wide.shape)
+    on, mean_ = None if a is None else a.reshape(wide.shape), _tile(mean, wide)
 
     def sums(first: int, last: int) -> Array:
         total = np.zeros((2, wide.shape[1]), np.float64)
         for i, j in _pieces(wide, first, last):
             if on is not None:
                 np.multiply(up[i:j], on[i:j] > 0, out=g[i:j])
-            d = _centred(wide[i:j], mean_)
-            d *= g[i:j]
-            ones = _ones(j - i, z.dtype)
-            total[0] += ones @ d
+            ones = _ones(j - i, z.dtype.char)
+            d = np.subtract(wide[i:j], mean_, out=_room(wide[i:j]))
+            total[0] += ones @ np.multiply(d, g[i:j], out=d)
             total[1] += ones @ g[i:j]
         return total
 
     S = _fold(in_order(spread(sums, parts)), C)
     dgamma, dbeta = (S[0] * r).astype(z.dtype), S[1].astype(z.dtype)
-    by_n = _tile((-dgamma / M * r).astype(z.dtype), wide)
-    by_one, scale = _tile(-dbeta / M, wide), _tile(gamma * r, wide)
-    dz = np.empty(z.shape, z.dtype)
-    out = dz.reshape(wide.shape)
+    k = -r * dgamma / M
+    by_z, by_one, scale = _tile(k, wide), _tile(-dbeta / M - mean * k, wide), _tile(gamma * r, wide)
 
     def write(first: int, last: int) -> None:
         for i, j in _pieces(wide, first, last):
-            piece = out[i:j]
-            np.subtract(wide[i:j], mean_, out=piece)
-            piece *= by_n
+            piece = np.multiply(wide[i:j], by_z, out=_room(wide[i:j]))
             piece += by_one
             piece += g[i:j]
-            piece *= scale
+            np.multiply(piece, scale, out=out[i:j])
 
     spread(write, parts)
-    return dz, dgamma, dbeta, masked
+    return dz, dgamma, dbeta, masked if both else None
 
 
 def _wide(z: Array) -> tuple[Array, list[tuple[int, int]]]:
@@ -144,13 +139,10 @@ def _first_mean(z: Array) -> Array:
     return rows[: max(1, 4096 // z.shape[-1])].mean(axis=0, dtype=np.float64).astype(z.dtype)
 
 
-def _centred(piece: Array, mean: Array) -> Array:
-    d = scratch("norm d", piece.shape, piece.dtype)
-    np.subtract(piece, mean, out=d)
-    return d
+def _room(piece: Array) -> Array:
+    return room("norm", piece.shape, piece.dtype)
 
 
-def _ones(rows: int, dtype: np.dtype) -> Array:
-    ones = scratch("ones", (rows,), dtype)
-    ones[:] = 1
-    return ones
+@cache
+def _ones(rows: int, dtype: str) -> Array:
+    return np.ones(rows, dtype)

@@ -33,16 +33,21 @@ class Kernel:
     def __call__(
         self, like: Array, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], **constants: int
     ) -> None:
-        xp, options = namespace(like), self.options(like.dtype.char, constants)
-        where = (xp.__name__, options)
+        xp = namespace(like)
+        where = (xp.__name__, like.dtype.char, *constants.items())
         if where not in self._built:
-            self._built[where] = xp.RawKernel(COMMON + self.source, self.name, options=options)
+            text = self.text(like.dtype.char, constants)
+            self._built[where] = xp.RawKernel(text, self.name, options=("--std=c++17",))
         self._built[where](grid, block, tuple(map(_argument, args)))
 
-    @staticmethod
-    def options(char: str, constants: dict[str, int]) -> tuple[str, ...]:
-        """The compiler's options for numbers of this type and these constants."""
-        return (f"-DT={TYPES[char]}", "--std=c++17", *(f"-D{name}={value}" for name, value in constants.items()))
+    def text(self, char: str, constants: dict[str, int]) -> str:
+        """The whole source, for numbers of this type and these constants.
+
+        They are defined in the text, behind the compiler's own headers: as options of the compiler they would stand in
+        front of them, and those have templates named T.
+        """
+        defined = {"T": TYPES[char], **constants}
+        return "".join(f"#define {name} {value}\n" for name, value in defined.items()) + COMMON + self.source
 
 
 def _argument(value: Any) -> Any:

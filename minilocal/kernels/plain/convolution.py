@@ -12,8 +12,6 @@ Slices only, so these lines run on NumPy, on CuPy, and on any array that knows s
 
 from __future__ import annotations
 
-import numpy as np
-
 from minilocal.array import Array, namespace
 
 
@@ -66,12 +64,12 @@ def conv_backward(
     return dx, dW
 
 
-def conv_by_loops(x: np.ndarray, W: np.ndarray, stride: int = 1, pad: int = 0) -> np.ndarray:
+def conv_by_loops(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """The same convolution window by window: what the equation says, and far too slow for more than a lesson."""
-    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
+    xp, (N, H, B, _), (k, _, _, O) = namespace(x, W), x.shape, W.shape
     P, Q = out_size(H, k, stride, pad), out_size(B, k, stride, pad)
-    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    z = np.zeros((N, P, Q, O), x.dtype)
+    x = xp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    z = xp.zeros((N, P, Q, O), x.dtype)
     for n in range(N):
         for p in range(P):
             for q in range(Q):

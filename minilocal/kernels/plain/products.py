@@ -2,7 +2,7 @@
 
         y = x W        dx = dy Wᵀ        dW = xᵀ dy        db = Σₙ dy
 
-x (rows, I), W (I, O), y (rows, O).
+x (rows, I), W (I, O), y (rows, O). And a matrix applied along one axis of a map.
 """
 
 from __future__ import annotations
@@ -23,3 +23,8 @@ def weight_gradient(x: Array, dy: Array) -> Array:
 def bias_gradient(dy: Array) -> Array:
     """db = Σₙ dy.        dy (rows, O)  →  (O,)"""
     return dy.sum(axis=0)
+
+
+def along(A: Array, x: Array) -> Array:
+    """y[n, p, b] = Σ_h A[p, h] x[n, h, b].        A (P, H), x (N, H, B)  →  (N, P, B)"""
+    return A @ x

@@ -1,0 +1,248 @@
+"""What only a GPU can tell: that the engine computes there what it computes on the host, and how fast.
+
+    python3 docs/benchmarks/gpu_check.py parity --data-dir DIR     everything on the device against NumPy; CIFAR-10
+    python3 docs/benchmarks/gpu_check.py bench                     seconds and bytes of steps, kernel by kernel
+    python3 docs/benchmarks/gpu_check.py all --data-dir DIR        both, one after the other
+
+It uses the Python that runs it and installs nothing: CuPy 14 and NumPy; JAX for `parity` (importing the checks needs
+it, though NumPy judges here), PyTorch for a comparison in `bench`, tqdm and msgspec for nothing. Each part keeps to
+--minutes. A case that fails, hangs or takes its process with it is a row that says so; the exit status is 1 then.
+
+Written: gpu-YYYY-MM-DD.json and .md in --out, both parts of a day in one file. Without --data-dir the digits of the
+package are trained on in the place of CIFAR-10.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+TOP = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(TOP))
+
+from minilocal import nets  # noqa: E402
+from minilocal.array import generator  # noqa: E402
+from minilocal.errors import UserError  # noqa: E402
+from minilocal.measure import tables  # noqa: E402
+from minilocal.measure.bench import hold, limits  # noqa: E402
+from minilocal.measure.counted import macs  # noqa: E402
+from minilocal.measure.peer import available  # noqa: E402
+from minilocal.measure.plan import Plan, contests  # noqa: E402
+from minilocal.measure.worker import Pool, Worker, WorkerError  # noqa: E402
+from minilocal.record import current_environment, written_aside  # noqa: E402
+
+KINDS = ("kernels", "rules", "nets", "graphs", "layers", "heads", "state", "tf32", "data", "losses")  # longest first
+STEPS = (("resnet32", 512), ("resnet32", 128), ("resnet110", 128), ("resnet110", 512))
+TOGETHER = 5  # kinds that are checked at the same time
+TRAINED = ("backlink", "bp", "gll")
+Row = dict[str, Any]
+
+
+class Deadline:
+    """So many minutes from now."""
+
+    def __init__(self, minutes: float) -> None:
+        self._end = time.monotonic() + 60 * minutes
+
+    @property
+    def left(self) -> float:
+        """Seconds, at least 1."""
+        return max(1.0, self._end - time.monotonic())
+
+    def passed(self, spare: float = 0.0) -> bool:
+        """Are less than `spare` seconds left?"""
+        return self._end - time.monotonic() < spare
+
+
+def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
+    """Every kind of check in a process of its own, some at a time, and then the epochs of training, alone."""
+    threads = max(1, (os.cpu_count() or 1) // TOGETHER)
+
+    def check(kind: str) -> list[Row]:
+        began = time.monotonic()
+        try:
+            with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
+                left = max(5.0, deadline.left - 90 * (not options.quick))
+                given = {"device": options.device, "quick": options.quick, "only": kind, "budget": left - 30}
+                results = worker.ask("minilocal.verify.devices:rows", patience=left, **given)
+        except WorkerError as error:
+            return [{"kind": f"device {kind}", "name": "all of it", "cases": 0, "passed": False, "worst": str(error)}]
+        finally:
+            print(f"parity: {kind}, {time.monotonic() - began:.0f} s", flush=True)
+        return [{**asdict(result), "error": _finite(result.error), "passed": result.passed} for result in results]
+
+    with ThreadPoolExecutor(TOGETHER) as together:
+        rows = [row for kind in together.map(check, KINDS) for row in kind]
+    try:
+        with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
+            recorded = worker.ask("minilocal.verify.device_rules:recordings", patience=60, device=options.device)
+    except WorkerError as error:
+        recorded = {"all": str(error)}
+    return {"rows": rows, "recorded": recorded, "training": trained(options, deadline)}
+
+
+def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
+    """A few epochs of each rule, or why there are none."""
+    found = []
+    for rule in TRAINED:
+        given = {"device": options.device, "folder": options.data_dir, "rule": rule, "epochs": options.epochs}
+        given |= {"net": "resnet8", "limit": 100} if options.quick else {}
+        try:
+            if deadline.passed(15):
+                raise WorkerError("no time was left")
+            with Worker(os.cpu_count() or 1) as worker:
+                budget = deadline.left / (2 * len(TRAINED))
+                found.append(
+                    worker.ask("minilocal.measure.outing:train", patience=deadline.left, budget=budget, **given)
+                )
+        except WorkerError as error:
+            found.append({"rule": rule, "failed": str(error), "rows": []})
+        print(f"training: {rule}", flush=True)
+    return found
+
+
+def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
+    """Limits, steps of every network and batch, then kernel by kernel; what there is no time for is named."""
+    quick, rounds = options.quick, 2 if options.quick else 7
+    found: Row = {"limits": [], "steps": [], "layers": [], "macs": {}, "left out": []}
+    pairs = (("resnet8", 8),) if quick else STEPS
+    plans = [
+        Plan(["steps"], [net], batches=[n], modules=[2 if quick else 16], device=options.device) for net, n in pairs
+    ]
+    batch = 8 if quick else 512
+    plans.append(Plan(["limits", "layers"], batches=[batch], device=options.device, quick=quick))
+    with Pool() as pool:
+        try:
+            found["limits"] = limits(plans[-1], pool, "before")
+        except WorkerError as error:
+            found["left out"].append(f"limits: {error}")
+        for plan in plans:
+            found["macs"] |= {net: macs(nets.get(net, rng=generator(0))) for net in plan.nets}
+            for contest in contests(plan, available()):
+                if deadline.passed(20):
+                    found["left out"].append(f"{contest.title}: no time was left")
+                    continue
+                steps, began = contest.section == "steps", time.monotonic()
+                how = {"budget": deadline.left / 12 if steps else 2.0, "patience": min(120.0, deadline.left)}
+                found[contest.section] += hold(contest, pool, rounds if steps else 3, **how)
+                if steps:
+                    print(f"bench: {contest.title}, {time.monotonic() - began:.0f} s", flush=True)
+    return found
+
+
+# ---------------------------------------------------------------------- told
+
+
+def _finite(number: float) -> float | None:
+    return number if number < float("inf") else None
+
+
+def failures(found: Row) -> list[str]:
+    """Everything that is not as it should be, a line each."""
+    told = []
+    if "parity" in found:
+        told += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in found["parity"]["rows"] if not r["passed"]]
+        told += [f"training, {run['rule']}: {run['failed']}" for run in found["parity"]["training"] if "failed" in run]
+    if "bench" in found:
+        rows = found["bench"]["steps"] + found["bench"]["layers"]
+        told += [f"{r['contest']}, {r['what']}, {r['label']}: {r['failed']}" for r in rows if "failed" in r]
+        told += found["bench"]["left out"]
+    return told
+
+
+def told_parity(found: Row) -> list[str]:
+    """The parity rows and the epochs of training, as tables."""
+    rows = found["rows"]
+    cells = [
+        [r["kind"], r["name"], str(r["cases"]), "-" if r.get("error") is None else f"{r['error']:.1e}",
+         f"{r.get('limit', 0):.0e}", "passed" if r["passed"] else "FAILED"] for r in rows
+    ]  # fmt: skip
+    texts = ["## Parity", tables.table(["kind", "what", "cases", "error", "limit", ""], cells)]
+    texts += ["## CUDA graphs", tables.table(["rule", "its steps"], [[r, s] for r, s in found["recorded"].items()])]
+    lines = [
+        [run["data"], run["net"], run["rule"], str(row["epoch"]), f"{row['seconds']:.2f}", f"{row['error']:.2f} %"]
+        for run in found["training"] for row in run["rows"]
+    ]  # fmt: skip
+    return [*texts, "## Training", tables.table(["data", "net", "rule", "epoch", "seconds", "test error"], lines)]
+
+
+def document(found: Row) -> str:
+    """The Markdown page."""
+    facts, failed = found["device"], failures(found)
+    head = ", ".join(f"{name} {value}" for name, value in facts.items())
+    texts = [f"<!-- made by docs/benchmarks/gpu_check.py -->\n\n# GPU check, {found['date']}", head]
+    texts += ["## Not as it should be", "\n".join(f"- {line}" for line in failed)] if failed else ["Everything passed."]
+    if "bench" in found:
+        texts.append(tables.markdown({"device": True, **found["bench"]}).strip())
+    if "parity" in found:
+        texts += told_parity(found["parity"])
+    return "\n\n".join(texts) + "\n"
+
+
+def summary(found: Row, parts: list[str]) -> str:
+    """What to read first, the most important last."""
+    texts = []
+    if "bench" in parts:
+        texts.append(tables.markdown({what: found["bench"][what] for what in ("limits", "layers")}))
+        texts.append(tables.markdown({what: found["bench"][what] for what in ("steps", "macs")}))
+    if "parity" in parts:
+        rows = found["parity"]["rows"]
+        texts.append("\n".join(told_parity({**found["parity"], "rows": [r for r in rows if not r["passed"]]})))
+        texts.append(f"parity: {sum(r['passed'] for r in rows)} of {len(rows)} rows passed")
+    failed = failures({part: found[part] for part in parts})
+    texts.append("\n".join(f"FAILED {line[:300]}" for line in failed[:25]) or "everything passed")
+    return "\n".join(texts)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Runs the parts that are asked for; 1 where something failed, 2 where there is no device."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("part", choices=["parity", "bench", "all"])
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--data-dir", help="where CIFAR-10 lies")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the JSON and its table")
+    parser.add_argument("--minutes", type=float, default=7.5, help="for each part")
+    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="a few small cases: to try this script itself")
+    options = parser.parse_args(words)
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
+    out = options.out / f"gpu-{date}.json"
+    found: Row = json.loads(out.read_text()) if out.exists() else {}
+    try:
+        with Worker() as worker:
+            facts = worker.ask("minilocal.measure.outing:facts", device=options.device, patience=120)
+    except WorkerError as error:
+        print(f"gpu-check: {error}", file=sys.stderr)
+        return 2
+    found |= {"date": date, "command": sys.argv, "device": facts, "environment": current_environment()}
+    parts = ["parity", "bench"] if options.part == "all" else [options.part]
+    for part in parts:
+        found[part] = {"parity": parity, "bench": bench}[part](options, Deadline(options.minutes))
+        write(out, found)
+    print(summary(found, parts))
+    print(f"written: {out} and {out.with_suffix('.md')}")
+    return int(bool(failures({part: found[part] for part in parts})))
+
+
+def write(out: Path, found: Row) -> None:
+    """The JSON, and the page beside it."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(out) as file:
+        file.write(json.dumps(found, indent=1, ensure_ascii=False).encode())
+    with written_aside(out.with_suffix(".md")) as file:
+        file.write(document(found).encode())
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except UserError as problem:
+        sys.exit(f"gpu-check: {problem}")

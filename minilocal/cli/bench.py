@@ -1,0 +1,145 @@
+"""`minilocal bench`: seconds of steps and of their pieces, beside PyTorch where it is installed, and beside the limits.
+
+Contestants take turns in rounds, each engine in a process of its own; given are medians, quartiles, and ratios round by
+round. Several values, as `--net resnet20,vgg16`, are all measured, in every combination.
+
+  limits   the arithmetic and the bandwidth of this machine, measured before and after the rest
+  steps    a training step of each rule
+  layers   convolutions, norms, products, ... one by one, held to the limits
+  growth   how a step grows with the batch, the depth, K and l
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from minilocal.cli.parser import Parser
+from minilocal.errors import UserError
+
+DEFAULT = "runs/bench.json"
+
+
+def parser() -> Parser:
+    """The options of `minilocal bench`."""
+    p = Parser("bench", __doc__)
+    p.add_argument("--what", metavar="W,W", default="limits,steps", help="limits, steps, layers, growth (limits,steps)")
+    p.add_argument("--net", metavar="N,N", default="resnet32", help="resnet20, vgg16, alexnet, mlp, ... (resnet32)")
+    p.add_argument("--rule", metavar="R,R", default="bp,gll,backlink", help="of bp, gll and backlink (all three)")
+    p.add_argument("--batch-size", metavar="N,N", default="128", help="images a step (128)")
+    p.add_argument("--threads", metavar="N,N", help="threads of every engine (one number: all cores)")
+    p.add_argument("--modules", metavar="K,K", default="4", help="numbers of modules (4)")
+    p.add_argument("--length", metavar="l,l", default="1", help="propagation lengths of BackLink (1)")
+    p.add_argument("--rounds", metavar="N", help="rounds (7, with --quick 3)")
+    p.add_argument("--device", metavar="DEV", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
+    p.add_argument("--out", metavar="FILE", default=DEFAULT, help=f"the JSON; its table beside it as .md ({DEFAULT})")
+    p.add_argument("--quick", action="store_true", help="small sizes, few pieces: to see what it does")
+    return p
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measures, prints the tables, and writes them; 1 where a contestant failed."""
+    from minilocal.array import device_namespace
+    from minilocal.measure import bench
+    from minilocal.measure.peer import available
+    from minilocal.measure.plan import contests
+    from minilocal.measure.tables import markdown
+
+    plan = plan_of(options)
+    plan.check()
+    device_namespace(plan.device)
+    out = _writable(Path(options.out))
+    if not available():
+        print("PyTorch is not installed, so only the engine is measured: pip install 'minilocal[bench]'.")
+    turns = sum(plan.rounds * len(contest.entries) for contest in contests(plan, available()))
+    with _bar(turns) as bar:
+
+        def turn(title: str) -> None:
+            bar.set_postfix_str(title, refresh=False)
+            bar.update()
+
+        found = bench.run(plan, turn=turn, save=lambda found: _write(out, found))
+    _write(out, found)
+    print(markdown(found))
+    print(f"written: {out} and {out.with_suffix('.md')}")
+    return int(any("failed" in row for what in ("steps", "layers", "growth") for row in found.get(what, [])))
+
+
+def plan_of(options: argparse.Namespace) -> Any:
+    """What the flags ask for.
+
+    Raises: UserError for what is no number where a number stands.
+    """
+    from minilocal.kernels.threads import PARTS, available
+    from minilocal.measure.plan import Plan
+
+    quick = options.quick
+    return Plan(
+        what=_words("--what", options.what),
+        nets=_words("--net", options.net),
+        rules=_words("--rule", options.rule),
+        batches=_numbers("--batch-size", options.batch_size),
+        threads=_numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
+        modules=_numbers("--modules", options.modules),
+        lengths=_numbers("--length", options.length),
+        rounds=_numbers("--rounds", options.rounds or ("3" if quick else "7"))[0],
+        device=options.device,
+        quick=quick,
+    )
+
+
+def _words(flag: str, text: str) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not words:
+        raise UserError(f"bench: {flag} {text!r} names nothing.")
+    return words
+
+
+def _numbers(flag: str, text: str) -> tuple[int, ...]:
+    words = _words(flag, text)
+    if wrong := [word for word in words if not word.isdigit()]:
+        raise UserError(f"bench: {flag} {wrong[0]}: give whole numbers, as in {flag} 1,2.")
+    return tuple(int(word) for word in words)
+
+
+def _bar(total: int) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc="bench", unit="turn", disable=None)
+
+
+def _writable(out: Path) -> Path:
+    """The file, its folder made: so that an hour of measuring is not lost at its end.
+
+    Raises: UserError where it cannot be written, or its name does not end in .json.
+    """
+    import tempfile
+
+    from minilocal.record.files import explained
+
+    if out.suffix != ".json":
+        raise UserError(f"bench: --out {out}: give a name that ends in .json; the table goes beside it as .md.")
+    with explained(out.parent):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=out.parent).close()
+    return out
+
+
+def _write(out: Path, found: dict[str, Any]) -> None:
+    import json
+
+    from minilocal.measure.tables import markdown
+    from minilocal.record import current_environment, written_aside
+
+    told = {"environment": {**current_environment(), "torch": _torch()}, **found}
+    with written_aside(out) as file:
+        file.write(json.dumps(told, indent=1, ensure_ascii=False).encode())
+    with written_aside(out.with_suffix(".md")) as file:
+        file.write(markdown(found).encode())
+
+
+def _torch() -> str | None:
+    from minilocal.record.origin import version
+
+    return version("torch")

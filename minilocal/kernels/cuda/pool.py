@@ -1,0 +1,73 @@
+"""Max pooling in CUDA: a thread looks at a window, and backward at the windows that hold its pixel."""
+
+from __future__ import annotations
+
+from minilocal.array import Array, namespace
+from minilocal.kernels.cuda.launch import Kernel, blocks
+from minilocal.kernels.plain.convolution import out_size
+
+THREADS = 256
+
+FORWARD = Kernel(
+    "max_pool",
+    """
+// y[n, p, q, c] = max over i, j < k of x[n, s p + i, s q + j, c], and the first place k i + j where it stands
+extern "C" __global__ void max_pool(const T* __restrict__ x, T* __restrict__ y, unsigned char* __restrict__ place,
+                                    int H, int W, int P, int Q, int C) {
+    const int qc = blockIdx.y * blockDim.x + threadIdx.x, n = blockIdx.x / P, p = blockIdx.x % P;
+    if (qc >= Q * C) return;
+    const int q = qc / C, c = qc % C;
+    const T* window = x + (((long long)n * H + STRIDE * p) * W + STRIDE * q) * C + c;
+    T best = window[0];
+    int where = 0;
+    #pragma unroll
+    for (int k = 1; k < SIDE * SIDE; k++) {
+        const T pixel = window[((long long)(k / SIDE) * W + k % SIDE) * C];
+        if (pixel > best) where = k;
+        if (pixel > best || pixel != pixel) best = pixel;
+    }
+    y[(long long)blockIdx.x * Q * C + qc] = best;
+    place[(long long)blockIdx.x * Q * C + qc] = where;
+}
+""",
+)
+
+BACKWARD = Kernel(
+    "max_pool_backward",
+    """
+// dx[n, h, w, c] = Σ dy[n, p, q, c] where place[n, p, q, c] = k (h - s p) + (w - s q), by places, as the plain form
+extern "C" __global__ void max_pool_backward(const T* __restrict__ dy, const unsigned char* __restrict__ place,
+                                             T* __restrict__ dx, int H, int W, int P, int Q, int C) {
+    const int wc = blockIdx.y * blockDim.x + threadIdx.x, n = blockIdx.x / H, h = blockIdx.x % H;
+    if (wc >= W * C) return;
+    const int w = wc / C, c = wc % C;
+    T sum = 0;
+    for (int p = min(P - 1, h / STRIDE); p >= 0 && h - STRIDE * p < SIDE; p--)
+        for (int q = min(Q - 1, w / STRIDE); q >= 0 && w - STRIDE * q < SIDE; q--) {
+            const long long at = (((long long)n * P + p) * Q + q) * C + c;
+            if (place[at] == SIDE * (h - STRIDE * p) + (w - STRIDE * q)) sum += dy[at];
+        }
+    dx[(long long)blockIdx.x * W * C + wc] = sum;
+}
+""",
+)
+
+
+def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
+    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there; the first of equals."""
+    xp, (N, H, W, C) = namespace(x), x.shape
+    P, Q = out_size(H, k, stride, 0), out_size(W, k, stride, 0)
+    x, y, place = xp.ascontiguousarray(x), xp.empty((N, P, Q, C), x.dtype), xp.empty((N, P, Q, C), xp.uint8)
+    FORWARD(
+        x, (N * P, blocks(Q * C, THREADS)), (min(Q * C, THREADS),), (x, y, place, H, W, P, Q, C), SIDE=k, STRIDE=stride
+    )
+    return y, place
+
+
+def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
+    """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
+    xp, (N, H, W, C), (_, P, Q, _) = namespace(dy, place), shape, dy.shape
+    dy, place, dx = xp.ascontiguousarray(dy), xp.ascontiguousarray(place), xp.empty(shape, dy.dtype)
+    given = (dy, place, dx, H, W, P, Q, C)
+    BACKWARD(dy, (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),), given, SIDE=k, STRIDE=stride)
+    return dx

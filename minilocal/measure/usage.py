@@ -1,0 +1,211 @@
+"""What the bytes of a training step are: parameters, optimiser, activations, auxiliary networks, gradients, workspace.
+
+Every unit, objective and guess of a Learner is put into a thin sleeve. After each forward it notes the arrays that the
+cache and the output keep alive, until they are gone; after each backward the gradients. Before and after each call it
+reads the meter. So at the moment of the peak it is known what was kept, and the rest is workspace: errors on their way,
+and what kernels take for themselves.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from minilocal.array import Array
+from minilocal.engine.flight import leaves
+from minilocal.errors import UserError
+from minilocal.learner import Learner
+from minilocal.measure.memory import Meter
+
+Kind = Literal["activations", "auxiliary", "gradients", "in flight"]
+KINDS: tuple[Kind, ...] = ("activations", "auxiliary", "gradients", "in flight")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Bytes. The first four lines are held between steps, the others at the peak of a step.
+
+    `in_flight` is what a rule with delays holds between steps, as much of it as is still there. `curve` is the bytes of
+    the live caches, auxiliary ones and those in flight too, after each forward and backward of a unit or objective.
+    """
+
+    parameters: int
+    of_auxiliary: int  # parameters of auxiliary networks and synthesisers, in `parameters` already
+    statistics: int
+    optimizer: int
+    scratch: int  # what the CPU's threads keep for their kernels, whatever the batch
+    activations: int
+    auxiliary: int
+    gradients: int
+    in_flight: int
+    workspace: int
+    at: str  # what was running then
+    curve: tuple[int, ...] = field(repr=False)
+
+    @property
+    def step(self) -> int:
+        """The peak of a step above all that is held between steps but what is in flight."""
+        return self.activations + self.auxiliary + self.gradients + self.in_flight + self.workspace
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.parameters + self.statistics + self.optimizer + self.scratch + self.step
+
+
+def usage(learner: Learner, x: Array, y: Array) -> Usage:
+    """The bytes of one step on this batch in the steady state. Steps with a learning rate of 0 go before it.
+
+    Give it a Learner of its own, fresh where the rule has delays, and on a GPU one built with cuda_graph=False.
+
+    Raises: UserError where nothing was called, since a recorded step was replayed.
+    """
+    before = _optimizer(learner)
+    with Meter(learner.device) as meter, _Watch(learner, meter, (x, y)) as watch:
+        scratch = meter.scratch()
+        for _ in range(max(1, learner.rule.least_batches(len(learner.modules)))):
+            learner.step(x, y, lr=0.0)
+        watch.begin(_optimizer(learner) - before + meter.scratch() - scratch)
+        learner.step(x, y, lr=0.0)
+        watch.look("the end of the step")
+        scratch = meter.scratch()
+    if not watch.curve:
+        raise UserError("nothing was called in this step, it was replayed: measure a Learner with cuda_graph=False.")
+    own = learner.parameters()
+    return Usage(
+        parameters=sum(w.nbytes for w in own.values()),
+        of_auxiliary=sum(w.nbytes for name, w in own.items() if name.startswith(("aux.", "synth."))),
+        statistics=sum(a.nbytes for a in learner.buffers().values()),
+        optimizer=_optimizer(learner),
+        scratch=scratch,
+        activations=watch.kept["activations"],
+        auxiliary=watch.kept["auxiliary"],
+        gradients=watch.kept["gradients"],
+        in_flight=watch.kept["in flight"],
+        workspace=watch.peak - sum(watch.kept.values()),
+        at=watch.at,
+        curve=tuple(watch.curve),
+    )
+
+
+def _optimizer(learner: Learner) -> int:
+    """Bytes of the optimiser's state."""
+    return sum(a.nbytes for state in learner._state.values() for a in state.values() if hasattr(a, "nbytes"))
+
+
+class _Watch:
+    """Knows which arrays are kept by whom, and reads the meter at every boundary."""
+
+    def __init__(self, learner: Learner, meter: Meter, given: Sequence[Array]) -> None:
+        self.learner, self.meter = learner, meter
+        self.now: dict[Kind, int] = dict.fromkeys(KINDS, 0)
+        self.known: dict[int, tuple[Kind | None, int]] = {id(_owner(a)): (None, 0) for a in given}
+        self.on, self.offset, self.peak = False, 0, 0
+        self.kept, self.before, self.at, self.curve = self.now, self.now, "", list[int]()
+
+    def __enter__(self) -> _Watch:
+        self.own = [(list(m.units), m.objective, m.guess) for m in self.learner.modules]
+        for k, module in enumerate(self.learner.modules):
+            sleeves: list[Any] = [_Unit(self, "activations", unit, unit.name) for unit in module.units]
+            module.units[:] = sleeves
+            for part in ("objective", "guess"):
+                if (inner := getattr(module, part)) is not None:
+                    object.__setattr__(module, part, _Part(self, "auxiliary", inner, f"{part} of module {k + 1}"))
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for module, (units, objective, guess) in zip(self.learner.modules, self.own, strict=True):
+            module.units[:] = units
+            object.__setattr__(module, "objective", objective)
+            object.__setattr__(module, "guess", guess)
+
+    def begin(self, offset: int) -> None:
+        """From here on it counts. `offset` bytes came since the meter began and are held between steps.
+
+        Whatever else is held now is in flight, caches that are known and what the engine keeps beside them; or where
+        nothing can be, what Python and NumPy have made once and for all.
+        """
+        live, _ = self.meter.read()
+        flying = max(0, live - offset) if self.learner._engine.delayed else 0
+        self.known = {at: ("in flight" if kind else None, nbytes) for at, (kind, nbytes) in self.known.items()}
+        self.now = dict.fromkeys(KINDS, 0) | {"in flight": flying}
+        self.on, self.offset, self.before, self.curve = True, live - flying, dict(self.now), []
+
+    def keep(self, kind: Kind, nested: Any) -> None:
+        """Notes all that the arrays in `nested` keep alive and nobody has noted yet, until it is gone."""
+        for array in leaves(nested, None):
+            owner = _owner(array)
+            if owner.ndim and id(owner) not in self.known:  # a single number has no memory worth a note
+                self.known[id(owner)] = kind, owner.nbytes
+                self.now[kind] += owner.nbytes
+                weakref.finalize(owner, self._gone, id(owner))
+
+    def _gone(self, at: int) -> None:
+        kind, nbytes = self.known.pop(at)
+        if kind is not None:
+            self.now[kind] -= nbytes
+
+    def look(self, at: str, point: bool = False) -> None:
+        """Reads the meter: what was kept at the start or the end of what has just run, whichever is more, was kept."""
+        _, peak = self.meter.read()
+        if self.on and peak - self.offset > self.peak:
+            self.peak, self.at = peak - self.offset, at
+            self.kept = dict(self.before if _total(self.before) > _total(self.now) else self.now)
+        self.before = dict(self.now)
+        if self.on and point:
+            self.curve.append(sum(self.now.values()) - self.now["gradients"])
+
+
+class _Sleeve:
+    """Passes on whatever it is asked for. It holds none of the arrays that go by."""
+
+    def __init__(self, watch: _Watch, kind: Kind, inner: Any, name: str) -> None:
+        self._watch, self._kind, self._inner, self._name = watch, kind, inner, name
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    def forward(self, x: Array, *others: Any) -> tuple[Array, Any]:
+        self._watch.look("the engine")
+        out, cache = self._inner.forward(x, *others)
+        self._watch.keep(self._kind, (out, cache))
+        self._watch.look(f"forward of {self._name}", point=True)
+        return out, cache
+
+    def _after(self, error: Array | None, grads: dict[str, Array]) -> tuple[Array | None, dict[str, Array]]:
+        self._watch.keep("gradients", grads)
+        self._watch.look(f"backward of {self._name}", point=True)
+        return error, grads
+
+
+class _Unit(_Sleeve):
+    def backward(self, dy: Array, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, Any]:
+        self._watch.look("the engine")
+        held = [cache, dy]
+        del cache, dy
+        return self._after(*self._inner.backward(held.pop(), held.pop(), p, need))
+
+
+class _Part(_Sleeve):
+    def backward(self, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, Any]:
+        self._watch.look("the engine")
+        held = [cache]
+        del cache
+        return self._after(*self._inner.backward(held.pop(), p, need))
+
+    def learn(self, cache: Any, error: Array | None, p: Any = None) -> dict[str, Array]:
+        self._watch.look("the engine")
+        return self._after(None, self._inner.learn(cache, error, p))[1]
+
+
+def _total(kept: Mapping[Kind, int]) -> int:
+    return sum(kept.values())
+
+
+def _owner(array: Array) -> Array:
+    """The array whose memory this one looks into."""
+    while hasattr(getattr(array, "base", None), "dtype"):
+        array = array.base
+    return array

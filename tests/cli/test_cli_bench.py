@@ -1,0 +1,52 @@
+"""`minilocal bench`: what it writes, and what it refuses in one line."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from minilocal import cli
+from minilocal.measure import bench
+
+
+def call(capsys, *words):
+    status = cli.main(["bench", *map(str, words)])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+def test_it_prints_and_writes_what_it_measured(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr("minilocal.measure.peer.available", lambda: False)
+    monkeypatch.setattr(bench, "available", lambda: False)
+    out = tmp_path / "deep" / "b.json"
+    words = ["--quick", "--what", "steps", "--net", "mlp", "--batch-size", 4, "--modules", 2, "--rounds", 1]
+    status, said, _ = call(capsys, *words, "--threads", 1, "--out", out)
+    assert status == 0 and "pip install 'minilocal[bench]'" in said and "backlink l=1" in said
+    found = json.loads(out.read_text())
+    assert found["environment"]["python"] and len(found["steps"]) == 3 and found["plan"]["batches"] == [4]
+    assert "## Steps" in out.with_suffix(".md").read_text()
+
+
+def test_a_contestant_that_failed_is_the_exit_status(capsys, tmp_path, monkeypatch):
+    row = {"contest": "c", "what": "bp", "label": "minilocal", "failed": "no memory"}
+    monkeypatch.setattr(
+        bench, "run", lambda plan, **how: {"steps": [{**row, "net": "mlp", "engine": "minilocal"} | LIKE]}
+    )
+    status, said, _ = call(capsys, "--net", "mlp", "--out", tmp_path / "b.json")
+    assert status == 1 and "no memory" in said
+
+
+LIKE = {"layout": "nchw", "tf32": False, "batch": 1, "rule": "bp"}
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--net", "resnt8"], "did you mean 'resnet8'"), (["--net", "mlp", "--modules", "20"], "mlp, K = 20"),
+    (["--threads", "x"], "whole numbers"), (["--threads", "0"], "1 or more"), (["--what", "stps"], "'steps'"),
+    (["--rule", "dgl"], "bp, gll, backlink"), (["--out", "x"], ".json"), (["--lenth", "3"], "'--length'"),
+    (["--rounds", "0"], "--rounds 0"), (["--net", ","], "names nothing"), (["--batch-size", "1.5"], "whole numbers"),
+    (["--device", "tpu"], "device 'tpu'"), (["--out", "/proc/no/x.json"], "No such file"),
+])  # fmt: skip
+def test_what_it_refuses_is_one_line(capsys, words, says):
+    status, out, err = call(capsys, *words)
+    assert status == 2 and says in err and err.count("\n") == 1 and out == ""

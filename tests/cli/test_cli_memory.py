@@ -1,0 +1,93 @@
+"""`minilocal memory`: its tables, what it leaves behind, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from minilocal import cli, measure
+from minilocal.array import Absent
+
+SMALL = ["--net", "resnet8", "--modules", "2,4", "--batch-size", "8"]
+
+
+@pytest.fixture
+def memory(capsys, tmp_path, monkeypatch):
+    """`minilocal memory WORDS` in an empty folder: (status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words):
+        status = cli.main(["memory", *words])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return call
+
+
+def test_a_table_for_each_number_of_modules_and_a_figure(memory, tmp_path):
+    status, out, err = memory(*SMALL, "--length", "1,2")
+    assert status == 0 and err == ""
+    for text in ("2 modules of 2, 2 units", "4 modules of 1, 1, 1, 1 units", "BackLink, l = 2", "checkpointed at"):
+        assert text in out
+    assert "a third more work" in out and "modules need not wait" in out
+    assert "paper" not in out  # its numbers are of another network
+    told = json.loads((tmp_path / "runs/memory/memory.json").read_text())
+    table = told["modules"]["4"]
+    assert table["BP"]["of BP"] == 1 and table["GLL"]["over GLL"] == 0
+    assert table["BP, checkpointed"]["step"] < table["BP"]["step"] and "numpy" in told["environment"]["packages"]
+    for row in table.values():
+        parts = sum(row[part] for part in ("activations", "auxiliary", "gradients", "workspace"))
+        assert row["step"] == pytest.approx(parts)
+        held = sum(row[part] for part in ("parameters", "statistics", "optimizer", "scratch"))
+        assert row["total"] == pytest.approx(row["step"] + held)
+    mean = 0.8 * table["GLL"]["step"] + 0.2 * table["PGL, at its peak"]["step"]
+    assert table["PGL, on average"]["step"] == pytest.approx(mean)
+    assert (tmp_path / "runs/memory/live.svg").read_text().lstrip().startswith("<?xml")
+
+
+def test_measured_steps_stand_beside_the_predicted(memory):
+    status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8", "--out", "m")
+    rows = [line for line in out.splitlines() if line.startswith(("BP", "GLL", "BackLink", "PGL,"))]
+    assert status == 0 and len(rows) == 8 and all(row.endswith(" %") for row in rows)
+    assert "The largest difference between measured and predicted is " in out and "everything is in m" in out
+
+
+def test_a_prediction_that_is_off_is_told_by_the_status(memory, monkeypatch):
+    honest = measure.usage
+
+    def more(learner, x, y):
+        ballast = honest(learner, x, y)
+        object.__setattr__(ballast, "workspace", ballast.workspace + ballast.step // 10)
+        return ballast
+
+    monkeypatch.setattr(measure, "usage", more)
+    assert memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8")[0] == 1
+
+
+def test_what_does_not_fit_is_not_measured(memory, monkeypatch):
+    from minilocal.cli import memory as command
+
+    monkeypatch.setattr(command, "_room", lambda device: 0)
+    status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8")
+    assert status == 0 and "too large" in out and "No step fits into this memory" in out
+
+
+def test_a_gpu_that_is_not_here_can_be_predicted_for_and_not_measured(memory, monkeypatch):
+    monkeypatch.setattr("minilocal.array._cupy", lambda device: (_ for _ in ()).throw(Absent("no GPU here")))
+    status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--device", "cuda")
+    assert status == 0 and "on a GPU" in out
+    status, _, err = memory(*SMALL, "--device", "cuda", "--measure")
+    assert status == 2 and "no GPU here" in err
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--net", "resnt8"], "is not known"), (["--net", "resnet8", "--modules", "5"], "K = 5 modules for a network of 4"),
+    (["--modules", "2,x"], "--modules '2,x': give whole numbers"), (["--length", "0"], "--length '0'"),
+    (["--aux", "9c9f"], "'9c9f' is not known"), (["--batch-size", "0"], "--batch-size 0: give"),
+    (["--batch-size", "many"], "invalid int value"), (["--measure", "-3"], "--measure -3: give"),
+    (["--device", "gpu"], "device 'gpu' is not known"), (["--devise", "cpu"], "did you mean '--device'"),
+])  # fmt: skip
+def test_what_it_refuses_is_one_line(memory, words, says):
+    status, _, err = memory(*words)
+    assert status == 2 and says in err and err.count("\n") == 1

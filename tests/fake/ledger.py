@@ -1,0 +1,146 @@
+"""What the fake device has done and holds: its counts, its memory, and the tape that a captured stream writes on.
+
+Memory that is let go is overwritten with 0xff, NaN for a float, and so is memory that was never written: whoever reads
+either, from a recorded step for example, sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakSet, ref
+
+import numpy as np
+
+live = 0  # bytes of all buffers
+tape: Tape | None = None  # where the current stream records; None while work is done at once
+_meters: list[Counts] = []
+_buffers: WeakSet[Buffer] = WeakSet()
+
+
+@dataclass
+class Counts:
+    """What happened inside `with counting()`; `live` and `peak` are bytes on the device, above what was there before.
+
+    syncs       waits of the host for the device: get, float, bool, a mask as an index, ...
+    downloads   copies to the host, each a sync too        uploads     copies of host data to the device
+    launches    kernels, or whole graphs, that were started
+    """
+
+    before: int = 0
+    live: int = 0
+    peak: int = 0
+    syncs: int = 0
+    uploads: int = 0
+    downloads: int = 0
+    launches: int = 0
+
+
+@contextmanager
+def counting() -> Iterator[Counts]:
+    """Counts what the device does inside; may be nested."""
+    meter = Counts(before=live)
+    _meters.append(meter)
+    try:
+        yield meter
+    finally:
+        _meters.remove(meter)
+
+
+def note(*kinds: str) -> None:
+    """Counts one of each kind. A capture stands no wait and no copy.
+
+    Raises: RuntimeError, as CUDA does, where a stream is being captured; its graph is lost.
+    """
+    if tape is not None and kinds != ("launches",):
+        tape.broken = True
+        raise RuntimeError(
+            "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
+            f" ({' and '.join(kinds)} in a captured step)"
+        )
+    for meter in _meters:
+        for kind in kinds:
+            setattr(meter, kind, getattr(meter, kind) + 1)
+
+
+class Buffer:
+    """An allocation: one array that owns its memory. It is freed with the last fake array that lies in it."""
+
+    __slots__ = ("__weakref__", "array")
+
+    def __init__(self, array: np.ndarray) -> None:
+        self.array = array
+        _buffers.add(self)
+        _allocate(array.nbytes)
+        if tape is not None:
+            tape.born.append(array)
+
+    def __del__(self) -> None:
+        _allocate(-self.array.nbytes)
+        spoil(self.array)
+
+
+def _allocate(bytes_: int) -> None:
+    global live
+    live += bytes_
+    for meter in _meters:
+        meter.live = live - meter.before
+        meter.peak = max(meter.peak, meter.live)
+
+
+def spoil(array: np.ndarray) -> None:
+    """0xff in every byte."""
+    array.reshape(-1).view(np.uint8).fill(0xFF)
+
+
+def memory() -> list[np.ndarray]:
+    """All that a pointer on the device may point into: what lives, and what is being recorded."""
+    return [b.array for b in _buffers] + (tape.born if tape is not None else [])
+
+
+# ------------------------------------------------------------------ recording
+
+
+@dataclass
+class Tape:
+    """The operations of a captured stream, each with the arrays that it reads and the ones that it writes.
+
+    CUDA executes nothing while it captures. Here operations do run, since their results' shapes are needed; `wind_up`
+    puts all memory back as it was, and spoils what was allocated meanwhile.
+    """
+
+    steps: list[Callable[[], None]] = field(default_factory=list)
+    born: list[np.ndarray] = field(default_factory=list)
+    broken: bool = False
+
+    def __post_init__(self) -> None:
+        self._before = [(ref(b), b.array.copy()) for b in _buffers]
+
+    def wind_up(self) -> None:
+        for array in self.born:
+            spoil(array)
+        for buffer, content in self._before:
+            if (alive := buffer()) is not None:
+                np.copyto(alive.array, content)
+        self._before = []
+
+    def play(self) -> None:
+        """Everything again, in order, on the very same memory."""
+        for step in self.steps:
+            step()
+
+
+def done(function: Callable[..., Any], args: Any, kwargs: Any, results: list[np.ndarray | None]) -> None:
+    """Counts an operation that has run, and records it; `results` are the arrays that it made (None: a view)."""
+    note("launches")
+    if tape is not None:
+
+        def again() -> None:
+            found = function(*args, **kwargs)
+            for mine, new in zip(results, found if isinstance(found, list | tuple) else [found], strict=False):
+                if mine is not None:
+                    np.copyto(mine, new)
+
+        tape.steps.append(again)

@@ -1,0 +1,78 @@
+"""Every CUDA kernel goes through NVIDIA's compiler, for a GPU that is not there, and keeps its numbers in registers."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from minilocal.kernels import cuda, form, plain
+from minilocal.kernels.cuda import chance, elementwise, images, norm, pool, softmax, update
+
+SUMS = {"THREADS": 256}
+BUILDS = [
+    (norm.SUMS, {"WIDE": 0, "DEEP": 4, **SUMS}),
+    (norm.STATISTICS, {"WIDE": 1, "THREADS": 512}),
+    (norm.APPLY, {"WIDE": 0, "DEEP": 4, "ROWS": 8, "ADD": 1, "RELU": 1}),
+    (norm.BACKWARD_SUMS, {"WIDE": 0, "DEEP": 2, "RELU": 1, "KEEP": 1, **SUMS}),
+    (norm.GRADIENTS, {"WIDE": 1, "THREADS": 512}),
+    (norm.BACKWARD, {"WIDE": 0, "DEEP": 2, "ROWS": 8, "RELU": 1}),
+    (norm.COMMIT, {}),
+    (elementwise.MASKED, {"EACH": 4}),
+    (softmax.ROW, {"LANES": 32, "ROWS": 8, "LABEL_BYTES": 8}),
+    (softmax.MEAN, {"THREADS": 256}),
+    (pool.FORWARD, {"SIDE": 3, "STRIDE": 2}),
+    (pool.BACKWARD, {"SIDE": 3, "STRIDE": 2}),
+    (images.CROPS, {}),
+    (chance.MASK, {}),
+    (update.SGD, {"MOST": update.MOST, "THREADS": update.THREADS, "EACH": update.EACH}),
+]
+
+
+class Recorder:
+    """A library whose kernels are only noted: what `Kernel` gives to the compiler for arrays of one type."""
+
+    def __init__(self, char):
+        self.dtype, self.built, self.__name__ = np.dtype(char), [], f"recorder {id(self)}"
+
+    def __array_namespace__(self):
+        return self
+
+    def RawKernel(self, source, name, options):
+        self.built.append((source, options))
+        return lambda grid, block, args: None
+
+
+def every_source(char):
+    """The kernels in one file, each in a namespace of its own: nvcc takes its time for every file."""
+    recorder = Recorder(char)
+    for kernel, constants in BUILDS:
+        kernel(recorder, (1,), (1,), (), **{name: value or {"f": 4, "d": 2}[char] for name, value in constants.items()})
+    text = ""
+    for i, (source, options) in enumerate(recorder.built):
+        source = "".join(f"#define {o[2:].replace('=', ' ', 1)}\n" for o in options if o.startswith("-D")) + source
+        undo = "".join(f"#undef {name}\n" for name in re.findall(r"#define (\w+)", source))
+        source = source.replace('extern "C"', "")
+        text += f"namespace kernel{i} {{\n{source}\n}}\n{undo}"
+    return text
+
+
+@pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc on this machine")
+@pytest.mark.parametrize("char", "fd")
+def test_nvcc_takes_them_without_a_spill(char, tmp_path):
+    (tmp_path / "all.cu").write_text(every_source(char))
+    command = ["nvcc", "-cubin", "-arch=sm_80", "--std=c++17", "-Xptxas", "-v", "-o", str(tmp_path / "all.cubin")]
+    done = subprocess.run([*command, str(tmp_path / "all.cu")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    built = re.findall(r"Compiling entry function '(\w+)'", done.stderr)
+    spills = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
+    assert len(built) == len(BUILDS) and len(spills) >= len(BUILDS)
+    assert all(row == ("0", "0", "0") for row in spills), list(zip(built, spills, strict=False))
+
+
+@pytest.mark.parametrize("name", cuda.__all__)
+def test_the_doors_lead_to_them(name):
+    assert name in plain.__all__
+    assert form(name, Recorder("f")) is form(name, Recorder("d")) is getattr(cuda, name)
+    assert form(name, Recorder("i")) is getattr(plain, name)
