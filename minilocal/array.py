@@ -109,6 +109,7 @@ def _cupy(device: str) -> Any:
         )
     try:
         cupy = importlib.import_module("cupy")
+        importlib.import_module("cupy._core")  # which a folder that happens to be called cupy has not
     except ImportError as error:
         if not there:
             raise Absent(

@@ -78,6 +78,7 @@ def install(monkeypatch):
         monkeypatch.setattr(array, "_sound", {})
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         monkeypatch.setitem(sys.modules, "cupy", cupy)
+        monkeypatch.setitem(sys.modules, "cupy._core", cupy and ModuleType("cupy._core"))
         return cupy
 
     return install
@@ -108,8 +109,7 @@ def test_each_gpu_is_tried_once_and_made_the_current_one_each_time(install):
 def test_another_cupy_is_tried_anew(install, monkeypatch):
     install(played())
     device_namespace("cuda")
-    broken = played(fails=NVRTC)
-    monkeypatch.setitem(sys.modules, "cupy", broken)
+    monkeypatch.setitem(sys.modules, "cupy", played(fails=NVRTC))
     assert "first kernel failed" in refused()
 
 
@@ -117,6 +117,12 @@ def test_no_cupy(install):
     install(None, "none")
     line = refused(kind=Absent)
     assert "which is not installed: pip install 'minilocal[cuda12]'" in line and "--device cpu" in line
+
+
+def test_a_folder_called_cupy_is_no_cupy(install, monkeypatch):
+    install(ModuleType("cupy"), "none")
+    monkeypatch.setitem(sys.modules, "cupy._core", None)
+    assert "which is not installed" in refused(kind=Absent)
 
 
 def test_two_cupy_packages_at_once(install):

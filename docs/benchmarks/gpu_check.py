@@ -209,7 +209,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data-dir", help="where CIFAR-10 lies")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the JSON and its table")
-    parser.add_argument("--minutes", type=float, default=7.5, help="for each part")
+    parser.add_argument("--minutes", type=float, default=7.0, help="for each part")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a few small cases: to try this script itself")
     options = parser.parse_args(words)

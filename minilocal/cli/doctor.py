@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
 
 def line(name: str, finding: str) -> None:
     """One finding."""
-    print(f"{name:<20}{finding}", flush=True)
+    print(f"{name:<22}{finding}", flush=True)
 
 
 def attempt(name: str, trial: Callable[[], str], remedy: bool = False) -> bool:

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     tables: dict[int, Any] = {}
     for K in counts:
         tables[K] = _table(net, K, _recipes(K, lengths, options.aux), options, machine)
-        print(f"\n{K} modules of {_sizes(net, K)} units\n{_shown(tables[K])}", flush=True)
+        print(f"\n{K} modules of {_sizes(net, K)} units\n{_shown(tables[K], bool(options.measure))}", flush=True)
     print(LEGEND + "\n".join(_findings(tables, options)))
     with record.written_aside(_made(options.out) / "memory.json") as file:
         told = {"asked": vars(options), "environment": record.current_environment(), "modules": tables}
@@ -163,9 +163,8 @@ def _room(device: str) -> float:
     return os.sysconf(names[0]) * os.sysconf("SC_PAGE_SIZE") if names else float("inf")
 
 
-def _shown(table: Table) -> str:
+def _shown(table: Table, measured: bool) -> str:
     """The table, in Megabytes and per cent."""
-    measured = any("measured" in row for row in table.values())
     heads = ["rule", "step", "of BP", "over GLL", *PARTS, "in all", "of BP"]
     lines = [heads + ["measured", "predicted", "off"] * measured]
     for name, row in table.items():
@@ -196,8 +195,9 @@ def _findings(tables: dict[int, Table], options: argparse.Namespace) -> list[str
         lines.append(PAPER)
     if options.measure:
         offs = [_off(row) for t in tables.values() for row in t.values() if "measured" in row]
-        worst = f"The largest difference between measured and predicted is {100 * max(map(abs, offs)):.1f} %"
-        lines.append(f"{worst}, of steps of {options.measure} images." if offs else "No step fits into this memory.")
+        worst = f"{100 * max(map(abs, offs), default=0):.1f} %, of steps of {options.measure} images."
+        most = f"The largest difference between measured and predicted is {worst}"
+        lines.append(most if offs else "No step fits into this memory.")
     return lines
 
 

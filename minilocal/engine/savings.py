@@ -39,12 +39,12 @@ def savings(modules: Sequence[Module], images: Array, p: Mapping[str, Array], on
 
 
 def _caches(modules: Sequence[Module], h: Array, p: Mapping[str, Array]) -> list[int]:
-    """Bytes that each unit's cache and output add to those below it, for the images h."""
+    """Bytes that each unit's cache and output add to those below it, for the images h; what is no image's left out."""
     sizes = []
     for module in modules:
         for u, unit in enumerate(module.units):
             y, cache = unit.forward(h, Run(unit=module.first + u), p)
-            sizes.append(sum(a.nbytes for a in leaves((cache, y), h)))
+            sizes.append(sum(a.nbytes for a in leaves((cache, y), h) if a.shape[:1] == h.shape[:1]))
             h = y
     return sizes
 

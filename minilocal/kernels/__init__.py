@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from minilocal import array
 from minilocal.array import Array, Name, namespace
 from minilocal.kernels import cpu, cuda, plain
+from minilocal.kernels.cuda import convolution
 from minilocal.kernels.plain.convolution import out_size
 from minilocal.kernels.plain.norm import Statistics
 from minilocal.kernels.plain.update import Moves
 
-__all__ = ["Moves", "Statistics", "out_size", *plain.__all__]
+__all__ = ["Moves", "Statistics", "out_size", "use_tf32", *plain.__all__]
 
 
 def form(kernel: str, *arrays: Array) -> Any:
@@ -34,6 +36,16 @@ def form(kernel: str, *arrays: Array) -> Any:
     if hasattr(xp, "RawKernel") and arrays[0].dtype.char in "fd":
         return getattr(cuda, kernel, None) or getattr(plain, kernel)
     return getattr(plain, kernel)
+
+
+def use_tf32(xp: Any, on: bool) -> None:
+    """Whether float32 products on this library's device may round their factors to TF32's 10 bits: those that the
+    library makes, and with them wide convolutions, which then go through it. For the whole process.
+
+    Raises: UserError where it is to be on and the GPU or CuPy cannot.
+    """
+    array.use_tf32(xp, on)
+    convolution.use_tf32(on)
 
 
 def conv(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:

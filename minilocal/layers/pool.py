@@ -9,6 +9,7 @@ from minilocal.errors import UserError
 from minilocal.kernels import max_pool, max_pool_backward, out_size
 from minilocal.kernels.plain.pool import window_pixels
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.resize import BySides, by_sides
 
 
 class _Windows(Layer):
@@ -76,15 +77,16 @@ class GlobalAveragePool(Layer):
     """The mean of each channel over the map: y = mean_{hw} x (N, 1, 1, C);   dx = dy / (H W). Keeps the shape of x."""
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
-        return x.mean(axis=(1, 2), keepdims=True), x.shape
+        xp, (_, H, W, _) = namespace(x), x.shape
+        return by_sides(x, xp.full((1, H), 1 / H, x.dtype), xp.full((1, W), 1 / W, x.dtype)), x.shape
 
     def backward(
         self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights":
             return None, {}
-        xp, (_, H, W, _) = namespace(dy), cache
-        return xp.ascontiguousarray(xp.broadcast_to(dy * (1 / (H * W)), cache)), {}
+        N, H, W, C = cache
+        return namespace(dy).repeat(dy.reshape(N, 1, C) * (1 / (H * W)), H * W, axis=1).reshape(cache), {}
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -92,40 +94,20 @@ class GlobalAveragePool(Layer):
         return 1, 1, shape[2]
 
 
-class AdaptiveAveragePool(Layer):
+class AdaptiveAveragePool(BySides):
     """The map cut into o×o bins, and the mean of each; bin i covers rows ⌊iH/o⌋ to ⌈(i+1)H/o⌉ - 1, so bins may overlap.
 
-    y[a, b] = mean of bin (a, b);   dx = Σ over the bins that hold the pixel of dy / bin size.  Keeps the shape of x.
+    A[i, j] = 1/size of bin i where row j lies in it, else 0
     """
 
     def __init__(self, bins: int, *, name: str = "") -> None:
-        super().__init__(name)
+        super().__init__(bins, bins, name=name)
         self.bins = bins
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
-        y = namespace(x).empty((x.shape[0], self.bins, self.bins, x.shape[3]), x.dtype)
-        for a, b, rows, columns in self._places(x.shape):
-            y[:, a, b] = x[:, rows, columns].mean(axis=(1, 2))
-        return y, x.shape
+    def _side(self, side: int, given: int) -> int:
+        return given
 
-    def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
-    ) -> tuple[Array | None, dict[str, Array]]:
-        if need == "weights":
-            return None, {}
-        dx = namespace(dy).zeros(cache, dy.dtype)
-        for a, b, rows, columns in self._places(cache):
-            share = 1 / ((rows.stop - rows.start) * (columns.stop - columns.start))
-            dx[:, rows, columns] += dy[:, a : a + 1, b : b + 1] * share
-        return dx, {}
-
-    def _places(self, shape: Shape) -> list[tuple[int, int, slice, slice]]:
-        o, (_, H, W, _) = self.bins, shape
-        rows = [slice(i * H // o, -(-(i + 1) * H // o)) for i in range(o)]
-        columns = [slice(i * W // o, -(-(i + 1) * W // o)) for i in range(o)]
-        return [(a, b, r, c) for a, r in enumerate(rows) for b, c in enumerate(columns)]
-
-    def out_shape(self, shape: Shape) -> Shape:
-        if len(shape) != 3:
-            raise UserError(f"AdaptiveAveragePool was given {shape} per sample: it takes images (H, W, C).")
-        return self.bins, self.bins, shape[2]
+    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
+        i, j = xp.arange(given)[:, None], xp.arange(side)[None, :]
+        inside = ((j >= i * side // given) & (j < -(-(i + 1) * side // given))).astype(dtype)
+        return inside / inside.sum(axis=1, keepdims=True)

@@ -13,7 +13,7 @@ from minilocal.kernels import along
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 
 
-class _BySides(Layer):
+class BySides(Layer):
     """y = A x Bᵀ;   dx = Aᵀ dy B.        x (N, H, W, C), y (N, P, Q, C), A (P, H), B (Q, W). Keeps the shape of x.
 
     `height` and `width` are what a kind of layer makes of them. A map that keeps its size is handed on.
@@ -26,7 +26,7 @@ class _BySides(Layer):
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
         if self.out_shape(x.shape[1:]) == x.shape[1:]:
             return x, x.shape
-        return _both(x, *self._matrices(namespace(x), x.shape, x.dtype)), x.shape
+        return by_sides(x, *self._matrices(namespace(x), x.shape, x.dtype)), x.shape
 
     def backward(
         self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
@@ -34,7 +34,7 @@ class _BySides(Layer):
         if need == "weights" or dy.shape == cache:
             return None if need == "weights" else dy, {}
         A, B = self._matrices(namespace(dy), cache, dy.dtype)
-        return _both(dy, A.T, B.T), {}
+        return by_sides(dy, A.T, B.T), {}
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:
@@ -54,17 +54,17 @@ class _BySides(Layer):
         raise NotImplementedError
 
 
-def _both(x: Array, A: Array, B: Array) -> Array:
-    """A x Bᵀ, the smaller product first."""
+def by_sides(x: Array, A: Array, B: Array) -> Array:
+    """A x Bᵀ: rows first where they become fewer, so that the many products along the other side become fewer too."""
     (N, H, W, C), P, Q = x.shape, A.shape[0], B.shape[0]
-    if P * W > H * Q:
+    if P > H:
         x = along(B, x.reshape(N * H, W, C)).reshape(N, H, Q * C)
         return along(A, x).reshape(N, P, Q, C)
     x = along(A, x.reshape(N, H, W * C)).reshape(N * P, W, C)
     return along(B, x).reshape(N, P, Q, C)
 
 
-class Resize(_BySides):
+class Resize(BySides):
     """A map of `height`×`width`, bilinear, corners aligned: row r of S reads the place r (H-1)/(S-1).
 
         A[r, j] = max(0, 1 - |r (H-1)/(S-1) - j|)
@@ -81,7 +81,7 @@ class Resize(_BySides):
         return (steps - away).clip(0).astype(dtype) * (1 / steps)
 
 
-class BlockAverage(_BySides):
+class BlockAverage(BySides):
     """The mean of each block of `height`×`width` pixels; what is left at the far edges makes smaller blocks.
 
     A[i, j] = 1/size of block i where ⌊j / height⌋ = i, else 0

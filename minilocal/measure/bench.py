@@ -124,7 +124,13 @@ def limits(plan: Plan, pool: Pool, when: str) -> list[Row]:
         for tf32 in (False,) if plan.device == "cpu" else (False, True):
             ask = pool.at(("limits", threads, tf32), threads, {"CUPY_TF32": "1"} if tf32 else {}).ask
             given: Row = {"device": plan.device, "threads": threads, "batch": plan.batches[0], "quick": plan.quick}
-            for row in ask(LIMITS, tf32=tf32, **given):
+            try:
+                measured = ask(LIMITS, tf32=tf32, **given)
+            except WorkerError:
+                if not tf32:
+                    raise
+                continue  # an older GPU, which has no TF32
+            for row in measured:
                 row["what"] += ", TF32" * tf32
                 rows.append({"when": when, "threads": threads, "tf32": tf32, **row})
     return rows

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from minilocal import nets, rules
-from minilocal.array import device_namespace, generator, to_device, use_tf32
+from minilocal.array import device_namespace, generator, to_device
+from minilocal.kernels import use_tf32
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
 from minilocal.measure.memory import Meter

@@ -221,6 +221,9 @@ class Ghosts:
     def pad(self, a: Ghost, widths: Any, mode: str = "constant") -> Ghost:
         return self.empty([n + sum(w) for n, w in zip(a.shape, widths, strict=True)], a.dtype)
 
+    def repeat(self, a: Ghost, times: int, axis: int) -> Ghost:
+        return self.empty([n * times if i == axis else n for i, n in enumerate(a.shape)], a.dtype)
+
     def concatenate(self, arrays: list[Ghost]) -> Ghost:
         return self.empty((sum(len(a) for a in arrays), *arrays[0].shape[1:]), arrays[0].dtype)
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.array import device_namespace, generator, use_tf32
+from minilocal.array import device_namespace, generator
+from minilocal.kernels import use_tf32
 from minilocal.kernels.threads import one_blas_thread, partition, spread, use_threads
 from minilocal.measure import timing
 

@@ -118,7 +118,7 @@ class Peer:
             for unit in module.units[: module.lowest]:
                 t = unit(t)
             linked = module.lowest < len(module.units)
-            cut = t.detach().requires_grad_() if linked and module.lowest else t
+            cut = t.detach().requires_grad_() if linked and module.lowest else t  # so that only the range's graph waits
             h = cut
             for unit in module.units[module.lowest :]:
                 h = unit(h)

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from minilocal import data, nets, optim, rules
-from minilocal.array import device_namespace, generator, use_tf32
+from minilocal.array import device_namespace, generator
 from minilocal.config import Config
 from minilocal.data import DataSet
+from minilocal.kernels import use_tf32
 from minilocal.learner import Learner
 
 

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 
 from minilocal import data, kernels, losses
-from minilocal.array import device_namespace, generator, named, to_device, to_host, use_tf32
+from minilocal.array import device_namespace, generator, named, to_device, to_host
 from minilocal.errors import unknown
+from minilocal.kernels import use_tf32
 from minilocal.layers import Run
 from minilocal.verify import device_kernels, device_rules
 from minilocal.verify import layers as by_layer
@@ -155,8 +156,8 @@ def _same(ours: Any, theirs: Any) -> dict[str, float]:
 def tf32_rows(device: Any, quick: bool) -> Iterator[Result]:
     """With TF32 allowed: a convolution, a product, and a step of each rule, to as many digits as TF32 has."""
     xp, cases = device_namespace(device), device_kernels.cases()
-    if not hasattr(xp, "_core"):
-        return  # where CuPy has its switch; a library without one has no TF32
+    if not hasattr(getattr(xp, "_core", None), "set_compute_type"):
+        return  # a library without CuPy's switch has no TF32
     use_tf32(xp, True)
     try:
         for kernel in ("conv", "conv_backward", "product", "weight_gradient"):

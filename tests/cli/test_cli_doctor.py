@@ -1,76 +1,89 @@
-"""`minilocal doctor` on a GPU that is played: what it tries, and what mends what fails."""
+"""`minilocal doctor` on a GPU that is played: what it tries there, and what mends what fails."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
-import numpy as np
 import pytest
 
-from minilocal import UserError, array, cli
+from minilocal import UserError, array, cli, learner
 from minilocal.array import Absent
+from minilocal.cli import doctor
+from tests.fake import cuda_on_host
+from tests.fake.device import fake
 
-
-class Array(np.ndarray):
-    """A NumPy array that says it lives on the GPU."""
-
-    def get(self):
-        return np.asarray(self)
-
-
-class Stream:
-    """Runs what it is given, but while it records."""
-
-    recording: list | None = None
-
-    def __init__(self, non_blocking=False):
-        assert non_blocking
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        pass
-
-    def begin_capture(self):
-        Stream.recording = []
-
-    def end_capture(self):
-        recorded, Stream.recording = Stream.recording, None
-        return SimpleNamespace(launch=lambda: [again() for again in recorded])
-
-    def synchronize(self):
-        pass
-
-
-def raw_kernel(source, name):
-    assert "a[blockIdx.x * blockDim.x + threadIdx.x] *= 2" in source and name == "twice"
-
-    def start(grid, block, args):
-        (a,) = args
-
-        def work():
-            np.multiply(a[: grid[0] * block[0]], 2, out=a[: grid[0] * block[0]])
-
-        work() if Stream.recording is None else Stream.recording.append(work)
-
-    return start
+needs_kernels = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
+NVRTC = RuntimeError('DynamicLibNotFoundError: Failure finding "libnvrtc.so.13"')
 
 
 @pytest.fixture
-def played():
-    """The library of a GPU, as far as the trials ask for it."""
-    device = SimpleNamespace(synchronize=lambda: None, compute_capability="90")
-    runtime = SimpleNamespace(
-        getDeviceCount=lambda: 1,
-        getDeviceProperties=lambda number: {"name": b"Played GPU"},
-        memGetInfo=lambda: (2**30, 2**33),
-        runtimeGetVersion=lambda: 13020,
-    )
+def gpu(monkeypatch):
+    """The fake device as cuda:0, with CUDA 13."""
+    real = array.device_namespace
 
-    class Device:
-        def __new__(cls, number=0):
-            return device
+    def device_namespace(device):
+        return fake if str(device).startswith("cuda") else real(device)
 
-    device.__class__.__enter__ = None  # replaced below: a SimpleNamespace has no context
-    return SimpleNamespace(runtime=runtime, Device=Device)
+    for module in (array, learner):
+        monkeypatch.setattr(module, "device_namespace", device_namespace)
+    monkeypatch.setattr(fake.cuda.runtime, "runtimeGetVersion", lambda: 13020, raising=False)
+    monkeypatch.setattr(fake.cuda.Device, "compute_capability", "90", raising=False)
+    return fake
+
+
+def call(capsys):
+    status = cli.main(["doctor"])
+    return status, {line[:22].strip(): line[22:] for line in capsys.readouterr().out.splitlines()}
+
+
+@needs_kernels
+def test_a_gpu_is_tried_by_a_kernel_a_transfer_a_graph_a_product_and_a_step(gpu, capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "SIDE", 64)
+    status, found = call(capsys)
+    assert status == 0 and "FAILED" not in "".join(found.values())
+    assert "fake device, 8.0 of 8.0 GiB free" in found["gpu 0"]
+    for trial in ("launch", "transfer", "graph", "product", "kernel", "training step"):
+        assert f"cuda:0 {trial}" in found
+    assert "started twice" in found["cuda:0 graph"] and "there and back" in found["cuda:0 transfer"]
+
+
+@pytest.mark.parametrize("trial", ["launch", "transfer", "graph", "product", "kernel", "training step"])
+def test_what_fails_on_the_gpu_comes_with_the_line_that_mends_it(gpu, capsys, monkeypatch, trial):
+    def broken(device):
+        if device == "cuda:0":
+            raise NVRTC
+        return "well"
+
+    tables = {"GPU_TRIALS": ("launch", "transfer", "graph"), "TRIALS": ("product", "kernel", "training step")}
+    for table, names in tables.items():
+        well = {name: broken if name == trial else lambda device: "well" for name in names}
+        monkeypatch.setattr(doctor, table, well)
+    status, found = call(capsys)
+    line = found[f"cuda:0 {trial}"]
+    assert status == 1 and line.startswith("FAILED: RuntimeError: DynamicLibNotFoundError")
+    assert line.endswith("pip install 'minilocal[cuda13]' brings them.")
+    assert sum("FAILED" in text for text in found.values()) == 1 and found.get(f"cpu {trial}", "well") == "well"
+
+
+@needs_kernels
+@pytest.mark.parametrize("trial", [doctor.launch, doctor.graph])
+def test_a_kernel_with_wrong_numbers_is_seen(gpu, monkeypatch, trial):
+    monkeypatch.setattr(doctor, "TWICE", doctor.TWICE.replace("*= 2", "*= 3"))
+    with pytest.raises(ArithmeticError, match="wrong result"):
+        trial("cuda:0")
+
+
+@needs_kernels
+def test_a_graph_that_forgets_a_launch_is_seen(gpu, monkeypatch):
+    monkeypatch.setattr(fake.cuda.Graph, "launch", lambda self, stream=None: None)
+    with pytest.raises(ArithmeticError, match="wrong result"):
+        doctor.graph("cuda:0")
+
+
+@pytest.mark.parametrize("reason, status", [(Absent("no GPU here"), 0), (UserError("the driver is too old"), 1)])
+def test_no_gpu_is_well_and_one_that_cannot_be_used_is_not(capsys, monkeypatch, reason, status):
+    def refuse(device):
+        raise reason
+
+    real = array.device_namespace
+    monkeypatch.setattr(array, "device_namespace", lambda d: refuse(d) if str(d).startswith("cuda") else real(d))
+    found_status, found = call(capsys)
+    assert found_status == status and found["gpu"] == ("FAILED: " if status else "") + str(reason)

@@ -26,14 +26,14 @@ def memory(capsys, tmp_path, monkeypatch):
 
 
 def test_a_table_for_each_number_of_modules_and_a_figure(memory, tmp_path):
-    status, out, err = memory(*SMALL, "--length", "1,2")
+    status, out, err = memory("--net", "resnet14", "--modules", "2,3", "--batch-size", "8", "--length", "1,2")
     assert status == 0 and err == ""
-    for text in ("2 modules of 2, 2 units", "4 modules of 1, 1, 1, 1 units", "BackLink, l = 2", "checkpointed at"):
+    for text in ("2 modules of 4, 3 units", "3 modules of 3, 2, 2 units", "BackLink, l = 2", "checkpointed at"):
         assert text in out
     assert "a third more work" in out and "modules need not wait" in out
     assert "paper" not in out  # its numbers are of another network
     told = json.loads((tmp_path / "runs/memory/memory.json").read_text())
-    table = told["modules"]["4"]
+    table = told["modules"]["3"]
     assert table["BP"]["of BP"] == 1 and table["GLL"]["over GLL"] == 0
     assert table["BP, checkpointed"]["step"] < table["BP"]["step"] and "numpy" in told["environment"]["packages"]
     for row in table.values():

@@ -40,6 +40,9 @@ NETS = {
     "vgg16": lambda rng: ml.nets.vgg16(classes=4, hidden=16, rng=rng),
 }
 LARGE = ("resnet18", "vgg16")
+NO_OTHER_KERNELS = (
+    "bp, inputs", "backlink, inputs", "pgl around backlink", "fdg, recompute", "fdg, current", "backlink and infopro",
+)  # fmt: skip
 
 
 @pytest.fixture(params=["plain forms", "kernels"])
@@ -58,27 +61,41 @@ def learner(net, rule, modules=MODULES, **how):
         return ml.Learner(net, rule, modules, rng=ml.rng(0), **how)
 
 
-def both(net, rule, x, y, steps=STEPS, optimizer=None, uploads=0):
-    """The same steps on the host and on the device, every one at another rate and two an epoch; holds that the device's
-    neither wait nor copy, and that losses, parameters, statistics and predictions are equal."""
-    optimizer = optimizer or ml.optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True)
-    host = learner(net, rule, dtype="float64", optimizer=optimizer)
-    there = learner(net, rule, dtype="float64", optimizer=optimizer, device=fake)
-    batch = fake.asarray(x), fake.asarray(y)
-    for step in range(steps):
-        host.epoch = there.epoch = step // 2
-        rate = 0.1 / (1 + step)
-        ours = host.step(x, y, lr=rate)
+class Both:
+    """A Learner on the host and its like on the device, in float64, which are held to be equal."""
+
+    def __init__(self, net, rule, optimizer=None):
+        how = {
+            "dtype": "float64",
+            "optimizer": optimizer or ml.optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True),
+        }
+        self.host, self.there = learner(net, rule, **how), learner(net, rule, device=fake, **how)
+
+    def step(self, step, x, y, uploads=0):
+        """One step at a rate of its own, two an epoch; the device's waits for nothing, and nothing goes up to it."""
+        batch, rate = (fake.asarray(x), fake.asarray(y)), 0.02 / (1 + step)
+        self.host.epoch = self.there.epoch = step // 2
         with counting() as counts:
-            losses = there.step(*batch, lr=rate)
+            losses = self.there.step(*batch, lr=rate)
         assert (counts.syncs, counts.uploads) == (0, uploads), f"step {step}: {counts}"
-        assert losses.dtype == "f8" and np.array_equal(np.isnan(ours), np.isnan(losses.get()))
-        assert worst({"loss": np.nan_to_num(losses.get())}, {"loss": np.nan_to_num(ours)}) <= DOUBLE
-    host.finish()
-    there.finish()
-    held = [{**made.parameters(), **made.buffers()} for made in (there, host)]
-    assert worst({name: a.get() for name, a in held[0].items()}, held[1]) <= DOUBLE
-    assert worst({"logits": there.predict(batch[0]).get()}, {"logits": host.predict(x)}) <= DOUBLE
+        ours, losses = self.host.step(x, y, lr=rate), losses.get()
+        assert losses.dtype == "f8" and np.array_equal(np.isnan(ours), np.isnan(losses))
+        assert worst({"loss": np.nan_to_num(losses)}, {"loss": np.nan_to_num(ours)}) <= DOUBLE
+
+    def are_equal(self, x):
+        """Weights, statistics and predictions, after what was in flight has landed."""
+        self.host.finish()
+        self.there.finish()
+        ours, theirs = ({**made.parameters(), **made.buffers()} for made in (self.host, self.there))
+        assert worst({name: a.get() for name, a in theirs.items()}, ours) <= DOUBLE
+        assert worst({"logits": self.there.predict(fake.asarray(x)).get()}, {"logits": self.host.predict(x)}) <= DOUBLE
+
+
+def both(net, rule, x, y, steps=STEPS, uploads=0, optimizer=None):
+    made = Both(net, rule, optimizer)
+    for step in range(steps):
+        made.step(step, x, y, uploads)
+    made.are_equal(x)
 
 
 def worst(ours, reference):
@@ -87,6 +104,8 @@ def worst(ours, reference):
 
 @pytest.mark.parametrize("name", RULES)
 def test_every_rule(name, forms):
+    if forms == "kernels" and name in NO_OTHER_KERNELS:
+        pytest.skip("the same kernels run under another rule")
     both(RESNET8, RULES[name], X, Y)
 
 
@@ -95,13 +114,14 @@ def test_every_network(name, forms):
     if forms == "kernels" and name in LARGE:
         pytest.skip("the same layers are in a smaller network")
     net = NETS[name](ml.rng(0))
-    few = 2 if name in ("alexnet", *LARGE) else 4
-    x = ml.rng(2).standard_normal((few, *net.shape))
+    N, steps = (2 if net.shape[0] == 32 else 4), (1 if name in ("alexnet", *LARGE) else 3)
+    x = ml.rng(2).standard_normal((N, *net.shape))
     masks = 2 if forms == "plain forms" and name in ("alexnet", "vgg16") else 0  # the plain form draws on the host
-    both(net, ml.rules.backlink(), x, Y[:few], steps=few, uploads=masks)
+    both(net, ml.rules.backlink(), x, Y[:N], steps, uploads=masks)
 
 
-def test_adam(forms):
+def test_adam(monkeypatch):
+    monkeypatch.setattr(fake, "kernels", False)  # it has none
     both(RESNET8, ml.rules.gll(), X, Y, optimizer=ml.optim.Adam())
 
 
@@ -116,10 +136,22 @@ def test_float32_stays_float32(name, forms):
     assert made.predict(x).dtype == "f4"
 
 
+@pytest.mark.parametrize("name", ["backlink", "dni", "ddg", "fdg, current", "asynchronous dgl"])
+def test_a_checkpoint_travels_between_homes(name, monkeypatch):
+    monkeypatch.setattr(fake, "kernels", False)
+    made = Both(RESNET8, RULES[name])
+    for step in range(STEPS):
+        if step == 2:
+            saved = made.there.state(), made.host.state()
+            made.host.restore(saved[0])
+            made.there.restore(saved[1])
+        made.step(step, X, Y)
+    made.are_equal(X)
+
+
 def test_a_wait_inside_a_step_is_seen(monkeypatch):
-    """What the tests above rest on: a layer that looks at a number is found."""
-    forward = ml.layers.ReLU.forward if hasattr(ml.layers, "ReLU") else None
-    assert forward is not None
+    """What the tests above rest on."""
+    forward = ml.layers.ReLU.forward
     monkeypatch.setattr(ml.layers.ReLU, "forward", lambda self, x, *a: (float(x[0, 0]), forward(self, x, *a))[1])
     with pytest.raises(AssertionError, match="syncs=3"):
         both(NETS["mlp"](ml.rng(0)), ml.rules.bp(), X, Y)
@@ -139,12 +171,12 @@ def test_bytes_fall_from_bp_over_backlink_to_gll(forms):
     x, y = fake.asarray(ml.rng(1).standard_normal((4, 16, 16, 3), "f4")), fake.asarray(np.arange(4))
     peaks = {}
     for name in ("bp", "backlink", "gll"):
-        made = learner(net, ml.rules.get(name), 16, device=fake, cuda_graph=False)
-        made.step(x, y, lr=0.1)  # velocities are made
+        made = learner(net, ml.rules.get(name), 16, device=fake, optimizer=ml.optim.SGD(momentum=0), cuda_graph=False)
         with counting() as counts:
             made.step(x, y, lr=0.1)
         peaks[name] = counts.peak
-    assert peaks["bp"] > 1.4 * peaks["backlink"] and peaks["backlink"] > 1.05 * peaks["gll"], peaks
+    margin = 1.2 if forms == "plain forms" else 1.0  # of four small images; the kernels' partial sums do not shrink
+    assert peaks["bp"] > margin * peaks["backlink"] > margin**2 * peaks["gll"], peaks
 
 
 def test_a_step_leaves_nothing_behind(forms):

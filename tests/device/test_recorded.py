@@ -15,6 +15,14 @@ from tests.fake.device import counting, fake
 pytestmark = pytest.mark.skipif(bool(cuda_on_host.available()), reason=str(cuda_on_host.available()))
 
 CLASSES = 4
+
+
+@pytest.fixture(autouse=True)
+def _quick_builds(monkeypatch):
+    """Kernels without the checks of every access: tests/kernels has them."""
+    monkeypatch.setattr(cuda_on_host, "checked", False)
+
+
 RULES = {
     "bp": ml.rules.bp(),
     "bp, inputs": ml.rules.bp(keep="inputs"),

@@ -45,7 +45,8 @@ def short_of_memory(rule, where="forward", error=None, part="unit"):
         object.__setattr__(it.modules[1], "objective", Greedy(it.modules[1].objective, where, error))
     x, y = np.zeros((32, *NET.shape), "f4"), np.arange(32) % 10
     with pytest.raises(OutOfMemory) as caught:
-        it.step(x, y, lr=0.1)
+        for _ in range(10):  # a worker that is drawn may have to wait for its turn
+            it.step(x, y, lr=0.1)
     assert "\n" not in str(caught.value) and isinstance(caught.value, ml.UserError)
     return str(caught.value)
 
@@ -83,13 +84,11 @@ def test_engines_with_delays_say_it_too(rule):
 
 def test_an_update_without_room():
     it = ml.Learner(NET, ml.rules.gll(), 5, rng=ml.rng(0))
-    it._update = None
 
     class Full:
         def update(self, moves, lr):
             raise MemoryError(FULL)
 
-    del it._update
     it.optimizer = Full()
     with pytest.raises(OutOfMemory, match=r"out of memory in the update \(Out of memory allocating 4,194,304 bytes"):
         it.step(np.zeros((4, *NET.shape), "f4"), np.arange(4), lr=0.1)
@@ -105,7 +104,7 @@ def kept(rule, modules, n=64):
     line = savings(it.modules, h, it._engine.arrays, rule.crosses.onward)
     for u, unit in enumerate(NET.units):
         y, cache = unit.forward(h, Run(unit=u), it._engine.arrays)
-        each.append(sum(a.nbytes for a in leaves((cache, y), h)))
+        each.append(sum(a.nbytes for a in leaves((cache, y), h) if a.ndim > 1))
         h = y
     return line, each
 

@@ -1,7 +1,6 @@
 // Runs a kernel's blocks one after another, and the threads of a block in turns: each is a fiber with a stack of its
 // own, which goes on until it waits at a barrier. Where a kernel has none, threads are a loop.
 #define _XOPEN_SOURCE 700
-#define _DARWIN_C_SOURCE
 #include <setjmp.h>
 #include <stdint.h>
 #include <string.h>

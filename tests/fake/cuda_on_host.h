@@ -8,17 +8,10 @@
 #define __noinline__ __attribute__((noinline))
 #define __align__(n) __attribute__((aligned(n)))
 #define __launch_bounds__(...)
-#ifdef __APPLE__
-#define __shared__ static __attribute__((section("__DATA,shared_memory")))
-extern char host_shared_from[] __asm("section$start$__DATA$shared_memory");
-extern char host_shared_to[] __asm("section$end$__DATA$shared_memory");
-extern char __ehdr_start[] __asm("segment$start$__TEXT"), _end[] __asm("segment$end$__DATA");
-#else
 #define __shared__ static __attribute__((section("shared_memory")))
 extern char host_shared_from[] __asm("__start_shared_memory") __attribute__((weak, visibility("hidden")));
 extern char host_shared_to[] __asm("__stop_shared_memory") __attribute__((weak, visibility("hidden")));
 extern "C" char __ehdr_start[] __attribute__((visibility("hidden"))), _end[] __attribute__((visibility("hidden")));
-#endif
 
 typedef __SIZE_TYPE__ size_t;
 typedef __PTRDIFF_TYPE__ ptrdiff_t;

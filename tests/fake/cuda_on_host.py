@@ -31,12 +31,9 @@ order = os.environ.get("MINILOCAL_FAKE_ORDER", "forward")  # or "reverse": of bl
 checked = True  # whether every load and store is looked at; twenty times faster where it is not
 
 FLAGS = ["-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
-KERNEL, CHECKS = ["-nostdinc", "-nostdinc++"], ["-fsanitize=alignment,bounds,null"]
-if sys.platform == "linux":
-    KERNEL += ["-fno-gnu-unique"]  # no shared memory of one library is another's
-    CHECKS += ["-fsanitize=kernel-address", "--param=asan-instrumentation-with-call-threshold=0"]
-    CHECKS += ["--param=asan-stack=0", "--param=asan-globals=0"]
-LINK = ["-shared"] if sys.platform == "linux" else ["-shared", "-undefined", "dynamic_lookup"]
+KERNEL = ["-nostdinc", "-nostdinc++", "-fno-gnu-unique"]  # no library's shared memory is another's
+CHECKS = ["-fsanitize=alignment,bounds,null,kernel-address", "--param=asan-instrumentation-with-call-threshold=0"]
+CHECKS += ["--param=asan-stack=0", "--param=asan-globals=0"]
 STUB = """
 extern "C" void host_kernel(void **args) {{ host_call({name}, args); }}
 extern "C" const int *host_kernel_signature() {{ return host_signature({name}); }}
@@ -60,6 +57,8 @@ _one_at_a_time = threading.Lock()
 
 def available() -> str | None:
     """Why kernels cannot be built here; None if they can."""
+    if sys.platform != "linux":
+        return "CUDA kernels are run on the host on Linux only"
     return None if shutil.which("g++") else "no g++ on this machine: CUDA kernels cannot be run on the host"
 
 
@@ -211,11 +210,11 @@ def _built(source: str, name: str, options: tuple[str, ...], with_checks: bool) 
     header = (HERE / "cuda_on_host.h").read_text()
     text = f'#line 1 "cuda_on_host.h"\n{header}\n#line 1 "{name}.cu"\n{source}\n' + STUB.format(name=name)
     flags = [*FLAGS, *KERNEL, *(CHECKS if with_checks else ()), *options]
-    kernel = _folder() / f"{name}-{_hash(text, *flags, *LINK)}.o"
+    kernel = _folder() / f"{name}-{_hash(text, *flags)}.o"
     whole = kernel.with_suffix(".so")
     if not whole.exists():  # linked apart from compiling: else g++ adds its own libraries for what the runner answers
         _compile(kernel, [*flags, "-c", "-x", "c++", "-"], text)
-        _compile(whole, [*LINK, str(kernel), "-lm"])
+        _compile(whole, ["-shared", str(kernel), "-lm"])
         kernel.unlink(missing_ok=True)
     return whole
 

@@ -121,6 +121,29 @@ def test_alignment_counts_from_where_an_array_begins():
             move((1,), (1,), (x[5:],))
 
 
+def test_unchecked_it_gives_the_same_and_looks_at_nothing(monkeypatch):
+    memory, beyond = np.zeros(8, np.float32), kernel("x[threadIdx.x] = threadIdx.x + 1;")
+    monkeypatch.setattr(cuda_on_host, "checked", False)
+    beyond((1,), (8,), (memory[:4],))
+    assert memory.tolist() == [1, 2, 3, 4, 5, 6, 7, 8]
+    monkeypatch.setattr(cuda_on_host, "checked", True)
+    with pytest.raises(RuntimeError, match="a write outside of all arguments, 16 bytes"):
+        beyond((1,), (8,), (memory[:4],))
+
+
+def test_no_kernels_memory_is_another_ones():
+    """Static memory in an inline function would be one for the whole process, if its compiler had its way."""
+    source = (
+        "inline float *mine() { __shared__ float a[SIZE]; return a; }\n"
+        + """
+        extern "C" __global__ void k(float *x) { mine()[SIZE - 1] = SIZE; x[0] = mine()[SIZE - 1]; }"""
+    )
+    for size in (2, 900):
+        x = np.zeros(1, np.float32)
+        RawKernel(source, "k", (f"-DSIZE={size}",))((1,), (1,), (x,))
+        assert x[0] == size
+
+
 def test_shared_memory_that_nobody_wrote_shows():
     x = np.zeros(2, np.float32)
     kernel("__shared__ float a[1]; x[blockIdx.x] = a[0]; a[0] = 1;")((2,), (1,), (x,))

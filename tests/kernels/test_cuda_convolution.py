@@ -17,7 +17,6 @@ from hypothesis import strategies as st
 from minilocal.kernels import plain
 from minilocal.kernels.cuda import columns, convolution, gradient, implicit
 from minilocal.kernels.cuda.convolution import conv, conv_backward
-from minilocal.kernels.cuda.launch import COMMON, TYPES
 from minilocal.kernels.plain.convolution import out_size
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
@@ -289,13 +288,9 @@ def test_every_layer_of_a_resnet_has_a_tile(N, char):
 
 def text(kernel, char, constants, name):
     """The kernel in a namespace of its own, so that several stand in one file: nvcc takes its time for every file."""
-    constants = {"T": TYPES[char], **constants}
-    define, undo = (
-        "".join(f"#{what} {c}\n" for c in names)
-        for what, names in [("define", [f"{c} {value}" for c, value in constants.items()]), ("undef", constants)]
-    )
-    source = (COMMON + kernel.source).replace('extern "C"', "")
-    return f"{define}namespace {name} {{ {source} }}\n{undo}"
+    undo = "".join(f"#undef {c}\n" for c in ("T", *constants))
+    source = kernel.text(char, constants).replace('extern "C"', "")
+    return f"namespace {name} {{\n{source}\n}}\n{undo}"
 
 
 @pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc on this machine")

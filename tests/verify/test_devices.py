@@ -75,6 +75,10 @@ def test_a_list_of_rows_stops_when_the_time_is_over_and_says_so():
     assert all(row.passed for row in devices.rows(fake, True, "losses"))
 
 
+def test_where_there_is_no_tf32_nothing_is_checked():
+    assert not [*devices.run(fake, only="tf32")] and not [*devices.run("cpu", only="tf32")]
+
+
 def test_unknown_kinds_and_devices_are_refused():
     with pytest.raises(UserError, match="did you mean 'layers'"):
         next(devices.run(fake, only="layer"))

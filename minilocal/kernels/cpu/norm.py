@@ -17,7 +17,7 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.kernels.plain.norm import Statistics
-from minilocal.kernels.threads import in_order, partition, room, spread
+from minilocal.kernels.threads import in_order, partition, room, scratch, spread
 
 PIECE = 256 << 10  # bytes that are worked on at a time
 WIDE = 512  # numbers in a row of a piece
@@ -48,20 +48,21 @@ def norm_statistics(z: Array, eps: float) -> Statistics:
 def norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
-    """γ r z + (β - γ r μ), then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
+    """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
     wide, parts = _wide(z)
-    scale, shift = _tile(gamma * r, wide), _tile(beta - gamma * r * mean, wide)
-    out, zero = np.empty(z.shape, z.dtype), np.zeros_like(scale)
+    mean, scale, beta = _tile(mean, wide), _tile(gamma * r, wide), _tile(beta, wide)
+    out = np.empty(z.shape, z.dtype)
     y, s = out.reshape(wide.shape), None if add is None else add.reshape(wide.shape)
 
     def part(first: int, last: int) -> None:
         for i, j in _pieces(wide, first, last):
-            piece = np.multiply(wide[i:j], scale, out=y[i:j])
-            piece += shift
+            piece = np.subtract(wide[i:j], mean, out=y[i:j])
+            piece *= scale
+            piece += beta
             if s is not None:
                 piece += s[i:j]
             if relu:
-                np.maximum(piece, zero, out=piece)
+                np.maximum(piece, scratch("zeros", piece.shape, z.dtype), out=piece)
 
     spread(part, parts)
     return out

@@ -17,6 +17,7 @@ Neural Networks"; here in one direction only, and with points at which float32 l
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import NamedTuple
 
@@ -25,11 +26,13 @@ import numpy as np
 from minilocal.array import Array
 from minilocal.kernels.threads import in_order, partition, room, spread
 
-BLOCK = 1 << 20  # bytes of windows at a time
+BLOCK = 1 << 20  # bytes of transformed images, or of copied windows, at a time
 ROWS = 512  # windows that are worth a product of their own
 NARROW = 8  # pixels in a row up to which windows are copied, so that none is wasted
-WIDE = 12_500  # channels in x channels out from which one product reads more weights than windows
+WIDE = 12_500  # channels in x channels out from which a block's product reads more weights than windows
 POINTS = {2: (0, 1, -1), 4: (0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))}  # by m; and infinity
+
+Weights = Callable[[Array], Array]  # some rows of G  →  G g at these points (points, 3 C, O)
 
 
 def fits(shape: tuple[int, ...], W: Array, stride: int, pad: int) -> bool:
@@ -40,64 +43,72 @@ def fits(shape: tuple[int, ...], W: Array, stride: int, pad: int) -> bool:
 
 def conv(x: Array, W: Array) -> Array:
     """z = conv(x, W).        x (N, H, W, C), W (3, 3, C, O)  →  z (N, H, W, O)"""
-    z = np.empty((*x.shape[:3], W.shape[3]), x.dtype)
-    _convolve(x, W, z, None)
+    _, _, C, O = W.shape
+    z, g = np.empty((*x.shape[:3], O), x.dtype), W.reshape(3, -1)
+    _convolve(x, lambda G: (G @ g).reshape(-1, 3 * C, O), z, None)
     return z
 
 
 def conv_backward(dz: Array, x: Array, W: Array, want_dx: bool, want_dW: bool) -> tuple[Array | None, Array | None]:
     """(dx, dW), None where it is not wanted."""
-    dx = np.empty(x.shape, x.dtype) if want_dx else None
-    dW = _convolve(dz, np.ascontiguousarray(_turned(W)), dx, x if want_dW else None)
-    return dx, None if dW is None else np.ascontiguousarray(_turned(dW))
+    _, _, C, O = W.shape
+    dx, dy = np.empty(x.shape, x.dtype) if want_dx else None, x if want_dW else None
+    g = np.ascontiguousarray(W[::-1, ::-1].transpose(0, 2, 1, 3)).reshape(3, -1)  # (i, c, j, o): copied in runs of o
+    dg = _convolve(dz, lambda G: (G @ g).reshape(-1, C, 3 * O).transpose(0, 2, 1), dx, dy)
+    if dg is None:
+        return dx, None
+    return dx, np.ascontiguousarray(dg.reshape(3, C, 3, O)[::-1, :, ::-1].transpose(0, 2, 1, 3))
 
 
-def _turned(W: Array) -> Array:
-    """The kernel turned by half a turn, its channels swapped."""
-    return W[::-1, ::-1].transpose(0, 1, 3, 2)
+def _convolve(x: Array, weights: Weights, y: Array | None, dy: Array | None) -> Array | None:
+    """y ← conv(x, g), and dg (3, O·3 C) from dy, each where it is given: (1), all images cut into tiles of m rows."""
+    O = (y if dy is None else dy).shape[3]
+    return (_by_points if x.shape[3] * O >= WIDE else _by_images)(np.ascontiguousarray(x), O, weights, y, dy)
 
 
-def _convolve(x: Array, W: Array, y: Array | None, dy: Array | None) -> Array | None:
-    """y ← conv(x, W) and dW from dy, each where it is given: (1), with every image cut into tiles of m rows."""
-    (N, H, B, C), O = x.shape, W.shape[3]
-    m = 4 if H % 4 == 0 else 2
-    A, G, _ = matrices(m, x.dtype.char)
-    T, h, taps = len(A), H // m, W.reshape(3, -1)
-    phases = 3 if B > NARROW and C * O < WIDE else 1
+def _by_images(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | None) -> Array | None:
+    """Parts of the batch, at all points, in blocks that stay in the cache."""
+    (N, H, B, C), (m, T, A, G, _) = x.shape, transforms(x)
+    h, phases, U = H // m, 3 if B > NARROW else 1, None if y is None else weights(G)
+    step = max(1, BLOCK // (T * h * B * C * x.itemsize * (1 if phases == 3 else 3)))
 
-    def by_images(first: int, last: int) -> Array | None:
-        """A part of the batch at all points, in blocks that stay in the cache."""
-        dU = None if dy is None else np.zeros((T, 3 * C, O), x.dtype)
-        step = max(1, BLOCK // (T * h * B * C * x.itemsize * (1 if phases == 3 else 3)))
+    def part(first: int, last: int) -> Array | None:
+        dU = None if dy is None else np.zeros((T, O, 3 * C), x.dtype)
         for i in range(first, last, step):
             j = min(i + step, last)
             grid = Grid(j - i, h, B, phases)
             M = None if y is None else room("winograd M", (T, grid.places, O), x.dtype)
-            _products(grid, slice(0, T), m, x[i:j], U, M, None if dy is None else dy[i:j], dU)
+            _products(grid, slice(0, T), x[i:j], U, M, None if dy is None else dy[i:j], dU)
             if y is not None:
-                np.matmul(A.T, grid.tiles(M), out=_tiles(y[i:j], m))
+                np.matmul(A.T, grid.tiles(M), out=_tiles(y[i:j], h))
         return None if dU is None else G.T @ dU.reshape(T, -1)
 
-    def by_points(first: int, last: int) -> None:
-        """The whole batch at some points: their weights are made and read once."""
-        points, rows = slice(first, last), h * B
-        U, step = (G[points] @ taps).reshape(-1, 3 * C, O), max(1, ROWS // rows)
+    sums = spread(part, partition(N, max(1, min(16, N * h * B // 128))))
+    return None if dy is None else in_order(sums)
+
+
+def _by_points(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | None) -> Array | None:
+    """The whole batch, point by point, so that the weights of a point are made and read once."""
+    (N, H, B, C), (m, T, A, G, _) = x.shape, transforms(x)
+    h, grid = H // m, Grid(N, H // m, B, 1)
+    M = None if y is None else np.empty((T, grid.places, O), x.dtype)
+    dU = None if dy is None else np.zeros((T, O, 3 * C), x.dtype)
+    step = max(1, ROWS // (h * B))
+
+    def part(first: int, last: int) -> None:
+        points = slice(first, last)
+        U = None if y is None else weights(G[points])
         for i in range(0, N, step):
             j = min(i + step, N)
-            some = None if y is None else M[points, i * rows : j * rows]
-            _products(Grid(j - i, h, B, 1), points, m, x[i:j], U, some, None if dy is None else dy[i:j], dU[points])
+            here = None if M is None else M[points, i * h * B : j * h * B]
+            sums = None if dU is None else dU[points]
+            _products(Grid(j - i, h, B, 1), points, x[i:j], U, here, None if dy is None else dy[i:j], sums)
 
-    if C * O < WIDE:
-        U = (G @ taps).reshape(T, 3 * C, O)
-        parts = spread(by_images, partition(N, max(1, min(16, N * h * B // 128))))
-        return None if dy is None else in_order(parts).reshape(W.shape)
-    grid = Grid(N, h, B, 1)
-    M = np.empty((T, grid.places, O) if y is not None else 0, x.dtype)
-    dU = np.zeros((T, 3 * C, O) if dy is not None else T, x.dtype)
-    spread(by_points, [(t, t + 1) for t in range(T)])
+    spread(part, [(t, t + 1) for t in range(T)])
     if y is not None:
-        spread(lambda i, j: np.matmul(A.T, grid.tiles(M)[i:j], out=_tiles(y[i:j], m)), partition(N))
-    return None if dy is None else (G.T @ dU.reshape(T, -1)).reshape(W.shape)
+        tiles = grid.tiles(M)
+        spread(lambda i, j: np.matmul(A.T, tiles[i:j], out=_tiles(y[i:j], h)), partition(N))
+    return None if dU is None else G.T @ dU.reshape(T, -1)
 
 
 class Grid(NamedTuple):
@@ -120,66 +131,64 @@ class Grid(NamedTuple):
     def places(self) -> int:
         return -(-self.used // self.phases) * self.phases
 
-    def tiles(self, a: Array) -> Array:
-        """What stands in the windows' places.        (points, places, k)  →  (n, h, points, B·k), a view"""
-        return self._rows(a)[..., : self.B * a.shape[2]].transpose(1, 2, 0, 3)
-
-    def clear(self, a: Array) -> None:
-        """0 in the places of no window."""
-        self._rows(a)[..., self.B * a.shape[2] :] = 0
-        a[:, self.used :] = 0
+    def windows(self, V: Array) -> Array:
+        """Windows of three pixels, a 0 before each row. V (points, pixels, C)  →  (points, phases, places/phases, 3 C)"""
+        (T, _, C), (point, pixel, number) = V.shape, V.strides
+        if self.phases == 3:
+            steps = point, pixel, 3 * pixel, number
+            return np.ndarray((T, 3, self.places // 3, 3 * C), V.dtype, V, 0, steps)
+        shape, row = (T, self.n, self.h, self.B, 3 * C), (self.B + 1) * pixel
+        copied = room("winograd windows", shape, V.dtype)
+        np.copyto(copied, np.ndarray(shape, V.dtype, V, 0, (point, self.h * row, row, pixel, number)))
+        return copied.reshape(T, 1, self.places, 3 * C)
 
     def by_phase(self, a: Array) -> Array:
         """(points, places, k)  →  (points, phases, places/phases, k), a view"""
         return a.reshape(len(a), -1, self.phases, a.shape[2]).transpose(0, 2, 1, 3)
 
+    def tiles(self, a: Array) -> Array:
+        """What stands in the windows' places.        (points, places, k)  →  (n, h, points, B·k), a view"""
+        return self._rows(a)[..., : self.B * a.shape[2]].transpose(1, 2, 0, 3)
+
+    def clear(self, a: Array) -> None:
+        """0 in the places that belong to no window."""
+        self._rows(a)[..., self.B * a.shape[2] :] = 0
+        a[:, self.used :] = 0
+
     def _rows(self, a: Array) -> Array:
         return a[:, : self.used].reshape(len(a), self.n, self.h, -1)
 
-    def windows(self, V: Array) -> Array:
-        """Windows of three pixels of V, whose rows begin with a 0.        (points, pixels, C)  →  by phase, of 3 C"""
-        T, _, C = V.shape
-        to_point, pixel, size = V.strides
-        if self.phases == 3:
-            shape = T, 3, self.places // 3, 3 * C
-            return np.ndarray(shape, V.dtype, V, 0, (to_point, pixel, 3 * pixel, size))
-        copied = room("winograd windows", (T, 1, self.places, 3 * C), V.dtype)
-        row = (self.B + 1) * pixel
-        shape = T, self.n, self.h, self.B, 3 * C
-        np.copyto(copied.reshape(shape), np.ndarray(shape, V.dtype, V, 0, (to_point, self.h * row, row, pixel, size)))
-        return copied
-
 
 def _products(
-    grid: Grid, points: slice, m: int, x: Array, U: Array, M: Array | None, dy: Array | None, dU: Array | None
+    grid: Grid, points: slice, x: Array, U: Array | None, M: Array | None, dy: Array | None, dU: Array | None
 ) -> None:
-    """M ← (Bᵀ x) ⊙ U and dU += (Bᵀ x)ᵀ ⊙ (A dy), at some points, for a few images.
+    """M ← (Bᵀ x) ⊙ U and dU += (A dy)ᵀ ⊙ (Bᵀ x), at some points, for a few images.
 
-    x (n, H, W, C), dy (n, H, W, O), U and dU (points, 3 C, O), M (points, places, O)
+    x (n, H, W, C), U (points, 3 C, O), M (points, places, O); dy (n, H, W, O), dU (points, O, 3 C)
     """
-    A, _, Bt = matrices(m, x.dtype.char)
-    windows = grid.windows(_transformed(x, m, Bt[points]))
-    if M is not None:
+    _, _, A, _, Bt = transforms(x)
+    windows = grid.windows(_transformed(x, Bt[points]))
+    if U is not None:
         np.matmul(windows, U[:, None], out=grid.by_phase(M))
     if dy is not None:
-        E = room("winograd E", (len(U), grid.places, dy.shape[3]), x.dtype)
+        E = room("winograd E", (len(windows), grid.places, dy.shape[3]), x.dtype)
         grid.clear(E)
-        np.matmul(A[points], _tiles(dy, m), out=grid.tiles(E))
-        each = room("winograd dU", (len(U), grid.phases, *U.shape[1:]), x.dtype)
-        np.matmul(windows.transpose(0, 1, 3, 2), grid.by_phase(E), out=each)
+        np.matmul(A[points], _tiles(dy, grid.h), out=grid.tiles(E))
+        each = room("winograd dU", (*windows.shape[:2], *dU.shape[1:]), x.dtype)
+        np.matmul(grid.by_phase(E).transpose(0, 1, 3, 2), windows, out=each)
         for phase in range(grid.phases):
             dU += each[:, phase]
 
 
-def _transformed(x: Array, m: int, Bt: Array) -> Array:
-    """Bᵀ d of every tile d, a row after a row, each with a 0 before it, and zeros at the end.  (points, pixels, C)"""
-    (n, H, B, C), T, h = x.shape, len(Bt), x.shape[1] // m
-    pixels = n * h * (B + 1)
+def _transformed(x: Array, Bt: Array) -> Array:
+    """Bᵀ d of every tile d, row after row, each with a 0 before it, and zeros at the end.        (points, pixels, C)"""
+    (n, H, B, C), T, m = x.shape, len(Bt), Bt.shape[1] - 2
+    pixels = n * (H // m) * (B + 1)
     V = room("winograd V", (T, pixels + 4, C), x.dtype)
     V[:, pixels:] = 0
-    rows = V[:, :pixels].reshape(T, n, h, (B + 1) * C)
+    rows = V[:, :pixels].reshape(T, n, H // m, (B + 1) * C)
     rows[..., :C] = 0
-    for tile in range(h):
+    for tile in range(H // m):
         top = m * tile - 1
         first, last = max(0, top), min(H, top + m + 2)  # rows above and below the image are 0
         d = x[:, first:last].reshape(n, last - first, B * C)
@@ -187,19 +196,22 @@ def _transformed(x: Array, m: int, Bt: Array) -> Array:
     return V
 
 
-def _tiles(y: Array, m: int) -> Array:
-    """(n, H, W, O)  →  (n, H/m, m, W·O)"""
+def _tiles(y: Array, h: int) -> Array:
+    """(n, H, W, O)  →  (n, h, H/h, W·O)"""
     n, H, B, O = y.shape
-    return y.reshape(n, H // m, m, B * O)
+    return y.reshape(n, h, H // h, B * O)
+
+
+def transforms(x: Array) -> tuple[int, int, Array, Array, Array]:
+    """m, m + 2, and A (m + 2, m), G (m + 2, 3), Bᵀ (m + 2, m + 2) of (1), for images like these."""
+    return _transforms(4 if x.shape[1] % 4 == 0 else 2, x.dtype.char)
 
 
 @cache
-def matrices(m: int, dtype: str) -> tuple[Array, Array, Array]:
-    """A (m + 2, m), G (m + 2, 3) and Bᵀ (m + 2, m + 2) of (1)."""
-
+def _transforms(m: int, dtype: str) -> tuple[int, int, Array, Array, Array]:
     def at_points(coefficients: int) -> Array:
         """Σ_j c_j pʲ at every point p; at infinity, the last coefficient."""
         return np.array([[p**j for j in range(coefficients)] for p in POINTS[m]] + [[0] * (coefficients - 1) + [1]])
 
     A, G, values = at_points(m), at_points(3), at_points(m + 2)
-    return A.astype(dtype), G.astype(dtype), np.linalg.inv(values).T.astype(dtype)
+    return m, m + 2, A.astype(dtype), G.astype(dtype), np.linalg.inv(values).T.astype(dtype)
