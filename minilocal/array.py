@@ -232,9 +232,16 @@ def _first_line(error: BaseException) -> str:
 
 
 def to_device(array: Array, device: Any) -> Array:
-    """`array` on `device` ("cpu", "cuda", "cuda:N"); the array itself where it is there already."""
+    """`array` on `device` ("cpu", "cuda", "cuda:N"); the array itself where it is there already.
+
+    Raises: UserError where the device has no room for it.
+    """
     xp = device_namespace(device)
-    return to_host(array) if xp is np else xp.asarray(array)
+    try:
+        return to_host(array) if xp is np else xp.asarray(array)
+    except MemoryError as error:
+        what = f"an array of {tuple(array.shape)} {array.dtype}, {array.nbytes / 1e6:.1f} MB"
+        raise UserError(f"no room on {device} for {what} ({_first_line(error)}): send less, or free some.") from None
 
 
 def to_host(array: Array) -> np.ndarray:

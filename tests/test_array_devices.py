@@ -230,6 +230,19 @@ def test_a_refusal_is_not_remembered(install):
     assert device_namespace("cuda") is cupy
 
 
+def test_an_array_that_does_not_fit(install):
+    cupy = install(played())
+
+    def full(a):
+        raise MemoryError("Out of memory allocating 4,096 bytes (allocated so far: 0 bytes).")
+
+    cupy.asarray = full
+    with pytest.raises(
+        UserError, match=r"no room on cuda for an array of \(32, 32\) float32, 0\.0 MB \(MemoryError: Out"
+    ):
+        array.to_device(np.zeros((32, 32), "f4"), "cuda")
+
+
 # ------------------------------------------------------------------ TF32
 
 

@@ -1,8 +1,8 @@
 """Freed memory stays with the process, since the next step asks for the same arrays again.
 
 A step frees all that it has allocated, some 300 MB in large arrays. glibc hands those back to Linux, and the next step
-pays for the same pages anew: each is cleared, and mapped at its first touch. That was a tenth of a step. Two settings of
-malloc end it, for the whole process and for good: arrays of up to KEPT bytes come from the heap, and a heap that has
+pays for the same pages anew: each is cleared, and mapped at its first touch. That was a tenth of a step. Two settings
+of malloc end it, for the whole process and for good: arrays of up to KEPT bytes come from the heap, and a heap that has
 grown is not cut while less than TRIM bytes of its end are free. The peak is what it was; what was reached stays.
 
 Elsewhere than on Linux with glibc, nothing happens.

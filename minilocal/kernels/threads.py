@@ -133,9 +133,12 @@ def room(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Like `scratch`, but one buffer for each name, as large as the largest asked for: its contents are anything."""
     held = _own.__dict__.setdefault("scratch", {})
     size, where = prod(shape), (name, np.dtype(dtype).char)
-    if where not in held or held[where].size < size:
-        held[where] = np.empty(size, dtype)
-    return held[where][:size].reshape(shape)
+    buffer = held.get(where)
+    if buffer is None or buffer.size < size:
+        del buffer
+        held.pop(where, None)  # let go before there is a larger one
+        buffer = held[where] = np.empty(size, dtype)
+    return buffer[:size].reshape(shape)
 
 
 @contextmanager

@@ -88,7 +88,8 @@ class Clock(SGD):
     seen: list = field(default_factory=list)
 
     def update(self, moves, lr):
-        self.seen.extend(id(w) for w, _, _ in moves)
+        for w, _, _ in moves:
+            self.seen.append(id(w))
         super().update(moves, lr)
         self.counts.update(id(w) for w, _, _ in moves)
 

@@ -1,6 +1,6 @@
 """Batch norm on NumPy, with the residual addition and the ReLU that follow it, in the fewest passes that stay safe.
 
-Pieces of about 256 KB stay in the cache, read as rows of up to 512 numbers (several pixels side by side), since a row
+Pieces of about 512 KB stay in the cache, read as rows of up to 512 numbers (several pixels side by side), since a row
 of 16 channels is too short for NumPy's inner loop. Column sums are products with a row of ones.
 
 Variance: E[z²] - E[z]² cancels in float32 as soon as the mean is a few hundred deviations. Here the sums are of
@@ -17,9 +17,10 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.kernels.plain.norm import Statistics
-from minilocal.kernels.threads import in_order, partition, room, scratch, spread
+from minilocal.kernels.threads import PARTS, in_order, partition, room, scratch, spread
 
-PIECE = 256 << 10  # bytes that are worked on at a time
+PIECE = 512 << 10  # bytes that are worked on at a time
+PART = 256 << 10  # bytes below which a part of the batch is not worth a thread
 WIDE = 512  # numbers in a row of a piece
 
 
@@ -110,12 +111,13 @@ def norm_backward(
 
 
 def _wide(z: Array) -> tuple[Array, list[tuple[int, int]]]:
-    """z as rows of several pixels side by side, and the fixed partition of those rows, by images."""
+    """z as rows of several pixels side by side, and the fixed partition of those rows, by images, into worthy parts."""
     N, C = z.shape[0], z.shape[-1]
     pixels = z.size // (N * C)
     together = max(m for m in range(1, max(1, WIDE // C) + 1) if pixels % m == 0)
     rows = pixels // together
-    return z.reshape(N * rows, together * C), [(i * rows, j * rows) for i, j in partition(N)]
+    parts = partition(N, max(1, min(PARTS, z.nbytes // PART)))
+    return z.reshape(N * rows, together * C), [(i * rows, j * rows) for i, j in parts]
 
 
 def _pieces(wide: Array, first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -22,8 +22,8 @@ def sgd(moves: Moves, lr: float | Array, momentum: float, weight_decay: float, n
         if w.size < PIECE or not all(a is None or a.flags.c_contiguous for a in (w, g, v)):
             plain.sgd([(w, g, v)], lr, momentum, weight_decay, nesterov)
         else:
-            flat = (None if a is None else a.reshape(-1) for a in (w, g, v))
-            _in_pieces(*flat, lr, momentum, weight_decay, nesterov)
+            vs = None if v is None else v.reshape(-1)
+            _in_pieces(w.reshape(-1), g.reshape(-1), vs, lr, momentum, weight_decay, nesterov)
 
 
 def _in_pieces(

@@ -1,7 +1,7 @@
 """Winograd's convolution on NumPy: 3×3, stride 1, padding 1, with half the multiplications.
 
-The idea. Down the rows of an image a 3×3 convolution is a filter of three taps g. A tile of m + 2 rows d gives m rows of
-output, and that takes m + 2 products, not 3 m, if they are made at m + 2 points, as polynomials are multiplied:
+The idea. Down the rows of an image a 3×3 convolution is a filter of three taps g. A tile of m + 2 rows d gives m rows
+of output, and that takes m + 2 products, not 3 m, if they are made at m + 2 points, as polynomials are multiplied:
 
     y = Aᵀ [ (G g) ⊙ (Bᵀ d) ]          dg = Gᵀ [ (A dy) ⊙ (Bᵀ d) ]                                        (1)
 
@@ -30,6 +30,8 @@ BLOCK = 1 << 20  # bytes of transformed images, or of copied windows, at a time
 ROWS = 512  # windows that are worth a product of their own
 NARROW = 8  # pixels in a row up to which windows are copied, so that none is wasted
 WIDE = 12_500  # channels in x channels out from which a block's product reads more weights than windows
+FEWEST = 8  # channels in or out below which im2col is as quick
+LARGEST = 1 << 20  # numbers of one image up to which its transform makes a block
 POINTS = {2: (0, 1, -1), 4: (0, 0.5**0.5, -(0.5**0.5), 2**0.5, -(2**0.5))}  # by m; and infinity
 
 Weights = Callable[[Array], Array]  # some rows of G  →  G g at these points (points, 3 C, O)
@@ -37,8 +39,9 @@ Weights = Callable[[Array], Array]  # some rows of G  →  G g at these points (
 
 def fits(shape: tuple[int, ...], W: Array, stride: int, pad: int) -> bool:
     """Whether images of `shape` can go this way and are worth it: a question of shapes alone."""
-    k, _, C, O = W.shape
-    return (k, stride, pad) == (3, 1, 1) and shape[1] % 2 == 0 and shape[1] > 0 and min(C, O) >= 8
+    (_, H, B, _), (k, _, C, O) = shape, W.shape
+    even = (k, stride, pad) == (3, 1, 1) and H % 2 == 0 and H > 0
+    return even and min(C, O) >= FEWEST and H * B * max(C, O) <= LARGEST
 
 
 def conv(x: Array, W: Array) -> Array:
@@ -62,7 +65,8 @@ def conv_backward(dz: Array, x: Array, W: Array, want_dx: bool, want_dW: bool) -
 
 def _convolve(x: Array, weights: Weights, y: Array | None, dy: Array | None) -> Array | None:
     """y ← conv(x, g), and dg (3, O·3 C) from dy, each where it is given: (1), all images cut into tiles of m rows."""
-    O = (y if dy is None else dy).shape[3]
+    given: Array = y if dy is None else dy
+    O = given.shape[3]
     return (_by_points if x.shape[3] * O >= WIDE else _by_images)(np.ascontiguousarray(x), O, weights, y, dy)
 
 
@@ -132,7 +136,7 @@ class Grid(NamedTuple):
         return -(-self.used // self.phases) * self.phases
 
     def windows(self, V: Array) -> Array:
-        """Windows of three pixels, a 0 before each row. V (points, pixels, C)  →  (points, phases, places/phases, 3 C)"""
+        """Windows of three pixels, a 0 before each row. V (points, pixels, C)  →  (points, phases, windows, 3 C)"""
         (T, _, C), (point, pixel, number) = V.shape, V.strides
         if self.phases == 3:
             steps = point, pixel, 3 * pixel, number
@@ -170,7 +174,7 @@ def _products(
     windows = grid.windows(_transformed(x, Bt[points]))
     if U is not None:
         np.matmul(windows, U[:, None], out=grid.by_phase(M))
-    if dy is not None:
+    if dy is not None and dU is not None:
         E = room("winograd E", (len(windows), grid.places, dy.shape[3]), x.dtype)
         grid.clear(E)
         np.matmul(A[points], _tiles(dy, grid.h), out=grid.tiles(E))
@@ -183,16 +187,23 @@ def _products(
 def _transformed(x: Array, Bt: Array) -> Array:
     """Bᵀ d of every tile d, row after row, each with a 0 before it, and zeros at the end.        (points, pixels, C)"""
     (n, H, B, C), T, m = x.shape, len(Bt), Bt.shape[1] - 2
-    pixels = n * (H // m) * (B + 1)
+    h, pixels, row = H // m, n * (H // m) * (B + 1), B * C * x.itemsize
     V = room("winograd V", (T, pixels + 4, C), x.dtype)
     V[:, pixels:] = 0
-    rows = V[:, :pixels].reshape(T, n, H // m, (B + 1) * C)
-    rows[..., :C] = 0
-    for tile in range(H // m):
-        top = m * tile - 1
-        first, last = max(0, top), min(H, top + m + 2)  # rows above and below the image are 0
-        d = x[:, first:last].reshape(n, last - first, B * C)
-        np.matmul(Bt[:, first - top : last - top], d, out=rows[:, :, tile, C:].transpose(1, 0, 2))
+    tiles = V[:, :pixels].reshape(T, n, h, (B + 1) * C)
+    tiles[..., :C] = 0
+
+    def put(first: int, last: int, Bt: Array, d: Array) -> None:
+        np.matmul(Bt, d, out=tiles[:, :, first:last, C:].transpose(1, 2, 0, 3))
+
+    image = x.reshape(n, 1, H, B * C)
+    if h == 1:  # the rows above and below the image are 0
+        put(0, 1, Bt[:, 1:-1], image)
+        return V
+    inner = np.ndarray((n, h - 2, m + 2, B * C), x.dtype, x, (m - 1) * row, (H * row, m * row, row, x.itemsize))
+    put(0, 1, Bt[:, 1:], image[:, :, : m + 1])
+    put(1, h - 1, Bt, inner)
+    put(h - 1, h, Bt[:, :-1], image[:, :, H - m - 1 :])
     return V
 
 

@@ -1,0 +1,31 @@
+"""Max pooling's fast form beside the plain one: the same bits, places too."""
+
+import numpy as np
+import pytest
+
+from minilocal.array import generator
+from minilocal.kernels import cpu, plain
+
+WINDOWS = [
+    ((3, 8, 8, 5), 2, 2),
+    ((3, 7, 9, 5), 2, 2),
+    ((2, 9, 9, 3), 3, 2),
+    ((2, 9, 9, 3), 3, 3),
+    ((2, 9, 9, 3), 2, 3),
+    ((1, 5, 5, 1), 5, 1),
+    ((70, 16, 16, 40), 2, 2),
+]
+
+
+@pytest.mark.parametrize("shape, k, stride", WINDOWS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_fast_form_is_the_plain_one(shape, k, stride, dtype):
+    rng = generator(0)
+    x = np.round(2 * rng.standard_normal(shape)).astype(dtype)  # many equals: the first of them counts
+    y, place = cpu.max_pool(x, k, stride)
+    plain_y, plain_place = plain.max_pool(x, k, stride)
+    assert place.dtype == np.uint8 and y.dtype == dtype
+    assert np.array_equal(y, plain_y) and np.array_equal(place, plain_place)
+    dy = rng.standard_normal(y.shape).astype(dtype)
+    dx = cpu.max_pool_backward(dy, place, shape, k, stride)
+    assert dx.dtype == dtype and np.array_equal(dx, plain.max_pool_backward(dy, place, shape, k, stride))
