@@ -182,9 +182,14 @@ class _Step:
                 return
 
     def _weigh(self, g_loc: dict[str, Array], g_glb: dict[str, Array], j: int) -> dict[str, Array]:
-        """g = a_j g_loc + b_j g_glb for the unit j steps below its module's top."""
+        """g = a_j g_loc + b_j g_glb for the unit j steps below its module's top, in the place of g_loc."""
         a, b = self.crosses.weights(j)
-        return {name: a * g_loc[name] + b * g_glb[name] for name in g_loc}  # Eq. (6) with the factors of (4), (5)
+        for name, g in g_loc.items():
+            other = g_glb.pop(name)
+            g *= a
+            other *= b
+            g += other  # Eq. (6) with the factors of (4), (5)
+        return g_loc
 
     def _again(self, here: Waiting) -> Caches:
         """The waiting units' caches, made again from the input that was kept. Commits nothing."""
