@@ -61,3 +61,17 @@ def test_a_channel_that_never_changes_has_no_variance():
     z = np.full((8, 3, 3, 2), 7.25, "float32")
     seen = norm_statistics(z, 1e-5)
     assert np.array_equal(seen.mean, [7.25, 7.25]) and np.array_equal(seen.variance, [0, 0])
+
+
+@pytest.mark.parametrize("deviations", [1e2, 1e4])
+def test_the_error_is_right_far_from_zero(deviations):
+    """dz hangs on z - μ: made as z k - μ k it would lose the digits that the mean has and the deviation has not.
+
+    The reference is float64 on the same float32 numbers, μ and r too, so only what dz is made by is judged.
+    """
+    n = numbers((8, 4, 4, 16), "float32")
+    z = n["z"] + np.float32(deviations)
+    seen = norm_statistics(z, 1e-5)
+    given = n["dy"], z, seen.mean, seen.r, n["gamma"]
+    dz, truth = norm_backward(*given)[0], plain.norm_backward(*(a.astype("f8") for a in given))[0]
+    assert np.abs(dz - truth).max() <= 16 * np.finfo("f4").eps * np.abs(truth).max()  # a few roundings, not 1e4 of them

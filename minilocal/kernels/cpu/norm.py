@@ -72,8 +72,9 @@ def norm_apply(
 def norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
-    """(dz, dγ, dβ, dy masked), with dz = γ r (dy + z k + c), k = -r dγ/M, c = -dβ/M - μ k.
+    """(dz, dγ, dβ, dy masked), with dz = γ r (dy + (z - μ) k - dβ/M), k = -r dγ/M.
 
+    z k - μ k would be a pass less, and lose its digits where the mean is many deviations.
     The masked error is written once, since both passes read it: where dz will stand, if nobody else wants it.
     """
     M, C = z.size // z.shape[-1], z.shape[-1]
@@ -96,12 +97,12 @@ def norm_backward(
 
     S = _fold(in_order(spread(sums, parts)), C)
     dgamma, dbeta = (S[0] * r).astype(z.dtype), S[1].astype(z.dtype)
-    k = -r * dgamma / M
-    by_z, by_one, scale = _tile(k, wide), _tile(-dbeta / M - mean * k, wide), _tile(gamma * r, wide)
+    by_n, by_one, scale = _tile(-dgamma / M * r, wide), _tile(-dbeta / M, wide), _tile(gamma * r, wide)
 
     def write(first: int, last: int) -> None:
         for i, j in _pieces(wide, first, last):
-            piece = np.multiply(wide[i:j], by_z, out=_room(wide[i:j]))
+            piece = np.subtract(wide[i:j], mean_, out=_room(wide[i:j]))
+            piece *= by_n
             piece += by_one
             piece += g[i:j]
             np.multiply(piece, scale, out=out[i:j])
