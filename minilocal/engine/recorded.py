@@ -80,13 +80,14 @@ class Recorder:
         x, y = x.copy(), y.copy()
         stream = cuda.Stream(non_blocking=True)  # the default one cannot be recorded
         with cuda.using_allocator(self._pool.malloc), stream:
+            losses = None
             stream.begin_capture()
             try:
                 losses = work(x, y)
             except NotImplementedError as reason:  # CuPy records no call of cuBLAS
                 self.refused = f"CuPy cannot record it ({reason})"
-                losses = None
-            graph = _end(stream, broken=losses is None)
+            finally:
+                graph = _end(stream, broken=losses is None)
         self.xp.get_default_memory_pool().free_all_blocks()  # what the eager step took, and nobody needs now
         return None if losses is None or graph is None else Tape(graph, x, y, losses)
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.errors import UserError
 from minilocal.measure.survey import tower
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
@@ -129,6 +130,21 @@ def test_a_refused_recording_changes_nothing(monkeypatch):
     asked = run(ml.rules.gll(), True)
     assert "cuBLAS" in asked[0].recording
     same(asked, run(ml.rules.gll(), False))
+
+
+def test_a_step_that_fails_while_it_is_recorded_leaves_nothing_open(monkeypatch):
+    """Out of memory, say: the error is told, and the next step can be recorded."""
+    made, _ = run(ml.rules.gll(), True, sizes=(6,))
+    x, y = (fake.asarray(a) for a in images(1))
+    with monkeypatch.context() as m, pytest.raises(UserError, match="no room"):
+        m.setattr(made.optimizer.__class__, "update", failing)
+        made.step(x, y, lr=0.1)
+    made.step(x, y, lr=0.1)
+    assert made._recorder._tapes
+
+
+def failing(*_) -> None:
+    raise UserError("no room")
 
 
 def test_on_the_host_there_is_nothing_to_record():
