@@ -123,10 +123,15 @@ def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     where = (name, shape, np.dtype(dtype).char)
     buffer = held.get(where)
     if buffer is None:
-        if sum(b.nbytes for b in held.values()) > SCRATCH_LIMIT:
-            held.clear()
+        _bound(held)
         buffer = held[where] = np.zeros(shape, dtype)
     return buffer
+
+
+def _bound(held: dict[Any, np.ndarray]) -> None:
+    """Starts anew where a thread holds too much. What a kernel is working in stays until it lets go of it."""
+    if sum(buffer.nbytes for buffer in held.values()) > SCRATCH_LIMIT:
+        held.clear()
 
 
 def room(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -137,6 +142,7 @@ def room(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     if buffer is None or buffer.size < size:
         del buffer
         held.pop(where, None)  # let go before there is a larger one
+        _bound(held)
         buffer = held[where] = np.empty(size, dtype)
     return buffer[:size].reshape(shape)
 

@@ -8,7 +8,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from minilocal.errors import UserError
 from minilocal.kernels import threads
-from minilocal.kernels.threads import one_blas_thread, partition, scratch, spread, use_threads
+from minilocal.kernels.threads import one_blas_thread, partition, room, scratch, spread, use_threads
 
 
 @pytest.fixture(autouse=True)
@@ -87,3 +87,15 @@ def test_scratch_belongs_to_a_thread_and_a_shape():
     other.start()
     other.join()
     assert theirs[0] is not mine
+
+
+def test_what_a_thread_holds_is_bounded_and_in_use_it_stays(monkeypatch):
+    monkeypatch.setattr(threads, "SCRATCH_LIMIT", 1000)
+    held = threads._own.__dict__.setdefault("scratch", {})
+    held.clear()
+    first = room("first", (300,), "float32")
+    first[:] = 7
+    for size in (50, 100, 150):
+        room("other", (size,), "float32")
+    assert sum(buffer.nbytes for buffer in held.values()) <= 1000 + 600, "1000, and the one that is asked for"
+    assert (first == 7).all() and room("other", (20,), "float32").size == 20
