@@ -129,7 +129,9 @@ def _pieces(wide: Array, first: int, last: int) -> Iterator[tuple[int, int]]:
 
 def _tile(per_channel: Array, wide: Array) -> Array:
     """A number per channel, repeated for every pixel of a wide row."""
-    return np.tile(per_channel, wide.shape[1] // per_channel.shape[0])
+    row = np.empty((wide.shape[1] // len(per_channel), len(per_channel)), per_channel.dtype)
+    row[:] = per_channel
+    return row.reshape(-1)
 
 
 def _fold(sums: Array, channels: int) -> Array:
@@ -139,8 +141,8 @@ def _fold(sums: Array, channels: int) -> Array:
 
 def _first_mean(z: Array) -> Array:
     """The mean of a first piece of z, per channel, in z's type: a shift close to the mean."""
-    rows = z.reshape(-1, z.shape[-1])
-    return rows[: max(1, 4096 // z.shape[-1])].mean(axis=0, dtype=np.float64).astype(z.dtype)
+    rows = z.reshape(-1, z.shape[-1])[: max(1, 4096 // z.shape[-1])]
+    return _ones(len(rows), z.dtype.char) @ rows * (1 / len(rows))
 
 
 def _room(piece: Array) -> Array:
