@@ -135,8 +135,6 @@ class Host:
         self.asked[self._scratch, name, shape, dtype] = None
         where = (name, shape, str(dtype))
         if where not in self.scratch:
-            if sum(b.nbytes for b in self.scratch.values()) > threads.SCRATCH_LIMIT:
-                self.scratch.clear()
             self._hold(where, shape, dtype)
         return self.scratch[where]
 
@@ -149,6 +147,8 @@ class Host:
         return self.scratch[where][: prod(shape)].reshape(shape)
 
     def _hold(self, where: Hashable, shape: tuple[int, ...], dtype: Any) -> None:
+        if sum(b.nbytes for b in self.scratch.values()) > threads.SCRATCH_LIMIT:
+            self.scratch.clear()
         self.scratch[where] = self.library.empty(shape, dtype, times=self.workers)
         self.library.scratch = sum(b.held for b in self.scratch.values())
 
