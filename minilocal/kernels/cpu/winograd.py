@@ -24,10 +24,9 @@ from typing import NamedTuple
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.threads import PARTS, in_order, partition, room, spread
+from minilocal.kernels.threads import in_order, partition, room, spread
 
-BLOCK = 2 << 20  # bytes of transformed images, or of copied windows, at a time
-WORTH = 256  # windows at a point below which a part of the batch is not worth a thread
+BLOCK = 1 << 20  # bytes of transformed images, or of copied windows, at a time
 ROWS = 512  # windows that are worth a product of their own
 NARROW = 8  # pixels in a row up to which windows are copied, so that none is wasted
 WIDE = 12_500  # channels in x channels out from which a block's product reads more weights than windows
@@ -79,8 +78,8 @@ def _by_images(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
 
     def part(first: int, last: int) -> Array | None:
         dU = None if dy is None else np.zeros((T, O, 3 * C), x.dtype)
-        for i, j in partition(last - first, -(-(last - first) // step)):
-            i, j = first + i, first + j
+        for i in range(first, last, step):
+            j = min(i + step, last)
             grid = Grid(j - i, h, B, phases)
             M = None if y is None else room("winograd M", (T, grid.places, O), x.dtype)
             _products(grid, slice(0, T), x[i:j], U, M, None if dy is None else dy[i:j], dU)
@@ -88,7 +87,7 @@ def _by_images(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
                 np.matmul(A.T, grid.tiles(M), out=_tiles(y[i:j], h))
         return None if dU is None else G.T @ dU.reshape(T, -1)
 
-    sums = spread(part, partition(N, max(1, min(PARTS, N * h * B // WORTH))))
+    sums = spread(part, partition(N, max(1, min(16, N * h * B // 128))))
     return None if dy is None else in_order(sums)
 
 
