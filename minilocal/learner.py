@@ -12,7 +12,7 @@ import numpy as np
 
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
 from minilocal.auxiliary import Batch, Place
-from minilocal.engine import Engine, Module, Recorder, Take, engine_for
+from minilocal.engine import Engine, Module, Recorder, Take, engine_for, evaluation
 from minilocal.errors import UserError, nearest
 from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.layers import Run
@@ -21,8 +21,6 @@ from minilocal.nets import Net
 from minilocal.optim import SGD, Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import split
-
-PREDICT = 256  # images that are predicted at a time
 
 
 class Learner:
@@ -189,16 +187,19 @@ class Learner:
 
     def predict(self, x: Array) -> Array:
         """Logits (N, classes) in evaluation mode, by the main network alone. x (N, H, W, C) float."""
-        x = self._images(x)
-        run = Run(training=False, key=self.key)
-        logits = []
-        with one_blas_thread():
-            for i in range(0, max(1, x.shape[0]), PREDICT):
-                h = x[i : i + PREDICT]
-                for layer in (*self.net.units, self.net.head):
-                    h = layer.forward(h, run, self._arrays)[0]
-                logits.append(h)
-        return namespace(x).concatenate(logits)
+        layers = (*self.net.units, self.net.head)
+        return evaluation.logits(layers, self._images(x), self._evaluating(), self._arrays)
+
+    def local_logits(self, x: Array) -> list[Array | None]:
+        """Logits (N, classes) of every module's own classifier, first to last, in evaluation mode and one pass.
+
+        None where a module has no classifier that learns (BP's lower modules; an objective that contrasts); the last
+        entry is what `predict` returns, bit for bit. x (N, H, W, C) float.
+        """
+        return evaluation.local_logits(self.modules, self.net.head, self._images(x), self._evaluating(), self._arrays)
+
+    def _evaluating(self) -> Run:
+        return Run(training=False, key=self.key)
 
     @property
     def waiting(self) -> list[int]:

@@ -80,6 +80,13 @@ class Branches:
             if of_branch is not None:
                 branch.network.commit(of_branch[0], p)
 
+    def logits(self, h: Array, run: Run, p: Arrays | None = None) -> Array | None:
+        """Of the branch that learns from the labels' cross entropy; None where there is none, or its weight is 0."""
+        for branch in self.branches:
+            if isinstance(branch.loss, Labels) and branch.weight:
+                return branch.network.forward(h, run, p)[0]
+        return None
+
     @staticmethod
     def _zeros(branch: Branch, p: Arrays | None) -> dict[str, Array]:
         own = branch.network.parameters

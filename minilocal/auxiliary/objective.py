@@ -51,6 +51,9 @@ class Objective(Protocol):
     def commit(self, cache: Any, p: Arrays | None = None) -> None:
         """Running statistics of its own batch norms."""
 
+    def logits(self, h: Array, run: Run, p: Arrays | None = None) -> Array | None:
+        """What the classifier in it makes of h_k, (N, classes); None where no classifier learns in it."""
+
 
 class Wants:
     """A recipe for objectives; this class gives that of "nothing"."""
@@ -93,3 +96,6 @@ class Classifier:
 
     def commit(self, cache: Any, p: Arrays | None = None) -> None:
         self.network.commit(cache[0], p)
+
+    def logits(self, h: Array, run: Run, p: Arrays | None = None) -> Array | None:
+        return self.network.forward(h, run, p)[0]
