@@ -89,7 +89,7 @@ def device_namespace(device: Any) -> Any:
 
 _sound: dict[str, Any] = {}  # devices whose first kernel gave the right numbers, and their library
 CUPY = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-7-0", "amd-cupy")  # all of them are `cupy`
-EXTRAS = {12: "minilocal[cuda12]", 13: "minilocal[cuda13]"}  # by CUDA's first number
+EXTRAS = {12: "-e '.[cuda12]'", 13: "-e '.[cuda13]'"}  # by CUDA's first number; what pip install takes in a clone
 MISSING = ("DynamicLibNotFound", "libnvrtc", "NVRTC_ERROR", "open source file", "ImportError")  # CUDA is not whole
 OLDEST = {12: 5.0, 13: 7.5}  # the compute capability that each of them still builds for
 
@@ -105,7 +105,7 @@ def _cupy(device: str) -> Any:
         both, remove = " and ".join(f"{name} {_version(name)}" for name in there), " ".join(there)
         raise UserError(
             f"{need}, which is installed more than once, as {both}, so that one overwrites the other: pip uninstall -y "
-            f"{remove}, then pip install '{EXTRAS[12]}', or '{EXTRAS[13]}' where nvidia-smi says CUDA 13."
+            f"{remove}, then pip install {EXTRAS[12]}, or {EXTRAS[13]} where nvidia-smi says CUDA 13."
         )
     try:
         cupy = importlib.import_module("cupy")
@@ -113,14 +113,14 @@ def _cupy(device: str) -> Any:
     except ImportError as error:
         if not there:
             raise Absent(
-                f"{need}, which is not installed: pip install '{EXTRAS[12]}' (CUDA 12 drivers) or '{EXTRAS[13]}' "
+                f"{need}, which is not installed: pip install {EXTRAS[12]} (CUDA 12 drivers) or {EXTRAS[13]} "
                 "(CUDA 13), or use --device cpu."
             ) from None
         broken = f"{there[0]} {_version(there[0])} cannot be imported ({_first_line(error)})"
         raise UserError(f"{need}, and {broken}: pip install --force-reinstall {there[0]}.") from None
     if int(cupy.__version__.partition(".")[0]) < 14:
         old = f"this is {cupy.__version__}"
-        raise UserError(f"{need} 14 or later, and {old}: pip install -U '{EXTRAS[12]}' or '{EXTRAS[13]}'.")
+        raise UserError(f"{need} 14 or later, and {old}: pip install -U {EXTRAS[12]} or {EXTRAS[13]}.")
     return cupy
 
 
@@ -139,7 +139,7 @@ def _gpus(device: str, cupy: Any) -> int:
     if driver // 1000 < built // 1000:
         fits = EXTRAS.get(driver // 1000)
         wheel = next((name for name in CUPY if _version(name)), "cupy")
-        mend = f"pip uninstall -y {wheel}, then pip install '{fits}', or update the driver" if fits else "update it"
+        mend = f"pip uninstall -y {wheel}, then pip install {fits}, or update the driver" if fits else "update it"
         raise UserError(
             f"{asked} the NVIDIA driver is too old: it knows CUDA {_dotted(driver)}, and this CuPy is built for CUDA "
             f"{_dotted(built)}: {mend}, or use --device cpu."
@@ -177,9 +177,9 @@ def gpu_remedy(error: BaseException, cupy: Any) -> str:
     built, capability = cupy.cuda.runtime.runtimeGetVersion() // 1000, _capability(cupy)
     if capability and capability < OLDEST.get(built, 0):
         old = f"this GPU's compute capability, {capability}, is below the {OLDEST[built]} of CUDA {built}"
-        return f"{old}: pip uninstall -y cupy-cuda{built}x, then pip install '{EXTRAS[12]}'."
+        return f"{old}: pip uninstall -y cupy-cuda{built}x, then pip install {EXTRAS[12]}."
     if any(sign in said for sign in MISSING):
-        return f"CUDA's headers or libraries are missing: pip install '{EXTRAS.get(built, EXTRAS[12])}' brings them."
+        return f"CUDA's headers or libraries are missing: pip install {EXTRAS.get(built, EXTRAS[12])} brings them."
     return ""
 
 

@@ -116,7 +116,7 @@ def test_another_cupy_is_tried_anew(install, monkeypatch):
 def test_no_cupy(install):
     install(None, "none")
     line = refused(kind=Absent)
-    assert "which is not installed: pip install 'minilocal[cuda12]'" in line and "--device cpu" in line
+    assert "which is not installed: pip install -e '.[cuda12]'" in line and "--device cpu" in line
 
 
 def test_a_folder_called_cupy_is_no_cupy(install, monkeypatch):
@@ -129,7 +129,7 @@ def test_two_cupy_packages_at_once(install):
     install(played(), "cupy-cuda12x", "cupy-cuda13x")
     line = refused()
     assert "as cupy-cuda12x 14.2.0 and cupy-cuda13x 14.2.0" in line
-    assert "pip uninstall -y cupy-cuda12x cupy-cuda13x, then pip install 'minilocal[cuda12]'" in line
+    assert "pip uninstall -y cupy-cuda12x cupy-cuda13x, then pip install -e '.[cuda12]'" in line
 
 
 def test_a_cupy_that_cannot_be_imported(install, monkeypatch):
@@ -147,7 +147,7 @@ def test_a_cupy_that_cannot_be_imported(install, monkeypatch):
 
 def test_a_cupy_that_is_too_old(install):
     install(played(version="13.6.0"))
-    assert "needs CuPy 14 or later, and this is 13.6.0: pip install -U 'minilocal[cuda12]'" in refused()
+    assert "needs CuPy 14 or later, and this is 13.6.0: pip install -U -e '.[cuda12]'" in refused()
 
 
 def test_no_driver(install):
@@ -156,7 +156,7 @@ def test_no_driver(install):
 
 
 @pytest.mark.parametrize("driver, knows, mends", [
-    (12040, "12.4", "pip uninstall -y cupy-cuda13x, then pip install 'minilocal[cuda12]', or update the driver"),
+    (12040, "12.4", "pip uninstall -y cupy-cuda13x, then pip install -e '.[cuda12]', or update the driver"),
     (11080, "11.8", "update it"),
 ])  # fmt: skip
 def test_a_driver_that_is_too_old(install, driver, knows, mends):
@@ -194,7 +194,7 @@ def test_missing_headers_and_libraries(install, fails, built, extra):
     install(played(built=built, fails=fails))
     line = refused()
     assert "a first kernel failed" in line and type(fails).__name__ in line
-    assert f"CUDA's headers or libraries are missing: pip install 'minilocal[{extra}]' brings them." in line
+    assert f"CUDA's headers or libraries are missing: pip install -e '.[{extra}]' brings them." in line
 
 
 def test_a_gpu_too_old_for_this_cuda(install):
@@ -203,7 +203,7 @@ def test_a_gpu_too_old_for_this_cuda(install):
     assert (
         "compute capability, 7.0, is below the 7.5 of CUDA 13: pip uninstall -y cupy-cuda13x, then pip install" in line
     )
-    assert "'minilocal[cuda12]'" in line
+    assert "-e '.[cuda12]'" in line
 
 
 def test_a_full_gpu(install):

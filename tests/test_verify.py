@@ -58,7 +58,7 @@ def test_a_replay_tells_the_backward_weights_apart(rule):
 def test_without_jax_the_line_says_what_to_install():
     code = "import sys; sys.modules['jax'] = None; from minilocal.cli import main; sys.exit(main(['verify']))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 2 and "pip install 'minilocal[verify]'" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2 and "pip install -e '.[verify]'" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_only_who_verifies_imports_jax():

@@ -51,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     device_namespace(plan.device)
     out = _writable(Path(options.out))
     if not available():
-        print("PyTorch is not installed, so only the engine is measured: pip install 'minilocal[bench]'.")
+        print("PyTorch is not installed, so only the engine is measured: in the clone, pip install -e '.[bench]'.")
     turns = sum(plan.rounds * len(contest.entries) for contest in contests(plan, available()))
     with _bar(turns) as bar:
 

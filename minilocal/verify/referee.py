@@ -18,7 +18,7 @@ try:
     from jax import lax
 except ImportError:
     raise UserError(
-        "verifying needs JAX, whose automatic differentiation is the referee: pip install 'minilocal[verify]'."
+        "verifying needs JAX, whose automatic differentiation is the referee: in the clone, pip install -e '.[verify]'."
     ) from None
 
 __all__ = ["jax", "jnp", "lax", "refereeing"]

@@ -145,7 +145,7 @@ def test_a_mistake_is_one_line_and_status_2(minilocal, words, said):
 def test_no_cupy_is_one_line_with_the_pip_line(minilocal, monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     status, _, err = minilocal("train", "--device", "cuda")
-    assert status == 2 and err.count("\n") == 1 and "pip install 'minilocal[cuda12]'" in err
+    assert status == 2 and err.count("\n") == 1 and "pip install -e '.[cuda12]'" in err
 
 
 def test_what_is_nobodys_mistake_keeps_its_traceback(minilocal, monkeypatch):

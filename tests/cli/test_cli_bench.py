@@ -22,7 +22,7 @@ def test_it_prints_and_writes_what_it_measured(capsys, tmp_path, monkeypatch):
     out = tmp_path / "deep" / "b.json"
     words = ["--quick", "--what", "steps", "--net", "mlp", "--batch-size", 4, "--modules", 2, "--rounds", 1]
     status, said, _ = call(capsys, *words, "--threads", 1, "--out", out)
-    assert status == 0 and "pip install 'minilocal[bench]'" in said and "backlink l=1" in said
+    assert status == 0 and "pip install -e '.[bench]'" in said and "backlink l=1" in said
     found = json.loads(out.read_text())
     assert found["environment"]["python"] and len(found["steps"]) == 3 and found["plan"]["batches"] == [4]
     assert "## Steps" in out.with_suffix(".md").read_text()

@@ -59,7 +59,7 @@ def test_what_fails_on_the_gpu_comes_with_the_line_that_mends_it(gpu, capsys, mo
     status, found = call(capsys)
     line = found[f"cuda:0 {trial}"]
     assert status == 1 and line.startswith("FAILED: RuntimeError: DynamicLibNotFoundError")
-    assert line.endswith("pip install 'minilocal[cuda13]' brings them.")
+    assert line.endswith("pip install -e '.[cuda13]' brings them.")
     assert sum("FAILED" in text for text in found.values()) == 1 and found.get(f"cpu {trial}", "well") == "well"
 
 
