@@ -210,5 +210,5 @@ class _Device:
 
 def test_cuda_without_cupy_names_the_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
-    with pytest.raises(ml.UserError, match=r"pip install 'minilocal\[cuda12\]'"):
+    with pytest.raises(ml.UserError, match=r"pip install -e '\.\[cuda12\]'"):
         learner(device="cuda")
