@@ -5,6 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+CLOSE = 0.65  # a typing error keeps two letters of three; "foo" is no "infopro"
+
 
 class UserError(ValueError):
     """An error that the user can mend. The command line prints it as one line and exits with status 2."""
@@ -12,7 +14,7 @@ class UserError(ValueError):
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """`"; did you mean 'backlink'?"` for the known name closest to `word`, or nothing where none is close."""
-    close = difflib.get_close_matches(str(word), list(known), n=1)
+    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=CLOSE)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 

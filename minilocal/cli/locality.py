@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minilocal.cli.parser import Parser
@@ -11,6 +11,7 @@ from minilocal.errors import UserError
 
 if TYPE_CHECKING:
     from minilocal.measure.locality import Downward, Locality
+    from minilocal.measure.printed import Compared
     from minilocal.nets import Net
 
 UNITS = 7  # of the tower and the mlp
@@ -25,15 +26,6 @@ locks       forward: a module waits for the one below; update: for all above to 
             backward: for errors from above, all of them, or "1 unit, 1 up": at most 1 unit, for 1 module above
 +param      parameters beyond the network's own: auxiliary networks and synthesisers
 felt        steps after which the weights of module 1, 2, ... feel a change of the last loss, indirectly too
-"""
-CLAIMS = """
-What the papers' abstracts say of their own rules. The BackLink paper's Table I (IEEE) and FDG's Table 1 were not at
-hand when this was written, so nothing of them is printed.
-  DNI    modules need not wait for the rest of the network to execute forwards and send errors back
-  DGL    for the update lock; asynchronous, with a replay buffer, for long delays between modules too
-  DDG    removes the backward lock
-  FDG    breaks the forward, the backward and the update lock
-A lock is broken here where no dependency inside an iteration was measured, so DDG's update lock is too.
 """
 
 
@@ -58,6 +50,7 @@ def run(options: argparse.Namespace) -> int:
     from minilocal import rules
     from minilocal.config import setting, value_of
     from minilocal.measure.locality import locality
+    from minilocal.measure.printed import compared
 
     given: dict[str, Any] = {}
     for text in options.set:
@@ -71,16 +64,37 @@ def run(options: argparse.Namespace) -> int:
     if not options.rule:
         chosen.append(rules.dgl(buffer=2))
     net, modules = _net(options.net), value_of("net.modules", options.modules)
-    wrong, rows = [], []
+    wrong: list[str] = []
+    rows: list[tuple[str, ...]] = []
+    beside: list[Compared] = []
     for rule in chosen:
         for row in locality(rule, net, modules):
             rows.append(_cells(row))
             wrong += [f"{rows[-1][0]}: {text}" for text in row.disagreements]
+            beside += compared(row, net)
     print(f"{net.name} of {len(net.units)} units in modules of {', '.join(map(str, row.sizes))}\n")
     print(_table([HEADS, *rows]))
-    print(LEGEND + CLAIMS if not options.rule else LEGEND)
+    print(LEGEND)
+    if beside:
+        print("\n".join(_beside(beside)))
     print("\n".join(wrong) or "Every rule does what its own answers say.")
     return 1 if wrong else 0
+
+
+def _beside(rows: Sequence[Compared]) -> Iterator[str]:
+    """A table for each of the papers', two lines a method: printed, and here. Below them, where they differ."""
+    from minilocal.measure.printed import words
+
+    for title in dict.fromkeys(row.title for row in rows):
+        mine = [row for row in rows if row.title == title]
+        lines = [("", "", *map(words, mine[0].printed))]
+        for row in mine:
+            lines += [(row.method, "printed", *row.printed.values()), ("", "here", *row.here.values())]
+        yield f"{title}\n{_table(lines)}\n"
+    differences = [text for row in rows for text in row.differences]
+    yield "They differ in:" if differences else "Here it is as they print it."
+    yield from (f"  {text}" for text in differences)
+    yield ""
 
 
 HEADS = ("rule", "up", "into", "down", "taught by", "seen", "forward", "update", "backward", "+param", "felt")
@@ -96,7 +110,7 @@ def _net(name: str) -> Net:
         return tower(UNITS)
     if name == "mlp":
         return nets.mlp((12,) * (UNITS - 1), classes=4, rng=generator(3), size=4)
-    return nets.get(name, classes=4, rng=generator(3), size=SIZE.get(name, 8))
+    return nets.get(name, classes=4, rng=generator(3), size=SIZE.get(name, 8), also=("tower",))
 
 
 def _cells(row: Locality) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,11 @@ def get(
     size: int = 32,
     shortcut: str | None = None,
     init: str | None = None,
+    also: Sequence[str] = (),
 ) -> Net:
     """A network by the name that flags use: one of `NAMES`, any resnetN with N = 6m + 2, any wrnD-W.
+
+    `also`: names that the caller knows besides, for the error's list.
 
     Raises: UserError for an unknown name, and for a shortcut where the network has none to choose.
     """
@@ -48,7 +52,7 @@ def get(
         return resnet(int(found[1]), **options)
     if found := re.fullmatch(r"wrn(\d+)-(\d+)", name):
         return wrn(int(found[1]), int(found[2]), **options)
-    raise unknown("network", name, NAMES)
+    raise unknown("network", name, (*also, *NAMES))
 
 
 __all__ = ["NAMES", "Net", "alexnet", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]

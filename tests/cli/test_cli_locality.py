@@ -28,12 +28,32 @@ def test_options_of_the_rule_are_taken(capsys):
     assert status == 0 and "2/4" in out and "2 units, 1 up" in out
 
 
+def test_the_papers_tables_stand_beside_what_was_measured(capsys):
+    _, out, _ = call(capsys, "--rule", "dgl", "--rule", "backlink", "--modules", "3")
+    assert out.count("BackLink paper (IEEE), Table I") == 1 and out.count("FDG paper, Table 1") == 1
+    lines = out.splitlines()
+    at = next(i for i, line in enumerate(lines) if line.startswith("BackLink") and "printed" in line)
+    printed, here = lines[at].split(), lines[at + 1].split()
+    assert printed[1:3] == ["printed", "Yes"] and here[:2] == ["here", "Yes"]
+    assert "DGL, any lockings: printed 'No', here 'Yes'; the print is true of asynchronous DGL" in out
+
+
+def test_a_rule_brings_its_own_rows_only(capsys):
+    _, out, _ = call(capsys, "--rule", "backlink", "--modules", "2")
+    assert "Table I" in out and "Here it is as they print it." in out
+    assert not [name for name in ("GLL", "DNI", "DDG", "PredSim", "InfoPro", "FDG") if name in out]
+    _, out, _ = call(capsys, "--rule", "bp", "--modules", "2")
+    assert "printed" not in out  # no table has a row of BP
+
+
 @pytest.mark.parametrize("words, says", [
     (["--set", "rule.length=2"], "name it with --rule"),
     (["--rule", "bp", "--set", "net.name=mlp"], "options of the rule"),
     (["--rule", "backlnk"], "did you mean 'backlink'"), (["--rule", "bp", "--set", "rule.length=1"], "has no option"),
     (["--rule", "bp", "--modules", "1"], "one module has none"), (["--rule", "bp", "--modules", "99"], "99 modules"),
-    (["--rule", "bp", "--net", "resnt8"], "is not known"), (["--rule", "infopro", "--net", "mlp"], ""),
+    (["--rule", "bp", "--net", "resnt8"], "is not known"), (["--rule", "foo"], "rule 'foo' is not known. Known: bp,"),
+    (["--rule", "bp", "--net", "foo"], "Known: tower, mlp,"), (["--rule", "bp", "--net", "towr"], "mean 'tower'"),
+    (["--rule", "infopro", "--net", "mlp"], ""),
 ])  # fmt: skip
 def test_what_it_refuses_is_one_line(capsys, words, says):
     status, out, err = call(capsys, *words)
