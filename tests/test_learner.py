@@ -42,7 +42,7 @@ def test_gradients_have_the_names_and_shapes_of_parameters_and_change_nothing(ba
 
 
 def test_a_step_is_the_gradients_and_the_optimiser(batch):
-    a, b = learner(optimizer=ml.optim.SGD(0.0)), learner(optimizer=ml.optim.SGD(0.0))
+    a, b = learner(optimizer=ml.optim.SGD(momentum=0.0)), learner(optimizer=ml.optim.SGD(momentum=0.0))
     losses, grads = a.gradients(*batch)
     assert (losses == b.step(*batch, lr=0.1)).all()
     for name, g in grads.items():
@@ -58,7 +58,7 @@ def test_learners_of_one_net_share_nothing(batch):
 
 
 def test_only_parameters_with_a_gradient_move():
-    sgd, state, w = ml.optim.SGD(0.9, weight_decay=0.1), {}, np.ones(3)
+    sgd, state, w = ml.optim.SGD(momentum=0.9, weight_decay=0.1), {}, np.ones(3)
     sgd.update([(w, np.zeros(3), state)], 1.0)
     assert (w == 0.9).all() and set(state) == {"v"}
 
@@ -75,7 +75,7 @@ def test_same_seed_same_learner_and_another_seed_another(batch):
 
 
 def test_state_restores_bit_for_bit_and_goes_on_alike(batch):
-    for optimizer in (ml.optim.SGD(0.9, 1e-4, nesterov=True), ml.optim.Adam()):
+    for optimizer in (ml.optim.SGD(momentum=0.9, weight_decay=1e-4, nesterov=True), ml.optim.Adam()):
         one, two = learner(optimizer=optimizer), learner(optimizer=optimizer, seed=3)
         one.step(*batch, lr=0.1)
         two.restore(one.state())
@@ -111,7 +111,10 @@ def test_prediction_uses_the_main_network_alone(batch):
 
 
 def test_a_numpy_learning_rate_widens_nothing(batch):
-    a, b = (learner(dtype="float32", optimizer=ml.optim.SGD(0.9, 1e-4, nesterov=True)) for _ in range(2))
+    a, b = (
+        learner(dtype="float32", optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4, nesterov=True))
+        for _ in range(2)
+    )
     for _ in range(2):
         a.step(*batch, lr=0.1)
         b.step(*batch, lr=np.float64(0.1))

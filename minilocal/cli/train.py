@@ -27,7 +27,7 @@ HELP = {  # what the value of each flag is, and what it means
     "--epochs": ("N", "passes over the training images"),
     "--batch-size": ("N", "images a step"),
     "--lr": ("LR", "learning rate η at the start"),
-    "--schedule": ("HOW", "constant, cosine, steps, steps:15,30:0.2, infopro; warmup:5+cosine"),
+    "--schedule": ("HOW", "constant, cosine, infopro, steps, steps:15,30:0.2; before it warmup:5+ or hold:3:0.01+"),
     "--momentum": ("MU", "SGD's momentum μ"),
     "--weight-decay": ("WD", "weight decay λ"),
     "--seed": ("N", "names all chance: weights, order, crops"),

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
-from minilocal import rules
+from minilocal import optim, rules
 from minilocal.config.tables import TABLES, Config, check, tables_of
 from minilocal.errors import UserError, nearest
 
@@ -122,7 +122,7 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
     """The configuration that these layers make, later ones over earlier ones, and remarks for the user.
 
     A layer that names another rule leaves behind the options of the old rule that the new one does not have; each is
-    remarked on.
+    remarked on. So is a schedule that the run is too short for.
 
     Raises: UserError naming the key, its value and its layer: an unknown key, a wrong type, a number out of range, an
     unknown rule, network, data set or schedule, or what does not fit together.
@@ -147,7 +147,10 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
         raise _misfit(str(error), values, sources) from None
-    return check(config, lambda key: f" ({sources[key]})" if key in sources else ""), remarks
+    config = check(config, lambda key: f" ({sources[key]})" if key in sources else "")
+    o = config.optim
+    unreached = optim.schedule(o.schedule, o.lr, o.epochs).unreached(o.epochs)
+    return config, [*remarks, unreached] if unreached else remarks
 
 
 def from_tables(tables: Mapping[str, Any], source: str, here: Mapping[str, Any] | None = None) -> Config:

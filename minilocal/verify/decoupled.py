@@ -48,7 +48,7 @@ class Case:
 
 def learner(case: Case) -> Learner:
     """A Learner of this case in float64, its arrays shaken."""
-    rule, optimizer = rules.get(case.rule, **dict(case.options)), SGD(MOMENTUM, DECAY)
+    rule, optimizer = rules.get(case.rule, **dict(case.options)), SGD(momentum=MOMENTUM, weight_decay=DECAY)
     made = Learner(network(case.net), rule, case.modules, rng=generator(0), dtype="float64", optimizer=optimizer)
     shake(made, 0)
     return made

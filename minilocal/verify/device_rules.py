@@ -142,7 +142,11 @@ def double(device: Any, quick: bool) -> Named:
             ],
         )
     net, rule = objectives.network("convolutions"), rules.backlink()
-    recipes = {"Nesterov": optim.SGD(0.9, 1e-3, nesterov=True), "no momentum": optim.SGD(0.0), "Adam": optim.Adam()}
+    recipes = {
+        "Nesterov": optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True),
+        "no momentum": optim.SGD(momentum=0.0),
+        "Adam": optim.Adam(),
+    }
     trials = [(name, partial(trained, net, rule, 3, device, "float64", 5, how)) for name, how in recipes.items()]
     yield "optimisers", list(trials)
 

@@ -31,7 +31,7 @@ def batches(number):
 
 
 def learner(rule, K=4, seed=1, net=net):
-    optimizer = ml.optim.SGD(0.9, weight_decay=1e-3, nesterov=True)
+    optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True)
     return ml.Learner(net(), rule, K, rng=ml.rng(seed), optimizer=optimizer)
 
 

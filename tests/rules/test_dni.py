@@ -150,7 +150,7 @@ def test_a_synthesisers_running_statistics_move_once_a_step_and_never_in_gradien
 
 
 @pytest.mark.parametrize("optimizer, lr, options", [
-    (ml.optim.Adam(), 3e-3, {"labels": True}), (ml.optim.SGD(0.9), 1e-2, {"labels": True, "scaled": True}),
+    (ml.optim.Adam(), 3e-3, {"labels": True}), (ml.optim.SGD(momentum=0.9), 1e-2, {"labels": True, "scaled": True}),
 ], ids=["adam", "scaled sgd"])  # fmt: skip
 def test_it_trains(optimizer, lr, options):
     """Until its guesses are far closer to the truth than saying nothing, and its loss has fallen."""

@@ -1,0 +1,19 @@
+"""Optimisers, as frozen recipes, and learning rates over the epochs."""
+
+from minilocal.optim.recipes import SGD, Adam, Move, Optimizer, State
+from minilocal.optim.schedules import (
+    SCHEDULES,
+    Schedule,
+    constant,
+    cosine,
+    hold,
+    infopro,
+    schedule,
+    steps,
+    warmup,
+)
+
+__all__ = [
+    "SCHEDULES", "SGD", "Adam", "Move", "Optimizer", "Schedule", "State", "constant", "cosine", "hold", "infopro",
+    "schedule", "steps", "warmup",
+]  # fmt: skip

@@ -1,0 +1,127 @@
+"""Optimisers, as frozen recipes.
+
+A recipe holds no state: the Learner keeps, for each parameter, a dict that the recipe fills. An update is in place
+and touches only the parameter that received the gradient; a parameter without a gradient neither decays nor moves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from numbers import Real
+from typing import Any, ClassVar, Protocol, Self
+
+from minilocal import kernels
+from minilocal.array import Array, namespace
+from minilocal.errors import UserError
+
+State = dict[str, Any]  # arrays of the parameter's shape, and counters
+Move = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the recipe keeps of it
+
+
+class Optimizer(Protocol):
+    """What a Learner asks of a recipe; `recordable` where an update may be repeated as recorded, but for the rate."""
+
+    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+        """Moves each w in place by its g, which may be overwritten; each state is that parameter's own.
+
+        `lr` is a number, or an array (1,) of w's type where w lives, so that it may change where a step is recorded.
+        """
+
+
+class Recipe:
+    """What the recipes share: their numbers are given by name, and each is checked.
+
+    Raises: UserError for a number without a name. SGD(0.1) would read as a learning rate, but `step` is given that.
+    """
+
+    def __new__(cls, *unnamed: Any, **named: Any) -> Self:
+        if unnamed:
+            first = next(iter(cls.__dataclass_fields__))  # type: ignore[attr-defined]
+            raise UserError(
+                f"{cls.__name__}({unnamed[0]!r}): the learning rate is given to step(lr=...), and everything else by "
+                f"name, as in {cls.__name__}({first}=0.9)."
+            )
+        return super().__new__(cls)
+
+    def _within(self, below: float, *names: str) -> None:
+        for name in names:
+            number = getattr(self, name)
+            is_number = isinstance(number, Real) and not isinstance(number, bool)
+            if not is_number or not 0 <= float(number) < below:
+                room = "0 or more, and finite" if below == inf else f"0 or more, and below {below:g}"
+                raise UserError(f"{type(self).__name__}: {name} = {number!r}: give {room}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SGD(Recipe):
+    """Stochastic gradient descent with momentum.
+
+        g ← g + λ w        v ← μ v + g   (v = g at first)
+        plain  w ← w - η v        Nesterov  w ← w - η (g + μ v)
+
+    λ is `weight_decay`, on every parameter, norms and biases too; no dampening.
+
+    Raises: UserError for a number without a name, a momentum outside [0, 1), a decay that is not 0 or more, and
+    Nesterov without momentum.
+    """
+
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    nesterov: bool = False
+
+    recordable: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self._within(1, "momentum")
+        self._within(inf, "weight_decay")
+        if self.nesterov and self.momentum == 0:
+            raise UserError("Nesterov's step looks ahead along the momentum: give momentum > 0, or nesterov=False.")
+
+    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+        if self.momentum:
+            for w, _, state in moves:
+                if "v" not in state:
+                    state["v"] = namespace(w).zeros_like(w)
+        moved = [(w, g, state.get("v")) for w, g, state in moves]
+        kernels.sgd(moved, lr, self.momentum, self.weight_decay, self.nesterov)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam(Recipe):
+    """Kingma and Ba, "Adam", with decay added to the gradient.
+
+        g ← g + λ w    m ← β₁ m + (1-β₁) g    s ← β₂ s + (1-β₂) g²
+        w ← w - η (m / (1-β₁ᵗ)) / (√(s / (1-β₂ᵗ)) + ε),   t counting this parameter's own updates
+
+    Raises: UserError for a number without a name, a β outside [0, 1), an ε or decay that is not 0 or more.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    eps: float = 1e-8
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._within(1, "beta1", "beta2")
+        self._within(inf, "eps", "weight_decay")
+
+    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+        for w, g, state in moves:
+            self._move(w, g, state, lr)
+
+    def _move(self, w: Array, g: Array, state: State, lr: float | Array) -> None:
+        if self.weight_decay:
+            g += self.weight_decay * w
+        if not state:
+            zeros = namespace(w).zeros_like
+            state.update(m=zeros(g), s=zeros(g), t=0)
+        m, s = state["m"], state["s"]
+        state["t"] = t = state["t"] + 1
+        m *= self.beta1
+        m += (1 - self.beta1) * g
+        s *= self.beta2
+        s += (1 - self.beta2) * (g * g)
+        root = namespace(w).sqrt(s * (1 / (1 - self.beta2**t)))
+        w -= (lr / (1 - self.beta1**t)) * m / (root + self.eps)
