@@ -49,14 +49,17 @@ def here(data_dir: str | None) -> list[tuple[str, str]]:
     from pathlib import Path
 
     from minilocal.data import default_folder
-    from minilocal.data.cifar import find
+    from minilocal.data.cifar import absent, copies
     from minilocal.data.official import FORMATS
 
     folder = Path(data_dir).expanduser() if data_dir else default_folder()
     found = [("digits", "in the package")]
     for name, cifar in FORMATS.items():
-        place = find(cifar, folder)
-        found.append((name, str(place[1]) if place else f"not in {folder}; fetch it: minilocal data {name}"))
+        state = f"not in {folder}; fetch it: minilocal data {name}"
+        for layout, place in copies(cifar, folder)[:1]:
+            missing = ", ".join(absent(layout, place))
+            state = f"{place}, without {missing}" if missing else str(place)
+        found.append((name, state))
     return [*found, ("npz:PATH", "your own images: train_x, train_y, test_x, test_y")]
 
 

@@ -80,17 +80,14 @@ def read_images(path: str, classes: int) -> tuple[np.ndarray, np.ndarray | None]
 
     Raises: UserError, one line, when the file cannot be read or does not hold what it should.
     """
-    import numpy as np
+    from minilocal.data.arrays import as_images, as_labels
+    from minilocal.data.npz import read
 
-    from minilocal.data.npz import as_images, as_labels
-
-    if not Path(path).is_file():
+    file = Path(path).expanduser()
+    if not file.is_file():
         raise UserError(f"--images {path} is no file. {ABOUT_FILE}")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("x", "y", "test_x", "test_y") if name in archive.files}
-    except Exception as error:  # whatever a damaged archive makes its reader raise
-        raise UserError(f"--images {path} cannot be read as an .npz file: {error or type(error).__name__}.") from None
+    known = {"x", "y", "test_x", "test_y"}
+    arrays = read(f"--images {path}", file, lambda keys: [key for key in keys if key in known])
     prefix = "" if "x" in arrays else "test_"
     if f"{prefix}x" not in arrays:
         raise UserError(f"--images {path} holds no images. {ABOUT_FILE}")

@@ -13,6 +13,7 @@ import os
 from pathlib import Path
 
 from minilocal.data import cifar, digits, npz
+from minilocal.data.arrays import from_arrays
 from minilocal.data.augmentation import augment, crop_and_flip
 from minilocal.data.batches import batches, evaluation_batches, order
 from minilocal.data.dataset import DataSet
@@ -30,6 +31,7 @@ __all__ = [
     "default_folder",
     "describe",
     "evaluation_batches",
+    "from_arrays",
     "load",
     "order",
 ]
@@ -62,6 +64,8 @@ def load(
         dataset = cifar.load(FORMATS[name], _folder(dir), download)
     elif name.startswith("npz:") and name != "npz:":
         dataset = npz.load(name.removeprefix("npz:"))
+    elif name.endswith(".npz"):
+        raise UserError(f"data set {name!r} is not known; did you mean 'npz:{name}'? Files of your own take npz:PATH.")
     else:
         raise unknown("data set", name, NAMES)
     return dataset.reduced(limit_train=limit_train, limit_test=limit_test, validation=validation, seed=seed)

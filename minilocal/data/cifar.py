@@ -26,43 +26,64 @@ NAMES_LIMIT = 1 << 16  # bytes of the small file with the class names
 
 
 def load(cifar: Cifar, folder: Path, download: bool) -> DataSet:
-    """The data set from what is found under `folder`, or else from a fetched archive.
+    """The data set from the first good copy under `folder`, or, where there is none at all, from a fetched archive.
 
     Augmentation is He et al.'s: 4 pixels of black around, a random crop, a random mirror.
 
-    Raises: UserError when nothing is found and nothing may be fetched, and for files that are not what they should be.
+    Raises: UserError when nothing is found and nothing may be fetched, and when every copy is incomplete or damaged.
     """
-    found = find(cifar, folder)
-    if found is None:
+    found = copies(cifar, folder)
+    if not found:
         if not download:
             raise UserError(not_found(cifar, folder))
         layout = cifar.layouts[0]
-        found = layout, fetch(layout.archive, layout.sources, folder, layout.sums.get(layout.archive), layout.length)
-    layout, path = found
-    x, y, classes, notes = read(cifar, layout, path)
-    n = cifar.train_images
-    notes = (f"read from {path}", verdict(layout, path), "structure and class counts checked", *notes)
-    return DataSet(
-        cifar.name, x[:n], y[:n], x[n:], y[n:], classes, cifar.mean, cifar.std,
-        padding=4, pad_mode="constant", flip=True, notes=notes,
-    )  # fmt: skip
+        fetched = fetch(layout.archive, layout.sources, folder, layout.sums.get(layout.archive), layout.length)
+        found = [(layout, fetched)]
+    faults: list[UserError] = []
+    for layout, path in found:
+        try:
+            x, y, classes, notes = read(cifar, layout, path)
+        except UserError as fault:
+            faults.append(fault)
+            continue
+        n = cifar.train_images
+        passed_over = [f"passed over: {fault}" for fault in faults]
+        notes = (f"read from {path}", verdict(layout, path), "structure and class counts checked", *notes, *passed_over)
+        return DataSet(
+            cifar.name, x[:n], y[:n], x[n:], y[n:], classes, cifar.mean, cifar.std,
+            padding=4, pad_mode="constant", flip=True, notes=notes,
+        )  # fmt: skip
+    others = ", ".join(str(path) for _, path in found[1:])
+    raise UserError(f"{faults[0]}{f' {others} cannot be used either.' if others else ''}")
 
 
-def find(cifar: Cifar, folder: Path) -> tuple[Layout, Path] | None:
-    """The first layout that lies in `folder`, unpacked before packed; `folder` may be the unpacked one itself."""
+def copies(cifar: Cifar, folder: Path) -> list[tuple[Layout, Path]]:
+    """Every copy in `folder` that has some of its files, the most complete first; `folder` may be an unpacked one.
+
+    Among complete ones unpacked comes before packed, and the binary layout before the Python one.
+    """
+    found = []
     for layout in cifar.layouts:
-        if (folder / layout.train[0]).is_file():
-            return layout, folder
-        if (folder / layout.folder).is_dir():
-            return layout, folder / layout.folder
+        if any((folder / name).is_file() for name in layout.train):
+            found.append((layout, folder))
+        if len(absent(layout, folder / layout.folder)) < len((*layout.train, *layout.test)):
+            found.append((layout, folder / layout.folder))
         if (folder / layout.archive).is_file():
-            return layout, folder / layout.archive
-    return None
+            found.append((layout, folder / layout.archive))
+    return sorted(found, key=lambda copy: len(absent(*copy)))
+
+
+def absent(layout: Layout, path: Path) -> list[str]:
+    """The files with images that an unpacked copy does not have. What is in an archive shows when it is read."""
+    return [] if path.is_file() else [name for name in (*layout.train, *layout.test) if not (path / name).is_file()]
 
 
 def not_found(cifar: Cifar, folder: Path) -> str:
     """What was looked for, where, and the command that fetches it."""
-    looked = ", ".join(f"{layout.folder}/, {layout.archive}" for layout in cifar.layouts)
+    looked = ", ".join(
+        f"{layout.folder}/{' (without its files)' if (folder / layout.folder).is_dir() else ''}, {layout.archive}"
+        for layout in cifar.layouts
+    )
     return (
         f"{cifar.name} was not found in {folder} (looked for {looked}). Put one of them there, or fetch it: "
         f"minilocal data {cifar.name} --data-dir {folder}"

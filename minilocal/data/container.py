@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import lzma
 import tarfile
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from minilocal.errors import UserError
+
+CHUNK = 1 << 20
 
 
 def files(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
@@ -17,14 +21,17 @@ def files(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
     path     a folder, or a tar archive (compressed or not), of which only the members' last names matter
     limits   name → the most bytes that it may have
 
+    The checksum of a compressed archive stands behind its last file: what came before may be used when the last
+    one has been taken.
+
     Raises: UserError for a file that is longer, for a damaged archive, and for one that cannot be opened.
     """
     try:
         yield from _folder(path, limits) if path.is_dir() else _archive(path, limits)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path} is damaged or cut short ({reason}); delete it and fetch it again.") from None
-    except OSError as error:  # a bad gzip header or check sum too
+    except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
@@ -50,6 +57,9 @@ def _archive(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes
             content = archive.extractfile(member)
             assert content is not None  # a regular file always has a content
             yield name, content.read()
+        assert archive.fileobj is not None  # it is open
+        while archive.fileobj.read(CHUNK):  # tar ends before gzip does: only at the end is the checksum compared
+            pass
 
 
 def _check_length(where: Path, length: int, limit: int) -> None:

@@ -141,11 +141,23 @@ def check_images(name: str, key: str, x: Any) -> tuple[int, ...]:
     if not isinstance(x, np.ndarray) or len(shape) != 4 or 0 in shape:
         raise UserError(f"{name}: {key} has shape {shape}; images must be (N, H, W, C), channels last, none of them 0.")
     if x.dtype != np.uint8:
-        raise UserError(f"{name}: {key} is {x.dtype}; images must be uint8, grey levels 0 to 255 (scale, then cast).")
+        raise UserError(f"{name}: {key} is {x.dtype}; images must be uint8, grey levels 0 to 255: {_cast(key, x)}.")
     if shape[1] != shape[2]:
         hint = " This looks like channels first: x.transpose(0, 2, 3, 1)." if shape[2] == shape[3] else ""
         raise UserError(f"{name}: {key} has images of {shape_text(shape[1:])}; they must be square, H×H×C.{hint}")
     return shape[1:]
+
+
+def _cast(key: str, x: np.ndarray) -> str:
+    """What makes uint8 of these numbers, as far as their range tells."""
+    if x.dtype.kind not in "biuf":
+        return "numbers, scaled and then cast"
+    low, high = x.min(), x.max()
+    if low >= 0 and high <= 1:
+        return f"(255 * {key}).round().astype('uint8')" if x.dtype.kind == "f" else f"255 * {key}.astype('uint8')"
+    if low >= 0 and high <= 255:
+        return f"{key}.round().astype('uint8')" if x.dtype.kind == "f" else f"{key}.astype('uint8')"
+    return f"these run from {low:g} to {high:g}, so scale, round and then cast them"
 
 
 def check_labels(name: str, key: str, y: Any, images: int, classes: int) -> None:

@@ -33,6 +33,10 @@ class SourceError(Exception):
     """Why a source did not give the file; the next one is tried."""
 
 
+class Shorter(SourceError):
+    """The source has no such bytes as were asked for: what is there is of another file."""
+
+
 class Interrupted(SourceError):
     """The connection ended early: what came is kept, and the rest can be asked for."""
 
@@ -85,6 +89,9 @@ def _from_source(url: str, part: Path, checksum: str | None, length: int | None)
         attempts -= 1
         try:
             _download(url, part, length)
+        except Shorter:
+            part.write_bytes(b"")
+            continue
         except Interrupted:
             if checksum is None or attempts <= 0 or part.stat().st_size <= before:
                 raise
@@ -120,9 +127,8 @@ def _download(url: str, part: Path, length: int | None) -> None:
                 file.flush()
                 os.fsync(file.fileno())
     except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            part.write_bytes(b"")
-            raise SourceError(f"it has fewer than the {have} bytes that were there; these are dropped") from None
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
+            raise Shorter(f"it has fewer than {have} bytes") from None
         raise SourceError(f"HTTP {error.code} {error.reason}") from None
     except (urllib.error.URLError, ValueError) as error:
         raise SourceError(f"{getattr(error, 'reason', error)}") from None

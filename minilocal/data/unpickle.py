@@ -1,8 +1,8 @@
 """An unpickler for the CIFAR Python archives that can build dicts, lists, numbers, text and byte arrays, and no more.
 
-A pickle is a program: by default it may import any function and call it. The CIFAR files name four things, and each
-of them gets an inert stand-in here, so no constructor of NumPy runs on what the file says. Everything else that a
-pickle names is refused before it is imported.
+A pickle is a program: by default it may import any function and call it. The CIFAR files name four things, and a fifth
+where they were written anew with protocol 5. Each of them gets an inert stand-in here, so no constructor of NumPy runs
+on what the file says. Everything else that a pickle names is refused before it is imported.
 """
 
 from __future__ import annotations
@@ -31,11 +31,20 @@ class PickledArray:
         _version, shape, dtype, column_major, raw = self.state
         if not isinstance(dtype, PickledDtype) or dtype.code not in ("u1", "uint8", "|u1"):
             raise ValueError(f"an array of {getattr(dtype, 'code', dtype)!r} instead of bytes (u1)")
-        if not isinstance(raw, bytes) or not all(isinstance(n, int) and n >= 0 for n in shape):
+        if not isinstance(raw, (bytes, bytearray)) or not all(isinstance(n, int) and n >= 0 for n in shape):
             raise ValueError("an array that holds no plain bytes")
         if math.prod(shape) != len(raw):
             raise ValueError(f"an array of shape {shape} with {len(raw)} bytes")
         return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if column_major else "C")
+
+
+class PickledBuffer(PickledArray):
+    """The same as protocol 5 writes it: a call of NumPy's `_frombuffer`."""
+
+    def __init__(self, raw: Any, dtype: Any, shape: Any, order: Any) -> None:
+        if order not in ("C", "F"):
+            raise pickle.UnpicklingError(f"an array in the order {order!r}")
+        self.state = (None, shape, dtype, order == "F", raw)
 
 
 class PickledDtype:
@@ -64,6 +73,8 @@ class PickledBytes:
 ADMITTED = {
     ("numpy.core.multiarray", "_reconstruct"): PickledArray,
     ("numpy._core.multiarray", "_reconstruct"): PickledArray,
+    ("numpy.core.numeric", "_frombuffer"): PickledBuffer,
+    ("numpy._core.numeric", "_frombuffer"): PickledBuffer,
     ("numpy", "ndarray"): PickledArray,
     ("numpy", "dtype"): PickledDtype,
     ("_codecs", "encode"): PickledBytes,

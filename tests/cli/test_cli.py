@@ -286,6 +286,12 @@ def test_predict_refuses_images_that_do_not_fit(minilocal, trained, arrays, said
     assert status == 2 and said in err and err.count("\n") == 1
 
 
+def test_predict_says_of_a_picture_that_it_is_no_npz_file(minilocal, trained):
+    Path("x.png").write_bytes(b"\x89PNG" + bytes(100))
+    status, _, err = minilocal("predict", str(trained), "--images", "x.png")
+    assert status == 2 and "is no .npz file at all; numbers only are read." in err and ".." not in err
+
+
 def test_data_lists_describes_and_shows(minilocal):
     status, out, _ = minilocal("data", "--data-dir", "nowhere")
     assert status == 0 and "digits    in the package" in out and "cifar10   not in nowhere" in out

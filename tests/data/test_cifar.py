@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import hashlib
+import lzma
 import os
 import pickle
 from dataclasses import replace
@@ -183,6 +186,72 @@ def test_an_archive_that_is_none_or_has_a_flipped_bit_is_refused(ten, tmp_path, 
     assert str(path) in refused(ten, tmp_path)
     path.write_bytes(b"<html>Sign in</html>")
     assert "damaged" in refused(ten, tmp_path)
+
+
+def test_a_flipped_bit_that_only_the_checksum_of_gzip_shows(ten, tmp_path, write):
+    """Stored, not deflated: the tar inside and the sizes are right, and one pixel is not."""
+    layout = layout_of(ten, False)
+    path = write(tmp_path, layout, ten.files(layout), True)
+    stored = bytearray(gzip.compress(gzip.decompress(path.read_bytes()), 0))
+    path.write_bytes(stored)
+    assert len(cifar.load(ten.cifar, tmp_path, False).train_x) == 100
+    stored[len(stored) // 2] ^= 1
+    path.write_bytes(stored)
+    message = refused(ten, tmp_path)
+    assert "CRC check failed" in message and "delete it and fetch it again" in message
+    stored[len(stored) // 2] ^= 1
+    path.write_bytes(stored[:-9])  # every file of it is whole, and its checksum is missing
+    assert "damaged or cut short" in refused(ten, tmp_path)
+
+
+@pytest.mark.parametrize("packed", [lzma.compress, bz2.compress], ids=["xz", "bzip2"])
+def test_a_damaged_archive_of_another_compression(ten, tmp_path, write, packed):
+    layout = layout_of(ten, False)
+    path = write(tmp_path, layout, ten.files(layout), True)
+    content = bytearray(packed(gzip.decompress(path.read_bytes())))
+    path.write_bytes(content)
+    assert len(cifar.load(ten.cifar, tmp_path, False).train_x) == 100
+    for place in (len(content) // 2, -20):
+        spoilt = bytearray(content)
+        spoilt[place] ^= 4
+        path.write_bytes(spoilt)
+        assert str(path) in refused(ten, tmp_path)
+
+
+def other_copies(images, tmp_path, write):
+    """A damaged binary folder, an incomplete Python folder, and what makes the Python one whole."""
+    binary, python = layout_of(images, False), layout_of(images, True)
+    write(tmp_path, binary, spoiled("data_batch_2.bin", lambda b: b[:-1])(images.files(binary)), False)
+    whole = images.files(python)
+    write(tmp_path, python, {name: data for name, data in whole.items() if name != "test_batch"}, False)
+    return binary, python, whole
+
+
+def test_a_copy_that_is_no_good_does_not_hide_one_that_is(ten, tmp_path, write):
+    binary, python, whole = other_copies(ten, tmp_path, write)
+    path = write(tmp_path, python, whole, True)
+    dataset = cifar.load(ten.cifar, tmp_path, download=False)
+    assert np.array_equal(dataset.test_x, ten.x[100:]) and dataset.notes[0] == f"read from {path}"
+    assert dataset.notes[-1].startswith(f"passed over: {tmp_path / binary.folder}/data_batch_2.bin has")
+
+
+def test_of_copies_that_are_all_no_good_the_most_complete_is_named(ten, tmp_path, write):
+    binary, python, _ = other_copies(ten, tmp_path, write)
+    message = refused(ten, tmp_path)
+    assert message.startswith(f"{tmp_path / binary.folder}/data_batch_2.bin has")
+    assert message.endswith(f"{tmp_path / python.folder} cannot be used either.")
+    (tmp_path / binary.folder / "data_batch_1.bin").unlink()
+    (tmp_path / binary.folder / "data_batch_3.bin").unlink()
+    assert refused(ten, tmp_path).startswith(f"{tmp_path / python.folder} is incomplete, without test_batch:")
+
+
+def test_an_empty_folder_is_no_copy(ten, tmp_path, write):
+    binary, python = layout_of(ten, False), layout_of(ten, True)
+    (tmp_path / binary.folder).mkdir()
+    assert f"{binary.folder}/ (without its files), " in refused(ten, tmp_path)
+    path = write(tmp_path, python, ten.files(python), False)
+    assert cifar.load(ten.cifar, tmp_path, download=False).notes[0] == f"read from {path}"
+    assert cifar.copies(ten.cifar, tmp_path) == [(python, path)]
 
 
 def test_links_in_an_archive_are_not_followed_and_nothing_is_unpacked(ten, tmp_path, write):

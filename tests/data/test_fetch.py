@@ -80,9 +80,15 @@ def test_a_wrong_start_is_found_by_the_checksum_and_fetched_anew(tmp_path, sites
 def test_a_part_longer_than_the_file_is_dropped(tmp_path, sites):
     (tmp_path / "file.tar.gz.part").write_bytes(CONTENT + b"more")
     assert get(tmp_path, sites(content=CONTENT)).read_bytes() == CONTENT
-    (tmp_path / "file.tar.gz").unlink()
+
+
+def test_a_source_that_has_no_such_bytes_is_asked_for_the_whole_file(tmp_path, sites):
     (tmp_path / "file.tar.gz.part").write_bytes(CONTENT + b"more")
-    assert "fewer than the 512006 bytes" in fault(tmp_path, sites(content=CONTENT), length=None)
+    site = sites(content=CONTENT)  # answers 416, and is the only source
+    assert get(tmp_path, site, length=None).read_bytes() == CONTENT
+    assert site.asked == ["bytes=512006-", None]
+    (tmp_path / "file.tar.gz").unlink()
+    assert "HTTP 416" in fault(tmp_path, sites(content=CONTENT, status=416))
 
 
 def test_a_longer_part_is_overwritten_whole_where_the_range_is_ignored(tmp_path, sites):

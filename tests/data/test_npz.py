@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import re
+import zipfile
+
 import numpy as np
 import pytest
 
 from minilocal import data
+from minilocal.data import npz
 from minilocal.errors import UserError
 
 
@@ -65,18 +71,26 @@ x, y = np.zeros((12, 8, 8, 3), np.uint8), np.arange(12) % 3
 WRONG = [
     ({"test_y": None}, "test_y missing"),
     ({"tran_x": x}, "unknown key 'tran_x'; did you mean 'train_x'?"),
-    ({"train_x": x / 255}, "train_x is float64; images must be uint8"),
+    ({"x_train": x}, "unknown key 'x_train'; did you mean 'train_x'?"),
+    ({"train_x": x / 255}, "uint8, grey levels 0 to 255: (255 * train_x).round().astype('uint8')."),
+    ({"train_x": x + 255.0}, "train_x is float64; images must be uint8, grey levels 0 to 255: train_x.round().astype"),
+    ({"train_x": x > 0}, "train_x is bool; images must be uint8, grey levels 0 to 255: 255 * train_x.astype('uint8')"),
+    ({"train_x": x + np.int16(255)}, "train_x is int16; images must be uint8, grey levels 0 to 255: train_x.astype("),
+    ({"train_x": x - 1.0}, "these run from -1 to -1, so scale, round and then cast them"),
+    ({"train_x": x.astype("U1")}, "numbers, scaled and then cast"),
     ({"train_x": x.transpose(0, 3, 1, 2)}, "channels first: x.transpose(0, 2, 3, 1)"),
     ({"train_x": x[:, :4]}, "4×8×3; they must be square"),
     ({"train_x": x.reshape(12, -1)}, "train_x has shape (12, 192)"),
     ({"train_x": x[:0]}, "none of them 0"),
     ({"test_x": np.zeros((6, 16, 16, 3), np.uint8)}, "test_x has images of 16×16×3, train_x of 8×8×3"),
     ({"train_y": y[:-1]}, "train_y has shape (11,), but 12 images"),
-    ({"train_y": y[:, None]}, "train_y has shape (12, 1)"),
-    ({"train_y": np.eye(3)[y]}, "train_y has shape (12, 3)"),
-    ({"train_y": y.astype(float)}, "train_y is float64; labels must be integers"),
+    ({"train_y": y[:, None]}, "train_y has shape (12, 1); labels must be (N,), one integer an image. Take train_y[:"),
+    ({"train_y": np.eye(3)[y]}, "train_y has shape (12, 3); labels must be (N,), one integer an image. Are they one-h"),
+    ({"train_y": y.astype(float)}, "train_y is float64; labels must be integers from 0, as train_y.astype('int64')"),
+    ({"train_y": np.array(["a", "b", "c"])[y]}, "return_inverse=True"),
     ({"train_y": y - 1}, "the label -1"),
-    ({"train_y": y + 1}, "without a 0"),
+    ({"train_y": y + 1}, "train_y runs from 1 to 3; labels run from 0: subtract 1"),
+    ({"train_y": y + 2}, "without a 0"),
     ({"train_y": np.where(y == 1, 10**12, y)}, "without a 1"),
     ({"train_y": np.full(12, 2**64 - 1, np.uint64)}, f"the label {2**64 - 1}"),
     ({"test_y": np.full(6, 7)}, "test_y holds the label 7, but train_y only goes up to 2"),
@@ -89,6 +103,72 @@ WRONG = [
 @pytest.mark.parametrize(("changes", "said"), WRONG, ids=[said[:40] for _, said in WRONG])
 def test_what_is_wrong_is_named(tmp_path, changes, said):
     assert said in refused(saved(tmp_path, **changes))
+
+
+def test_each_hint_gives_what_was_asked_for():
+    """What the errors above say to do, done."""
+    want, grey = arrays()["train_y"], np.arange(0, 256, 51, dtype=np.uint8)
+    classes, train = np.unique(np.array(["cat", "dog", "owl"])[want], return_inverse=True)
+    assert np.array_equal(train, want) and np.array_equal(np.searchsorted(classes, ["owl", "cat"]), [2, 0])
+    assert np.array_equal((255 * (grey / 255)).round().astype("uint8"), grey)
+    assert np.array_equal(255 * np.array([False, True]).astype("uint8"), [0, 255])
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("letter", ["x", "y"])
+def test_the_spellings_of_others_mean_the_same_key(part, letter):
+    long = {"x": ("images", "Images", "data"), "y": ("labels", "Labels", "targets")}[letter]
+    spellings = [f"{letter}_{part}", f"{letter.upper()}_{part}", f"{part}{letter.upper()}", f"{letter}{part}"]
+    spellings += [f"{part}{letter}", *(f"{part}_{word}" for word in long), *(f"{word}_{part}" for word in long)]
+    assert {spelling: npz.meant(spelling) for spelling in spellings} == dict.fromkeys(spellings, f"{part}_{letter}")
+
+
+@pytest.mark.parametrize("key", ["arr", "x", "train", "xyz", "labels", "train_x_extra", "", "retrain_x", "names"])
+def test_a_key_that_means_nothing_here(key):
+    assert npz.meant(key) is None
+
+
+def test_the_line_that_writes_the_file_is_right(tmp_path):
+    with pytest.raises(UserError) as caught:
+        data.load(f"npz:{tmp_path}/none.npz")
+    path = tmp_path / "none.npz"
+    exec(re.search(r"numpy\.savez\(.*\)", str(caught.value))[0], {"numpy": np, "path": path, **arrays()})
+    assert len(data.load(f"npz:{path}").train_x) == 12
+    np.savez(path, *arrays().values())
+    assert "its arrays have no names; write it with numpy.savez(path, train_x=train_x, " in refused(f"npz:{path}")
+
+
+def test_a_path_without_its_prefix():
+    with pytest.raises(UserError, match=r"did you mean 'npz:/some/x\.npz'\?"):
+        data.load("/some/x.npz")
+
+
+def test_bytes_behind_an_array_are_read_and_told(tmp_path):
+    """A member that goes on behind its array would end before its checksum is compared."""
+    name = saved(tmp_path)
+    with zipfile.ZipFile(tmp_path / "mine.npz", "a") as archive:
+        file = io.BytesIO()
+        np.save(file, np.array(["a", "b", "c"]))
+        archive.writestr("classes.npy", file.getvalue() + b"more")
+    assert "classes has more bytes than an array of <U1 (3,)" in refused(name)
+
+
+def test_arrays_in_memory_give_what_a_file_of_them_gives(tmp_path):
+    mine, filed = data.from_arrays(**arrays()), data.load(saved(tmp_path))
+    for field in dataclasses.fields(mine):
+        a, b = getattr(mine, field.name), getattr(filed, field.name)
+        assert np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b or field.name in ("name", "notes")
+    assert mine.name == "arrays" and data.from_arrays(**arrays(), name="mine").name == "mine"
+    lists = data.from_arrays(**{key: value.tolist() if key.endswith("y") else value for key, value in arrays().items()})
+    assert lists.train_y.dtype == np.int64
+    assert data.from_arrays(**arrays(), classes=["a", "b", "c"]).classes == ("a", "b", "c")
+
+
+def test_arrays_that_are_none_are_refused():
+    for changes in ({"train_x": [[1], [1, 2]]}, {"train_y": [[1], [1, 2]]}, {"train_x": None}, {"train_y": 3}):
+        with pytest.raises(UserError, match=r"arrays: train_[xy]") as caught:
+            data.from_arrays(**{**arrays(), **changes})
+        assert "\n" not in str(caught.value)
 
 
 def test_files_that_are_no_npz(tmp_path):

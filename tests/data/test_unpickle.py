@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import collections
+import operator
 import os
 import pickle
 
@@ -12,6 +13,9 @@ import pytest
 
 from minilocal.data import unpickle
 from minilocal.errors import UserError
+
+FROM_BUFFER = np.zeros(1, np.uint8).__reduce_ex__(5)[0]  # private in every NumPy, and every NumPy writes it
+MODULE = FROM_BUFFER.__module__.encode()
 
 
 class Runs:
@@ -34,7 +38,7 @@ def refused(data: bytes) -> str:
 def test_what_cifar_files_hold():
     x = np.arange(12, dtype=np.uint8).reshape(3, 4)
     batch = {b"data": x, b"labels": [1, 2, 3], b"batch_label": b"testing", b"num_vis": 3072}
-    for protocol in (0, 1, 2):
+    for protocol in (0, 1, 2, 3, 4, 5):
         loaded = unpickle.load(pickle.dumps(batch, protocol), "here")
         assert np.array_equal(loaded["data"], x) and loaded["data"].dtype == np.uint8
         assert loaded["labels"] == [1, 2, 3] and loaded["batch_label"] == b"testing" and loaded["num_vis"] == 3072
@@ -52,6 +56,42 @@ def test_what_python_2_wrote():
     assert loaded["labels"] == [5, 7]
 
 
+@pytest.mark.parametrize("module", [b"numpy.core.numeric", b"numpy._core.numeric"])
+def test_protocol_5_of_every_numpy(module):
+    x = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    for array in (x, np.asfortranarray(x)):
+        data = pickle.dumps({"data": array}, 5)
+        here = b"\x8c" + bytes([len(MODULE)]) + MODULE
+        assert here in data
+        unframed = data[:2] + data[11:]  # a frame says how long it is
+        loaded = unpickle.load(unframed.replace(here, b"\x8c" + bytes([len(module)]) + module), "here")
+        assert np.array_equal(loaded["data"], x) and loaded["data"].dtype == np.uint8
+
+
+def test_protocol_5_may_not_point_outside_its_file():
+    array = np.arange(12, dtype=np.uint8)
+    refused(pickle.dumps({"data": array}, 5, buffer_callback=lambda buffer: False))
+
+
+@pytest.mark.parametrize(
+    ("raw", "dtype", "shape", "order"),
+    [
+        (b"abcdef", np.dtype("u1"), (2, 4), "C"),
+        (b"abcdef", np.dtype("u1"), (-2, -3), "C"),
+        (b"abcdef", np.dtype("u1"), (2, 3), "K"),
+        (b"abcdef", np.dtype("u2"), (3,), "C"),
+        (b"abcdef", "u1", (6,), "C"),
+        ("abcdef", np.dtype("u1"), (6,), "C"),
+        ([1, 2], np.dtype("u1"), (2,), "C"),
+        (6, np.dtype("u1"), (6,), "C"),
+        (b"abcdef", np.dtype("u1"), None, "C"),
+        (b"abcdef", np.dtype("O"), (6,), "C"),
+    ],
+)
+def test_a_buffer_that_is_no_array_of_bytes(raw, dtype, shape, order):
+    refused(pickle.dumps({"data": Runs(FROM_BUFFER, raw, dtype, shape, order)}, 5))
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "named"),
     [
@@ -62,6 +102,9 @@ def test_what_python_2_wrote():
         (np.frombuffer, (b"abc",), "frombuffer"),
         (np.array, ([1],), "array"),
         (np.load, ("x",), "numpy"),
+        (bytearray, (3,), "bytearray"),
+        (np.fromfile, ("x",), "fromfile"),
+        (operator.attrgetter, ("a.b",), "attrgetter"),
     ],
 )
 def test_every_other_name_is_refused_before_it_is_called(function, arguments, named, tmp_path, monkeypatch):
@@ -103,6 +146,12 @@ def test_no_attribute_of_this_program_can_be_set():
         state = b"(N}X\x07\x00\x00\x00alteredK\x01st"
         refused(b"\x80\x02c" + f"{module}\n{name}\n".encode() + state + b"b.")
     assert not any(hasattr(stand_in, "altered") for stand_in in unpickle.ADMITTED.values())
+
+
+@pytest.mark.parametrize("name", ["dtype.type", "ndarray.tofile", "_reconstruct.__globals__", "__builtins__"])
+def test_no_name_inside_an_admitted_one_is_reached(name):
+    text = b"\x8c\x05numpy\x8c" + bytes([len(name)]) + name.encode()
+    assert "no data file needs" in refused(b"\x80\x04}\x8c\x04data" + text + b"\x93s.")
 
 
 def test_persistent_and_extension_objects_are_refused():
