@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -20,11 +20,11 @@ from minilocal.layers.initial import Initial
 from minilocal.nets import Net
 from minilocal.optim import SGD, Optimizer, State
 from minilocal.rules import Rule
-from minilocal.split import split
+from minilocal.split import Modules, split
 
 
 class Learner:
-    """`net` cut into `modules` (a number, or a list of unit counts) and trained by `rule`.
+    """`net` cut into `modules` (K, a list of unit counts, or a published split as "infopro:16") and trained by `rule`.
 
     It copies the net's arrays to `device` as `dtype`, so several Learners may start from one net. It draws one key
     from `rng`, which names all its later chance. On a GPU, `cuda_graph` lets whole steps be recorded and started at
@@ -37,7 +37,7 @@ class Learner:
         self,
         net: Net,
         rule: Rule,
-        modules: int | Sequence[int] = 4,
+        modules: Modules = 4,
         *,
         rng: np.random.Generator,
         device: Any = "cpu",
@@ -52,7 +52,7 @@ class Learner:
         self.net, self.rule, self.key, self.dtype, self.device = net, rule, new_key(rng), str(dtype), device
         self.optimizer: Optimizer = SGD(momentum=0.9) if optimizer is None else optimizer
         self._xp = device_namespace(device)
-        self.modules = self._build(split(net.units, modules))
+        self.modules = self._build(split(net.units, modules, net.name))
         self._names = list(self._own_arrays("parameters")), list(self._own_arrays("buffers"))
         initial = {**self._own_arrays("parameters"), **self._own_arrays("buffers")}
         self._arrays = {name: self._xp.array(a, dtype=self._xp.dtype(self.dtype)) for name, a in initial.items()}

@@ -1,15 +1,20 @@
-"""A list of units into K modules."""
+"""A list of units into K modules.
+
+`minilocal.split` is `split` below: it cuts, and hands out how many units each module gets by every published split.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import index
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, nearest
 
 T = TypeVar("T")
+Modules = int | str | Sequence[int]  # K, a published split, or how many units each module gets
 
 
 def sizes(units: int, modules: int) -> list[int]:
@@ -21,23 +26,6 @@ def sizes(units: int, modules: int) -> list[int]:
         raise UserError(f"K = {modules} modules for a network of {units} units: give 1 to {units}.")
     q, r = divmod(units, modules)
     return [q + 1] * r + [q] * (modules - r)
-
-
-def split(units: Sequence[T], modules: int | Sequence[int]) -> list[list[T]]:
-    """The units as consecutive modules: evenly into K, or with the given number of units in each.
-
-    Raises: UserError where the numbers do not fit.
-    """
-    counts = list(modules) if isinstance(modules, Sequence) else sizes(len(units), index(modules))
-    if any(n < 1 for n in counts) or sum(counts) != len(units):
-        raise UserError(
-            f"modules of {counts} units hold {sum(counts)} together, the network has {len(units)}, each at least 1."
-        )
-    parts, first = [], 0
-    for n in counts:
-        parts.append(list(units[first : first + n]))
-        first += n
-    return parts
 
 
 # InfoPro's code, last block of every module but the last, as stage.block with blocks counted from 0; the stem is 0.0.
@@ -94,3 +82,70 @@ def _counts(n: int, last: str) -> list[int]:
     blocks = [[int(number) for number in block.split(".")] for block in last.split()]
     edges = [-1, *((stage > 0) * (1 + (stage - 1) * m + block) for stage, block in blocks), 3 * m]
     return [above - below for below, above in pairwise(edges)]
+
+
+PUBLISHED = ("infopro", "infopro-star")
+
+
+def published(text: str, net: str) -> list[int]:
+    """How many units each module gets: "infopro:K", "infopro-star:K" or "infopro-star:K:stl10", on the network `net`.
+
+    Raises: UserError for other words, and for a network or K without such a split.
+    """
+    name, *details = text.split(":")
+    if name not in PUBLISHED:
+        hint = nearest(name, PUBLISHED) or "."
+        raise UserError(
+            f"modules {text!r} is no way to cut{hint} Give K, unit counts as 3,3,2, or infopro:K or infopro-star:K."
+        )
+    most = 1 if name == "infopro" else 2
+    if not details or not details[0].isdecimal() or len(details) > most:
+        raise UserError(f"modules {text!r}: say into how many, as in {name}:4.")
+    found = re.fullmatch(r"resnet(\d+)", net)
+    if not found:
+        known = ", ".join(sorted({f"resnet{n}" for n, *_ in (INFOPRO if name == "infopro" else INFOPRO_STAR)}))
+        raise UserError(f"modules {text!r} met {net}: that split is of {known}. Give K, or unit counts as 3,3,2.")
+    n, modules = int(found[1]), int(details[0])
+    return infopro(n, modules) if name == "infopro" else infopro_star(n, modules, *details[1:])
+
+
+class Split:
+    """`split(units, modules)`, and beside it the functions that say how many units each module gets."""
+
+    sizes = staticmethod(sizes)
+    infopro = staticmethod(infopro)
+    infopro_star = staticmethod(infopro_star)
+    published = staticmethod(published)
+
+    def __call__(self, units: Sequence[T], modules: Modules, net: str = "a network without a name") -> list[list[T]]:
+        """The units as consecutive modules: evenly into K, with the given number in each, or by a published split.
+
+        A published split, as "infopro:16", is of a network: `net` is its name.
+
+        Raises: UserError where the numbers do not fit, and where `net` has no such split.
+        """
+        counts = self._counts(len(units), modules, net)
+        if any(n < 1 for n in counts) or sum(counts) != len(units):
+            raise UserError(
+                f"modules of {counts} units hold {sum(counts)} together, the network has {len(units)}, each at least 1."
+            )
+        edges = [0]
+        for n in counts:
+            edges.append(edges[-1] + n)
+        return [list(units[first:last]) for first, last in pairwise(edges)]
+
+    @staticmethod
+    def _counts(units: int, modules: Modules, net: str) -> list[int]:
+        if isinstance(modules, str):
+            return published(modules, net)
+        try:
+            if isinstance(modules, Sequence):
+                return [index(n) for n in cast("Sequence[int]", modules)]
+            return sizes(units, index(modules))
+        except TypeError:
+            raise UserError(
+                f"modules = {modules!r}: give K, unit counts as [3, 3, 2], or a published split as 'infopro:4'."
+            ) from None
+
+
+split = Split()

@@ -75,6 +75,7 @@ def test_toml(tmp_path):
         ("[optim]\nlr = true", "optim.lr = True ({}): expected float"),
         ("[net]\nmodules = [2, 0]", "net.modules = [2, 0] ({}): expected int >= 1"),
         ("[net]\nmodules = []", "net.modules = [] ({}): expected"),
+        ("[net]\nmodules = 2.5", "net.modules = 2.5 ({}): expected K, unit counts as 3,3,2, or a published split"),
         ('[run]\ndtype = "float16"', "run.dtype = 'float16' ({}): expected one of float32, float64."),
         ('[rule]\nlenght = 1', "rule.lenght ({}): backlink has no such option; did you mean 'length'?"),
         ("[rule]\noptions = 1", "rule.options ({}): backlink has no such option"),
@@ -93,6 +94,14 @@ def test_a_mistake_in_a_file_is_named_with_the_file(tmp_path, text, line):
     assert "run.toml" in str(caught.value)
 
 
+def test_a_published_split_is_a_way_to_cut(tmp_path):
+    file = tmp_path / "run.toml"
+    file.write_text('[net]\nname = "resnet110"\nmodules = "infopro:16"\n')
+    found, _ = resolve([read_toml(file)])
+    assert found.net.modules == "infopro:16"
+    assert from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(found))), "config.json") == found
+
+
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(UserError, match="No such file"):
         read_toml(tmp_path / "no.toml")
@@ -105,6 +114,8 @@ def test_a_missing_file_is_one_line(tmp_path):
         ("rule.alpha", 1.5, "outside [0, 1]"),
         ("rule.aux", "9c9f", "Known: 0c1f"),
         ("net.name", "resnt20", "did you mean 'resnet20'"),
+        ("net.modules", "a", "'a' is no way to cut. Give K, unit counts"),
+        ("net.modules", "infopro:16", "no split of ResNet-20 into 16. Known: ResNet-32"),
         ("data.name", "cifar", "did you mean 'cifar10'"),
         ("optim.name", "sdg", "one of sgd, adam"),
         ("optim.schedule", "cosin", "did you mean 'cosine'"),
@@ -146,6 +157,7 @@ def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
     [
         ("optim.lr", "1e-4", 1e-4), ("optim.lr", ".5", 0.5), ("optim.epochs", "3", 3), ("optim.epochs", "ten", "ten"),
         ("net.modules", "4", 4), ("net.modules", "3,3,4", [3, 3, 4]), ("net.modules", "[3, 3]", [3, 3]),
+        ("net.modules", "infopro:4", "infopro:4"),
         ("rule.aux", "0c1f", "0c1f"), ("rule.aux", '"1c2f"', "1c2f"), ("rule.length", "2", 2),
         ("optim.nesterov", "true", True), ("run.out", "5", "5"), ("data.dir", "[x]", "[x]"), ("run.seed", "-1", -1),
     ],

@@ -54,6 +54,62 @@ def test_infopros_balanced_splits_by_hand():
         infopro_star(32, 2)
 
 
+def test_the_function_and_its_kin_are_reached_from_the_package():
+    assert ml.split.infopro(16 * 2, 4) == infopro(32, 4) == [4] * 4
+    assert ml.split.infopro_star(110, 4) == infopro_star(110, 4) and ml.split.sizes(5, 2) == [3, 2]
+    import minilocal.split as again
+
+    assert again is ml.split
+    from minilocal.split import split
+
+    assert split is ml.split
+
+
+PUBLISHED = [
+    ("infopro:16", "resnet110", [3] * 9 + [4] * 7), ("infopro:4", "resnet32", [4] * 4),
+    ("infopro-star:4", "resnet110", [8, 8, 12, 27]), ("infopro-star:3", "resnet110", [11, 11, 33]),
+    ("infopro-star:3:stl10", "resnet110", [10, 11, 34]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text, net, expected", PUBLISHED)
+def test_a_published_split_by_its_name(text, net, expected):
+    assert [len(m) for m in ml.split(range(sum(expected)), text, net)] == expected
+    made = ml.Learner(ml.nets.get(net, rng=ml.rng(0)), ml.rules.bp(), text, rng=ml.rng(0))
+    assert [len(m.units) for m in made.modules] == expected
+
+
+@pytest.mark.parametrize(
+    ("modules", "net", "line"),
+    [
+        ("infopro:16", "resnet20", "no split of ResNet-20 into 16. Known: ResNet-32 K=2"),
+        ("infopro:5", "resnet110", "no split of ResNet-110 into 5"),
+        ("infopro:4", "mlp", "met mlp: that split is of resnet110, resnet32."),
+        ("infopro-star:4", "vgg16", "that split is of resnet110."),
+        ("infopro-star:4", "resnet32", "no split of ResNet-32 into 4 for 'cifar10'. Known: ResNet-110 K=2 cifar10"),
+        ("infopro-star:4:svhn", "resnet110", "for 'svhn'"),
+        ("infopro", "resnet32", "say into how many, as in infopro:4"),
+        ("infopro:x", "resnet32", "say into how many"),
+        ("infopro:4:stl10", "resnet32", "say into how many"),
+        ("infpro:4", "resnet32", "did you mean 'infopro'?"),
+        ("a", "resnet32", "'a' is no way to cut. Give K"),
+        ("4", "resnet32", "'4' is no way to cut. Give K"),
+        (2.5, "resnet32", "modules = 2.5: give K"),
+        ([8, 8.0], "resnet32", "modules = [8, 8.0]: give K"),
+        (None, "resnet32", "modules = None: give K"),
+    ],
+)
+def test_what_is_no_split_is_refused_in_a_line(modules, net, line):
+    with pytest.raises(ml.UserError) as caught:
+        ml.split(range(16), modules, net)
+    assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_published_split_is_of_a_network():
+    with pytest.raises(ml.UserError, match="met a network without a name"):
+        ml.split(range(16), "infopro:4")
+
+
 @pytest.mark.parametrize(
     "call",
     [lambda: sizes(4, 5), lambda: ml.split("abc", [1, 1]), lambda: ml.split("ab", [2, 0]), lambda: infopro(20, 2)],

@@ -17,7 +17,7 @@ HELP = {  # what the value of each flag is, and what it means
     "--weighting": ("HOW", "literal (α compounds, as in Eq. 5) or unfolded (α once)"),
     "--aux": ("NAME", "auxiliary classifier: 0c1f (linear), 0c2f, 1c1f, 1c2f (convolutional), ..."),
     "--net": ("NAME", "mlp, alexnet, vgg16, resnet8 ... resnet110, resnet18, wrn28-10"),
-    "--modules": ("K", "number of modules, or their unit counts as 3,3,2,2"),
+    "--modules": ("K", "number of modules, their unit counts as 3,3,2,2, or a published split as infopro:16"),
     "--dataset": ("NAME", "digits (in the package), cifar10, cifar100, or npz:PATH for your own images"),
     "--data-dir": ("DIR", "where data sets lie or are fetched to"),
     "--no-download": (None, "use only what is there"),

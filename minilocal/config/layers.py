@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from types import NoneType
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -50,6 +51,7 @@ FLAGS = {  # the short flags, and the keys that they name; everything else is --
     "--processes": "run.processes",
     "--out": "run.out",
 }
+MODULES = "K, unit counts as 3,3,2, or a published split as infopro:16"  # msgspec: int | str | array
 SWITCHES = {  # flags without a value, and what they mean
     "--no-download": False,
     "--augment": True,
@@ -205,16 +207,16 @@ def _misfit(problem: str, values: Mapping[str, Any], sources: Mapping[str, str])
     found = re.match(r"\w+\.\w+", path)
     key = found.group() if found else path.rstrip("`")
     table, _, name = key.partition(".")
-    expected = re.sub(r"^Expected |, got .*$|`", "", complaint)
+    expected = re.sub(r"^Expected |, got .*$|`", "", complaint).replace("int | str | array", MODULES)
     if choices := get_args(get_type_hints(TABLES[table])[name]) if complaint.startswith("Invalid enum") else ():
         expected = f"one of {', '.join(choices)}"
     return UserError(f"{key} = {values[key]!r} ({sources[key]}): expected {expected}.")
 
 
 def _takes_words(key: str) -> bool:
-    """Whether a key's values are words, so that `--out 5` is a folder and not a number."""
+    """Whether a key's values are words and nothing else, so that `--out 5` is a folder and not a number."""
     table, _, name = key.partition(".")
     if table not in TABLES or name not in TABLES[table].__struct_fields__:
         return False
     hint = get_type_hints(TABLES[table])[name]
-    return hint is str or str in get_args(hint) or get_origin(hint) is Literal
+    return hint is str or get_origin(hint) is Literal or set(get_args(hint)) == {str, NoneType}

@@ -11,6 +11,7 @@ from msgspec import Meta
 
 from minilocal import data, nets, optim, rules
 from minilocal.errors import UserError, nearest, unknown
+from minilocal.split import published
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -23,7 +24,8 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[net]: which network, and how it is cut: `modules` is the number K of modules, or a list of unit counts.
+    """[net]: which network, and how it is cut: `modules` is the number K of modules, a list of unit counts, or a
+    published split, "infopro:K" or "infopro-star:K".
 
     Without a word, `shortcut` and `init` are the network's own: "B" and "infopro" for a resnet.
     """
@@ -31,7 +33,7 @@ class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = "resnet20"
     shortcut: str | None = None
     init: str | None = None
-    modules: Positive | Annotated[list[Positive], Meta(min_length=1)] = 4
+    modules: Positive | Annotated[list[Positive], Meta(min_length=1)] | str = 4
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -107,6 +109,8 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
     rules.get(rule.name, **rule.options)
     if config.net.name not in nets.NAMES and not re.fullmatch(r"resnet\d+|wrn\d+-\d+", config.net.name):
         raise unknown("net.name" + source("net.name"), config.net.name, nets.NAMES)
+    if isinstance(config.net.modules, str):
+        published(config.net.modules, config.net.name)
     if config.data.name not in data.NAMES and not config.data.name.startswith("npz:"):
         raise unknown("data.name" + source("data.name"), config.data.name, data.NAMES)
     optim.schedule(o.schedule, o.lr, o.epochs)

@@ -6,8 +6,8 @@ import pytest
 
 from minilocal.cli.train import preset_layer, presets
 from minilocal.config import resolve
-from minilocal.split import infopro_star
-from minilocal.train.build import learner_of
+from minilocal.split import infopro, infopro_star
+from minilocal.train.build import learner_of, schedule
 
 
 @pytest.mark.parametrize("name", presets())
@@ -18,9 +18,56 @@ def test_it_checks_and_builds(name):
     assert len(made.modules) >= 2
 
 
-def test_the_split_of_infopro_star_is_its_papers():
-    found, _ = resolve([preset_layer("infopro-star")])
-    assert found.net.modules == infopro_star(110, 4)
+def cut(name, *more):
+    found, _ = resolve([preset_layer(name), *more])
+    return [len(m.units) for m in learner_of(found, 10, 3, 32).modules]
+
+
+def test_infopro_and_pgl_are_cut_as_infopro_cuts():
+    """On ResNet-110 the larger modules are at the top, and BackLink's at the bottom."""
+    deeper = ("--net", {"net.name": "resnet110"})
+    assert cut("pgl", deeper) == cut("infopro-softmax", deeper) == infopro(110, 16) == [3] * 9 + [4] * 7
+    assert cut("infopro-contrast", deeper) == infopro(110, 4) and cut("pgl") == [1] * 16
+    assert cut("infopro-star") == infopro_star(110, 4)
+
+
+FDG = {  # reference: that paper's Tables 2 and 4
+    "fdg": ("resnet56", 4, 0.3, True, 28), "fdg-resnet56": ("resnet56", 2, 0.5, False, 28),
+    "fdg-resnet110": ("resnet110", 2, 0.5, True, 55), "fdg-wrn28-10": ("wrn28-10", 2, 0.7, False, 13),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FDG)
+def test_fdgs_recipes_are_its_papers(name):
+    net, modules, beta, warms_up, units = FDG[name]
+    found, _ = resolve([preset_layer(name)])
+    assert (found.net.name, found.net.modules, found.rule.options["beta"]) == (net, modules, beta)
+    o = found.optim
+    assert (o.name, o.momentum, o.nesterov, o.weight_decay, o.batch_size, o.epochs) == (
+        "sgd",
+        0.9,
+        False,
+        5e-4,
+        128,
+        300,
+    )
+    at = schedule(found)
+    assert [at.lr(e) for e in (0, 1, 2)] == [0.01 if warms_up else 0.1] * 3
+    assert [at.lr(e) for e in (3, 149, 150, 225, 275)] == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001])
+    assert sum(cut(name)) == units
+
+
+def test_other_networks_of_a_recipe_start_from_it():
+    assert cut("fdg-wrn28-10", ("--net", {"net.name": "resnet18"})) == [5, 4]
+    assert cut("fdg-resnet56", ("--net", {"net.name": "resnet20"})) == [5, 5]
+    assert cut("fdg", ("--modules", {"net.modules": 3})) == [10, 9, 9]
+
+
+def test_a_run_that_is_too_short_for_a_recipe_is_told_so():
+    _, remarks = resolve([preset_layer("fdg"), ("--epochs", {"optim.epochs": 2})])
+    assert remarks == [
+        "schedule hold:3:0.01+steps:150,225,275 changes as late as epoch 276, and this run ends after 2."
+    ]
 
 
 def test_a_data_sets_own_constants_reach_a_rule_that_rebuilds_images():
