@@ -8,6 +8,8 @@ import pytest
 
 from minilocal import cli, measure
 from minilocal.array import Absent
+from minilocal.cli import memory as command
+from minilocal.measure import by_rule
 
 SMALL = ["--net", "resnet8", "--modules", "2,4", "--batch-size", "8"]
 
@@ -46,10 +48,47 @@ def test_a_table_for_each_number_of_modules_and_a_figure(memory, tmp_path):
     assert (tmp_path / "runs/memory/live.svg").read_text().lstrip().startswith("<?xml")
 
 
+def test_lengths_that_fit_no_module_are_left_out_and_a_summary_goes_over_k(memory):
+    status, out, err = memory("--net", "resnet14", "--modules", "2,7", "--batch-size", "8", "--length", "1,3,5")
+    assert status == 0 and err == ""
+    summary = out[out.index("over GLL, in all") : out.index("step        the most")].splitlines()
+    assert summary[0].split("  ")[-1].strip() == "K = 7" and "BackLink, l = 5" not in out
+    rows = {line.partition("   ")[0].strip(): line.count("%") for line in summary[1:] if line}
+    assert rows["BackLink, l = 1"] == rows["BackLink, l = 1, inputs kept"] == rows["InfoPro"] == 2
+    assert rows["BackLink, l = 3"] == rows["BackLink, l = 3, inputs kept"] == 1  # seven modules are of one unit
+    table = out[out.index("7 modules") :]
+    assert "BackLink, l = 1" in table and "+0.0 %" in table and "-0.0 %" not in table
+
+
+@pytest.mark.parametrize("words, says", [
+    (["--net", "resnet14"], ["BackLink with l = 1 takes", "% less than BP in all", "checkpointed at the same"]),
+    (["--net", "mlp"], ["% more than BP in all", "takes as much as BP, for one more forward"]),
+])  # fmt: skip
+def test_the_sentence_is_right_for_savings_and_for_none(memory, words, says):
+    _, out, _ = memory(*words, "--modules", "2", "--batch-size", "8")
+    assert all(text in out for text in says) and "-" not in out[out.index("At K = 2") :].partition(". ")[0]
+
+
+@pytest.mark.parametrize("share, says", [
+    (0.8, "20 % less than"), (1.05, "5 % more than"), (1.004, "as much as"), (0.996, "as much as"),
+])  # fmt: skip
+def test_a_share_in_words(share, says):
+    assert command._beside(share) == says
+
+
+def test_no_row_of_infopro_where_it_is_not_defined(memory):
+    assert "\nInfoPro" not in memory("--net", "mlp", "--modules", "2", "--batch-size", "8")[1].partition("step   ")[0]
+
+
+def test_the_papers_overhead_stands_beside_both_ways_to_keep(memory):
+    _, out, _ = memory("--net", "resnet32", "--modules", "16", "--batch-size", "2")
+    assert "at most 23 % more than GLL. Here, in all: at most " in out and 'with keep="inputs" at most ' in out
+
+
 def test_measured_steps_stand_beside_the_predicted(memory):
     status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8", "--out", "m")
-    rows = [line for line in out.splitlines() if line.startswith(("BP", "GLL", "BackLink", "PGL,"))]
-    assert status == 0 and len(rows) == 8 and all(row.endswith(" %") for row in rows)
+    rows = [line for line in out.splitlines() if line.startswith(("BP", "GLL", "BackLink", "InfoPro  ", "PGL,"))][:-1]
+    assert status == 0 and len(rows) == 9 and all(row.endswith(" %") for row in rows)
     assert "The largest difference between measured and predicted is " in out and "everything is in m" in out
 
 
@@ -66,9 +105,7 @@ def test_a_prediction_that_is_off_is_told_by_the_status(memory, monkeypatch):
 
 
 def test_what_does_not_fit_is_not_measured(memory, monkeypatch):
-    from minilocal.cli import memory as command
-
-    monkeypatch.setattr(command, "_room", lambda device: 0)
+    monkeypatch.setattr(by_rule, "free", lambda device: 0)
     status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8")
     assert status == 0 and "too large" in out and "No step fits into this memory" in out
 
