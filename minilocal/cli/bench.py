@@ -19,22 +19,23 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
 DEFAULT = "runs/bench.json"
+USUAL = {"net": "resnet32", "batch_size": "128", "rounds": "7"}
 
 
 def parser() -> Parser:
     """The options of `minilocal bench`."""
     p = Parser("bench", __doc__)
     p.add_argument("--what", metavar="W,W", default="limits,steps", help="limits, steps, layers, growth (limits,steps)")
-    p.add_argument("--net", metavar="N,N", default="resnet32", help="resnet20, vgg16, alexnet, mlp, ... (resnet32)")
+    p.add_argument("--net", metavar="N,N", help="resnet20, vgg16, alexnet, mlp, ... (resnet32, with --quick resnet8)")
     p.add_argument("--rule", metavar="R,R", default="bp,gll,backlink", help="of bp, gll and backlink (all three)")
-    p.add_argument("--batch-size", metavar="N,N", default="128", help="images a step (128)")
+    p.add_argument("--batch-size", metavar="N,N", help="images a step (128, with --quick 16)")
     p.add_argument("--threads", metavar="N,N", help="threads of every engine (one number: all cores)")
     p.add_argument("--modules", metavar="K,K", default="4", help="numbers of modules (4)")
     p.add_argument("--length", metavar="l,l", default="1", help="propagation lengths of BackLink (1)")
     p.add_argument("--rounds", metavar="N", help="rounds (7, with --quick 3)")
     p.add_argument("--device", metavar="DEV", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
     p.add_argument("--out", metavar="FILE", default=DEFAULT, help=f"the JSON; its table beside it as .md ({DEFAULT})")
-    p.add_argument("--quick", action="store_true", help="small sizes, few pieces: to see what it does")
+    p.add_argument("--quick", action="store_true", help="small sizes, few pieces, seconds: to see what it does")
     return p
 
 
@@ -75,15 +76,17 @@ def plan_of(options: argparse.Namespace) -> Any:
     from minilocal.measure.plan import Plan
 
     quick = options.quick
+    usual = {"net": "resnet8", "batch_size": "16", "rounds": "3"} if quick else USUAL
+    net, images, rounds = (usual[key] if getattr(options, key) is None else getattr(options, key) for key in usual)
     return Plan(
         what=_words("--what", options.what),
-        nets=_words("--net", options.net),
+        nets=_words("--net", net),
         rules=_words("--rule", options.rule),
-        batches=_numbers("--batch-size", options.batch_size),
+        batches=_numbers("--batch-size", images),
         threads=_numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
         modules=_numbers("--modules", options.modules),
         lengths=_numbers("--length", options.length),
-        rounds=_numbers("--rounds", options.rounds or ("3" if quick else "7"))[0],
+        rounds=_numbers("--rounds", rounds)[0],
         device=options.device,
         quick=quick,
     )

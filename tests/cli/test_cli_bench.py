@@ -7,6 +7,7 @@ import json
 import pytest
 
 from minilocal import cli
+from minilocal.cli import bench as command
 from minilocal.measure import bench
 
 
@@ -26,6 +27,16 @@ def test_it_prints_and_writes_what_it_measured(capsys, tmp_path, monkeypatch):
     found = json.loads(out.read_text())
     assert found["environment"]["python"] and len(found["steps"]) == 3 and found["plan"]["batches"] == [4]
     assert "## Steps" in out.with_suffix(".md").read_text()
+
+
+def test_quick_is_small_unless_a_size_is_given():
+    def asked(*words):
+        plan = command.plan_of(command.parser().parse(words))
+        return plan.nets, plan.batches, plan.rounds
+
+    assert asked() == (("resnet32",), (128,), 7)
+    assert asked("--quick") == (("resnet8",), (16,), 3)
+    assert asked("--quick", "--net", "mlp", "--batch-size", "4", "--rounds", "9") == (("mlp",), (4,), 9)
 
 
 def test_a_contestant_that_failed_is_the_exit_status(capsys, tmp_path, monkeypatch):
