@@ -25,6 +25,7 @@ help:
 
 demo: $(VENV)/.runs
 	@$(BIN)/minilocal demo
+	@echo "next:   source $(VENV)/bin/activate   and then, say,   minilocal train --rule bp"
 
 test: $(VENV)/.tests
 	@$(PYTEST) $(XDIST) $(if $(NOTEBOOKS),--nbmake tests $(NOTEBOOKS))

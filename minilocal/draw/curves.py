@@ -1,4 +1,4 @@
-"""Curves: a number per epoch, for several runs."""
+"""Curves: a number per epoch, or per module, for several runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from minilocal.errors import UserError
 DASHES = ["-", "--", ":", "-."]
 
 
-def curves(runs: Mapping[str, Sequence[Any]], *, title: str = "", label: str = "test error (%)") -> Figure:
-    """One line per run, over epochs 1, 2, ...; a run is its numbers, or one such list per seed.
+def curves(
+    runs: Mapping[str, Sequence[Any]], *, title: str = "", label: str = "test error (%)", along: str = "epoch"
+) -> Figure:
+    """One line per run, over epochs 1, 2, ..., or whatever is counted `along` it; a run is its numbers, or one such
+    list per seed. NaN leaves a gap; a number alone is a point.
 
     Of several seeds the mean is drawn, within a band from the least to the largest, and the legend says how many.
     Runs of one rule share its colour and differ by their dashes.
@@ -24,22 +27,23 @@ def curves(runs: Mapping[str, Sequence[Any]], *, title: str = "", label: str = "
     """
     if not runs:
         raise UserError("curves: there is no run to draw.")
-    chosen = colours(runs)
+    chosen, drawn = colours(runs), {name: _seeds(name, values) for name, values in runs.items()}
+    says = {name: f"mean of {len(seeds)} seeds, least to largest" for name, seeds in drawn.items() if len(seeds) > 1}
+    of_all = next(iter(says.values())) if len(says) == len(runs) and len(set(says.values())) == 1 else None
     with look():
         figure = Figure()
-        axes = figure.add_subplot(xlabel="epoch", ylabel=label, title=title)
+        axes = figure.add_subplot(xlabel=along, ylabel=label, title=title)
         seen: dict[str, int] = {}
-        for name, values in runs.items():
-            seeds, colour = _seeds(name, values), chosen[name]
+        for name, seeds in drawn.items():
+            colour, own = chosen[name], f" ({says[name]})" if name in says and not of_all else ""
             epochs, dash = np.arange(1, seeds.shape[1] + 1), DASHES[seen.get(colour, 0) % len(DASHES)]
             seen[colour] = seen.get(colour, 0) + 1
-            many = f" (mean of {len(seeds)} seeds, least to largest)" if len(seeds) > 1 else ""
-            marker = "o" if seeds.shape[1] == 1 else None  # a run of one epoch is a point
-            axes.plot(epochs, seeds.mean(axis=0), dash, color=colour, marker=marker, label=name + many)
+            marker = "o" if np.isfinite(seeds).any(axis=0).sum() == 1 else None
+            axes.plot(epochs, seeds.mean(axis=0), dash, color=colour, marker=marker, label=name + own)
             if len(seeds) > 1:
                 axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.2, linewidth=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.legend()
+        axes.legend(title=of_all, alignment="left")
     return figure
 
 

@@ -1,23 +1,39 @@
-"""A page of figures and tables in one HTML file that needs nothing beside it."""
+"""A page of figures, images and tables in one HTML file that needs nothing beside it, for a desk and a phone."""
 
 from __future__ import annotations
 
+import re
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 
 STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; color: #333; max-width: 52rem; margin: 2rem auto; padding: 0 1rem }
-h1, h2 { line-height: 1.2; font-weight: 600 } h2 { margin-top: 2.2rem }
-table { border-collapse: collapse; margin: 1rem 0 }
-th, td { padding: .35rem .9rem .35rem 0; text-align: left; vertical-align: top }
-th { border-bottom: 1px solid #999 } td { border-bottom: 1px solid #e4e4e4 } .number { text-align: right }
-figure { margin: 1rem 0 } figure svg { max-width: 100%; height: auto } figcaption { font-size: .9rem; color: #666 }
-code { background: #f4f4f4; padding: .1rem .3rem }
+:root { color-scheme: light dark; --ink: #222; --paper: #fff; --faint: #666; --line: #ccc; --code: #f1f1f1 }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e4e4; --paper: #17191c; --faint: #a5a5a5; --line: #484b50; --code: #2a2d31 }
+  a { color: #8ab4f8 }
+}
+body { font: 1rem/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+       max-width: 46rem; margin: 1.5rem auto; padding: 0 1rem; overflow-wrap: break-word }
+h1, h2 { line-height: 1.2; font-weight: 600 } h1 { font-size: 1.7rem } h2 { font-size: 1.25rem; margin-top: 2.4rem }
+.wide { overflow-x: auto } table { border-collapse: collapse; margin: 1rem 0 }
+th, td { padding: .35rem 1rem .35rem 0; text-align: left; vertical-align: top }
+th { border-bottom: 1px solid var(--faint) } td { border-bottom: 1px solid var(--line) } .number { text-align: right }
+figure { margin: 1rem 0 } figcaption { font-size: .9rem; color: var(--faint) }
+figure svg { max-width: 100%; height: auto; background: #fff; border-radius: 4px }
+.images { display: flex; flex-wrap: wrap; gap: .8rem } .images figure { margin: 0 }
+.images figcaption { white-space: pre-line; line-height: 1.35 }
+.images img { image-rendering: pixelated; border-radius: 4px }
+dt { font-weight: 600; margin-top: .6rem } dd { margin-left: 1.2rem }
+code { background: var(--code); padding: .1rem .3rem; border-radius: 3px }
 """
 
 
 class Page:
-    """Built from top to bottom; `html()` is the file."""
+    """Built from top to bottom; `html()` is the file.
+
+    In texts, `code` stands between backquotes, and a link is [words](address).
+    """
 
     def __init__(self, title: str) -> None:
         self.title, self._parts = title, [f"<h1>{escape(title)}</h1>"]
@@ -26,25 +42,49 @@ class Page:
         self._parts.append(f"<h2>{escape(text)}</h2>")
 
     def text(self, text: str) -> None:
-        """A paragraph; `code` stands between backquotes."""
-        pieces = [f"<code>{escape(t)}</code>" if i % 2 else escape(t) for i, t in enumerate(text.split("`"))]
-        self._parts.append(f"<p>{''.join(pieces)}</p>")
+        """A paragraph."""
+        self._parts.append(f"<p>{_inline(text)}</p>")
 
-    def figure(self, svg: str, caption: str) -> None:
-        """A figure from `to_svg`."""
+    def figure(self, svg: str, caption: str, shows: str) -> None:
+        """A figure from `to_svg`. `shows` is read to those who cannot see it."""
         drawing = svg[svg.index("<svg") :]  # without the XML prologue, which HTML does not take
-        self._parts.append(f"<figure>{drawing}<figcaption>{escape(caption)}</figcaption></figure>")
+        drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(shows)}"', 1)
+        self._parts.append(f"<figure>{drawing}<figcaption>{_inline(caption)}</figcaption></figure>")
+
+    def images(self, images: Sequence[tuple[bytes, str, str]]) -> None:
+        """Small images side by side, each a PNG's bytes, what it shows, and its caption."""
+        shown = "".join(
+            f'<figure><img src="data:image/png;base64,{b64encode(png).decode()}" alt="{escape(shows)}">'
+            f"<figcaption>{escape(caption)}</figcaption></figure>"
+            for png, shows, caption in images
+        )
+        self._parts.append(f"<div class='images'>{shown}</div>")
 
     def table(self, rows: Sequence[Mapping[str, str]]) -> None:
         """Rows of the same columns; what begins with a digit stands to the right."""
         head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
         body = "".join("<tr>" + "".join(_cell(text) for text in row.values()) + "</tr>" for row in rows)
-        self._parts.append(f"<table><tr>{head}</tr>{body}</table>")
+        self._parts.append(f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>")
+
+    def words(self, meanings: Mapping[str, str]) -> None:
+        """Words, and what they mean."""
+        listed = "".join(f"<dt>{_inline(word)}</dt><dd>{_inline(meaning)}</dd>" for word, meaning in meanings.items())
+        self._parts.append(f"<dl>{listed}</dl>")
 
     def html(self) -> str:
-        head = f"<meta charset='utf-8'><title>{escape(self.title)}</title><style>{STYLE}</style>"
+        head = (
+            f"<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
+            f"<title>{escape(self.title)}</title><style>{STYLE}</style>"
+        )
         return f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(self._parts)}</body></html>\n"
 
 
+def _inline(text: str) -> str:
+    """`code` and [links](address), the rest as it is."""
+    text = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
+    return re.sub(r"\[([^]]*)\]\(([^)]*)\)", r'<a href="\2">\1</a>', text)
+
+
 def _cell(text: str) -> str:
-    return f"<td class='number'>{escape(text)}</td>" if text[:1].isdigit() else f"<td>{escape(text)}</td>"
+    number = " class='number'" if text[:1].isdigit() else ""
+    return f"<td{number}>{_inline(text)}</td>"

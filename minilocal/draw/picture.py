@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyBboxPatch
 
-from minilocal.draw.style import CYCLE, INK, Figure, look
+from minilocal.draw.style import INK, MODULES, Figure, look
 from minilocal.rules import Rule
 from minilocal.split import split
 
@@ -55,11 +55,17 @@ def walks(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[Walk]:
 
 
 def rule_picture(
-    rule: Rule, modules: int | Sequence[int], units: int, *, epoch: int = 0, title: str | None = None
+    rule: Rule,
+    modules: int | Sequence[int],
+    units: int,
+    *,
+    epoch: int = 0,
+    title: str | None = None,
+    words: bool = True,
 ) -> Figure:
     """The network of `units` units in `modules` modules (a number, or how many units each has), under `rule`.
 
-    `epoch`, counted from 0, matters for rules that take turns (PGL).
+    `epoch`, counted from 0, matters for rules that take turns (PGL). `words` explain the picture below it.
 
     Raises: UserError where the units do not split so.
     """
@@ -73,9 +79,9 @@ def rule_picture(
 
     wide = x[-1] - x[0] + 2.3
     inch = min(0.62, 12 / wide)  # how large one of our lengths is on paper
-    width = max(5.4, inch * wide)
-    words = textwrap.wrap(_words(rule, errors), int(15.5 * width))
-    floor = min(rows.values()) - (0.2 + 0.13 * len(words)) / inch
+    width = max(5.4 if words else 3.0, inch * wide)
+    said = textwrap.wrap(_words(rule, errors), int(15.5 * width)) if words else []
+    floor = min(rows.values()) - (0.2 + 0.13 * len(said)) / inch
     with look():
         figure = Figure(figsize=(width, inch * (LOSS + 0.36 - floor) + 0.5))
         axes = figure.add_subplot(aspect="equal", anchor="W")
@@ -94,7 +100,7 @@ def rule_picture(
             _source(pen, tops[walk.loss], walk.loss, "\\hat{e}" if guessed else "L")
             _walk(pen, x, module, walk, rows[walk.loss], "--" if rule.crosses.delayed else "-")
         below: dict[str, Any] = {"color": "#777777", "size": 8, "va": "top", "textcoords": "offset points"}
-        text = axes.annotate("\n".join(words), (x[0] - 0.47, min(rows.values())), (0, -12), **below)
+        text = axes.annotate("\n".join(said), (x[0] - 0.47, min(rows.values())), (0, -12), **below)
         text.set_in_layout(False)  # words give way to the drawing, not the other way round
         axes.set(xlim=(x[0] - PITCH - 0.4, x[0] - PITCH - 0.4 + wide), ylim=(floor, LOSS + 0.36))
     return figure
@@ -108,7 +114,7 @@ def _words(rule: Rule, errors: list[Walk]) -> str:
 
 
 def _colour(k: int) -> str:
-    return CYCLE[k % len(CYCLE)]
+    return MODULES[k % len(MODULES)]
 
 
 def _source(pen: Pen, x: float, k: int, letter: str) -> None:

@@ -1,4 +1,4 @@
-"""One look for every figure, and one colour for every rule, whatever the figure.
+"""One look for every figure, and one colour for every rule, whatever the figure; modules have others.
 
 Figures are made as objects and never through pyplot: nothing is opened, nothing is left behind, no screen is needed.
 """
@@ -23,6 +23,12 @@ COLOURS = {
     "infopro": "#bd1f01", "pgl": "#a96b59", "dni": "#b9ac70", "ddg": "#94a4a2", "fdg": "#92dadd",
 }  # fmt: skip
 CYCLE = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd", "#94a4a2"]
+MODULES = [
+    "#1b7f5c",
+    "#b0307a",
+    "#5f6b12",
+    "#5a4fcf",
+]  # of neighbouring modules; a colour of a module is none of a rule
 INK = "#333333"
 
 

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal import UserError, cli, record
-from minilocal.config import tables_of
+from minilocal import cli, record
 
 SMALL = [
     "--net", "mlp", "--modules", "2", "--limit-train", "40", "--limit-test", "20", "--batch-size", "16",
@@ -332,19 +331,3 @@ def test_verify_offers_the_kinds_of_check_that_there_are():
     from minilocal.cli.verify import KINDS
 
     assert tuple(verify.KINDS) == KINDS
-
-
-def test_a_demo_replaces_its_own_last_run_and_no_other(tmp_path):
-    from minilocal.cli import demo
-
-    options = demo.parser().parse(["--out", str(tmp_path)])
-    config = demo._config(demo.RULES["GLL"], options, tmp_path / "gll")
-    for tables, stays in ((config, False), (demo._config(demo.RULES["BP"], options, tmp_path / "gll"), True)):
-        with record.Folder.create(tmp_path / "gll", tables_of(tables), {}):
-            pass
-        if stays:
-            with pytest.raises(UserError, match="is not the demo's, and it stays"):
-                demo._make_way(tmp_path / "gll", config)
-        else:
-            demo._make_way(tmp_path / "gll", config)
-        assert (tmp_path / "gll").exists() == stays

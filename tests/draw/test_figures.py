@@ -7,10 +7,11 @@ import sys
 from xml.etree import ElementTree
 
 import matplotlib
+import numpy as np
 import pytest
 
 from minilocal import UserError, draw
-from minilocal.draw.style import COLOURS, colours
+from minilocal.draw.style import COLOURS, CYCLE, MODULES, colours
 from minilocal.rules import NAMES
 
 
@@ -28,7 +29,24 @@ def test_of_several_seeds_the_mean_is_drawn_in_a_band_from_the_least_to_the_larg
     assert list(axes.lines[0].get_ydata()) == [12, 8]
     band = axes.collections[0].get_paths()[0].vertices
     assert (band[:, 1].min(), band[:, 1].max()) == (6, 14)
-    assert "3 seeds" in axes.get_legend().get_texts()[0].get_text()
+    legend = axes.get_legend()
+    assert legend.get_title().get_text() == "mean of 3 seeds, least to largest"
+    assert legend.get_texts()[0].get_text() == "GLL"
+
+
+def test_where_runs_have_not_as_many_seeds_each_says_its_own():
+    legend = draw.curves({"GLL": [[10, 8], [14, 6]], "BP": [9, 7]}).axes[0].get_legend()
+    assert [t.get_text() for t in legend.get_texts()] == ["GLL (mean of 2 seeds, least to largest)", "BP"]
+    assert legend.get_title().get_text() == ""
+
+
+def test_a_curve_can_go_along_modules_and_leave_some_out():
+    nan = float("nan")
+    axes = draw.curves({"BP": [nan, nan, 4], "GLL": [30, 20, 10]}, along="module").axes[0]
+    assert axes.get_xlabel() == "module"
+    bp, gll = axes.lines
+    assert (bp.get_marker(), gll.get_marker()) == ("o", "None")  # one number alone is a point
+    np.testing.assert_array_equal(bp.get_ydata(), [nan, nan, 4])
 
 
 def test_a_rule_keeps_its_colour_and_its_variants_differ_by_dashes():
@@ -42,6 +60,11 @@ def test_a_rule_keeps_its_colour_and_its_variants_differ_by_dashes():
 def test_every_rule_has_a_colour_of_its_own():
     assert set(NAMES) <= set(COLOURS)
     assert len(set(COLOURS.values())) == len(COLOURS)
+
+
+def test_no_module_has_the_colour_of_a_rule():
+    assert not {*MODULES} & {*COLOURS.values(), *CYCLE}
+    assert len(set(MODULES)) == len(MODULES) > 1
 
 
 def test_names_that_are_no_rule_get_colours_of_their_own():
@@ -69,7 +92,9 @@ def test_a_figure_becomes_a_png_and_svg_text_and_shows_itself():
     figure = draw.bars({"BP": 1}, label="MB")
     assert draw.to_png(figure).startswith(b"\x89PNG")
     assert figure._repr_png_() == draw.to_png(figure)
-    assert ElementTree.fromstring(draw.to_svg(figure)).tag.endswith("svg")
+    svg = ElementTree.fromstring(draw.to_svg(figure))
+    assert svg.tag.endswith("svg")
+    assert "MB" in {text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")}  # text is text, not outlines
     assert draw.to_svg(draw.bars({"BP": 1}, label="MB")) == draw.to_svg(figure)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 
 import minilocal as ml
 from minilocal.draw import rule_picture, to_png
 from minilocal.draw.picture import walks
+from minilocal.draw.style import MODULES
 
 
 def named(value):
@@ -84,6 +86,17 @@ def test_every_rule_can_be_drawn_and_its_words_are_its_own(name):
     figure = rule_picture(rule, [2, 1, 2], 5)
     shown = " ".join(t.get_text().replace("\n", " ") for t in figure.axes[0].texts)
     assert f"Downward crosses {rule.crosses.describe()}" in shown
+
+
+def test_it_can_be_drawn_without_words():
+    shown = [t.get_text() for t in rule_picture(ml.rules.gll(), 2, 2, words=False).axes[0].texts]
+    assert not any("Downward" in text for text in shown) and "$L_{2}$" in shown
+
+
+def test_an_error_has_the_colour_of_its_module_and_none_of_a_rule():
+    axes = rule_picture(ml.rules.gll(), 3, 3).axes[0]
+    drawn = {to_hex(line.get_color()) for line in axes.lines}
+    assert drawn == set(MODULES[:3])
 
 
 @pytest.mark.parametrize(("modules", "units"), [(1, 1), (3, 8), ([2, 5], 7), (16, 54)])
