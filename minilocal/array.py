@@ -260,7 +260,13 @@ def generator(seed: int | None = None) -> np.random.Generator:
 
 
 def new_key(rng: np.random.Generator) -> int:
-    """A fresh 63-bit key: what a network and a Learner draw once, and all later chance is named by."""
+    """A fresh 63-bit key: what a network and a Learner draw once, and all later chance is named by.
+
+    Raises: UserError for a seed, or anything else that is no generator.
+    """
+    if not isinstance(rng, np.random.Generator):
+        seed = rng if isinstance(rng, int) and not isinstance(rng, bool) and rng >= 0 else 0
+        raise UserError(f"rng = {rng!r} is no numpy.random.Generator: give minilocal.rng({seed}).")
     return int(rng.integers(2**63))
 
 

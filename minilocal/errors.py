@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from operator import index
 
 CLOSE = 0.65  # a typing error keeps two letters of three; "foo" is no "infopro"
 
@@ -22,3 +23,22 @@ def unknown(kind: str, word: object, known: Iterable[str]) -> UserError:
     """The error for a name that is not known: the nearest one, and all that are."""
     known = list(known)
     return UserError(f"{kind} {word!r} is not known{nearest(word, known) or '.'} Known: {', '.join(known)}.")
+
+
+def call_it(thing: object) -> str:
+    """`": call it, backlink()"` for a function or a class that was given in place of what it makes, else nothing."""
+    return f": call it, {thing.__name__}()" if callable(thing) and hasattr(thing, "__name__") else ""
+
+
+def whole(what: str, number: object, least: int = 1) -> int:
+    """`number` as a Python int.
+
+    Raises: UserError where it is no whole number, or below `least`.
+    """
+    try:
+        value = None if isinstance(number, bool) else index(number)  # type: ignore[arg-type]
+    except TypeError:
+        value = None
+    if value is None or value < least:
+        raise UserError(f"{what} = {number!r}: give a whole number, {least} or more.")
+    return value

@@ -10,17 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from minilocal import door
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
 from minilocal.auxiliary import Batch, Place
 from minilocal.engine import Engine, Module, Recorder, Take, engine_for, evaluation
-from minilocal.errors import UserError, nearest
+from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread, partition
-from minilocal.layers import Run
+from minilocal.layers import Layer, Run
 from minilocal.layers.initial import Initial
 from minilocal.nets import Net
 from minilocal.optim import SGD, Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
+
+KINDS = ("parameters", "buffers")
 
 
 class Learner:
@@ -41,29 +44,31 @@ class Learner:
         *,
         rng: np.random.Generator,
         device: Any = "cpu",
-        dtype: str = "float32",
+        dtype: Any = "float32",
         optimizer: Optimizer | None = None,
         cuda_graph: bool = True,
     ) -> None:
-        if not isinstance(rule, Rule):
-            raise UserError(f"rule {rule!r} is no rule: give minilocal.rules.get({rule!r}), or any other Rule.")
-        if str(dtype) not in ("float32", "float64"):
-            raise UserError(f"dtype {dtype!r} is not known. Known: float32, float64.")
-        self.net, self.rule, self.key, self.dtype, self.device = net, rule, new_key(rng), str(dtype), device
-        self.optimizer: Optimizer = SGD(momentum=0.9) if optimizer is None else optimizer
-        self._xp = device_namespace(device)
-        self.modules = self._build(split(net.units, modules, net.name))
-        self._names = list(self._own_arrays("parameters")), list(self._own_arrays("buffers"))
-        initial = {**self._own_arrays("parameters"), **self._own_arrays("buffers")}
-        self._arrays = {name: self._xp.array(a, dtype=self._xp.dtype(self.dtype)) for name, a in initial.items()}
-        self._engine: Engine = engine_for(self.modules, rule, self._arrays)
+        self.net, self.rule, self.dtype = door.network(net), door.training_rule(rule), door.precision(dtype)
+        self.optimizer: Optimizer = SGD(momentum=0.9) if optimizer is None else door.recipe(optimizer)
+        self.key, self.device, self._recordable = new_key(rng), device, cuda_graph
+        self._assemble(split(self.net.units, modules, self.net.name))
+        for message in self.rule.crosses.warnings([len(m.units) for m in self.modules]):
+            warnings.warn(message, stacklevel=2)
+
+    def _assemble(self, parts: list[list[Layer]]) -> None:
+        """Modules, arrays and engine, as they are before the first step."""
+        xp = device_namespace(self.device)
+        self.modules = self._build(parts)
+        door.distinct(self._owners("parameters") + self._owners("buffers"))
+        own = [{n: a for _, arrays in self._owners(kind) for n, a in arrays.items()} for kind in KINDS]
+        self._names = list(own[0]), list(own[1])
+        self._arrays = {n: xp.array(a, dtype=xp.dtype(self.dtype)) for arrays in own for n, a in arrays.items()}
+        self._engine: Engine = engine_for(self.modules, self.rule, self._arrays)
         self._state: dict[str, State] = {}
         self._epoch, self._steps, self._lr = 0, 0, 0.0
         self._recorder: Recorder | None = None
-        if self._xp is not np:
-            self._recorder = Recorder(self._xp, self.dtype, self._not_recorded(cuda_graph))
-        for message in rule.crosses.warnings([len(m.units) for m in self.modules]):
-            warnings.warn(message, stacklevel=2)
+        if xp is not np:
+            self._recorder = Recorder(xp, self.dtype, self._not_recorded(xp))
 
     def _build(self, parts: list[list[Any]]) -> list[Module]:
         """The modules, each with what it wants; the last one wants the network's own head."""
@@ -80,9 +85,15 @@ class Learner:
             first = top
         return built
 
-    def _own_arrays(self, kind: str) -> dict[str, Array]:
-        owners = [o for m in self.modules for o in (*m.units, m.objective, m.guess) if o is not None]
-        return {name: a for owner in owners for name, a in getattr(owner, kind).items()}
+    def _owners(self, kind: str) -> list[tuple[str, dict[str, Array]]]:
+        """(what it is, its arrays of this kind) of everything that has arrays, bottom to top."""
+        found = []
+        for k, module in enumerate(self.modules, 1):
+            found += [(f"unit {u}", getattr(unit, kind)) for u, unit in enumerate(module.units, module.first + 1)]
+            for part in ("objective", "guess"):
+                if (owner := getattr(module, part)) is not None:
+                    found.append((f"the {part} of module {k}", getattr(owner, kind)))
+        return found
 
     # ------------------------------------------------------------------ what it holds
 
@@ -97,22 +108,16 @@ class Learner:
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copies parameters and running statistics in; a subset is fine.
 
-        Raises: UserError for a name that is not here, or a shape that differs; then nothing has been copied.
+        Raises: UserError for a name that is not here, a shape that differs, or numbers that are not finite; then
+        nothing has been copied.
         """
-        self._check(arrays)
-        for name, a in arrays.items():
-            self._arrays[name][...] = self._xp.asarray(a)
+        door.weights(arrays, self._arrays, self.net.name)
+        self._copy(arrays)
 
-    def _check(self, arrays: Mapping[str, Array]) -> None:
+    def _copy(self, arrays: Mapping[str, Array]) -> None:
         for name, a in arrays.items():
-            if name not in self._arrays:
-                close = nearest(name, self._arrays)
-                raise UserError(f"{self.net.name} has no array {name!r}{close}. Nothing was loaded.")
-            if tuple(a.shape) != self._arrays[name].shape:
-                raise UserError(
-                    f"{name!r} is {tuple(a.shape)}, but {self._arrays[name].shape} in this {self.net.name}: "
-                    "these weights belong to another network. Nothing was loaded."
-                )
+            here = self._arrays[name]
+            here[...] = namespace(here).asarray(a)
 
     @property
     def epoch(self) -> int:
@@ -121,8 +126,8 @@ class Learner:
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
-        if epoch != self._epoch:
-            self._epoch, self._steps = epoch, 0
+        if (number := door.epoch(epoch)) != self._epoch:
+            self._epoch, self._steps = number, 0
 
     # ------------------------------------------------------------------ what it does
 
@@ -132,10 +137,11 @@ class Learner:
         x (N, H, W, C) float, y (N,) int  →  losses (K,), float64, NaN where a module has none; on a device they stay
         there until they are read.
 
-        Raises: UserError for images or labels of the wrong shape, type or range; then nothing has changed.
+        Raises: UserError for images or labels of the wrong shape, type or range, images that are not finite (seen on
+        the host only), and a learning rate that is not finite or below 0; then nothing has changed.
         """
         x, y = self._checked(x, y)
-        rate = float(lr)  # a NumPy number would widen float32
+        rate = door.rate(lr)
         if self._recorder is None:
             losses = self._train(rate, x, y)
         else:
@@ -164,15 +170,15 @@ class Learner:
         """In a line: whether steps are recorded as CUDA graphs, and why not; nothing where there is no GPU."""
         return "" if self._recorder is None else self._recorder.describe()
 
-    def _not_recorded(self, asked: bool) -> str:
+    def _not_recorded(self, xp: Any) -> str:
         """Why no step is recorded as a CUDA graph; nothing where it is tried."""
-        if not asked:
+        if not self._recordable:
             return "cuda_graph is off"
         if self._engine.delayed:
             return f"{self.rule.name} holds batches over from step to step"
         if not getattr(self.optimizer, "recordable", False):
             return f"{type(self.optimizer).__name__} counts its steps on the host"
-        return "" if hasattr(self._xp, "cuda") else f"{self._xp.__name__} has no CUDA graphs"
+        return "" if hasattr(xp, "cuda") else f"{xp.__name__} has no CUDA graphs"
 
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Updates and commits nothing.
@@ -242,44 +248,12 @@ class Learner:
         take(total)
         return losses
 
-    # ------------------------------------------------------------------ at the door
-
     def _checked(self, x: Array, y: Array) -> tuple[Array, Array]:
         x = self._images(x)
-        return x, self._labels(y, x)
+        return x, door.labels(y, x, self.net.classes)
 
     def _images(self, x: Array) -> Array:
-        """x as this Learner computes with it, or a line that says what is wrong with it."""
-        shape = self.net.shape
-        if not hasattr(x, "dtype"):
-            raise UserError(f"images came as a {type(x).__name__}: give an array, as numpy.asarray makes one.")
-        if tuple(x.shape[1:]) != shape:
-            channels_first = len(x.shape) == 4 and (*x.shape[2:], x.shape[1]) == shape
-            hint = ": these are channels first; use x.transpose(0, 2, 3, 1)" if channels_first else ""
-            takes = f"(N, {', '.join(map(str, shape))})"
-            raise UserError(f"images {tuple(x.shape)} met {self.net.name}, which takes {takes}{hint}.")
-        if x.shape[0] == 0:
-            raise UserError("a batch of no images: give at least one.")
-        if x.dtype.kind != "f":
-            how = "minilocal.data.DataSet.normalise"
-            raise UserError(f"images are {x.dtype}: normalise them to {self.dtype} first, as {how} does.")
-        namespace(x, next(iter(self._arrays.values())))
-        return x if str(x.dtype) == self.dtype else x.astype(self.dtype)
-
-    def _labels(self, y: Array, x: Array) -> Array:
-        """y, checked: on the host its range too; on a device that would be a wait, and data are checked before."""
-        if not hasattr(y, "dtype"):
-            raise UserError(f"labels came as a {type(y).__name__}: give an array, as numpy.asarray makes one.")
-        if tuple(y.shape) != (x.shape[0],):
-            N = x.shape[0]
-            raise UserError(f"labels {tuple(y.shape)} met {N} images: give one label an image, shape ({N},).")
-        if y.dtype.kind not in "iu":
-            raise UserError(f"labels are {y.dtype}: give whole numbers from 0 to {self.net.classes - 1}.")
-        namespace(x, y)
-        if isinstance(y, np.ndarray) and (y.min() < 0 or y.max() >= self.net.classes):
-            wrong, C = int(y.min()) if y.min() < 0 else int(y.max()), self.net.classes
-            raise UserError(f"label {wrong} met a network of {C} classes: labels run from 0 to {C - 1}.")
-        return y
+        return door.images(x, self.net, self.dtype, next(iter(self._arrays.values())))
 
     # ------------------------------------------------------------------ what a checkpoint needs
 
@@ -295,23 +269,46 @@ class Learner:
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Goes on from a `state()`.
 
-        Raises: UserError where an array is missing, unknown or of another shape, or what is in flight was made by
-        another rule; then nothing has changed. That the optimiser is the same is for the caller to know.
+        Raises: UserError where an array is missing, unknown or of another shape, the optimiser's and those in flight
+        too, or what is in flight was made by another rule; then nothing has changed. That the optimiser is the same
+        is for the caller to know.
         """
-        arrays = {name.partition(":")[2]: a for name, a in saved.items() if name.startswith("array:")}
+        kinds: dict[str, dict[str, np.ndarray]] = {"array": {}, "optim": {}, "flight": {}}
+        for entry, a in saved.items():
+            kind, _, name = entry.partition(":")
+            kinds.get(kind, {})[name] = a
+        arrays = kinds["array"]
         if missing := [name for name in self._arrays if name not in arrays]:
             more = len(missing) - 1
             raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")
-        self._check(arrays)
+        for name, a in arrays.items():
+            door.fits(name, a, self._arrays, self.net.name)
+        state, counters = door.optimiser_state(kinds["optim"], self.parameters()), door.counters(saved)
+        self._engine.restore(kinds["flight"], self.net.shape)
         if self._recorder is not None:
             self._recorder.forget()
-        self._engine.restore({name.partition(":")[2]: a for name, a in saved.items() if name.startswith("flight:")})
-        self.load(arrays)
-        self._state = {}
-        for name, a in saved.items():
-            if name.startswith("optim:"):
-                _, parameter, key = name.split(":")
-                held = int(a) if a.ndim == 0 else self._xp.array(a)
-                self._state.setdefault(parameter, {})[key] = held
-        self.key, self._epoch, self._steps = (int(saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))
-        self._lr = float(saved["count:lr"])
+        self._copy(arrays)
+        self._state = {
+            name: {key: a if isinstance(a, int) else self._like(name, a) for key, a in held.items()}
+            for name, held in state.items()
+        }
+        self.key, self._epoch, self._steps, self._lr = counters
+
+    def _like(self, name: str, a: np.ndarray) -> Array:
+        """A copy of `a` in the type of this parameter, where it lives."""
+        w = self._arrays[name]
+        return namespace(w).array(a, dtype=w.dtype)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle is made of: what it was built from, and the state, on the host."""
+        built = ("net", "rule", "dtype", "optimizer", "key", "device", "_recordable")
+        return {
+            "built": {name: getattr(self, name) for name in built},
+            "sizes": [len(m.units) for m in self.modules],
+            "state": self.state(),
+        }
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update(kept["built"])
+        self._assemble(split(self.net.units, kept["sizes"]))
+        self.restore(kept["state"])

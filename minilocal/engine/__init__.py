@@ -11,10 +11,11 @@ from minilocal.array import Array
 from minilocal.auxiliary import Batch
 from minilocal.engine.drawn import Asynchronous
 from minilocal.engine.late import Late
-from minilocal.engine.module import Module, Take
+from minilocal.engine.module import Module, Saved, Take
 from minilocal.engine.recorded import Recorder
 from minilocal.engine.together import Together
 from minilocal.layers import Run
+from minilocal.layers.base import Shape
 from minilocal.rules.compose import Rule
 from minilocal.rules.when import Drawn
 
@@ -36,7 +37,7 @@ class Engine(Protocol):
 
     def state(self) -> dict[str, np.ndarray]: ...
 
-    def restore(self, saved: Mapping[str, np.ndarray]) -> None: ...
+    def restore(self, saved: Saved, image: Shape) -> None: ...
 
 
 def engine_for(modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> Engine:

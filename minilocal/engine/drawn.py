@@ -21,9 +21,10 @@ import numpy as np
 
 from minilocal.array import Array, host_copy, namespace
 from minilocal.auxiliary import Batch
-from minilocal.engine.module import Module, Take
+from minilocal.engine.module import Module, Saved, Take, shapes, stored
 from minilocal.errors import UserError
 from minilocal.layers import Run
+from minilocal.layers.base import Shape
 from minilocal.rules.compose import Rule
 from minilocal.rules.when import Drawn
 
@@ -119,19 +120,26 @@ class Asynchronous:
                 saved |= {f"{b}:{i}:{name}": host_copy(a) for name, a in arrays.items()}
         return saved
 
-    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
+    def restore(self, saved: Saved, image: Shape) -> None:
         """Goes on from a `state()`.
 
-        Raises: UserError where it is of a rule with larger buffers, or none; then nothing has changed.
+        Raises: UserError where it is of a rule with larger buffers, or none, or of another network; then nothing has
+        changed.
         """
         lengths = [len(saved.get(f"{b}:uses", ())) for b in range(len(self.buffers))]
         if "updates" not in saved or max(lengths, default=0) > self.when.entries:
             size = self.when.entries
             raise UserError(f"this checkpoint does not fit buffers of {size} batches: it is of another rule.")
-        xp = namespace(next(iter(self.arrays.values())))
-        self.updates, self.full = [int(n) for n in saved["updates"]], int(saved["full"])
-        for b, buffer in enumerate(self.buffers):
-            buffer.entries = []
-            for i, uses in enumerate(saved[f"{b}:uses"]):
-                h, x, y = (xp.array(saved[f"{b}:{i}:{name}"]) for name in "hxy")
-                buffer.entries.append(Entry(h, Batch(x, y), int(uses)))
+        xp, tops = namespace(next(iter(self.arrays.values()))), [top for _, top in shapes(self.modules, image)]
+        updates = [int(n) for n in stored(saved, "updates", (len(self.modules),))]
+        held: list[list[Entry]] = []
+        for b in range(len(self.buffers)):
+            held.append([])
+            for i, uses in enumerate(stored(saved, f"{b}:uses")):
+                images = len(stored(saved, f"{b}:{i}:y"))
+                form = {"h": (images, *tops[b]), "x": (images, *image), "y": (images,)}
+                h, x, y = (xp.array(stored(saved, f"{b}:{i}:{name}", shape)) for name, shape in form.items())
+                held[b].append(Entry(h, Batch(x, y), int(uses)))
+        self.updates, self.full = updates, int(stored(saved, "full", ()))
+        for buffer, entries in zip(self.buffers, held, strict=True):
+            buffer.entries = entries

@@ -25,8 +25,9 @@ from minilocal.auxiliary import Batch
 from minilocal.crossing.late import Late as Lateness
 from minilocal.engine import stowage
 from minilocal.engine.flight import Flight, Parcel, Ticket
-from minilocal.engine.module import Module, Take
+from minilocal.engine.module import Module, Saved, Take
 from minilocal.layers import Run
+from minilocal.layers.base import Shape
 from minilocal.rules.compose import Rule
 
 Queue = deque[Parcel | None]
@@ -139,9 +140,9 @@ class Late:
         """All that is in flight, as named arrays; see `stowage`."""
         return stowage.stow(self)
 
-    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
+    def restore(self, saved: Saved, image: Shape) -> None:
         """Goes on with what `state` said.
 
-        Raises: UserError where it was made by another rule or split; then nothing has changed.
+        Raises: UserError where it was made by another rule, split or network; then nothing has changed.
         """
-        stowage.unstow(self, saved)
+        stowage.unstow(self, saved, image)

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from minilocal.array import Array
 from minilocal.auxiliary import Batch, Objective
 from minilocal.crossing.base import Guess
 from minilocal.engine.shortage import shortage
+from minilocal.errors import UserError
 from minilocal.layers import Layer, Run
-from minilocal.layers.base import Need
+from minilocal.layers.base import Need, Shape
 
 Take = Callable[[dict[str, Array]], None]
 Caches = dict[int, Any]  # by the number of the unit inside its module
+Saved = Mapping[str, np.ndarray]  # what an engine holds between steps, as a checkpoint has it
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,27 @@ class Module:
             carried.append(dx)
             del dx, grads
         return carried.pop()
+
+
+def shapes(modules: Sequence[Module], image: Shape) -> list[tuple[Shape, Shape]]:
+    """(what enters, what comes out) of each module, for one image of this shape."""
+    found, shape = [], image
+    for module in modules:
+        entry = shape
+        for unit in module.units:
+            shape = unit.out_shape(shape)
+        found.append((entry, shape))
+    return found
+
+
+def stored(saved: Saved, name: str, shape: Shape | None = None) -> np.ndarray:
+    """An array out of a checkpoint.
+
+    Raises: UserError where it is missing, or not of this shape.
+    """
+    if name not in saved:
+        raise UserError(f"this checkpoint lacks 'flight:{name}': it is damaged, or of another rule.")
+    if shape is not None and tuple(saved[name].shape) != tuple(shape):
+        there = tuple(saved[name].shape)
+        raise UserError(f"'flight:{name}' is {there}, and {tuple(shape)} here: this checkpoint is of another network.")
+    return saved[name]

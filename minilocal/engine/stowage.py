@@ -20,7 +20,7 @@ stored arrays are put into it.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,13 +28,13 @@ import numpy as np
 from minilocal.array import Array, host_copy, namespace
 from minilocal.auxiliary import Batch
 from minilocal.engine.flight import Flight, Parcel, Ticket, leaves, replanted
+from minilocal.engine.module import Saved, shapes, stored
 from minilocal.errors import UserError
 from minilocal.layers import Run
+from minilocal.layers.base import Shape
 
 if TYPE_CHECKING:
     from minilocal.engine.late import Late, Queue
-
-Saved = Mapping[str, np.ndarray]
 
 
 def stow(engine: Late) -> dict[str, np.ndarray]:
@@ -76,53 +76,79 @@ def stow(engine: Late) -> dict[str, np.ndarray]:
     }
 
 
-def unstow(engine: Late, saved: Saved) -> None:
-    """Puts what `stow` said into `engine`.
+def unstow(engine: Late, saved: Saved, image: Shape) -> None:
+    """Puts what `stow` said into `engine`, whose network takes images of this shape.
 
-    Raises: UserError where another rule or split said it; then nothing has changed.
+    Raises: UserError where another rule or split said it, or an array is missing or of another shape; then nothing has
+    changed.
     """
     there = str(saved["made by"]) if "made by" in saved else "a rule without delays"
     if there != _made_by(engine):
         raise UserError(f"this checkpoint is of {there}, not of {_made_by(engine)}: take that rule and that split.")
-    xp = namespace(next(iter(engine.arrays.values())))
+    xp, around = namespace(next(iter(engine.arrays.values()))), shapes(engine.modules, image)
 
-    def array(name: str) -> Array:
-        return xp.array(saved[name])
+    def array(name: str, *shape: int) -> Array:
+        return xp.array(stored(saved, name, shape))
 
-    flights = {
-        n: Flight(n, Batch(array(f"batch.{n}.x"), array(f"batch.{n}.y")), Run(True, key, epoch, step, part=part))
-        for n, key, epoch, step, part in saved["batches"].tolist()
-    }
+    def like(name: str, parameter: str) -> Array:
+        return array(name, *engine.arrays[parameter].shape)
+
+    flights = {}
+    for n, key, epoch, step, part in _rows(saved, "batches", 5):
+        images = stored(saved, f"batch.{n}.y").size
+        batch = Batch(array(f"batch.{n}.x", images, *image), array(f"batch.{n}.y", images))
+        flights[n] = Flight(n, batch, Run(True, key, epoch, step, part=part))
+
+    def of(n: int) -> tuple[Flight, int]:
+        """A flight, and its images."""
+        if n not in flights:
+            raise UserError(f"this checkpoint lacks the batch {n} that is in flight: it is damaged.")
+        return flights[n], len(flights[n].batch.y)
+
     tickets: list[deque[Ticket]] = [deque() for _ in engine.modules]
-    for k, n in saved["tickets"].tolist():
-        at = f"ticket.{k}.{n}"
-        ticket = Ticket(flights[n], array(f"{at}.entry") if k > 0 else flights[n].batch.x)
-        _refill(engine, k, ticket, {name[len(at) + 1 :]: array(name) for name in saved if name.startswith(f"{at}.")})
+    for k, n in _rows(saved, "tickets", 2):
+        (flight, images), at = of(n), f"ticket.{k}.{n}"
+        ticket = Ticket(flight, array(f"{at}.entry", images, *around[k][0]) if k > 0 else flight.batch.x)
+        if engine.crosses.backward_weights == "stashed":
+            ticket.weights = {w: like(f"{at}.weight.{w}", w) for w in engine.modules[k].parameters()}
+        _refill(engine, k, ticket, lambda i, a, at=at: array(f"{at}.cache.{i}", *a.shape))  # type: ignore[misc]
         tickets[k].append(ticket)
 
     def queues(lane: str, lag: int) -> list[Queue]:
         made: list[Queue] = [deque([None] * lag) for _ in engine.modules[1:]]
-        for k, place, n in saved[lane].tolist():
-            made[k][place] = Parcel(flights[n], array(f"{lane}.{k}.{n}"))
+        for k, place, n in _rows(saved, lane, 3):
+            flight, images = of(n)
+            made[k][place] = Parcel(flight, array(f"{lane}.{k}.{n}", images, *around[k][1]))
         return made
 
-    engine.upward, engine.downward = queues("up", engine.crosses.up), queues("down", engine.crosses.down)
-    engine.tickets, engine.begun = tickets, int(saved["begun"])
-    engine.held = {name.removeprefix("held."): array(name) for name in saved if name.startswith("held.")}
+    upward, downward = queues("up", engine.crosses.up), queues("down", engine.crosses.down)
+    held = [name.removeprefix("held.") for name in saved if name.startswith("held.")]
+    if strange := [name for name in held if name not in engine.arrays]:
+        raise UserError(f"this checkpoint holds a gradient of {strange[0]!r}, which is not here: it is damaged.")
+    engine.held = {name: like(f"held.{name}", name) for name in held}
+    engine.upward, engine.downward = upward, downward
+    engine.tickets, engine.begun = tickets, int(stored(saved, "begun", ()))
 
 
-def _refill(engine: Late, k: int, ticket: Ticket, stored: dict[str, Array]) -> None:
-    """The ticket's weights and caches, as they were."""
+def _rows(saved: Saved, name: str, numbers: int) -> list[list[int]]:
+    """The rows of an index, each of so many whole numbers."""
+    found = stored(saved, name)
+    if found.ndim != 2 or found.shape[1] != numbers or found.dtype.kind not in "iu":
+        raise UserError(f"'flight:{name}' is {found.dtype} {found.shape}: this checkpoint is damaged.")
+    rows: list[list[int]] = found.tolist()
+    return rows
+
+
+def _refill(engine: Late, k: int, ticket: Ticket, cached: Callable[[int, Array], Array]) -> None:
+    """The ticket's caches, as they were; `cached(i, like)` is the i-th of their arrays where they were stored."""
     keep, module = engine.crosses.backward_weights, engine.modules[k]
     if keep == "recompute":
         return
-    if keep == "stashed":
-        ticket.weights = {name: stored[f"weight.{name}"] for name in module.parameters()}
     p = engine.arrays if ticket.weights is None else ticket.weights
     ticket.caches = module.climb(ticket.entry, ticket.flight.run, p, False)[1]
     if keep == "current":
         form = leaves(ticket.caches, ticket.entry)
-        ticket.caches = replanted(ticket.caches, form, [stored[f"cache.{i}"] for i in range(len(form))])
+        ticket.caches = replanted(ticket.caches, form, [cached(i, a) for i, a in enumerate(form)])
 
 
 def _made_by(engine: Late) -> str:

@@ -30,11 +30,12 @@ import numpy as np
 from minilocal.array import Array, namespace
 from minilocal.auxiliary import Batch
 from minilocal.crossing import all as everything
-from minilocal.engine.module import Caches, Module, Take
+from minilocal.engine.module import Caches, Module, Saved, Take
 from minilocal.engine.savings import savings
 from minilocal.engine.shortage import OutOfMemory, shortage
 from minilocal.errors import UserError
 from minilocal.layers import Run
+from minilocal.layers.base import Shape
 from minilocal.rules.compose import Rule
 
 
@@ -82,7 +83,7 @@ class Together:
         """Nothing is in flight."""
         return {}
 
-    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
+    def restore(self, saved: Saved, image: Shape) -> None:
         """Nothing is in flight.
 
         Raises: UserError where something was.

@@ -1,0 +1,231 @@
+"""What is handed to a Learner, checked where it comes in: one line says what is wrong with it, and nothing has changed.
+
+The check for numbers that are not finite is one sum over a batch on the host. On a device it would be a wait, so there
+it is left to whoever made the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import inf
+from operator import index
+from typing import Any
+
+import numpy as np
+
+from minilocal.array import Array, namespace, to_host
+from minilocal.errors import UserError, call_it, nearest
+from minilocal.nets import NAMES, Net
+from minilocal.optim import Optimizer
+from minilocal.rules import Rule
+
+PRECISIONS = ("float32", "float64")
+ELSEWHERE = (("shortcut.", "downsample."), ("downsample.", "shortcut."), ("module.", ""), ("linear.", "fc."))
+
+# ---------------------------------------------------------------------- what a Learner is built from
+
+
+def network(net: Any) -> Net:
+    """`net`, where it is one."""
+    if isinstance(net, Net):
+        return net
+    known = isinstance(net, str) and net in NAMES
+    how = f"minilocal.nets.get({net!r}, rng=minilocal.rng(0))" if known else "one of minilocal.nets, or your own Net"
+    raise UserError(f"net {net!r} is no network{call_it(net)}: give {how}.")
+
+
+def training_rule(rule: Any) -> Rule:
+    """`rule`, where it is one."""
+    if isinstance(rule, Rule):
+        return rule
+    if hint := call_it(rule):
+        raise UserError(f"rule {getattr(rule, '__name__', rule)!r} is no rule yet{hint}.")
+    raise UserError(f"rule {rule!r} is no rule: give minilocal.rules.get({rule!r}), or any other Rule.")
+
+
+def precision(dtype: Any) -> str:
+    """ "float32" or "float64", from a name or one of NumPy's types."""
+    try:
+        name = "none" if dtype is None else np.dtype(dtype).name
+    except TypeError:
+        name = str(dtype)
+    if name not in PRECISIONS:
+        raise UserError(f"dtype {dtype!r} is not known. Known: {', '.join(PRECISIONS)}.")
+    return name
+
+
+def recipe(optimizer: Any) -> Optimizer:
+    """`optimizer`, where it is one."""
+    if isinstance(optimizer, type) or not callable(getattr(optimizer, "update", None)):
+        named = getattr(optimizer, "__name__", optimizer)
+        hint = call_it(optimizer) or ": give minilocal.optim.SGD(momentum=0.9), or minilocal.optim.Adam()"
+        raise UserError(f"optimizer {named!r} is no optimiser{hint}.")
+    made: Optimizer = optimizer
+    return made
+
+
+def distinct(owners: Iterable[tuple[str, Mapping[str, Array]]]) -> None:
+    """Holds that no two owners of arrays use one name: they would share the array. Each is (what it is, its arrays)."""
+    whose: dict[str, str] = {}
+    for owner, arrays in owners:
+        for name in arrays:
+            if name in whose:
+                raise UserError(f"{whose[name]} and {owner} both have an array {name!r}: give each a name of its own.")
+            whose[name] = owner
+
+
+# ---------------------------------------------------------------------- a batch, and a rate
+
+
+def images(x: Any, net: Net, dtype: str, like: Array) -> Array:
+    """x as a Learner of this type computes with it, where `like` lives."""
+    _is_array("images", x, ", channels last: x.permute(0, 2, 3, 1).numpy()")
+    shape = net.shape
+    if tuple(x.shape[1:]) != shape:
+        channels_first = len(x.shape) == 4 and (*x.shape[2:], x.shape[1]) == shape
+        hint = ": these are channels first; use x.transpose(0, 2, 3, 1)" if channels_first else ""
+        takes = f"(N, {', '.join(map(str, shape))})"
+        raise UserError(f"images {tuple(x.shape)} met {net.name}, which takes {takes}{hint}.")
+    if x.shape[0] == 0:
+        raise UserError("a batch of no images: give at least one.")
+    if x.dtype.kind != "f":
+        how = "minilocal.data.DataSet.normalise"
+        raise UserError(f"images are {x.dtype}: normalise them to {dtype} first, as {how} does.")
+    namespace(x, like)
+    if not finite(x):
+        at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+        raise UserError(f"images hold {x[at]} at {at}: every number must be finite.")
+    return x if str(x.dtype) == dtype else x.astype(dtype)
+
+
+def labels(y: Any, x: Array, classes: int) -> Array:
+    """y, checked against the images x; its range on the host only, as what is finite."""
+    _is_array("labels", y, ": y.numpy()")
+    N = x.shape[0]
+    if tuple(y.shape) != (N,):
+        raise UserError(f"labels {tuple(y.shape)} met {N} images: give one label an image, shape ({N},).")
+    if y.dtype.kind not in "iu":
+        raise UserError(f"labels are {y.dtype}: give whole numbers from 0 to {classes - 1}.")
+    namespace(x, y)
+    if isinstance(y, np.ndarray) and (y.min() < 0 or y.max() >= classes):
+        wrong = int(y.min()) if y.min() < 0 else int(y.max())
+        raise UserError(f"label {wrong} met a network of {classes} classes: labels run from 0 to {classes - 1}.")
+    return y
+
+
+def _is_array(what: str, a: Any, torch: str) -> None:
+    if type(a).__module__.partition(".")[0] == "torch":
+        raise UserError(f"{what} came as a torch.{type(a).__name__}: give a NumPy array{torch}.")
+    if not hasattr(a, "dtype"):
+        raise UserError(f"{what} came as a {type(a).__name__}: give an array, as numpy.asarray makes one.")
+
+
+def finite(a: Any) -> bool:
+    """Is every number of a host array finite? True elsewhere, where asking would be a wait."""
+    if not isinstance(a, np.ndarray) or a.dtype.kind not in "fc":
+        return True
+    with np.errstate(all="ignore"):
+        return bool(np.isfinite(a.sum()) or np.isfinite(a).all())  # the sum of finite numbers may overflow
+
+
+def rate(lr: Any) -> float:
+    """A learning rate as a Python float, since a NumPy number would widen float32."""
+    try:
+        value = inf if isinstance(lr, (str, bytes, bool)) else float(lr)
+    except (TypeError, ValueError):
+        value = inf
+    if not 0 <= value < inf:
+        raise UserError(f"lr = {lr!r}: give a learning rate, a finite number of 0 or more.")
+    return value
+
+
+def epoch(number: Any) -> int:
+    """An epoch's number, a Python int."""
+    try:
+        value = -1 if isinstance(number, bool) else index(number)
+    except TypeError:
+        value = -1
+    if value < 0:
+        raise UserError(f"epoch = {number!r}: give a whole number, 0 or more.")
+    return value
+
+
+# ---------------------------------------------------------------------- weights, and a state to go on from
+
+
+def weights(given: Mapping[str, Any], arrays: Mapping[str, Array], net: str) -> None:
+    """Holds that these parameters and running statistics can be loaded into `arrays`."""
+    if not isinstance(given, Mapping):
+        raise UserError(f"load takes {{name: array}}, not a {type(given).__name__}. Nothing was loaded.")
+    for name, a in given.items():
+        fits(name, a, arrays, net)
+        if not finite(a):
+            raise UserError(f"{name!r} holds numbers that are not finite. Nothing was loaded.")
+
+
+def fits(name: str, a: Any, arrays: Mapping[str, Array], net: str) -> None:
+    """Holds that `a` is an array of the name and the shape of one in `arrays`."""
+    if name not in arrays:
+        raise UserError(f"{net} has no array {name!r}{_meant(name, arrays)} Nothing was loaded.")
+    if type(a).__module__.partition(".")[0] == "torch":
+        raise UserError(
+            f"{name!r} is a torch.{type(a).__name__}: give minilocal.interop.from_torch(model.state_dict()). "
+            "Nothing was loaded."
+        )
+    if not hasattr(a, "dtype") or a.dtype.kind not in "fiub":
+        what = getattr(a, "dtype", type(a).__name__)
+        raise UserError(f"{name!r} is a {what}, not an array of numbers. Nothing was loaded.")
+    shape, here = tuple(a.shape), tuple(arrays[name].shape)
+    if shape == here:
+        return
+    if shape == (here[3:] + here[2:3] + here[:2] if len(here) == 4 else here[::-1]):
+        raise UserError(
+            f"{name!r} is {shape}, which is PyTorch's layout of {here}: give what minilocal.interop.from_torch makes "
+            "of these arrays. Nothing was loaded."
+        )
+    raise UserError(
+        f"{name!r} is {shape}, but {here} in this {net}: these weights belong to another network. Nothing was loaded."
+    )
+
+
+def _meant(name: str, known: Mapping[str, Array]) -> str:
+    """The end of a sentence about an unknown name: the same place under another code's names, or the nearest name."""
+    for there, here in ELSEWHERE:
+        if (other := str(name).replace(there, here, 1)) != name and other in known:
+            return f"; did you mean {other!r}?"
+    return nearest(name, known) or "."
+
+
+def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -> dict[str, dict[str, Any]]:
+    """{parameter: {name: array or counter}} out of a state's entries, each an array like its parameter or a number."""
+    found: dict[str, dict[str, Any]] = {}
+    for entry, a in saved.items():
+        parameter, _, key = entry.removeprefix("optim:").rpartition(":")
+        if parameter not in parameters:
+            raise UserError(
+                f"this checkpoint holds {entry!r}, and there is no such parameter: it is of another network."
+            )
+        w = parameters[parameter]
+        if a.ndim and (tuple(a.shape) != tuple(w.shape) or a.dtype.kind != "f"):
+            raise UserError(
+                f"{entry!r} is {a.dtype} {tuple(a.shape)}, but its parameter {w.dtype} {tuple(w.shape)}: this "
+                "checkpoint is of another network, or damaged."
+            )
+        found.setdefault(parameter, {})[key] = a if a.ndim else _counter(entry, a)
+    return found
+
+
+def counters(saved: Mapping[str, Any]) -> tuple[int, int, int, float]:
+    """(key, epoch, steps, lr) of a state."""
+    try:
+        key, at, steps = (_counter(f"count:{c}", saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))
+        return key, at, steps, float(to_host(saved["count:lr"]))
+    except KeyError as missing:
+        raise UserError(f"this checkpoint lacks {missing}: it is damaged.") from None
+
+
+def _counter(entry: str, a: Any) -> int:
+    number = to_host(a)
+    if number.ndim or number.dtype.kind not in "iu" or number < 0:
+        raise UserError(f"{entry!r} is {number!r}, not a whole number: this checkpoint is damaged.")
+    return int(number)
