@@ -1,5 +1,8 @@
 """The error curves of several run folders in one figure.
 
+Runs that differ in nothing but their seed are one curve, their mean within a band from the least to the largest. The
+legend says in what the curves differ, and the title what they share.
+
 Usage:
 
     python docs/figures/curves.py RUN [RUN ...] FIGURE.png
@@ -7,26 +10,68 @@ Usage:
 
 import sys
 
-from minilocal import draw, record
+from minilocal import UserError, draw, record
+from minilocal.config import flatten
 from minilocal.rules import get
+from minilocal.train.loop import MACHINE
+
+SHORT = {"net.name": "", "net.modules": "K", "rule.length": "l", "rule.alpha": "α", "data.name": "", "optim.lr": "lr"}
 
 
-def name(config):
-    """How the legend calls a run: BackLink, l = 2."""
-    rule = dict(config["rule"])
-    title = get(rule.pop("name"), **rule).name
-    return f"{title}, l = {rule['length']}" if "length" in rule else title
+def grouped(configs):
+    """([(legend, its runs' indices)], title): one entry for the runs that differ in nothing but their seed.
+
+    Raises: UserError where one seed stands twice in a curve.
+    """
+    asked = [flatten(config, "") for config in configs]
+    seeds = [keys.pop("run.seed") for keys in asked]
+    for keys in asked:
+        for key in MACHINE:
+            keys.pop(key, None)
+    differ = {
+        k for keys in asked for k in keys if not k.startswith("rule.") and len({str(a.get(k)) for a in asked}) > 1
+    }
+    found = {}
+    for i, (config, keys) in enumerate(zip(configs, asked, strict=True)):
+        alike = [other for other in asked if other["rule.name"] == keys["rule.name"]]
+        own = {k for k in keys if k.startswith("rule.") and len({str(a.get(k)) for a in alike}) > 1}
+        shown = sorted({k for k in keys if k == "rule.length"} | own) + sorted(differ)
+        found.setdefault(", ".join([_rule(config), *(_said(k, keys.get(k)) for k in shown)]), []).append(i)
+    for legend, runs in found.items():
+        if len({seeds[i] for i in runs}) < len(runs):
+            raise UserError(f"{legend}: two of its runs have one seed, and would count twice. Leave one out.")
+    return list(found.items()), _title(asked[0], differ)
+
+
+def _rule(config):
+    options = dict(config["rule"])
+    return get(options.pop("name"), **options).name
+
+
+def _said(key, value):
+    name = SHORT.get(key, key.partition(".")[2].replace("_", " "))
+    return f"{name} = {value}" if name else str(value)
+
+
+def _title(keys, differ):
+    shared = [_said(key, keys[key]) for key in ("net.name", "net.modules") if key not in differ]
+    if not {"data.name", "data.limit_train"} & differ:
+        shared.append(f"{keys['data.limit_train'] or 'all'} images of {keys['data.name']}")
+    return ", ".join(shared)
 
 
 def main(*folders, figure):
-    runs = {name(record.config(folder)): [row["test_error"] for row in record.rows(folder)] for folder in folders}
-    net, data = (record.config(folders[0])[table] for table in ("net", "data"))
-    title = f"{net['name']}, K = {net['modules']}, {data['limit_train'] or 'all'} images of {data['name']}"
+    curves, title = grouped([record.config(folder) for folder in folders])
+    errors = [[row["test_error"] for row in record.rows(folder)] for folder in folders]
+    drawn = draw.curves({legend: [errors[i] for i in runs] for legend, runs in curves}, title=title)
     with record.written_aside(figure) as file:
-        file.write(draw.to_png(draw.curves(runs, title=title)))
+        file.write(draw.to_png(drawn))
 
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
-    main(*sys.argv[1:-1], figure=sys.argv[-1])
+    try:
+        main(*sys.argv[1:-1], figure=sys.argv[-1])
+    except UserError as error:
+        sys.exit(str(error))
