@@ -32,6 +32,7 @@ def parser() -> Parser:
     p.add_argument("--threads", metavar="N,N", help="threads of every engine (one number: all cores)")
     p.add_argument("--modules", metavar="K,K", default="4", help="numbers of modules (4)")
     p.add_argument("--length", metavar="l,l", default="1", help="propagation lengths of BackLink (1)")
+    p.add_argument("--keep", metavar="W,W", default="caches", help="what BackLink's linked units keep: caches, inputs")
     p.add_argument("--rounds", metavar="N", help="rounds (7, with --quick 3)")
     p.add_argument("--device", metavar="DEV", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
     p.add_argument("--out", metavar="FILE", default=DEFAULT, help=f"the JSON; its table beside it as .md ({DEFAULT})")
@@ -86,6 +87,7 @@ def plan_of(options: argparse.Namespace) -> Any:
         threads=_numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
         modules=_numbers("--modules", options.modules),
         lengths=_numbers("--length", options.length),
+        keeps=_words("--keep", options.keep),
         rounds=_numbers("--rounds", rounds)[0],
         device=options.device,
         quick=quick,

@@ -60,8 +60,8 @@ class Entry:
         """What is timed, whoever does it."""
         if self.piece:
             return self.piece
-        length = self.options.get("length")
-        return self.rule if length is None else f"{self.rule} l={length}"
+        length, kept = self.options.get("length"), self.options.get("keep", "caches")
+        return self.rule + (f" l={length}" if length is not None else "") + f", {kept} kept" * (kept != "caches")
 
     def row(self) -> dict[str, Any]:
         """As JSON can write it, nothing left out."""

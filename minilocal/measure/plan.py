@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from minilocal import nets
 from minilocal.array import generator
 from minilocal.errors import UserError, unknown
 from minilocal.measure.contest import Entry
 from minilocal.measure.pieces import pieces
+from minilocal.rules.compose import KEEP
 from minilocal.split import sizes
 
 WHAT = ("limits", "steps", "layers", "growth")
@@ -33,13 +35,15 @@ class Plan:
     threads: Sequence[int] = (1,)
     modules: Sequence[int] = (4,)
     lengths: Sequence[int] = (1,)
+    keeps: Sequence[str] = ("caches",)
     rounds: int = 7
     device: str = "cpu"
     quick: bool = False
 
     def check(self) -> None:
         """Raises: UserError for names that are not known, numbers below 1 and modules that a network cannot have."""
-        for kind, given, known in (("--what", self.what, WHAT), ("--rule", self.rules, RULES)):
+        words = (("--what", self.what, WHAT), ("--rule", self.rules, RULES), ("--keep", self.keeps, KEEP))
+        for kind, given, known in words:
             for word in given:
                 if word not in known:
                     raise unknown(f"bench: {kind}", word, known)
@@ -81,7 +85,8 @@ def contests(plan: Plan, peer: bool) -> list[Contest]:
 
 
 def sides(entry: Entry, peer: bool) -> list[Entry]:
-    """The same thing by everyone who can do it on this device."""
+    """The same thing by everyone who can do it on this device. PyTorch's steps keep caches."""
+    peer = peer and "keep" not in entry.options
     ours, theirs = [entry], [replace(entry, engine="torch", layout=layout) for layout in ("nchw", "channels_last")]
     if entry.device != "cpu" and not entry.piece:
         ours.append(replace(entry, graph=True))
@@ -91,12 +96,15 @@ def sides(entry: Entry, peer: bool) -> list[Entry]:
 
 
 def _by_rule(plan: Plan, base: Entry) -> list[Entry]:
-    """The base with each of the plan's rules, BackLink in each of its lengths."""
-    found = []
-    for rule in plan.rules:
-        for options in [{"length": l} for l in plan.lengths] if rule == "backlink" else [{}]:
-            found.append(replace(base, rule=rule, options=options))
-    return found
+    """The base with each of the plan's rules, BackLink in each of its lengths and ways to keep."""
+    links: list[dict[str, Any]] = [
+        {"length": l} | ({"keep": keep} if keep != "caches" else {}) for l in plan.lengths for keep in plan.keeps
+    ]
+    return [
+        replace(base, rule=rule, options=options)
+        for rule in plan.rules
+        for options in (links if rule == "backlink" else [{}])
+    ]
 
 
 def _bases(plan: Plan) -> Iterator[Entry]:

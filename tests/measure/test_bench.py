@@ -69,6 +69,15 @@ def test_all_combinations_are_contests_and_their_rules_take_turns():
     assert [e.what for e in found[0].entries] == ["bp", "gll", "backlink l=0", "backlink l=1", "backlink l=2"]
 
 
+def test_backlink_takes_turns_with_itself_by_what_its_linked_units_keep():
+    asked = plan.Plan(("steps",), ("resnet8",), rules=("gll", "backlink"), keeps=("caches", "inputs"))
+    (contest,) = plan.contests(asked, peer=True)
+    told = [(entry.engine, entry.what) for entry in contest.entries]
+    assert told[0] == ("minilocal", "gll") and ("minilocal", "backlink l=1") in told
+    assert [who for who, what in told if what == "backlink l=1, inputs kept"] == ["minilocal"]  # PyTorch keeps caches
+    assert contest.entries[-1].learner().rule.keep == "inputs"
+
+
 def test_growth_sweeps_batch_depth_modules_and_length():
     found = plan.contests(plan.Plan(("growth",), nets=("resnet8",), modules=(2,)), peer=True)
     assert [c.title.partition(" ")[0] for c in found] == ["batch", "depth", "K", "l"]
