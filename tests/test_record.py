@@ -71,7 +71,7 @@ def test_a_torn_last_row_is_left_out_and_then_cut(folder):
     with open(folder.path / "metrics.jsonl", "ab") as file:
         file.write(b'{"epoch": 4, "los')
     assert [row["epoch"] for row in record.rows(folder.path)] == [1, 2, 3]
-    assert folder.cut_rows(2) == 1
+    assert folder.cut_rows(2) == []
     assert (folder.path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
     folder.add_row({"epoch": 3})
     assert [row["epoch"] for row in record.rows(folder.path)] == [1, 2, 3]
@@ -168,7 +168,7 @@ def test_a_kill_while_writing_leaves_the_old_file(folder):
         "folder.save({'weight': np.zeros(3)}, {})\n"
     )
     assert subprocess.run([sys.executable, "-c", code, path]).returncode == -9
-    assert len(list(path.glob("*.partial"))) == 1
+    assert sorted(p.name.split(".")[1] for p in path.glob("*.partial")) == ["npz", "previous"]
     assert record.checkpoint(path)[1] == PROGRESS
     with record.Folder.reopen(path, {}):
         assert not list(path.glob("*.partial"))
@@ -182,14 +182,160 @@ def test_a_folder_has_one_writer(folder):
     record.Folder.reopen(folder.path, {}).close()
 
 
-def test_an_existing_run_is_not_overwritten(folder, tmp_path):
+def test_the_lock_is_gone_when_nobody_writes(folder):
+    assert (folder.path / "lock").exists()
     folder.close()
+    assert not (folder.path / "lock").exists()
+    folder.close()  # again is nothing
+
+
+def test_a_lock_that_its_holder_removes_holds_nobody_off(folder, monkeypatch):
+    """Between opening the file and locking it, the holder before removes it: the next two writers still meet."""
+    import fcntl
+
+    real, seen = fcntl.flock, []
+
+    def flock(descriptor, how):
+        if not seen:
+            seen.append(descriptor)
+            folder.close()  # removes the file that was just opened
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with record.Folder(folder.path):
+        assert seen and "in use by" in refused(record.Folder, folder.path)
+
+
+def test_a_lock_of_somebody_else_is_not_removed(folder, tmp_path):
+    """The folder was moved away, and another run has begun in its place."""
+    folder.path.rename(tmp_path / "moved")
+    with record.Folder.create(folder.path, CONFIG, {}) as other:
+        folder.close()
+        assert "in use by" in refused(record.Folder, other.path)
+
+
+def test_many_processes_take_turns_and_never_meet(tmp_path):
+    """Four processes lock and let go of one folder for a while: no two are ever inside."""
+    code = (
+        "import os, sys, time; from pathlib import Path; from minilocal import record\n"
+        "inside, turns, end = Path(sys.argv[1]) / 'inside', 0, time.monotonic() + 1.5\n"
+        "while time.monotonic() < end:\n"
+        "    try: folder = record.Folder(sys.argv[1])\n"
+        "    except record.folder.UserError: continue\n"
+        "    os.close(os.open(inside, os.O_CREAT | os.O_EXCL)); inside.unlink(); turns += 1\n"
+        "    folder.close()\n"
+        "print(turns)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    them = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    ends = [(*process.communicate(timeout=60), process.returncode) for process in them]
+    assert [status for *_, status in ends] == [0] * 4, ends
+    assert sum(int(out) for out, *_ in ends) > 20
+
+
+def test_a_lock_that_is_a_link_is_refused(tmp_path):
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "lock").symlink_to(tmp_path / "mine")
+    assert "symbolic link" in refused(record.Folder, tmp_path / "run")
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
+def listed(path) -> dict:
+    return {p.name: p.read_bytes() for p in path.iterdir()}
+
+
+def test_an_existing_run_is_not_overwritten(folder, tmp_path):
+    folder.save(ARRAYS, PROGRESS)
+    folder.close()
+    before = listed(folder.path)
     assert "--resume" in refused(record.Folder.create, folder.path, {}, {})
-    assert record.config(folder.path) == CONFIG
+    assert listed(folder.path) == before
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").touch()
     assert "not empty" in refused(record.Folder.create, tmp_path / "photos", {}, {})
+    assert listed(tmp_path / "photos") == {"cat.png": b""}
     assert "no run folder" in refused(record.config, tmp_path / "photos")
+
+
+@pytest.mark.parametrize("name", ["", "bad\udcff"])
+def test_a_name_that_is_none_is_refused(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "--out" in refused(record.Folder.create, name, CONFIG, {})
+    assert listed(tmp_path) == {}
+
+
+def test_a_run_that_could_not_begin_leaves_no_folder(tmp_path, monkeypatch):
+    def refuse(*arguments):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", refuse)
+        refused(record.Folder.create, tmp_path / "a" / "b", CONFIG, {})
+    assert listed(tmp_path) == {}
+
+
+def test_a_run_that_saved_nothing_gives_way(folder):
+    """No checkpoint and no row: nothing is lost. A row alone is kept, though no run can go on from it."""
+    folder.close()
+    assert record.saved_nothing(folder.path)
+    with record.Folder.create(folder.path, {"rule": {"name": "bp"}}, {}) as other:
+        other.add_row({"epoch": 1})
+    assert record.config(folder.path) == {"rule": {"name": "bp"}} and not record.saved_nothing(folder.path)
+    assert "--resume" in refused(record.Folder.create, folder.path, CONFIG, {})
+
+
+def test_the_checkpoint_before_stays_and_serves_when_the_last_is_damaged(folder):
+    folder.save(ARRAYS, PROGRESS)
+    later = {**PROGRESS, "step": 8}
+    folder.save(ARRAYS, later)
+    last = folder.path / "checkpoint.npz"
+    assert folder.checkpoint()[1] == later
+    last.write_bytes(last.read_bytes()[:100])
+    with pytest.warns(
+        UserWarning, match=r"checkpoint\.npz cannot be read .* checkpoint\.previous\.npz, the one before"
+    ):
+        assert record.checkpoint(folder.path)[1] == PROGRESS
+    with pytest.warns(UserWarning):
+        assert folder.checkpoint()[1] == PROGRESS
+    assert record.checkpoint(folder.path)[1] == PROGRESS  # it has taken the place of the damaged one, without a word
+    folder.save(ARRAYS, later)
+    last.unlink()
+    with pytest.warns(UserWarning, match="is not there"):
+        assert record.checkpoint(folder.path)[1] == PROGRESS
+    for name in ("checkpoint.npz", "checkpoint.previous.npz"):
+        (folder.path / name).write_bytes(b"PK")
+    assert "remove both" in refused(record.checkpoint, folder.path)
+
+
+def test_rows_that_are_missing_are_told(folder):
+    for epoch in (1, 3, 4):
+        folder.add_row({"epoch": epoch})
+    assert folder.cut_rows(3) == [2]
+    assert folder.cut_rows(5) == [2, 4, 5]
+
+
+def test_a_damaged_record_of_the_environment_starts_anew(folder):
+    folder.close()
+    for text, found in (('{"resumed": 3}', [3, {"cores": 8}]), ('{"resumed": ', [{"cores": 8}])):
+        (folder.path / "environment.json").write_text(text)
+        if text.endswith(" "):
+            with pytest.warns(UserWarning, match="starts anew"):
+                record.Folder.reopen(folder.path, {"cores": 8}).close()
+        else:
+            record.Folder.reopen(folder.path, {"cores": 8}).close()
+        assert record.recorded_environment(folder.path)["resumed"] == found
+
+
+@pytest.mark.parametrize(
+    "line", ["null", "{", '{"epoch": "1"}', '{"epoch": 1.5}', "[" * 100_000, "\0", '{"epoch": true}']
+)
+def test_damaged_lines_are_one_line(folder, line):
+    (folder.path / "metrics.jsonl").write_text(f'{{"epoch": 1}}\n{line}\n')
+    assert "metrics.jsonl, line 2" in refused(record.rows, folder.path)
+    (folder.path / "config.json").write_text(line)
+    if line[0] != "{" or len(line) == 1:
+        assert "config.json is damaged" in refused(record.config, folder.path)
 
 
 def test_a_run_killed_before_its_configuration_can_start_again(tmp_path):

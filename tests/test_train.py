@@ -17,6 +17,7 @@ import minilocal as ml
 from minilocal import record
 from minilocal.config import Config, resolve
 from minilocal.errors import UserError
+from minilocal.kernels.threads import threads
 from minilocal.train import Interrupted, build, error, load, loop, predict, train
 from minilocal.train.interrupt import stopping
 
@@ -106,7 +107,7 @@ def test_a_run_records_what_produced_it(whole):
     assert record.config(whole)["rule"]["weighting"] == "literal"
     assert record.recorded_environment(whole)["packages"]["numpy"] == np.__version__
     assert sorted(p.name for p in whole.iterdir()) == [
-        "checkpoint.npz", "config.json", "environment.json", "lock", "metrics.jsonl",
+        "checkpoint.npz", "checkpoint.previous.npz", "config.json", "environment.json", "metrics.jsonl",
     ]  # fmt: skip
 
 
@@ -142,14 +143,14 @@ def test_a_signal_finishes_the_step_and_saves(tmp_path, whole, monkeypatch, numb
 
 
 def test_a_signal_during_the_evaluation(tmp_path, whole, monkeypatch):
-    real = ml.Learner.predict
+    real = ml.Learner.local_logits
 
     def stopped(self, x):
         os.kill(os.getpid(), signal.SIGINT)
         return real(self, x)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ml.Learner, "predict", stopped)
+        patch.setattr(ml.Learner, "local_logits", stopped)
         with pytest.raises(Interrupted):
             train(configuration(tmp_path / "run"))
     assert record.rows(tmp_path / "run") == []  # its only epoch is trained, and not yet evaluated
@@ -195,9 +196,9 @@ def test_killed_for_real_again_and_again(tmp_path, whole):
 
 
 def test_a_run_on_any_number_of_threads_is_the_same(tmp_path, whole):
-    before = loop.threads()
+    before = threads()
     train(configuration(tmp_path / "run", run__threads=2))
-    assert loop.threads() == before
+    assert threads() == before
     assert told(tmp_path / "run") == told(whole)
 
 
@@ -221,7 +222,7 @@ def test_a_finished_run_has_nothing_to_go_on_with(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
     lines = []
     result = train(resume=tmp_path / "run", say=lines.append)
-    assert lines == [f"{tmp_path / 'run'} is finished: 2 of 2 epochs"]
+    assert len(lines) == 1 and lines[0].startswith(f"{tmp_path / 'run'} is finished: 2 of 2 epochs. Go on ")
     assert told(tmp_path / "run") == told(whole) and len(result.rows) == 2
 
 
@@ -231,7 +232,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(tmp_path, mon
 
     during_step(monkeypatch, STEPS + 1, poison)
     saved = []
-    with pytest.raises(UserError, match=r"loss of module 1 of 2 became nan in epoch 2, step 2 of 3 .*lower --lr"):
+    with pytest.raises(
+        UserError, match=r"loss of module 1 of 2 became nan in epoch 2, step 2 of 3 .*a lower rate: --lr 0.005"
+    ):
         train(configuration(tmp_path / "run"), on_epoch=lambda row: saved.append(digest(tmp_path)))
     assert [digest(tmp_path)] == saved  # the checkpoint of epoch 1, untouched
 
@@ -282,6 +285,7 @@ def test_a_damaged_checkpoint_is_refused_and_then_free(tmp_path, whole):
     run = shutil.copytree(whole, tmp_path / "run")
     content = (run / "checkpoint.npz").read_bytes()
     (run / "checkpoint.npz").write_bytes(content[: len(content) // 2])
+    (run / "checkpoint.previous.npz").unlink()
     for _ in range(2):  # the lock is given back after the first
         with pytest.raises(UserError, match=r"checkpoint\.npz cannot be read"):
             train(resume=run)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minilocal.cli.parser import Parser
 from minilocal.errors import UserError, unknown
 
+if TYPE_CHECKING:
+    from minilocal.config import Config, Layer
+
+EPOCHS = "optim.epochs"
+BY_HAND = ("--epochs", "--set")  # where a new number of epochs is meant for the run that goes on
 HELP = {  # what the value of each flag is, and what it means
     "--rule": ("NAME", "bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg or fdg"),
     "--length": ("L", "BackLink's propagation length l, in units"),
@@ -53,39 +59,73 @@ def parser() -> Parser:
         default = f" ({defaults[key]})" if defaults.get(key) is not None and flag not in SWITCHES else ""
         how: dict[str, Any] = {"action": "store_true"} if flag in SWITCHES else {"metavar": metavar}
         p.add_argument(flag, help=text.replace("%", "%%") + default, **how)
-    p.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; flags given again must agree")
+    p.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; other flags must agree")
     p.add_argument(
         "--config", metavar="FILE", help="a TOML file of [rule] [net] [data] [optim] [run]; flags override it"
     )
     p.add_argument("--preset", metavar="NAME", help=f"a published recipe: {', '.join(presets())}")
+    p.add_argument("--quiet", action="store_true", help="no bar and no lines but the last, warnings and errors")
     p.add_argument("--set", metavar="T.K=V", action="append", default=[], help="any other key, as optim.nesterov=true")
     return p
 
 
 def run(options: argparse.Namespace) -> int:
     """Trains, a line for each epoch."""
-    from minilocal import record
-    from minilocal.config import agree, from_tables, resolve
     from minilocal.train import train
 
-    layers = layers_of(options)
-    if options.resume:
-        config = from_tables(record.config(options.resume), f"{options.resume}/config.json")
-        _same_folder(options)
-        agree(config, layers, options.resume)
-        result = train(resume=options.resume, on_epoch=show, say=print)
+    if options.resume is None:
+        config = _asked(layers_of(options))
+        epochs, how = config.optim.epochs, dict[str, Any](config=config)
     else:
-        config, remarks = resolve(layers)
-        for remark in remarks:
-            print(f"minilocal: {remark}", file=sys.stderr)
-        result = train(config, on_epoch=show, say=print)
+        epochs, how = _gone_on_with(options)
+    if options.quiet:
+        result = train(**how, bar=False)
+    else:
+        result = train(**how, on_epoch=Lines(epochs), say=partial(print, flush=True))
     if not result.rows:
         raise UserError(
             f"{result.path} has no rows in metrics.jsonl any more: minilocal predict {result.path} still works."
         )
     last = result.rows[-1]
-    print(f"test error {last['test_error']:.2f} % after epoch {last['epoch']}; everything is in {result.path}")
+    error = "?" if last.get("test_error") is None else f"{last['test_error']:.2f}"
+    print(f"test error {error} % after epoch {last['epoch']}; everything is in {result.path}")
     return 0
+
+
+def _asked(layers: list[Layer]) -> Config:
+    """The configuration that these layers make, after the remarks on it."""
+    from minilocal.config import resolve
+
+    config, remarks = resolve(layers)
+    for remark in remarks:
+        print(f"minilocal: {remark}", file=sys.stderr)
+    return config
+
+
+def _gone_on_with(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
+    """The last epoch of the run to go on with, and what `train` is called with.
+
+    What is asked again must be what the run was started with, but for two cases: --epochs, and a run that has saved
+    nothing, which may start anew with other flags.
+    """
+    from minilocal import record
+    from minilocal.config import agree, flatten, from_tables, tables_of
+
+    run, layers = options.resume, layers_of(options)
+    config = from_tables(record.config(run), f"{run}/config.json")
+    _same_folder(options)
+    epochs = next((flat[EPOCHS] for name, flat in reversed(layers) if name in BY_HAND and EPOCHS in flat), None)
+    try:
+        agree(config, layers, run)
+    except UserError:
+        if record.saved_nothing(run):
+            anew = _asked([(run, flatten(tables_of(config), run)), *layers, ("--resume", {"run.out": run})])
+            return anew.optim.epochs, {"config": anew}
+        if epochs is None:
+            raise
+        agree(config, [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in layers], run)
+        return epochs, {"resume": run, "epochs": epochs}
+    return config.optim.epochs, {"resume": run}
 
 
 def layers_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
@@ -123,15 +163,24 @@ def preset_layer(name: str) -> tuple[str, dict[str, Any]]:
     return f"preset {name}", read_toml(str(_presets() / f"{name}.toml"))[1]
 
 
-def show(row: dict[str, Any]) -> None:
-    """One epoch in one line."""
-    losses = " ".join("  -  " if loss is None or loss != loss else f"{loss:.3f}" for loss in row["losses"])
-    validation = f"  validation {row['validation_error']:6.2f} %" if "validation_error" in row else ""
-    print(
-        f"epoch {row['epoch']:3d}  lr {row['lr']:.4g}  losses {losses}{validation}  test {row['test_error']:6.2f} %"
-        f"  {row['seconds']:.1f} s",
-        flush=True,
-    )
+class Lines:
+    """Prints each epoch as a line that ends with the time this process has taken < the time that is left."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs = epochs
+        self.taken: list[float] = []
+
+    def __call__(self, row: dict[str, Any]) -> None:
+        from minilocal.train import duration, losses_text
+
+        self.taken.append(row["seconds"] + row["evaluation_seconds"])
+        spent, left = sum(self.taken), (self.epochs - row["epoch"]) * sum(self.taken) / len(self.taken)
+        validation = f"  validation {row['validation_error']:5.2f} %" if "validation_error" in row else ""
+        print(
+            f"epoch {row['epoch']:3d}  lr {row['lr']:.4g}  losses {losses_text(row['losses'])}{validation}"
+            f"  test {row['test_error']:5.2f} %  {duration(spent)}<{duration(left)}",
+            flush=True,
+        )
 
 
 def _presets() -> Any:

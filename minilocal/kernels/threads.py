@@ -14,6 +14,7 @@ import threading
 from collections.abc import Callable, Hashable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from math import prod
 from typing import Any, TypeVar
 
@@ -87,7 +88,8 @@ def spread(work: Callable[[int, int], T], parts: list[tuple[int, int]]) -> list[
         finally:
             _own.busy = False
 
-    others = [_executor().submit(draw) for _ in range(workers - 1)]
+    # Each worker sees the caller's context: what NumPy's errstate says to overflows holds there too.
+    others = [_executor().submit(copy_context().run, draw) for _ in range(workers - 1)]
     try:
         draw()
     finally:

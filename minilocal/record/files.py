@@ -19,6 +19,7 @@ _REMEDIES = {
     errno.EPERM: "You may not write there: choose another folder with --out, or change its permissions.",
     errno.EROFS: "That file system is read-only: choose another folder with --out.",
     errno.ENOTDIR: "A part of that path is a file: choose another folder with --out.",
+    errno.ELOOP: "A symbolic link is in the way: choose another folder with --out.",
     errno.EEXIST: "A file of that name is in the way: choose another folder with --out.",
 }
 
@@ -75,6 +76,6 @@ def read_json(file: Path) -> dict[str, Any]:
         content = json.loads(text)
         if not isinstance(content, dict):
             raise ValueError("it is not an object")
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{file} is damaged: {error}.") from None
     return content

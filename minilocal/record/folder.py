@@ -1,10 +1,11 @@
 """A run on disk: what was asked, what it ran on, a row for every epoch, and a checkpoint that outlives a kill.
 
-    config.json        the five tables, with every default written out
-    environment.json   versions, machine, threads, git commit; and each time that the run was resumed
-    metrics.jsonl      one object per epoch, in order; a number that is not finite is null
-    checkpoint.npz     the state between two steps: arrays, and one text entry with the counters as JSON
-    lock               held with flock by the process that writes
+    config.json              the five tables, with every default written out
+    environment.json         versions, machine, threads, git commit, data; and each time that the run was resumed
+    metrics.jsonl            one object per epoch, in order; a number that is not finite is null
+    checkpoint.npz           the state between two steps: arrays, and one text entry with the counters as JSON
+    checkpoint.previous.npz  the checkpoint before it, for the day when the last one is damaged
+    lock                     there while a process writes, and held by it
 
 Whole files are written aside, synced and renamed, so a reader finds the old one or the new one. Rows are appended and
 synced; a kill can tear the last one, which readers leave out and a resumed run cuts.
@@ -12,24 +13,38 @@ synced; a kill can tear the last one, which readers leave out and a resumed run 
 
 from __future__ import annotations
 
-import fcntl
 import json
 import math
 import os
-import socket
-import zipfile
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minilocal.errors import UserError
-from minilocal.record.files import explained, read_json, written_aside
+from minilocal.record.files import explained, written_aside
+from minilocal.record.lock import Lock
+from minilocal.record.read import (
+    CHECKPOINT,
+    CONFIG,
+    ENVIRONMENT,
+    LOCK,
+    METRICS,
+    PREVIOUS,
+    PROGRESS,
+    Checkpoint,
+    checkpoint,
+    config,
+    read_checkpoint,
+    recorded_environment,
+    rows,
+    saved_nothing,
+)
 
-CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
-CHECKPOINT, LOCK = "checkpoint.npz", "lock"
-PROGRESS = "progress.json"  # the checkpoint's text entry; no array has this name
+FILES = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, PREVIOUS)
 
 
 class Folder:
@@ -41,11 +56,10 @@ class Folder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         with explained(self.path):
-            self._lock = open(self.path / LOCK, "a+b")  # noqa: SIM115 (closed by close)
+            self._lock = Lock(self.path / LOCK)
         try:
             with explained(self.path):
-                self._hold()
-                for name in (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT):
+                for name in FILES:
                     for left in self.path.glob(f"{name}.*.partial"):  # by a process that was killed while it wrote
                         left.unlink()
         except BaseException:
@@ -54,24 +68,28 @@ class Folder:
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> Folder:
-        """A new run at `path`. An empty folder is taken as it is.
+        """A new run at `path`. An empty folder is taken as it is, and so is a run that has saved nothing.
 
-        Raises: UserError when `path` holds a run already, or anything else.
+        Raises: UserError when `path` holds anything else; then nothing in it has changed.
         """
+        check_free(path)
         path = Path(path)
-        with explained(path):
-            path.mkdir(parents=True, exist_ok=True)
-        folder = cls(path)
+        made = _make(path)
         try:
-            found = {entry.name for entry in path.iterdir()} - {LOCK, ENVIRONMENT}
-            if CONFIG in found:
-                raise UserError(f"{path} holds a run already: go on with --resume {path}, or choose another --out.")
-            if found:
-                raise UserError(f"{path} is no run and not empty ({min(found)} is there): choose another --out.")
-            folder._write_json(ENVIRONMENT, environment)
-            folder._write_json(CONFIG, config)  # last: a folder with a configuration is a run
+            folder = cls(path)
+            try:
+                check_free(path)  # again, now that nobody else can write
+                with explained(path):
+                    (path / METRICS).unlink(missing_ok=True)  # it has no row
+                folder._write_json(ENVIRONMENT, environment)
+                folder.configure(config)  # last: a folder with a configuration is a run
+            except BaseException:
+                folder.close()
+                raise
         except BaseException:
-            folder.close()
+            with suppress(OSError):  # somebody else has put something there
+                for new in made:
+                    new.rmdir()
             raise
         return folder
 
@@ -81,13 +99,33 @@ class Folder:
         config(path)
         folder = cls(path)
         try:
-            before = recorded_environment(path)
+            try:
+                before = recorded_environment(path)
+            except UserError as error:
+                warnings.warn(f"{error} The record of the environment starts anew.", stacklevel=2)
+                before = {}
+            resumed = before.get("resumed", [])
             changed = {name: value for name, value in environment.items() if before.get(name) != value}
-            folder._write_json(ENVIRONMENT, {**before, "resumed": [*before.get("resumed", []), changed]})
+            times = [*(resumed if isinstance(resumed, list) else [resumed]), changed]
+            folder._write_json(ENVIRONMENT, {**before, "resumed": times})
         except BaseException:
             folder.close()
             raise
         return folder
+
+    def configure(self, config: Mapping[str, Any]) -> None:
+        """Replaces what the run is asked to do."""
+        self._write_json(CONFIG, config)
+
+    def checkpoint(self) -> Checkpoint | None:
+        """As `checkpoint` of this path. A last one that is damaged or gone gives way to the one before it, for good."""
+        with suppress(UserError):
+            if (found := read_checkpoint(self.path / CHECKPOINT)) is not None:
+                return found
+        if (found := checkpoint(self.path)) is not None:
+            with explained(self.path / CHECKPOINT):
+                os.replace(self.path / PREVIOUS, self.path / CHECKPOINT)
+        return found
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Appends one epoch's row, and returns when it is on the disk."""
@@ -97,26 +135,25 @@ class Folder:
             file.flush()
             os.fsync(file.fileno())
 
-    def cut_rows(self, epochs: int) -> int:
-        """Drops the rows after epoch `epochs` and a torn last one; returns how many whole rows were dropped."""
-        found = rows(self.path)
-        kept = [row for row in found if row["epoch"] <= epochs]
+    def cut_rows(self, epochs: int) -> list[int]:
+        """Drops the rows after epoch `epochs` and a torn last one; returns which epochs up to there have no row."""
+        kept = [row for row in rows(self.path) if row["epoch"] <= epochs]
         text = "".join(json.dumps(row) + "\n" for row in kept)
         with written_aside(self.path / METRICS) as file:
             file.write(text.encode())
-        return len(found) - len(kept)
+        return sorted(set(range(1, epochs + 1)) - {row["epoch"] for row in kept})
 
     def save(self, arrays: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> None:
-        """Replaces the checkpoint; the one before it stays until the new one is complete and on the disk."""
+        """Replaces the checkpoint. The one before it stays, under its own name, until it is replaced in turn."""
         if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
             raise TypeError(f"{objects} would be pickled: a checkpoint holds plain arrays.")
         text = json.dumps({"progress": progress, "arrays": list(arrays)})
         entries: dict[str, Any] = {PROGRESS: np.array(text), **arrays}
-        with written_aside(self.path / CHECKPOINT) as file:
+        with self._keeping_previous(), written_aside(self.path / CHECKPOINT) as file:
             np.savez(file, **entries)
 
     def close(self) -> None:
-        self._lock.close()  # and with it the lock
+        self._lock.release()
 
     def __enter__(self) -> Folder:
         return self
@@ -124,78 +161,55 @@ class Folder:
     def __exit__(self, *raised: object) -> None:
         self.close()
 
-    def _hold(self) -> None:
+    @contextmanager
+    def _keeping_previous(self) -> Iterator[None]:
+        """The checkpoint that the block replaces gets a name of its own, where the file system can give it one."""
+        aside = self.path / f"{PREVIOUS}.{os.getpid()}.partial"
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._lock.seek(0)
-            holder = self._lock.read().decode(errors="replace") or "another process"
-            raise UserError(f"{self.path} is in use by {holder}: wait for it, or choose another --out.") from None
-        self._lock.truncate(0)
-        self._lock.write(f"process {os.getpid()} on {socket.gethostname()}".encode())
-        self._lock.flush()
+            with suppress(OSError):  # there is none yet
+                os.link(self.path / CHECKPOINT, aside)
+            yield
+            with suppress(OSError):
+                os.replace(aside, self.path / PREVIOUS)
+        finally:
+            with suppress(OSError):
+                aside.unlink()
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         with written_aside(self.path / name) as file:
             file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
-def config(path: str | Path) -> dict[str, Any]:
-    """What a run was asked to do: its five tables.
+def check_free(path: str | Path) -> None:
+    """Holds that a new run may be made at `path`.
 
-    Raises: UserError when `path` is no run folder, or its configuration is damaged.
+    Raises: UserError for a name that is empty or not UTF-8, and where there is a run that has saved something, or
+    anything else.
     """
+    if not str(path):
+        raise UserError("--out is empty: give the run's folder a name, or leave --out out.")
     path = Path(path)
-    if not (path / CONFIG).is_file():
-        raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
-    return read_json(path / CONFIG)
-
-
-def recorded_environment(path: str | Path) -> dict[str, Any]:
-    """What produced a run; empty where it was not recorded."""
-    file = Path(path) / ENVIRONMENT
-    return read_json(file) if file.is_file() else {}
-
-
-def rows(path: str | Path) -> list[dict[str, Any]]:
-    """A run's rows, first epoch first. A last line that a kill has torn is left out.
-
-    Raises: UserError for any other line that is not a row.
-    """
-    file = Path(path) / METRICS
-    if not file.is_file():
-        return []
-    with explained(file):
-        lines = file.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn, or nothing
-    found = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-            int(row["epoch"])
-        except (ValueError, KeyError, TypeError):
-            text = line[:40].decode(errors="replace")
-            raise UserError(f"{file}, line {number}, is not an epoch's row ({text!r}): remove that line.") from None
-        found.append(row)
-    return found
-
-
-def checkpoint(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """A run's last checkpoint, (arrays, progress), or None where it has none yet.
-
-    Raises: UserError when the file is truncated or damaged. Each entry's checksum is verified; nothing is unpickled.
-    """
-    file = Path(path) / CHECKPOINT
-    if not file.exists():
-        return None
     try:
-        if not zipfile.is_zipfile(file):  # NumPy would take anything else for a pickle, and say so
-            raise zipfile.BadZipFile("it is cut short, or was never a checkpoint")
-        with np.load(file, allow_pickle=False) as entries:
-            told = json.loads(str(entries[PROGRESS][()]))
-            return {name: entries[name] for name in told["arrays"]}, told["progress"]  # a list cut short is seen too
-    except Exception as error:  # whatever a damaged archive makes its reader raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{file} cannot be read ({reason}): remove it, and --resume starts that run anew.") from None
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise UserError(f"--out {str(path)!a} is not UTF-8: choose another name.") from None
+    with explained(path):
+        if not path.exists():
+            return
+        there = [entry.name for entry in path.iterdir()]
+    found = {name for name in there if not name.endswith(".partial")} - {LOCK, ENVIRONMENT}
+    if CONFIG in found and not saved_nothing(path):
+        raise UserError(f"{path} holds a run already: go on with --resume {path}, or choose another --out.")
+    if others := found - ({CONFIG, METRICS} if CONFIG in found else set()):
+        raise UserError(f"{path} is no run and not empty ({min(others)} is there): choose another --out.")
+
+
+def _make(path: Path) -> list[Path]:
+    """Makes the folder; returns what was not there before, innermost first."""
+    with explained(path):
+        new = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+    return new
 
 
 def _finite(value: Any) -> Any:

@@ -84,7 +84,9 @@ def processor() -> str | None:
 
 def _git(top: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(["git", "-C", str(top), *arguments], capture_output=True, text=True, timeout=10)
+        done = subprocess.run(
+            ["git", "--no-optional-locks", "-C", str(top), *arguments], capture_output=True, text=True, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

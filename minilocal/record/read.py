@@ -1,0 +1,114 @@
+"""A run folder read back, without trust: nothing is unpickled, and what is damaged is named in one line."""
+
+from __future__ import annotations
+
+import json
+import warnings
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minilocal.errors import UserError
+from minilocal.record.files import explained, read_json
+
+CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
+CHECKPOINT, PREVIOUS, LOCK = "checkpoint.npz", "checkpoint.previous.npz", "lock"
+PROGRESS = "progress.json"  # the checkpoint's text entry; no array has this name
+Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays, and what stands beside them
+
+
+def config(path: str | Path) -> dict[str, Any]:
+    """What a run was asked to do: its five tables.
+
+    Raises: UserError when `path` is no run folder, or its configuration is damaged.
+    """
+    path = Path(path)
+    with explained(path):
+        found = (path / CONFIG).is_file()
+    if not found:
+        raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
+    return read_json(path / CONFIG)
+
+
+def recorded_environment(path: str | Path) -> dict[str, Any]:
+    """What produced a run; empty where it was not recorded.
+
+    Raises: UserError when the record is damaged.
+    """
+    file = Path(path) / ENVIRONMENT
+    return read_json(file) if file.is_file() else {}
+
+
+def rows(path: str | Path) -> list[dict[str, Any]]:
+    """A run's rows, first epoch first. A last line that a kill has torn is left out.
+
+    Raises: UserError for any other line that is not a row.
+    """
+    file = Path(path) / METRICS
+    if not file.is_file():
+        return []
+    with explained(file):
+        lines = file.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn, or nothing
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            if type(row["epoch"]) is not int:
+                raise TypeError("an epoch is a whole number")
+        except (ValueError, KeyError, TypeError, RecursionError):
+            text = line[:40].decode(errors="replace")
+            raise UserError(f"{file}, line {number}, is not an epoch's row ({text!r}): remove that line.") from None
+        found.append(row)
+    return found
+
+
+def saved_nothing(path: str | Path) -> bool:
+    """Whether `path` holds a run without a checkpoint and without a row, so that a new one may take its place."""
+    path = Path(path)
+    if not (path / CONFIG).is_file() or any((path / name).exists() for name in (CHECKPOINT, PREVIOUS)):
+        return False
+    return not (path / METRICS).exists() or (path / METRICS).stat().st_size == 0
+
+
+def checkpoint(path: str | Path) -> Checkpoint | None:
+    """A run's last checkpoint, (arrays, progress), or None where it has none yet.
+
+    Where the last one is damaged or gone, the one before it, with a warning.
+
+    Raises: UserError when neither can be read. Each entry's checksum is verified; nothing is unpickled.
+    """
+    last, before = Path(path) / CHECKPOINT, Path(path) / PREVIOUS
+    try:
+        found, reason = read_checkpoint(last), f"{last} is not there."
+    except UserError as error:
+        found, reason = None, str(error)
+        if not before.exists():
+            raise UserError(f"{error} Remove it, and --resume starts that run anew.") from None
+    if found is None and before.exists():
+        try:
+            found = read_checkpoint(before)
+        except UserError:
+            raise UserError(f"{reason} Nor can {before}: remove both, and --resume starts that run anew.") from None
+        warnings.warn(f"{reason} {before.name}, the one before it, is used.", stacklevel=2)
+    return found
+
+
+def read_checkpoint(file: Path) -> Checkpoint | None:
+    """The checkpoint in a file of any name, or None where there is no file.
+
+    Raises: UserError when it is truncated or damaged.
+    """
+    with explained(file):
+        if not file.exists():
+            return None
+    try:
+        if not zipfile.is_zipfile(file):  # NumPy would take anything else for a pickle, and say so
+            raise zipfile.BadZipFile("it is cut short, or was never a checkpoint")
+        with np.load(file, allow_pickle=False) as entries:
+            told = json.loads(str(entries[PROGRESS][()]))
+            return {name: entries[name] for name in told["arrays"]}, told["progress"]  # a list cut short is seen too
+    except Exception as error:  # whatever a damaged archive makes its reader raise
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{file} cannot be read ({reason}).") from None

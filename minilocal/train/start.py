@@ -1,0 +1,154 @@
+"""A run, new or gone on with: what it is built of, and the folder that it is written into."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from minilocal import record
+from minilocal.config import Config, check, flatten, from_tables, resolve, tables_of
+from minilocal.data import DataSet
+from minilocal.errors import UserError
+from minilocal.kernels.threads import threads, use_threads
+from minilocal.learner import Learner
+from minilocal.train.build import build, schedule
+from minilocal.train.interrupt import stopping
+from minilocal.train.loop import Loop, Report, Say
+from minilocal.train.same import EPOCHS, check_epochs
+from minilocal.train.weights import warm_start
+
+
+@dataclass(frozen=True)
+class Result:
+    """What `train` returns: the trained Learner, its data set, a row per epoch, and the run's folder."""
+
+    learner: Learner
+    dataset: DataSet
+    rows: list[dict[str, Any]]
+    path: Path
+
+
+def train(
+    config: Config | Mapping[str, Any] | None = None,
+    *,
+    resume: str | Path | None = None,
+    epochs: int | None = None,
+    on_epoch: Report = lambda row: None,
+    say: Say = lambda line: None,
+    bar: bool = True,
+) -> Result:
+    """Trains what `config` says into a new folder, or goes on with the run in the folder `resume`.
+
+    `config` is a Config, or its tables as plain dicts, {"rule": {"name": "gll"}, "optim": {"epochs": 2}}; what is left
+    out has its default. `epochs` gives the run that goes on another number of epochs, where its rates do not depend on
+    it. `on_epoch` is given each new row, `say` a line about where the run stands; a `bar` is shown on a terminal only.
+
+    Raises: UserError for what does not fit together, a folder that cannot be written, a damaged or foreign checkpoint,
+    and a loss that is no longer finite; Interrupted after Ctrl-C or SIGTERM.
+    """
+    if (config is None) == (resume is None):
+        raise TypeError("train(config) starts a run and train(resume=path) goes on with one: give one of the two.")
+    if config is not None:
+        if epochs is not None:
+            raise TypeError("epochs= is for a run that goes on: a new one has them in its configuration.")
+        opened = _started(_checked(config), say, bar)
+    else:
+        assert resume is not None
+        opened = _resumed(Path(resume), epochs, say, bar)
+    before = threads()
+    try:
+        with opened as (loop, folder), stopping() as wish:
+            loop.go(folder, wish, on_epoch, say)
+        return Result(loop.learner, loop.dataset, record.rows(folder.path), folder.path)
+    finally:
+        use_threads(before)
+
+
+def _checked(config: Config | Mapping[str, Any]) -> Config:
+    if isinstance(config, Mapping):
+        return from_tables(config, "train(config)")
+    if not isinstance(config, Config):
+        raise UserError(
+            f"train() was given a {type(config).__name__}: give a Config, or a dict of the tables rule, net, data, "
+            "optim, run; to go on with a run, train(resume=path)."
+        )
+    return check(config)
+
+
+@contextmanager
+def _started(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record.Folder]]:
+    """A new run, built before its folder is made: what does not fit together leaves nothing behind."""
+    out = config.run.out
+    if out is not None:
+        record.check_free(out)
+        if record.saved_nothing(out):
+            say(f"{out} held a run that had saved nothing: this one takes its place")
+    loop = _built(config, say, bar)
+    about = {"data": _about(loop), "weights": _warmed(loop, say)}
+    environment = record.current_environment() | {name: value for name, value in about.items() if value is not None}
+    with record.Folder.create(_free(config) if out is None else out, tables_of(config), environment) as folder:
+        say(f"run folder {folder.path}")
+        yield loop, folder
+
+
+@contextmanager
+def _resumed(path: Path, epochs: int | None, say: Say, bar: bool) -> Iterator[tuple[Loop, record.Folder]]:
+    """The run at `path`, as of its last checkpoint, which is read only once the folder is locked."""
+    before = from_tables(record.config(path), f"{path}/config.json")
+    config = before
+    environment = record.current_environment()
+    if epochs is not None:
+        then = flatten(tables_of(before), f"{path}/config.json")
+        config, _ = resolve([(f"{path}/config.json", then), ("--epochs", {EPOCHS: epochs})])
+        check_epochs(epochs, before, path, schedule(before).extends or record.saved_nothing(path))
+        environment["epochs"] = epochs
+    with record.Folder.reopen(path, environment) as folder:
+        loop = _built(config, say, bar)
+        if not loop.restore(folder, say):
+            _warmed(loop, say)
+        if config != before:
+            folder.configure(tables_of(config))
+        yield loop, folder
+
+
+def _built(config: Config, say: Say, bar: bool) -> Loop:
+    """The run of this configuration, before its first step, and what is to be said about what it is made of."""
+    use_threads(config.run.threads)
+    loop = Loop(config, *build(config), bar=bar)
+    for note in loop.dataset.notes:
+        if "not verified" in note:
+            say(f"{loop.dataset.name}: {note}")
+    if loop.learner.recording:
+        say(loop.learner.recording)
+    return loop
+
+
+def _about(loop: Loop) -> dict[str, Any]:
+    """What a record says about the data: where they are from, and what was verified."""
+    d = loop.dataset
+    return {"name": d.name, "notes": list(d.notes), "digest": loop.images["digest"]}
+
+
+def _warmed(loop: Loop, say: Say) -> dict[str, Any] | None:
+    """Starts from the weights that [net] names, if any; what a record says about them."""
+    path = loop.config.net.weights
+    if path is None:
+        return None
+    line, about = warm_start(loop.learner, path)
+    say(line)
+    return about
+
+
+def _free(config: Config) -> Path:
+    """The first folder that is free: runs/RULE-NET-DATA-seedS, -2, -3, ..."""
+    name = config.data.name
+    source = Path(name.removeprefix("npz:")).stem if name.startswith("npz:") else name
+    path = first = Path("runs") / f"{config.rule.name}-{config.net.name}-{source}-seed{config.run.seed}"
+    number = 1
+    while path.exists():
+        number += 1
+        path = first.with_name(f"{first.name}-{number}")
+    return path
