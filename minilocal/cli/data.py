@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from minilocal.cli.parser import Parser
@@ -10,6 +11,8 @@ from minilocal.errors import UserError
 
 if TYPE_CHECKING:
     from minilocal.data import DataSet
+
+FORMATS = "png, svg"
 
 
 def parser() -> Parser:
@@ -20,7 +23,7 @@ def parser() -> Parser:
     p.add_argument("name", nargs="?", metavar="NAME", help=f"{', '.join(data.NAMES)}; without it, what is here")
     p.add_argument("--data-dir", metavar="DIR", help=f"where the files are, or go ({data.default_folder()})")
     p.add_argument("--no-download", action="store_true", help="use only what is there")
-    p.add_argument("--sheet", metavar="FILE.png", help="write a contact sheet of the first images of each class")
+    p.add_argument("--sheet", metavar="FILE", help=f"a contact sheet of the first images of each class ({FORMATS})")
     return p
 
 
@@ -28,6 +31,8 @@ def run(options: argparse.Namespace) -> int:
     """Prints what is here, or fetches, verifies and describes one data set."""
     from minilocal import data
 
+    if options.sheet:
+        _check_format(options.sheet)
     if options.name is None:
         if options.sheet:
             raise UserError(
@@ -55,7 +60,8 @@ def here(data_dir: str | None) -> list[tuple[str, str]]:
     folder = Path(data_dir).expanduser() if data_dir else default_folder()
     found = [("digits", "in the package")]
     for name, cifar in FORMATS.items():
-        state = f"not in {folder}; fetch it: minilocal data {name}"
+        there = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""
+        state = f"not in {folder}; fetch it: minilocal data {name}{there}"
         for layout, place in copies(cifar, folder)[:1]:
             missing = ", ".join(absent(layout, place))
             state = f"{place}, without {missing}" if missing else str(place)
@@ -63,19 +69,34 @@ def here(data_dir: str | None) -> list[tuple[str, str]]:
     return [*found, ("npz:PATH", "your own images: train_x, train_y, test_x, test_y")]
 
 
+def _check_format(path: str) -> None:
+    if not path.lower().endswith(tuple(f".{kind}" for kind in FORMATS.split(", "))):
+        raise UserError(f"data: --sheet {path} names no format that can be written; end it in one of {FORMATS}.")
+
+
 def sheet(dataset: DataSet, path: str, columns: int = 10) -> None:
-    """A PNG of the first training images of each class, a row for each of the first ten classes."""
+    """A picture of the first training images of each class, a row with a name for each of the first ten classes.
+
+    Raises: UserError for images of neither 1, 3 nor 4 channels.
+    """
     import numpy as np
 
     from minilocal.data import contact_sheet
-    from minilocal.draw.images import png
+    from minilocal.draw import to_png, to_svg
+    from minilocal.draw.sheet import sheet as drawn
     from minilocal.record import written_aside
 
+    if dataset.channels not in (1, 3, 4):
+        raise UserError(
+            f"data: --sheet cannot show {dataset.name}, whose images have {dataset.channels} channels, as colours: "
+            "1 (grey), 3 (red, green, blue) or 4 (and opacity)."
+        )
     y = dataset.train_y
     rows = [np.flatnonzero(y == c)[:columns] for c in range(min(len(dataset.classes), 10))]
     white = np.full((1, *dataset.train_x.shape[1:]), 255, np.uint8)  # where a class has fewer images than columns
     images = np.concatenate(
         [np.concatenate([dataset.train_x[row], white.repeat(columns - len(row), 0)]) for row in rows]
     )
+    figure = drawn(contact_sheet(images, columns), dataset.classes[: len(rows)])
     with written_aside(path) as file:
-        file.write(png(contact_sheet(images, columns)))
+        file.write(to_svg(figure).encode() if path.lower().endswith(".svg") else to_png(figure))

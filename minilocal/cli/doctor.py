@@ -18,6 +18,8 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
 SIDE = 1024  # of the matrices in the product
+REQUIRED = ("numpy", "matplotlib", "msgspec", "threadpoolctl", "tqdm")
+OPTIONAL = {"jax": "minilocal verify", "torch": "minilocal bench, to compare with it", "jupytext": "the notebooks"}
 
 
 def parser() -> Parser:
@@ -37,12 +39,13 @@ def run(options: argparse.Namespace) -> int:
     commit = f", commit {git['commit'][:12]}{' and changes' if git['modified'] else ''}" if git else ""
     line("minilocal", f"{found['minilocal'] or 'not installed, run from its source'}{commit}")
     line("python", f"{found['python']} on {found['system']}")
-    line("packages", ", ".join(f"{name} {version}" for name, version in found["packages"].items()))
+    well = packages(found["packages"])
     line("processor", f"{found['processor'] or found['machine']}, {found['cores']} cores for this process")
     line("threads", f"{found['threads']}" + "".join(f", {k}={v}" for k, v in found["thread_settings"].items()))
     for library in found["blas"] or [{"library": "unknown (threadpoolctl is not installed)"}]:
         line("BLAS", ", ".join(f"{value}" for value in library.values() if value) + " threads")
-    found_devices, well = devices()
+    found_devices, sound = devices()
+    well &= sound
     for device in found_devices:
         for name, trial in (TRIALS if device == "cpu" else GPU_TRIALS | TRIALS).items():
             well &= attempt(f"{device} {name}", partial(trial, device), remedy=device != "cpu")
@@ -60,12 +63,28 @@ def line(name: str, finding: str) -> None:
 def attempt(name: str, trial: Callable[[], str], remedy: bool = False) -> bool:
     """Runs a trial, prints what it found, or why it failed and perhaps what mends it, and tells which."""
     try:
-        line(name, trial())
+        finding = trial()
     except Exception as error:  # the very thing that a doctor is asked about
         failed = f"FAILED: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         line(name, f"{failed} {_gpu_remedy(error) if remedy else ''}".rstrip())
         return False
+    line(name, finding)  # outside: where it cannot be printed, nothing that was tried is at fault
     return True
+
+
+def packages(recorded: dict[str, str]) -> bool:
+    """Prints the versions of what a run records and of other packages, and what is missing; False if that is needed."""
+    from minilocal.record.origin import version
+
+    others = {name: version(name) for name in (*REQUIRED, *OPTIONAL) if name not in recorded}
+    here = {**recorded, **{name: found for name, found in others.items() if found}}
+    line("packages", ", ".join(f"{name} {found}" for name, found in here.items()))
+    if absent := [f"{name} (for {use})" for name, use in OPTIONAL.items() if name not in here]:
+        line("not installed", ", ".join(absent))
+    lacking = [name for name in REQUIRED if name not in here]
+    for name in lacking:
+        line(name, f"FAILED: it is not installed, and minilocal needs it: pip install {name}")
+    return not lacking
 
 
 def _gpu_remedy(error: Exception) -> str:
@@ -155,7 +174,8 @@ def multiply(device: str) -> str:
     seconds, y = timed(lambda: to_host(product(*on)))
     exact = x.astype(np.float64) @ W
     worst = float(np.abs(y - exact).max() / np.abs(exact).max())
-    speed = f"{2 * SIDE**3 / seconds / 1e9:.0f} GFLOP/s, float32, copy to the host included"
+    copied = "" if device == "cpu" else ", copy to the host included"
+    speed = f"{2 * SIDE**3 / seconds / 1e9:.0f} GFLOP/s, float32{copied}"
     return verdict(worst < 1e-5, f"{SIDE}×{SIDE}, {speed}; largest relative error {worst:.1e}")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from minilocal.kernels.threads import available, threads
 
-PACKAGES = ("numpy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax")
+PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax")
 
 
 def current_environment() -> dict[str, Any]:

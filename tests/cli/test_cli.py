@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +131,8 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("data digts", "did you mean 'digits'"),
         ("data --sheet a.png", "--sheet needs the name of a data set"),
         ("data digits --sheet no/a.png", "No such file or directory"),
+        ("data digits --sheet x.foo", "end it in one of png, svg"),
+        ("data nosuch --sheet png", "end it in one of png, svg"),
         ("doctor --now", "flag --now is not known"),
     ],
 )
@@ -306,11 +309,31 @@ def test_a_contact_sheet_has_a_row_for_each_class(tmp_path):
 
     digits = ml.data.load("digits", limit_train=20)  # two of each: the rest of a row is white
     sheet(digits, str(tmp_path / "sheet.png"), columns=4)
-    pixels = imread(tmp_path / "sheet.png")
-    assert pixels.shape[:2] == (3 * (10 * 17 - 1), 3 * (4 * 17 - 1))
+    whole = imread(tmp_path / "sheet.png")
+    pixels = whole[:, -3 * (4 * 17 - 1) :]
+    assert whole.shape[0] == 3 * (10 * 17 - 1)
     second = digits.train_x[np.flatnonzero(digits.train_y == 1)[1]][..., 0] / 255
     np.testing.assert_allclose(pixels[51:99:3, 51:99:3, 0], second, atol=1e-2)
     assert (pixels[:, 3 * 34 :, :3] == 1).all()
+    names = whole[:, : whole.shape[1] - pixels.shape[1], :3]
+    assert all((names[51 * row : 51 * row + 48] < 0.5).any() for row in range(10))  # each row has its name
+
+
+def test_a_contact_sheet_names_its_classes_in_full(tmp_path):
+    from minilocal.cli.data import sheet
+
+    names = (r"$\bad$", "a class with a long name", *"23456789")  # text, not mathematics
+    sheet(replace(ml.data.load("digits", limit_train=20), classes=names), str(tmp_path / "sheet.svg"))
+    assert (tmp_path / "sheet.svg").read_text().startswith("<?xml")
+
+
+@pytest.mark.parametrize(("channels", "status"), [(1, 0), (2, 2), (3, 0), (4, 0), (5, 2)])
+def test_a_contact_sheet_of_channels_that_are_no_colours(minilocal, channels, status):
+    x, y = np.zeros((4, 8, 8, channels), np.uint8), np.arange(4) % 2
+    np.savez("mine.npz", train_x=x, train_y=y, test_x=x, test_y=y)
+    found, _, err = minilocal("data", "npz:mine.npz", "--sheet", "mine.png")
+    assert found == status and Path("mine.png").exists() == (status == 0)
+    assert not status or (f"whose images have {channels} channels" in err and err.count("\n") == 1)
 
 
 def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from minilocal import UserError, array, cli, learner
 from minilocal.array import Absent
 from minilocal.cli import doctor
+from minilocal.record import origin
 from tests.fake import cuda_on_host
 from tests.fake.device import fake
 
@@ -87,3 +92,48 @@ def test_no_gpu_is_well_and_one_that_cannot_be_used_is_not(capsys, monkeypatch, 
     monkeypatch.setattr(array, "device_namespace", lambda d: refuse(d) if str(d).startswith("cuda") else real(d))
     found_status, found = call(capsys)
     assert found_status == status and found["gpu"] == ("FAILED: " if status else "") + str(reason)
+
+
+def without(monkeypatch, *absent):
+    """`version` as it is where the packages `absent` are not installed."""
+    real = origin.version
+    monkeypatch.setattr(origin, "version", lambda name: None if name in absent else real(name))
+
+
+def test_what_is_optional_may_be_absent(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "TRIALS", {})
+    without(monkeypatch, *doctor.OPTIONAL)
+    status, found = call(capsys)
+    assert status == 0 and "FAILED" not in "".join(found.values())
+    assert found["not installed"].startswith("jax (for minilocal verify), torch (for ")
+    assert "numpy 2" in found["packages"] and "matplotlib" in found["packages"] and "jax" not in found["packages"]
+
+
+def test_what_is_needed_may_not(capsys, monkeypatch):
+    monkeypatch.setattr(doctor, "TRIALS", {})
+    without(monkeypatch, "tqdm")
+    status, found = call(capsys)
+    assert status == 1 and found["tqdm"].startswith("FAILED: it is not installed") and "tqdm" not in found["packages"]
+
+
+def test_the_packages_that_are_needed_are_those_of_the_project():
+    file = Path(__file__).parents[2] / "pyproject.toml"
+    needed = tomllib.loads(file.read_text())["project"]["dependencies"]
+    assert set(doctor.REQUIRED) == {re.match(r"[a-z]+", each)[0] for each in needed}
+
+
+def test_a_line_that_cannot_be_printed_is_no_fault_of_what_was_tried(monkeypatch):
+    def refuse(name, finding):
+        assert "FAILED" not in finding
+        raise UnicodeEncodeError("ascii", "×", 0, 1, "ordinal not in range")
+
+    monkeypatch.setattr(doctor, "line", refuse)
+    with pytest.raises(UnicodeEncodeError):
+        doctor.attempt("cpu product", lambda: "1024×1024")
+
+
+def test_a_data_set_is_fetched_to_where_it_was_looked_for(capsys):
+    from minilocal.cli.data import here
+
+    states = dict(here("my data"))
+    assert states["cifar10"] == "not in my data; fetch it: minilocal data cifar10 --data-dir 'my data'"
