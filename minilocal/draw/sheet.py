@@ -28,8 +28,8 @@ def sheet(pixels: np.ndarray, names: Sequence[str], enlarge: int = 3) -> Figure:
             for name in names
         ]
         margin = GAP + int(np.ceil(max(label.get_window_extent().width for label in labels))) + GAP
-        inches = np.array([margin + width + 0.5, height + 0.5]) / figure.dpi  # the half pixel is cut off again
-        figure.set_size_inches(inches)
+        wide, high = margin + width + 0.5, height + 0.5  # the half pixel is cut off again
+        figure.set_size_inches(wide / figure.dpi, high / figure.dpi)
         for row, label in enumerate(labels):
             label.set_position((margin - GAP, height * (1 - (row + 0.5) / len(names))))
         figure.figimage(large.repeat(3, axis=2) if large.shape[2] == 1 else large, xo=margin)
