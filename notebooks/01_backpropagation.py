@@ -68,7 +68,7 @@ draw.rule_picture(ml.rules.bp(), modules=1, units=6, title="BP: one loss, and it
 # This is the file that the tests hold to autograd, read from disk as you run the cell. It is not a copy.
 
 # %%
-for function in (eq.forward, eq.error, eq.update, eq.outer):
+for function in (eq.forward, eq.backward, eq.update, eq.outer):
     print(inspect.getsource(function))
 
 # %% [markdown]
@@ -99,7 +99,7 @@ def come_down(w, zs, y):
     loss, dz = ml.losses.cross_entropy(zs[-1].T, y)  # the engine keeps samples in rows: hence the .T
     deltas = [dz.T]
     for z, w_above in zip(reversed(zs[:-1]), reversed(w), strict=False):
-        deltas = [eq.error(z, w_above, deltas[0]), *deltas]
+        deltas = [eq.backward(z, w_above, deltas[0]), *deltas]
     return loss, deltas
 
 
@@ -291,7 +291,7 @@ for n in range(3):
 #
 # 1. **Change one number.** Guess the peak of ResNet-20 at `batch=64` from the bar above, then call
 #    `peak(20, ml.rules.bp(), batch=64)`.
-# 2. **One new line.** `eq.forward` takes any `f`, `eq.error` any derivative `df`. Write the derivative of `np.tanh` and
+# 2. **One new line.** `eq.forward` takes any `f`, `eq.backward` any `df`. Write the derivative of `np.tanh` and
 #    check it by moving each weight. May $z$ still be thrown away?
 # 3. **Think.** In `error_of_a`, which orders of `"d"`, `"c"`, `"b"` are right? What makes an order right in general?
 #
@@ -311,7 +311,7 @@ def tanh_derivative(z):
 rng = np.random.default_rng(1)
 w1, w2, X, c = (rng.standard_normal(shape) for shape in ((4, 3), (2, 4), (3, 5), (2, 5)))
 z1, h1 = eq.forward(w1, np.zeros(4), X, f=np.tanh)  # L = Σ c ⊙ (w2 h1), so the δ of the layer above is c
-by_hand = eq.outer(eq.error(z1, w2, c, df=tanh_derivative), X)
+by_hand = eq.outer(eq.backward(z1, w2, c, df=tanh_derivative), X)
 
 
 def loss_at(w1):

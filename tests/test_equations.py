@@ -1,4 +1,4 @@
-"""Equations (1) to (6) against autograd, each under its number; and the engine against them, layer by layer."""
+"""Equations (1) to (6) and Algorithm 1 against autograd, each under its number; and the engine against Algorithm 1."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ def climb(w, b, x):
     """(z, x) of every layer, by (1)."""
     zs, xs = [], [x]
     for w_n, b_n in zip(w, b, strict=True):
-        z, h = eq.forward(w_n, b_n, xs[-1])
-        zs, xs = [*zs, z], [*xs, h]
+        z, y = eq.forward(w_n, b_n, xs[-1])
+        zs, xs = [*zs, z], [*xs, y]
     return zs, xs
 
 
@@ -89,9 +89,9 @@ def pairs_of(a, length, alpha, weighting="literal"):
 
 
 def test_equation_1_climbs(a):
-    z, h = eq.forward(a["w"][0], a["b"][0], a["x"])
+    z, y = eq.forward(a["w"][0], a["b"][0], a["x"])
     assert gap(z, jnp.einsum("oi,ib->ob", a["w"][0], a["x"]) + a["b"][0][:, None]) < 1e-9
-    assert gap(h, jax.nn.relu(z)) == 0
+    assert gap(y, jax.nn.relu(z)) == 0
     assert gap(eq.forward(a["w"][0], a["b"][0], a["x"], np.tanh)[1], np.tanh(z)) == 0
 
 
@@ -101,18 +101,7 @@ def test_equation_1_takes_one_column_or_several(a):
         assert gap(eq.forward(a["w"][0], a["b"][0], a["x"][:, n])[0], z[:, n]) < 1e-12
 
 
-@pytest.mark.parametrize(
-    ("f", "df"), [(jax.nn.relu, eq.relu_derivative), (jnp.tanh, lambda z: 1 - np.tanh(z) ** 2)], ids=["relu", "tanh"]
-)
-def test_equation_2_is_the_gradient_at_z(a, f, df):
-    z = climb(a["w"], a["b"], a["x"])[0][0]
-    above = jax.grad(lambda z_above: jnp.sin(z_above).sum())  # any loss will do: its δ is random enough
-    z_above = a["w"][1] @ f(z)
-    expected = jax.grad(lambda z: jnp.sin(a["w"][1] @ f(z)).sum())(z)
-    assert gap(eq.error(z, a["w"][1], np.asarray(above(z_above)), df), expected) < 1e-9
-
-
-def test_equation_3_is_a_step_down_the_gradient(a):
+def test_equation_2_is_a_step_down_the_gradient(a):
     w, b, x = a["w"][0], a["b"][0], a["x"]
     delta = first_error(w[:3] @ x + b[:3, None], a["y"])
     loss = jax.grad(lambda w, b: mean_cross_entropy(w @ x + b[:, None], a["y"]), (0, 1))
@@ -121,6 +110,24 @@ def test_equation_3_is_a_step_down_the_gradient(a):
     assert gap(eq.update(b[:3, None], delta, np.ones((1, B)), LR)[:, 0], b[:3] - LR * db) < 1e-9
     one_by_one = sum(eq.outer(delta[:, n], x[:, n]) for n in range(B))
     assert gap(one_by_one, dw) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("f", "df"), [(jax.nn.relu, eq.relu_derivative), (jnp.tanh, lambda z: 1 - np.tanh(z) ** 2)], ids=["relu", "tanh"]
+)
+def test_equation_3_is_the_gradient_at_z(a, f, df):
+    z = climb(a["w"], a["b"], a["x"])[0][0]
+    above = jax.grad(lambda z_above: jnp.sin(z_above).sum())  # any loss will do: its δ is random enough
+    z_above = a["w"][1] @ f(z)
+    expected = jax.grad(lambda z: jnp.sin(a["w"][1] @ f(z)).sum())(z)
+    assert gap(eq.backward(z, a["w"][1], np.asarray(above(z_above)), df), expected) < 1e-9
+
+
+def test_the_unnumbered_update_of_gll_steps_down_the_modules_own_loss(a):
+    zs, xs = climb(a["w"], a["b"], a["x"])
+    own = eq.local_errors(zs[:3], a["w"][:3], a["w_c"], first_error(a["w_c"] @ xs[3], a["y"]))
+    for w, delta, x, g in zip(a["w"], own, xs, both_gradients(a)[0], strict=False):
+        assert gap(eq.update_local(w, delta, x, LR), w - LR * g) < 1e-9
 
 
 def test_equations_1_2_3_are_backpropagation(a):
@@ -186,7 +193,7 @@ def test_a_length_of_nothing_links_nothing_and_one_too_long_stops_at_the_floor(a
 def everything(a):
     """One result of every function."""
     zs, xs = climb(a["w"], a["b"], a["x"])
-    delta = eq.error(zs[2], a["w"][3], zs[3])
+    delta = eq.backward(zs[2], a["w"][3], zs[3])
     pair = eq.link(zs[2], a["w_c"], a["w_c"] @ xs[3], a["w"][3], zs[3], 0.3)
     below = *eq.link_below(zs[1], a["w"][2], *pair, 0.3), *eq.link_below_unfolded(zs[1], a["w"][2], *pair)
     new = eq.update(a["w"][2], delta, xs[2], 0.3), eq.update_linked(a["w"][2], *pair, xs[2], 0.3)
@@ -211,15 +218,204 @@ def test_arrays_of_another_library_stay_there(a):
     assert all(gap(r, ours) < 1e-9 for r, ours in zip(results, everything(a), strict=True))
 
 
-# The engine against the equations
+# Algorithm 1
 
 UNITS = 6
+WIDTHS = [6, 5, 7, 6, 5, 4, 5]  # of x, and of six ReLU layers
+ALPHA = 0.3
 
 
-def learner(length, alpha, modules, weighting="literal"):
+def network(K):
+    """(layers, K classifiers, x, labels): random matrices and one mini-batch of columns."""
+    rng = np.random.default_rng(2)
+    layers = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in pairwise(WIDTHS)]
+    tops = np.cumsum(lengths(K))
+    classifiers = [(rng.standard_normal((3, WIDTHS[t])), rng.standard_normal(3)) for t in tops]
+    return layers, classifiers, rng.standard_normal((WIDTHS[0], B)), rng.integers(0, 3, B)
+
+
+def lengths(K):
+    return [UNITS // K] * K
+
+
+def run(K, length=1, alpha=ALPHA, **how):
+    """The network after Algorithm 1, as [w, b, w, b, ...] of its layers and of its classifiers."""
+    layers, classifiers, x, labels = network(K)
+    how = {"modules": lengths(K), "eta": LR} | how
+    learned = eq.algorithm_1(layers, classifiers, x, labels, length=length, alpha=alpha, **how)
+    return [[a for pair in part for a in pair] for part in learned]
+
+
+def same(ours, theirs):
+    return all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+def close(ours, theirs):
+    return max(map(gap, ours, theirs)) < 1e-9
+
+
+held = jax.lax.stop_gradient
+
+
+def weighed(h, by):
+    """h, whose error comes back times `by`."""
+    return held(h) + by * (h - held(h))
+
+
+def by_autograd(K, length, alpha, weighting, error):
+    """The same update as one gradient of one number under stop-gradients, from the text of (4) to (6) alone."""
+    layers, classifiers, x, labels = network(K)
+    n, top = UNITS // K, K - 1
+
+    def up(m, h, layers, count=n, by=None):  # the last `count` layers of module m, each error weighed on its way back
+        for j in reversed(range(count)):
+            w, b = layers[(m + 1) * n - 1 - j]
+            h = jnp.maximum(w @ h + b[:, None], 0)
+            if by is not None and (j == 0 or weighting == "literal"):
+                h = weighed(h, by)
+        return h
+
+    def judge(m, h, classifiers):
+        w, b = classifiers[m]
+        return mean_cross_entropy(w @ h + b[:, None], labels)
+
+    def sent(m, h):  # whose slope at the input of module m is (wⁿ⁺¹)ᵀ δⁿ⁺¹
+        fixed = held(layers), held(classifiers)
+        if error == "own" or m == top or length < n:
+            return judge(m, up(m, h, fixed[0]), fixed[1])
+        scaled = judge(m, up(m, h, fixed[0], by=alpha), fixed[1])
+        return scaled + sent(m + 1, up(m, h, fixed[0], by=1 - alpha)) if error == "total" else scaled
+
+    def number(layers, classifiers):
+        total, h = 0.0, x
+        for m in range(K):
+            linked = 0 if m == top else min(length, n)
+            base = held(h)
+            for w, b in layers[m * n : (m + 1) * n - linked]:
+                base = jnp.maximum(w @ base + b[:, None], 0)
+            h = up(m, base, held(layers), linked)
+            total += judge(m, h, classifiers)
+            if linked:
+                total += judge(m, up(m, held(base), layers, linked, alpha), held(classifiers))
+                total += sent(m + 1, up(m, held(base), layers, linked, 1 - alpha))
+        return total
+
+    grads = jax.grad(number, (0, 1))(layers, classifiers)
+    return [
+        [w - LR * g for pair, dpair in zip(part, dpart, strict=True) for w, g in zip(pair, dpair, strict=True)]
+        for part, dpart in zip((layers, classifiers), grads, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("error", ["own", "own-scaled", "total"])
+@pytest.mark.parametrize("weighting", ["literal", "unfolded"])
+@pytest.mark.parametrize(("K", "length"), [(6, 1), (3, 1), (3, 2), (2, 2), (2, 3), (1, 1)])
+def test_algorithm_1_is_a_gradient_step_in_every_reading(K, length, weighting, error):
+    ours = run(K, length, weighting=weighting, error=error)
+    theirs = by_autograd(K, length, ALPHA, weighting, error)
+    assert all(map(close, ours, theirs))
+
+
+def test_a1_the_three_errors_differ_only_where_the_layer_above_is_linked():
+    for K, length in [(3, 1), (2, 2), (1, 3)]:  # modules longer than l
+        assert same(run(K, length)[0], run(K, length, error="total")[0])
+        assert same(run(K, length)[0], run(K, length, error="own-scaled")[0])
+    for K, length in [(6, 1), (3, 2)]:
+        found = [run(K, length, error=error)[0] for error in ("own", "own-scaled", "total")]
+        n = UNITS // K
+        for a, b in [(0, 1), (0, 2), (1, 2)]:  # below the boundary under module K-1 in all pairs, and nowhere above
+            assert not any(np.array_equal(found[a][i], found[b][i]) for i in range(0, 2 * n * (K - 2), 2))
+            assert same(found[a][2 * n * (K - 2) :], found[b][2 * n * (K - 2) :])
+
+
+def test_a1_the_total_error_at_alpha_0_is_backpropagation_bit_for_bit():
+    for K, length in [(6, 1), (3, 2), (2, 3)]:
+        linked = run(K, length, 0.0, error="total")[0]
+        layers, classifiers, x, labels = network(K)
+        bp = eq.algorithm_1(layers, classifiers[-1:], x, labels, [UNITS], length=0, alpha=0.0, eta=LR)
+        assert same(linked, [a for pair in bp[0] for a in pair])
+
+
+@pytest.mark.parametrize("weighting", ["literal", "unfolded"])
+def test_a3_scaled_below_the_range_alpha_0_stops_all_learning_there(weighting):
+    layers = network(2)[0]
+    still = run(2, 1, 0.0, below="scaled", weighting=weighting)[0]
+    assert same(still[:4], [a for pair in layers[:2] for a in pair])
+    assert not any(np.array_equal(a, b) for a, b in zip(still[4:], run(2, 1, 0.0)[0], strict=False))
+    gll, scaled = run(2, 0)[0], run(2, 0, below="scaled", weighting=weighting)[0]
+    before = [a for pair in layers for a in pair]
+    for j in range(3):  # l = 0 would not be GLL: the layer j below the top moves by α^(j+1), or by α
+        share = ALPHA ** (3 - j) if weighting == "literal" else ALPHA
+        for i in (2 * j, 2 * j + 1):
+            assert gap(scaled[i] - before[i], share * (gll[i] - before[i])) < 1e-9
+
+
+def test_a4_as_printed_the_last_layers_of_module_k_never_learn():
+    layers = network(3)[0]
+    printed, ours = run(3, 1, last="printed")[0], run(3, 1)[0]
+    assert same(printed[-2:], layers[-1]) and not same(ours[-2:], layers[-1])
+    assert same(printed[:-2], ours[:-2])
+
+
+def test_a5_in_place_the_loops_differ_by_the_order_of_eta():
+    """Where every error is made before the first update they are equal; else by η times the step, not by a constant."""
+    assert same(run(1, 0, order="printed")[0][-2:], run(1, 0)[0][-2:])
+    gaps = []
+    for eta in (1e-3, 1e-4):
+        together, printed = (run(3, 2, eta=eta, order=order)[0] for order in ("together", "printed"))
+        before = [a for pair in network(3)[0] for a in pair]
+        step = max(abs(a - b).max() for a, b in zip(together, before, strict=True))
+        gaps.append(max(abs(a - b).max() for a, b in zip(together, printed, strict=True)) / step)
+    assert gaps[0] > 1e-5 and 8 < gaps[0] / gaps[1] < 12
+
+
+def test_a6_lengths_and_indices_are_two_spellings_of_one_split():
+    for ours, theirs in zip(run(3, 2), run(3, 2, modules=[2, 4, 6], counts="indices"), strict=True):
+        assert same(ours, theirs)
+    for modules, counts in [
+        ([2, 4, 6], "lengths"),
+        ([2, 2, 2], "indices"),
+        ([2, 2], "lengths"),
+        ([6, 0, 0], "lengths"),
+    ]:
+        with pytest.raises(ml.UserError, match=f"modules .* \\({counts}\\) met 6 layers, 3 classifiers"):
+            run(3, 1, modules=modules, counts=counts)
+
+
+def test_a7_the_classifiers_own_weights():
+    before = [a for pair in network(3)[1] for a in pair]
+    gradient, scaled, fixed = (run(3, 1, classifier=how)[1] for how in ("gradient", "scaled", "fixed"))
+    assert same(fixed, before)
+    for i, share in enumerate([ALPHA] * 4 + [1, 1]):  # the network's own, of module K, is nobody's to scale
+        assert gap(scaled[i] - before[i], share * (gradient[i] - before[i])) < 1e-9
+
+
+def test_a8_a_bias_moves_by_its_error_added_over_the_columns():
+    layers, classifiers, x, labels = network(1)
+    wide = [(np.hstack([w, b[:, None]]), np.zeros(len(b))) for w, b in layers[:1]]  # the bias as a weight whose x is 1
+    ours = eq.algorithm_1(
+        layers[:1], [(classifiers[0][0][:, :5], classifiers[0][1])], x, labels, [1], length=0, alpha=0, eta=LR
+    )
+    ones = np.vstack([x, np.ones((1, B))])
+    theirs = eq.algorithm_1(
+        wide, [(classifiers[0][0][:, :5], classifiers[0][1])], ones, labels, [1], length=0, alpha=0, eta=LR
+    )
+    assert gap(np.hstack([ours[0][0][0], ours[0][0][1][:, None]]), theirs[0][0][0]) < 1e-9
+
+
+@pytest.mark.parametrize("option", ["weighting", "error", "below", "last", "order", "counts", "classifier"])
+def test_an_unknown_reading_is_one_line(option):
+    with pytest.raises(ml.UserError, match=f"^{option} 'other' is not known"):
+        run(3, 1, **{option: "other"})
+
+
+# The engine against Algorithm 1
+
+
+def learner(length, alpha, modules, weighting="literal", error="own"):
     rng = ml.rng(4)
     net = ml.nets.mlp((6, 5, 7, 6, 5), classes=4, channels=1, size=3, rng=rng)
-    rule = ml.rules.backlink(length=length, alpha=alpha, weighting=weighting, aux="0c1f")
+    rule = ml.rules.backlink(length=length, alpha=alpha, weighting=weighting, error=error, aux="0c1f")
     return ml.Learner(net, rule, modules=modules, rng=rng, dtype="float64")
 
 
@@ -228,44 +424,32 @@ def batch():
     return rng.standard_normal((B, 3, 3, 1)), rng.integers(0, 4, B)
 
 
-def columns(learner):
-    """w (O, I) and b (O,) of every unit, and of every module's classifier: the last is the output layer itself."""
+def by_algorithm_1(learner, images, y, length, alpha, **how):
+    """What Algorithm 1 makes of every parameter at η = 1: {name: gradient}, rows again.
+
+    The network's output layer is module K's classifier. Where it is a module of its own, module K has no layer, and the
+    error that it sends down is that of its classifier: a module of one layer whose weights are 1 and whose z is x > 0.
+    """
     p = learner.parameters()
-    w, b = ([p[f"layers.{u}.{kind}"].T for u in range(UNITS)] for kind in ("weight", "bias"))
+    columns = [(p[f"layers.{u}.weight"].T, p[f"layers.{u}.bias"]) for u in range(UNITS)]
     heads = [(p[f"aux.{k}.0.weight"].T, p[f"aux.{k}.0.bias"]) for k in range(len(learner.modules) - 1)]
-    return w, b, [*heads, (w[-1], b[-1])]
-
-
-def algorithm_1(learner, images, y, length, alpha, weighting="literal", total=False):
-    """What (1) to (6) make of every parameter at η = 1: {name: gradient}, rows again. `total`: the other δ of (4)."""
-    w, b, heads = columns(learner)
-    zs, xs = climb(w, b, images.reshape(B, -1).T)
-    sizes = [len(m.units) for m in learner.modules]
-    sizes[-1] -= 1  # the output layer is module K's classifier
-    ones, grads = np.ones((1, B)), {}
-    delta_next, w_next = None, None
-    for k in reversed(range(len(sizes))):
-        low, top = sum(sizes[:k]), sum(sizes[: k + 1])
-        z, w_k, (w_c, b_c) = zs[low:top], w[low:top], heads[k]
-        delta_c = first_error(eq.forward(w_c, b_c, xs[top])[0], y)
-        own = eq.local_errors(z, w_k, w_c, delta_c)
-        pairs = []
-        if k < len(sizes) - 1:
-            pairs = eq.linked_errors(
-                z, w_k, w_c, delta_c, w_next, delta_next, length=length, alpha=alpha, weighting=weighting
-            )
-        for n in range(low, top):
-            linked = n - (top - len(pairs))
-            for kind, v, x in (("weight", w[n], xs[n]), ("bias", b[n][:, None], ones)):
-                new = eq.update(v, own[n - low], x, 1.0) if linked < 0 else eq.update_linked(v, *pairs[linked], x, 1.0)
-                grads[f"layers.{n}.{kind}"] = (v - new).T
-        head = f"layers.{UNITS - 1}" if k == len(sizes) - 1 else f"aux.{k}.0"
-        grads[f"{head}.weight"] = (w_c - eq.update(w_c, delta_c, xs[top], 1.0)).T
-        grads[f"{head}.bias"] = (b_c[:, None] - eq.update(b_c[:, None], delta_c, ones, 1.0)).T
-        w_next, delta_next = (w_k[0], own[0]) if own else (w_c, delta_c)
-        if total and pairs and len(pairs) == len(own):
-            delta_next = sum(pairs[0])
-    return {name: g[0] if name.endswith("bias") else g for name, g in grads.items()}
+    layers, sizes = columns[:-1], [len(m.units) for m in learner.modules]
+    sizes[-1] -= 1
+    if sizes[-1] == 0:
+        width = len(layers[-1][1])
+        layers, sizes[-1] = [*layers, (np.eye(width), np.full(width, 1e-300))], 1  # the ReLU stays open where x is 0
+    classifiers = [*heads, columns[-1]]
+    x = images.reshape(B, -1).T
+    new = eq.algorithm_1(layers, classifiers, x, y, sizes, length=length, alpha=alpha, eta=1.0, **how)
+    names = [
+        [f"layers.{u}" for u in range(UNITS - 1)],
+        [f"aux.{k}.0" for k in range(len(heads))] + [f"layers.{UNITS - 1}"],
+    ]
+    grads = {}
+    for part, before, after in zip(names, (layers, classifiers), new, strict=True):
+        for name, (w, b), (w_new, b_new) in zip(part, before, after, strict=False):
+            grads |= {f"{name}.weight": (w - w_new).T, f"{name}.bias": b - b_new}
+    return grads
 
 
 def differing(theirs, ours):
@@ -278,33 +462,27 @@ def differing(theirs, ours):
 @pytest.mark.filterwarnings("ignore:BackLink length")
 @pytest.mark.parametrize("modules", [1, 2, 3, 4, 6, [1, 4, 1], [3, 1, 2]], ids=str)
 @pytest.mark.parametrize("weighting", ["literal", "unfolded"])
-def test_the_engine_is_the_equations_unit_by_unit(modules, weighting):
+@pytest.mark.parametrize("error", ["own", "own-scaled", "total"])
+def test_the_engine_is_algorithm_1_unit_by_unit(modules, weighting, error):
     for length in range(UNITS + 1):
         for alpha in (0.0, 0.25, 0.5, 1.0):
-            ours = learner(length, alpha, modules, weighting)
-            found = algorithm_1(ours, *batch(), length, alpha, weighting)
+            ours = learner(length, alpha, modules, weighting, error)
+            found = by_algorithm_1(ours, *batch(), length, alpha, weighting=weighting, error=error)
             assert not differing(found, ours.gradients(*batch())[1]), (length, alpha)
 
 
-def test_what_the_total_error_in_equation_4_would_give_instead():
-    """It differs where the first unit of the module above is itself linked, and there only: with modules of two, at
-    l = 2. The engine takes the module's own error."""
-    for length, differ in [(1, set()), (2, {"layers.0", "layers.1"})]:
-        ours = learner(length, 0.5, [2, 2, 2])
-        engine = ours.gradients(*batch())[1]
-        own = algorithm_1(ours, *batch(), length, 0.5)
-        total = algorithm_1(ours, *batch(), length, 0.5, total=True)
-        assert not differing(own, engine)
-        assert {name.rpartition(".")[0] for name in differing(total, engine)} == differ
+@pytest.mark.filterwarnings("ignore:BackLink length")
+def test_a_whole_module_is_a_length_that_every_module_has():
+    for error in ("own", "own-scaled", "total"):
+        whole, long = (learner(l, 0.5, [3, 1, 2], error=error).gradients(*batch())[1] for l in ("module", UNITS))
+        assert all(np.array_equal(whole[name], long[name]) for name in long)
 
 
-def test_the_total_error_would_lock_every_module_to_the_last_one():
+def test_the_total_error_locks_every_module_to_the_last_one():
     """One unit a module, l = 1: change the output layer, and under the total error the first layer learns otherwise.
     That is backpropagation's lock. The module's own error stops after one module."""
-    ours = learner(1, 0.5, UNITS)
-    before = [algorithm_1(ours, *batch(), 1, 0.5, total=total) for total in (False, True)]
-    ours.load({"layers.5.weight": 2 * ours.parameters()["layers.5.weight"]})
-    after = [algorithm_1(ours, *batch(), 1, 0.5, total=total) for total in (False, True)]
-    own, total = ({name[:8] for name in differing(b, a)} for b, a in zip(before, after, strict=True))
-    assert own == {"layers.4", "layers.5"}
-    assert total == {f"layers.{n}" for n in range(UNITS)}
+    for error, reached in [("own", {4, 5}), ("own-scaled", {4, 5}), ("total", set(range(UNITS)))]:
+        ours = learner(1, 0.5, UNITS, error=error)
+        before = ours.gradients(*batch())[1]
+        ours.load({"layers.5.weight": 2 * ours.parameters()["layers.5.weight"]})
+        assert {name[:8] for name in differing(before, ours.gradients(*batch())[1])} == {f"layers.{n}" for n in reached}

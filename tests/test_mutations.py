@@ -41,8 +41,8 @@ def found(kind: str, name: str) -> Case:
     return next(case for case in CASES if case.kind == kind and name in case.name)
 
 
-def rule(**options: Any) -> Callable[[], float]:
-    case = RuleCase("backlink", tuple(options.items()), "mlp", 2)
+def rule(modules: int = 2, **options: Any) -> Callable[[], float]:
+    case = RuleCase("backlink", tuple(options.items()), "mlp", modules)
     return lambda: max(gap(case).values()) / DOUBLE
 
 
@@ -112,6 +112,16 @@ def shrunk_below(m: pytest.MonkeyPatch) -> None:
         return right(self, module, caches, carried, here)
 
     m.setattr(together._Step, "_own_error", wrong)
+
+
+def own_for_total(m: pytest.MonkeyPatch) -> None:
+    m.setattr(Link, "sends", lambda self, units: (1.0, 0.0))
+
+
+def total_of_raw_errors(m: pytest.MonkeyPatch) -> None:
+    """E_k + E_gl is sent down, without the factors of (4) and (5)."""
+    right = Link.sends
+    m.setattr(Link, "sends", lambda self, units: (1.0, 1.0) if right(self, units)[1] else right(self, units))
 
 
 def forgotten_mean(m: pytest.MonkeyPatch) -> None:
@@ -193,6 +203,9 @@ MUTATIONS = [
     Mutation("α once where it compounds", compounding, rule(length=2, alpha=0.25, weighting="literal")),
     Mutation("the global error leaks below the range", leak, rule(length=1, alpha=0.25)),
     Mutation("the local error is shrunk below the range", shrunk_below, rule(length=1, alpha=0.25)),
+    Mutation("the own error for the scaled one", own_for_total, rule(5, length=1, alpha=0.25, error="own-scaled")),
+    Mutation("the own error for the total one", own_for_total, rule(5, length=1, alpha=0.25, error="total")),
+    Mutation("a total error without α", total_of_raw_errors, rule(5, length=1, alpha=0.25, error="total")),
     Mutation("a forgotten 1/N", forgotten_mean, lambda: max(loss_checks.cross_entropy((5, 4), 1.0).values()) / DOUBLE),
     Mutation("a wrong stride in col2im", wrong_stride, layer(found("Conv", "odd and even side"))),
     Mutation("a kernel that is not turned round", unflipped_kernel, layer(found("Conv", "batch of one"))),

@@ -6,7 +6,7 @@ from minilocal.crossing.base import Crossing
 from minilocal.crossing.everything import Everything
 from minilocal.crossing.guess import Guessed
 from minilocal.crossing.late import BACKWARD_WEIGHTS, Late
-from minilocal.crossing.link import WEIGHTINGS, Link
+from minilocal.crossing.link import ERRORS, WEIGHTINGS, Link
 
 
 def all() -> Crossing:
@@ -19,9 +19,9 @@ def nothing() -> Crossing:
     return Crossing()
 
 
-def link(length: int = 1, alpha: float = 0.5, weighting: str = "literal") -> Crossing:
-    """The error of the next module's own loss, for `length` units (BackLink)."""
-    return Link(length, alpha, weighting)
+def link(length: int | str = 1, alpha: float = 0.5, weighting: str = "literal", error: str = "own") -> Crossing:
+    """The error of the next module, for `length` units, or "module": for all of them (BackLink; see `Link`)."""
+    return Link(length, alpha, weighting, error)
 
 
 def late(up: int = 0, down: int = 1, beta: float = 1.0, backward_weights: str = "stashed") -> Crossing:
@@ -34,4 +34,4 @@ def guess(labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias
     return Guessed(labels, kernel, scaled, zero_bias)
 
 
-__all__ = ["BACKWARD_WEIGHTS", "WEIGHTINGS", "Crossing", "all", "guess", "late", "link", "nothing"]
+__all__ = ["BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Crossing", "all", "guess", "late", "link", "nothing"]

@@ -44,6 +44,12 @@ class Crossing:
         """Is the error at a module's bottom asked for at all?"""
         return self.reach(1) > 0
 
+    def sends(self, units: int) -> tuple[float, float]:
+        """(a, b): the error that a module of `units` units below the last sends into the module below is a times its
+        own loss's error plus b times the error from above, each as it arrives at the module's first unit.
+        """
+        return 1.0, 1.0 if self.onward else 0.0
+
     def weights(self, j: int) -> tuple[float, float]:
         """(a, b): the unit j steps below the top takes a g_loc + b g_glb where it has both."""
         return 1.0, 1.0

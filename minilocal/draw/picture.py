@@ -46,10 +46,14 @@ def walks(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[Walk]:
         linked = rule.crosses.reach(n) if k + 1 < len(sizes) else 0
         units = [tops[k] - j for j in range(n)]
         weights = [rule.crosses.weights(j)[0] if j < linked else 1.0 for j in range(n)]
-        if k:  # past its own module's floor, into the one below
-            below = rule.crosses.reach(sizes[k - 1])
-            units += [tops[k - 1] - j for j in range(below)]
-            weights += [rule.crosses.weights(j)[1] for j in range(below)]
+        passed = rule.crosses.sends(n)[0] if k + 1 < len(sizes) else 1.0
+        for m in reversed(range(k)):  # past its own module's first unit, into the one below, and on where it may
+            below = rule.crosses.reach(sizes[m])
+            units += [tops[m] - j for j in range(below)]
+            weights += [passed * rule.crosses.weights(j)[1] for j in range(below)]
+            passed *= rule.crosses.sends(sizes[m])[1]
+            if below < sizes[m] or passed == 0:
+                break
         found.append(Walk(k, units, weights))
     return found
 

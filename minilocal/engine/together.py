@@ -8,7 +8,8 @@ reach any more is let go.
         what arrives at its bottom, E_k, is handed to the module below, which was waiting for it:
             it walks down as many units as the crossing lets it, and there
             g = a_j g_loc + b_j g_glb                           weigh
-            where the crossing says so it goes on into the next module below
+            where the crossing says so it goes on into the next module below: backpropagation, or a link whose total
+            error a E_k + b E_gl is wanted there; then module k, too, waits with its E_k
 
 A backward is linear in its error, so every error takes its own walk, and two walks leave two gradients that can be
 weighed. A unit's cache is dropped as soon as its last error has passed: BP holds every module until the last loss,
@@ -48,6 +49,7 @@ class Waiting:
     caches: Caches = field(default_factory=dict)
     entry: Array | None = None  # with keep="inputs", the input of unit `lowest` instead of the caches
     own: dict[int, dict[str, Array]] = field(default_factory=dict)  # g_loc of the units that wait
+    bottom: Array | None = None  # E_k of its own loss, where the module below wants the total error
     guessed: Any = None  # the cache of the guess, which the error from above will teach
 
 
@@ -128,7 +130,10 @@ class _Step:
             del error
             self._own_error(module, caches, carried, here)
             del caches
-            self._from_above(below, carried)
+            if not last:
+                self._hand_down(carried, here)
+            if here.bottom is None:
+                self._from_above(below, carried)
             if here.lowest < len(module.units) or here.guessed is not None:
                 below.append(here)
             del carried
@@ -173,7 +178,8 @@ class _Step:
             if here.lowest > top:
                 return
             caches = here.caches if here.entry is None else self._again(here)
-            onward = self.crosses.onward and here.lowest == 0 and module.first > 0
+            a, b = self.crosses.sends(len(module.units))
+            onward = b != 0 and here.lowest == 0 and module.first > 0
 
             def each(u: int, g_glb: dict[str, Array], here: Waiting = here, top: int = top) -> None:
                 self.take(self._weigh(here.own.pop(u), g_glb, top - u) if u in here.own else g_glb)
@@ -181,6 +187,19 @@ class _Step:
             carried.append(module.walk(carried.pop(), caches, self.p, onward, each, here.lowest))
             if not onward:
                 return
+            if here.bottom is not None:
+                error: Any = carried.pop()
+                carried.append(a * here.bottom + b * error)  # δ_lc + δ_gl at the module's first unit
+                here.bottom = None
+                del error
+
+    def _hand_down(self, carried: list[Array | None], here: Waiting) -> None:
+        """What leaves a module below the last for the one below it: a times its own error, at once, or in `bottom`."""
+        a, b = self.crosses.sends(len(here.module.units))
+        if carried[0] is not None and b != 0:
+            here.bottom = carried.pop()
+        elif carried[0] is not None and a != 1:
+            carried[0] = a * carried[0]
 
     def _weigh(self, g_loc: dict[str, Array], g_glb: dict[str, Array], j: int) -> dict[str, Array]:
         """g = a_j g_loc + b_j g_glb for the unit j steps below its module's top, in the place of g_loc."""

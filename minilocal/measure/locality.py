@@ -18,9 +18,11 @@ To wait for the next module only is not to wait for all: that takes three module
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from minilocal.crossing import Crossing
 from minilocal.crossing import all as everything
 from minilocal.crossing.late import Late
 from minilocal.kernels.threads import threads, use_threads
@@ -148,6 +150,12 @@ def _waits(seen: Survey) -> list[list[int]]:
     ]
 
 
+def _deep(crosses: Crossing, sizes: list[int], k: int) -> int:
+    """How many modules, from module k down, the rule lets the error into that leaves module k+1."""
+    passed = list(itertools.takewhile(lambda n: crosses.sends(n)[1] != 0 and crosses.reach(n) == n, sizes[k:0:-1]))
+    return 1 + len(passed)
+
+
 def _disagreements(seen: Survey, down: list[Downward]) -> list[str]:
     """Where what was measured is not what the rule's answers say, and where a nudge was heard that cannot be."""
     rule, wrong = seen.subject.rule, []
@@ -157,7 +165,7 @@ def _disagreements(seen: Survey, down: list[Downward]) -> list[str]:
     for k, measured in enumerate(down):
         where, guess = f"boundary {k + 1}|{k + 2}", seen.modules[k].guess is not None and not is_global
         units = sum(crosses.weights(j)[1] != 0 for j in range(crosses.reach(seen.sizes[k])))
-        deep = (k + 1 if crosses.onward else 1) if units else 0
+        deep = _deep(crosses, seen.sizes, k) if units else 0
         said = Downward(units, late_down if units else None, deep, guess=0 if guess else None)
         if measured != said:
             wrong.append(f"{where}: measured {measured}, but the rule says {said}")

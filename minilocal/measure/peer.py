@@ -173,10 +173,12 @@ class _Module:
 def _crossing(learner: Learner) -> Crossing:
     """What crosses, where the peer can do the same."""
     rule = learner.rule
-    known = isinstance(rule.crosses, Link) or type(rule.crosses) in (Crossing, type(everything()))
+    crosses = rule.crosses
+    linked = isinstance(crosses, Link) and crosses.error == "own"
+    known = linked or type(crosses) in (Crossing, type(everything()))
     if not known or rule.when != always() or rule.keep != "caches" or rule.accumulate != 1:
         raise UserError(f"the PyTorch peer has no {rule.name} like this one: it knows BP, GLL and BackLink.")
-    return rule.crosses
+    return crosses
 
 
 def _sgd(learner: Learner) -> SGD:

@@ -1,20 +1,26 @@
-"""BackLink: every module has its own loss, and its last l units also hear the next module's.
+"""BackLink: every module has its own loss, and its last l units also learn from the next module's.
 
 Guo, Fouda, Eltawil and Salama, "Supervised Local Training With Backward Links for Deep Neural Networks", IEEE
 Transactions on Artificial Intelligence, 2023. Algorithm 1; equations (4) to (6).
 
-    for k = 1 ... K                                activations climb
+    for k = 1 ... K                                forward
         h_k = f_k(h_{k-1});   L_k = CE(A_k(h_k; γ_k), y)
-        e_k = ∂L_k/∂h_k walks down module k        the local error: all units, and E_k arrives at the bottom
+        e_k = ∂L_k/∂h_k, backward through module k       the local error: all units, and E_k arrives at the bottom
     for k = 1 ... K-1                              in any order
-        E_{k+1} walks down l units of module k, and stops
+        E_{k+1} backward through l units of module k, and no further
     the unit j steps below the top takes  g = a_j g_loc + b_j g_glb                               Eq. (4), (5), (6)
         literal    a_j = α^(j+1), b_j = (1-α)^(j+1)        unfolded    a_j = α, b_j = 1-α
     units below the range, auxiliary networks and module K: as in GLL
 
-E_{k+1} is the error of module k+1's *own* loss, also where its first unit is itself linked: with the total error,
-links of one-unit modules would chain into backpropagation. l larger than a module stops at its floor.
-l = 0 or α = 1 is GLL. Keeps one module's caches, and l units' of the module below.
+Where module k+1 < K is linked to its first unit, three errors can be meant by the δⁿ⁺¹ of (4):
+
+    own           E_{k+1} of module k+1's own loss; the loops run in any order, as printed ("in parallel")
+    own-scaled    a E_{k+1}, with a = a_j of that first unit
+    total         a E_{k+1} + b (the error that has come from above, at the same place); such modules chain, wait for
+                  each other from the top, and keep what backpropagation keeps
+
+l larger than a module stops at its first unit; length="module" asks for that. l = 0 or α = 1 is GLL. Keeps one
+module's caches, and l units' of the module below.
 """
 
 from __future__ import annotations
@@ -24,11 +30,17 @@ from minilocal.rules.compose import Rule, compose
 
 
 def backlink(
-    *, length: int = 1, alpha: float = 0.5, aux: str = "0c1f", weighting: str = "literal", keep: str = "caches"
+    *,
+    length: int | str = 1,
+    alpha: float = 0.5,
+    aux: str = "0c1f",
+    weighting: str = "literal",
+    error: str = "own",
+    keep: str = "caches",
 ) -> Rule:
-    """BackLink over `length` units. `keep="inputs"`: linked units keep their input and are computed again.
+    """BackLink over `length` units, or "module". `keep="inputs"`: linked units keep their input and are computed again.
 
-    Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting or auxiliary network.
+    Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting, error or auxiliary network.
     """
-    crosses = crossing.link(length, alpha, weighting)
+    crosses = crossing.link(length, alpha, weighting, error)
     return compose("BackLink", wants=auxiliary.classifier(aux), crosses=crosses, keep=keep)

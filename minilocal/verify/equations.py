@@ -1,6 +1,6 @@
-"""Equations (1) to (6) of the paper against autograd, each as the derivative that it claims to be.
+"""Equations (1) to (6) and Algorithm 1 of the paper against autograd, each as the derivative that it claims to be.
 
-A layer h = f(w x + b) lies under a layer (or a classifier) v; an error δ at the output of v is sent down by
+A layer y = f(w x + b) lies under a layer (or a classifier) v; an error δ at the output of v is sent down by
 differentiating ⟨δ, v f(z)⟩, which is what the paper's f'(z) ⊙ vᵀ δ stands for. ⟨δ, w x⟩ gives the update.
 """
 
@@ -53,13 +53,17 @@ def _climb(n: Numbers) -> Any:
 
 EQUATIONS: dict[str, tuple[Callable[[Numbers, float], Any], Callable[[Numbers, float], Any]]] = {
     "(1) forward": (lambda n, a: eq.forward(n["w"], n["b"], n["x"]), lambda n, a: _climb(n)),
-    "(2) error": (
-        lambda n, a: (eq.error(n["z"], n["w_next"], n["next"]),),
-        lambda n, a: (_down(n["w_next"], n["next"], n["z"]),),
-    ),
-    "(3) update": (
+    "(2) update": (
         lambda n, a: (eq.update(n["w"], n["z"], n["x"], ETA),),
         lambda n, a: (_step(n["w"], n["z"], n["x"]),),
+    ),
+    "(3) backward": (
+        lambda n, a: (eq.backward(n["z"], n["w_next"], n["next"]),),
+        lambda n, a: (_down(n["w_next"], n["next"], n["z"]),),
+    ),
+    "( ) GLL update": (
+        lambda n, a: (eq.update_local(n["w"], eq.local_errors([n["z"]], [n["w"]], n["w_c"], n["c"])[0], n["x"], ETA),),
+        lambda n, a: (_step(n["w"], _down(n["w_c"], n["c"], n["z"]), n["x"]),),
     ),
     "(4) link": (
         lambda n, a: eq.link(n["z"], n["w_c"], n["c"], n["w_next"], n["next"], a),

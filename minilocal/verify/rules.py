@@ -107,8 +107,8 @@ def by_autograd(case: Case, made: Learner, dtype: str = "float64") -> dict[str, 
         i, j = part * BATCH // m, (part + 1) * BATCH // m
         given = net, p, x[i:j], y[i:j], Run(key=made.key, epoch=made.epoch, part=part)
         if case.rule == "backlink":
-            how: dict[str, Any] = {"length": 1, "alpha": 0.5, "weighting": "literal"} | options
-            return twins.backlink(*given, **{key: how[key] for key in ("length", "alpha", "weighting")})
+            how: dict[str, Any] = {"length": 1, "alpha": 0.5, "weighting": "literal", "error": "own"} | options
+            return twins.backlink(*given, **{key: how[key] for key in ("length", "alpha", "weighting", "error")})
         return {"bp": twins.bp, "gll": twins.gll}[case.rule](*given)
 
     total: dict[str, Any] = {}
@@ -180,6 +180,21 @@ CASES = {
         ),
         Case("backlink", _backlink(length=2, alpha=0.25, weighting="unfolded", aux="1c2f"), "resnet8", 2),
     ],
+    **{
+        f"BackLink, error={error}": [
+            Case("backlink", _backlink(length=l, alpha=alpha, weighting=weighting, error=error), net, K)
+            for net, K, l, alpha, weighting in (
+                ("mlp", 5, 1, 0.25, "literal"),
+                ("mlp", 3, 2, 0.25, "literal"),
+                ("mlp", 3, "module", 0.25, "unfolded"),
+                ("mlp", 5, 1, 0.0, "literal"),
+                ("resnet8", 4, 1, 0.25, "literal"),
+                ("resnet8", 2, 2, 0.25, "literal"),
+                ("dropout", 4, "module", 0.5, "literal"),
+            )
+        ]
+        for error in ("own-scaled", "total")
+    },
 }
 SINGLE = [
     Case("bp", modules=1),

@@ -1,4 +1,4 @@
-"""rules.md §9, bit for bit: what the rules become at their ends, and what can reach what."""
+"""Limits, bit for bit: what the rules become at their ends, and what can reach what."""
 
 import warnings
 from typing import Any
@@ -121,6 +121,34 @@ def test_15_literal_is_unfolded_at_length_1(modules):
         assert same(gradients(literal, modules), gradients(unfolded, modules))
     literal, unfolded = (backlink(length=2, alpha=0.3, weighting=w) for w in ("literal", "unfolded"))
     assert not same(gradients(literal, 2), gradients(unfolded, 2))
+
+
+@pytest.mark.parametrize("weighting", ["literal", "unfolded"])
+@pytest.mark.parametrize("modules", [2, 3, 4, [2, 1, 1], [1, 3]], ids=str)
+@pytest.mark.parametrize("keep", ["caches", "inputs"])
+def test_16_the_total_error_at_alpha_0_through_whole_modules_is_bp_on_the_main_network(weighting, modules, keep):
+    bp = gradients(ml.rules.bp(), modules)
+    rule = backlink(length="module", alpha=0.0, weighting=weighting, error="total", keep=keep)
+    assert same(gradients(rule, modules), bp, names=bp)
+
+
+@pytest.mark.parametrize("weighting", ["literal", "unfolded"])
+def test_17_the_three_errors_are_one_where_modules_are_longer_than_the_link(weighting):
+    def all_three(length, modules):
+        how = {"length": length, "alpha": 0.3, "weighting": weighting}
+        return [gradients(backlink(error=error, **how), modules) for error in ("own", "own-scaled", "total")]
+
+    own, scaled, total = all_three(1, [1, 2, 1])  # module 3 is the last: its first unit is not linked
+    assert same(own, scaled) and same(own, total)
+    own, scaled, total = all_three(1, [2, 1, 1])
+    first = [name for unit in NET.units[:2] for name in unit.parameters if not name.startswith(("conv1", "bn1"))]
+    assert not any(np.array_equal(a[name], b[name]) for name in first for a, b in [(own, scaled), (own, total)])
+    assert same(own, total, names=[name for name in own if name not in first])
+
+
+@pytest.mark.parametrize("error", ["own", "own-scaled", "total"])
+def test_alpha_1_is_gll_whichever_error_is_meant(error):
+    assert same(gradients(backlink(length="module", alpha=1.0, error=error), 4), gradients(ml.rules.gll(), 4))
 
 
 @pytest.mark.parametrize("modules", [2, 3])

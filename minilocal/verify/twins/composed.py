@@ -5,10 +5,10 @@
     local epochs, nothing crosses    Σ_k L_k( f_k(sg[h_{k-1}]) )
     local epochs, links              Σ_k L_k( c_k(f_k^below(sg[h_{k-1}])) ; c_k constant )
                                    + Σ_k L_k( c_k^α(sg[h_k^below]) ; objective constant )
-                                   + Σ_{k<K} L_{k+1}( f_{k+1}(c_k^{1-α}(sg[h_k^below])) ; f_{k+1}, objective constant )
+                                   + Σ_{k<K} D_{k+1}( c_k^{1-α}(sg[h_k^below]) ; all weights above constant )
     global epochs                    L_K( f_K(... f_1(x)) ) + Σ_{k<K} L_k( sg[h_k] )
 
-c_k are the last l units of module k, as in `rules`.
+c_k are the last l units of module k, and D_m is what module m sends down, as in `rules`.
 """
 
 from __future__ import annotations
@@ -30,8 +30,20 @@ def local(learner: Any, p: Mapping[str, Any], x: Any, y: Any, run: Run) -> Numbe
     def wants(k: int, h: Any, p: Any) -> Any:
         return objective(modules[k].objective, p, h, x, y, run.at(modules[k].top))
 
+    def reach(m: int) -> int:
+        length, units = getattr(crosses, "length", 0), len(modules[m].units)
+        return 0 if m == len(modules) - 1 else units if length == "module" else min(length, units)
+
+    def sent(m: int, h: Any) -> Any:  # D_m
+        units, first, error = modules[m].units, modules[m].first, getattr(crosses, "error", "own")
+        if error == "own" or reach(m) < len(units):
+            return wants(m, climb(units, first, h, held(p), run), held(p))
+        near, far = ((weight, crosses.weighting) for weight in (crosses.alpha, 1 - crosses.alpha))
+        scaled = wants(m, climb(units, first, h, held(p), run, near), held(p))
+        return scaled + sent(m + 1, climb(units, first, h, held(p), run, far)) if error == "total" else scaled
+
     for k, module in enumerate(modules):
-        linked = 0 if k == len(modules) - 1 else min(getattr(crosses, "length", 0), len(module.units))
+        linked = reach(k)
         under, first = len(module.units) - linked, module.first + len(module.units) - linked
         base = climb(module.units[:under], module.first, held(h), p, run)
         h = climb(module.units[under:], first, base, held(p), run)
@@ -42,8 +54,7 @@ def local(learner: Any, p: Mapping[str, Any], x: Any, y: Any, run: Run) -> Numbe
                 climb(module.units[under:], first, held(base), p, run, (weight, crosses.weighting))
                 for weight in (crosses.alpha, 1 - crosses.alpha)
             ]
-            above = climb(modules[k + 1].units, modules[k + 1].first, branches[1], held(p), run)
-            total += wants(k, branches[0], held(p)) + wants(k + 1, above, held(p))
+            total += wants(k, branches[0], held(p)) + sent(k + 1, branches[1])
     return total, [held(loss) for loss in losses]
 
 

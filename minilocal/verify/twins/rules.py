@@ -6,12 +6,16 @@
     GLL        Σ_k L_k( f_k(sg[h_{k-1}]) )
     BackLink   Σ_k L_k( c_k(f_k^below(sg[h_{k-1}])) ; c_k constant )            units below the range, and the heads
              + Σ_k L_k( c_k^α(sg[h_k^below]) ; head constant )                  linked units, their own module's loss
-             + Σ_{k<K} L_{k+1}( f_{k+1}(c_k^{1-α}(sg[h_k^below])) ; f_{k+1}, its head constant )     ... the next one's
+             + Σ_{k<K} D_{k+1}( c_k^{1-α}(sg[h_k^below]) ; all weights above constant )              ... the next one's
 
 c_k are the last l units of module k. The last two lines are the paper's two branches with shared weights. c^α computes
 what c does, and scales the error that comes back: after its top unit only (unfolded: α once), or after every unit, as
 (4) and (5) are printed (literal: α compounds). So the twin follows the equations' recursion, and the engine's factors
-a_j = α^(j+1) have to agree with it.
+a_j = α^(j+1) have to agree with it. D_m(h) is the number whose slope at module m's input h is what module m sends down:
+
+    D_m = L_m(f_m(h))                                     its own loss; always so for m = K, or where f_m is not all c_m
+    D_m = L_m(c_m^α(h))                                   own-scaled
+    D_m = L_m(c_m^α(h)) + D_{m+1}(c_m^{1-α}(h))           total: δ_lc + δ_gl
 
 Nothing here is the engine's: it asks the Learner only what stands where.
 """
@@ -75,13 +79,33 @@ def gll(net: list[Part], p: Any, x: Any, y: Any, run: Run) -> tuple[Any, list[An
 
 
 def backlink(
-    net: list[Part], p: Any, x: Any, y: Any, run: Run, *, length: int, alpha: float, weighting: str
+    net: list[Part],
+    p: Any,
+    x: Any,
+    y: Any,
+    run: Run,
+    *,
+    length: int | str,
+    alpha: float,
+    weighting: str,
+    error: str = "own",
 ) -> tuple[Any, list[Any]]:
     """GLL for what is below the range, and two branches for what is inside."""
     total, losses = 0.0, []
+
+    def reach(m: int) -> int:
+        units = len(net[m].units)
+        return 0 if m == len(net) - 1 else units if length == "module" else min(int(length), units)
+
+    def sent(m: int, h: Any) -> Any:  # D_m
+        part, up = net[m], lambda how: climb(net[m].units, net[m].first, h, held(p), run, how)
+        if error == "own" or reach(m) < len(part.units):
+            return judge(part, up(None), held(p), y, run)
+        scaled = judge(part, up((alpha, weighting)), held(p), y, run)
+        return scaled + sent(m + 1, up((1 - alpha, weighting))) if error == "total" else scaled
+
     for k, part in enumerate(net):
-        last = k == len(net) - 1
-        count = 0 if last else min(length, len(part.units))
+        count = reach(k)
         below, linked = part.units[: len(part.units) - count], part.units[len(part.units) - count :]
         first = part.first + len(below)
 
@@ -93,9 +117,7 @@ def backlink(
             continue
         near = climb(linked, first, held(base), p, run, (alpha, weighting))
         total += judge(part, near, held(p), y, run)
-        above = net[k + 1]
-        far = climb(linked, first, held(base), p, run, (1 - alpha, weighting))
-        total += judge(above, climb(above.units, above.first, far, held(p), run), held(p), y, run)
+        total += sent(k + 1, climb(linked, first, held(base), p, run, (1 - alpha, weighting)))
     return total, [held(loss) for loss in losses]
 
 
