@@ -193,7 +193,7 @@ def _meant(name: str, known: Mapping[str, Array]) -> str:
     for there, here in ELSEWHERE:
         if (other := str(name).replace(there, here, 1)) != name and other in known:
             return f"; did you mean {other!r}?"
-    return nearest(name, known) or "."
+    return nearest(name, known)
 
 
 def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -> dict[str, dict[str, Any]]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from operator import index
 
-CLOSE = 0.65  # a typing error keeps two letters of three; "foo" is no "infopro"
+CLOSE = 0.65  # difflib's ratio: 'sdg' is close to 'sgd' (0.67), 'foo' is not to 'infopro' (0.60)
 
 
 class UserError(ValueError):
@@ -14,15 +15,22 @@ class UserError(ValueError):
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
-    """`"; did you mean 'backlink'?"` for the known name closest to `word`, or nothing where none is close."""
-    close = difflib.get_close_matches(str(word), list(known), n=1, cutoff=CLOSE)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    """The end of a sentence that refuses `word`: `"; did you mean 'backlink'?"`, or `"."` where no known name is close.
+
+    Case does not count ('BP' is close to 'bp'), nor does the order of a name's parts ('x_train' is 'train_x').
+    """
+    written = {name.lower(): name for name in reversed(list(known))}
+    given = str(word).lower()
+    close = [name for name in written if _parts(name) == _parts(given)]
+    close = close or difflib.get_close_matches(given, list(written), n=1, cutoff=CLOSE)
+    return f"; did you mean {written[close[0]]!r}?" if close else "."
 
 
-def unknown(kind: str, word: object, known: Iterable[str]) -> UserError:
-    """The error for a name that is not known: the nearest one, and all that are."""
+def unknown(kind: str, word: object, known: Iterable[str], *, more: str = "") -> UserError:
+    """The error for a name that is not known: the nearest one, and all that are; `more` says what else would do."""
     known = list(known)
-    return UserError(f"{kind} {word!r} is not known{nearest(word, known) or '.'} Known: {', '.join(known)}.")
+    also = f", {more}" if more else ""
+    return UserError(f"{kind} {word!r} is not known{nearest(word, known)} Known: {', '.join(known)}{also}.")
 
 
 def call_it(thing: object) -> str:
@@ -42,3 +50,7 @@ def whole(what: str, number: object, least: int = 1) -> int:
     if value is None or value < least:
         raise UserError(f"{what} = {number!r}: give a whole number, {least} or more.")
     return value
+
+
+def _parts(name: str) -> list[str]:
+    return sorted(re.findall(r"[a-z]+|\d+", name))

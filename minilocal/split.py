@@ -94,7 +94,7 @@ def published(text: str, net: str) -> list[int]:
     """
     name, *details = text.split(":")
     if name not in PUBLISHED:
-        hint = nearest(name, PUBLISHED) or "."
+        hint = nearest(name, PUBLISHED)
         raise UserError(
             f"modules {text!r} is no way to cut{hint} Give K, unit counts as 3,3,2, or infopro:K or infopro-star:K."
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import tomllib
 
@@ -73,7 +74,7 @@ def test_toml(tmp_path):
         ("[optim]\nepochs = 2.5", "optim.epochs = 2.5 ({}): expected int"),
         ("[optim]\nlr = nan", "optim.lr = nan ({}): expected float > 0"),
         ("[optim]\nlr = true", "optim.lr = True ({}): expected float"),
-        ("[net]\nmodules = [2, 0]", "net.modules = [2, 0] ({}): expected int >= 1"),
+        ("[net]\nmodules = [2, 0]", "net.modules = [2, 0] ({}): expected K, unit counts as 3,3,2, or"),
         ("[net]\nmodules = []", "net.modules = [] ({}): expected"),
         ("[net]\nmodules = 2.5", "net.modules = 2.5 ({}): expected K, unit counts as 3,3,2, or a published split"),
         ('[run]\ndtype = "float16"', "run.dtype = 'float16' ({}): expected one of float32, float64."),
@@ -81,6 +82,11 @@ def test_toml(tmp_path):
         ("[rule]\noptions = 1", "rule.options ({}): backlink has no such option"),
         ('[rule]\nname = "gll"\nalpha = 0.5', "rule.alpha ({}): gll has no such option"),
         ("[rule]\nname = 3", "rule.name = 3 ({}): expected str"),
+        ('[data]\naugment = "flip"', "data.augment = 'flip' ({}): expected one of true, false, reflect."),
+        ('[net]\nmodules = "a"', "net.modules = 'a' ({}): modules 'a' is no way to cut. Give K"),
+        ('[rule]\nalpha = 1.5', "rule.alpha = 1.5 ({}): BackLink alpha 1.5 is outside [0, 1]"),
+        ('[rule]\nname = "pgl"\naround = "ddg"', "rule.around = 'ddg' ({}): PGL around DDG: it takes a rule without"),
+        ('[optim]\nschedule = "cosin"', "optim.schedule = 'cosin' ({}): schedule 'cosin' is not known; did you mean"),
         ("[rule", "is not TOML"),
     ],
 )  # fmt: skip
@@ -132,6 +138,75 @@ def test_a_missing_file_is_one_line(tmp_path):
 def test_what_is_unknown_or_out_of_range_is_refused(key, value, said):
     line = refused(("--flag", {key: value}))
     assert said in line
+
+
+WRONG = [
+    "flip", "", "npz:", "~", "\0", 3, -1, 2.5, math.nan, math.inf, 10**30, True, [], [1], ["a"], [[1]], {"a": 1},
+    datetime.date(2020, 1, 1), datetime.time(1), None,
+]  # fmt: skip
+WORDS = ["flip", "", "3", "-1", "2.5", "nan", "true", "[]", "[1]", "1,2", "{a = 1}", "2020-01-01", "'x", "=", "[1"]
+KEYS = [
+    *((None, f"{table}.{name}") for table, struct in config.TABLES.items() for name in struct.__struct_fields__),
+    *((rule, f"rule.{option}") for rule in rules.NAMES for option in rules.options(rule)),
+]
+
+
+@pytest.mark.parametrize(("rule", "key"), [(rule, key) for rule, key in KEYS if key != "rule.options"])
+def test_every_key_takes_a_value_or_refuses_it_in_one_line_with_the_key_and_the_source(rule, key):
+    for value in WRONG:
+        try:
+            resolve([("base", {"rule.name": rule} if rule else {}), ("FILE", {key: value})])
+        except UserError as error:
+            assert key in str(error) and "(FILE)" in str(error) and "\n" not in str(error), (value, str(error))
+
+
+@pytest.mark.parametrize(("rule", "key"), [(rule, key) for rule, key in KEYS if key != "rule.options"])
+def test_so_does_every_word_of_the_command_line(rule, key):
+    for word in (
+        "flip",
+        "",
+        "3",
+        "-1",
+        "2.5",
+        "nan",
+        "true",
+        "[]",
+        "[1]",
+        "1,2",
+        "{a = 1}",
+        "2020-01-01",
+        "'x",
+        "=",
+        "[1",
+    ):
+        try:
+            resolve([("base", {"rule.name": rule} if rule else {}), setting(f"{key}={word}")])
+        except UserError as error:
+            assert key in str(error) and "(--set)" in str(error) and "\n" not in str(error), (word, str(error))
+
+
+def test_a_byte_order_mark_is_read_over(tmp_path):
+    (tmp_path / "t.toml").write_bytes(b"\xef\xbb\xbf[optim]\nlr = 0.05\n")
+    assert read_toml(tmp_path / "t.toml")[1] == {"optim.lr": 0.05}
+
+
+def test_paths_are_kept_from_the_root_so_that_a_run_works_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/ada")
+    asked = {"data.name": "npz:mine.npz", "data.dir": "images", "run.out": "runs/a"}
+    found, _ = resolve([("a", asked)])
+    assert (found.data.name, found.data.dir) == (f"npz:{tmp_path}/mine.npz", f"{tmp_path}/images")
+    assert found.run.out == "runs/a"
+    found, _ = resolve([("a", {"data.name": "npz:~/mine.npz", "data.dir": "~", "run.out": "~/x"})])
+    assert (found.data.name, found.data.dir, found.run.out) == ("npz:/home/ada/mine.npz", "/home/ada", "/home/ada/x")
+    assert resolve([("a", {"data.name": "digits"})])[0].data.name == "digits"
+    agree(resolve([("a", asked)])[0], [("--dataset", {"data.name": "npz:mine.npz"})], "R")
+
+
+def test_another_folder_of_data_holds_the_file_that_a_run_was_trained_on():
+    tables = tables_of(resolve([("a", {"data.name": "npz:/gone/mine.npz"})])[0])
+    assert from_tables(tables, "config.json", {"data.dir": "/here"}).data.name == "npz:/here/mine.npz"
+    assert from_tables(tables, "config.json").data.name == "npz:/gone/mine.npz"
 
 
 def test_adam_has_no_momentum():

@@ -97,10 +97,15 @@ class InfoPro(Wants):
         if self.version not in VERSIONS:
             raise unknown("InfoPro's version", self.version, VERSIONS)
         known(self.aux)
+        if isinstance(self.temperature, (list, tuple)):
+            raise UserError(f"InfoPro's temperature {self.temperature!r}: give a number above 0.")
         object.__setattr__(self, "temperature", _numbers("temperature", self.temperature, TINY)[0])
         for name, least in (("mean", -BOUND), ("std", TINY)):
             if (given := getattr(self, name)) is not None:
-                object.__setattr__(self, name, _numbers(name, given, least))
+                numbers = _numbers(name, given, least)
+                if not numbers:
+                    raise UserError(f"InfoPro's {name} {given!r}: give a number, or one for each channel.")
+                object.__setattr__(self, name, numbers)
 
     def build(self, place: Place) -> Branches:
         if len(place.shape) != 3:
@@ -156,7 +161,8 @@ def decoder(place: Place) -> Sequential:
 def _numbers(name: str, given: Any, least: float) -> tuple[float, ...]:
     """One number or several, as floats of at least `least`."""
     several = given if isinstance(given, (list, tuple)) else (given,)
-    if not all(isinstance(n, (int, float)) and not isinstance(n, bool) and least <= n < BOUND for n in several):
+    numbers = [n for n in several if isinstance(n, (int, float)) and not isinstance(n, bool) and least <= n < BOUND]
+    if len(numbers) < len(several):
         kind = "numbers" if least < 0 else "numbers of 0 or more" if least == 0 else "a number above 0"
         raise UserError(f"InfoPro's {name} {given!r}: give {kind}.")
-    return tuple(float(n) for n in several)
+    return tuple(float(n) for n in numbers)

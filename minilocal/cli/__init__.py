@@ -7,6 +7,7 @@ and 130; everything else keeps its traceback.
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -31,6 +32,9 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> int:
     """Runs `minilocal WORDS`, by default those of the command line; the exit status."""
     words = sys.argv[1:] if words is None else list(words)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks is shown as \u03b1
     with warnings.catch_warnings():
         warnings.showwarning = _warn
         try:

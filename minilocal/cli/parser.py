@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import re
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -17,6 +19,12 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(prog=f"minilocal {command}", description=does, allow_abbrev=False, **options)
 
+    def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
+        """As argparse has it; in a DIR, RUN or FILE, `~` is the home folder: shells leave --out=~ alone."""
+        if re.match(r"(DIR|RUN|FILE)\b", str(how.get("metavar"))):
+            how.setdefault("type", os.path.expanduser)
+        return super().add_argument(*names, **how)
+
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The options in `words`.
 
@@ -28,7 +36,7 @@ class Parser(argparse.ArgumentParser):
             flags = [flag for action in self._actions for flag in action.option_strings]
             if word.startswith("-"):
                 raise UserError(
-                    f"{self.command}: flag {word} is not known{nearest(word, flags) or '.'} See {self.prog} --help."
+                    f"{self.command}: flag {word} is not known{nearest(word, flags)} See {self.prog} --help."
                 )
             raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
         return options

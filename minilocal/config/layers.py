@@ -10,14 +10,16 @@ import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import NoneType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 
 from minilocal import optim, rules
-from minilocal.config.tables import TABLES, Config, check, tables_of
+from minilocal.config.expected import misfit, takes_words
+from minilocal.config.paths import expanded, moved
+from minilocal.config.tables import TABLES, Config, Data, check, tables_of
 from minilocal.errors import UserError, nearest
+from minilocal.rules.text import value as text_value
 
 Layer = tuple[str, dict[str, Any]]
 
@@ -51,7 +53,6 @@ FLAGS = {  # the short flags, and the keys that they name; everything else is --
     "--processes": "run.processes",
     "--out": "run.out",
 }
-MODULES = "K, unit counts as 3,3,2, or a published split as infopro:16"  # msgspec: int | str | array
 SWITCHES = {  # flags without a value, and what they mean
     "--no-download": False,
     "--augment": True,
@@ -68,7 +69,7 @@ def read_toml(path: str | Path) -> Layer:
     """
     path = Path(path)
     try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # other people's editors write a byte order mark
     except OSError as error:
         raise UserError(f"configuration {path}: {error.strerror}.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -82,8 +83,8 @@ def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
     for name, table in tables.items():
         if name not in TABLES:
             homes = [f"{t}.{name}" for t, struct in TABLES.items() if name in struct.__struct_fields__]
-            hint = f"; it belongs in a table, as {' or '.join(homes)}" if homes else nearest(name, TABLES)
-            raise UserError(f"{source}: table {name!r} is not known{hint}. Tables: {', '.join(TABLES)}.")
+            hint = f"; it belongs in a table, as {' or '.join(homes)}." if homes else nearest(name, TABLES)
+            raise UserError(f"{source}: table {name!r} is not known{hint} Tables: {', '.join(TABLES)}.")
         if not isinstance(table, Mapping):
             raise UserError(
                 f"{source}: {name!r} is a table: write [{name}] and its keys below, not {name} = {table!r}."
@@ -106,18 +107,11 @@ def value_of(key: str, text: str) -> Any:
 
     `4,4,4,4` and `5,0.5,1,2` are lists too, and `.5` and `1e-4` are numbers.
     """
-    if _takes_words(key):
+    if takes_words(key):
         return text
     if re.fullmatch(r"[+-]?\d[\d_.e+-]*(,[+-]?\d[\d_.e+-]*)+", text):
         text = f"[{text}]"
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        pass
-    try:
-        return float(text) if re.match(r"[+-]?[.\d]", text) else text
-    except ValueError:
-        return text
+    return text_value(text)
 
 
 def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
@@ -148,8 +142,12 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
-        raise _misfit(str(error), values, sources) from None
-    config = check(config, lambda key: f" ({sources[key]})" if key in sources else "")
+        raise misfit(error, values, sources) from None
+
+    def told(key: str) -> str:
+        return f" ({sources[key]})" if key in sources else ""
+
+    config = check(expanded(config, told), told)
     o = config.optim
     unreached = optim.schedule(o.schedule, o.lr, o.epochs).unreached(o.epochs)
     return config, [*remarks, unreached] if unreached else remarks
@@ -161,7 +159,10 @@ def from_tables(tables: Mapping[str, Any], source: str, here: Mapping[str, Any] 
     `here` replaces keys whose value is not None: what differs on this machine.
     """
     changes = {key: value for key, value in (here or {}).items() if value is not None}
-    return resolve([(source, flatten(tables, source)), ("this machine", changes)])[0]
+    flat = flatten(tables, source)
+    if "data.dir" in changes:
+        changes["data.name"] = moved(str(flat.get("data.name", Data().name)), changes["data.dir"])
+    return resolve([(source, flat), ("this machine", changes)])[0]
 
 
 def agree(config: Config, layers: Iterable[Layer], run: str) -> None:
@@ -184,12 +185,10 @@ def agree(config: Config, layers: Iterable[Layer], run: str) -> None:
 def _check_key(key: str, source: str) -> None:
     table, _, name = key.partition(".")
     if table not in TABLES:
-        raise UserError(f"{source}: table {table!r} is not known{nearest(table, TABLES) or '.'} In {key!r}.")
+        raise UserError(f"{source}: table {table!r} is not known{nearest(table, TABLES)} In {key!r}.")
     fields = TABLES[table].__struct_fields__
     if name not in fields and table != "rule":
-        raise UserError(
-            f"{source}: key {key!r} is not known{nearest(name, fields) or '.'} [{table}] has {', '.join(fields)}."
-        )
+        raise UserError(f"{source}: key {key!r} is not known{nearest(name, fields)} [{table}] has {', '.join(fields)}.")
 
 
 def _leave_behind(rule: Any, source: str, values: dict[str, Any]) -> list[str]:
@@ -199,24 +198,3 @@ def _leave_behind(rule: Any, source: str, values: dict[str, Any]) -> list[str]:
     known = rules.options(rule)
     dropped = [key for key in values if key.startswith("rule.") and key != "rule.name" and key[5:] not in known]
     return [f"{key} = {values.pop(key)!r} is left behind: {rule} ({source}) has no such option." for key in dropped]
-
-
-def _misfit(problem: str, values: Mapping[str, Any], sources: Mapping[str, str]) -> UserError:
-    """msgspec's complaint, "Expected `int`, got `str` - at `$.optim.epochs`", with the value and where it came from."""
-    complaint, _, path = problem.partition(" - at `$.")
-    found = re.match(r"\w+\.\w+", path)
-    key = found.group() if found else path.rstrip("`")
-    table, _, name = key.partition(".")
-    expected = re.sub(r"^Expected |, got .*$|`", "", complaint).replace("int | str | array", MODULES)
-    if choices := get_args(get_type_hints(TABLES[table])[name]) if complaint.startswith("Invalid enum") else ():
-        expected = f"one of {', '.join(choices)}"
-    return UserError(f"{key} = {values[key]!r} ({sources[key]}): expected {expected}.")
-
-
-def _takes_words(key: str) -> bool:
-    """Whether a key's values are words and nothing else, so that `--out 5` is a folder and not a number."""
-    table, _, name = key.partition(".")
-    if table not in TABLES or name not in TABLES[table].__struct_fields__:
-        return False
-    hint = get_type_hints(TABLES[table])[name]
-    return hint is str or get_origin(hint) is Literal or set(get_args(hint)) == {str, NoneType}

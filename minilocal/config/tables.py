@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -14,6 +15,7 @@ from minilocal.errors import UserError, nearest, unknown
 from minilocal.split import published
 
 Positive = Annotated[int, Meta(ge=1)]
+FilePath = Annotated[str, Meta(description="a path", extra={"kept": "absolute"})]
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -34,8 +36,11 @@ class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: str = "resnet20"
     shortcut: str | None = None
     init: str | None = None
-    modules: Positive | Annotated[list[Positive], Meta(min_length=1)] | str = 4
-    weights: str | None = None
+    modules: Annotated[
+        Positive | Annotated[list[Positive], Meta(min_length=1)] | str,
+        Meta(description="K, unit counts as 3,3,2, or a published split as infopro:16"),
+    ] = 4
+    weights: FilePath | None = None
 
 
 class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,7 +50,7 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str = "digits"
-    dir: str | None = None
+    dir: FilePath | None = None
     download: bool = True
     limit_train: Positive | None = None
     limit_test: Positive | None = None
@@ -103,19 +108,21 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
     known = rules.options(rule.name)
     for option in rule.options:
         if option not in known:
-            hint = nearest(option, known) or "."
+            hint = nearest(option, known)
             options = ", ".join(known) or "none"
             raise UserError(
                 f"rule.{option}{source(f'rule.{option}')}: {rule.name} has no such option{hint} It has {options}."
             )
-    rules.get(rule.name, **rule.options)
+    _try(rule, source)
     if config.net.name not in nets.NAMES and not re.fullmatch(r"resnet\d+|wrn\d+-\d+", config.net.name):
-        raise unknown("net.name" + source("net.name"), config.net.name, nets.NAMES)
+        raise unknown("net.name" + source("net.name"), config.net.name, nets.NAMES, more=nets.MORE)
     if isinstance(config.net.modules, str):
-        published(config.net.modules, config.net.name)
+        with _named(f"net.modules = {config.net.modules!r}{source('net.modules')}"):
+            published(config.net.modules, config.net.name)
     if config.data.name not in data.NAMES and not config.data.name.startswith("npz:"):
         raise unknown("data.name" + source("data.name"), config.data.name, data.NAMES)
-    optim.schedule(o.schedule, o.lr, o.epochs)
+    with _named(f"optim.schedule = {o.schedule!r}{source('optim.schedule')}"):
+        optim.schedule(o.schedule, o.lr, o.epochs)
     if o.name == "adam" and (o.momentum is not None or o.nesterov):
         key = "optim.momentum" if o.momentum is not None else "optim.nesterov"
         raise UserError(f"{key}{source(key)} is SGD's: Adam has none. Leave it out, or use optim.name=sgd.")
@@ -127,6 +134,36 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
     if run.processes != 1:
         raise UserError(f"run.processes = {run.processes}{source('run.processes')}: this version trains in 1 process.")
     return msgspec.structs.replace(config, rule=Rule(rule.name, {**known, **rule.options}), optim=o)
+
+
+def _try(rule: Rule, source: Callable[[str], str]) -> None:
+    """Builds the rule, and names the options without any one of which it could be built where it cannot.
+
+    Raises: UserError.
+    """
+    try:
+        rules.get(rule.name, **rule.options)
+    except UserError as error:
+        guilty = [option for option in rule.options if _fits(rule, option)] or list(rule.options)
+        named = ", ".join(f"rule.{key} = {rule.options[key]!r}{source(f'rule.{key}')}" for key in guilty)
+        raise UserError(f"{named}: {error}" if named else str(error)) from None
+
+
+def _fits(rule: Rule, without: str) -> bool:
+    try:
+        rules.get(rule.name, **{key: value for key, value in rule.options.items() if key != without})
+    except UserError:
+        return False
+    return True
+
+
+@contextmanager
+def _named(key: str) -> Iterator[None]:
+    """A UserError raised inside begins with the key that is at fault."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from None
 
 
 def tables_of(config: Config) -> dict[str, dict[str, Any]]:

@@ -82,7 +82,7 @@ def check_keys(name: str, keys: list[str]) -> list[str]:
         raise UserError(f"{name}: its arrays have no names; write it with {SAVED}.")
     for key in keys:
         if key not in KEYS:
-            hint = f"; did you mean {meant(key)!r}?" if meant(key) else nearest(key, KEYS) or "."
+            hint = f"; did you mean {meant(key)!r}?" if meant(key) else nearest(key, KEYS)
             raise UserError(f"{name}: unknown key {key!r}{hint} Known: {', '.join(KEYS)}.")
     missing = [key for key in NEEDED if key not in keys]
     if missing:

@@ -19,6 +19,7 @@ NAMES = (
     "mlp", "alexnet", "vgg16", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet18",
     "wrn28-10",
 )  # fmt: skip
+MORE = "any resnetN with N = 6m + 2, any wrnD-W with D = 6m + 4"
 
 
 def get(
@@ -52,7 +53,7 @@ def get(
         return resnet(int(found[1]), **options)
     if found := re.fullmatch(r"wrn(\d+)-(\d+)", name):
         return wrn(int(found[1]), int(found[2]), **options)
-    raise unknown("network", name, (*also, *NAMES))
+    raise unknown("network", name, (*also, *NAMES), more=MORE)
 
 
-__all__ = ["NAMES", "Net", "alexnet", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]
+__all__ = ["MORE", "NAMES", "Net", "alexnet", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]

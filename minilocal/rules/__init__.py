@@ -46,7 +46,7 @@ def get(name: str, **given: Any) -> Rule:
     for key in given:
         if key not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
-            raise UserError(f"rule {name!r} has no option {key!r}{nearest(key, known) or '.'} For it, {has}.")
+            raise UserError(f"rule {name!r} has no option {key!r}{nearest(key, known)} For it, {has}.")
     return _BY_NAME[name](**given)
 
 

@@ -14,12 +14,13 @@ BP; only the average over a period is less.
 
 from __future__ import annotations
 
-from typing import Any
-
 from minilocal import rules
 from minilocal.errors import UserError
+from minilocal.rules import text
 from minilocal.rules.compose import Rule, compose
 from minilocal.rules.when import always, periodic
+
+EXAMPLE = "backlink:length=2,alpha=0.25"
 
 
 def pgl(
@@ -31,41 +32,26 @@ def pgl(
 
     Raises: UserError for Q > P where P includes Q, and around a rule with delays or without a loss of its own.
     """
-    if isinstance(around, str):
-        around = _named(around, "aux-adapt" if aux is None and around == "gll" else aux)
-    elif aux is not None:
-        raise UserError(f"PGL around {around.name} has that rule's auxiliary networks: leave aux={aux!r} out.")
-    if around.when != always():
-        raise UserError(f"PGL around {around.name}: that rule says itself when it learns; give one that always does.")
+    if isinstance(around, Rule):
+        if aux is not None:
+            raise UserError(f"PGL around {around.name} has that rule's auxiliary networks: leave aux={aux!r} out.")
+        inner = around
+    else:
+        name, options = text.read("around", around, EXAMPLE)
+        own = {} if (aux := aux or ("aux-adapt" if around == "gll" else None)) is None else {"aux": aux}
+        inner = rules.get(name, **options, **own)
+    if inner.crosses.delayed or inner.crosses.supplies:
+        raise UserError(
+            f"PGL around {inner.name}: it takes a rule without delays whose modules have a loss of their own: around = "
+            "gll, backlink, dgl, predsim or infopro."
+        )
+    if inner.when != always():
+        raise UserError(f"PGL around {inner.name}: that rule says itself when it learns; give one that always does.")
     return compose(
-        "PGL" if around.name == "GLL" else f"PGL+{around.name}",
-        wants=around.wants,
-        crosses=around.crosses,
+        "PGL" if inner.name == "GLL" else f"PGL+{inner.name}",
+        wants=inner.wants,
+        crosses=inner.crosses,
         when=periodic(period, duration, includes),
-        keep=around.keep,
-        accumulate=around.accumulate,
+        keep=inner.keep,
+        accumulate=inner.accumulate,
     )
-
-
-def _named(text: str, aux: str | None) -> Rule:
-    """The rule that "name" or "name:key=value,key=value" stands for."""
-    name, _, rest = text.partition(":")
-    options: dict[str, Any] = {}
-    for part in filter(None, rest.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise UserError(f"around {text!r}: write rule:option=value,..., as in backlink:length=2,alpha=0.25.")
-        options[key.strip()] = _value(value.strip())
-    if aux is not None:
-        options["aux"] = aux
-    return rules.get(name.strip(), **options)
-
-
-def _value(text: str) -> Any:
-    """A number where it is one, else the word."""
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return {"true": True, "false": False}.get(text, text)

@@ -125,7 +125,7 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("train --preset backlink", "did you mean 'backlink-"),
         ("train --resume nowhere", "nowhere is no run folder"),
         ("train --rule gll --alpha 0.5", "rule.alpha (--alpha): gll has no such option"),
-        ("train --dataset cifar10 --no-download --data-dir nowhere", "cifar10 was not found in nowhere"),
+        ("train --dataset cifar10 --no-download --data-dir nowhere", "/nowhere"),
         ("predict", "the following arguments are required: RUN"),
         ("predict nowhere", "nowhere is no run folder"),
         ("data digts", "did you mean 'digits'"),

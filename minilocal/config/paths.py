@@ -1,0 +1,60 @@
+"""Paths that a configuration names: `~` is the home folder, and what a run reads is kept absolute.
+
+So a run can be resumed and predicted from any folder. `[run] out` stays as it is given: it only says where to begin.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args, get_type_hints
+
+import msgspec
+
+from minilocal.config.tables import TABLES, Config, FilePath
+from minilocal.errors import UserError
+
+SCHEMES = ("npz", "folder")  # data sets that are named by a path, as npz:mine.npz
+
+
+def expanded(config: Config, source: Callable[[str], str] = lambda key: "") -> Config:
+    """`config` with every path in it expanded, and absolute but for that of the run itself.
+
+    `source` tells where a key's value comes from, for errors.
+
+    Raises: UserError for a path that no file can have.
+    """
+    tables: dict[str, msgspec.Struct] = {}
+    for name, kind in TABLES.items():
+        table = getattr(config, name)
+        hints = get_type_hints(kind, include_extras=True)
+        named = {key: getattr(table, key) for key, hint in hints.items() if FilePath in (hint, *get_args(hint))}
+        paths = {key: absolute(path, f"{name}.{key}", source) for key, path in named.items() if path is not None}
+        tables[name] = msgspec.structs.replace(table, **paths)
+    changed = msgspec.structs.replace(config, **tables)
+    scheme, _, path = changed.data.name.partition(":")
+    if path and scheme in SCHEMES:
+        images = msgspec.structs.replace(changed.data, name=f"{scheme}:{absolute(path, 'data.name', source)}")
+        changed = msgspec.structs.replace(changed, data=images)
+    if changed.run.out is not None:
+        out = os.path.expanduser(_possible(changed.run.out, "run.out", source))
+        changed = msgspec.structs.replace(changed, run=msgspec.structs.replace(changed.run, out=out))
+    return changed
+
+
+def absolute(path: str, key: str, source: Callable[[str], str]) -> str:
+    """The path from the root, `~` expanded."""
+    return str(Path(os.path.expanduser(_possible(path, key, source))).absolute())
+
+
+def moved(name: str, folder: str) -> str:
+    """A data set's name, its file looked for in `folder`: npz:/old/mine.npz is npz:folder/mine.npz there."""
+    scheme, _, path = name.partition(":")
+    return f"{scheme}:{Path(folder, Path(path).name)}" if path and scheme in SCHEMES else name
+
+
+def _possible(path: str, key: str, source: Callable[[str], str]) -> str:
+    if "\0" in path:
+        raise UserError(f"{key} = {path!r}{source(key)} is no path: a path holds no zero byte.")
+    return path

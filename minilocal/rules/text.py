@@ -1,0 +1,47 @@
+"""One answer to a rule's question as text, "link:length=2,alpha=0.25", or as a table, {name = "link", length = 2}."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from typing import Any
+
+from minilocal.errors import UserError
+
+PART = r"(?:[^,\[]|\[[^\]]*\])+"  # up to a comma that is in no list
+
+
+def read(question: str, answer: Any, example: str) -> tuple[str, dict[str, Any]]:
+    """(name, options) of an answer; `question` names it in errors, and `example` shows how one is written.
+
+    Raises: UserError for what is neither a name, nor name:key=value,key=value, nor a table with a name in it.
+    """
+    if isinstance(answer, Mapping):
+        options = {str(key): value for key, value in answer.items()}
+        name = options.pop("name", None)
+        if not isinstance(name, str):
+            raise UserError(f"{question} = {answer!r} has no name: write the keys beside one, as name = {example!r}.")
+        return name, options
+    if not isinstance(answer, str):
+        raise UserError(f"{question} = {answer!r}: write a name, or name:option=value,..., as {example}.")
+    name, _, rest = answer.partition(":")
+    options = {}
+    for part in re.findall(PART, rest):
+        key, equals, word = part.partition("=")
+        if not equals:
+            raise UserError(f"{question} {answer!r}: write {name}:option=value,..., as {example}.")
+        options[key.strip()] = value(word.strip())
+    return name.strip(), options
+
+
+def value(text: str) -> Any:
+    """What a word stands for: a number, a list or a truth value as in TOML, `.5` too, and else the word itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        pass
+    try:
+        return float(text) if re.match(r"[+-]?[.\d]", text) else text
+    except ValueError:
+        return text
