@@ -1,8 +1,9 @@
-"""`minilocal predict RUN`: a trained run on its own test images, or on yours: error, error per class, predictions."""
+"""`minilocal predict RUN`: a trained run on its own test images, or on yours: errors, confusions, probabilities."""
 
 from __future__ import annotations
 
 import argparse
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,16 @@ ABOUT_FILE = (
     "An image file holds x, uint8 (N, H, H, C) or (N, H, H), and labels y (N,) if they are known; a data set's file "
     "with test_x and test_y will do too."
 )
+ABOUT_OUT = (
+    "The file of predictions holds predictions (N,), probabilities (N, classes) and classes; where labels are known "
+    "also labels (N,), confusion (classes, classes), a row for each true class, and local_errors (K,), in percent."
+)
+PRINTED = 12  # classes of a confusion matrix that is printed
 
 
 def parser() -> Parser:
     """The options of `minilocal predict`."""
-    p = Parser("predict", f"{__doc__}\n\n{ABOUT_FILE}")
+    p = Parser("predict", f"{__doc__}\n\n{ABOUT_FILE}\n\n{ABOUT_OUT}")
     p.add_argument("run", metavar="RUN", help="the folder of a trained run")
     p.add_argument("--images", metavar="FILE.npz", help="your images, in place of the run's test images")
     p.add_argument("--out", metavar="FILE.npz", help="where the predictions go (RUN/predictions.npz)")
@@ -36,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from minilocal.record import written_aside
-    from minilocal.train import dataset_of, error, load, predict
+    from minilocal.train import answers, dataset_of, error, load
 
     config, learner, expected = load(options.run, device=options.device, data_dir=options.data_dir)
     if options.images is not None:
@@ -46,17 +52,66 @@ def run(options: argparse.Namespace) -> int:
         own = dataset_of(config)
         x, y, source = own.test_x, own.test_y, f"{expected.name}'s test part"
     dataset = expected.dataset(x, np.zeros(len(x), np.int64) if y is None else y)
-    predicted = predict(learner, x, dataset, device=config.run.device, dtype=config.run.dtype)
+    found = answers(learner, x, dataset, device=config.run.device, dtype=config.run.dtype)
+    predicted = found.logits.argmax(axis=1)
     out = Path(options.out or Path(options.run) / "predictions.npz")
-    arrays: dict[str, Any] = {"predictions": predicted, "classes": np.array(expected.classes)}
+    arrays: dict[str, Any] = {
+        "predictions": predicted, "probabilities": probabilities(found.logits), "classes": np.array(expected.classes),
+    }  # fmt: skip
+    if y is not None:
+        local = found.errors(y)
+        arrays |= {"labels": y, "confusion": confusion(predicted, y, len(expected.classes))}
+        arrays["local_errors"] = np.array([np.nan if e is None else e for e in local])
     with written_aside(out) as file:
-        np.savez(file, **(arrays if y is None else {**arrays, "labels": y}))
+        np.savez(file, **arrays)
     if y is None:
         print(f"{len(x)} images of {source}, no labels; predictions are in {out}")
         return 0
     print(f"{len(x)} images of {source}: error {error(predicted, y):.2f} %; predictions are in {out}\n")
+    if sum(e is not None for e in local) > 1:
+        print(by_module(local) + "\n")
     print(table(predicted, y, expected))
+    if len(expected.classes) <= PRINTED:
+        print("\n" + matrix(arrays["confusion"], expected.classes))
     return 0
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """softmax(z), float64.        (N, classes)  →  (N, classes)"""
+    import numpy as np
+
+    z = logits.astype(np.float64)
+    p = np.exp(z - z.max(axis=1, keepdims=True))
+    return p / p.sum(axis=1, keepdims=True)
+
+
+def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """How many images of class i, the row, were taken for class j, the column: int64 (classes, classes)."""
+    import numpy as np
+
+    return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
+
+
+def by_module(errors: list[float | None]) -> str:
+    """Each module's error in percent, first to last, `-` where it has no classifier of its own."""
+    words = ["-" if e is None else f"{e:.2f}" for e in errors]
+    lines = textwrap.wrap(" ".join(f"{word:>6}" for word in words), 76, drop_whitespace=False, break_long_words=False)
+    return "error % of each module's own classifier, first to last:\n" + "\n".join(line.rstrip() for line in lines)
+
+
+def matrix(counts: np.ndarray, classes: tuple[str, ...]) -> str:
+    """A confusion matrix in columns, a dot for none."""
+    width, wide = max(5, *map(len, classes)), max(5, len(str(counts.max())) + 1)
+    head = (
+        f"{'true':<{width}}  taken for\n"
+        + " " * width
+        + "".join(f" {name[: wide - 1]:>{wide - 1}}" for name in classes)
+    )
+    rows = (
+        f"{name:<{width}}" + "".join(f"{n or '.':>{wide}}" for n in row)
+        for name, row in zip(classes, counts.tolist(), strict=True)
+    )
+    return "\n".join([head, *rows])
 
 
 def table(predicted: np.ndarray, labels: np.ndarray, images: Images) -> str:

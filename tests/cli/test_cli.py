@@ -253,6 +253,43 @@ def test_predict_gives_the_recorded_error_and_every_class(minilocal, trained):
             assert any(line.split()[:1] == [str(c)] and f"{share:.2f}" in line for line in out.splitlines())
 
 
+def test_predict_gives_probabilities_confusions_and_every_modules_error(minilocal, trained):
+    status, out, _ = minilocal("predict", str(trained), "--out", "p.npz")
+    local = record.rows(trained)[-1]["local_errors"]
+    assert status == 0 and f"first to last:\n  {local[0]:.2f}  {local[1]:.2f}\n" in out
+    with np.load("p.npz") as found:
+        p, labels, predictions, counts = (found[k] for k in ("probabilities", "labels", "predictions", "confusion"))
+        assert found["local_errors"].tolist() == local
+    np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
+    np.testing.assert_array_equal(p.argmax(axis=1), predictions)
+    expected = np.zeros((10, 10), int)
+    for label, taken_for in zip(labels, predictions, strict=True):
+        expected[label, taken_for] += 1
+    np.testing.assert_array_equal(counts, expected)
+    printed = [line.split() for line in out.splitlines()[-10:]]
+    assert printed == [[str(c), *(str(n or ".") for n in row)] for c, row in enumerate(expected.tolist())]
+
+
+def test_a_confusion_matrix_of_many_classes_is_kept_and_not_printed(minilocal, tmp_path):
+    y = np.arange(26) % 13
+    x = np.zeros((26, 8, 8, 1), np.uint8) + y[:, None, None, None].astype(np.uint8)
+    np.savez("mine.npz", train_x=x, train_y=y, test_x=x, test_y=y)
+    mine = ["--net", "mlp", "--modules", "2", "--epochs", "1", "--dataset", "npz:mine.npz"]
+    assert minilocal("train", *mine, "--out", "r")[0] == 0
+    status, out, _ = minilocal("predict", "r")
+    assert status == 0 and "taken for\n " not in out
+    with np.load("r/predictions.npz") as found:
+        assert found["confusion"].shape == (13, 13) and found["confusion"].sum() == 26
+
+
+def test_predict_where_no_module_but_the_last_has_a_classifier(minilocal):
+    assert minilocal("train", *SMALL, "--rule", "bp", "--out", "r")[0] == 0
+    status, out, _ = minilocal("predict", "r")
+    assert status == 0 and "own classifier" not in out
+    with np.load("r/predictions.npz") as found:
+        assert np.isnan(found["local_errors"]).tolist() == [True, False]
+
+
 def test_predict_takes_your_images(minilocal, trained, tmp_path):
     digits = ml.data.load("digits")
     x, y = digits.test_x[:7], digits.test_y[:7]

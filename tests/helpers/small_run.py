@@ -1,0 +1,33 @@
+"""A run of a second, for tests of what happens to runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minilocal.config import Config, resolve
+
+KEYS = {
+    "net.name": "mlp",
+    "net.modules": 2,
+    "data.limit_train": 40,
+    "data.limit_test": 20,
+    "optim.batch_size": 16,
+    "optim.epochs": 2,
+    "optim.lr": 0.05,
+    "optim.schedule": "constant",
+    "run.threads": 1,
+}
+STEPS = 3  # in an epoch: 16, 16 and 8 images
+
+
+def configuration(out: Path | None, **keys) -> Config:
+    """The small run, with `net__name="resnet8"` and the like in place of its own."""
+    changes = {key.replace("__", "."): value for key, value in keys.items()}
+    where = {} if out is None else {"run.out": str(out)}
+    return resolve([("test", {**KEYS, **where, **changes})])[0]
+
+
+def words(**keys) -> list[str]:
+    """The same on the command line, but for --out."""
+    changes = {**KEYS, **{key.replace("__", "."): value for key, value in keys.items()}}
+    return [f"--set={key}={str(value).lower()}" for key, value in changes.items()]

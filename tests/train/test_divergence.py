@@ -1,0 +1,100 @@
+"""A run that diverges names the module that did, and a command that works."""
+
+from __future__ import annotations
+
+from math import inf, nan
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal import cli, record
+from minilocal.errors import UserError
+from minilocal.train import build, train
+from minilocal.train.divergence import speakers, suspect
+from tests.helpers.small_run import STEPS, configuration, words
+
+
+@pytest.mark.parametrize(
+    ("losses", "may", "counts", "found"),
+    [
+        ([1.0, 2.0], [True, True], [], None),
+        ([nan, 2.0], [False, True], [], None),  # BP's lower module
+        ([nan, nan], [False, True], [], 1),
+        ([nan, nan], [False, True], [0, 16], 1),
+        ([nan, 2.0], [True, True], [0, 16], None),  # its first batch has not come up yet
+        ([nan, 2.0], [True, True], [16, 16], 0),
+        ([nan, nan], [True, True], [], 0),
+        ([1.0, -inf], [True, True], [], 1),
+        ([inf, nan], [False, True], [], 0),
+    ],
+)
+def test_the_module_that_is_suspected(losses, may, counts, found):
+    assert suspect(losses, may, counts) == found
+
+
+def test_who_may_have_a_loss():
+    for rule, expected in (("bp", [False, True]), ("gll", [True, True]), ("ddg", [False, True])):
+        assert speakers(build(configuration(None, rule__name=rule))[1]) == expected
+    learner = build(configuration(None, rule__name="pgl", rule__period=2, rule__duration=1))[1]
+    found = set()
+    for epoch in range(4):
+        learner.epoch = epoch
+        assert speakers(learner) == [not learner.rule.when.is_global(epoch), True]
+        found.add(learner.rule.when.is_global(epoch))
+    assert found == {True, False}
+
+
+@pytest.mark.parametrize(("rule", "module"), [("bp", 2), ("ddg", 2), ("gll", 1)])
+def test_the_module_that_is_named(tmp_path, monkeypatch, rule, module):
+    real = ml.Learner.step
+
+    def step(self, x, y, lr):
+        self.parameters()["layers.0.weight"][...] = np.nan
+        return real(self, x, y, lr)
+
+    monkeypatch.setattr(ml.Learner, "step", step)
+    with pytest.raises(UserError, match=f"loss of module {module} of 2 became nan"):
+        train(configuration(tmp_path / "run", rule__name=rule))
+
+
+def test_it_is_one_line_and_the_command_it_names_works(tmp_path, monkeypatch, capsys):
+    """A convolutional network on two threads: no overflow is printed from the other thread either."""
+    monkeypatch.chdir(tmp_path)
+    asked = words(net__name="resnet8", optim__lr=1e8, run__threads=2, data__limit_train=200, optim__batch_size=64)
+    assert cli.main(["train", *asked, "--out", "r"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "run folder r\n" and err.count("\n") == 1
+    command = err.strip().partition("at a lower rate: minilocal ")[2]
+    assert command == "train --resume r --lr 0.1"
+    assert cli.main(command.split()) == 0
+    assert capsys.readouterr().out.startswith(
+        "r held a run that had saved nothing: this one takes its place\nrun folder r\n"
+    )
+    tables = record.config("r")
+    assert tables["optim"]["lr"] == 0.1 and tables["net"]["name"] == "resnet8" and len(record.rows("r")) == 2
+
+
+def test_a_run_that_saved_something_is_kept(tmp_path, monkeypatch):
+    real, done = ml.Learner.step, []
+
+    def step(self, x, y, lr):
+        done.append(1)
+        if len(done) > STEPS:
+            self.parameters()["layers.0.weight"][...] = np.nan
+        return real(self, x, y, lr)
+
+    monkeypatch.setattr(ml.Learner, "step", step)
+    with pytest.raises(UserError, match=r"keeps the state after epoch 1\. .* --lr 0\.005, and another --out"):
+        train(configuration(tmp_path / "run"))
+    with pytest.raises(UserError, match="holds a run already"):
+        train(configuration(tmp_path / "run", optim__lr=0.005))
+    assert record.config(tmp_path / "run")["optim"]["lr"] == 0.05
+
+
+@pytest.mark.parametrize(("name", "lr", "tried"), [("sgd", 1e8, 0.1), ("sgd", 0.1, 0.01), ("adam", 1.0, 0.001)])
+def test_the_rate_that_is_worth_trying(tmp_path, name, lr, tried):
+    from minilocal.train.divergence import diverged
+
+    said = diverged("it", configuration(None, optim__name=name, optim__lr=lr), "here", 0, tmp_path)
+    assert str(said).endswith(f"--lr {tried:g}")

@@ -1,0 +1,88 @@
+"""Every row says how well each module's own classifier does, and old rows and checkpoints stay readable."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from minilocal import record
+from minilocal.errors import UserError
+from minilocal.train import answers, load, predict, train
+from tests.helpers.small_run import configuration
+
+
+@pytest.mark.parametrize(("rule", "silent"), [("gll", []), ("bp", [0, 1]), ("backlink", [])])
+def test_a_row_has_the_error_of_every_module(tmp_path, rule, silent):
+    result = train(configuration(tmp_path / "run", rule__name=rule, net__name="resnet8", net__modules=3))
+    row, d = result.rows[-1], result.dataset
+    logits = result.learner.local_logits(d.normalise(d.test_x))
+    expected = [None if z is None else 100 * np.mean(z.argmax(1) != d.test_y) for z in logits]
+    assert row["local_errors"] == expected and row["local_errors"][-1] == row["test_error"]
+    assert [k for k, e in enumerate(expected) if e is None] == silent
+
+
+def test_answers_are_what_predict_says(tmp_path):
+    result = train(configuration(tmp_path / "run"))
+    d = result.dataset
+    found = answers(result.learner, d.test_x, d)
+    np.testing.assert_array_equal(found.logits, result.learner.predict(d.normalise(d.test_x)))
+    np.testing.assert_array_equal(found.local[-1], predict(result.learner, d.test_x, d))
+    np.testing.assert_array_equal(found.logits.argmax(1), found.local[-1])
+
+
+def test_rows_without_them_go_on(tmp_path):
+    """As an older version wrote them."""
+    path = train(configuration(tmp_path / "run")).path
+    old = [{k: v for k, v in row.items() if k != "local_errors"} for row in record.rows(path)]
+    (path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in old))
+    rows = train(resume=path, epochs=3).rows
+    assert rows[:2] == old and len(rows[2]["local_errors"]) == 2
+
+
+def test_missing_rows_are_named(tmp_path):
+    path, lines = train(configuration(tmp_path / "run")).path, []
+    (path / "metrics.jsonl").write_text("".join((path / "metrics.jsonl").read_text().splitlines(True)[1:]))
+    train(resume=path, epochs=3, say=lines.append)
+    assert lines[0] == f"{path}/metrics.jsonl has no row of epoch 1"
+
+
+def rewritten(path, change) -> None:
+    """The run's checkpoint with another text."""
+    arrays, told = record.checkpoint(path)
+    change(told)
+    with record.Folder(path) as folder:
+        folder.save(arrays, told)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda told: told["progress"].update(images_seen=7), "'images_seen' is unknown to this version"),
+        (lambda told: told["progress"].pop("sums"), "'sums' is missing"),
+        (lambda told: told.pop("images"), "does not say its images"),
+        (lambda told: told.update(progress=3), "does not say its progress"),
+        (lambda told: told["config"].update(extra={}), "table 'extra' is not known"),
+        (lambda told: told["images"].pop("digest"), "are not those that"),
+    ],
+)
+def test_a_checkpoint_of_another_version_is_one_line(tmp_path, change, said):
+    path = train(configuration(tmp_path / "run")).path
+    rewritten(path, change)
+    with pytest.raises(UserError, match=said) as caught:
+        train(resume=path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_without_its_images_cannot_predict(tmp_path):
+    path = train(configuration(tmp_path / "run")).path
+    rewritten(path, lambda told: told["images"].pop("mean"))
+    with pytest.raises(UserError, match="does not say what images"):
+        load(path)
+
+
+def test_a_checkpoint_of_before_there_were_weights_to_start_from(tmp_path):
+    path = train(configuration(tmp_path / "run")).path
+    rewritten(path, lambda told: told["config"]["net"].pop("weights"))
+    assert len(train(resume=path, epochs=3).rows) == 3
