@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -177,16 +179,22 @@ def _folder() -> Path:
     return folder
 
 
-def _compile(to: Path, command: list[str], text: str | None = None) -> Path:
-    """Runs g++ unless its work is there already; written aside and renamed, so that processes may share it."""
-    if not to.exists():
-        with tempfile.TemporaryDirectory(dir=to.parent) as aside:
-            made = Path(aside) / to.name
-            done = subprocess.run(["g++", *command, "-o", str(made)], input=text, capture_output=True, text=True)
-            if done.returncode:
-                raise RuntimeError(f"g++ refused the kernel:\n{done.stderr}")
-            made.replace(to)
-    return to
+@contextmanager
+def _aside(to: Path) -> Iterator[Path]:
+    """Where to make `to`, which appears whole or not at all: any number of processes may share the folder.
+
+    Everything on the way to it lies in a folder of this process's own. Several that make it at once all put the same.
+    """
+    with tempfile.TemporaryDirectory(dir=to.parent) as folder:
+        made = Path(folder) / to.name
+        yield made
+        made.replace(to)
+
+
+def _compile(to: Path, command: list[str], text: str | None = None) -> None:
+    done = subprocess.run(["g++", *command, "-o", str(to)], input=text, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"g++ refused the kernel:\n{done.stderr}")
 
 
 @cache
@@ -196,8 +204,10 @@ def _runner() -> ctypes.CDLL:
         raise RuntimeError(reason)
     source = (HERE / "cuda_on_host.cpp").read_text()
     to = _folder() / f"runner-{_hash(source, *FLAGS)}.so"
-    command = [*FLAGS, "-shared", "-x", "c++", "-"]
-    library = ctypes.CDLL(str(_compile(to, command, source)), mode=ctypes.RTLD_GLOBAL)
+    if not to.exists():
+        with _aside(to) as made:
+            _compile(made, [*FLAGS, "-shared", "-x", "c++", "-"], source)
+    library = ctypes.CDLL(str(to), mode=ctypes.RTLD_GLOBAL)
     library.host_launch.restype = ctypes.POINTER(ctypes.c_int)
     return library
 
@@ -210,13 +220,15 @@ def _built(source: str, name: str, options: tuple[str, ...], with_checks: bool) 
     header = (HERE / "cuda_on_host.h").read_text()
     text = f'#line 1 "cuda_on_host.h"\n{header}\n#line 1 "{name}.cu"\n{source}\n' + STUB.format(name=name)
     flags = [*FLAGS, *KERNEL, *(CHECKS if with_checks else ()), *options]
-    kernel = _folder() / f"{name}-{_hash(text, *flags)}.o"
-    whole = kernel.with_suffix(".so")
-    if not whole.exists():  # linked apart from compiling: else g++ adds its own libraries for what the runner answers
-        _compile(kernel, [*flags, "-c", "-x", "c++", "-"], text)
-        _compile(whole, ["-shared", str(kernel), "-lm"])
-        kernel.unlink(missing_ok=True)
-    return whole
+    library = _folder() / f"{name}-{_hash(text, *flags)}.so"
+    if not library.exists():
+        with _aside(
+            library
+        ) as made:  # linked apart from compiling: else g++ adds libraries for what the runner answers
+            kernel = made.with_suffix(".o")
+            _compile(kernel, [*flags, "-c", "-x", "c++", "-"], text)
+            _compile(made, ["-shared", str(kernel), "-lm"])
+    return library
 
 
 def _hash(*texts: str) -> str:
