@@ -18,7 +18,7 @@ EPOCHS = "optim.epochs"
 BY_HAND = ("--epochs", "--set")  # where a new number of epochs is meant for the run that goes on
 HELP = {  # what the value of each flag is, and what it means
     "--rule": ("NAME", "bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg or fdg"),
-    "--length": ("L", "BackLink's propagation length l, in units"),
+    "--length": ("L", "BackLink's propagation length l, in units, or module: all of a module"),
     "--alpha": ("A", "BackLink's weight α of the local error, 0 to 1"),
     "--weighting": ("HOW", "literal (α compounds, as in Eq. 5) or unfolded (α once)"),
     "--aux": ("NAME", "auxiliary classifier: 0c1f (linear), 0c2f, 1c1f, 1c2f (convolutional), ..."),

@@ -23,7 +23,7 @@ from minilocal.rules import Rule
 from minilocal.split import split
 
 PITCH, GAP, HALF = 1.0, 0.62, 0.34  # unit to unit, what a boundary adds, half a unit's side
-LOSS, FIRST, SECOND = 1.28, -0.82, -1.26  # heights: the losses, and the two rows of error arrows
+LOSS, FIRST, ROW = 1.28, -0.82, -0.44  # heights: the losses, the first row of error arrows, and from row to row
 SMALL = 7.5  # points
 
 
@@ -78,8 +78,7 @@ def rule_picture(
     x = [u * PITCH + k * GAP for u, k in enumerate(module)]
     tops = [x[sum(sizes[: k + 1]) - 1] for k in range(len(sizes))]
     errors = walks(rule, sizes, epoch)
-    met = sum(len(walk.units) for walk in errors) > units  # some unit hears two errors: they take turns, in two rows
-    rows = {walk.loss: (FIRST, SECOND)[met and walk.loss % 2] for walk in errors}
+    rows = {loss: FIRST + row * ROW for loss, row in _rows(errors).items()}
 
     wide = x[-1] - x[0] + 2.3
     inch = min(0.62, 12 / wide)  # how large one of our lengths is on paper
@@ -108,6 +107,19 @@ def rule_picture(
         text.set_in_layout(False)  # words give way to the drawing, not the other way round
         axes.set(xlim=(x[0] - PITCH - 0.4, x[0] - PITCH - 0.4 + wide), ylim=(floor, LOSS + 0.36))
     return figure
+
+
+def _rows(errors: Sequence[Walk]) -> dict[int, int]:
+    """A row for each loss's arrow, the first in which it meets no other; none lies over another's units."""
+    taken: list[set[int]] = []
+    found = {}
+    for walk in errors:
+        row = next((r for r, units in enumerate(taken) if units.isdisjoint(walk.units)), len(taken))
+        if row == len(taken):
+            taken.append(set())
+        taken[row] |= set(walk.units)
+        found[walk.loss] = row
+    return found
 
 
 def _words(rule: Rule, errors: list[Walk]) -> str:

@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 import minilocal as ml
 from minilocal.draw import rule_picture, to_png
-from minilocal.draw.picture import walks
+from minilocal.draw.picture import _rows, walks
 from minilocal.draw.style import MODULES
 
 
@@ -38,6 +38,26 @@ def test_backlink_crosses_one_boundary_for_l_units():
 
 def test_it_stops_at_a_floor_that_comes_sooner():
     assert [w.units for w in walks(ml.rules.backlink(length=3), [1, 1, 2])] == [[0], [1, 0], [3, 2, 1]]
+
+
+def test_a_total_error_goes_on_below_modules_that_are_linked_to_their_first_unit():
+    found = walks(ml.rules.backlink(length=1, alpha=0.25, error="total"), [2, 1, 1, 1])
+    assert [w.units for w in found] == [[1, 0], [2, 1], [3, 2, 1], [4, 3, 2, 1]]
+    assert [w.weights for w in found] == [
+        [0.25, 1],
+        [0.25, 0.1875],
+        [0.25, 0.1875, 0.140625],
+        [1, 0.75, 0.5625, 0.421875],
+    ]
+    scaled = walks(ml.rules.backlink(length=1, alpha=0.25, error="own-scaled"), [2, 1, 1, 1])
+    assert [w.units for w in scaled] == [[1, 0], [2, 1], [3, 2], [4, 3]]
+    assert [w.weights for w in scaled] == [[0.25, 1], [0.25, 0.1875], [0.25, 0.1875], [1, 0.75]]
+
+
+def test_no_arrow_lies_over_another():
+    assert _rows(walks(ml.rules.gll(), [2, 1, 2])) == {0: 0, 1: 0, 2: 0}
+    assert _rows(walks(ml.rules.backlink(), [2, 1, 2])) == {0: 0, 1: 1, 2: 0}
+    assert _rows(walks(ml.rules.backlink(error="total"), [1, 1, 1, 1])) == {0: 0, 1: 1, 2: 2, 3: 3}
 
 
 def test_delays_change_when_an_error_arrives_and_not_how_far_it_goes():

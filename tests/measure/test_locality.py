@@ -52,6 +52,18 @@ def test_every_rule_lets_cross_what_its_papers_say(name):
     assert rows[0].added == sum(w.size for n, w in everything.items() if n not in NET.parameters())
 
 
+def test_the_total_error_locks_what_the_own_error_does_not():
+    """Modules that are linked to their first unit: under the total error each of them waits for all above, as in BP."""
+    sizes, locks = [2, 1, 1, 1], {"own": "1 unit, 1 up", "own-scaled": "1 unit, 1 up", "total": "1 unit, 3 up"}
+    for error, backward in locks.items():
+        (row,) = locality(rules.backlink(length=1, error=error), NET, sizes)
+        assert not row.disagreements
+        assert row.locks == (KEPT, KEPT if error == "total" else BROKEN, backward)
+        assert [d.deep for d in row.down] == ([1, 2, 3] if error == "total" else [1, 1, 1])
+    (row,) = locality(rules.backlink(length="module", error="total"), NET, sizes)
+    assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
+
+
 def test_ten_rules_are_expected():
     assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 10
 
@@ -157,7 +169,7 @@ def test_runs_that_are_no_twins_and_numbers_that_are_not_finite_prove_nothing():
     assert heard({site: [(b"a",), (b"b",)]}, {site: [(b"a",), (b"x",)]}, 1) == {site: 0}
     x, y = _batches(NET, 1)[0]
     with pytest.raises(FloatingPointError), np.errstate(all="ignore"):
-        Trial(Subject(NET, rules.bp(), SIZES, [(x * np.inf, y)])).run()
+        Trial(Subject(NET, rules.bp(), SIZES, [(x * 1e308, y)])).run()
 
 
 def test_one_module_has_no_boundary():
