@@ -1,4 +1,4 @@
-"""Networks: exactly the layer lists of networks-and-data.md, and their forward and backward against autograd."""
+"""Networks: their units and parameters as published, and their forward and backward against autograd."""
 
 import numpy as np
 import pytest

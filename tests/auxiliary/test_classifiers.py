@@ -11,7 +11,7 @@ from minilocal.auxiliary.classifiers import classifier
 from minilocal.layers import Initial, Run
 
 SIDES = {16: 32, 32: 16, 64: 8}
-COUNTS = {  # reference: rules.md §2.1, 10 classes, 16 / 32 / 64 channels
+COUNTS = {  # InfoPro's family and DGL's, from their code: 10 classes, 16 / 32 / 64 channels
     "0c1f": (170, 330, 650), "0c2f": (3466, 5514, 9610), "1c1f": (5002, 19210, 37642),
     "1c2f": (10186, 28170, 46602), "1c3f": (26698, 44682, 63114), "2c2f": (19466, 65162, 83594),
     "mlp-sr": (14378, 54858, 214154), "mlp": (13514, 51594, 201482), "cnn": (5354, 19914, 76682),
@@ -75,7 +75,7 @@ WIDE = [("Conv", 16, 16, 3, 1, 1, False), ("NormReLU", 16)]
 FULL, BARE = ([("Linear", 64, 64, bias), ("NormReLU", 64)] for bias in (True, False))
 MEAN, LAST = [("AdaptiveAveragePool", 2), ("Flatten",)], [("Linear", 64, 10, True)]
 REDUCE = [("AdaptiveAveragePool", 8)]
-OUTLINES = {  # reference: rules.md §4.2, 16 channels, 32×32
+OUTLINES = {  # as in DGL's and AugLocal's code: 16 channels, 32×32
     "mlp-sr": REDUCE + 3 * CONV + MEAN + 3 * FULL + LAST,
     "mlp-sr-auglocal": REDUCE + 3 * CONV + MEAN + 2 * BARE + LAST,
     "mlp": REDUCE + MEAN + 3 * FULL + LAST,

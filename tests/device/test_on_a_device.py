@@ -177,7 +177,7 @@ def test_bytes_fall_from_bp_over_backlink_to_gll(forms):
         peaks[name] = counts.peak
     margin = 1.2 if forms == "plain forms" else 1.0  # of four small images; the kernels' partial sums do not shrink
     assert peaks["bp"] > margin * peaks["backlink"], peaks
-    assert peaks["backlink"] > peaks["gll"], peaks  # by little: DESIGN.md asks for 20 % at most
+    assert peaks["backlink"] > peaks["gll"], peaks  # by little: docs/benchmarks/memory.md
 
 
 def test_a_step_leaves_nothing_behind(forms):

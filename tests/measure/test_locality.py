@@ -1,4 +1,4 @@
-"""What crosses a boundary: the table of rules.md §0.1, measured, for every rule that there is."""
+"""What crosses a boundary: the table of docs/rules.md, measured, for every rule that there is."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_asynchronous_workers_hear_upward_at_random_and_nothing_downward():
 
 
 def test_a_link_reaches_its_length_in_one_module_and_the_bottom_only_through_updates():
-    """Linked units below linked units would chain the last loss down in one step if a total error crossed (§3.4, 3)."""
+    """Linked units below linked units would chain the last loss down in one step if a total error crossed."""
     (row,) = locality(composed(crosses=ml.crosses.link(2)), tower(7), (3, 2, 1, 1))
     assert not row.disagreements
     assert row.down == [Downward(2, 0, 1), Downward(2, 0, 1), Downward(1, 0, 1)]

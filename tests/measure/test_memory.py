@@ -350,7 +350,7 @@ def test_a_gpus_arrays_take_multiples_of_512_bytes():
     assert library.live == 512 and a.nbytes == 12
 
 
-# ------------------------------------------------------------------ the goals of DESIGN.md §6
+# ------------------------------------------------------------------ what docs/benchmarks/memory.md says, held
 
 
 @pytest.fixture(scope="module")

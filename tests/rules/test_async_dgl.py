@@ -52,7 +52,7 @@ def overhear(it):
 
 
 def simulated(key, K, steps, buffer, slowed=None, noise=0.0, epoch=0, small=()):
-    """Of each step, (worker, batch, the draw that made its input): rules.md §4.3 again, from the same stream."""
+    """Of each step, (worker, batch, the draw that made its input): rules/dgl.py's head, from the same stream."""
     shelves = [[] for _ in range(K - 1)]  # [batch, uses, draw], the oldest first
     drawn, told = 0, []
     weights = [1 - noise if j == slowed else 1 for j in range(K)]

@@ -157,7 +157,7 @@ def test_the_table_of_ddg():
 
 
 def test_the_table_of_fdg():
-    """As printed in rules.md, whose iterations and batches count from 1."""
+    """Algorithm I by hand; iterations and batches count from 1."""
     rows = diary(ml.rules.fdg(), 3, 9)
     batch = lambda k, what, n: [b if b is None else b + 1 for b in column(rows, k, what)[:n]]  # noqa: E731
     assert [batch(k, FORWARDED, 6) for k in (1, 2, 3)] == [[1, 2, 3, 4, 5, 6], [_, 1, 2, 3, 4, 5], [_, _, 1, 2, 3, 4]]
