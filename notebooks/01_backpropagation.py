@@ -50,18 +50,15 @@ draw.rule_picture(ml.rules.bp(), modules=1, units=6, title="BP: one loss, and it
 #
 # In the letters of the BackLink paper, for layer $n$:
 #
-# $$z^n = w^n x^n + b^n, \qquad h^n = f(z^n) = x^{n+1} \tag{1}$$
+# $$y^n = f(z^n) = f(w^n x^n + b^n), \qquad x^{n+1} = y^n \tag{1}$$
 #
-# $$\delta^n = f'(z^n) \odot (w^{n+1})^\top \delta^{n+1} \tag{2}$$
+# $$w^n \leftarrow w^n - \eta\, \delta^n \otimes x^n \tag{2}$$
 #
-# $$w^n \leftarrow w^n - \eta\, \delta^n \otimes x^n \tag{3}$$
+# $$\delta^n = f'(z^n) \odot (w^{n+1})^\top \delta^{n+1} \tag{3}$$
 #
 # $\delta^n = \partial L / \partial z^n$ is the **error** of layer $n$: how much the loss would rise if $z^n$ rose a
-# little. Equation (2) is the whole idea. A layer need not know the loss. It asks the layer above for *its* error, and
+# little. Equation (3) is the whole idea. A layer need not know the loss. It asks the layer above for *its* error, and
 # looks through that layer's weights, backwards.
-#
-# *(The paper's text is not open to us word by word; that these three steps are its (1), (2), (3) is our reading, and
-# `equations.py` says so.)*
 #
 # ## Code
 #
@@ -95,7 +92,7 @@ def climb(w, b, X):
 
 
 def come_down(w, zs, y):
-    """(2), from the top to the bottom: every δ. The first is that of the loss itself."""
+    """(3), from the top to the bottom: every δ. The first is that of the loss itself."""
     loss, dz = ml.losses.cross_entropy(zs[-1].T, y)  # the engine keeps samples in rows: hence the .T
     deltas = [dz.T]
     for z, w_above in zip(reversed(zs[:-1]), reversed(w), strict=False):
@@ -134,7 +131,7 @@ for n in range(3):
 # %% [markdown]
 # ### Two ways to get it wrong
 #
-# Equation (2) is for a chain, where each layer has one layer above it. In a ResNet an activation has *two* readers: the
+# Equation (3) is for a chain, where each layer has one layer above it. In a ResNet an activation has *two* readers: the
 # next convolution, and the shortcut. Two rules keep that right, and each looks removable until it is removed:
 #
 # * errors that arrive over several paths are **added**;
@@ -176,9 +173,9 @@ print(inspect.getsource(ml.layers.Residual.backward))
 # %% [markdown]
 # ## What it keeps
 #
-# Look again at what the way down asks for. Equation (3) needs every $x^n$, so the input of every layer must wait from
-# the moment it is made until its error comes back. Equation (2) needs $f'(z^n)$, and for the ReLU that is only the
-# question "was $z > 0$?", which $h$ answers just as well. So $z$ can go (guess 2), and $h^n = x^{n+1}$ has to stay
+# Look again at what the way down asks for. Equation (2) needs every $x^n$, so the input of every layer must wait from
+# the moment it is made until its error comes back. Equation (3) needs $f'(z^n)$, and for the ReLU that is only the
+# question "was $z > 0$?", which $y$ answers just as well. So $z$ can go (guess 2), and $y^n = x^{n+1}$ has to stay
 # anyway.
 
 # %%
@@ -333,5 +330,5 @@ print({order: error_of_a(order) for order in ("dcb", "dbc", "cdb", "cbd", "bdc",
 #   images are few (one of them is 0.28 %).
 # * How fast any of this is. Columns and lists are for reading; the engine does the work in blocks of rows.
 # * That checkpointing is free: it computes most of the forward a second time.
-# * That a brain could do it. Equation (2) looks backwards through the very weights that the forward used, and every
+# * That a brain could do it. Equation (3) looks backwards through the very weights that the forward used, and every
 #   layer waits for the one above. The next lesson cuts that chain.

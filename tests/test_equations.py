@@ -18,7 +18,7 @@ B, LR = 7, 0.3
 
 
 def gap(ours, theirs, largest=1.0):
-    """DESIGN.md §6: largest difference / (largest reference + 1e-6 × the largest gradient of the case)."""
+    """As verify measures: largest difference / (largest reference + 1e-6 × the largest gradient of the case)."""
     ours, theirs = np.asarray(ours), np.asarray(theirs)
     assert ours.shape == theirs.shape
     return abs(ours - theirs).max() / (abs(theirs).max() + 1e-6 * largest)
