@@ -19,6 +19,7 @@ h1, h2 { line-height: 1.2; font-weight: 600 } h1 { font-size: 1.7rem } h2 { font
 .wide { overflow-x: auto } table { border-collapse: collapse; margin: 1rem 0 }
 th, td { padding: .35rem 1rem .35rem 0; text-align: left; vertical-align: top }
 th { border-bottom: 1px solid var(--faint) } td { border-bottom: 1px solid var(--line) } .number { text-align: right }
+td { white-space: nowrap }
 figure { margin: 1rem 0 } figcaption { font-size: .9rem; color: var(--faint) }
 figure svg { max-width: 100%; height: auto; background: #fff; border-radius: 4px }
 .images { display: flex; flex-wrap: wrap; gap: .8rem } .images figure { margin: 0 }

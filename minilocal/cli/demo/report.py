@@ -40,7 +40,7 @@ MEANINGS = {
     "l and α": "How many units of a module the next module's error enters, 1, and the weight of the unit's own error "
     "beside it, 0.5.",
     "BP, checkpointed": "BP that keeps only what enters each module, and repeats its forward when the error comes.",
-    "peak bytes": "The most memory of one training step above parameters, batch norm's statistics and momentum.",
+    "peak": "The most memory of one training step above parameters, batch norm's statistics and momentum.",
 }
 
 
@@ -101,14 +101,15 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
     page.table(
         [
             {
-                "rule": name, "run": f"[{folder.name}]({folder.name}/)", 
+                "run": f"[{folder.name}]({folder.name}/)",
                 "last test error": f"{rows[-1]['test_error']:.1f} %",
-                "training": f"{sum(row['seconds'] for row in rows):.1f} s", "peak bytes": f"{rule.peak:,}",
+                "training": f"{sum(row['seconds'] for row in rows):.1f} s",
+                "peak": f"{rule.peak / 1e6:.2f} MB",
             }
-            for name, rule in seen.items()
+            for rule in seen.values()
             for folder, rows in zip(rule.folders, rule.rows(), strict=True)
         ]
-    )  # fmt: skip
+    )
     page.text(f"Each is an ordinary run. The last one again: `minilocal {' '.join(words(seen['BackLink'].runs[-1]))}`.")
     page.text(f"What one of them takes each digit for: `minilocal predict {seen['BackLink'].folders[0]}`.")
 
