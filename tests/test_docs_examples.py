@@ -1,0 +1,136 @@
+"""What the pages show, done: each page's blocks in their order, in one fresh folder and one namespace.
+
+    ```python    is run; one that begins with "# NAME.py" is written to that file as well
+    ```sh        of its lines, those that begin with "minilocal" are run, and must end with status 0
+    ```toml      one that begins with "# NAME.toml" is written to that file
+
+What takes too long, or needs what is not here, stands behind a line "<!-- not run: why -->".
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from minilocal import cli
+from minilocal.kernels.threads import threads, use_threads
+
+ROOT = Path(__file__).parents[1]
+PAGES = ["docs/rules.md", "docs/your-own.md"]
+
+
+class Block(NamedTuple):
+    """One fenced block: its language, the line of the page on which its text begins, and the text."""
+
+    language: str
+    line: int
+    text: str
+
+
+def blocks(page: str) -> list[Block]:
+    """The fenced blocks of a page that are to be run."""
+    found, lines, before = [], iter(enumerate(page.splitlines(), 1)), ""
+    for number, line in lines:
+        if fence := re.fullmatch(r"\s*```(\w*)", line):
+            body = []
+            for _, inner in lines:
+                if inner.strip() == "```":
+                    break
+                body.append(inner)
+            else:
+                raise AssertionError(f"line {number}: a block that does not end")
+            if not before.startswith("<!-- not run:"):
+                found.append(Block(fence[1], number + 1, "\n".join(body) + "\n"))
+        before = line.strip() or before
+    return found
+
+
+def commands(text: str) -> list[list[str]]:
+    """The words of every minilocal command in a shell block, without its comments."""
+    lines = [shlex.split(line, comments=True) for line in text.replace("\\\n", " ").splitlines()]
+    return [words[1:] for words in lines if words[:1] == ["minilocal"]]
+
+
+def do(page: str, name: str) -> int:
+    """Runs a page in the current folder, and tells how many blocks and commands it ran."""
+    space, done = {"__name__": "__main__"}, 0
+    for block in blocks(page):
+        if file := re.match(r"# (\w+\.(?:py|toml))\n", block.text):
+            Path(file[1]).write_text(block.text)
+        if block.language == "python":
+            exec(compile("\n" * (block.line - 1) + block.text, name, "exec"), space)  # errors name the page's own line
+            done += 1
+        elif block.language == "sh":
+            for words in commands(block.text):
+                assert cli.main(words) == 0, f"{name}, line {block.line}: minilocal {shlex.join(words)}"
+                done += 1
+    return done
+
+
+@pytest.fixture(autouse=True)
+def as_many_threads_afterwards():
+    """A run takes every core, and this process has neighbours."""
+    before = threads()
+    yield
+    use_threads(before)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_what_it_shows(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert do((ROOT / page).read_text(), page)
+
+
+SAMPLE = """
+```python
+# made.py
+x = 1
+```
+
+```python
+assert x == 1; y = [
+    1 / 1]
+```
+<!-- not run: it would fail -->
+
+```python
+1 / 0
+```
+Text, and commands:
+
+```sh
+source .venv/bin/activate
+minilocal data digits \\
+    --no-download      # what is there
+ls
+```
+
+```text
+1 / 0
+```
+"""
+
+
+def test_blocks_are_found_and_run_in_order(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert [(block.language, block.line) for block in blocks(SAMPLE)] == [
+        ("python", 3), ("python", 8), ("sh", 19), ("text", 26),
+    ]  # fmt: skip
+    assert commands(blocks(SAMPLE)[2].text) == [["data", "digits", "--no-download"]]
+    assert do(SAMPLE, "sample") == 3
+    assert Path("made.py").read_text() == "# made.py\nx = 1\n" and "1437 training" in capsys.readouterr().out
+
+
+def test_a_block_that_fails_is_named_by_its_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ZeroDivisionError) as caught:
+        do(SAMPLE.replace("1 / 1", "1 / 0"), "sample")
+    assert (caught.traceback[-1].frame.code.raw.co_filename, caught.traceback[-1].lineno + 1) == ("sample", 9)
+    with pytest.raises(AssertionError, match="sample, line 19: minilocal data nosuch --no-download"):
+        do(SAMPLE.replace("data digits", "data nosuch"), "sample")
+    with pytest.raises(AssertionError, match="line 25: a block that does not end"):
+        blocks(SAMPLE.removesuffix("```\n"))
