@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import door
+from minilocal import door, optim
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
 from minilocal.auxiliary import Batch, Place
 from minilocal.engine import Engine, Module, Recorder, Take, engine_for, evaluation
@@ -19,7 +19,7 @@ from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.layers import Layer, Run
 from minilocal.layers.initial import Initial
 from minilocal.nets import Net
-from minilocal.optim import SGD, Optimizer, State
+from minilocal.optim import Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
 
@@ -31,7 +31,8 @@ class Learner:
 
     It copies the net's arrays to `device` as `dtype`, so several Learners may start from one net. It draws one key
     from `rng`, which names all its later chance. On a GPU, `cuda_graph` lets whole steps be recorded and started at
-    once, where that can be (`recording` says); elsewhere there is nothing to record.
+    once, where that can be (`recording` says); elsewhere there is nothing to record. Without an `optimizer` it is the
+    one that the rule recommends (`rule.recommends`: Adam for DNI), or else SGD with momentum 0.9.
 
     Raises: UserError where modules, device or dtype do not fit. Warns where the rule reaches past a module's floor.
     """
@@ -49,7 +50,8 @@ class Learner:
         cuda_graph: bool = True,
     ) -> None:
         self.net, self.rule, self.dtype = door.network(net), door.training_rule(rule), door.precision(dtype)
-        self.optimizer: Optimizer = SGD(momentum=0.9) if optimizer is None else door.recipe(optimizer)
+        usual = optim.get(self.rule.recommends.optimizer if self.rule.recommends else "sgd")
+        self.optimizer: Optimizer = usual if optimizer is None else door.recipe(optimizer)
         self.key, self.device, self._recordable = new_key(rng), device, cuda_graph
         self._assemble(split(self.net.units, modules, self.net.name))
         for message in self.rule.crosses.warnings([len(m.units) for m in self.modules]):

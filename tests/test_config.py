@@ -217,6 +217,40 @@ def test_adam_has_no_momentum():
     assert "optim.nesterov (b) is SGD's" in refused(("b", {"optim.name": "adam", "optim.nesterov": True}))
 
 
+BEST = "DNI recommends Adam at 0.001"
+ADVICE = [  # what was asked: the optimiser, its rate, and the remark
+    ({}, "adam", 1e-3, f"{BEST}: used, since neither optim.name nor optim.lr (--lr) was given."),
+    ({"lr": 0.01}, "adam", 0.01, f"{BEST}: it is used, at the 0.01 of here, since optim.name was not given."),
+    ({"name": "adam"}, "adam", 1e-3, f"{BEST}: that rate is used, since optim.lr (--lr) was not given."),
+    ({"name": "adam", "lr": 3e-5}, "adam", 3e-5, None),
+    ({"name": "sgd"}, "sgd", 0.1, f"{BEST}; optim.name (here) asks for SGD, under which it may diverge."),
+    ({"name": "sgd", "lr": 0.1}, "sgd", 0.1, f"{BEST}; optim.name (here) asks for SGD, under which it may diverge."),
+    ({"momentum": 0.5}, "sgd", 0.1, f"{BEST}; optim.momentum (here) asks for SGD, under which it may diverge."),
+    ({"momentum": 0.0}, "sgd", 0.1, f"{BEST}; optim.momentum (here) asks for SGD, under which it may diverge."),
+    ({"nesterov": True}, "sgd", 0.1, f"{BEST}; optim.nesterov (here) asks for SGD, under which it may diverge."),
+    ({"nesterov": False, "epochs": 3}, "adam", 1e-3, f"{BEST}: used, since neither"),
+]
+
+
+@pytest.mark.parametrize(("asked", "name", "lr", "remark"), ADVICE)
+def test_a_rules_optimiser_and_rate_are_used_where_none_was_asked_for(asked, name, lr, remark):
+    given = {f"optim.{key}": value for key, value in asked.items()}
+    found, remarks = resolve([("--rule", {"rule.name": "dni"}), ("here", given)])
+    assert (found.optim.name, found.optim.lr) == (name, lr)
+    assert found.optim.momentum == (asked.get("momentum", 0.9) if name == "sgd" else None)
+    assert len(remarks) == (remark is not None) and (remark is None or remarks[0].startswith(remark))
+    again, said = resolve([("config.json", flatten(tables_of(found), ""))])
+    assert again == found and bool(said) == (name == "sgd")
+
+
+def test_other_rules_recommend_nothing_and_other_layers_win():
+    for name in rules.NAMES:
+        assert (rules.get(name).recommends is not None) == (name == "dni")
+    preset = ("preset", {"rule.name": "backlink", "optim.name": "sgd", "optim.lr": 0.5})
+    found, _ = resolve([preset, ("--rule", {"rule.name": "dni"})])
+    assert (found.optim.name, found.optim.lr) == ("sgd", 0.5)
+
+
 def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
     preset = ("preset", {"rule.name": "backlink", "rule.alpha": 0.3, "rule.aux": "1c2f"})
     found, remarks = resolve([preset, ("--rule", {"rule.name": "gll"})])

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from minilocal import optim, rules
+from minilocal.config.advice import advised
 from minilocal.config.expected import misfit, takes_words
 from minilocal.config.paths import expanded, moved
 from minilocal.config.tables import TABLES, Config, Data, check, tables_of
@@ -118,7 +119,8 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
     """The configuration that these layers make, later ones over earlier ones, and remarks for the user.
 
     A layer that names another rule leaves behind the options of the old rule that the new one does not have; each is
-    remarked on. So is a schedule that the run is too short for.
+    remarked on. So is a schedule that the run is too short for. A rule that recommends an optimiser and a learning rate
+    gets them where they were not asked for, with a remark.
 
     Raises: UserError naming the key, its value and its layer: an unknown key, a wrong type, a number out of range, an
     unknown rule, network, data set or schedule, or what does not fit together.
@@ -148,9 +150,11 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
         return f" ({sources[key]})" if key in sources else ""
 
     config = check(expanded(config, told), told)
+    asked = {key: sources[key] for key, value in values.items() if value is not None and value is not False}
+    config, advice = advised(config, asked)
     o = config.optim
     unreached = optim.schedule(o.schedule, o.lr, o.epochs).unreached(o.epochs)
-    return config, [*remarks, unreached] if unreached else remarks
+    return config, [*remarks, *filter(None, (advice, unreached))]
 
 
 def from_tables(tables: Mapping[str, Any], source: str, here: Mapping[str, Any] | None = None) -> Config:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minilocal.crossing.base import Crossing
+from minilocal.crossing.base import Crossing, Recommended
 from minilocal.crossing.everything import Everything
 from minilocal.crossing.guess import Guessed
 from minilocal.crossing.late import BACKWARD_WEIGHTS, Late
@@ -34,4 +34,6 @@ def guess(labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias
     return Guessed(labels, kernel, scaled, zero_bias)
 
 
-__all__ = ["BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Crossing", "all", "guess", "late", "link", "nothing"]
+__all__ = [
+    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Crossing", "Recommended", "all", "guess", "late", "link", "nothing",
+]  # fmt: skip

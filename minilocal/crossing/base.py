@@ -3,11 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from minilocal.array import Array
 from minilocal.auxiliary import Batch, Place
+from minilocal.errors import UserError
 from minilocal.layers.base import Arrays, Run
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """What modules are known to learn under: an optimiser, "sgd" or "adam", and a learning rate.
+
+    Raises: UserError for a rate that is not above 0 and finite.
+    """
+
+    optimizer: str
+    lr: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < inf:
+            raise UserError(f"{self.optimizer} is recommended at lr {self.lr}: give a rate above 0.")
+
+    @property
+    def title(self) -> str:
+        """The optimiser as people write it: SGD, Adam."""
+        return {"sgd": "SGD"}.get(self.optimizer, self.optimizer.capitalize())
+
+    def describe(self) -> str:
+        return f"{self.title} at {self.lr:g}"
 
 
 class Guess(Protocol):
@@ -34,6 +60,7 @@ class Crossing:
     supplies = False  # does every module get an error, though it wants nothing of its own?
     delayed = False  # do errors arrive in a later iteration than the one that made them?
     kept = ""  # what is kept while an error is awaited, where the crossing decides it
+    recommends: Recommended | None = None  # the optimiser under which its errors teach, where not every one does
 
     def reach(self, units: int) -> int:
         """How many units, counted from its top, of a module of `units` units an error from above may enter."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from minilocal.array import Array, namespace
 from minilocal.auxiliary import Batch, Place
-from minilocal.crossing.base import Crossing
+from minilocal.crossing.base import Crossing, Recommended
 from minilocal.errors import UserError
 from minilocal.layers import Conv, Layer, Linear, NormReLU, ReLU, Run, Sequential
 from minilocal.layers.base import Arrays
@@ -33,6 +33,7 @@ class Guessed(Crossing):
     zero_bias: bool = False
 
     supplies = True
+    recommends = Recommended("adam", 1e-3)  # SGD diverges on convolutions at 0.1, 0.01 and 0.001, scaled or not
 
     def __post_init__(self) -> None:
         if isinstance(self.kernel, bool) or not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0:

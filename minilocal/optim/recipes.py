@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Protocol, Self
 
 from minilocal import kernels
 from minilocal.array import Array, namespace
-from minilocal.errors import UserError
+from minilocal.errors import UserError, unknown
 
 State = dict[str, Any]  # arrays of the parameter's shape, and counters
 Move = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the recipe keeps of it
@@ -125,3 +125,16 @@ class Adam(Recipe):
         s += (1 - self.beta2) * (g * g)
         root = namespace(w).sqrt(s * (1 / (1 - self.beta2**t)))
         w -= (lr / (1 - self.beta1**t)) * m / (root + self.eps)
+
+
+BY_NAME: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}
+
+
+def get(name: str) -> Optimizer:
+    """The optimiser of this name, "sgd" or "adam", with its usual numbers.
+
+    Raises: UserError for another name.
+    """
+    if name not in BY_NAME:
+        raise unknown("optimiser", name, BY_NAME)
+    return BY_NAME[name]()

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from minilocal.crossing import Recommended
 from minilocal.errors import UserError, nearest, unknown
 from minilocal.rules import when
 from minilocal.rules.backlink import backlink
@@ -51,6 +52,6 @@ def get(name: str, **given: Any) -> Rule:
 
 
 __all__ = [
-    "NAMES", "Rule", "backlink", "bp", "compose", "ddg", "dgl", "dni", "fdg", "get", "gll", "infopro", "options", "pgl",
-    "predsim", "when",
+    "NAMES", "Recommended", "Rule", "backlink", "bp", "compose", "ddg", "dgl", "dni", "fdg", "get", "gll", "infopro",
+    "options", "pgl", "predsim", "when",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from minilocal.auxiliary import Wants
 from minilocal.auxiliary import nothing as wants_nothing
-from minilocal.crossing import Crossing
+from minilocal.crossing import Crossing, Recommended
 from minilocal.crossing import all as crosses_all
 from minilocal.errors import UserError, unknown
 from minilocal.rules.when import Drawn, When, always
@@ -18,7 +18,8 @@ KEEP = ("caches", "inputs")
 class Rule:
     """A training rule. `name` is for reports; the engine never asks for it.
 
-    `accumulate` is the number m of micro-batches whose mean gradient makes one step.
+    `accumulate` is the number m of micro-batches whose mean gradient makes one step. `recommends` is the optimiser and
+    learning rate under which the rule is known to learn, where it does not under SGD.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Rule:
     when: When
     keep: str = "caches"
     accumulate: int = 1
+    recommends: Recommended | None = None
 
     def describe(self) -> str:
         """One line: wants, crosses, keeps, and when where it is not always the same."""
@@ -61,8 +63,12 @@ def compose(
     when: When | None = None,
     keep: str = "caches",
     accumulate: int = 1,
+    recommends: Recommended | None = None,
 ) -> Rule:
     """The rule that these answers make; left out, they are BP's.
+
+    `recommends` an optimiser and learning rate, used where a Learner or a run is given none: without it, those that
+    the crossing recommends, as `guess` does.
 
     Raises: UserError for answers that do not fit together.
     """
@@ -92,7 +98,7 @@ def compose(
             f"{name}: drawn workers learn from their own loss alone, a batch at a time: use wants=classifier(...), "
             "crosses=nothing()."
         )
-    return Rule(name, wants, crosses, when, keep, accumulate)
+    return Rule(name, wants, crosses, when, keep, accumulate, recommends or crosses.recommends)
 
 
 def _check_delays(name: str, crosses: Crossing, when: When, keep: str, accumulate: int) -> None:

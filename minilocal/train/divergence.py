@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from minilocal import rules
 from minilocal.config import Config
 from minilocal.errors import UserError
 from minilocal.learner import Learner
@@ -48,7 +49,11 @@ def not_finite(state: Mapping[str, np.ndarray]) -> str:
 def diverged(what: str, config: Config, where: str, saved: int, path: Path) -> UserError:
     """The error that ends the run: `what` happened `where`, `saved` epochs are in its folder `path`."""
     rate = min(config.optim.lr / 10, TRIED[config.optim.name])
-    if saved:
+    best = rules.get(config.rule.name, **config.rule.options).recommends
+    if best and best.optimizer != config.optim.name:
+        flags = f"--set optim.name={best.optimizer} --lr {best.lr:g}"
+        then = f"The rule recommends {best.describe()}: start another run with {flags}, and another --out."
+    elif saved:
         then = (
             f"{path} keeps the state after epoch {saved}. Start another run at a lower rate: "
             f"--lr {rate:g}, and another --out."

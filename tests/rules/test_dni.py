@@ -169,6 +169,29 @@ def test_it_trains(optimizer, lr, options):
     assert last < 0.5 * first and ((guess - truth) ** 2).sum() < 0.5 * (truth**2).sum()
 
 
+def test_its_optimiser_is_adam_where_none_is_given():
+    it = ml.Learner(net("mlp"), ml.rules.dni(), 2, rng=ml.rng(1))
+    assert it.optimizer == ml.optim.Adam() == ml.optim.get(it.rule.recommends.optimizer)
+    composed = ml.rules.compose(crosses=ml.crosses.guess())
+    assert composed.recommends == it.rule.recommends
+    other = ml.rules.compose(crosses=ml.crosses.guess(), recommends=ml.rules.Recommended("sgd", 1e-4))
+    assert ml.Learner(net("mlp"), other, 2, rng=ml.rng(1)).optimizer == ml.optim.SGD()
+    with pytest.raises(ml.UserError, match="optimiser 'adma' is not known; did you mean 'adam'"):
+        ml.Learner(net("mlp"), ml.rules.compose(recommends=ml.rules.Recommended("adma", 0.1)), 2, rng=ml.rng(1))
+    with pytest.raises(ml.UserError, match="give a rate above 0"):
+        ml.rules.Recommended("adam", float("nan"))
+
+
+def test_it_learns_the_digits_at_what_it_recommends():
+    """An error of 90 % is chance; SGD diverges here at 0.1, 0.01 and 0.001."""
+    data = ml.data.load("digits")
+    x, y = data.normalise(data.train_x), data.train_y
+    it = ml.Learner(ml.nets.mlp((64, 64), channels=1, size=16, rng=ml.rng(0)), ml.rules.dni(), 2, rng=ml.rng(1))
+    for first in [*range(0, len(y), 32)] * 5:
+        it.step(x[first : first + 32], y[first : first + 32], lr=it.rule.recommends.lr)
+    assert (it.predict(data.normalise(data.test_x)).argmax(1) != data.test_y).mean() < 0.45
+
+
 def test_float32_stays_float32():
     for name in ("mlp", "narrow"):
         it = learner(net(name), ml.rules.dni(labels=True, scaled=True), 3, dtype="float32")
