@@ -29,6 +29,7 @@ workspace   errors on their way, and what kernels take for themselves
 in all      the step, parameters, running statistics, momentum, and the scratch that the CPU's threads keep
 accumulated in K micro-batches, each with its own batch statistics
 inputs kept linked units keep their input alone, and their forward is computed again (activation checkpointing)
+total error error="total": modules that are linked to their first unit wait for all above, with an error each
 InfoPro     its decoder and its classifier in every module below the last
 PGL         8 of 10 epochs are GLL's, 2 backpropagate through everything and need its memory
 """
@@ -104,7 +105,7 @@ def _over_gll(tables: dict[int, Table]) -> str:
     """What BackLink and InfoPro take above GLL, in all, for each number of modules."""
     names = dict.fromkeys(n for table in tables.values() for n in table if n.startswith(("BackLink", "InfoPro")))
     lines = [["over GLL, in all", *(f"K = {K}" for K in tables)]]
-    for name in sorted(names, key=lambda n: (n.startswith("InfoPro"), "inputs" in n)):
+    for name in sorted(names, key=lambda n: (n.startswith("InfoPro"), "total" in n, "inputs" in n)):
         lines.append([name, *(_percent(t[name]["total over GLL"]) if name in t else "" for t in tables.values())])
     return _aligned(lines)
 
@@ -127,6 +128,12 @@ def _findings(tables: dict[int, Table], options: argparse.Namespace) -> list[str
         f"takes {again} BP, for one more forward, a third more work. What local learning adds is that modules need not "
         "wait for each other.",
     ]
+    if total := next((name for name in table if name.endswith("total error")), None):
+        lines.append(
+            f"With the total error modules that are linked to their first unit wait for all above, as in BP: "
+            f"{total.removesuffix(', total error').replace(',', ' with')} then takes "
+            f"{_beside(table[total]['total of BP'])} BP in all."
+        )
     if options.net in PAPER and options.aux == "1c2f":
         above = {
             kept: max(row["total over GLL"] for t in tables.values() for name, row in t.items() if _is(name, kept))
@@ -146,8 +153,8 @@ def _findings(tables: dict[int, Table], options: argparse.Namespace) -> list[str
 
 
 def _is(name: str, kept: bool) -> bool:
-    """Is it a row of BackLink, with inputs kept or with caches?"""
-    return name.startswith("BackLink") and name.endswith("inputs kept") == kept
+    """Is it a row of BackLink with its own error, with inputs kept or with caches?"""
+    return name.startswith("BackLink") and "total" not in name and name.endswith("inputs kept") == kept
 
 
 def _beside(share: float) -> str:

@@ -28,10 +28,12 @@ Table = dict[str, dict[str, Any]]  # by the row's name: numbers
 def recipes(net: Net, K: int, lengths: Sequence[int], aux: str) -> Recipes:
     """The rows of K modules: BP in three forms, GLL, BackLink of each length in two, InfoPro where it is defined, PGL.
 
-    Lengths above the longest module that can be linked would repeat its row, and are left out.
+    Lengths above the longest module that can be linked would repeat its row, and are left out. So is the total error
+    where it is no other one: where all modules with one below and one above are longer than l.
     """
     linked = sizes(len(net.units), K)[: max(1, K - 1)]
     fit = [n for n in lengths if n <= max(linked)] or [max(linked)]
+    chained = [n for n in fit if n >= min(linked[1:], default=n + 1)]  # under the total error some modules wait for all
     always = {
         "BP": rules.bp(),
         "BP, checkpointed": rules.bp(keep="inputs"),
@@ -39,6 +41,7 @@ def recipes(net: Net, K: int, lengths: Sequence[int], aux: str) -> Recipes:
         "GLL": rules.gll(aux=aux),
         **{f"BackLink, l = {n}": rules.backlink(length=n, aux=aux) for n in fit},
         **{f"BackLink, l = {n}, inputs kept": rules.backlink(length=n, aux=aux, keep="inputs") for n in fit},
+        **{f"BackLink, l = {n}, total error": rules.backlink(length=n, aux=aux, error="total") for n in chained},
         "InfoPro": rules.infopro(lambdas=(1.0, 1.0, 1.0, 1.0), aux=aux),  # both branches, in every module
     }
     if not _is_defined(net, always["InfoPro"], K):

@@ -76,6 +76,16 @@ def test_a_share_in_words(share, says):
     assert command._beside(share) == says
 
 
+def test_the_total_error_stands_where_it_is_another_one_and_takes_what_bp_takes(memory):
+    words = ["--net", "resnet14", "--batch-size", "8", "--measure", "8"]
+    status, out, _ = memory(*words, "--modules", "2,7")  # modules of one unit are linked to their first
+    two, seven = out[out.index("2 modules") : out.index("7 modules")], out[out.index("7 modules") :]
+    assert status == 0 and "total error" not in two
+    (row,) = [line for line in seven.splitlines() if line.startswith("BackLink, l = 1, total error  ")][:1]
+    assert float(row.removeprefix("BackLink, l = 1, total error").split()[1]) >= 1  # of BP
+    assert "BackLink with l = 1 then takes " in out
+
+
 def test_no_row_of_infopro_where_it_is_not_defined(memory):
     assert "\nInfoPro" not in memory("--net", "mlp", "--modules", "2", "--batch-size", "8")[1].partition("step   ")[0]
 
