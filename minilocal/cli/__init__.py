@@ -36,7 +36,7 @@ def main(words: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks is shown as \u03b1
     with warnings.catch_warnings():
-        warnings.showwarning = _warn
+        warnings.showwarning = _once()
         try:
             return _dispatch(words)
         except UserError as error:
@@ -78,5 +78,13 @@ def _one_line(text: str, status: int) -> int:
     return status
 
 
-def _warn(message: Any, *where: Any, **details: Any) -> None:
-    _one_line(f"warning: {message}", 0)
+def _once() -> Any:
+    """Shows a warning in one line, and no line twice."""
+    said: set[str] = set()
+
+    def show(message: Any, *where: Any, **details: Any) -> None:
+        if str(message) not in said:
+            said.add(str(message))
+            _one_line(f"warning: {message}", 0)
+
+    return show

@@ -139,8 +139,8 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
     for key, value in values.items():
         table, _, name = key.partition(".")
         tables[table][name] = value
-    options = {name: value for name, value in tables["rule"].items() if name != "name"}
-    tables["rule"] = {name: value for name, value in tables["rule"].items() if name == "name"} | {"options": options}
+    rule = tables["rule"]
+    tables["rule"] = {key: rule.pop(key) for key in ("name", "sha256") if key in rule} | {"options": rule}
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
@@ -197,8 +197,10 @@ def _check_key(key: str, source: str) -> None:
 
 def _leave_behind(rule: Any, source: str, values: dict[str, Any]) -> list[str]:
     """Takes out of `values` what belongs to the rule before only; the remarks that say so."""
-    if rule not in rules.NAMES:
-        return []
-    known = rules.options(rule)
+    try:
+        known = rules.options(rule)
+    except (UserError, TypeError):
+        return []  # what is wrong with that name is said later, with its source
+    values.pop("rule.sha256", None)
     dropped = [key for key in values if key.startswith("rule.") and key != "rule.name" and key[5:] not in known]
     return [f"{key} = {values.pop(key)!r} is left behind: {rule} ({source}) has no such option." for key in dropped]

@@ -14,6 +14,7 @@ import msgspec
 
 from minilocal.config.tables import TABLES, Config, FilePath
 from minilocal.errors import UserError
+from minilocal.rules.own import is_own
 
 SCHEMES = ("npz", "folder")  # data sets that are named by a path, as npz:mine.npz
 
@@ -37,6 +38,11 @@ def expanded(config: Config, source: Callable[[str], str] = lambda key: "") -> C
     if path and scheme in SCHEMES:
         images = msgspec.structs.replace(changed.data, name=f"{scheme}:{absolute(path, 'data.name', source)}")
         changed = msgspec.structs.replace(changed, data=images)
+    if is_own(changed.rule.name):
+        path, _, rule = changed.rule.name.rpartition(":")
+        path, rule = (path, f":{rule}") if path else (rule, "")
+        own = msgspec.structs.replace(changed.rule, name=absolute(path, "rule.name", source) + rule)
+        changed = msgspec.structs.replace(changed, rule=own)
     if changed.run.out is not None:
         out = os.path.expanduser(_possible(changed.run.out, "run.out", source))
         changed = msgspec.structs.replace(changed, run=msgspec.structs.replace(changed.run, out=out))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
@@ -19,10 +20,14 @@ FilePath = Annotated[str, Meta(description="a path", extra={"kept": "absolute"})
 
 
 class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[rule]: the rule's name; every other key of the table is one of that rule's own options."""
+    """[rule]: the rule's name; every other key of the table is one of that rule's own options.
+
+    `sha256` is that of the file of a rule of one's own, as it was when the run began.
+    """
 
     name: str = "backlink"
     options: dict[str, Any] = {}
+    sha256: str | None = None
 
 
 class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -103,9 +108,8 @@ TABLES: dict[str, type[msgspec.Struct]] = {"rule": Rule, "net": Net, "data": Dat
 def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Config:
     """`config` with every default written out, once each name in it is known and it all fits together."""
     rule, o, run = config.rule, config.optim, config.run
-    if rule.name not in rules.NAMES:
-        raise unknown("rule.name" + source("rule.name"), rule.name, rules.NAMES)
-    known = rules.options(rule.name)
+    with _named(f"rule.name{source('rule.name')}"):
+        known = {key: value for key, value in rules.options(rule.name).items() if _is_plain(value)}
     for option in rule.options:
         if option not in known:
             hint = nearest(option, known)
@@ -133,7 +137,25 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
         raise UserError(f"run.tf32{source('run.tf32')} met {met}: it is for float32 products on a GPU. Leave it out.")
     if run.processes != 1:
         raise UserError(f"run.processes = {run.processes}{source('run.processes')}: this version trains in 1 process.")
-    return msgspec.structs.replace(config, rule=Rule(rule.name, {**known, **rule.options}), optim=o)
+    rule = Rule(rule.name, {**known, **rule.options}, _sealed(rule, source))
+    return msgspec.structs.replace(config, rule=rule, optim=o)
+
+
+def _sealed(rule: Rule, source: Callable[[str], str]) -> str | None:
+    """The fingerprint of a rule's own file: that of the run's beginning, with a warning where it is another now."""
+    if not rules.own.is_own(rule.name):
+        if rule.sha256 is not None:
+            raise UserError(f"rule.sha256{source('rule.sha256')} is of a rule in a file: {rule.name} is in none.")
+        return None
+    now = rules.own.fingerprint(rule.name)
+    if rule.sha256 not in (None, now):
+        warnings.warn(f"{rule.name} has changed since this run began: it is used as it is now.", stacklevel=2)
+    return rule.sha256 or now
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether config.json can hold a default of one's own rule; any other is left to that rule."""
+    return value is None or isinstance(value, (bool, int, float, str, list, tuple))
 
 
 def _try(rule: Rule, source: Callable[[str], str]) -> None:
@@ -170,4 +192,5 @@ def tables_of(config: Config) -> dict[str, dict[str, Any]]:
     """The five tables as plain values, as config.json and a TOML file hold them."""
     tables = msgspec.to_builtins(config)
     rule = tables["rule"]
-    return {**tables, "rule": {"name": rule["name"], **rule["options"]}}
+    sealed = {} if rule["sha256"] is None else {"sha256": rule["sha256"]}
+    return {**tables, "rule": {"name": rule["name"], **sealed, **rule["options"]}}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 from minilocal.crossing import Recommended
 from minilocal.errors import UserError, nearest, unknown
-from minilocal.rules import when
+from minilocal.rules import own, when
+from minilocal.rules.answers import composed
 from minilocal.rules.backlink import backlink
 from minilocal.rules.bp import bp
 from minilocal.rules.compose import Rule, compose
@@ -18,8 +18,10 @@ from minilocal.rules.dni import dni
 from minilocal.rules.fdg import fdg
 from minilocal.rules.gll import gll
 from minilocal.rules.infopro import infopro
+from minilocal.rules.own import is_own
 from minilocal.rules.pgl import pgl
 from minilocal.rules.predsim import predsim
+from minilocal.rules.told import options_of
 
 _BY_NAME: dict[str, Callable[..., Rule]] = {
     "bp": bp, "gll": gll, "backlink": backlink, "dgl": dgl, "predsim": predsim, "infopro": infopro, "pgl": pgl,
@@ -28,18 +30,35 @@ _BY_NAME: dict[str, Callable[..., Rule]] = {
 NAMES = tuple(_BY_NAME)
 
 
+COMPOSED = "compose"  # a rule of answers by name, as a configuration writes them
+
+
+def constructor(name: str) -> Callable[..., Rule]:
+    """What makes the rule of this name: one of `NAMES`, "compose", or FILE.py:NAME for one of the user's own.
+
+    Raises: UserError for an unknown rule, and a file that cannot be read or run.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    if name == COMPOSED:
+        return composed
+    if is_own(name):
+        return own.constructor(name)
+    raise unknown("rule", name, (*NAMES, COMPOSED), more="or FILE.py:NAME for one of your own")
+
+
 def options(name: str) -> dict[str, Any]:
     """The options of the rule of this name, with their defaults.
 
     Raises: UserError for an unknown rule.
     """
-    if name not in _BY_NAME:
-        raise unknown("rule", name, NAMES)
-    return {key: parameter.default for key, parameter in inspect.signature(_BY_NAME[name]).parameters.items()}
+    return {option.name: option.default for option in options_of(constructor(name), name)}
 
 
-def get(name: str, **given: Any) -> Rule:
+def get(name: str, /, **given: Any) -> Rule:
     """The rule of this name: `get("backlink", length=1)` is `backlink(length=1)`.
+
+    `get("compose", objective="infopro", boundary="link:length=1")` is a composition, `get("file.py:rule")` one's own.
 
     Raises: UserError for an unknown rule or an option that it does not have.
     """
@@ -48,7 +67,12 @@ def get(name: str, **given: Any) -> Rule:
         if key not in known:
             has = f"its options are {', '.join(known)}" if known else "it has none"
             raise UserError(f"rule {name!r} has no option {key!r}{nearest(key, known)} For it, {has}.")
-    return _BY_NAME[name](**given)
+    return constructor(name)(**given)
+
+
+def label(name: str) -> str:
+    """A rule's name in a few letters: that of one's own rule is what it is called in its file."""
+    return own.parts(name)[1] if is_own(name) else name
 
 
 __all__ = [

@@ -38,7 +38,15 @@ def backlink(
     error: str = "own",
     keep: str = "caches",
 ) -> Rule:
-    """BackLink over `length` units, or "module". `keep="inputs"`: linked units keep their input and are computed again.
+    """BackLink: the last units of each module also learn from the loss of the module above.
+
+    Args:
+        length: l, those units, counted from the module's top: 0 (GLL) or more, or "module" for all of them.
+        alpha: α, the weight of the module's own loss there, 0 to 1; 1 is GLL.
+        aux: the auxiliary network of each module below the last: 0c1f (linear), 1c2f (convolutional), and nine more.
+        weighting: literal (α and 1-α once more for each unit further down, as in Eq. 5) or unfolded (α once).
+        error: which error of the module above comes: own (of its own loss), own-scaled, or total (then errors chain).
+        keep: what linked units keep until that error comes: caches, or inputs (computed again).
 
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting, error or auxiliary network.
     """

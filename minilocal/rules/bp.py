@@ -16,5 +16,12 @@ from minilocal.rules.compose import Rule, compose
 
 
 def bp(*, keep: str = "caches", accumulate: int = 1) -> Rule:
-    """Backpropagation. `accumulate=m`: the mean gradient of m micro-batches, each with its own batch statistics."""
+    """Backpropagation.
+
+    Args:
+        keep: what a module keeps until its error comes: caches, or inputs (gradient checkpointing: computed again).
+        accumulate: micro-batches, each with its own batch statistics, whose mean gradient makes a step; 1 or more.
+
+    Raises: UserError for anything else.
+    """
     return compose("BP", wants=auxiliary.nothing(), crosses=crossing.all(), keep=keep, accumulate=accumulate)

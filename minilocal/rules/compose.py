@@ -80,23 +80,26 @@ def compose(
     silent = wants == wants_nothing()
     if silent and not crosses.supplies:
         raise UserError(
-            f"{name}: modules that want nothing learn only if every error crosses: use crosses=all(), or a classifier."
+            f"{name}: modules without a loss of their own learn only if every error crosses: give them one, as "
+            "wants=classifier() or objective=classifier, or let every error cross, crosses=all() or boundary=open."
         )
     if not silent and crosses.supplies:
         where = "every error crosses" if crosses.onward else "the error is guessed"
-        raise UserError(f"{name}: where {where}, a module's own loss has no say: use wants=nothing(), or a link.")
+        raise UserError(
+            f"{name}: where {where}, a module's own loss has no say: leave it out, or let a link cross (boundary=link)."
+        )
     _check_delays(name, crosses, when, keep, accumulate)
     if keep == "inputs" and not (crosses.awaited or when.guided):
         raise UserError(f'{name}: keep="inputs" is for units that await an error from above, and none does here.')
     if when.guided and silent:
         raise UserError(
             f"{name}: epochs of the final loss take turns with local ones, and modules that want nothing have none: "
-            "give them a classifier."
+            "give them a classifier, as wants=classifier() or objective=classifier."
         )
     if isinstance(when, Drawn) and (silent or crosses.supplies or crosses.listens or accumulate > 1):
         raise UserError(
-            f"{name}: drawn workers learn from their own loss alone, a batch at a time: use wants=classifier(...), "
-            "crosses=nothing()."
+            f"{name}: drawn workers learn from their own loss alone, a batch at a time: give them one, and let nothing "
+            "cross (crosses=nothing() or boundary=closed)."
         )
     return Rule(name, wants, crosses, when, keep, accumulate, recommends or crosses.recommends)
 
@@ -105,10 +108,15 @@ def _check_delays(name: str, crosses: Crossing, when: When, keep: str, accumulat
     """Holds that what asks for delays has them, and that what cannot bear them is not asked for beside them."""
     if not crosses.delayed:
         if when.first == "backward":
-            raise UserError(f"{name}: without delays no error is there to begin with: use crosses.late().")
+            raise UserError(
+                f"{name}: without delays no error is there to begin with: let errors be late, crosses=late() or "
+                "boundary=delayed."
+            )
         return
     if when.guided:
-        raise UserError(f"{name}: periods of global guidance go with rules without delays only: use when.always().")
+        raise UserError(
+            f"{name}: periods of global guidance go with rules without delays only: leave them out (when=always)."
+        )
     if keep != "caches":
         raise UserError(f'{name}: keep={keep!r} is asked for as backward_weights="recompute" where there are delays.')
     if accumulate != 1:

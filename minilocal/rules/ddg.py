@@ -28,7 +28,11 @@ from minilocal.rules.compose import Rule, compose
 
 
 def ddg(*, backward_weights: str = "stashed") -> Rule:
-    """Delayed backward passes; needs at least K batches.
+    """Decoupled parallel backpropagation: delayed backward passes; needs at least K batches.
+
+    Args:
+        backward_weights: of which weights a late gradient is taken: stashed (those of its forward), current (with its
+            activations), recompute (activations made again from the input).
 
     Raises: UserError for unknown backward weights.
     """

@@ -24,10 +24,13 @@ from minilocal.rules.when import always, drawn
 
 
 def dgl(*, aux: str = "mlp-sr", buffer: int | None = None, slowed: int | None = None, noise: float = 0.0) -> Rule:
-    """Decoupled greedy learning through `aux`: mlp-sr, mlp-sr-auglocal, mlp, cnn, or any other.
+    """Decoupled greedy learning; asynchronous where a `buffer` is given.
 
-    Asynchronous where a `buffer` of M batches a boundary is given; worker `slowed`, counted from 0, is then drawn
-    1 - `noise` as often as the others.
+    Args:
+        aux: the auxiliary network of each module below the last: mlp-sr, mlp-sr-auglocal, mlp, cnn, or any other.
+        buffer: M, batches that wait at a boundary for the module above, 1 or more; without it modules take turns.
+        slowed: the module, counted from 0, that is drawn less often than the others; with a buffer only.
+        noise: how much less often, 0 to below 1: it is drawn 1 - noise as often.
 
     Raises: UserError as `when.drawn`, and for a slowed worker without a buffer.
     """

@@ -29,7 +29,13 @@ from minilocal.rules.compose import Rule, compose
 
 
 def dni(*, labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias: bool = False) -> Rule:
-    """Synthetic gradients. `labels`: the synthesisers see the labels too ("cDNI").
+    """Decoupled neural interfaces: synthetic gradients.
+
+    Args:
+        labels: whether the synthesisers see the labels too ("cDNI").
+        kernel: the side of their convolutions' windows, odd, 1 or more.
+        scaled: whether they predict the error times the batch size, which plain SGD can learn.
+        zero_bias: whether the bias of their last layer starts at 0, as its weight does.
 
     Raises: UserError for an even kernel.
     """

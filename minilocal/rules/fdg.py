@@ -34,7 +34,12 @@ from minilocal.rules.compose import Rule, compose
 
 
 def fdg(*, beta: float = 1.0, backward_weights: str = "stashed") -> Rule:
-    """Delayed activations and errors, the errors times `beta` at each module; needs at least 2K-1 batches.
+    """Fully decoupled gradients: delayed activations and errors; needs at least 2K-1 batches.
+
+    Args:
+        beta: β, what an error is multiplied with at each boundary; above 0, at most 1.
+        backward_weights: of which weights a late gradient is taken: stashed (those of its forward), current (with its
+            activations), recompute (activations made again from the input).
 
     Raises: UserError for a β outside (0, 1], unknown backward weights.
     """

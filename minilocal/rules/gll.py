@@ -16,5 +16,11 @@ from minilocal.rules.compose import Rule, compose
 
 
 def gll(*, aux: str = "0c1f") -> Rule:
-    """Greedy local learning through the auxiliary network `aux`."""
+    """Greedy local learning.
+
+    Args:
+        aux: the auxiliary network of each module below the last: 0c1f (linear), 1c2f (convolutional), and nine more.
+
+    Raises: UserError for an unknown auxiliary network.
+    """
     return compose("GLL", wants=auxiliary.classifier(aux), crosses=crossing.nothing())

@@ -32,9 +32,16 @@ def infopro(
     mean: float | Sequence[float] | None = None,
     std: float | Sequence[float] | None = None,
 ) -> Rule:
-    """InfoPro with [ixx_1, ixy_1, ixx_2, ixy_2], or the published ones of that name for the K that is asked for.
+    """InfoPro: a module is to rebuild the image too.
 
-    `mean` and `std` are those that the images were normalised with; without a word, CIFAR-10's.
+    Args:
+        lambdas: [ixx_1, ixy_1, ixx_2, ixy_2], λ1 and λ2 at the first and the last but one module, 0 or more; or the
+            name of a published set, which depends on K.
+        version: softmax (a classifier) or contrast (of classes).
+        aux: the auxiliary network of that classifier: 0c1f (linear), 1c2f (convolutional), and nine more.
+        temperature: of the contrast, above 0.
+        mean: that the images were normalised with, a number or one for each channel; by default the data set's own.
+        std: their standard deviation, likewise; above 0.
 
     Raises: UserError for lambdas of another count or an unknown name, and an unknown version or auxiliary network.
     """

@@ -26,9 +26,14 @@ EXAMPLE = "backlink:length=2,alpha=0.25"
 def pgl(
     *, period: int = 10, duration: int = 2, includes: bool = True, around: str | Rule = "gll", aux: str | None = None
 ) -> Rule:
-    """Global guidance around a local rule: `around` is a Rule, or as text "backlink" or "backlink:length=2,alpha=0.25".
+    """Periodically guided local learning: now and then an epoch of the last loss, all the way down.
 
-    `aux` is the auxiliary network of a rule given as text, aux-adapt around "gll" and otherwise that rule's own.
+    Args:
+        period: P, the epochs of a cycle, 1 or more.
+        duration: Q, the epochs at its end that learn from the last loss, 0 or more.
+        includes: whether the P epochs include those Q; otherwise the Q come after them.
+        around: the local rule: a name, "backlink:length=2,alpha=0.25", or in Python a Rule; one without delays.
+        aux: the auxiliary network of a rule given by name; by default aux-adapt around gll, else that rule's own.
 
     Raises: UserError for Q > P where P includes Q, and around a rule with delays or without a loss of its own.
     """

@@ -25,9 +25,13 @@ from minilocal.rules.compose import Rule, compose
 def predsim(
     *, beta: float = 0.99, dim_in_decoder: int = 4096, zero: bool = True, final_weight: float | str = 1.0
 ) -> Rule:
-    """Similarity matching, weight β, and prediction, 1-β, from at most `dim_in_decoder` features of each module.
+    """PredSim: similarity matching beside prediction.
 
-    `zero` starts the predictors from weight 0; `final_weight` is that of the last loss, a number or "1-beta".
+    Args:
+        beta: β, the weight of similarity matching, 0 to 1; prediction has 1-β.
+        dim_in_decoder: features of a module that its predictor sees, at most; 1 or more.
+        zero: whether the predictors start from weight 0.
+        final_weight: the weight of the last module's loss: a number above 0, or "1-beta".
 
     Raises: UserError for a β outside [0, 1], fewer than one feature, and a final weight that is neither.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minilocal import record
+from minilocal import record, rules
 from minilocal.config import Config, check, flatten, from_tables, resolve, tables_of
 from minilocal.data import DataSet
 from minilocal.errors import UserError
@@ -146,7 +146,7 @@ def _free(config: Config) -> Path:
     """The first folder that is free: runs/RULE-NET-DATA-seedS, -2, -3, ..."""
     name = config.data.name
     source = Path(name.removeprefix("npz:")).stem if name.startswith("npz:") else name
-    path = first = Path("runs") / f"{config.rule.name}-{config.net.name}-{source}-seed{config.run.seed}"
+    path = first = Path("runs") / f"{rules.label(config.rule.name)}-{config.net.name}-{source}-seed{config.run.seed}"
     number = 1
     while path.exists():
         number += 1

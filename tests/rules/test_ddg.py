@@ -97,7 +97,7 @@ WRONG = [
     (lambda: ml.rules.compose(crosses=ml.crosses.late(), keep="inputs"), 'backward_weights="recompute"'),
     (lambda: ml.rules.compose(crosses=ml.crosses.late(), accumulate=2), "accumulate=1"),
     (lambda: ml.rules.compose(crosses=ml.crosses.late(), when=ml.when.periodic(4, 1)), "without delays only"),
-    (lambda: ml.rules.pgl(around=ml.rules.ddg()), "without delays only"),
+    (lambda: ml.rules.pgl(around=ml.rules.ddg()), "a rule without delays"),
     (lambda: ml.rules.compose(when=ml.when.always(first="backward")), "no error is there"),
     (lambda: ml.when.always(first="backwards"), "did you mean 'backward'"),
     (lambda: learner(net("mlp"), ml.rules.ddg(), 2).gradients(*batches(net("mlp"), 1)[0]), r"use step\(\)"),

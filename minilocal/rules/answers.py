@@ -1,0 +1,82 @@
+"""The answers to a rule's questions by name, as a configuration writes them, and the rule that they make."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from minilocal import auxiliary, crossing
+from minilocal.errors import UserError, nearest, unknown
+from minilocal.rules import text
+from minilocal.rules.compose import Rule, compose
+from minilocal.rules.when import always, drawn, periodic
+
+Answer = str | Mapping[str, Any]
+
+
+def delayed(activations: int = 0, errors: int = 1, beta: float = 1.0, backward_weights: str = "stashed") -> Any:
+    """Every error, times `beta`, `errors` iterations late per boundary; activations `activations` iterations late."""
+    return crossing.late(activations, errors, beta, backward_weights)
+
+
+ANSWERS: dict[str, dict[str, Callable[..., Any]]] = {
+    "objective": {
+        "none": auxiliary.nothing,
+        "classifier": auxiliary.classifier,
+        "predsim": auxiliary.predsim,
+        "infopro": auxiliary.infopro,
+    },
+    "boundary": {
+        "open": crossing.all,
+        "closed": crossing.nothing,
+        "link": crossing.link,
+        "delayed": delayed,
+        "synthetic_gradient": crossing.guess,
+    },
+    "when": {"always": always, "periodic": periodic, "asynchronous": drawn},
+}
+EXAMPLE = {"objective": "classifier:aux=1c2f", "boundary": "link:length=1,alpha=0.25", "when": "periodic:period=10"}
+
+
+def composed(
+    *,
+    objective: Answer = "none",
+    boundary: Answer = "open",
+    when: Answer = "always",
+    keep: str = "caches",
+    accumulate: int = 1,
+) -> Rule:
+    """The rule that these answers make, each as text, "link:length=2", or as a table with a name in it.
+
+    Args:
+        objective: what a module learns from by itself: none, classifier, predsim or infopro.
+        boundary: what comes down from the module above: open (every error), closed, link, delayed, synthetic_gradient.
+        when: always, periodic (of every `period` epochs the last `duration` learn from the last loss), asynchronous.
+        keep: what is kept while an error is awaited: caches, or inputs (computed again when it comes).
+        accumulate: micro-batches whose mean gradient makes a step, 1 or more.
+
+    Raises: UserError for an answer or an option that is not known, and for answers that do not fit together.
+    """
+    return compose(
+        wants=_answer("objective", objective),
+        crosses=_answer("boundary", boundary),
+        when=_answer("when", when),
+        keep=keep,
+        accumulate=accumulate,
+    )
+
+
+def _answer(question: str, given: Answer) -> Any:
+    """What an answer stands for."""
+    name, options = text.read(question, given, EXAMPLE[question])
+    answers = ANSWERS[question]
+    if name not in answers:
+        raise unknown(question, name, answers)
+    known = list(inspect.signature(answers[name]).parameters)
+    for key in options:
+        if key not in known:
+            raise UserError(
+                f"{question} {name} has no option {key!r}{nearest(key, known)} It has {', '.join(known) or 'none'}."
+            )
+    return answers[name](**options)

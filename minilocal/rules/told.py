@@ -1,0 +1,52 @@
+"""What a function says of its options: their defaults from its signature, the rest from the Args of its docstring.
+
+Args:
+    length: units of each module that ..., 0 or more; a sentence may
+        go on, further in.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from minilocal.errors import UserError
+
+
+class Option(NamedTuple):
+    """One option: its name, its default, and what it does, with its range."""
+
+    name: str
+    default: Any
+    does: str
+
+
+def options_of(function: Callable[..., Any], name: str) -> list[Option]:
+    """The options of a rule's function, in the order of its signature; `name` names it in errors.
+
+    Raises: UserError for one without a default.
+    """
+    told = args(inspect.getdoc(function) or "")
+    found = []
+    for key, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        if parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
+            raise UserError(f"rule {name}: its option {key!r} needs a default and a name, as {key}=1.")
+        found.append(Option(key, parameter.default, told.get(key, "")))
+    return found
+
+
+def args(doc: str) -> dict[str, str]:
+    """{option: sentence} of a docstring's Args."""
+    _, _, block = doc.partition("\nArgs:\n")
+    block = re.split(r"\n(?=\S)", block)[0]
+    entries = re.findall(r"^ {4}(\w+): (.*(?:\n {5,}.*)*)", block, flags=re.M)
+    return {key: " ".join(sentence.split()) for key, sentence in entries}
+
+
+def headline(function: Callable[..., Any]) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0]
