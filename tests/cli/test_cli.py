@@ -256,7 +256,7 @@ def test_predict_gives_the_recorded_error_and_every_class(minilocal, trained):
 def test_predict_gives_probabilities_confusions_and_every_modules_error(minilocal, trained):
     status, out, _ = minilocal("predict", str(trained), "--out", "p.npz")
     local = record.rows(trained)[-1]["local_errors"]
-    assert status == 0 and f"first to last:\n  {local[0]:.2f}  {local[1]:.2f}\n" in out
+    assert status == 0 and f"first to last:\n {local[0]:.2f}  {local[1]:.2f}\n" in out
     with np.load("p.npz") as found:
         p, labels, predictions, counts = (found[k] for k in ("probabilities", "labels", "predictions", "confusion"))
         assert found["local_errors"].tolist() == local
