@@ -119,7 +119,10 @@ def _gone_on_with(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
         agree(config, layers, run)
     except UserError:
         if record.saved_nothing(run):
-            anew = _asked([(run, flatten(tables_of(config), run)), *layers, ("--resume", {"run.out": run})])
+            then = flatten(tables_of(config), run)
+            if any("optim.name" in flat for _, flat in layers):  # what was written out is the old optimiser's
+                then = {key: value for key, value in then.items() if key not in ("optim.momentum", "optim.nesterov")}
+            anew = _asked([(run, then), *layers, ("--resume", {"run.out": run})])
             return anew.optim.epochs, {"config": anew}
         if epochs is None:
             raise

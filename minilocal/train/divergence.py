@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from shlex import quote
 
 import numpy as np
 
@@ -48,16 +49,15 @@ def not_finite(state: Mapping[str, np.ndarray]) -> str:
 
 def diverged(what: str, config: Config, where: str, saved: int, path: Path) -> UserError:
     """The error that ends the run: `what` happened `where`, `saved` epochs are in its folder `path`."""
-    rate = min(config.optim.lr / 10, TRIED[config.optim.name])
+    how, flags = "at a lower rate", f"--lr {min(config.optim.lr / 10, TRIED[config.optim.name]):g}"
     best = rules.get(config.rule.name, **config.rule.options).recommends
     if best and best.optimizer != config.optim.name:
-        flags = f"--set optim.name={best.optimizer} --lr {best.lr:g}"
-        then = f"The rule recommends {best.describe()}: start another run with {flags}, and another --out."
-    elif saved:
-        then = (
-            f"{path} keeps the state after epoch {saved}. Start another run at a lower rate: "
-            f"--lr {rate:g}, and another --out."
+        how, flags = (
+            f"with {best.describe()}, as the rule recommends",
+            f"--set optim.name={best.optimizer} --lr {best.lr:g}",
         )
+    if saved:
+        then = f"{path} keeps the state after epoch {saved}. Start another run {how}: {flags}, and another --out."
     else:
-        then = f"Nothing of it was saved. Start it again at a lower rate: minilocal train --resume {path} --lr {rate:g}"
+        then = f"Nothing of it was saved. Start it again {how}: minilocal train --resume {quote(str(path))} {flags}"
     return UserError(f"training diverged: {what} {where}. {then}")

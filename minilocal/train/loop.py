@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -106,9 +107,9 @@ class Loop:
         if progress.epoch < epochs:
             say(f"{folder.path} goes on after {progress.epoch} of {epochs} epochs{step}")
         else:
-            how = f"with --resume {folder.path} --epochs {2 * epochs}"
+            how = f"with --resume {quote(str(folder.path))} --epochs {2 * epochs}"
             if not self.schedule.extends:
-                how = f"from its weights in a new run: minilocal train --set net.weights={folder.path}"
+                how = f"from its weights in a new run: minilocal train --set net.weights={quote(str(folder.path))}"
             say(f"{folder.path} is finished: {epochs} of {epochs} epochs. Go on {how}")
         return True
 
@@ -231,7 +232,7 @@ class Loop:
         step = f" and {p.step} of {self.steps} steps" if p.step else ""
         return Interrupted(
             f"stopped after {p.epoch} of {self.config.optim.epochs} epochs{step}, and saved. "
-            f"Go on with: minilocal train --resume {folder.path}"
+            f"Go on with: minilocal train --resume {quote(str(folder.path))}"
         )
 
     def _told(self) -> dict[str, Any]:

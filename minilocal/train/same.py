@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def check_epochs(epochs: int, config: Config, path: Path, extends: bool) -> None
         raise UserError(
             f"{path} cannot be trained to {epochs} epochs: the rates of optim.schedule = {o.schedule!r} depend on the "
             f"number of epochs, so its first ones would have been others. Start a new run with --epochs {epochs}, or "
-            f"one from these weights: --set net.weights={path}."
+            f"one from these weights: --set net.weights={quote(str(path))}."
         )
 
 

@@ -98,3 +98,13 @@ def test_the_rate_that_is_worth_trying(tmp_path, name, lr, tried):
 
     said = diverged("it", configuration(None, optim__name=name, optim__lr=lr), "here", 0, tmp_path)
     assert str(said).endswith(f"--lr {tried:g}")
+
+
+def test_a_rule_that_recommends_another_optimiser_says_how_to_use_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = words(rule__name="dni", net__name="resnet8", optim__name="sgd", optim__momentum=0.9, optim__lr=0.1)
+    assert cli.main(["train", *asked, "--set=data.limit_train=400", "--out", "r"]) == 2
+    command = capsys.readouterr().err.strip().rpartition("as the rule recommends: minilocal ")[2]
+    assert command == "train --resume r --set optim.name=adam --lr 0.001"
+    assert cli.main(command.split()) == 0
+    assert record.config("r")["optim"]["name"] == "adam" and record.config("r")["optim"]["momentum"] is None
