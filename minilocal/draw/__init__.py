@@ -1,11 +1,12 @@
-"""Figures: curves, bars, timelines, and a rule drawn with its arrows. The only importer of matplotlib."""
+"""Figures: curves, bars, timelines, coloured tables, a rule drawn with its arrows. The only importer of matplotlib."""
 
 from __future__ import annotations
 
 from minilocal.draw.bars import bars
 from minilocal.draw.curves import curves
+from minilocal.draw.heat import heat
 from minilocal.draw.picture import rule_picture
 from minilocal.draw.style import COLOURS, Figure, to_png, to_svg
 from minilocal.draw.timeline import timeline
 
-__all__ = ["COLOURS", "Figure", "bars", "curves", "rule_picture", "timeline", "to_png", "to_svg"]
+__all__ = ["COLOURS", "Figure", "bars", "curves", "heat", "rule_picture", "timeline", "to_png", "to_svg"]

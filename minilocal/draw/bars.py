@@ -26,4 +26,6 @@ def bars(values: Mapping[str, float], *, label: str, title: str = "", form: str 
         axes.grid(axis="y", visible=False)
         axes.invert_yaxis()
         axes.margins(x=0.12)
+    numbers = "; ".join(f"{name} {form.format(value)}" for name, value in values.items())
+    figure.alt = f"{title}{'. ' if title else ''}{label}: {numbers}."
     return figure

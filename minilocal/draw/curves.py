@@ -44,7 +44,16 @@ def curves(
                 axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.2, linewidth=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(title=of_all, alignment="left")
+    lines = "; ".join(f"{name} {_ends(seeds)}" for name, seeds in drawn.items())
+    figure.alt = f"{title}{'. ' if title else ''}{label} by {along}, first to last: {lines}."
     return figure
+
+
+def _ends(seeds: np.ndarray) -> str:
+    """The first and the last number of a mean, of those that there are."""
+    mean = seeds.mean(axis=0)
+    ends = mean[np.isfinite(mean)][[0, -1]] if np.isfinite(mean).any() else []
+    return " to ".join(f"{v:.3g}" for v in ends) or "none"
 
 
 def _seeds(name: str, values: Sequence[Any]) -> np.ndarray:

@@ -106,6 +106,10 @@ def rule_picture(
         text = axes.annotate("\n".join(said), (x[0] - 0.47, min(rows.values())), (0, -12), **below)
         text.set_in_layout(False)  # words give way to the drawing, not the other way round
         axes.set(xlim=(x[0] - PITCH - 0.4, x[0] - PITCH - 0.4 + wide), ylim=(floor, LOSS + 0.36))
+    reach = "; ".join(f"of loss {w.loss + 1} through units {', '.join(str(u + 1) for u in w.units)}" for w in errors)
+    figure.alt = (
+        f"{axes.get_title(loc='left')}: {units} units in modules of {', '.join(map(str, sizes))}. Errors: {reach}."
+    )
     return figure
 
 

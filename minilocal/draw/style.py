@@ -33,10 +33,15 @@ INK = "#333333"
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that shows itself at the end of a notebook cell, without a magic line."""
+    """A figure that shows itself at the end of a notebook cell, without a magic line.
 
-    def _repr_png_(self) -> bytes:
-        return to_png(self)
+    `alt` says what it shows, for those who cannot see it; a notebook keeps it beside the picture.
+    """
+
+    alt = ""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, str]]:
+        return to_png(self), {"alt": self.alt}
 
 
 @contextmanager

@@ -33,4 +33,6 @@ def timeline(
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         axes.legend()
+    tops = "; ".join(f"{name} {max(values):.3g}" for name, values in runs.items())
+    figure.alt = f"{title}{'. ' if title else ''}{label} over the {work} of a step, at most: {tops}."
     return figure

@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 import pytest
 
+import minilocal as ml
 from minilocal import UserError, draw
 from minilocal.draw.style import COLOURS, CYCLE, MODULES, colours
 from minilocal.rules import NAMES
@@ -91,7 +92,7 @@ def test_nothing_to_draw_is_said():
 def test_a_figure_becomes_a_png_and_svg_text_and_shows_itself():
     figure = draw.bars({"BP": 1}, label="MB")
     assert draw.to_png(figure).startswith(b"\x89PNG")
-    assert figure._repr_png_() == draw.to_png(figure)
+    assert figure._repr_png_() == (draw.to_png(figure), {"alt": figure.alt})
     svg = ElementTree.fromstring(draw.to_svg(figure))
     assert svg.tag.endswith("svg")
     assert "MB" in {text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")}  # text is text, not outlines
@@ -109,3 +110,32 @@ def test_no_pyplot_and_no_screen():
     code = f"{draws}; print('matplotlib.pyplot' in sys.modules)"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "False"
+
+
+def test_a_heat_map_has_a_cell_for_each_number():
+    figure = draw.heat({"GLL": [0.5, -0.25], "BackLink": [1, 0]}, along="layer", title="cosines", label="cosine")
+    axes = figure.axes[0]
+    cells = {tuple(map(round, text.get_position())): text.get_text() for text in axes.texts}
+    assert cells == {(0, 0): "0.50", (1, 0): "-0.25", (0, 1): "1.00", (1, 1): "0.00"}
+    assert [t.get_text() for t in axes.get_yticklabels()] == ["GLL", "BackLink"]
+    assert [t.get_text() for t in axes.get_xticklabels()] == ["1", "2"] and axes.get_xlabel() == "layer"
+    image = axes.images[0]
+    assert image.norm.vmin == -1 and image.norm.vmax == 1  # white is 0
+    assert figure.alt == "cosines. cosine by layer: GLL 0.50 -0.25; BackLink 1.00 0.00."
+    assert draw.heat({"GLL": [0.0]}, along="layer").axes[0].images[0].norm.vmax == 1
+    for rows in ({}, {"a": []}, {"a": [1], "b": [1, 2]}):
+        with pytest.raises(UserError, match="give each row the same"):
+            draw.heat(rows, along="layer")
+
+
+def test_every_figure_says_what_it_shows():
+    nan = float("nan")
+    curves = draw.curves({"BP": [nan, 30, 10], "GLL": [[40, 35, 30], [20, 15, 10]], "none": [nan] * 3}, title="digits")
+    assert curves.alt == "digits. test error (%) by epoch, first to last: BP 30 to 10; GLL 30 to 20; none none."
+    assert draw.bars({"BP": 1.25}, label="MB", form="{:.2f}").alt == "MB: BP 1.25."
+    over = draw.timeline({"BP": [1, 3, 2]}, label="live MB")
+    assert over.alt == "live MB over the pieces of work of a step, at most: BP 3."
+    rule = ml.rules.backlink(length=1)
+    shown = draw.rule_picture(rule, modules=2, units=4).alt
+    errors = "of loss 1 through units 2, 1; of loss 2 through units 4, 3, 2"
+    assert shown == f"BackLink, K = 2: 4 units in modules of 2, 2. Errors: {errors}."
