@@ -13,6 +13,7 @@ import numpy as np
 
 from minilocal import equations as eq
 from minilocal.array import generator
+from minilocal.verify import algorithm
 from minilocal.verify.measure import Result, errors
 from minilocal.verify.referee import jax, jnp, refereeing
 
@@ -95,9 +96,10 @@ def gap(name: str, columns: tuple[int, ...], alpha: float) -> dict[str, float]:
 
 
 def run(quick: bool = False) -> Iterator[Result]:
-    """One row for each equation."""
+    """One row for each equation, and for each reading of Algorithm 1."""
     for name in EQUATIONS:
         cases = [(columns, alpha) for columns in COLUMNS for alpha in ALPHAS]
         found = [(e, f"columns {c}, α = {a}") for c, a in cases for e in gap(name, c, a).values()]
         error, worst = max(found)
         yield Result("equations", name, "jax.grad", len(cases), error, worst=worst)
+    yield from algorithm.run(quick)

@@ -181,7 +181,7 @@ CASES = {
         Case("backlink", _backlink(length=2, alpha=0.25, weighting="unfolded", aux="1c2f"), "resnet8", 2),
     ],
     **{
-        f"BackLink, error={error}": [
+        f"BackLink, {error}": [
             Case("backlink", _backlink(length=l, alpha=alpha, weighting=weighting, error=error), net, K)
             for net, K, l, alpha, weighting in (
                 ("mlp", 5, 1, 0.25, "literal"),

@@ -1,0 +1,126 @@
+"""Algorithm 1 against autograd: its step is minus η times the gradient of one number under stop-gradients.
+
+    sg[·] is a constant to whoever differentiates; c_m are the last l layers of module m, b_m the layers below them.
+
+    Σ_m L_m( c_m(b_m(sg[x_m])) ; c_m constant )                  layers below the range, and the classifiers
+  + Σ_{m<K} L_m( c_m^α(sg[b_m]) ; classifier constant )          δ_lc of the linked layers
+  + Σ_{m<K} D_{m+1}( c_m^{1-α}(sg[b_m]) ; all above constant )   δ_gl of the linked layers
+
+    D_m(x) = L_m(f_m(x))                                 "own"; always so for m = K and modules longer than l
+    D_m(x) = L_m(c_m^α(x))                               "own-scaled"
+    D_m(x) = L_m(c_m^α(x)) + D_{m+1}(c_m^{1-α}(x))       "total"
+
+c^α computes what c does, and multiplies the error that comes back by α: after its top layer (4), and in the literal
+reading after every layer (5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from minilocal import equations as eq
+from minilocal.array import generator
+from minilocal.verify.measure import Result, errors
+from minilocal.verify.referee import jax, jnp, lax, refereeing
+
+WIDTHS = [6, 5, 7, 6, 5, 4, 5]  # of x, and of six ReLU layers
+CLASSES, COLUMNS, ALPHA, ETA = 3, 7, 0.3, 0.3
+CUTS = [(6, 1), (3, 1), (3, 2), (2, 2), (2, 3), (1, 1)]  # (K, l)
+Parts = tuple[eq.Layers, eq.Layers]  # layers, classifiers
+
+held = lax.stop_gradient
+
+
+def lengths(K: int) -> list[int]:
+    """Layers of each module."""
+    return [(len(WIDTHS) - 1) // K] * K
+
+
+def network(K: int) -> tuple[eq.Layers, eq.Layers, np.ndarray, np.ndarray]:
+    """(layers, K classifiers, x, labels): random matrices and one mini-batch of columns."""
+    rng = generator(2)
+    layers = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in pairwise(WIDTHS)]
+    tops = np.cumsum(lengths(K))
+    classifiers = [(rng.standard_normal((CLASSES, WIDTHS[t])), rng.standard_normal(CLASSES)) for t in tops]
+    return layers, classifiers, rng.standard_normal((WIDTHS[0], COLUMNS)), rng.integers(0, CLASSES, COLUMNS)
+
+
+def by_hand(K: int, length: int, alpha: float = ALPHA, **how: Any) -> Parts:
+    """The network after Algorithm 1."""
+    layers, classifiers, x, labels = network(K)
+    given: dict[str, Any] = {"modules": lengths(K), "eta": ETA} | how
+    return eq.algorithm_1(layers, classifiers, x, labels, length=length, alpha=alpha, **given)
+
+
+def by_autograd(K: int, length: int, weighting: str, error: str, alpha: float = ALPHA) -> Parts:
+    """The network after a step down the gradient of the number above."""
+    layers, classifiers, x, labels = network(K)
+    n = lengths(K)[0]
+
+    def up(m: int, h: Any, layers: Any, count: int, by: float | None = None) -> Any:
+        for j in reversed(range(count)):
+            w, b = layers[(m + 1) * n - 1 - j]
+            h = jnp.maximum(w @ h + b[:, None], 0)
+            if by is not None and (j == 0 or weighting == "literal"):
+                h = held(h) + by * (h - held(h))
+        return h
+
+    def judge(m: int, h: Any, classifiers: Any) -> Any:
+        w, b = classifiers[m]
+        return -jax.nn.log_softmax(w @ h + b[:, None], axis=0)[labels, jnp.arange(COLUMNS)].mean()
+
+    def sent(m: int, h: Any) -> Any:
+        fixed, judges = held(layers), held(classifiers)
+        if error == "own" or m == K - 1 or length < n:
+            return judge(m, up(m, h, fixed, n), judges)
+        scaled = judge(m, up(m, h, fixed, n, alpha), judges)
+        return scaled + sent(m + 1, up(m, h, fixed, n, 1 - alpha)) if error == "total" else scaled
+
+    def number(layers: Any, classifiers: Any) -> Any:
+        total: Any = 0.0
+        h: Any = x
+        for m in range(K):
+            linked = min(length, n) if m < K - 1 else 0
+            base: Any = held(h)
+            for w, b in layers[m * n : (m + 1) * n - linked]:
+                base = jnp.maximum(w @ base + b[:, None], 0)
+            h = up(m, base, held(layers), linked)
+            total += judge(m, h, classifiers)
+            if linked:
+                total += judge(m, up(m, held(base), layers, linked, alpha), held(classifiers))
+                total += sent(m + 1, up(m, held(base), layers, linked, 1 - alpha))
+        return total
+
+    with refereeing():
+        grads = jax.grad(number, (0, 1))(layers, classifiers)
+        moved = jax.tree.map(lambda w, g: np.asarray(w - ETA * g), (layers, classifiers), grads)
+    return moved[0], moved[1]
+
+
+def gap(K: int, length: int, weighting: str, error: str) -> dict[str, float]:
+    """Relative errors of the step, array by array."""
+    before, ours = network(K)[:2], by_hand(K, length, weighting=weighting, error=error)
+    theirs = by_autograd(K, length, weighting, error)
+
+    def steps(after: Parts) -> dict[str, np.ndarray]:
+        found: dict[str, np.ndarray] = {}
+        for part, old, new in zip(("layer", "classifier"), before, after, strict=True):
+            for i, (was, now) in enumerate(zip(old, new, strict=True)):
+                found |= {f"{part} {i + 1}, {letter}": b - a for letter, a, b in zip("wb", was, now, strict=True)}
+        return found
+
+    return errors(steps(ours), steps(theirs))
+
+
+def run(quick: bool = False) -> Iterator[Result]:
+    """One row for each reading of the error that enters (4)."""
+    for error in ("own", "own-scaled", "total"):
+        cases = [(K, l, w, error) for K, l in (CUTS[::2] if quick else CUTS) for w in ("literal", "unfolded")]
+        found = [(e, f"K, l, weighting, error = {case}: {array}") for case in cases for array, e in gap(*case).items()]
+        largest, worst = max(found)
+        name = f"Algorithm 1, {error}"
+        yield Result("equations", name, "jax.grad of its stop-gradient loss", len(cases), largest, worst=worst)
