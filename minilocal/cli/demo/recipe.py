@@ -65,7 +65,7 @@ def make_way(runs: list[Config]) -> None:
 
 
 def _of_the_demo(tables: dict[str, Any], run: Config) -> bool:
-    """Whether a recorded run differs from `run` in nothing but its seed and its length."""
+    """Whether a recorded run differs from `run` in nothing but its length."""
     then, now = flatten(tables, ""), flatten(tables_of(run), "")
-    free = {"optim.epochs", "run.seed", "run.threads", "run.out"}
+    free = {"optim.epochs", "run.out"}
     return all(then[key] == now[key] for key in (then.keys() & now.keys()) - free)
