@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from minilocal import config, rules
-from minilocal.config import Config, agree, flatten, from_tables, read_toml, resolve, setting, tables_of, value_of
+from minilocal.config import Config, agree, flatten, from_tables, read_file, resolve, setting, tables_of, value_of
 from minilocal.errors import UserError
 
 
@@ -59,7 +59,7 @@ def test_later_layers_win():
 def test_toml(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('[rule]\nname = "backlink"\nlength = 2\n[net]\nmodules = [5, 5]\n[optim]\nlr = 1\n')
-    found, _ = resolve([read_toml(file)])
+    found, _ = resolve([read_file(file)])
     assert (found.rule.options["length"], found.net.modules, found.optim.lr) == (2, [5, 5], 1.0)
 
 
@@ -94,7 +94,7 @@ def test_a_mistake_in_a_file_is_named_with_the_file(tmp_path, text, line):
     file = tmp_path / "run.toml"
     file.write_text(text)
     with pytest.raises(UserError) as caught:
-        resolve([read_toml(file)])
+        resolve([read_file(file)])
     assert line.format(file) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "run.toml" in str(caught.value)
@@ -103,14 +103,14 @@ def test_a_mistake_in_a_file_is_named_with_the_file(tmp_path, text, line):
 def test_a_published_split_is_a_way_to_cut(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('[net]\nname = "resnet110"\nmodules = "infopro:16"\n')
-    found, _ = resolve([read_toml(file)])
+    found, _ = resolve([read_file(file)])
     assert found.net.modules == "infopro:16"
     assert from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(found))), "config.json") == found
 
 
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(UserError, match="No such file"):
-        read_toml(tmp_path / "no.toml")
+        read_file(tmp_path / "no.toml")
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_so_does_every_word_of_the_command_line(rule, key):
 
 def test_a_byte_order_mark_is_read_over(tmp_path):
     (tmp_path / "t.toml").write_bytes(b"\xef\xbb\xbf[optim]\nlr = 0.05\n")
-    assert read_toml(tmp_path / "t.toml")[1] == {"optim.lr": 0.05}
+    assert read_file(tmp_path / "t.toml")[1] == {"optim.lr": 0.05}
 
 
 def test_paths_are_kept_from_the_root_so_that_a_run_works_from_any_folder(tmp_path, monkeypatch):

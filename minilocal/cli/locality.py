@@ -31,9 +31,15 @@ felt        steps after which the weights of module 1, 2, ... feel a change of t
 
 def parser() -> Parser:
     """The options of `minilocal locality`."""
-    p = Parser("locality", __doc__, epilog=LEGEND)
+    from minilocal.cli.options import of_the_rules
+
+    p = Parser("locality", __doc__, epilog=LEGEND, more=of_the_rules)
     p.add_argument(
-        "--rule", metavar="NAME", action="append", default=[], help="a rule, repeatable (all, and asynchronous DGL)"
+        "--rule",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="a rule, compose, or FILE.py:NAME for your own; repeatable (all, and asynchronous DGL)",
     )
     p.add_argument(
         "--set", metavar="rule.K=V", action="append", default=[], help="an option of the rule: rule.length=2"

@@ -5,17 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from minilocal.cli.examples import EXAMPLES
 from minilocal.errors import UserError, nearest
 
 
 class Parser(argparse.ArgumentParser):
-    """The parser of one command. `parse` raises UserError where argparse would print its usage and exit."""
+    """The parser of one command. `parse` raises UserError where argparse would print its usage and exit.
 
-    def __init__(self, command: str, does: str | None, **options: Any) -> None:
-        self.command = command
+    Its help ends with the command's examples; `more` makes what comes before them out of the words of the command line.
+    """
+
+    def __init__(
+        self, command: str, does: str | None, *, more: Callable[[Sequence[str]], str] | None = None, **options: Any
+    ) -> None:
+        self.command, self.more = command, more
+        self.words: tuple[str, ...] = ()
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(prog=f"minilocal {command}", description=does, allow_abbrev=False, **options)
 
@@ -30,6 +37,7 @@ class Parser(argparse.ArgumentParser):
 
         Raises: UserError for a flag that is not known, a value that is missing, or a word too many.
         """
+        self.words = tuple(words)
         options, left = self.parse_known_args(words)
         if left:
             word = left[0].partition("=")[0]
@@ -40,6 +48,14 @@ class Parser(argparse.ArgumentParser):
                 )
             raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
         return options
+
+    def format_help(self) -> str:
+        lines = [super().format_help()]
+        if self.more is not None:
+            lines.append(self.more(self.words))
+        if examples := EXAMPLES.get(self.command, ()):
+            lines.append("\n".join(["for example:", *(f"  {line}" for line in examples), ""]))
+        return "\n".join(lines)
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.command}: {message}. See {self.prog} --help.")

@@ -6,6 +6,7 @@ import argparse
 import sys
 from functools import partial
 from importlib import resources
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 from minilocal.cli.parser import Parser
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
 EPOCHS = "optim.epochs"
 BY_HAND = ("--epochs", "--set")  # where a new number of epochs is meant for the run that goes on
 HELP = {  # what the value of each flag is, and what it means
-    "--rule": ("NAME", "bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg or fdg"),
+    "--rule": ("NAME", "{rules}, compose, or FILE.py:NAME for one of your own"),
     "--length": ("L", "BackLink's propagation length l, in units, or module: all of a module"),
     "--alpha": ("A", "BackLink's weight α of the local error, 0 to 1"),
     "--weighting": ("HOW", "literal (α compounds, as in Eq. 5) or unfolded (α once)"),
-    "--aux": ("NAME", "auxiliary classifier: 0c1f (linear), 0c2f, 1c1f, 1c2f (convolutional), ..."),
-    "--net": ("NAME", "mlp, alexnet, vgg16, resnet8 ... resnet110, resnet18, wrn28-10"),
+    "--aux": ("NAME", "auxiliary network: {auxiliary}"),
+    "--net": ("NAME", "{nets}, {more}"),
     "--modules": ("K", "number of modules, their unit counts as 3,3,2,2, or a published split as infopro:16"),
     "--dataset": ("NAME", "digits (in the package), cifar10, cifar100, or npz:PATH for your own images"),
     "--data-dir": ("DIR", "where data sets lie or are fetched to"),
@@ -50,22 +51,36 @@ HELP = {  # what the value of each flag is, and what it means
 
 def parser() -> Parser:
     """The options of `minilocal train`."""
+    from minilocal import auxiliary, nets, rules
+    from minilocal.cli.options import of_the_rules
     from minilocal.config import FLAGS, SWITCHES, Config, flatten, tables_of
 
-    p = Parser("train", __doc__)
+    more = partial(of_the_rules, flags={key: flag for flag, key in FLAGS.items()})
+    p = Parser("train", f"{__doc__}\n\nA flag that is given twice has its last value.", more=more)
+    known = {"rules": rules.NAMES, "auxiliary": auxiliary.NAMES, "nets": nets.NAMES}
+    names = {what: ", ".join(those) for what, those in known.items()} | {"more": nets.MORE}
     defaults = flatten(tables_of(Config()), "defaults")
     for flag, key in FLAGS.items():
         metavar, text = HELP[flag]
         default = f" ({defaults[key]})" if defaults.get(key) is not None and flag not in SWITCHES else ""
         how: dict[str, Any] = {"action": "store_true"} if flag in SWITCHES else {"metavar": metavar}
-        p.add_argument(flag, help=text.replace("%", "%%") + default, **how)
+        p.add_argument(flag, help=text.format(**names).replace("%", "%%") + default, **how)
     p.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; other flags must agree")
     p.add_argument(
-        "--config", metavar="FILE", help="a TOML file of [rule] [net] [data] [optim] [run]; flags override it"
+        "--config",
+        metavar="FILE",
+        help="a TOML file of [rule] [net] [data] [optim] [run], or the config.json of a run; flags override it",
     )
     p.add_argument("--preset", metavar="NAME", help=f"a published recipe: {', '.join(presets())}")
     p.add_argument("--quiet", action="store_true", help="no bar and no lines but the last, warnings and errors")
-    p.add_argument("--set", metavar="T.K=V", action="append", default=[], help="any other key, as optim.nesterov=true")
+    p.add_argument(
+        "--set",
+        metavar="T.K=V",
+        action="append",
+        default=[],
+        help="any other key of those tables, as optim.nesterov=true, or rule.period=5 with --rule pgl",
+    )
+    p.add_argument("--show", action="store_true", help="print all this as a TOML file, and train nothing")
     return p
 
 
@@ -73,6 +88,9 @@ def run(options: argparse.Namespace) -> int:
     """Trains, a line for each epoch."""
     from minilocal.train import train
 
+    if options.show:
+        print(shown(options))
+        return 0
     if options.resume is None:
         config = _asked(layers_of(options))
         epochs, how = config.optim.epochs, dict[str, Any](config=config)
@@ -90,6 +108,20 @@ def run(options: argparse.Namespace) -> int:
     error = "?" if last.get("test_error") is None else f"{last['test_error']:.2f}"
     print(f"test error {error} % after epoch {last['epoch']}; everything is in {result.path}")
     return 0
+
+
+def shown(options: argparse.Namespace) -> str:
+    """What would be trained, as a TOML file; a preset's own words on where it comes from stand above."""
+    from minilocal import record
+    from minilocal.config import as_toml, flatten
+
+    layers = layers_of(options)
+    if options.resume is not None:
+        then = f"{options.resume}/config.json"
+        layers.insert(0, (then, flatten(record.config(options.resume), then)))
+    words = _presets().joinpath(f"{options.preset}.toml").read_text("utf-8") if options.preset else ""
+    comment = takewhile(lambda line: line.startswith("#"), words.splitlines(keepends=True))
+    return "".join([*comment, "\n"] if words else []) + as_toml(_asked(layers))
 
 
 def _asked(layers: list[Layer]) -> Config:
@@ -133,13 +165,13 @@ def _gone_on_with(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
 
 def layers_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """What was asked: the preset, under the file, under the flags and --set."""
-    from minilocal.config import FLAGS, SWITCHES, read_toml, setting, value_of
+    from minilocal.config import FLAGS, SWITCHES, read_file, setting, value_of
 
     layers = []
     if options.preset is not None:
         layers.append(preset_layer(options.preset))
     if options.config is not None:
-        layers.append(read_toml(options.config))
+        layers.append(read_file(options.config))
     for flag, key in FLAGS.items():
         given = getattr(options, flag[2:].replace("-", "_"))
         if flag in SWITCHES:
@@ -159,11 +191,11 @@ def preset_layer(name: str) -> tuple[str, dict[str, Any]]:
 
     Raises: UserError for a name that is not known.
     """
-    from minilocal.config import read_toml
+    from minilocal.config import read_file
 
     if name not in presets():
         raise unknown("preset", name, presets())
-    return f"preset {name}", read_toml(str(_presets() / f"{name}.toml"))[1]
+    return f"preset {name}", read_file(str(_presets() / f"{name}.toml"))[1]
 
 
 class Lines:

@@ -1,20 +1,11 @@
 """What a run does, as five checked tables: from flags and files to a `Config`, and back."""
 
-from minilocal.config.layers import (
-    FLAGS,
-    SWITCHES,
-    Layer,
-    agree,
-    flatten,
-    from_tables,
-    read_toml,
-    resolve,
-    setting,
-    value_of,
-)
+from minilocal.config.layers import Layer, agree, flatten, from_tables, resolve
+from minilocal.config.sources import FLAGS, SWITCHES, read_file, setting, value_of
 from minilocal.config.tables import TABLES, Config, Data, Net, Optim, Rule, Run, check, tables_of
+from minilocal.config.written import as_toml
 
 __all__ = [
-    "FLAGS", "SWITCHES", "TABLES", "Config", "Data", "Layer", "Net", "Optim", "Rule", "Run", "agree", "check",
-    "flatten", "from_tables", "read_toml", "resolve", "setting", "tables_of", "value_of",
+    "FLAGS", "SWITCHES", "TABLES", "Config", "Data", "Layer", "Net", "Optim", "Rule", "Run", "agree", "as_toml",
+    "check", "flatten", "from_tables", "read_file", "resolve", "setting", "tables_of", "value_of",
 ]  # fmt: skip

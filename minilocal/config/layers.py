@@ -6,76 +6,19 @@ from, and {"table.key": value}.
 
 from __future__ import annotations
 
-import re
-import tomllib
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from minilocal import optim, rules
 from minilocal.config.advice import advised
-from minilocal.config.expected import misfit, takes_words
+from minilocal.config.expected import misfit
 from minilocal.config.paths import expanded, moved
 from minilocal.config.tables import TABLES, Config, Data, check, tables_of
 from minilocal.errors import UserError, nearest
-from minilocal.rules.text import value as text_value
 
 Layer = tuple[str, dict[str, Any]]
-
-FLAGS = {  # the short flags, and the keys that they name; everything else is --set table.key=value
-    "--rule": "rule.name",
-    "--length": "rule.length",
-    "--alpha": "rule.alpha",
-    "--weighting": "rule.weighting",
-    "--aux": "rule.aux",
-    "--net": "net.name",
-    "--modules": "net.modules",
-    "--dataset": "data.name",
-    "--data-dir": "data.dir",
-    "--no-download": "data.download",
-    "--limit-train": "data.limit_train",
-    "--limit-test": "data.limit_test",
-    "--augment": "data.augment",
-    "--epochs": "optim.epochs",
-    "--batch-size": "optim.batch_size",
-    "--lr": "optim.lr",
-    "--schedule": "optim.schedule",
-    "--momentum": "optim.momentum",
-    "--weight-decay": "optim.weight_decay",
-    "--seed": "run.seed",
-    "--device": "run.device",
-    "--dtype": "run.dtype",
-    "--tf32": "run.tf32",
-    "--cuda-graph": "run.cuda_graph",
-    "--no-cuda-graph": "run.cuda_graph",
-    "--threads": "run.threads",
-    "--processes": "run.processes",
-    "--out": "run.out",
-}
-SWITCHES = {  # flags without a value, and what they mean
-    "--no-download": False,
-    "--augment": True,
-    "--tf32": True,
-    "--cuda-graph": True,
-    "--no-cuda-graph": False,
-}
-
-
-def read_toml(path: str | Path) -> Layer:
-    """A TOML file as a layer.
-
-    Raises: UserError when the file is missing, is not TOML, or holds a key outside the five tables.
-    """
-    path = Path(path)
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # other people's editors write a byte order mark
-    except OSError as error:
-        raise UserError(f"configuration {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration {path} is not TOML: {error}.") from None
-    return str(path), flatten(tables, str(path))
 
 
 def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -92,27 +35,6 @@ def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
             )
         flat.update({f"{name}.{key}": value for key, value in table.items()})
     return flat
-
-
-def setting(text: str) -> Layer:
-    """`table.key=value`, as --set takes it, as a layer of one key."""
-    key, equals, value = text.partition("=")
-    key = key.strip()
-    if not equals or "." not in key:
-        raise UserError(f"--set {text!r} is not table.key=value, as in --set optim.nesterov=true.")
-    return "--set", {key: value_of(key, value.strip())}
-
-
-def value_of(key: str, text: str) -> Any:
-    """The value that a word on the command line stands for: a word where `key` takes words, else as in TOML.
-
-    `4,4,4,4` and `5,0.5,1,2` are lists too, and `.5` and `1e-4` are numbers.
-    """
-    if takes_words(key):
-        return text
-    if re.fullmatch(r"[+-]?\d[\d_.e+-]*(,[+-]?\d[\d_.e+-]*)+", text):
-        text = f"[{text}]"
-    return text_value(text)
 
 
 def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:

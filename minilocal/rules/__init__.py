@@ -8,7 +8,7 @@ from typing import Any
 from minilocal.crossing import Recommended
 from minilocal.errors import UserError, nearest, unknown
 from minilocal.rules import own, when
-from minilocal.rules.answers import composed
+from minilocal.rules.answers import ANSWERS, composed
 from minilocal.rules.backlink import backlink
 from minilocal.rules.bp import bp
 from minilocal.rules.compose import Rule, compose
@@ -76,6 +76,6 @@ def label(name: str) -> str:
 
 
 __all__ = [
-    "NAMES", "Recommended", "Rule", "backlink", "bp", "compose", "ddg", "dgl", "dni", "fdg", "get", "gll", "infopro",
-    "options", "pgl", "predsim", "when",
+    "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "backlink", "bp", "compose", "constructor", "ddg", "dgl",
+    "dni", "fdg", "get", "gll", "infopro", "label", "options", "own", "pgl", "predsim", "when",
 ]  # fmt: skip

@@ -1,0 +1,21 @@
+"""A line or two for each command that work as they are, shown at the end of its help."""
+
+EXAMPLES = {
+    "demo": ("minilocal demo", "minilocal demo --seed 1 --out runs/another"),
+    "train": (
+        "minilocal train --rule backlink --length 2 --net resnet8 --modules 4 --epochs 5",
+        "minilocal train --rule compose --set rule.objective=classifier --set rule.boundary=link:length=2,alpha=0.25",
+        "minilocal train --rule pgl --help",
+        "minilocal train --preset backlink-conv --show",
+    ),
+    "predict": ("minilocal predict runs/backlink-resnet8-digits-seed0",),
+    "verify": ("minilocal verify --only equations",),
+    "locality": (
+        "minilocal locality --rule backlink --set rule.length=2",
+        "minilocal locality --rule compose --set rule.objective=infopro --set rule.boundary=link",
+    ),
+    "memory": ("minilocal memory --net resnet32 --modules 4,8",),
+    "bench": ("minilocal bench --quick --what steps --net resnet8",),
+    "data": ("minilocal data digits", "minilocal data digits --sheet digits.png"),
+    "doctor": ("minilocal doctor",),
+}

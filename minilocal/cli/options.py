@@ -1,0 +1,74 @@
+"""The options of a rule in the help of a command: `minilocal train --rule pgl --help`."""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import shutil
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+LEAST = 40  # columns for what an option does, however narrow the terminal is
+
+
+def of_the_rules(words: Sequence[str], flags: Mapping[str, str] | None = None) -> str:
+    """What there is to know of each rule that is named among the words of a command line, or how to ask for it.
+
+    `flags` are those that the command has for keys, {"rule.length": "--length"}.
+
+    Raises: UserError for a rule that is not known.
+    """
+    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    asked.add_argument("--rule", action="append", default=[])
+    try:
+        names = asked.parse_known_args([word for word in words if word not in ("-h", "--help")])[0].rule
+    except SystemExit:  # --rule without a name
+        names = []
+    return (
+        "\n".join(of_rule(name, flags or {}) for name in names)
+        or "--rule NAME --help tells the options of that rule too.\n"
+    )
+
+
+def of_rule(name: str, flags: Mapping[str, str]) -> str:
+    """A rule's options: each with its default, what it does, and its flag where it has one."""
+    from minilocal import rules
+    from minilocal.rules.told import headline, options_of
+
+    make, rows = rules.constructor(name), []
+    for option in options_of(make, name):
+        key = f"rule.{option.name}"
+        also = f" Also {flags[key]}." if key in flags else ""
+        rows.append((f"{key}={_written(option.default)}", option.does + also))
+    head = f"options of {rules.label(name)}, as --set rule.KEY=VALUE or under [rule] in a TOML file"
+    lines = [f"{head}, with their defaults:" if rows else f"{rules.label(name)} has no options.", _table(rows)]
+    if name == rules.COMPOSED:
+        lines += [f"\n{question}:\n{_table(_rows(answers))}" for question, answers in rules.ANSWERS.items()]
+    return "\n".join([f"{rules.label(name)}: {headline(make)}", "", *lines, ""])
+
+
+def _rows(answers: dict[str, Callable[..., Any]]) -> list[tuple[str, str]]:
+    """The answers to a question, and their options as they are written after the name."""
+    rows = []
+    for name, make in answers.items():
+        given = [f"{key}={_written(p.default)}" for key, p in inspect.signature(make).parameters.items()]
+        rows.append((name, ",".join(given)))
+    return rows
+
+
+def _written(value: Any) -> str:
+    """A default as the command line would take it; nothing where the rule decides."""
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _table(rows: Sequence[tuple[str, str]]) -> str:
+    width = max((len(name) for name, _ in rows), default=0)
+    columns = max(LEAST, shutil.get_terminal_size().columns - width - 6)
+    lines = []
+    for name, does in rows:
+        first, *rest = textwrap.wrap(does, columns, break_long_words=False) or [""]
+        lines += [f"  {name:<{width}}  {first}".rstrip(), *(f"  {'':<{width}}  {line}" for line in rest)]
+    return "\n".join(lines)
