@@ -5,6 +5,8 @@ sums over parts are added in index order. So every result is the same to the las
 
 BLAS is held to one thread while the engine works, since two kinds of threads on the same cores cost each other more
 than they bring, and the user's own setting is restored afterwards.
+
+A forked process has none of the threads that it was forked beside. It starts a pool of its own when it first needs one.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from math import prod
+from operator import index
 from typing import Any, TypeVar
 
 import numpy as np
@@ -28,7 +31,7 @@ T = TypeVar("T")
 PARTS = 16  # parts of a batch: enough for 16 threads, few enough that each is worth a call
 SCRATCH_LIMIT = 32 << 20  # bytes of scratch that a thread may hold before it starts anew
 
-_own = threading.local()  # per thread: its scratch, and whether it works for the pool already
+_own = threading.local()  # per thread: its scratch, how many of its blocks hold BLAS, and whether it works for the pool
 _pool: ThreadPoolExecutor | None = None
 _threads = 0
 _lock = threading.RLock()
@@ -50,16 +53,19 @@ def threads() -> int:
 def use_threads(number: int | None) -> None:
     """Sets the number of threads; None or 0 for all cores. Results do not depend on it.
 
-    Raises: UserError for a negative number.
+    Raises: UserError for anything but a whole number of 0 or more.
     """
     global _threads, _pool
-    if number is not None and number < 0:
-        raise UserError(f"threads = {number}: give 1 or more, or 0 for every core.")
+    try:
+        wanted = -1 if isinstance(number, bool) else 0 if number is None else index(number)
+    except TypeError:
+        wanted = -1
+    if wanted < 0:
+        raise UserError(f"threads = {number!r}: give a whole number, 1 or more, or 0 for every core.")
     with _lock:
-        _threads = min(int(number or 0), PARTS)
-        if _pool is not None:
-            _pool.shutdown(wait=True)
-            _pool = None
+        _threads, before, _pool = min(wanted, PARTS), _pool, None
+    if before is not None:
+        before.shutdown(wait=True)
 
 
 def partition(n: int, most: int = PARTS) -> list[tuple[int, int]]:
@@ -88,8 +94,9 @@ def spread(work: Callable[[int, int], T], parts: list[tuple[int, int]]) -> list[
         finally:
             _own.busy = False
 
-    # Each worker sees the caller's context: what NumPy's errstate says to overflows holds there too.
-    others = [_executor().submit(copy_context().run, draw) for _ in range(workers - 1)]
+    with _lock:  # no other thread shuts the pool down between two of them
+        # Each worker sees the caller's context: what NumPy's errstate says to overflows holds there too.
+        others = [_executor().submit(copy_context().run, draw) for _ in range(workers - 1)]
     try:
         draw()
     finally:
@@ -109,11 +116,11 @@ def in_order(parts: list[Any]) -> Any:
 
 
 def _executor() -> ThreadPoolExecutor:
+    """The pool, made by the first who needs it; asked for by who holds the lock."""
     global _pool
-    with _lock:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="minilocal")
-        return _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="minilocal")
+    return _pool
 
 
 def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
@@ -152,10 +159,11 @@ def room(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
     """Holds BLAS to one thread inside the block; afterwards the user's own setting is back. May be nested."""
-    global _holders, _blas, _limit
+    global _holders, _limit
     keep_freed()
     with _lock:
         _holders += 1
+        _own.holds = getattr(_own, "holds", 0) + 1
         if _holders == 1:
             _limit = _limiter()
     try:
@@ -163,9 +171,16 @@ def one_blas_thread() -> Iterator[None]:
     finally:
         with _lock:
             _holders -= 1
-            if _holders == 0 and _limit is not None:
-                _limit.restore_original_limits()
-                _limit = None
+            _own.holds -= 1
+            _let_go()
+
+
+def _let_go() -> None:
+    """The user's own setting of BLAS again, unless somebody still holds it."""
+    global _limit
+    if _holders == 0 and _limit is not None:
+        _limit.restore_original_limits()
+        _limit = None
 
 
 def _limiter() -> Any:
@@ -177,3 +192,15 @@ def _limiter() -> Any:
             return None
         _blas = ThreadpoolController().select(user_api="blas")
     return _blas.limit(limits=1)
+
+
+def _forked() -> None:
+    """In the child, which has the thread that forked and no other: neither the pool's, nor any that held BLAS."""
+    global _lock, _pool, _holders
+    _lock, _pool, _holders = threading.RLock(), None, getattr(_own, "holds", 0)
+    _own.busy = False
+    _let_go()
+
+
+if hasattr(os, "register_at_fork"):  # all is settled while a process forks: the lock is held
+    os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_forked)

@@ -1,6 +1,12 @@
 """The pool of threads: a fixed partition, an order of sums, and a BLAS that gets its own setting back."""
 
+import os
+import re
+import subprocess
+import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,9 +61,45 @@ def test_work_inside_work_does_not_wait_for_itself():
     assert spread(lambda i, j: sum(spread(lambda a, b: b - a, partition(8))), partition(4)) == [8] * 4
 
 
-def test_a_negative_number_of_threads_is_refused():
-    with pytest.raises(UserError, match="threads = -1"):
-        use_threads(-1)
+@pytest.mark.parametrize("number", [-1, "2", "", 1.5, 2.0, True, [2]])
+def test_anything_but_a_whole_number_of_threads_is_refused(number):
+    before = threads.threads()
+    with pytest.raises(UserError, match=rf"^threads = {re.escape(repr(number))}: give a whole number"):
+        use_threads(number)
+    assert threads.threads() == before
+
+
+def test_every_core_and_any_whole_number_are_taken():
+    for number, taken in ((np.int64(3), 3), (None, min(threads.available(), 16)), (100, 16)):
+        use_threads(number)
+        assert threads.threads() == taken
+
+
+def test_the_number_may_change_while_another_thread_works(monkeypatch):
+    class Slow(threads.ThreadPoolExecutor):
+        def submit(self, *args, **kwargs):
+            time.sleep(1e-3)  # the other thread comes in between, if it can
+            return super().submit(*args, **kwargs)
+
+    use_threads(2)
+    monkeypatch.setattr(threads, "ThreadPoolExecutor", Slow)
+    found, stop = [], threading.Event()
+
+    def work() -> None:
+        try:
+            while not stop.is_set():
+                found.append(spread(lambda i, j: i, partition(4)))
+        except RuntimeError as error:
+            found.append(error)
+
+    other = threading.Thread(target=work)
+    other.start()
+    for number in [3, 2] * 15:
+        use_threads(number)
+        time.sleep(1e-3)
+    stop.set()
+    other.join()
+    assert found == [[0, 1, 2, 3]] * len(found) != []
 
 
 def blas_threads() -> list[int]:
@@ -99,3 +141,71 @@ def test_what_a_thread_holds_is_bounded_and_in_use_it_stays(monkeypatch):
         room("other", (size,), "float32")
     assert sum(buffer.nbytes for buffer in held.values()) <= 1000 + 600, "1000, and the one that is asked for"
     assert (first == 7).all() and room("other", (20,), "float32").size == 20
+
+
+FORKS = """
+import multiprocessing, os, signal, threading
+import numpy as np
+from threadpoolctl import threadpool_info, threadpool_limits
+import minilocal as ml
+from minilocal.kernels import threads
+
+x = ml.rng(0).standard_normal((16, 8, 8, 3)).astype("float32")
+y = np.arange(16) % 4
+
+def step():
+    learner = ml.Learner(ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0)), ml.rules.gll(), 3, rng=ml.rng(1))
+    return learner.step(x, y, lr=0.1)
+
+def blas():
+    return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+def in_a_child(holds):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(int(os.environ.get("PATIENCE", 60)))  # without a pool of its own it would wait for ever
+        os._exit(0 if holds() else 1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+threadpool_limits(limits=3, user_api="blas")
+ml.use_threads(3)
+losses = step()
+def same():
+    found = [step()]
+    other = threading.Thread(target=lambda: found.append(step()))
+    other.start()
+    other.join()
+    return all(np.array_equal(each, losses) for each in found)
+
+assert in_a_child(same) == 0
+assert in_a_child(lambda: in_a_child(same) == 0) == 0, "a child's child"
+
+fork = multiprocessing.get_context("fork")
+them = fork.Pool(2)
+assert all(np.array_equal(found.get(60), losses) for found in [them.apply_async(step) for _ in range(4)])
+them.terminate()
+
+with threads.one_blas_thread():  # who forks inside a block is in it in the child too
+    assert in_a_child(lambda: blas() <= {1} and same() and blas() <= {1}) == 0
+assert blas() <= {3}
+
+inside, end = threading.Event(), threading.Event()
+def hold():
+    with threads.one_blas_thread():
+        inside.set()
+        end.wait()
+other = threading.Thread(target=hold)
+other.start()
+inside.wait()
+assert in_a_child(lambda: blas() <= {3} and threads._limit is None and same() and blas() <= {3}) == 0  # its holder is not in the child
+end.set()
+other.join()
+assert np.array_equal(step(), losses) and blas() <= {3}
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_step_in_a_forked_process():
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", FORKS], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
