@@ -194,10 +194,10 @@ def hold():
     with threads.one_blas_thread():
         inside.set()
         end.wait()
-other = threading.Thread(target=hold)
+other = threading.Thread(target=hold, daemon=True)  # it is not in the child
 other.start()
 inside.wait()
-assert in_a_child(lambda: blas() <= {3} and threads._limit is None and same() and blas() <= {3}) == 0  # its holder is not in the child
+assert in_a_child(lambda: blas() <= {3} and threads._limit is None and same() and blas() <= {3}) == 0
 end.set()
 other.join()
 assert np.array_equal(step(), losses) and blas() <= {3}
