@@ -270,7 +270,7 @@ def test_a_learning_rate_that_is_too_high_is_one_line(tmp_path):
 
 def test_a_rule_that_diverged_under_another_optimiser_names_its_own(tmp_path):
     asked = configuration(tmp_path / "run", net__name="mlp", rule__name="dni", optim__name="sgd", optim__lr=1e8)
-    with pytest.raises(UserError, match=r"Adam at 0\.001: start another run with --set optim\.name=adam --lr 0\.001"):
+    with pytest.raises(UserError, match=r"Adam at 0\.001, as the rule recommends: .* --set optim\.name=adam --lr 0\.001"):
         train(asked)
 
 
