@@ -130,7 +130,7 @@ def test_killed_inside_an_epoch(tmp_path, whole, monkeypatch, step):
     assert_same_run(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("step", [STEPS + 2, 2 * STEPS])
 def test_a_signal_finishes_the_step_and_saves(tmp_path, whole, monkeypatch, number, step):
     with monkeypatch.context() as patch:
@@ -233,7 +233,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(tmp_path, mon
     during_step(monkeypatch, STEPS + 1, poison)
     saved = []
     with pytest.raises(
-        UserError, match=r"loss of module 1 of 2 became nan in epoch 2, step 2 of 3 .*a lower rate: --lr 0.005"
+        UserError, match=r"loss of module 1 of 2 became nan in epoch 2, step 2 of 3 .*a lower rate: .* --lr 0.005 "
     ):
         train(configuration(tmp_path / "run"), on_epoch=lambda row: saved.append(digest(tmp_path)))
     assert [digest(tmp_path)] == saved  # the checkpoint of epoch 1, untouched
@@ -270,7 +270,9 @@ def test_a_learning_rate_that_is_too_high_is_one_line(tmp_path):
 
 def test_a_rule_that_diverged_under_another_optimiser_names_its_own(tmp_path):
     asked = configuration(tmp_path / "run", net__name="mlp", rule__name="dni", optim__name="sgd", optim__lr=1e8)
-    with pytest.raises(UserError, match=r"Adam at 0\.001, as the rule recommends: .* --set optim\.name=adam --lr 0\.001"):
+    with pytest.raises(
+        UserError, match=r"Adam at 0\.001, as the rule recommends: .* --set optim\.name=adam --lr 0\.001"
+    ):
         train(asked)
 
 
@@ -375,3 +377,14 @@ def test_the_second_signal_acts_at_once():
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_was_ignored_stays_so():
+    """nohup has SIGHUP ignored, so that a run outlives its terminal."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping() as wish:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not wish.stop
+    finally:
+        signal.signal(signal.SIGHUP, before)

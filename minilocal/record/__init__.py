@@ -1,11 +1,11 @@
 """Run folders: written so that a kill loses nothing, read back without trust."""
 
 from minilocal.record.files import written_aside
-from minilocal.record.folder import Folder, check_free
+from minilocal.record.folder import Folder, beside, check_free
 from minilocal.record.origin import current_environment
 from minilocal.record.read import checkpoint, config, recorded_environment, rows, saved_nothing
 
 __all__ = [
-    "Folder", "check_free", "checkpoint", "config", "current_environment", "recorded_environment", "rows",
+    "Folder", "beside", "check_free", "checkpoint", "config", "current_environment", "recorded_environment", "rows",
     "saved_nothing", "written_aside",
 ]  # fmt: skip

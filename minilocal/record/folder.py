@@ -204,6 +204,16 @@ def check_free(path: str | Path) -> None:
         raise UserError(f"{path} is no run and not empty ({min(others)} is there): choose another --out.")
 
 
+def beside(path: str | Path) -> Path:
+    """The first of PATH, PATH-2, PATH-3, ... that is not there."""
+    path = first = Path(path)
+    number = 1
+    while os.path.lexists(path):
+        number += 1
+        path = first.with_name(f"{first.name}-{number}")
+    return path
+
+
 def _make(path: Path) -> list[Path]:
     """Makes the folder; returns what was not there before, innermost first."""
     with explained(path):

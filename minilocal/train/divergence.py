@@ -9,7 +9,7 @@ from shlex import quote
 
 import numpy as np
 
-from minilocal import rules
+from minilocal import record, rules
 from minilocal.config import Config
 from minilocal.errors import UserError
 from minilocal.learner import Learner
@@ -57,7 +57,10 @@ def diverged(what: str, config: Config, where: str, saved: int, path: Path) -> U
             f"--set optim.name={best.optimizer} --lr {best.lr:g}",
         )
     if saved:
-        then = f"{path} keeps the state after epoch {saved}. Start another run {how}: {flags}, and another --out."
+        then = (
+            f"{path} keeps the state after epoch {saved}. Start another run {how}: "
+            f"minilocal train --config {quote(f'{path}/config.json')} {flags} --out {quote(str(record.beside(path)))}"
+        )
     else:
         then = f"Nothing of it was saved. Start it again {how}: minilocal train --resume {quote(str(path))} {flags}"
     return UserError(f"training diverged: {what} {where}. {then}")

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish, granted between two steps."""
+"""Ctrl-C, SIGTERM and a closed terminal as a wish, granted between two steps."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Interrupted(KeyboardInterrupt):
-    """A run stopped by Ctrl-C or SIGTERM, after its state was saved; the message says where, and how to go on."""
+    """A run stopped by one of these signals, after its state was saved; the message says where, and how to go on."""
 
 
 class Wish:
@@ -22,15 +24,17 @@ class Wish:
 
 @contextmanager
 def stopping() -> Iterator[Wish]:
-    """Inside the block the first SIGINT or SIGTERM sets `stop`; the second acts as it would have without this block.
+    """Inside the block the first of SIGNALS sets `stop`; the second acts as it would have without this block.
 
-    Outside the main thread Python delivers no signals, so there the wish is never set.
+    One that is ignored, as nohup has SIGHUP ignored, stays so. Outside the main thread Python delivers no signals, so
+    there the wish is never set.
     """
     wish = Wish()
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
 
     def restore() -> None:
         for number, handler in before.items():

@@ -146,9 +146,6 @@ def _free(config: Config) -> Path:
     """The first folder that is free: runs/RULE-NET-DATA-seedS, -2, -3, ..."""
     name = config.data.name
     source = Path(name.removeprefix("npz:")).stem if name.startswith("npz:") else name
-    path = first = Path("runs") / f"{rules.label(config.rule.name)}-{config.net.name}-{source}-seed{config.run.seed}"
-    number = 1
-    while path.exists():
-        number += 1
-        path = first.with_name(f"{first.name}-{number}")
-    return path
+    return record.beside(
+        Path("runs") / f"{rules.label(config.rule.name)}-{config.net.name}-{source}-seed{config.run.seed}"
+    )

@@ -84,9 +84,15 @@ def test_a_run_that_saved_something_is_kept(tmp_path, monkeypatch):
             self.parameters()["layers.0.weight"][...] = np.nan
         return real(self, x, y, lr)
 
-    monkeypatch.setattr(ml.Learner, "step", step)
-    with pytest.raises(UserError, match=r"keeps the state after epoch 1\. .* --lr 0\.005, and another --out"):
-        train(configuration(tmp_path / "run"))
+    with monkeypatch.context() as patch:
+        patch.setattr(ml.Learner, "step", step)
+        with pytest.raises(
+            UserError, match=r"keeps the state after epoch 1\. Start another run at a lower rate: "
+        ) as end:
+            train(configuration(tmp_path / "run"))
+    command = str(end.value).partition("rate: minilocal ")[2].split()
+    assert command[-4:] == ["--lr", "0.005", "--out", f"{tmp_path / 'run'}-2"]
+    assert cli.main(command) == 0 and record.config(tmp_path / "run-2")["optim"]["lr"] == 0.005
     with pytest.raises(UserError, match="holds a run already"):
         train(configuration(tmp_path / "run", optim__lr=0.005))
     assert record.config(tmp_path / "run")["optim"]["lr"] == 0.05
