@@ -6,7 +6,7 @@ it is left to whoever made the batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import inf
 from operator import index
 from typing import Any
@@ -54,6 +54,13 @@ def precision(dtype: Any) -> str:
     return name
 
 
+def place(device: Any) -> Any:
+    """`device`, where it may be one: a name, or an array library."""
+    if isinstance(device, str) or hasattr(device, "asarray"):
+        return device
+    raise UserError(f"device {device!r} is not known. Known: cpu, cuda, cuda:N.")
+
+
 def recipe(optimizer: Any) -> Optimizer:
     """`optimizer`, where it is one."""
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "update", None)):
@@ -62,16 +69,6 @@ def recipe(optimizer: Any) -> Optimizer:
         raise UserError(f"optimizer {named!r} is no optimiser{hint}.")
     made: Optimizer = optimizer
     return made
-
-
-def distinct(owners: Iterable[tuple[str, Mapping[str, Array]]]) -> None:
-    """Holds that no two owners of arrays use one name: they would share the array. Each is (what it is, its arrays)."""
-    whose: dict[str, str] = {}
-    for owner, arrays in owners:
-        for name in arrays:
-            if name in whose:
-                raise UserError(f"{whose[name]} and {owner} both have an array {name!r}: give each a name of its own.")
-            whose[name] = owner
 
 
 # ---------------------------------------------------------------------- a batch, and a rate
@@ -200,7 +197,7 @@ def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -
     """{parameter: {name: array or counter}} out of a state's entries, each an array like its parameter or a number."""
     found: dict[str, dict[str, Any]] = {}
     for entry, a in saved.items():
-        parameter, _, key = entry.removeprefix("optim:").rpartition(":")
+        parameter, _, key = entry.rpartition(":")
         if parameter not in parameters:
             raise UserError(
                 f"this checkpoint holds {entry!r}, and there is no such parameter: it is of another network."

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import door, optim
+from minilocal import contract, door, optim
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
 from minilocal.auxiliary import Batch, Place
 from minilocal.engine import Engine, Module, Recorder, Take, engine_for, evaluation
 from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.layers import Layer, Run
+from minilocal.layers.base import apart
 from minilocal.layers.initial import Initial
 from minilocal.nets import Net
 from minilocal.optim import Optimizer, State
@@ -52,7 +53,7 @@ class Learner:
         self.net, self.rule, self.dtype = door.network(net), door.training_rule(rule), door.precision(dtype)
         usual = optim.get(self.rule.recommends.optimizer if self.rule.recommends else "sgd")
         self.optimizer: Optimizer = usual if optimizer is None else door.recipe(optimizer)
-        self.key, self.device, self._recordable = new_key(rng), device, cuda_graph
+        self.key, self.device, self._recordable = new_key(rng), door.place(device), cuda_graph
         self._assemble(split(self.net.units, modules, self.net.name))
         for message in self.rule.crosses.warnings([len(m.units) for m in self.modules]):
             warnings.warn(message, stacklevel=2)
@@ -61,10 +62,11 @@ class Learner:
         """Modules, arrays and engine, as they are before the first step."""
         xp = device_namespace(self.device)
         self.modules = self._build(parts)
-        door.distinct(self._owners("parameters") + self._owners("buffers"))
+        apart(self._owners("parameters") + self._owners("buffers"))
         own = [{n: a for _, arrays in self._owners(kind) for n, a in arrays.items()} for kind in KINDS]
         self._names = list(own[0]), list(own[1])
         self._arrays = {n: xp.array(a, dtype=xp.dtype(self.dtype)) for arrays in own for n, a in arrays.items()}
+        contract.hold(self.modules, self.net, self.rule, self._arrays)
         self._engine: Engine = engine_for(self.modules, self.rule, self._arrays)
         self._state: dict[str, State] = {}
         self._epoch, self._steps, self._lr = 0, 0, 0.0
@@ -85,6 +87,7 @@ class Learner:
             else:
                 built.append(Module(units, first, self.rule.wants.build(place), self.rule.crosses.guess(place)))
             first = top
+        contract.hold_objectives(built)
         return built
 
     def _owners(self, kind: str) -> list[tuple[str, dict[str, Array]]]:
@@ -220,7 +223,7 @@ class Learner:
         A run that does not ask drops it. A rule without delays has nothing there.
         """
         with one_blas_thread():
-            self._engine.finish(partial(self._update, self._lr if lr is None else float(lr)))
+            self._engine.finish(partial(self._update, self._lr if lr is None else door.rate(lr)))
 
     def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
         micro = partition(x.shape[0], self.rule.accumulate)

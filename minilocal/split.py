@@ -139,6 +139,8 @@ class Split:
         if isinstance(modules, str):
             return published(modules, net)
         try:
+            if isinstance(modules, bool):
+                raise TypeError
             if isinstance(modules, Sequence):
                 return [index(n) for n in cast("Sequence[int]", modules)]
             return sizes(units, index(modules))

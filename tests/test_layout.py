@@ -15,8 +15,8 @@ import minilocal
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
     "errors", "array", "equations", "kernels", "losses", "layers", "nets", "split", "auxiliary", "crossing", "rules",
-    "optim", "engine", "door", "learner", "interop", "data", "published", "measure", "record", "draw", "config",
-    "train", "parallel", "verify", "reproduce", "cli",
+    "optim", "engine", "contract", "door", "learner", "interop", "data", "published", "measure", "record", "draw",
+    "config", "train", "parallel", "verify", "reproduce", "cli",
 ]  # fmt: skip
 ONLY_IN = {
     "matplotlib": {"draw"},

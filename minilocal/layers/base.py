@@ -11,13 +11,14 @@ nothing: what batch norm has seen lies in its cache until `commit` is called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from minilocal.array import Array, Name, named
+from minilocal.errors import UserError
 
 Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
@@ -59,13 +60,14 @@ class Layer:
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
         """(y, cache)."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x, run, p) that returns (y, cache)")
 
     def backward(
         self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         """(dx, {name: gradient}); dx is None with need="weights", and nothing is named with need="input"."""
-        raise NotImplementedError
+        name = type(self).__name__
+        raise NotImplementedError(f"{name} has no backward(dy, cache, p, need) that returns (dx, gradients)")
 
     def commit(self, cache: Any, p: Arrays | None = None) -> None:
         """Moves what this batch has shown into the running statistics. Once per batch, by `Learner.step`."""
@@ -90,3 +92,17 @@ class Layer:
         if p is not None:
             return p[name]
         return self.parameters[name] if name in self.parameters else self.buffers[name]
+
+
+def apart(owners: Iterable[tuple[str, Arrays]]) -> None:
+    """Holds that no two owners of arrays use one name. Each is (what it is called, its arrays).
+
+    Raises: UserError where they do: the engine knows an array by its name, and would make one of two.
+    """
+    whose: dict[str, str] = {}
+    for owner, arrays in owners:
+        for name in arrays:
+            if name in whose:
+                both = f"two layers {owner}" if owner == whose[name] else f"{whose[name]} and {owner}"
+                raise UserError(f"{both} have an array {name!r}: give each a name of its own.")
+            whose[name] = owner

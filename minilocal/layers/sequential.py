@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from minilocal.array import Array
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.base import Arrays, Layer, Need, Run, Shape, apart
 
 
 class Composite(Layer):
-    """A layer made of layers: their parameters and running statistics are its own."""
+    """A layer made of layers: their parameters and running statistics are its own.
+
+    Raises: UserError where two of them have an array of one name, which they would share.
+    """
 
     def __init__(self, children: Sequence[Layer], name: str = "") -> None:
         super().__init__(name)
+        apart([(child.name or type(child).__name__, child.arrays) for child in children])
         for child in children:
             self.parameters |= child.parameters
             self.buffers |= child.buffers

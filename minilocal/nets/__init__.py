@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, call_it, unknown
 from minilocal.nets.convolutional import alexnet, vgg16
 from minilocal.nets.mlp import mlp
 from minilocal.nets.net import Net, count
@@ -39,6 +39,8 @@ def get(
 
     Raises: UserError for an unknown name, and for a shortcut where the network has none to choose.
     """
+    if not isinstance(name, str):
+        raise UserError(f"network {name!r} is no name{call_it(name)}. Known: {', '.join(NAMES)}.")
     options: dict[str, Any] = {"classes": classes, "rng": rng, "channels": channels, "size": size}
     if init is not None:
         options["init"] = init

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.layers import Conv, Dropout, Flatten, Layer, Linear, MaxPool, NormReLU, ReLU, Sequential
 from minilocal.layers.initial import Initial
-from minilocal.nets.net import Net
+from minilocal.nets.net import Net, image
 
 POOL = "M"
 VGG16 = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL)
@@ -57,6 +57,8 @@ def _network(
     initial: Initial,
     hidden: int,
 ) -> Net:
+    shape, classes = image(name, size, channels), whole(f"{name}: classes", classes)
+    hidden = whole(f"{name}: hidden", hidden)
     if size < 32:
         raise UserError(f"{name} was given images of {size}×{size}: it needs 32×32 or more. Use a ResNet or the MLP.")
     units: list[Layer] = []
@@ -80,7 +82,7 @@ def _network(
         _fully_connected(3, hidden, hidden, initial),
         Sequential([Linear(hidden, classes, initial, name="classifier.6", last=True)], "classifier.6"),
     ]
-    return Net(name, units, Sequential([], "head"), classes, (size, size, channels), initial)
+    return Net(name, units, Sequential([], "head"), classes, shape, initial)
 
 
 def _fully_connected(index: int, inputs: int, outputs: int, initial: Initial, *first: Layer) -> Layer:

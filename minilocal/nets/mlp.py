@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.layers import Flatten, Layer, Linear, ReLU, Sequential
 from minilocal.layers.initial import Initial
-from minilocal.nets.net import Net
+from minilocal.nets.net import Net, image
 
 
 def mlp(
@@ -24,15 +25,18 @@ def mlp(
 ) -> Net:
     """Hidden layers of the given widths and an output layer; each is a unit, layer i is named `layers.{i}`.
 
-    Raises: UserError for a width below 1.
+    Raises: UserError for widths that are no sequence of whole numbers, 1 or more, and for classes, channels or a size
+    that are none.
     """
-    if any(width < 1 for width in hidden):
-        raise UserError(f"mlp: hidden widths {tuple(hidden)} hold one below 1.")
+    if isinstance(hidden, str) or not isinstance(hidden, Iterable):
+        raise UserError(f"mlp: hidden = {hidden!r}: give the width of every hidden layer, as (256, 256).")
+    hidden = [whole("mlp: a hidden width", width) for width in hidden]
+    shape = image("mlp", size, channels)
     initial = Initial.of(rng, init)
-    widths = [size * size * channels, *hidden, classes]
+    widths = [prod(shape), *hidden, whole("mlp: classes", classes)]
     units: list[Layer] = []
     for i, (inputs, outputs) in enumerate(pairwise(widths)):
         linear = Linear(inputs, outputs, initial, name=f"layers.{i}", last=i == len(hidden))
         first: list[Layer] = [Flatten()] if i == 0 else []
         units.append(Sequential([*first, linear] + ([ReLU()] if i < len(hidden) else []), linear.name))
-    return Net("mlp", units, Sequential([], "head"), classes, (size, size, channels), initial)
+    return Net("mlp", units, Sequential([], "head"), classes, shape, initial)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from minilocal.array import Array
-from minilocal.errors import UserError
+from minilocal.errors import UserError, call_it, whole
 from minilocal.layers import Layer, Sequential
-from minilocal.layers.base import Shape
+from minilocal.layers.base import Shape, apart
 from minilocal.layers.initial import Initial
 
 
@@ -19,7 +19,8 @@ class Net:
     `shape` is one input (H, W, C); `shapes[u]` what unit u hands up, (H, W, C) or (F,). `initial` is kept so that
     auxiliary networks start under the same scheme. The arrays are float32 on the host; a Learner copies them.
 
-    Raises: UserError where the layers do not fit each other or the images, or fewer than two classes are asked for.
+    Raises: UserError where the layers do not fit each other or the images, two of them have an array of one name, or
+    fewer than two classes are asked for.
     """
 
     name: str
@@ -31,8 +32,13 @@ class Net:
     shapes: list[Shape] = field(init=False)
 
     def __post_init__(self) -> None:
-        if self.classes < 2:
+        if whole(f"{self.name}: classes", self.classes) < 2:
             raise UserError(f"{self.name} was asked for {self.classes} classes: a classifier needs 2 or more.")
+        for u, layer in enumerate((*self.units, self.head), 1):
+            if not isinstance(layer, Layer):
+                raise UserError(f"{self.name}: unit {u} is {layer!r}, not a minilocal.layers.Layer{call_it(layer)}.")
+        named = [f"unit {u} ({unit.name})" for u, unit in enumerate(self.units, 1)]
+        apart(zip([*named, "the head"], [layer.arrays for layer in (*self.units, self.head)], strict=True))
         shapes, shape = [], self.shape
         for unit in self.units:
             shape = unit.out_shape(shape)
@@ -55,6 +61,15 @@ class Net:
     def buffers(self) -> dict[str, Array]:
         """{name: array} of the running statistics."""
         return {name: a for layer in (*self.units, self.head) for name, a in layer.buffers.items()}
+
+
+def image(net: str, size: object, channels: object) -> Shape:
+    """The shape of one square image.
+
+    Raises: UserError for a size or channels that are no whole number, 1 or more.
+    """
+    side = whole(f"{net}: size", size)
+    return side, side, whole(f"{net}: channels", channels)
 
 
 def count(arrays: Sequence[Array] | dict[str, Array]) -> int:

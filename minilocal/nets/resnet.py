@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, Residual, Sequential
 from minilocal.layers.initial import Initial
-from minilocal.nets.net import Net
+from minilocal.nets.net import Net, image
 
 
 def resnet(
@@ -30,7 +30,7 @@ def resnet(
 
     Raises: UserError where n is not 6m + 2, or the shortcut or initialisation is not known.
     """
-    m, rest = divmod(n - 2, 6)
+    m, rest = divmod(whole("resnet: the depth n", n) - 2, 6)
     if rest or m < 1:
         near = max(8, 6 * round((n - 2) / 6) + 2)
         hint = " ResNet-18 is nets.resnet18." if n == 18 else ""
@@ -55,7 +55,7 @@ def resnet18(
 def _stages(
     name: str, widths: Sequence[int], m: int, classes: int, channels: int, size: int, shortcut: str, initial: Initial
 ) -> Net:
-    width = widths[0]
+    shape, classes, width = image(name, size, channels), whole(f"{name}: classes", classes), widths[0]
     stem = [Conv(channels, width, 3, initial, pad=1, name="conv1"), NormReLU(width, initial, name="bn1")]
     units: list[Layer] = [Sequential(stem, "stem")]
     for stage, outputs in enumerate(widths, 1):
@@ -64,4 +64,4 @@ def _stages(
             units.append(Residual(width, outputs, stride, initial, option=shortcut, name=f"layer{stage}.{block}"))
             width = outputs
     head = Sequential([GlobalAveragePool(), Flatten(), Linear(width, classes, initial, name="fc", last=True)], "head")
-    return Net(name, units, head, classes, (size, size, channels), initial)
+    return Net(name, units, head, classes, shape, initial)

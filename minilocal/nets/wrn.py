@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, PreActivation, Sequential
 from minilocal.layers.initial import Initial
-from minilocal.nets.net import Net
+from minilocal.nets.net import Net, image
 
 
 def wrn(
@@ -30,10 +30,11 @@ def wrn(
 
     Raises: UserError where the depth is not 6m + 4.
     """
-    m, rest = divmod(depth - 4, 6)
-    if rest or m < 1 or width < 1:
-        raise UserError(f"WRN-{depth}-{width}: the depth is 6m + 4 (10, 16, 22, 28, ...) and the width at least 1.")
-    initial = Initial.of(rng, init)
+    m, rest = divmod(whole("wrn: the depth", depth) - 4, 6)
+    width = whole("wrn: the width", width)
+    if rest or m < 1:
+        raise UserError(f"WRN-{depth}-{width}: the depth is 6m + 4 (10, 16, 22, 28, ...).")
+    shape, classes, initial = image("wrn", size, channels), whole("wrn: classes", classes), Initial.of(rng, init)
     units: list[Layer] = [Sequential([Conv(channels, 16, 3, initial, pad=1, bias=True, name="conv1")], "stem")]
     inputs = 16
     for stage in (1, 2, 3):
@@ -46,4 +47,4 @@ def wrn(
     head = Sequential(
         [last, GlobalAveragePool(), Flatten(), Linear(inputs, classes, initial, name="fc", last=True)], "head"
     )
-    return Net(f"wrn{depth}-{width}", units, head, classes, (size, size, channels), initial)
+    return Net(f"wrn{depth}-{width}", units, head, classes, shape, initial)

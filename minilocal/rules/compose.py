@@ -8,7 +8,7 @@ from minilocal.auxiliary import Wants
 from minilocal.auxiliary import nothing as wants_nothing
 from minilocal.crossing import Crossing, Recommended
 from minilocal.crossing import all as crosses_all
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, call_it, unknown
 from minilocal.rules.when import Drawn, When, always
 
 KEEP = ("caches", "inputs")
@@ -72,6 +72,7 @@ def compose(
 
     Raises: UserError for answers that do not fit together.
     """
+    _are_answers(name, wants, crosses, when)
     wants, crosses, when = wants or wants_nothing(), crosses or crosses_all(), when or always()
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
@@ -102,6 +103,16 @@ def compose(
             "cross (crosses=nothing() or boundary=closed)."
         )
     return Rule(name, wants, crosses, when, keep, accumulate, recommends or crosses.recommends)
+
+
+def _are_answers(name: str, wants: object, crosses: object, when: object) -> None:
+    """Holds that each answer is one, and no name or function of one."""
+    kinds = {"wants": (wants, Wants, "classifier()"), "crosses": (crosses, Crossing, "link()")}
+    for question, (answer, kind, example) in (kinds | {"when": (when, When, "periodic()")}).items():
+        if answer is not None and not isinstance(answer, kind):
+            given = getattr(answer, "__name__", answer)
+            hint = call_it(answer) or f": give one of minilocal.{question}, as minilocal.{question}.{example}"
+            raise UserError(f"{name}: {question} = {given!r} is no answer{hint}.")
 
 
 def _check_delays(name: str, crosses: Crossing, when: When, keep: str, accumulate: int) -> None:

@@ -43,7 +43,10 @@ def watched(K, per_module, rule):
         layers.insert(0, Watched(widths[i], widths[i + 1], initial, name=f"layers.{i}", above=above))
     units = [Sequential([Flatten(), layers[0]]), *(Sequential([layer]) for layer in layers[1:])]
     net = Net("watched", units, Sequential([], "head"), 4, (3, 3, 2), initial)
-    return ml.Learner(net, rule, K, rng=ml.rng(0)), layers
+    made = ml.Learner(net, rule, K, rng=ml.rng(0))
+    for layer in layers:
+        layer.gone.clear()  # a Learner tries layers that are not the package's once
+    return made, layers
 
 
 def step(it):
