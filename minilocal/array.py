@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib
-import importlib.metadata
 import os
 import sys
 from typing import Any, NamedTuple
@@ -212,6 +211,8 @@ def _capability(cupy: Any) -> float:
 
 def _version(package: str) -> str:
     """Of an installed package; nothing where there is none."""
+    import importlib.metadata  # on use: it costs a tenth of `import minilocal`
+
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

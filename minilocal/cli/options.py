@@ -19,16 +19,14 @@ def of_the_rules(words: Sequence[str], flags: Mapping[str, str] | None = None) -
 
     Raises: UserError for a rule that is not known.
     """
-    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     asked.add_argument("--rule", action="append", default=[])
     try:
         names = asked.parse_known_args([word for word in words if word not in ("-h", "--help")])[0].rule
-    except SystemExit:  # --rule without a name
+    except argparse.ArgumentError:  # --rule without a name
         names = []
-    return (
-        "\n".join(of_rule(name, flags or {}) for name in names)
-        or "--rule NAME --help tells the options of that rule too.\n"
-    )
+    told = [of_rule(name, flags or {}) for name in names]
+    return "\n".join(told) or "--rule NAME --help tells the options of that rule too.\n"
 
 
 def of_rule(name: str, flags: Mapping[str, str]) -> str:
@@ -69,6 +67,6 @@ def _table(rows: Sequence[tuple[str, str]]) -> str:
     columns = max(LEAST, shutil.get_terminal_size().columns - width - 6)
     lines = []
     for name, does in rows:
-        first, *rest = textwrap.wrap(does, columns, break_long_words=False) or [""]
+        first, *rest = textwrap.wrap(does, columns, break_long_words=False, break_on_hyphens=False) or [""]
         lines += [f"  {name:<{width}}  {first}".rstrip(), *(f"  {'':<{width}}  {line}" for line in rest)]
     return "\n".join(lines)

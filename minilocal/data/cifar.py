@@ -16,7 +16,6 @@ import numpy as np
 from minilocal.data import unpickle
 from minilocal.data.container import files, has_sum
 from minilocal.data.dataset import DataSet
-from minilocal.data.fetch import fetch
 from minilocal.data.official import Cifar, Layout
 from minilocal.errors import UserError
 
@@ -37,6 +36,8 @@ def load(cifar: Cifar, folder: Path, download: bool) -> DataSet:
         if not download:
             raise UserError(not_found(cifar, folder))
         layout = cifar.layouts[0]
+        from minilocal.data.fetch import fetch  # on use: HTTP and TLS are no small import
+
         fetched = fetch(layout.archive, layout.sources, folder, layout.sums.get(layout.archive), layout.length)
         found = [(layout, fetched)]
     faults: list[UserError] = []

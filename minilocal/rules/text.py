@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,6 +36,8 @@ def read(question: str, answer: Any, example: str) -> tuple[str, dict[str, Any]]
 
 def value(text: str) -> Any:
     """What a word stands for: a number, a list or a truth value as in TOML, `.5` too, and else the word itself."""
+    import tomllib
+
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

@@ -54,8 +54,8 @@ def test_the_list_costs_numpy_and_nothing_else():
     """Half a second is what NumPy takes; no command, no msgspec, no matplotlib is imported to print the list."""
     code = (
         "import sys; from minilocal import cli; cli.main([]);"
-        "print([m for m in ('msgspec', 'matplotlib', 'tqdm', 'argparse', 'minilocal.train', 'minilocal.cli.train') "
-        "if m in sys.modules], file=sys.stderr)"
+        "print([m for m in ('msgspec', 'matplotlib', 'tqdm', 'argparse', 'ssl', 'email', 'tomllib', 'minilocal.train', "
+        "'minilocal.cli.train') if m in sys.modules], file=sys.stderr)"
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)

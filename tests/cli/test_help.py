@@ -63,6 +63,7 @@ def test_it_tells_the_options_of_ones_own_rule(help_of, tmp_path):
 
 
 def test_without_a_rule_the_help_says_how_to_ask(help_of):
+    assert "tells the options of that rule too" in help_of("train --help --rule")
     text = help_of("train --help")
     assert "--rule NAME --help tells the options of that rule too" in text
     assert all(name in text for name in rules.NAMES)
