@@ -327,9 +327,10 @@ def test_a_damaged_record_of_the_environment_starts_anew(folder):
         assert record.recorded_environment(folder.path)["resumed"] == found
 
 
-@pytest.mark.parametrize(
-    "line", ["null", "{", '{"epoch": "1"}', '{"epoch": 1.5}', "[" * 100_000, "\0", '{"epoch": true}']
-)
+DAMAGED = ["null", "{", '{"epoch": "1"}', '{"epoch": 1.5}', "[" * 100_000, "\0", '{"epoch": true}']
+
+
+@pytest.mark.parametrize("line", DAMAGED, ids=range(len(DAMAGED)))
 def test_damaged_lines_are_one_line(folder, line):
     (folder.path / "metrics.jsonl").write_text(f'{{"epoch": 1}}\n{line}\n')
     assert "metrics.jsonl, line 2" in refused(record.rows, folder.path)

@@ -136,7 +136,7 @@ class Loop:
                 if len(pending) == visit or wish.stop:
                     settle()
                     left = clock.left(p.epoch, p.step)
-                    bar.set_postfix_str(f"{losses_text(p.losses())}, run {duration(left)}", refresh=False)
+                    bar.set_postfix_str(f"{losses_text(p.losses())}, run {duration(left)} left", refresh=False)
                     if line := clock.announce(p.epoch, p.step):
                         with bar.external_write_mode():
                             say(line)
