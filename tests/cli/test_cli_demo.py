@@ -124,6 +124,7 @@ def test_what_is_nobodys_mistake_is_shown_whole(monkeypatch):
     "last, said",
     [
         ({"BP": [4, 6], "GLL": [15, 17], "BackLink": [9, 7]}, "BackLink wins back 8.0 of the 11.0 points"),
+        ({"BP": [4, 6], "GLL": [15, 17], "BackLink": [4, 5]}, "BackLink is not worse than BP here"),
         ({"BP": [4, 6], "GLL": [8, 8], "BackLink": [9, 9]}, "BackLink won nothing back in these runs"),
         ({"BP": [4, 6], "GLL": [4, 5], "BackLink": [9, 9]}, "nothing to win back"),
     ],

@@ -77,6 +77,8 @@ def findings(seen: Mapping[str, Seen], checkpointed: Seen) -> list[str]:
     peak = {name: rule.peak / seen["BP"].peak for name, rule in seen.items()}
     if gll <= bp:
         between = "GLL is not worse than BP here, so there is nothing to win back"
+    elif link <= bp:
+        between = "BackLink is not worse than BP here, and wins back all that GLL lost"
     elif link < gll:
         between = f"BackLink wins back {gll - link:.1f} of the {gll - bp:.1f} points between GLL and BP"
     else:
