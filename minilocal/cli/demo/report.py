@@ -104,7 +104,7 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
                 "run": f"[{folder.name}]({folder.name}/)",
                 "last test error": f"{rows[-1]['test_error']:.1f} %",
                 "training": f"{sum(row['seconds'] for row in rows):.1f} s",
-                "peak": f"{rule.peak / 1e6:.2f} MB",
+                "peak MB": f"{rule.peak / 1e6:.2f}",
             }
             for rule in seen.values()
             for folder, rows in zip(rule.folders, rule.rows(), strict=True)
