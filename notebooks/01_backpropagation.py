@@ -16,14 +16,14 @@
 #
 # ## Question
 #
-# A weight deep inside a network has to change, but only the last layer ever meets the label.
-# **How does a layer in the middle learn what it did wrong, and what must be kept in memory until it knows?**
+# A weight deep inside a network has to change, but the loss is computed at the last layer only.
+# **How does the error of a layer in the middle come about, and what must be kept in memory until it is there?**
 #
 # Before you run anything, write down two guesses:
 #
 # 1. Double the depth of a network. What happens to the memory that one training step needs?
-# 2. Of the two numbers that a layer makes for each neuron, $z$ (before the ReLU) and $h$ (after it), which one may be
-#    thrown away at once?
+# 2. A layer makes two numbers for each neuron, $z$ (before the ReLU) and $y$ (after it). Which of them may be thrown
+#    away at once?
 
 # %%
 import inspect
@@ -39,11 +39,11 @@ from minilocal import equations as eq
 # %% [markdown]
 # ## Picture
 #
-# Activations climb from left to right (black). At the end stands one loss. Its error goes all the way back (blue),
-# through every layer that was passed on the way up. The package draws this from the rule itself.
+# The forward pass goes from left to right (black). At its end is one loss. Its error goes all the way back (the arrow
+# below), through every layer. The package draws this from the rule itself.
 
 # %%
-draw.rule_picture(ml.rules.bp(), modules=1, units=6, title="BP: one loss, and its error goes down the whole network")
+draw.rule_picture(ml.rules.bp(), modules=1, units=6, title="BP: one loss, and its error goes through the whole network")
 
 # %% [markdown]
 # ## Equation
@@ -57,12 +57,13 @@ draw.rule_picture(ml.rules.bp(), modules=1, units=6, title="BP: one loss, and it
 # $$\delta^n = f'(z^n) \odot (w^{n+1})^\top \delta^{n+1} \tag{3}$$
 #
 # $\delta^n = \partial L / \partial z^n$ is the **error** of layer $n$: how much the loss would rise if $z^n$ rose a
-# little. Equation (3) is the whole idea. A layer need not know the loss. It asks the layer above for *its* error, and
-# looks through that layer's weights, backwards.
+# little. Equation (3) is the whole idea: of the loss, a layer needs nothing but the error of the layer above, which
+# comes back through that layer's weights. (The numbers are those of the journal's print; the preprint counts
+# differently, as `minilocal/equations.py` says.)
 #
 # ## Code
 #
-# This is the file that the tests hold to autograd, read from disk as you run the cell. It is not a copy.
+# This is the file that the tests compare with automatic differentiation, read from disk as you run the cell.
 
 # %%
 for function in (eq.forward, eq.backward, eq.update, eq.outer):
@@ -79,29 +80,29 @@ rng = np.random.default_rng(0)
 widths = [5, 8, 6, 3]
 w = [rng.standard_normal((o, i)) / i**0.5 for i, o in pairwise(widths)]
 b = [0.1 * rng.standard_normal(o) for o in widths[1:]]
-X, y = rng.standard_normal((5, 4)), np.array([0, 2, 1, 2])
+X, labels = rng.standard_normal((5, 4)), np.array([0, 2, 1, 2])
 
 
-def climb(w, b, X):
-    """(1), from the bottom to the top: every z, and every layer's input x."""
+def forward_pass(w, b, X):
+    """(1), first layer to last: every z, and every layer's input x."""
     zs, xs = [], [X]
     for w_n, b_n in zip(w, b, strict=True):
-        z, h = eq.forward(w_n, b_n, xs[-1])
-        zs, xs = [*zs, z], [*xs, h]
+        z, y = eq.forward(w_n, b_n, xs[-1])
+        zs, xs = [*zs, z], [*xs, y]
     return zs, xs[:-1]
 
 
-def come_down(w, zs, y):
-    """(3), from the top to the bottom: every δ. The first is that of the loss itself."""
-    loss, dz = ml.losses.cross_entropy(zs[-1].T, y)  # the engine keeps samples in rows: hence the .T
+def backward_pass(w, zs, labels):
+    """(3), last layer to first: every δ. That of the last layer comes from the loss itself."""
+    loss, dz = ml.losses.cross_entropy(zs[-1].T, labels)  # the engine keeps samples in rows: hence the .T
     deltas = [dz.T]
     for z, w_above in zip(reversed(zs[:-1]), reversed(w), strict=False):
         deltas = [eq.backward(z, w_above, deltas[0]), *deltas]
     return loss, deltas
 
 
-zs, xs = climb(w, b, X)
-loss, deltas = come_down(w, zs, y)
+zs, xs = forward_pass(w, b, X)
+loss, deltas = backward_pass(w, zs, labels)
 print(f"loss {loss:.4f};  shapes of δ, first layer to last:", [d.shape for d in deltas])
 
 # %% [markdown]
@@ -118,8 +119,8 @@ def by_moving(w, b, n, eps=1e-6):
         for sign in (1, -1):
             moved = [v.copy() for v in w]
             moved[n][i] += sign * eps
-            zs, _ = climb(moved, b, X)
-            g[i] += sign * ml.losses.cross_entropy(zs[-1].T, y)[0] / (2 * eps)
+            zs, _ = forward_pass(moved, b, X)
+            g[i] += sign * ml.losses.cross_entropy(zs[-1].T, labels)[0] / (2 * eps)
     return g
 
 
@@ -134,8 +135,8 @@ for n in range(3):
 # Equation (3) is for a chain, where each layer has one layer above it. In a ResNet an activation has *two* readers: the
 # next convolution, and the shortcut. Two rules keep that right, and each looks removable until it is removed:
 #
-# * errors that arrive over several paths are **added**;
-# * a node passes its error on only **after all of them have arrived**.
+# * errors that come back over several paths are **added**;
+# * the error of a node is passed on only **after all of them are there**.
 #
 # The smallest example: $b = a^2$, $c = b^2$, $d = c + b$. Here $b$ is read twice, by $c$ and by $d$. Since
 # $d = a^4 + a^2$, the right answer at $a = 3$ is $4 a^3 + 2 a = 114$.
@@ -156,16 +157,17 @@ def error_of_a(order, add=True, a=3.0):
     return error["a"]
 
 
-print("right                                    ", error_of_a("dcb"))
-print("b passes on before it has heard from c   ", error_of_a("dbc"))
-print("the second error replaces the first      ", error_of_a("dcb", add=False))
+print("right                                     ", error_of_a("dcb"))
+print("b's error is passed on before c's is added", error_of_a("dbc"))
+print("the second error replaces the first       ", error_of_a("dcb", add=False))
 
 assert error_of_a("dcb") == 114
 assert error_of_a("dbc") != 114 and error_of_a("dcb", add=False) != 114
 
 # %% [markdown]
-# Neither mistake raises an error; the numbers are wrong, that is all. This is why every gradient in this package is
-# compared with autograd. Here is where the engine adds the two paths of a residual block; look for the sum at the end.
+# Neither mistake raises an exception; the numbers are wrong, that is all. This is why every gradient in this package is
+# compared with automatic differentiation. Here is where the engine adds the two paths of a residual block: the sum at
+# the end.
 
 # %%
 print(inspect.getsource(ml.layers.Residual.backward))
@@ -173,20 +175,25 @@ print(inspect.getsource(ml.layers.Residual.backward))
 # %% [markdown]
 # ## What it keeps
 #
-# Look again at what the way down asks for. Equation (2) needs every $x^n$, so the input of every layer must wait from
-# the moment it is made until its error comes back. Equation (3) needs $f'(z^n)$, and for the ReLU that is only the
-# question "was $z > 0$?", which $y$ answers just as well. So $z$ can go (guess 2), and $y^n = x^{n+1}$ has to stay
-# anyway.
+# Look again at what the backward pass needs. Equation (2) needs every $x^n$, so the input of every layer must be kept
+# from the forward pass until its error comes back. Equation (3) needs $f'(z^n)$, which for the ReLU is 1 where $z > 0$
+# and 0 elsewhere, and that is where $y > 0$, too. So $z$ can go (guess 2), and $y^n = x^{n+1}$ is kept anyway.
 
 # %%
-z, h = eq.forward(w[0], b[0], X)
-assert np.array_equal(eq.relu_derivative(z), eq.relu_derivative(h))
+z, y = eq.forward(w[0], b[0], X)
+assert np.array_equal(eq.relu_derivative(z), eq.relu_derivative(y))
 kept, weights = sum(x[:, 0].size for x in xs), sum(v.size for v in w)
-print(f"kept for the way down: {kept} numbers per sample; the weights are {weights}, however many samples there are")
+print(
+    f"kept for the backward pass: {kept} numbers per sample; the weights are {weights}, however many samples there are"
+)
 
 # %% [markdown]
 # Now guess 1, measured. We count the bytes that are alive at the peak of one training step, above what was there before
 # it, for networks of growing depth: ResNet-8, 14, 20 and 32, on 32 images of 16 × 16.
+#
+# Three words of the package come here for the first time. A **rule** says which error teaches which layer; `bp` is
+# backpropagation. A **Learner** is a network under a rule, and its `step` is one training step: forward, backward,
+# update. It cuts the network into **modules**, which BP needs for checkpointing only (below).
 
 
 # %%
@@ -195,10 +202,10 @@ def peak(depth, rule, modules=1, batch=32):
     rng = ml.rng(0)
     net = ml.nets.resnet(depth, classes=10, channels=1, size=16, rng=rng)
     learner = ml.Learner(net, rule, modules=modules, rng=rng)
-    x, y = rng.standard_normal((batch, 16, 16, 1), dtype="float32"), rng.integers(0, 10, batch)
-    learner.step(x, y, lr=0.1)  # the first step also makes the momentum, which stays
+    x, labels = rng.standard_normal((batch, 16, 16, 1), dtype="float32"), rng.integers(0, 10, batch)
+    learner.step(x, labels, lr=0.1)  # the first step also makes the momentum, which stays
     tracemalloc.start()
-    learner.step(x, y, lr=0.1)
+    learner.step(x, labels, lr=0.1)
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     return most
@@ -216,27 +223,27 @@ for (few, shallow), (many, deep) in pairwise(zip(blocks, bytes_of.values(), stri
     print(f"from {few:2} to {many:2} blocks: × {deep / shallow:.2f}, {more:.2f} MB for each further block")
 
 # %% [markdown]
-# Close to a straight line: a further block costs about the same again, since each keeps its own activations until its
-# error has come. Exercise 1 asks what the batch does.
+# Close to a straight line: each further block takes about as much again, since its activations are kept until its error
+# has come. Exercise 1 asks what the batch does.
 #
 # There is an old remedy that changes no gradient: keep only the *inputs* of a few modules, and compute the rest again
-# when the error comes (gradient checkpointing). It is the honest comparison for whatever local learning saves.
+# when the error comes (gradient checkpointing). Whatever local learning saves has to be compared with it.
 
 # %%
 plain, again = peak(32, ml.rules.bp(), modules=4), peak(32, ml.rules.bp(keep="inputs"), modules=4)
 print(f"ResNet-32: BP {plain / 1e6:.1f} MB, checkpointed at 4 modules {again / 1e6:.1f} MB ({again / plain:.0%})")
 
 net = ml.nets.resnet(8, classes=10, channels=1, size=16, rng=ml.rng(0))
-images, labels = rng.standard_normal((32, 16, 16, 1), dtype="float32"), rng.integers(0, 10, 32)
+images, classes = rng.standard_normal((32, 16, 16, 1), dtype="float32"), rng.integers(0, 10, 32)
 rules = ml.rules.bp(), ml.rules.bp(keep="inputs")
-kept, made_again = (ml.Learner(net, rule, modules=4, rng=ml.rng(0)).gradients(images, labels)[1] for rule in rules)
-print("the same gradients, bit for bit:", all(np.array_equal(kept[name], made_again[name]) for name in kept))
+stored, recomputed = (ml.Learner(net, rule, modules=4, rng=ml.rng(0)).gradients(images, classes)[1] for rule in rules)
+print("the same gradients, bit for bit:", all(np.array_equal(stored[n], recomputed[n]) for n in stored))
 
 # %% [markdown]
 # ## Experiment
 #
-# Do three equations learn to read? Real digits, 16 × 16, and a network of two hidden layers, trained by nothing but
-# `forward`, `error` and `update`.
+# Are three equations enough to read digits? Real ones, 16 × 16, and a network of two hidden layers, trained by nothing
+# but `forward`, `backward` and `update`.
 
 # %%
 digits = ml.data.load("digits")
@@ -255,20 +262,23 @@ X_train, X_test = as_columns(digits.train_x), as_columns(digits.test_x)
 errors = []
 for _ in range(12):
     for chosen in np.array_split(rng.permutation(len(digits.train_y)), 45):
-        zs, xs = climb(w, b, X_train[:, chosen])
-        _, deltas = come_down(w, zs, digits.train_y[chosen])
+        zs, xs = forward_pass(w, b, X_train[:, chosen])
+        _, deltas = backward_pass(w, zs, digits.train_y[chosen])
         ones = np.ones((1, len(chosen)), "float32")  # a bias is a weight whose input is always 1
         w = [eq.update(v, delta, x, eta=0.1) for v, delta, x in zip(w, deltas, xs, strict=True)]
         b = [eq.update(v[:, None], delta, ones, eta=0.1)[:, 0] for v, delta in zip(b, deltas, strict=True)]
-    answers = climb(w, b, X_test)[0][-1].argmax(axis=0)
+    answers = forward_pass(w, b, X_test)[0][-1].argmax(axis=0)
     errors.append(100 * float((answers != digits.test_y).mean()))
 
 print(f"test error after the first epoch {errors[0]:.1f} %, after the last {errors[-1]:.1f} %")
+print(f"({len(answers)} test images: one of them is {100 / len(answers):.2f} %)")
 draw.curves({"BP, by hand": errors}, title="Three equations, 1437 digits")
 
 # %% [markdown]
+# Your numbers may differ from those stored here by a few images: the last bit of a sum depends on the machine.
+#
 # The engine does the same with samples in rows, and for convolutions too. On one batch, from the same weights, its
-# gradients are ours, turned on their side:
+# gradients are ours, transposed:
 
 # %%
 net = ml.nets.mlp((64, 64), classes=10, channels=1, size=16, rng=ml.rng(0))
@@ -276,8 +286,8 @@ learner = ml.Learner(net, ml.rules.bp(), modules=1, rng=ml.rng(0))
 learner.load({f"layers.{n}.weight": w[n].T for n in range(3)} | {f"layers.{n}.bias": b[n] for n in range(3)})
 _, grads = learner.gradients(digits.normalise(digits.train_x[:32]), digits.train_y[:32])
 
-zs, xs = climb(w, b, X_train[:, :32])
-_, deltas = come_down(w, zs, digits.train_y[:32])
+zs, xs = forward_pass(w, b, X_train[:, :32])
+_, deltas = backward_pass(w, zs, digits.train_y[:32])
 for n in range(3):
     ours, engine = eq.outer(deltas[n], xs[n]), grads[f"layers.{n}.weight"].T
     print(f"layers.{n}.weight  largest difference {abs(ours - engine).max() / abs(engine).max():.0e} of the largest")
@@ -300,14 +310,14 @@ once, twice = peak(20, ml.rules.bp()), peak(20, ml.rules.bp(), batch=64)
 print(f"batch 32: {once / 1e6:.1f} MB, batch 64: {twice / 1e6:.1f} MB, × {twice / once:.2f}")
 
 
-# 2: f'(z) = 1 - tanh(z)² = 1 - h². So h is enough once more, and z may go.
+# 2: f'(z) = 1 - tanh(z)² = 1 - y². So y is enough once more, and z may go.
 def tanh_derivative(z):
     return 1 - np.tanh(z) ** 2
 
 
 rng = np.random.default_rng(1)
 w1, w2, X, c = (rng.standard_normal(shape) for shape in ((4, 3), (2, 4), (3, 5), (2, 5)))
-z1, h1 = eq.forward(w1, np.zeros(4), X, f=np.tanh)  # L = Σ c ⊙ (w2 h1), so the δ of the layer above is c
+z1, y1 = eq.forward(w1, np.zeros(4), X, f=np.tanh)  # L = Σ c ⊙ (w2 y1), so the δ of the layer above is c
 by_hand = eq.outer(eq.backward(z1, w2, c, df=tanh_derivative), X)
 
 
@@ -320,15 +330,15 @@ moved = np.array([(loss_at(w1 + d) - loss_at(w1 - d)) / 2e-6 for d in nudge]).re
 print(f"tanh: largest difference {abs(by_hand - moved).max():.0e}")
 assert abs(by_hand - moved).max() < 1e-7
 
-# 3: only "dcb". A node may pass its error on when all its readers have passed on theirs: a topological order.
+# 3: only "dcb". A node's error is whole when those of all its readers have been passed on: a topological order.
 print({order: error_of_a(order) for order in ("dcb", "dbc", "cdb", "cbd", "bdc", "bcd")})
 
 # %% [markdown]
 # ## Not shown
 #
 # * That this network is a good one, or that the learning rate is: nothing was tuned, there is one seed, and 360 test
-#   images are few (one of them is 0.28 %).
-# * How fast any of this is. Columns and lists are for reading; the engine does the work in blocks of rows.
+#   images are few.
+# * How fast any of this is. Columns and lists are for reading; the engine works on blocks of rows.
 # * That checkpointing is free: it computes most of the forward a second time.
-# * That a brain could do it. Equation (3) looks backwards through the very weights that the forward used, and every
-#   layer waits for the one above. The next lesson cuts that chain.
+# * That a brain could do it. Equation (3) uses the very weights that the forward used, in the other direction, and
+#   every layer waits for the one above. The next lesson cuts that chain.

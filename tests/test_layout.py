@@ -20,6 +20,7 @@ ORDER = [
 ]  # fmt: skip
 ONLY_IN = {
     "matplotlib": {"draw"},
+    "PIL": {"draw"},
     "msgspec": {"config"},
     "jax": {"verify"},
     "cupy": {"array"},

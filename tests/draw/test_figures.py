@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -9,6 +10,7 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 import minilocal as ml
 from minilocal import UserError, draw
@@ -92,7 +94,10 @@ def test_nothing_to_draw_is_said():
 def test_a_figure_becomes_a_png_and_svg_text_and_shows_itself():
     figure = draw.bars({"BP": 1}, label="MB")
     assert draw.to_png(figure).startswith(b"\x89PNG")
-    assert figure._repr_png_() == (draw.to_png(figure), {"alt": figure.alt})
+    shown, about = figure._repr_png_()
+    assert about == {"alt": "MB: BP 1.0."} and len(shown) < len(draw.to_png(figure)) / 2
+    whole, small = (imread(io.BytesIO(png))[..., :3] for png in (draw.to_png(figure), shown))
+    assert np.abs(whole - small).max() < 0.05  # 256 colours are nearly all that a figure has
     svg = ElementTree.fromstring(draw.to_svg(figure))
     assert svg.tag.endswith("svg")
     assert "MB" in {text.text for text in svg.iter("{http://www.w3.org/2000/svg}text")}  # text is text, not outlines

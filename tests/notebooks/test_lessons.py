@@ -3,11 +3,12 @@
 That they run is nbmake's to say. After a change to a twin:
 
     jupytext --to ipynb --update notebooks/NAME.py
-    jupyter nbconvert --to notebook --execute --inplace notebooks/NAME.ipynb
+    jupyter nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --inplace notebooks/NAME.ipynb
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -68,3 +69,43 @@ def test_its_figures_are_pictures_and_small(name):
     ]
     assert figures and all("image/png" in data for data in figures)
     assert (FOLDER / f"{name}.ipynb").stat().st_size < 400_000
+
+
+@lessons
+def test_its_figures_say_what_they_show(name):
+    figures = [o for cell in code(name) for o in cell.outputs if "image/png" in o.get("data", {})]
+    assert figures and all(figure.metadata["image/png"]["alt"] for figure in figures)
+
+
+def printed(name):
+    """Everything that the stored outputs say in words."""
+    outputs = [output for cell in code(name) for output in cell.outputs]
+    return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
+@lessons
+def test_numbers_in_its_prose_stand_in_its_code_or_its_outputs(name):
+    """Those with a unit: an error, a size, a count of images. What a machine measured does not outlive a change."""
+    prose = "\n".join(cell.source for cell in cells(name, "ipynb") if cell.cell_type == "markdown")
+    shown = set(re.findall(r"\d+(?:\.\d+)?", printed(name) + "\n".join(cell.source for cell in code(name))))
+    told = re.findall(r"(\d+(?:\.\d+)?)\s*(?:%|MB|points|(?:training |test )?images|seeds)", prose)
+    assert set(told) <= shown
+
+
+def row(text, name):
+    """The numbers behind `name` in a stored output."""
+    return [
+        float(n) for n in re.search(rf"^{re.escape(name)}(?=\s\s|:)(.*)$", text, re.M)[1].split() if n[-1].isdigit()
+    ]
+
+
+def test_what_lesson_2_says_of_its_runs_is_what_they_gave():
+    text = printed("02_backlink")
+    seeds = row(text, "GLL - BackLink, seed by seed")
+    assert len(seeds) == 4 and min(seeds) > 0  # BackLink ends below GLL with each of the four seeds,
+    after, by_module = text.split("one image is")
+    bp, gll, backlink = (row(after, name)[0] for name in ("BP", "GLL", "BackLink, l = 1, α = 0.5"))
+    assert bp < backlink < gll  # and on the mean above BP
+    gll, backlink = (row(by_module, name) for name in ("GLL", "BackLink, l = 1, α = 0.5"))
+    more = [ours > theirs for ours, theirs in zip(backlink, gll, strict=True)]
+    assert more == [True, True, False, False]  # the first two classifiers err more, and the last two less
