@@ -27,9 +27,9 @@ def run(options: argparse.Namespace) -> int:
         raise unknown("kind of check", options.only, KINDS)
     from minilocal import verify
 
-    start, rows = time.perf_counter(), []
+    start, rows, results = time.perf_counter(), [], verify.run(options.quick, options.only)
     print(FORM.format("kind", "what", "against", "cases", "error", "limit", ""))
-    for result in verify.run(options.quick, options.only):
+    for result in results:
         rows.append(result)
         print(show(result), flush=True)
     failed = [result for result in rows if not result.passed]

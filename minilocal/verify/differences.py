@@ -1,0 +1,188 @@
+"""A layer of your own against finite differences, in float64 and without JAX.
+
+With L = Σ dy·y for a random dy, the derivative by one number t of x or of a parameter is
+
+    D(h) = (L(t + h) - L(t - h)) / 2h        L' = D(h) - h²/6 L''' - ...,    h = ε^(1/3) max(1, |t|)
+
+D(h) is off by its truncation, h²/6 |L'''|, of which |D(2h) - D(h)| is three times as much, and by round-off, some
+ε S / h with S = Σ |dy||y|, which is ε^(2/3) S. What `backward` says may differ from D(h) by as much as both bounds
+together, the second one times ROUNDINGS: a sum of n terms rounds √n times as far as one of them, and 16 is that of 256.
+Where a kink lies between t - 2h and t + 2h, D(2h) and D(h) differ, so it is not taken for a fault.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minilocal.array import stream
+from minilocal.contract import try_layer
+from minilocal.engine.flight import leaves
+from minilocal.errors import UserError
+from minilocal.layers import Layer, Run
+from minilocal.layers.base import Shape
+
+EPS = float(np.finfo(float).eps)
+ROUNDINGS = 16
+MOST = 100  # numbers of an array that are moved, one by one
+
+
+@dataclass(frozen=True)
+class Row:
+    """One array: how many of its numbers were moved, and the largest difference, beside what it may be there."""
+
+    name: str
+    shape: Shape
+    moved: int
+    difference: float
+    allowed: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """What `check_layer` found; printed, it is a table."""
+
+    layer: str
+    rows: tuple[Row, ...]
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{self.layer}: backward agrees with finite differences",
+            f"{'array':<24} {'shape':<18} {'moved':>6} {'difference':>11} {'allowed':>9}",
+        ]
+        for row in self.rows:
+            shape = "×".join(map(str, row.shape))
+            lines.append(f"{row.name:<24} {shape:<18} {row.moved:>6} {row.difference:>11.1e} {row.allowed:>9.1e}")
+        return "\n".join(lines)
+
+
+def check_layer(
+    layer: Layer, shape: Shape, *, images: int = 3, x: np.ndarray | None = None, training: bool = True, seed: int = 0
+) -> Check:
+    """Holds a layer to its contract (`minilocal.layers.Layer`) and its backward to finite differences.
+
+    `shape` is that of one input, (H, W, C) or (F,); `images` of them are drawn from a normal distribution by `seed`,
+    unless they are given as `x`, (N, *shape). Looked at are: what is returned, in float32 and float64, its shapes,
+    types and names; that the same call gives the same numbers; that nothing writes into x, dy, the cache or p; that two
+    backwards may use one cache; that need="input" and need="weights" give their part of "both"; dx and every gradient,
+    up to 100 numbers of each array, picked at random. `training=False` does so in evaluation mode.
+
+    >>> import minilocal as ml
+    >>> ml.verify.check_layer(ml.layers.Linear(3, 2, ml.layers.Initial(0), name="fc"), (3,)).layer
+    "Linear 'fc'"
+
+    Raises: UserError, in one line, for the first thing that is wrong.
+    """
+    shape = tuple(shape)
+    for dtype in ("float32", "float64"):
+        p = {name: np.array(a, dtype) for name, a in layer.arrays.items()}
+        try_layer(layer, shape, p or {"": np.zeros(1, dtype)}, training)
+    trial = _Trial(layer, _input(x, shape, images, seed), p, Run(training=training, key=seed))
+    _is_pure(trial)
+    return Check(trial.who, tuple(_row(*found) for found in _differences(trial, seed)))
+
+
+class _Trial:
+    """A layer on one batch in float64, with an error for its output."""
+
+    def __init__(self, layer: Layer, x: np.ndarray, p: dict[str, np.ndarray], run: Run) -> None:
+        self.layer, self.x, self.p, self.run = layer, x, p, run
+        self.who = f"{type(layer).__name__} {layer.name!r}".removesuffix(" ''")
+        self.y, self.cache = layer.forward(x, run, p)
+        self.dy = stream(run.key, "check error").standard_normal(self.y.shape)
+
+    def backward(self, need: Any = "both") -> dict[str, np.ndarray]:
+        """{name: gradient}, that of x as "dx"."""
+        dx, grads = self.layer.backward(self.dy, self.cache, self.p, need)
+        return {**grads} if dx is None else {"dx": dx, **grads}
+
+
+def _input(x: Any, shape: Shape, images: int, seed: int) -> np.ndarray:
+    if x is None:
+        return stream(seed, "check input").standard_normal((images, *shape))
+    given = np.asarray(x, float)
+    if given.shape[1:] != shape or not len(given):
+        raise UserError(f"x is {given.shape}, and one input {shape}: give (N, {', '.join(map(str, shape))}).")
+    return given
+
+
+def _is_pure(t: _Trial) -> None:
+    """The same call, the same numbers; and nothing is written into what was given."""
+    again, _ = t.layer.forward(t.x, t.run, t.p)
+    if not np.array_equal(again, t.y):
+        raise UserError(
+            f"{t.who}: two forwards of one batch differ: name its chance by run.stream(...) or run.name(...)."
+        )
+    given = {"x": [t.x], "dy": [t.dy], "p": list(t.p.values()), "the cache": leaves(t.cache, None)}
+
+    def untouched(call: str, work: Callable[[], Any]) -> Any:
+        before = {what: [np.array(a) for a in arrays] for what, arrays in given.items()}
+        result = work()
+        for what, arrays in given.items():
+            if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(arrays, before[what], strict=True)):
+                raise UserError(
+                    f"{t.who}: {call} writes into {what}: make a new array, others may still need this one."
+                )
+        return result
+
+    untouched("forward", lambda: t.layer.forward(t.x, t.run, t.p))
+    first = {name: np.array(g) for name, g in untouched("backward", t.backward).items()}
+    parts = {"both": first, "input": {"dx": first["dx"]}, "weights": {n: g for n, g in first.items() if n != "dx"}}
+    for need, part in parts.items():
+        for name, g in untouched("backward", lambda need=need: t.backward(need)).items():  # type: ignore[misc]
+            same = np.array_equal(g, part[name]) if need == "both" else np.allclose(g, part[name], 1e-9, 1e-12)
+            if not same:
+                when = "a second backward on one cache" if need == "both" else f'need="{need}"'
+                raise UserError(f"{t.who}: {when} gives another {name} than the first one.")
+
+
+def _differences(t: _Trial, seed: int) -> Iterator[tuple[_Trial, str, list[tuple[int, float, float, float]]]]:
+    """Of each array: (place, what backward says, what D(h) says, what they may differ by) of every number moved."""
+    said = t.backward()
+    arrays = {"dx": t.x} | {name: t.p[name] for name in t.layer.parameters}
+    for name, a in arrays.items():
+        size = a.size
+        picked = stream(seed, f"check {name}").permutation(size)[:MOST] if size > MOST else np.arange(size)
+        g = said[name].reshape(-1)
+        yield t, name, [(int(i), float(g[i]), *_derivative(t, a, int(i), name)) for i in picked]
+
+
+def _derivative(t: _Trial, a: np.ndarray, i: int, name: str) -> tuple[float, float]:
+    """(D(h), what backward may differ by) for one number of x or of a parameter."""
+    h = EPS ** (1 / 3) * max(1.0, abs(float(a.flat[i])))
+
+    def output(step: float) -> np.ndarray:
+        moved = a.copy()
+        moved.flat[i] += step
+        x, p = (moved, t.p) if name == "dx" else (t.x, {**t.p, name: moved})
+        y: np.ndarray = t.layer.forward(x, t.run, p)[0]
+        return y
+
+    def slope(step: float) -> float:
+        return float((t.dy * (output(step) - output(-step))).sum() / (2 * step))
+
+    near, far = slope(h), slope(2 * h)
+    return near, abs(far - near) + ROUNDINGS * EPS / h * float(np.abs(t.dy * t.y).sum())
+
+
+def _row(t: _Trial, name: str, found: list[tuple[int, float, float, float]]) -> Row:
+    a = t.x if name == "dx" else t.p[name]
+    worst, most, allowed = 0.0, -1.0, 0.0
+    for i, ours, theirs, bound in found:
+        off = abs(ours - theirs)
+        if not off <= bound:
+            at = tuple(int(n) for n in np.unravel_index(i, a.shape))
+            what = "dx" if name == "dx" else f"the gradient of {name!r}"
+            raise UserError(
+                f"{t.who}: {what} at {at} is {ours:.6g}, and {theirs:.6g} by finite differences (they may differ by "
+                f"{bound:.1g}): its backward is not the derivative of its forward."
+            )
+        if off / bound > most if bound else off > most:
+            most, worst, allowed = off / bound if bound else off, off, bound
+    return Row(name, tuple(a.shape), len(found), worst, allowed)
+
+
+__all__ = ["Check", "Row", "check_layer"]
