@@ -35,7 +35,8 @@ class Learner:
     once, where that can be (`recording` says); elsewhere there is nothing to record. Without an `optimizer` it is the
     one that the rule recommends (`rule.recommends`: Adam for DNI), or else SGD with momentum 0.9.
 
-    Raises: UserError where modules, device or dtype do not fit. Warns where the rule reaches past a module's floor.
+    Raises: UserError where modules, device or dtype do not fit. Warns where the rule reaches past a module's floor,
+    and where an auxiliary network is built with less than its name says.
     """
 
     def __init__(
@@ -55,7 +56,8 @@ class Learner:
         self.optimizer: Optimizer = usual if optimizer is None else door.recipe(optimizer)
         self.key, self.device, self._recordable = new_key(rng), door.place(device), cuda_graph
         self._assemble(split(self.net.units, modules, self.net.name))
-        for message in self.rule.crosses.warnings([len(m.units) for m in self.modules]):
+        shapes = [self.net.shapes[m.first + len(m.units) - 1] for m in self.modules]
+        for message in self.rule.warnings([len(m.units) for m in self.modules], shapes):
             warnings.warn(message, stacklevel=2)
 
     def _assemble(self, parts: list[list[Layer]]) -> None:

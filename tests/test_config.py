@@ -27,7 +27,9 @@ def test_without_a_word_it_is_backlink_on_the_digits():
     assert remarks == []
     assert tables_of(found) == {
         "rule": {"name": "backlink", **rules.options("backlink")},
-        "net": {"name": "resnet20", "shortcut": None, "init": None, "modules": 4, "weights": None},
+        "net": {
+            "name": "resnet20", "shortcut": None, "init": None, "fc_norm": None, "modules": 4, "weights": None,
+        },
         "data": {
             "name": "digits", "dir": None, "download": True, "limit_train": None, "limit_test": None, "validation": 0,
             "augment": False,

@@ -41,6 +41,27 @@ def test_vgg16(hidden, parameters):
     assert len(net.units) == 16 and count(net.parameters()) == parameters and not net.head.layers
 
 
+@pytest.mark.parametrize("name", ["vgg16", "alexnet"])
+def test_batch_norm_in_hidden_fully_connected_layers_on_request(name):
+    """As in torch.nn.Sequential(Dropout, Linear, BatchNorm1d, ReLU, ..., Linear): two numbers a feature more."""
+    plain, normed = (ml.nets.get(name, rng=ml.rng(0), fc_norm=asked) for asked in (None, True))
+    hidden = plain.parameters()["classifier.1.bias"].size
+    assert count(normed.parameters()) == count(plain.parameters()) + 2 * 2 * hidden
+    names = [n for n in normed.parameters() if n.startswith("classifier") and n.endswith("weight")]
+    assert names == [f"classifier.{i}.weight" for i in (1, 2, 5, 6, 8)]
+    assert [n for n in normed.buffers() if n.startswith("classifier") and n.endswith("mean")] == [
+        f"classifier.{i}.running_mean" for i in (2, 6)
+    ]
+    assert [len(unit.layers) for unit in normed.units[-3:]] == [4, 3, 1] and len(normed.units) == len(plain.units)
+    same = ml.nets.get(name, rng=ml.rng(0), fc_norm=False).parameters()
+    assert same.keys() == plain.parameters().keys()
+
+
+def test_other_networks_have_no_such_choice():
+    with pytest.raises(UserError, match="fc_norm True was asked for, but resnet8 has none to choose"):
+        ml.nets.get("resnet8", rng=ml.rng(0), fc_norm=True)
+
+
 def test_alexnet():
     net = ml.nets.alexnet(rng=ml.rng(0))
     assert len(net.units) == 8 and count(net.parameters()) == 7_507_914 and not net.head.layers
@@ -72,11 +93,13 @@ def test_forward_and_backward_against_autograd(name):
     assert max(found.values()) <= DOUBLE, found
 
 
+@pytest.mark.parametrize("options", [{}, {"fc_norm": True}], ids=str)
 @pytest.mark.parametrize("name", ["alexnet", "vgg16"])
-def test_a_large_network_by_a_directional_derivative(name):
+def test_a_large_network_by_a_directional_derivative(name, options):
     """⟨∇L, u⟩ against (L(w + εu) - L(w - εu)) / 2ε in float64, the masks of dropout held."""
     make = {"alexnet": ml.nets.alexnet, "vgg16": ml.nets.vgg16}[name]
-    learner = ml.Learner(make(classes=5, hidden=16, rng=ml.rng(0)), ml.rules.bp(), 2, rng=ml.rng(0), dtype="float64")
+    net = make(classes=5, hidden=16, rng=ml.rng(0), **options)
+    learner = ml.Learner(net, ml.rules.bp(), 2, rng=ml.rng(0), dtype="float64")
     rng = ml.rng(1)
     x, y = rng.standard_normal((3, 32, 32, 3)), np.arange(3)
     _, grads = learner.gradients(x, y)

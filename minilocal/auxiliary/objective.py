@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
@@ -68,6 +69,10 @@ class Wants:
     def last(self, head: Sequential, place: Place) -> Objective:
         """The last module's: the network's own head classifies."""
         return Classifier(head)
+
+    def warnings(self, shapes: Sequence[Shape]) -> list[str]:
+        """What a user should know where the modules below the last end with outputs of these shapes."""
+        return []
 
     def describe(self) -> str:
         """In a few words."""

@@ -22,7 +22,7 @@ HELP = {  # what the value of each flag is, and what it means
     "--length": ("L", "BackLink's propagation length l, in units, or module: all of a module"),
     "--alpha": ("A", "BackLink's weight α of the local error, 0 to 1"),
     "--weighting": ("HOW", "literal (α compounds, as in Eq. 5) or unfolded (α once)"),
-    "--aux": ("NAME", "auxiliary network: {auxiliary}"),
+    "--aux": ("NAME", "auxiliary network: {auxiliary}; DGL's last four apart, also with +bn, +dropout, +flat"),
     "--net": ("NAME", "{nets}, {more}"),
     "--modules": ("K", "number of modules, their unit counts as 3,3,2,2, or a published split as infopro:16"),
     "--dataset": ("NAME", "digits (in the package), cifar10, cifar100, or npz:PATH for your own images"),

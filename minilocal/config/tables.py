@@ -34,13 +34,15 @@ class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[net]: which network, and how it is cut: `modules` is the number K of modules, a list of unit counts, or a
     published split, "infopro:K" or "infopro-star:K".
 
-    Without a word, `shortcut` and `init` are the network's own: "B" and "infopro" for a resnet. `weights` names what to
-    start from: a run's folder, a checkpoint, or an .npz of arrays by parameter name.
+    Without a word, `shortcut` and `init` are the network's own: "B" and "infopro" for a resnet. `fc_norm` puts batch
+    norm into hidden fully connected layers of vgg16 and alexnet. `weights` names what to start from: a run's folder, a
+    checkpoint, or an .npz of arrays by parameter name.
     """
 
     name: str = "resnet20"
     shortcut: str | None = None
     init: str | None = None
+    fc_norm: bool | None = None
     modules: Annotated[
         Positive | Annotated[list[Positive], Meta(min_length=1)] | str,
         Meta(description="K, unit counts as 3,3,2, or a published split as infopro:16"),

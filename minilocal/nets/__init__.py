@@ -31,13 +31,16 @@ def get(
     size: int = 32,
     shortcut: str | None = None,
     init: str | None = None,
+    fc_norm: bool | None = None,
     also: Sequence[str] = (),
 ) -> Net:
     """A network by the name that flags use: one of `NAMES`, any resnetN with N = 6m + 2, any wrnD-W.
 
     `also`: names that the caller knows besides, for the error's list.
 
-    Raises: UserError for an unknown name, and for a shortcut where the network has none to choose.
+    `fc_norm`: batch norm in the hidden fully connected layers of VGG16 and AlexNet.
+
+    Raises: UserError for an unknown name, and for a shortcut or `fc_norm` where the network has none to choose.
     """
     if not isinstance(name, str):
         raise UserError(f"network {name!r} is no name{call_it(name)}. Known: {', '.join(NAMES)}.")
@@ -48,6 +51,12 @@ def get(
         options["shortcut"] = shortcut
     elif shortcut is not None:
         raise UserError(f"shortcut {shortcut!r} was asked for, but {name} has none to choose: only the resnets have.")
+    if fc_norm is not None and name not in ("vgg16", "alexnet"):
+        raise UserError(
+            f"fc_norm {fc_norm!r} was asked for, but {name} has none to choose: only vgg16 and alexnet have."
+        )
+    if fc_norm is not None:
+        options["fc_norm"] = fc_norm
     simple: dict[str, Any] = {"mlp": mlp, "alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18}
     if name in simple:
         return simple[name](**options)

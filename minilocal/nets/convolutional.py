@@ -2,7 +2,8 @@
 
 The BackLink paper states the units; channel counts of AlexNet, poolings and widths of the fully connected layers are
 this project's choice (docs/design.md), since the paper does not state them. A pool belongs to the convolution
-before it; the output layer is the last unit, so the head is empty.
+before it; the output layer is the last unit, so the head is empty. That paper also says "ReLU, before which batch
+normalization was applied": `fc_norm` has it in the hidden fully connected layers too.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ def vgg16(
     size: int = 32,
     init: str = "infopro",
     hidden: int = 512,
+    fc_norm: bool = False,
 ) -> Net:
     """VGG16 with batch norm: 13 convolutions and 3 fully connected layers, 16 units. Images of 32×32 or more."""
-    return _network("vgg16", VGG16, True, classes, channels, size, Initial.of(rng, init), hidden)
+    return _network("vgg16", VGG16, True, classes, channels, size, Initial.of(rng, init), hidden, fc_norm)
 
 
 def alexnet(
@@ -42,9 +44,10 @@ def alexnet(
     size: int = 32,
     init: str = "infopro",
     hidden: int = 1024,
+    fc_norm: bool = False,
 ) -> Net:
     """AlexNet with 3×3 convolutions and batch norm: 5 convolutions and 3 fully connected layers, 8 units."""
-    return _network("alexnet", ALEXNET, False, classes, channels, size, Initial.of(rng, init), hidden)
+    return _network("alexnet", ALEXNET, False, classes, channels, size, Initial.of(rng, init), hidden, fc_norm)
 
 
 def _network(
@@ -56,6 +59,7 @@ def _network(
     size: int,
     initial: Initial,
     hidden: int,
+    fc_norm: bool,
 ) -> Net:
     shape, classes = image(name, size, channels), whole(f"{name}: classes", classes)
     hidden = whole(f"{name}: hidden", hidden)
@@ -77,16 +81,20 @@ def _network(
             index, side = index + 1, side // 2
         units.append(Sequential(layers, layers[0].name))
     features = inputs * side * side
+    second, third = (4, 8) if fc_norm else (3, 6)  # dropout, linear, norm and ReLU count
+    last = f"classifier.{third}"
     units += [
-        _fully_connected(0, features, hidden, initial, Flatten()),
-        _fully_connected(3, hidden, hidden, initial),
-        Sequential([Linear(hidden, classes, initial, name="classifier.6", last=True)], "classifier.6"),
+        _fully_connected(0, features, hidden, initial, fc_norm, Flatten()),
+        _fully_connected(second, hidden, hidden, initial, fc_norm),
+        Sequential([Linear(hidden, classes, initial, name=last, last=True)], last),
     ]
     return Net(name, units, Sequential([], "head"), classes, shape, initial)
 
 
-def _fully_connected(index: int, inputs: int, outputs: int, initial: Initial, *first: Layer) -> Layer:
-    """A unit of the classifier: dropout on its input, then linear, ReLU."""
+def _fully_connected(index: int, inputs: int, outputs: int, initial: Initial, norm: bool, *first: Layer) -> Layer:
+    """A unit of the classifier: dropout on its input, then linear, batch norm where asked for, ReLU."""
     drop = Dropout(0.5, name=f"classifier.{index}")
     linear = Linear(inputs, outputs, initial, name=f"classifier.{index + 1}")
-    return Sequential([*first, drop, linear, ReLU(f"classifier.{index + 2}")], linear.name)
+    name = f"classifier.{index + 2}"
+    relu = NormReLU(outputs, initial, name=name) if norm else ReLU(name)
+    return Sequential([*first, drop, linear, relu], linear.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minilocal.auxiliary import Wants
@@ -9,6 +10,7 @@ from minilocal.auxiliary import nothing as wants_nothing
 from minilocal.crossing import Crossing, Recommended
 from minilocal.crossing import all as crosses_all
 from minilocal.errors import UserError, call_it, unknown
+from minilocal.layers.base import Shape
 from minilocal.rules.when import Drawn, When, always
 
 KEEP = ("caches", "inputs")
@@ -37,6 +39,10 @@ class Rule:
         wants, crosses, when = self.wants.describe(), self.crosses.describe(), self.when.describe()
         always = f"{self.name}: a module wants {wants}; downward crosses {crosses}; kept: {kept}"
         return f"{always}; {when}" if when else always
+
+    def warnings(self, sizes: Sequence[int], shapes: Sequence[Shape]) -> list[str]:
+        """What a user should know about modules of so many units, which end with outputs of these shapes."""
+        return self.crosses.warnings(sizes) + self.wants.warnings(shapes[:-1])
 
     def least_batches(self, modules: int) -> int:
         """How many batches go by until every one of `modules` modules has been updated."""

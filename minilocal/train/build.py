@@ -51,7 +51,10 @@ def learner_of(
     """
     rng = generator(config.run.seed)
     n = config.net
-    net = nets.get(n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init)
+    net = nets.get(
+        n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init,
+        fc_norm=n.fc_norm,
+    )  # fmt: skip
     rule = _knowing(rules.get(config.rule.name, **config.rule.options), constants or {})
     run = config.run
     return Learner(

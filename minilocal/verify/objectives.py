@@ -49,7 +49,10 @@ def learner(case: Case, dtype: str = "float64") -> Learner:
 
 @lru_cache
 def network(name: str) -> nets.Net:
-    """Four units: convolutions, or vectors; the same object each time, so that its twins are compiled once."""
+    """Four units: convolutions, or vectors; the same object each time, so that its twins are compiled once.
+
+    "few pixels" are images of 2×2: a mean over many makes samples alike, and a batch norm behind magnifies round-off.
+    """
     if name == "mlp":
         return nets.mlp((7, 6, 8), classes=4, channels=2, size=3, rng=generator(0))
     initial = Initial(0)
@@ -58,7 +61,8 @@ def network(name: str) -> nets.Net:
         for n, (i, o, s) in enumerate([(3, 4, 1), (4, 6, 2), (6, 6, 1), (6, 8, 2)])
     ]
     head = Sequential([GlobalAveragePool(), Flatten(), Linear(8, 4, initial, name="fc")])
-    return nets.Net(name, list(units), head, 4, (8, 8, 3), initial)
+    side = 2 if name == "few pixels" else 8
+    return nets.Net(name, list(units), head, 4, (side, side, 3), initial)
 
 
 def batch(net: nets.Net, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +129,15 @@ CASES = {
     "BackLink and other networks": [
         Case("mlp-sr, l 2", lambda: rules.backlink(length=2, alpha=0.25, aux="mlp-sr"), 2),
         Case("AUX-ADAPT, l 1", lambda: rules.backlink(aux="aux-adapt", alpha=0.25), 3),
+    ],
+    "Auxiliary networks with options": [
+        *(
+            Case(aux, lambda aux=aux: rules.backlink(aux=aux, alpha=0.25), 3, "few pixels")  # type: ignore[misc]
+            for aux in ("1c2f+bn", "1c2f+dropout", "1c3f+bn+dropout", "0c1f+flat", "1c2f+flat+bn")
+        ),
+        Case("0c2f+dropout", lambda: rules.gll(aux="0c2f+dropout"), 3, "mlp"),
+        Case("aux-adapt+bn", lambda: rules.pgl(aux="aux-adapt+bn"), 3, "few pixels"),
+        Case("InfoPro, 1c2f+bn", lambda: rules.infopro(lambdas=LAMBDAS, aux="1c2f+bn"), 2, "few pixels"),
     ],
     "PGL and BackLink": [
         Case("l 2", lambda: rules.pgl(around="backlink:length=2,alpha=0.25"), 2),
