@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from minilocal import optim
 from minilocal.array import Array, namespace, to_host
 from minilocal.errors import UserError, call_it, nearest
 from minilocal.nets import NAMES, Net
@@ -61,8 +62,10 @@ def place(device: Any) -> Any:
     raise UserError(f"device {device!r} is not known. Known: cpu, cuda, cuda:N.")
 
 
-def recipe(optimizer: Any) -> Optimizer:
-    """`optimizer`, where it is one."""
+def recipe(optimizer: Any, rule: Rule) -> Optimizer:
+    """`optimizer`, where it is one; for None, the one that the rule recommends, or else SGD."""
+    if optimizer is None:
+        return optim.get(rule.recommends.optimizer if rule.recommends else "sgd")
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "update", None)):
         named = getattr(optimizer, "__name__", optimizer)
         hint = call_it(optimizer) or ": give minilocal.optim.SGD(momentum=0.9), or minilocal.optim.Adam()"

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import contract, door, optim
+from minilocal import contract, door
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
 from minilocal.auxiliary import Batch, Place
 from minilocal.engine import Engine, Module, Recorder, Take, engine_for, evaluation
@@ -52,12 +52,10 @@ class Learner:
         cuda_graph: bool = True,
     ) -> None:
         self.net, self.rule, self.dtype = door.network(net), door.training_rule(rule), door.precision(dtype)
-        usual = optim.get(self.rule.recommends.optimizer if self.rule.recommends else "sgd")
-        self.optimizer: Optimizer = usual if optimizer is None else door.recipe(optimizer)
+        self.optimizer: Optimizer = door.recipe(optimizer, self.rule)
         self.key, self.device, self._recordable = new_key(rng), door.place(device), cuda_graph
         self._assemble(split(self.net.units, modules, self.net.name))
-        shapes = [self.net.shapes[m.first + len(m.units) - 1] for m in self.modules]
-        for message in self.rule.warnings([len(m.units) for m in self.modules], shapes):
+        for message in self.rule.warnings([len(m.units) for m in self.modules], self.net.shapes):
             warnings.warn(message, stacklevel=2)
 
     def _assemble(self, parts: list[list[Layer]]) -> None:

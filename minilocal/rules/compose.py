@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from minilocal.auxiliary import Wants
 from minilocal.auxiliary import nothing as wants_nothing
@@ -41,8 +42,9 @@ class Rule:
         return f"{always}; {when}" if when else always
 
     def warnings(self, sizes: Sequence[int], shapes: Sequence[Shape]) -> list[str]:
-        """What a user should know about modules of so many units, which end with outputs of these shapes."""
-        return self.crosses.warnings(sizes) + self.wants.warnings(shapes[:-1])
+        """What a user should know about modules of so many units, each unit with an output of its shape."""
+        tops = [shapes[units - 1] for units in accumulate(sizes)]
+        return self.crosses.warnings(sizes) + self.wants.warnings(tops[:-1])
 
     def least_batches(self, modules: int) -> int:
         """How many batches go by until every one of `modules` modules has been updated."""
