@@ -26,6 +26,7 @@ locks       forward: a module waits for the one below; update: for all above to 
             backward: for errors from above, all of them, or "1 unit, 1 up": at most 1 unit, for 1 module above
 +param      parameters beyond the network's own: auxiliary networks and synthesisers
 felt        steps after which the weights of module 1, 2, ... feel a change of the last loss, indirectly too
+printed     the papers' comparison tables, where they have the rule; below each of their rows, what it is here
 """
 
 
