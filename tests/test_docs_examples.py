@@ -3,14 +3,17 @@
     ```python    is run; one that begins with "# NAME.py" is written to that file as well
     ```sh        of its lines, those that begin with "minilocal" are run, and must end with status 0
     ```toml      one that begins with "# NAME.toml" is written to that file
+    ```text      straight behind a block of Python: what that prints, but for its numbers
 
 What takes too long, or needs what is not here, stands behind a line "<!-- not run: why -->".
 """
 
 from __future__ import annotations
 
+import io
 import re
 import shlex
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,15 +23,17 @@ from minilocal import cli
 from minilocal.kernels.threads import threads, use_threads
 
 ROOT = Path(__file__).parents[1]
+PRINTED = "a block of Python"
 PAGES = ["docs/rules.md", "docs/your-own.md"]
 
 
 class Block(NamedTuple):
-    """One fenced block: its language, the line of the page on which its text begins, and the text."""
+    """One fenced block: its language, the line on which its text begins, the text, and what stands before it."""
 
     language: str
     line: int
     text: str
+    before: str = ""
 
 
 def blocks(page: str) -> list[Block]:
@@ -44,8 +49,8 @@ def blocks(page: str) -> list[Block]:
             else:
                 raise AssertionError(f"line {number}: a block that does not end")
             if not before.startswith("<!-- not run:"):
-                found.append(Block(fence[1], number + 1, "\n".join(body) + "\n"))
-        before = line.strip() or before
+                found.append(Block(fence[1], number + 1, "\n".join(body) + "\n", before))
+        before = PRINTED if fence and fence[1] == "python" else line.strip() or before
     return found
 
 
@@ -55,19 +60,29 @@ def commands(text: str) -> list[list[str]]:
     return [words[1:] for words in lines if words[:1] == ["minilocal"]]
 
 
+def shape(text: str) -> list[list[str]]:
+    """The words of each line, with every number as #."""
+    return [re.sub(r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?", "#", line).split() for line in text.strip().splitlines()]
+
+
 def do(page: str, name: str) -> int:
     """Runs a page in the current folder, and tells how many blocks and commands it ran."""
-    space, done = {"__name__": "__main__"}, 0
+    space, done, said = {"__name__": "__main__"}, 0, io.StringIO()
     for block in blocks(page):
         if file := re.match(r"# (\w+\.(?:py|toml))\n", block.text):
             Path(file[1]).write_text(block.text)
         if block.language == "python":
-            exec(compile("\n" * (block.line - 1) + block.text, name, "exec"), space)  # errors name the page's own line
+            with redirect_stdout(said := io.StringIO()):
+                exec(compile("\n" * (block.line - 1) + block.text, name, "exec"), space)  # errors name the page's line
             done += 1
         elif block.language == "sh":
             for words in commands(block.text):
                 assert cli.main(words) == 0, f"{name}, line {block.line}: minilocal {shlex.join(words)}"
                 done += 1
+        elif block.language == "text" and block.before == PRINTED:
+            assert shape(block.text) == shape(said.getvalue()), (
+                f"{name}, line {block.line}: this is not what is printed"
+            )
     return done
 
 
@@ -94,6 +109,11 @@ x = 1
 ```python
 assert x == 1; y = [
     1 / 1]
+print("y is", y[0])
+```
+
+```text
+y is 1.00
 ```
 <!-- not run: it would fail -->
 
@@ -118,9 +138,9 @@ ls
 def test_blocks_are_found_and_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert [(block.language, block.line) for block in blocks(SAMPLE)] == [
-        ("python", 3), ("python", 8), ("sh", 19), ("text", 26),
+        ("python", 3), ("python", 8), ("text", 14), ("sh", 24), ("text", 31),
     ]  # fmt: skip
-    assert commands(blocks(SAMPLE)[2].text) == [["data", "digits", "--no-download"]]
+    assert commands(blocks(SAMPLE)[3].text) == [["data", "digits", "--no-download"]]
     assert do(SAMPLE, "sample") == 3
     assert Path("made.py").read_text() == "# made.py\nx = 1\n" and "1437 training" in capsys.readouterr().out
 
@@ -130,7 +150,9 @@ def test_a_block_that_fails_is_named_by_its_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(ZeroDivisionError) as caught:
         do(SAMPLE.replace("1 / 1", "1 / 0"), "sample")
     assert (caught.traceback[-1].frame.code.raw.co_filename, caught.traceback[-1].lineno + 1) == ("sample", 9)
-    with pytest.raises(AssertionError, match="sample, line 19: minilocal data nosuch --no-download"):
+    with pytest.raises(AssertionError, match="sample, line 24: minilocal data nosuch --no-download"):
         do(SAMPLE.replace("data digits", "data nosuch"), "sample")
-    with pytest.raises(AssertionError, match="line 25: a block that does not end"):
+    with pytest.raises(AssertionError, match="sample, line 14: this is not what is printed"):
+        do(SAMPLE.replace("y is 1.00", "y was 1.00"), "sample")
+    with pytest.raises(AssertionError, match="line 30: a block that does not end"):
         blocks(SAMPLE.removesuffix("```\n"))
