@@ -16,6 +16,7 @@ from minilocal.auxiliary import Batch, Place
 from minilocal.engine import Engine, Module, Recorder, Take, engine_for, evaluation
 from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread, partition
+from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, Run
 from minilocal.layers.base import apart
 from minilocal.layers.initial import Initial
@@ -222,13 +223,13 @@ class Learner:
 
         A run that does not ask drops it. A rule without delays has nothing there.
         """
-        with one_blas_thread():
+        with one_blas_thread(), underflow_is_zero():
             self._engine.finish(partial(self._update, self._lr if lr is None else door.rate(lr)))
 
     def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
         micro = partition(x.shape[0], self.rule.accumulate)
         run = self._run()
-        with one_blas_thread():
+        with one_blas_thread(), underflow_is_zero():
             if len(micro) == 1:
                 return self._engine.step(Batch(x, y), run, take, commit)
             return self._accumulate(x, y, micro, take, commit)

@@ -2,14 +2,18 @@
 
 The value is a 0-d float64 array that stays where the logits are; the error has the logits' type. Labels and targets
 are trusted: they are checked once, on the host, when data enters.
+
+An exponential that underflows is 0 and no error, whatever `numpy.seterr` says.
 """
 
 from __future__ import annotations
 
 from minilocal import kernels
 from minilocal.array import Array, namespace
+from minilocal.kernels.underflow import underflow_is_zero
 
 
+@underflow_is_zero()
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     """-log softmax(z) at the label, averaged.        z (N, C), labels (N,) int  →  loss (), dz (N, C)
 
@@ -18,6 +22,7 @@ def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     return kernels.cross_entropy(z, labels)
 
 
+@underflow_is_zero()
 def squared_error(z: Array, target: Array) -> tuple[Array, Array]:
     """Half the squared distance to the target, averaged over the batch.        z, target (N, C)  →  loss (), dz (N, C)
 
@@ -28,6 +33,7 @@ def squared_error(z: Array, target: Array) -> tuple[Array, Array]:
     return (d * d).sum(dtype=xp.float64) * (0.5 / N), d * (1 / N)
 
 
+@underflow_is_zero()
 def binary_cross_entropy(a: Array, target: Array) -> tuple[Array, Array]:
     """Cross entropy of sigmoid(a) and a target t in [0, 1], averaged over every number.        a, t  →  loss (), da
 
@@ -42,6 +48,7 @@ def binary_cross_entropy(a: Array, target: Array) -> tuple[Array, Array]:
     return each.mean(dtype=xp.float64), (sigmoid - target) * (1 / a.size)
 
 
+@underflow_is_zero()
 def similarity(U: Array, labels: Array, classes: int) -> tuple[Array, Array]:
     """Similarity matching: samples of one class are to look alike.        U (N, H, W, C) or (N, F)  →  loss (), dU
 
@@ -96,6 +103,7 @@ def _inverse(a: Array) -> Array:
     return (a > 0) / xp.where(a > 0, a, xp.ones_like(a))
 
 
+@underflow_is_zero()
 def supervised_contrast(z: Array, labels: Array, temperature: float = 0.07) -> tuple[Array, Array]:
     """Each sample is to find those of its class among all others.        z (N, F), labels (N,)  →  loss (), dz (N, F)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from minilocal.array import Array, namespace
 from minilocal.engine.module import Module
 from minilocal.kernels.threads import one_blas_thread
+from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, Run
 
 IMAGES = 256  # at a time
@@ -51,7 +52,7 @@ def local_logits(modules: Sequence[Module], head: Layer, x: Array, run: Run, p: 
 
 def _in_portions(x: Array, said: Callable[[Array], Says]) -> Says:
     """What `said` answers to all of x, asked a portion at a time."""
-    with one_blas_thread():
+    with one_blas_thread(), underflow_is_zero():
         portions = [said(x[i : i + IMAGES]) for i in range(0, max(1, x.shape[0]), IMAGES)]
     concatenate = namespace(x).concatenate
     return [None if parts[0] is None else concatenate(parts) for parts in zip(*portions, strict=True)]

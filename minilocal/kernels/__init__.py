@@ -124,7 +124,7 @@ def masked(dy: Array, a: Array) -> Array:
 
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
-    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there, uint8."""
+    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there, a byte up to 16×16."""
     found: tuple[Array, Array] = form("max_pool", x)(x, k, stride)
     return found
 

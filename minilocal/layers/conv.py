@@ -20,6 +20,7 @@ class Conv(Layer):
         x (N, H, W, C)   W (k, k, C, O)   b (O,)   z (N, P, Q, O),  P = ⌊(H + 2 pad - k) / stride⌋ + 1
 
     Keeps x, which the ReLU below keeps too, and not im2col(x), which is k² times as large and quickly made again.
+    `forward` and `out_shape` raise UserError for images of other channels, or smaller than a window with its padding.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Conv(Layer):
             self.parameters[self._full("bias")] = initial.bias(self._full("bias"), size * size * inputs, outputs)
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
+        self.out_shape(x.shape[1:])
         z = conv(x, self._get(p, "weight"), self.stride, self.pad)  # (1)
         if self.bias:
             z += self._get(p, "bias")

@@ -33,6 +33,9 @@ class BatchNorm(Layer):
         z (N, C), or (N, H, W, C) read as N·H·W rows of C; γ, β (C,). In evaluation μ and σ² are the running ones
         and constants, so dz = γ r dy.
 
+    A batch of one sample of vectors (1, C) has deviation 0: then n = 0 and y = β, whatever z is, dz = 0, and a commit
+    moves the running variance a tenth of its way to 0. PyTorch refuses it. One image is H·W rows, no such case.
+
     Keeps z and the two numbers per channel that turn it into n again, so n need not be stored. Running statistics:
     (1 - momentum) old + momentum new, the variance unbiased; a forward leaves them alone, `commit` moves them.
     """

@@ -13,7 +13,10 @@ from minilocal.layers.resize import BySides, by_sides
 
 
 class _Windows(Layer):
-    """Windows of k×k pixels, `stride` apart, without padding; an incomplete last window is left out."""
+    """Windows of k×k pixels, `stride` apart, without padding; an incomplete last window is left out.
+
+    `forward` and `out_shape` raise UserError for images that are smaller than a window.
+    """
 
     def __init__(self, size: int, stride: int | None = None, *, name: str = "") -> None:
         super().__init__(name)
@@ -35,10 +38,11 @@ class _Windows(Layer):
 class MaxPool(_Windows):
     """The largest number of each window; the error goes to where it stood, the first place where several are equal.
 
-    Keeps that place, one byte a window (windows of up to 15×15 pixels), and the shape of x; not x.
+    Keeps that place, one byte a window (two for windows larger than 16×16 pixels), and the shape of x; not x.
     """
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        self.out_shape(x.shape[1:])
         y, place = max_pool(x, self.size, self.stride)
         return y, (place, x.shape)
 
@@ -55,6 +59,7 @@ class AveragePool(_Windows):
     """The mean of each window;   dx = dy / k², spread over the window. Keeps the shape of x only."""
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        self.out_shape(x.shape[1:])
         pixels = self._pixels(x)
         y = pixels[0].copy()
         for pixel in pixels[1:]:

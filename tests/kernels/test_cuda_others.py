@@ -47,6 +47,16 @@ def test_max_pooling(geometry, seed, dtype):
     assert same(dx, plain.max_pool_backward(dy, place, shape, k, stride))
 
 
+@pytest.mark.parametrize("k", [16, 17])
+def test_windows_of_more_places_than_a_byte_numbers(k):
+    x = generator(0).standard_normal((2, 18, 18, 3)).astype("float32")
+    y, place = on_device(cuda.max_pool, x, k, 1)
+    there = plain.max_pool(x, k, 1)
+    assert same(y, there[0]) and same(place, there[1]) and place.itemsize == (1 if k == 16 else 2)
+    dx = on_device(cuda.max_pool_backward, y, place, x.shape, k, 1)
+    assert same(dx, plain.max_pool_backward(y, place, x.shape, k, 1))
+
+
 def test_a_number_that_is_none_comes_through_a_pool():
     x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
     x[0, 0, 0] = x[0, 1, 2] = np.nan

@@ -1,8 +1,8 @@
 """The largest number of each window and its place, on NumPy: a few images at a time, shared by threads.
 
 The idea. Every place in the window is a strided view of the images, and all arithmetic is between such views. A few
-images stay in the cache while their k² views are gone through; places are bytes, a quarter of the numbers' size. Where
-windows tile the image, each error is written once, and nothing is cleared or added.
+images stay in the cache while their k² views are gone through; places are bytes, a quarter of the numbers' size, up to
+windows of 16×16. Where windows tile the image, each error is written once, and nothing is cleared or added.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.plain.pool import window_pixels
+from minilocal.kernels.plain.pool import place_type, window_pixels
 from minilocal.kernels.threads import partition, room, spread
 
 PIECE = 256 << 10  # bytes of images that are worked on at a time
@@ -20,16 +20,16 @@ PIECE = 256 << 10  # bytes of images that are worked on at a time
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there, the first of equals."""
-    shape = window_pixels(x, k, stride)[0].shape
-    y, place = np.empty(shape, x.dtype), np.zeros(shape, np.uint8)
+    shape, kind = window_pixels(x, k, stride)[0].shape, np.dtype(place_type(k))
+    y, place = np.empty(shape, x.dtype), np.zeros(shape, kind)
 
     def few(i: int, j: int) -> None:
         pixels, high, at = window_pixels(x[i:j], k, stride), y[i:j], place[i:j]
-        above, here = room("pool above", at.shape, np.bool_), room("pool place", at.shape, np.uint8)
+        above, here = room("pool above", at.shape, np.bool_), room("pool place", at.shape, kind)
         high[...] = pixels[0]
         for number, pixel in enumerate(pixels[1:], 1):
             np.greater(pixel, high, out=above)
-            np.multiply(above.view(np.uint8), np.uint8(number), out=here)
+            np.multiply(above.view(np.uint8), kind.type(number), out=here)
             np.maximum(at, here, out=at)
             np.maximum(high, pixel, out=high)
 

@@ -5,14 +5,23 @@ from __future__ import annotations
 from minilocal.array import Array, namespace
 from minilocal.kernels.cuda.launch import Kernel, blocks
 from minilocal.kernels.plain.convolution import out_size
+from minilocal.kernels.plain.pool import place_type
 
 THREADS = 256
 
+PLACE = """
+template <int bytes> struct Whole { using type = unsigned char; };
+template <> struct Whole<2> { using type = unsigned short; };
+template <> struct Whole<4> { using type = unsigned int; };
+using Place = Whole<PLACE_BYTES>::type;
+"""
+
 FORWARD = Kernel(
     "max_pool",
-    """
+    PLACE
+    + """
 // y[n, p, q, c] = max over i, j < k of x[n, s p + i, s q + j, c], and the first place k i + j where it stands
-extern "C" __global__ void max_pool(const T* __restrict__ x, T* __restrict__ y, unsigned char* __restrict__ place,
+extern "C" __global__ void max_pool(const T* __restrict__ x, T* __restrict__ y, Place* __restrict__ place,
                                     int H, int W, int P, int Q, int C) {
     const int qc = blockIdx.y * blockDim.x + threadIdx.x, n = blockIdx.x / P, p = blockIdx.x % P;
     if (qc >= Q * C) return;
@@ -34,9 +43,10 @@ extern "C" __global__ void max_pool(const T* __restrict__ x, T* __restrict__ y, 
 
 BACKWARD = Kernel(
     "max_pool_backward",
-    """
+    PLACE
+    + """
 // dx[n, h, w, c] = Σ dy[n, p, q, c] where place[n, p, q, c] = k (h - s p) + (w - s q), by places, as the plain form
-extern "C" __global__ void max_pool_backward(const T* __restrict__ dy, const unsigned char* __restrict__ place,
+extern "C" __global__ void max_pool_backward(const T* __restrict__ dy, const Place* __restrict__ place,
                                              T* __restrict__ dx, int H, int W, int P, int Q, int C) {
     const int wc = blockIdx.y * blockDim.x + threadIdx.x, n = blockIdx.x / H, h = blockIdx.x % H;
     if (wc >= W * C) return;
@@ -57,10 +67,10 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there; the first of equals."""
     xp, (N, H, W, C) = namespace(x), x.shape
     P, Q = out_size(H, k, stride, 0), out_size(W, k, stride, 0)
-    x, y, place = xp.ascontiguousarray(x), xp.empty((N, P, Q, C), x.dtype), xp.empty((N, P, Q, C), xp.uint8)
-    FORWARD(
-        x, (N * P, blocks(Q * C, THREADS)), (min(Q * C, THREADS),), (x, y, place, H, W, P, Q, C), SIDE=k, STRIDE=stride
-    )
+    x, y, place = xp.ascontiguousarray(x), xp.empty((N, P, Q, C), x.dtype), xp.empty((N, P, Q, C), place_type(k))
+    grid, block = (N * P, blocks(Q * C, THREADS)), (min(Q * C, THREADS),)
+    sizes = {"SIDE": k, "STRIDE": stride, "PLACE_BYTES": place.itemsize}
+    FORWARD(x, grid, block, (x, y, place, H, W, P, Q, C), **sizes)
     return y, place
 
 
@@ -68,6 +78,7 @@ def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, s
     """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
     xp, (N, H, W, C), (_, P, Q, _) = namespace(dy, place), shape, dy.shape
     dy, place, dx = xp.ascontiguousarray(dy), xp.ascontiguousarray(place), xp.empty(shape, dy.dtype)
-    given = (dy, place, dx, H, W, P, Q, C)
-    BACKWARD(dy, (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),), given, SIDE=k, STRIDE=stride)
+    grid, block = (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),)
+    sizes = {"SIDE": k, "STRIDE": stride, "PLACE_BYTES": place.itemsize}
+    BACKWARD(dy, grid, block, (dy, place, dx, H, W, P, Q, C), **sizes)
     return dx

@@ -7,14 +7,14 @@ from minilocal.kernels.plain.convolution import out_size
 
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
-    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there, uint8; the first of equals.
+    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there; the first of equals.
 
-    x (N, H, W, C)
+    x (N, H, W, C); places are of `place_type(k)`.
     """
     xp, pixels = namespace(x), window_pixels(x, k, stride)
-    y, place = pixels[0].copy(), xp.zeros(pixels[0].shape, xp.uint8)
+    y, place = pixels[0].copy(), xp.zeros(pixels[0].shape, place_type(k))
     for number, pixel in enumerate(pixels[1:], 1):
-        place = xp.maximum(place, (pixel > y) * xp.uint8(number))
+        place = xp.maximum(place, (pixel > y) * place.dtype.type(number))
         y = xp.maximum(y, pixel)
     return y, place
 
@@ -25,6 +25,11 @@ def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, s
     for number, pixel in enumerate(window_pixels(dx, k, stride)):
         pixel += dy * (place == number)
     return dx
+
+
+def place_type(k: int) -> str:
+    """The smallest unsigned type that numbers the places of a k×k window: one byte up to 16×16, two up to 256×256."""
+    return "uint8" if k <= 16 else "uint16" if k <= 256 else "uint32"
 
 
 def window_pixels(x: Array, k: int, stride: int) -> list[Array]:
