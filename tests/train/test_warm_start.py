@@ -57,6 +57,17 @@ def test_an_auxiliary_network_is_taken_whole_or_not_at_all(source):
         assert "aux.0.2.weight, aux.0.2.bias are left out" in line
 
 
+def test_half_an_auxiliary_network_is_left_out(source, tmp_path):
+    trained = dict(arrays(load(source)[1]))
+    del trained["aux.0.2.bias"]
+    np.savez(tmp_path / "w.npz", **trained)
+    learner = fresh()
+    before = learner.parameters()["aux.0.2.weight"].copy()
+    _, about = warm_start(learner, tmp_path / "w.npz")
+    np.testing.assert_array_equal(learner.parameters()["aux.0.2.weight"], before)
+    assert about["anew"] == ["aux.0.2.weight", "aux.0.2.bias"] and about["left"] == ["aux.0.2.weight"]
+
+
 def test_a_part_of_a_network_is_enough_and_what_is_missing_is_said(tmp_path):
     learner = fresh()
     np.savez(
