@@ -125,6 +125,8 @@ def test_a_missing_file_is_one_line(tmp_path):
         ("net.modules", "a", "'a' is no way to cut. Give K, unit counts"),
         ("net.modules", "infopro:16", "no split of ResNet-20 into 16. Known: ResNet-32"),
         ("data.name", "cifar", "did you mean 'cifar10'"),
+        ("data.name", "/x/mine.npz", "did you mean 'npz:/x/mine.npz'"),
+        ("rule.name", "BP", "did you mean 'bp'"),
         ("optim.name", "sdg", "one of sgd, adam"),
         ("optim.schedule", "cosin", "did you mean 'cosine'"),
         ("optim.momentum", 1.0, "< 1"),

@@ -12,11 +12,12 @@ from typing import get_args, get_type_hints
 
 import msgspec
 
+from minilocal import data
 from minilocal.config.tables import TABLES, Config, FilePath
 from minilocal.errors import UserError
 from minilocal.rules.own import is_own
 
-SCHEMES = ("npz", "folder")  # data sets that are named by a path, as npz:mine.npz
+SCHEMES = [name.removesuffix(":PATH") for name in data.NAMES if name.endswith(":PATH")]  # as in npz:mine.npz
 
 
 def expanded(config: Config, source: Callable[[str], str] = lambda key: "") -> Config:

@@ -125,8 +125,8 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
     if isinstance(config.net.modules, str):
         with _named(f"net.modules = {config.net.modules!r}{source('net.modules')}"):
             published(config.net.modules, config.net.name)
-    if config.data.name not in data.NAMES and not config.data.name.startswith("npz:"):
-        raise unknown("data.name" + source("data.name"), config.data.name, data.NAMES)
+    with _named(f"data.name{source('data.name')}"):
+        data.check_name(config.data.name)
     with _named(f"optim.schedule = {o.schedule!r}{source('optim.schedule')}"):
         optim.schedule(o.schedule, o.lr, o.epochs)
     if o.name == "adam" and (o.momentum is not None or o.nesterov):

@@ -26,6 +26,7 @@ __all__ = [
     "DataSet",
     "augment",
     "batches",
+    "check_name",
     "contact_sheet",
     "crop_and_flip",
     "default_folder",
@@ -58,17 +59,27 @@ def load(
     Raises: UserError for an unknown name, for files that are missing, damaged or not what they should be, and for
     numbers that do not fit the data set.
     """
+    check_name(name)
     if name == "digits":
         dataset = digits.load()
     elif name in FORMATS:
         dataset = cifar.load(FORMATS[name], _folder(dir), download)
-    elif name.startswith("npz:") and name != "npz:":
-        dataset = npz.load(name.removeprefix("npz:"))
-    elif name.endswith(".npz"):
-        raise UserError(f"data set {name!r} is not known; did you mean 'npz:{name}'? Files of your own take npz:PATH.")
     else:
-        raise unknown("data set", name, NAMES)
+        dataset = npz.load(name.removeprefix("npz:"))
     return dataset.reduced(limit_train=limit_train, limit_test=limit_test, validation=validation, seed=seed)
+
+
+def check_name(name: str) -> None:
+    """Holds that a data set has this name. What its files hold is not looked at.
+
+    Raises: UserError where none has.
+    """
+    if name.startswith("npz:") and name != "npz:":
+        return
+    if name.endswith(".npz"):
+        raise UserError(f"data set {name!r} is not known; did you mean 'npz:{name}'? Files of your own take npz:PATH.")
+    if name not in NAMES or name == "npz:PATH":
+        raise unknown("data set", name, NAMES)
 
 
 def default_folder() -> Path:

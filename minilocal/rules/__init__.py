@@ -38,7 +38,7 @@ def constructor(name: str) -> Callable[..., Rule]:
 
     Raises: UserError for an unknown rule, and a file that cannot be read or run.
     """
-    if name in _BY_NAME:
+    if isinstance(name, str) and name in _BY_NAME:
         return _BY_NAME[name]
     if name == COMPOSED:
         return composed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
@@ -16,6 +17,7 @@ from typing import Any
 from minilocal.errors import UserError, nearest
 from minilocal.rules.compose import Rule
 
+TAKEN = {"name", "sha256"}  # keys of [rule] beside a rule's options
 FORM = re.compile(r"(?P<path>.+\.py)(:(?P<name>\w*))?")
 
 
@@ -33,7 +35,7 @@ def parts(name: str) -> tuple[Path, str]:
     assert found, name
     if not found["name"]:
         raise UserError(f"rule {name!r}: name the rule in it too, as {found['path']}:my_rule.")
-    return Path(found["path"]), found["name"]
+    return Path(found["path"]).expanduser(), found["name"]
 
 
 def constructor(name: str) -> Callable[..., Rule]:
@@ -50,6 +52,8 @@ def constructor(name: str) -> Callable[..., Rule]:
         return lambda: found
     if not callable(found):
         raise UserError(f"{path}:{rule} is a {type(found).__name__}: give a Rule, or a function that returns one.")
+    if taken := sorted(TAKEN & inspect.signature(found).parameters.keys()):
+        raise UserError(f"{path}:{rule} has an option {taken[0]!r}, which is [rule]'s own key: call it otherwise.")
     return _checked(found, path, rule)
 
 

@@ -82,3 +82,39 @@ def test_a_tilde_is_the_home_folder(minilocal, tmp_path, monkeypatch, words):
     assert minilocal("train", "--resume", "~/x")[0] == 0
     assert minilocal("predict", "~/x", "--out", "~/p.npz")[0] == 0
     assert (tmp_path / "home" / "p.npz").is_file() and not (tmp_path / "~").exists()
+
+
+OWN = """
+import minilocal as ml
+
+
+def whisper(*, alpha: float = 0.9):
+    return ml.rules.compose("Whisper", wants=ml.wants.classifier(), crosses=ml.crosses.link(1, alpha))
+"""
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        ["--rule", "mine.py:whisper", "--alpha", "0.25"],
+        ["--rule", "compose", "--set", "rule.objective=classifier:aux=0c2f", "--set", "rule.boundary=link:length=2"],
+    ],
+    ids=["own", "composed"],
+)
+def test_a_rule_in_words_goes_on_as_if_it_had_not_stopped_from_another_folder(minilocal, tmp_path, monkeypatch, rule):
+    """Two epochs in one go, and one after the other elsewhere, end with the same arrays to the last bit."""
+    (tmp_path / "mine.py").write_text(OWN)
+    words = ["train", *SMALL, *rule, "--schedule", "constant"]
+    assert minilocal(*words, "--epochs", "2", "--out", "at-once")[0] == 0
+    assert minilocal(*words, "--out", "run")[0] == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    status, _, err = minilocal("train", "--resume", "../run", "--epochs", "2")
+    assert status == 0 and "warning" not in err
+    one, other = (record.checkpoint(tmp_path / run)[0] for run in ("at-once", "run"))
+    assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
+    assert minilocal("predict", "../run")[0] == 0
+    (tmp_path / "mine.py").write_text(OWN + "\n")
+    err = minilocal("predict", "../run")[2]
+    assert ("mine.py:whisper has changed since this run began" in err) == ("mine.py:whisper" in rule)
+    assert err.count("\n") <= 1

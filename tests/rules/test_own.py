@@ -110,6 +110,10 @@ def needs(x):
 
 def wrong():
     return 3
+
+
+def taken(name="x"):
+    return quiet
 '''
 
 
@@ -135,7 +139,10 @@ def test_a_rule_of_ones_own_is_named_by_its_file(mine):
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("mine.py:lood", "mine.py has no rule 'lood'; did you mean 'loud'? It has quiet, loud, broken, needs, wrong."),
+        (
+            "mine.py:lood",
+            "mine.py has no rule 'lood'; did you mean 'loud'? It has quiet, loud, broken, needs,",
+        ),
         ("mine.py", "name the rule in it too, as mine.py:my_rule"),
         ("mine.py:", "name the rule in it too"),
         ("none.py:x", "none.py cannot be read, No such file or directory."),
@@ -143,6 +150,7 @@ def test_a_rule_of_ones_own_is_named_by_its_file(mine):
         ("mine.py:needs", "its option 'x' needs a default and a name, as x=1."),
         ("mine.py:wrong", "returned a int, not a Rule"),
         ("mine.py:ml", "is a module: give a Rule, or a function that returns one"),
+        ("mine.py:taken", "has an option 'name', which is [rule]'s own key: call it otherwise."),
         ("bad.py:x", "bad.py:2: SyntaxError: invalid syntax"),
         ("raises.py:x", "raises.py:2: KeyError: 'k'"),
         ("exits.py:x", "exits.py:1: SystemExit: 3"),
