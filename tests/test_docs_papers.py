@@ -26,7 +26,7 @@ TESTS = sorted(set(re.findall(r"tests/[\w/]+\.py(?:::\w+)?", PAGE)))
 COMMANDS = [text for text in CODE if text.startswith("minilocal ")]
 FLAGS = [text for text in CODE if text.startswith("--")]
 PYTHON = [text for text in CODE if text.startswith("ml.")]
-READINGS = [text for text in CODE if re.fullmatch(r'\w+="[\w-]+"', text)]
+READINGS = [text for text in CODE if re.fullmatch(r'\w+="[\w+-]+"', text)]
 
 
 def test_there_is_something_to_hold():
@@ -74,7 +74,7 @@ def test_every_line_of_python_runs(text):
 
 @pytest.mark.parametrize("text", READINGS)
 def test_every_reading_is_a_keyword_of_algorithm_1_or_of_a_rule(text):
-    keyword, word = re.findall(r"[\w-]+", text)
+    keyword, word = re.findall(r"[\w+-]+", text)
     if keyword not in inspect.signature(equations.algorithm_1).parameters:
         ml.rules.backlink(**{keyword: word})
         return
