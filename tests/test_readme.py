@@ -1,0 +1,41 @@
+"""The README: its links lead somewhere, and its commands are commands."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from minilocal.cli import COMMANDS
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+LINES = [line for block in BLOCKS for line in block.splitlines()]
+
+
+def test_every_file_that_it_names_is_there():
+    named = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"|`((?:minilocal|docs)/[^`]*)`", README)
+    paths = ["".join(found) for found in named]
+    assert len(paths) > 15
+    assert not [path for path in paths if not (ROOT / path).exists()]
+
+
+@pytest.mark.parametrize("line", [line for line in LINES if line.startswith("minilocal ")])
+def test_a_command_is_taken_as_it_is_pasted(line):
+    name, *words = shlex.split(line, comments=True)[1:]
+    importlib.import_module(f"minilocal.cli.{name}").parser().parse(words)
+
+
+def test_every_line_to_paste_is_known():
+    """A clone is set up by make, and the environment that it makes is entered before anything is called."""
+    first = [line.split()[0] for line in LINES]
+    assert first[:2] == ["make", "source"] and set(first[2:]) == {"minilocal"}
+    assert LINES[1] == "source .venv/bin/activate"
+
+
+def test_every_command_that_it_names_exists():
+    assert {found for found in re.findall(r"`minilocal ([a-z]+)", README)} <= set(COMMANDS)
