@@ -12,20 +12,18 @@ import numpy as np
 
 from minilocal import contract, door
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
-from minilocal.auxiliary import Batch, Place
-from minilocal.engine import Engine, Module, Recorder, Take, engine_for, evaluation
+from minilocal.auxiliary import Batch
+from minilocal.engine import Engine, Recorder, Take, engine_for, evaluation
+from minilocal.engine.built import build, owners
 from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, Run
 from minilocal.layers.base import apart
-from minilocal.layers.initial import Initial
 from minilocal.nets import Net
 from minilocal.optim import Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
-
-KINDS = ("parameters", "buffers")
 
 
 class Learner:
@@ -62,9 +60,11 @@ class Learner:
     def _assemble(self, parts: list[list[Layer]]) -> None:
         """Modules, arrays and engine, as they are before the first step."""
         xp = device_namespace(self.device)
-        self.modules = self._build(parts)
-        apart(self._owners("parameters") + self._owners("buffers"))
-        own = [{n: a for _, arrays in self._owners(kind) for n, a in arrays.items()} for kind in KINDS]
+        self.modules = build(self.net, self.rule, parts, self.key)
+        contract.hold_objectives(self.modules)
+        kinds = [owners(self.modules, kind) for kind in ("parameters", "buffers")]
+        apart(kinds[0] + kinds[1])
+        own = [{n: a for _, arrays in kind for n, a in arrays.items()} for kind in kinds]
         self._names = list(own[0]), list(own[1])
         self._arrays = {n: xp.array(a, dtype=xp.dtype(self.dtype)) for arrays in own for n, a in arrays.items()}
         contract.hold(self.modules, self.net, self.rule, self._arrays)
@@ -75,31 +75,22 @@ class Learner:
         if xp is not np:
             self._recorder = Recorder(xp, self.dtype, self._not_recorded(xp))
 
-    def _build(self, parts: list[list[Any]]) -> list[Module]:
-        """The modules, each with what it wants; the last one wants the network's own head."""
-        initial, net = Initial(self.key, self.net.initial.scheme), self.net
-        built, first = [], 0
-        for k, units in enumerate(parts):
-            top = first + len(units)
-            shape = net.shapes[top - 1]
-            place = Place(k, len(parts), top, len(net.units), shape, net.classes, net.widest, net.shape, initial)
-            if k == len(parts) - 1:
-                built.append(Module(units, first, self.rule.wants.last(net.head, place)))
-            else:
-                built.append(Module(units, first, self.rule.wants.build(place), self.rule.crosses.guess(place)))
-            first = top
-        contract.hold_objectives(built)
-        return built
+    def summary(self, batch_size: int = 128) -> str:
+        """A table of the units and modules: shapes, parameters, multiply-adds, auxiliary networks, and the bytes that
+        each module keeps under this rule with batches of this size. It shows itself in a notebook.
 
-    def _owners(self, kind: str) -> list[tuple[str, dict[str, Array]]]:
-        """(what it is, its arrays of this kind) of everything that has arrays, bottom to top."""
-        found = []
-        for k, module in enumerate(self.modules, 1):
-            found += [(f"unit {u}", getattr(unit, kind)) for u, unit in enumerate(module.units, module.first + 1)]
-            for part in ("objective", "guess"):
-                if (owner := getattr(module, part)) is not None:
-                    found.append((f"the {part} of module {k}", getattr(owner, kind)))
-        return found
+        Raises: UserError for a batch size below 1.
+        """
+        from minilocal.summary import summary
+
+        return summary(self, batch_size)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(str(len(m.units)) for m in self.modules)
+        return (
+            f"<Learner of {self.net.name} by {self.rule.name}: {len(self.modules)} modules of {sizes} units, "
+            f"{self.optimizer}, {self.dtype} on {self.device}, epoch {self._epoch}>"
+        )
 
     # ------------------------------------------------------------------ what it holds
 

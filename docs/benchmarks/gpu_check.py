@@ -33,10 +33,10 @@ from minilocal.array import generator  # noqa: E402
 from minilocal.errors import UserError  # noqa: E402
 from minilocal.measure import tables  # noqa: E402
 from minilocal.measure.bench import hold, limits  # noqa: E402
-from minilocal.measure.counted import macs  # noqa: E402
 from minilocal.measure.peer import available  # noqa: E402
 from minilocal.measure.plan import Plan, contests  # noqa: E402
 from minilocal.measure.worker import Pool, Worker, WorkerError  # noqa: E402
+from minilocal.nets.counted import macs  # noqa: E402
 from minilocal.record import current_environment, written_aside  # noqa: E402
 
 KINDS = ("kernels", "rules", "nets", "graphs", "layers", "heads", "state", "tf32", "data", "losses")  # longest first

@@ -14,7 +14,7 @@ from minilocal.errors import UserError
 PAD_MODES = ("constant", "reflect")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DataSet:
     """Square images, channels last, and their labels, for training and for testing.
 
@@ -43,6 +43,13 @@ class DataSet:
     notes: tuple[str, ...] = ()
     validation_x: np.ndarray | None = None
     validation_y: np.ndarray | None = None
+
+    def __repr__(self) -> str:
+        parts = [f"{len(self.train_y):,} images to train on", f"{len(self.test_y):,} to test with"]
+        if self.validation_y is not None:
+            parts.insert(1, f"{len(self.validation_y):,} to validate with")
+        image = "×".join(map(str, self.train_x.shape[1:]))
+        return f"<DataSet {self.name}: {', '.join(parts)}, {image}, {len(self.classes)} classes>"
 
     def __post_init__(self) -> None:
         shape = check_images(self.name, "train_x", self.train_x)

@@ -79,6 +79,11 @@ class Layer:
         """
         return shape
 
+    def __repr__(self) -> str:
+        size = sum(a.size for a in self.parameters.values())
+        inside = [repr(self.name)] * bool(self.name) + [f"{size:,} parameters"] * bool(size)
+        return f"{type(self).__name__}({', '.join(inside)})"
+
     @property
     def arrays(self) -> dict[str, Array]:
         """Parameters and running statistics by name: what `p` is when it is not given."""

@@ -16,11 +16,11 @@ from minilocal import nets
 from minilocal.array import generator
 from minilocal.measure import timing
 from minilocal.measure.contest import Entry
-from minilocal.measure.counted import macs
 from minilocal.measure.peer import available
 from minilocal.measure.pieces import pieces
 from minilocal.measure.plan import Contest, Plan, contests
 from minilocal.measure.worker import PATIENCE, Pool, Worker, WorkerError
+from minilocal.nets.counted import macs
 
 ENTER, TIME, PEAK, LEAVE = (f"minilocal.measure.contest:{what}" for what in ("enter", "time", "peak", "leave"))
 LIMITS = "minilocal.measure.limits:measure"

@@ -12,7 +12,7 @@ from minilocal.layers.base import Shape, apart
 from minilocal.layers.initial import Initial
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Net:
     """Units, bottom to top, as the papers count them, and the head that stands behind the last of them.
 
@@ -57,6 +57,19 @@ class Net:
     def parameters(self) -> dict[str, Array]:
         """{name: array} of everything that learns, bottom to top."""
         return {name: a for layer in (*self.units, self.head) for name, a in layer.parameters.items()}
+
+    def summary(self) -> str:
+        """A table of the units: output shapes, parameters, multiply-adds. It shows itself in a notebook."""
+        from minilocal.nets.summary import summary
+
+        return summary(self)
+
+    def __repr__(self) -> str:
+        image = "×".join(map(str, self.shape))
+        size = count(self.parameters())
+        return (
+            f"<Net {self.name}: {len(self.units)} units, images {image}, {self.classes} classes, {size:,} parameters>"
+        )
 
     def buffers(self) -> dict[str, Array]:
         """{name: array} of the running statistics."""

@@ -21,7 +21,7 @@ from minilocal.train.same import EPOCHS, check_epochs
 from minilocal.train.weights import warm_start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What `train` returns: the trained Learner, its data set, a row per epoch, and the run's folder."""
 
@@ -29,6 +29,12 @@ class Result:
     dataset: DataSet
     rows: list[dict[str, Any]]
     path: Path
+
+    def __repr__(self) -> str:
+        ended = (
+            f", test error {self.rows[-1]['test_error']:.1f} %" if self.rows and "test_error" in self.rows[-1] else ""
+        )
+        return f"<Result of {len(self.rows)} epochs{ended}, in {self.path}: learner, dataset, rows, path>"
 
 
 def train(

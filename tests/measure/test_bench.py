@@ -12,10 +12,10 @@ import pytest
 import minilocal as ml
 from minilocal.measure import bench, contest, limits, plan, tables
 from minilocal.measure.contest import Entry
-from minilocal.measure.counted import macs
 from minilocal.measure.peer import available
 from minilocal.measure.pieces import piece, pieces
 from minilocal.measure.worker import WorkerError
+from minilocal.nets.counted import macs
 from tests.fake.device import fake
 
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)

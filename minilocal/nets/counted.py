@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from minilocal.nets import Net
+from minilocal.nets.net import Net
 
 
 def macs(net: Net) -> int:
@@ -15,19 +15,19 @@ def macs(net: Net) -> int:
     """
     total, shape = 0, net.shape
     for layer in (*net.units, net.head):
-        total += _macs(layer, shape)
+        total += of_layer(layer, shape)
         shape = layer.out_shape(shape)
     return total
 
 
-def _macs(layer: Any, shape: tuple[int, ...]) -> int:
+def of_layer(layer: Any, shape: tuple[int, ...]) -> int:
     """Of one layer, found by what it is made of: a row of layers, blocks with a way around, one set of weights."""
     if hasattr(layer, "layers"):
         return _row(layer.layers, shape)
     if hasattr(layer, "main"):
-        return _row([layer.main], shape) + _macs(layer.shortcut, shape)
+        return _row([layer.main], shape) + of_layer(layer.shortcut, shape)
     if hasattr(layer, "conv2"):
-        return _row([layer.conv1, layer.conv2], shape) + _macs(layer.shortcut, shape)
+        return _row([layer.conv1, layer.conv2], shape) + of_layer(layer.shortcut, shape)
     weights = [w for w in layer.parameters.values() if w.ndim > 1]
     return sum(w.size for w in weights) * prod(layer.out_shape(shape)[:-1])
 
@@ -35,6 +35,6 @@ def _macs(layer: Any, shape: tuple[int, ...]) -> int:
 def _row(layers: list[Any], shape: tuple[int, ...]) -> int:
     total = 0
     for layer in layers:
-        total += _macs(layer, shape)
+        total += of_layer(layer, shape)
         shape = layer.out_shape(shape)
     return total

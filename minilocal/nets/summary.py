@@ -1,0 +1,59 @@
+"""A network as a table: its units, what each hands up, its parameters, its multiplications."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minilocal.layers.base import Shape
+from minilocal.nets.counted import of_layer
+from minilocal.nets.net import Net
+
+
+class Summary(str):
+    """A text that shows itself as it is, with print and at the end of a notebook's cell."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], last: Sequence[str]) -> str:
+    """A table of text: the first two columns to the left, numbers to the right, a line of totals under a rule."""
+    widths = [max(map(len, column)) for column in zip(heads, *rows, last, strict=True)]
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(
+            c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
+        )
+
+    return "\n".join(text.rstrip() for text in [line(heads), rule, *map(line, rows), rule, line(last)])
+
+
+def rows(net: Net) -> list[tuple[str, str, int, int]]:
+    """(name, shape of its output, parameters, multiplications for one image) of each unit, and of the head."""
+    found, shape = [], net.shape
+    for layer in (*net.units, net.head):
+        out = layer.out_shape(shape)
+        found.append((layer.name, by(out), sum(a.size for a in layer.parameters.values()), of_layer(layer, shape)))
+        shape = out
+    return found
+
+
+def by(shape: Shape) -> str:
+    """A shape as it is written: 32×32×16."""
+    return "×".join(map(str, shape))
+
+
+def title(net: Net) -> str:
+    """What the network is, in a line."""
+    return f"{net.name}: {len(net.units)} units, images {by(net.shape)}, {net.classes} classes"
+
+
+def summary(net: Net) -> Summary:
+    """The units of a network, bottom to top; its multiplications, each with its addition, of one image, forward."""
+    found = rows(net)
+    cells = [[name, shape, f"{size:,}", f"{macs:,}"] for name, shape, size, macs in found if name != "head" or size]
+    total = ["total", "", f"{sum(r[2] for r in found):,}", f"{sum(r[3] for r in found):,}"]
+    return Summary(f"{title(net)}\n\n" + columns(["unit", "output", "parameters", "multiply-adds"], cells, total))
