@@ -112,3 +112,27 @@ def test_where_it_goes_is_a_question_of_shapes_alone():
     assert not winograd.fits((1, 8, 8, 16), np.zeros((1, 1, 16, 16)), 1, 1)
     assert not winograd.fits((1, 8, 8, 3), np.zeros((3, 3, 3, 16)), 1, 1), "too few channels"
     assert not winograd.fits((1, 512, 512, 16), W, 1, 1), "an image that is no block"
+
+
+@pytest.mark.parametrize("m, H", [(4, 16), (2, 14)])
+@pytest.mark.parametrize("hot", [1e6, np.inf, np.nan])
+@pytest.mark.parametrize("row", [0, 4, 6, 7])
+def test_a_hot_pixel_reaches_the_rows_of_its_tiles_and_no_other(m, H, hot, row):
+    """Tile t makes rows m t to m t + m - 1 of rows m t - 1 to m t + m. Elsewhere every bit stays."""
+    x, W, _ = numbers((2, H, 8, 8), 8, "float32")
+    spoilt = x.copy()
+    spoilt[0, row, 3, 0] = hot
+    assert winograd.transforms(x)[0] == m
+    tiles = [t for t in range(H // m) if m * t - 1 <= row <= m * t + m]
+    reached = [m * t + i for t in tiles for i in range(m)]
+    others = [i for i in range(H) if i not in reached]
+    with np.errstate(invalid="ignore"):
+        z, dx = winograd.conv(spoilt, W), winograd.conv_backward(spoilt, x, W, True, False)[0]
+        exact = plain.conv(spoilt.astype("float64"), W.astype("float64"), 1, 1)
+    assert np.array_equal(z[0][others], winograd.conv(x, W)[0][others])
+    assert np.array_equal(dx[0][others], winograd.conv_backward(x, x, W, True, False)[0][0][others])
+    assert np.array_equal(z[1], winograd.conv(x, W)[1]), "another image"
+    if np.isfinite(hot):  # by norm, all of it is round-off
+        assert gap(z, exact) < 1e-6
+    else:
+        assert not np.isfinite(z[0, reached, 3]).any()

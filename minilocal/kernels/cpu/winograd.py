@@ -10,6 +10,8 @@ values. m is 4 (6 products for 12), or 2 (4 for 6) where the height does not div
 changes: the windows of three pixels are runs of 3 C numbers, im2col as ever. So ⊙ is one matrix product per point,
 and since a row of an image is a long run of numbers too, A, B and G are small matrix products themselves.
 
+Round-off is relative to the largest number of a tile: all its rows share it, and a NaN (docs/design.md has figures).
+
 Backward: dx is the convolution of dz with the kernel turned by half a turn, and of *that* convolution x is the error
 which gives dW: one function makes both, from one transform of dz. Lavin and Gray, "Fast Algorithms for Convolutional
 Neural Networks"; here in one direction only, and with points at which float32 loses least.
