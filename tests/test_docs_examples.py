@@ -5,7 +5,8 @@
     ```toml      one that begins with "# NAME.toml" is written to that file
     ```text      straight behind a block of Python: what that prints, but for its numbers
 
-What takes too long, or needs what is not here, stands behind a line "<!-- not run: why -->".
+What takes too long, or needs what is not here, stands behind a line "<!-- not run: why -->". Of its commands only the
+words are tried: `train` shows its configuration, the others take their options.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import io
 import re
 import shlex
 from contextlib import redirect_stdout
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +26,9 @@ from minilocal.kernels.threads import threads, use_threads
 
 ROOT = Path(__file__).parents[1]
 PRINTED = "a block of Python"
-PAGES = ["docs/rules.md", "docs/your-own.md"]
+NUMBER = r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?"
+NO_BRACKETS = str.maketrans("[]", "  ")
+PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
 
 
 class Block(NamedTuple):
@@ -35,9 +39,13 @@ class Block(NamedTuple):
     text: str
     before: str = ""
 
+    @property
+    def is_run(self) -> bool:
+        return not self.before.startswith("<!-- not run:")
+
 
 def blocks(page: str) -> list[Block]:
-    """The fenced blocks of a page that are to be run."""
+    """The fenced blocks of a page."""
     found, lines, before = [], iter(enumerate(page.splitlines(), 1)), ""
     for number, line in lines:
         if fence := re.fullmatch(r"\s*```(\w*)", line):
@@ -48,8 +56,7 @@ def blocks(page: str) -> list[Block]:
                 body.append(inner)
             else:
                 raise AssertionError(f"line {number}: a block that does not end")
-            if not before.startswith("<!-- not run:"):
-                found.append(Block(fence[1], number + 1, "\n".join(body) + "\n", before))
+            found.append(Block(fence[1], number + 1, "\n".join(body) + "\n", before))
         before = PRINTED if fence and fence[1] == "python" else line.strip() or before
     return found
 
@@ -61,8 +68,16 @@ def commands(text: str) -> list[list[str]]:
 
 
 def shape(text: str) -> list[list[str]]:
-    """The words of each line, with every number as #."""
-    return [re.sub(r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?", "#", line).split() for line in text.strip().splitlines()]
+    """The words of each line without brackets, with every number as #."""
+    return [re.sub(NUMBER, "#", line.translate(NO_BRACKETS)).split() for line in text.strip().splitlines()]
+
+
+def tried(words: list[str]) -> bool:
+    """Whether a command takes these words; nothing is done."""
+    if words[0] == "train":
+        return cli.main([*words, "--show"]) == 0
+    import_module(f"minilocal.cli.{words[0]}").parser().parse_args(words[1:])
+    return True
 
 
 def do(page: str, name: str) -> int:
@@ -71,13 +86,14 @@ def do(page: str, name: str) -> int:
     for block in blocks(page):
         if file := re.match(r"# (\w+\.(?:py|toml))\n", block.text):
             Path(file[1]).write_text(block.text)
-        if block.language == "python":
+        if block.language == "python" and block.is_run:
             with redirect_stdout(said := io.StringIO()):
                 exec(compile("\n" * (block.line - 1) + block.text, name, "exec"), space)  # errors name the page's line
             done += 1
         elif block.language == "sh":
             for words in commands(block.text):
-                assert cli.main(words) == 0, f"{name}, line {block.line}: minilocal {shlex.join(words)}"
+                well = cli.main(words) == 0 if block.is_run else tried(words)
+                assert well, f"{name}, line {block.line}: minilocal {shlex.join(words)}"
                 done += 1
         elif block.language == "text" and block.before == PRINTED:
             assert shape(block.text) == shape(said.getvalue()), (
@@ -97,7 +113,7 @@ def as_many_threads_afterwards():
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert do((ROOT / page).read_text(), page)
+    do((ROOT / page).read_text(), page)
 
 
 SAMPLE = """
@@ -120,6 +136,12 @@ y is 1.00
 ```python
 1 / 0
 ```
+<!-- not run: it would take its time -->
+
+```sh
+minilocal train --epochs 1000
+minilocal predict run
+```
 Text, and commands:
 
 ```sh
@@ -137,12 +159,17 @@ ls
 
 def test_blocks_are_found_and_run_in_order(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert [(block.language, block.line) for block in blocks(SAMPLE)] == [
-        ("python", 3), ("python", 8), ("text", 14), ("sh", 24), ("text", 31),
+    kinds = [(block.language, block.line, block.is_run) for block in blocks(SAMPLE)]
+    assert kinds == [
+        ("python", 3, True), ("python", 8, True), ("text", 14, True), ("python", 19, False), ("sh", 24, False),
+        ("sh", 30, True), ("text", 37, True),
     ]  # fmt: skip
-    assert commands(blocks(SAMPLE)[3].text) == [["data", "digits", "--no-download"]]
-    assert do(SAMPLE, "sample") == 3
-    assert Path("made.py").read_text() == "# made.py\nx = 1\n" and "1437 training" in capsys.readouterr().out
+    assert commands(blocks(SAMPLE)[5].text) == [["data", "digits", "--no-download"]]
+    assert do(SAMPLE, "sample") == 5
+    said = capsys.readouterr().out
+    assert "epochs = 1000" in said and "1437 training" in said
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["made.py"]
+    assert Path("made.py").read_text() == "# made.py\nx = 1\n"
 
 
 def test_a_block_that_fails_is_named_by_its_line(tmp_path, monkeypatch, capsys):
@@ -150,9 +177,11 @@ def test_a_block_that_fails_is_named_by_its_line(tmp_path, monkeypatch, capsys):
     with pytest.raises(ZeroDivisionError) as caught:
         do(SAMPLE.replace("1 / 1", "1 / 0"), "sample")
     assert (caught.traceback[-1].frame.code.raw.co_filename, caught.traceback[-1].lineno + 1) == ("sample", 9)
-    with pytest.raises(AssertionError, match="sample, line 24: minilocal data nosuch --no-download"):
+    with pytest.raises(AssertionError, match="sample, line 30: minilocal data nosuch --no-download"):
         do(SAMPLE.replace("data digits", "data nosuch"), "sample")
+    with pytest.raises(AssertionError, match="sample, line 24: minilocal train --epoch 1000"):
+        do(SAMPLE.replace("--epochs 1000", "--epoch 1000"), "sample")
     with pytest.raises(AssertionError, match="sample, line 14: this is not what is printed"):
         do(SAMPLE.replace("y is 1.00", "y was 1.00"), "sample")
-    with pytest.raises(AssertionError, match="line 30: a block that does not end"):
+    with pytest.raises(AssertionError, match="line 36: a block that does not end"):
         blocks(SAMPLE.removesuffix("```\n"))

@@ -42,8 +42,10 @@ def run(options: argparse.Namespace) -> int:
     well = packages(found["packages"])
     line("processor", f"{found['processor'] or found['machine']}, {found['cores']} cores for this process")
     line("threads", f"{found['threads']}" + "".join(f", {k}={v}" for k, v in found["thread_settings"].items()))
-    for library in found["blas"] or [{"library": "unknown (threadpoolctl is not installed)"}]:
+    for library in found["blas"] or []:
         line("BLAS", ", ".join(f"{value}" for value in library.values() if value) + " threads")
+    if found["blas"] is None:
+        line("BLAS", "unknown: threadpoolctl is not installed")
     found_devices, sound = devices()
     well &= sound
     for device in found_devices:
