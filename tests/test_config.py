@@ -8,6 +8,8 @@ import tomllib
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from minilocal import config, rules
 from minilocal.config import Config, agree, flatten, from_tables, read_file, resolve, setting, tables_of, value_of
@@ -187,6 +189,48 @@ def test_so_does_every_word_of_the_command_line(rule, key):
             resolve([("base", {"rule.name": rule} if rule else {}), setting(f"{key}={word}")])
         except UserError as error:
             assert key in str(error) and "(--set)" in str(error) and "\n" not in str(error), (word, str(error))
+
+
+TABLE_LIKE = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+PLACES = [*KEYS, *(("compose", f"rule.{option}") for option in rules.options("compose"))]
+
+
+@given(place=st.sampled_from(PLACES), value=TABLE_LIKE)
+@settings(deadline=None, max_examples=100, derandomize=True)
+def test_no_value_at_all_ends_in_a_traceback(place, value):
+    rule, key = place
+    try:
+        resolve([("base", {"rule.name": rule or "bp"}), ("FILE", {key: value})])
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+@given(text=st.text() | st.from_regex(r"(link|delayed|closed)(:[a-z]+=[-0-9a-z.\[\],]*)?(,.*)?", fullmatch=True))
+@settings(deadline=None, max_examples=100, derandomize=True)
+def test_no_answer_in_words_ends_in_a_traceback(text):
+    for key in ("objective", "boundary", "when"):
+        try:
+            resolve([setting("rule.name=compose"), setting(f"rule.{key}={text}")])
+        except UserError as error:
+            assert f"rule.{key}" in str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\xff".encode("latin-1"), b"{", b"[" * 5000, b"[optim]\nlr = " + b"9" * 5000, b"[optim]\nlr = " + b"[" * 5000,
+     b'{"optim": {"lr": ' + b"[" * 100_000, b'{"optim": {"lr": ' + b"9" * 5000 + b"}}", b"\0", b"[rule]\n[rule]"],
+)  # fmt: skip
+def test_a_file_of_anything_is_one_line(tmp_path, text):
+    (tmp_path / "t").write_bytes(text)
+    with pytest.raises(UserError, match=r"configuration .* is not (TOML|JSON): ") as caught:
+        resolve([read_file(tmp_path / "t")])
+    assert "\n" not in str(caught.value)
 
 
 def test_a_byte_order_mark_is_read_over(tmp_path):

@@ -64,10 +64,12 @@ def read_file(path: str | Path) -> Layer:
         tables = json.loads(text) if is_json else tomllib.loads(text)
     except OSError as error:
         raise UserError(f"configuration {path}: {error.strerror}.") from None
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"configuration {path} is not JSON: {error}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"configuration {path} is not TOML: {error}.") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # letters, grammar, or too many digits or brackets
+        kind = "JSON" if isinstance(error, json.JSONDecodeError) else "TOML"
+        raise UserError(f"configuration {path} is not {kind}: {' '.join(str(error).split())}.") from None
     flat = flatten(tables, str(path))
     for key in ("run.out", "rule.sha256") if is_json else ():  # these are of the run that was
         flat.pop(key, None)

@@ -46,7 +46,7 @@ class Late(Crossing):
         if isinstance(self.up, bool) or not isinstance(self.up, int) or self.up < 0:
             raise UserError(f"up = {self.up!r}: give the iterations that an activation is late, 0 or more.")
         if isinstance(self.down, bool) or not isinstance(self.down, int) or self.down < 1:
-            raise UserError(f"down = {self.down!r}: give the iterations, 1 or more; for 0, crosses.all().")
+            raise UserError(f"down = {self.down!r}: give the iterations, 1 or more; 0 is crosses=all(), boundary=open.")
         if isinstance(self.beta, bool) or not isinstance(self.beta, (int, float)) or not 0 < self.beta <= 1:
             raise UserError(f"beta {self.beta!r} is outside (0, 1]: 1 shrinks nothing, 0 would let no error through.")
         if self.backward_weights not in BACKWARD_WEIGHTS:

@@ -40,7 +40,7 @@ def value(text: str) -> Any:
 
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # no TOML, too many digits, too many brackets
         pass
     try:
         return float(text) if re.match(r"[+-]?[.\d]", text) else text

@@ -91,7 +91,7 @@ def test_float32_stays_float32():
 
 WRONG = [
     (lambda: ml.rules.ddg(backward_weights="stash"), "did you mean 'stashed'"),
-    (lambda: ml.crosses.late(down=0), "for 0, crosses.all"),
+    (lambda: ml.crosses.late(down=0), "0 is crosses=all"),
     (lambda: ml.crosses.late(up=-1), "up = -1"),
     (lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.late()), "has no say"),
     (lambda: ml.rules.compose(crosses=ml.crosses.late(), keep="inputs"), 'backward_weights="recompute"'),
