@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 PRINTED = "a block of Python"
 NUMBER = r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?"
 NO_BRACKETS = str.maketrans("[]", "  ")
-PAGES = sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))
+PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 
 
 class Block(NamedTuple):
