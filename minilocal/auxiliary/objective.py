@@ -90,7 +90,7 @@ class Classifier:
 
     def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
         z, caches = self.network.forward(h, run, p)
-        loss, dz = cross_entropy(z, batch.y)
+        loss, dz = cross_entropy(z, batch.y)  # PGL, Eq. (1)
         return loss, (caches, dz)
 
     def backward(

@@ -23,8 +23,9 @@ KEPT = {
 class Late(Crossing):
     """An error arrives `down` iterations after it was sent, times β; an activation `up` iterations after.
 
-    So module k waits (K-k)(up + down) iterations for an error, and its weights have moved meanwhile. The backward
-    uses, by `backward_weights`:
+    So module k waits (K-k)(up + down) iterations for an error, and its weights have moved meanwhile: K-k in DDG, and
+    2(K-k) in FDG, its Eq. (6). β acts at each boundary, β^{K-k} in all, FDG's Eq. (7). The backward uses, by
+    `backward_weights`:
 
         stashed      the weights of the forward, of which a copy waits with the cache (the papers' equations)
         current      the weights of the day, with the activations of the forward (what both public codes do)
@@ -60,7 +61,7 @@ class Late(Crossing):
         return units
 
     def least_batches(self, modules: int) -> int:
-        return (modules - 1) * (self.up + self.down) + 1
+        return (modules - 1) * (self.up + self.down) + 1  # FDG, Eq. (6), for k = 1; DDG's K - 1
 
     def describe(self) -> str:
         late = f"{self.down} iteration{'s' * (self.down > 1)} late per boundary"

@@ -49,7 +49,7 @@ class Late:
 
     @staticmethod
     def _queue(lag: int) -> Queue:
-        return deque([None] * lag)
+        return deque([None] * lag)  # up + down a boundary, (K-k) of them: FDG, Eq. (6), 2(K-k); DDG, t - (t-K+k)
 
     @property
     def waiting(self) -> list[int]:
@@ -74,7 +74,7 @@ class Late:
         xp = namespace(next(iter(self.arrays.values())))
         losses = xp.full(len(self.modules), float("nan"), xp.float64)
         for k in range(len(self.modules)):
-            if self.rule.when.first == "backward":
+            if self.rule.when.first == "backward":  # FDG, Algorithm I: weights are one update younger than Eq. (6) says
                 self._backward(k, take)
                 parcel = self._forward(k, parcel, losses, self.held.update, commit)
             else:
@@ -128,8 +128,8 @@ class Late:
         caches = ticket.caches
         if caches is None:
             caches = module.climb(ticket.entry, flight.run, p, False)[1]
-        error = error if beta == 1 else error * beta
-        return Parcel(flight, module.walk(error, caches, p, k > 0, lambda u, grads: take(grads)))
+        error = error if beta == 1 else error * beta  # FDG, Eq. (7): at each module once, so β^{K-k} in all
+        return Parcel(flight, module.walk(error, caches, p, k > 0, lambda u, grads: take(grads)))  # FDG, Eq. (5); DDG
 
     def _send_down(self, k: int, parcel: Parcel | None) -> None:
         """Into the boundary under module k; under the first module nobody listens."""

@@ -101,7 +101,7 @@ class _Step:
         self.modules, self.rule, self.p = engine.modules, engine.rule, engine.arrays
         self.run, self.take, self.commit = run, take, commit
         self.is_global = self.rule.when.is_global(run.epoch)
-        self.crosses = everything() if self.is_global else self.rule.crosses
+        self.crosses = everything() if self.is_global else self.rule.crosses  # PGL, Eq. (3)
 
     def learn(self, batch: Batch) -> Array:
         xp = namespace(batch.x)
@@ -113,6 +113,7 @@ class _Step:
             h, here, caches = self._climb(module, h, last)
             error = None
             if module.objective is not None:
+                # PGL: Eq. (2) asks for w_k and γ_k; in a global epoch Eq. (4) for γ_k alone, and Eq. (3) for w by L_K
                 local: Any = "both" if last or not self.is_global else "weights"
                 losses[k], error, grads = module.speak(h, batch, self.run, self.p, self.commit, local)
                 self.take(grads)

@@ -9,7 +9,7 @@ Huo, Gu, Yang and Huang, "Decoupled Parallel Backpropagation with Convergence Gu
         k = K    (g, e) from the loss of batch t               no delay
         k < K    (g, e) from the forward of batch t - (K-k), and the e that module k+1 made in iteration t - 1
         w_k^{t+1} = w_k^t - η g         while t < K-k there is no g, and nothing moves: no decay, no momentum
-    paper:  w_k^{t+1} = w_k^t - η ∇_{w_k} f_{batch t-K+k}(w^{t-K+k})
+    in one line, as the paper differentiates:  w_k^{t+1} = w_k^t - η ∇_{w_k} f_{batch t-K+k}(w^{t-K+k})
 
 Module k keeps K-k forwards between iterations; in steady state its weights have moved K-k times between a forward and
 its backward. What crosses iterations outlives epochs; at the end of a run the errors in flight are dropped, as in the

@@ -4,18 +4,24 @@ Zhuang, Wang, Liu and Lin, "Fully Decoupled Neural Network Learning Using Delaye
 gradient shrinking.
 
     iteration g = 1, 2, ...                                    every module at the same time, each on another batch
-        k < K    (g_k, e) from the oldest forward kept and β × the e that module k+1 made in iteration g - 1
-                 w_k ← w_k - η g_k                             first the update,
+        k < K    (g_k, e) from the oldest forward kept and β × the e that module k+1 made in iteration g - 1     Eq. (7)
+                 w_k ← w_k - η g_k                             first the update, Eq. (5),
                  h_k = F_k(newest input; w_k)                  then the forward of batch g-k+1
         k = K    w_K ← w_K - η (gradient of iteration g - 1)
                  forward of batch g-K+1, loss with its labels, backward; the gradient is held
         hand h_k up and e down, to be found there in iteration g + 1
 
+In the paper's letters, l a layer of module k, γ_t the learning rate of iteration t, g_l^t the gradient of that batch:
+
+    θ_l^{t+1} = θ_l^t - γ_t ĝ_l^t                              Eq. (5)
+    ĝ_l^t = g_l^{t-2(K-k)}                                     Eq. (6)
+    ĝ_l^t = β^{K-k} g_l^{t-2(K-k)}                             Eq. (7), gradient shrinking in place of (6)
+
 Batch b is forwarded by module k at g = b+k-1 and comes back at b+2K-k-1 (k < K): the delay is 2(K-k) iterations, and
-2(K-k) forwards are kept. Because the update comes before the forward, the weights have moved only 2(K-k) - 1 times
-between a forward and its backward, and not at all for k = K: the paper's Equation (6), g^{t-2(K-k)}, is off by one
-against its own Algorithm I, which is followed here. Before its first error (g = 2K-k; g = K+1 for k = K) a module
-does not move: no decay, no momentum.
+2(K-k) forwards are kept. So (6) is right as a delay in iterations. As the age of the weights it is off by one against
+the paper's own Algorithm I, which is followed here: the update comes before the forward, so the weights have moved
+only 2(K-k) - 1 times between a forward and its backward, and not at all for k = K. Before its first error (g = 2K-k;
+g = K+1 for k = K) a module does not move: no decay, no momentum.
 
 β shrinks the error in each module it enters, β^{K-k} in all at module k. It is no smaller learning rate: decay is
 not shrunk. At the end of a run the batches in flight are dropped, unless `Learner.finish(lr)` drains them.

@@ -2,14 +2,16 @@
 
 Bhatti and Moon, "Locally Supervised Learning with Periodic Global Guidance".
 
+    L_k = CE(A_k(f_k(h_{k-1}); γ_k), y)                                         Eq. (1)
     for epoch = 0, 1, 2 ...
-        local, P-Q of every P epochs:   every (w_k, γ_k) as the local rule has it
-        global, the last Q of every P:  all w from the last loss, backpropagated through every module
-                                        γ_k (k < K) from L_k with h_k a constant
+        local, P-Q of every P epochs:   min over w_k, γ_k of L_k                Eq. (2)    as the local rule has it
+        global, the last Q of every P:  min over w_1 ... w_K of L_K             Eq. (3)    backpropagation
+                                        min over γ_k of L_k, k < K              Eq. (4)    h_k a constant
 
-P `period`, Q `duration`. Q = 0 is the local rule, Q = P is BP on the main weights. Optimiser state and running
-statistics go on across the phases, and the auxiliary networks never stop learning. A global epoch needs the memory of
-BP; only the average over a period is less.
+The paper's J, j, X_j, θ_j are K, k, h_k, w_k here, its L_local and L_global L_k and L_K. P is `period`, Q `duration`.
+Q = 0 is the local rule, Q = P is BP on the main weights. Optimiser state and running statistics go on across the
+phases, and the auxiliary networks never stop learning. A global epoch needs the memory of BP; only the average over a
+period is less.
 """
 
 from __future__ import annotations

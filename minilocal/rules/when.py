@@ -35,6 +35,8 @@ class When:
 class Always(When):
     """The same in every epoch; with first="backward" a module updates before it forwards (rules with delays only).
 
+    The second is the order of FDG's Algorithm I.
+
     Raises: UserError for any other order.
     """
 
@@ -110,6 +112,8 @@ def drawn(buffer: int = 1, slowed: int | None = None, noise: float = 0.0) -> Whe
 class Periodic(When):
     """Of every P epochs the last Q are global: then the main weights learn from the final loss (PGL).
 
+    In a local epoch PGL's Equation (2) holds, in a global one its (3) and (4).
+
         includes       epoch (from 0) is global where  epoch mod P ≥ P - Q
         not            P local epochs, then Q global:  epoch mod (P + Q) ≥ P
 
@@ -136,7 +140,7 @@ class Periodic(When):
 
     def is_global(self, epoch: int) -> bool:
         cycle = self.period if self.includes else self.period + self.duration
-        return epoch % cycle >= cycle - self.duration
+        return epoch % cycle >= cycle - self.duration  # PGL: Eq. (3), (4) here, Eq. (2) elsewhere
 
     def describe(self) -> str:
         cycle = self.period if self.includes else self.period + self.duration

@@ -112,7 +112,7 @@ class Probe(Linear):
 
 def diary(rule, K, steps):
     """Per iteration, and module: (batch forwarded, batch whose gradient was applied, staleness, batches waiting)."""
-    clock, initial = Clock(0.0), Initial(1, "framework")
+    clock, initial = Clock(momentum=0.0), Initial(1, "framework")
     widths = [18, *[5] * (K - 1), 4]
     sizes = enumerate(pairwise(widths))
     probes = [Probe(a, b, initial, name=f"layers.{i}", bias=False) for i, (a, b) in sizes]
@@ -278,7 +278,7 @@ def test_how_many_batches_a_run_needs():
 
 RECIPES = {
     "ddg": ("resnet110", [27, 28], ("sgd", 0.01, "steps:150,225", 0.9, True, 5e-4, 128, 300)),
-    "fdg": ("resnet56", 4, ("sgd", 0.1, "steps:150,225,275", 0.9, False, 5e-4, 128, 300)),
+    "fdg": ("resnet56", 4, ("sgd", 0.1, "hold:3:0.01+steps:150,225,275", 0.9, False, 5e-4, 128, 300)),
     "dni": ("alexnet", 4, ("adam", 3e-5, "constant", None, False, 0.0, 256, 2000)),
 }
 
