@@ -8,10 +8,14 @@ That they run is nbmake's to say. After a change to a twin:
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+import minilocal as ml
+from minilocal import equations as eq
 
 jupytext = pytest.importorskip("jupytext")
 
@@ -81,6 +85,19 @@ def printed(name):
     """Everything that the stored outputs say in words."""
     outputs = [output for cell in code(name) for output in cell.outputs]
     return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("01_backpropagation", [eq.forward, eq.backward, eq.update, eq.outer, ml.layers.Residual.backward]),
+        ("02_backlink", [eq.link, eq.link_below, eq.link_below_unfolded, eq.update_linked]),
+        ("02_backlink", [inspect.getmodule(ml.rules.backlink)]),
+    ],
+)
+def test_the_source_that_it_shows_is_the_source_that_is_there(name, shown):
+    for thing in shown:
+        assert inspect.getsource(thing).strip() in printed(name), f"execute {name} again: {thing} has changed"
 
 
 @lessons
