@@ -13,9 +13,10 @@ import msgspec
 
 from minilocal import optim, rules
 from minilocal.config.advice import advised
+from minilocal.config.checks import check
 from minilocal.config.expected import misfit
 from minilocal.config.paths import expanded, moved
-from minilocal.config.tables import TABLES, Config, Data, check, tables_of
+from minilocal.config.tables import TABLES, Config, Data, tables_of
 from minilocal.errors import UserError, nearest
 
 Layer = tuple[str, dict[str, Any]]

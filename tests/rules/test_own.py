@@ -91,7 +91,7 @@ from beside import ALPHA
 quiet = ml.rules.compose("Quiet", wants=ml.wants.classifier(), crosses=ml.crosses.link(1, ALPHA))
 
 
-def loud(*, alpha: float = 0.5, aux="0c1f", inner=quiet):
+def loud(*, alpha: float = 0.5, aux="0c1f", sizes=(1, 2), inner=quiet, pair=(quiet, 1)):
     """A louder link.
 
     Args:
@@ -129,11 +129,8 @@ def test_a_rule_of_ones_own_is_named_by_its_file(mine):
     assert ml.rules.get("mine.py:quiet").crosses == ml.crosses.link(1, 0.75)
     assert ml.rules.get("mine.py:loud", alpha=0.25).crosses == ml.crosses.link(2, 0.25)
     assert rules.label("mine.py:loud") == "loud" and rules.label("bp") == "bp"
-    assert [option.does for option in options_of(rules.constructor("mine.py:loud"), "")] == [
-        "how little, 0 to 1.",
-        "",
-        "",
-    ]
+    told = options_of(rules.constructor("mine.py:loud"), "")
+    assert [option.does for option in told] == ["how little, 0 to 1.", "", "", "", ""]
 
 
 @pytest.mark.parametrize(
@@ -173,6 +170,7 @@ def test_a_run_names_its_rules_file_from_the_root_with_its_fingerprint(mine, tmp
         "sha256": rules.own.fingerprint("mine.py:loud"),
         "alpha": 0.25,
         "aux": "0c1f",
+        "sizes": [1, 2],
     }
     agree(found, [("--rule", {"rule.name": "./mine.py:loud"})], "R")
     (tmp_path / "elsewhere").mkdir()
