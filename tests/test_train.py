@@ -379,8 +379,8 @@ def test_the_second_signal_acts_at_once():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_signal_that_was_ignored_stays_so():
-    """nohup has SIGHUP ignored, so that a run outlives its terminal."""
+def test_under_nohup_a_run_outlives_its_terminal():
+    """There SIGHUP is ignored. Ctrl-C is too in a script's background, and is heard all the same."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with stopping() as wish:
@@ -388,3 +388,10 @@ def test_a_signal_that_was_ignored_stays_so():
             assert not wish.stop
     finally:
         signal.signal(signal.SIGHUP, before)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stopping() as wish:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert wish.stop
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -26,7 +26,7 @@ class Wish:
 def stopping() -> Iterator[Wish]:
     """Inside the block the first of SIGNALS sets `stop`; the second acts as it would have without this block.
 
-    One that is ignored, as nohup has SIGHUP ignored, stays so. Outside the main thread Python delivers no signals, so
+    SIGHUP that is ignored, as under nohup, stays so. Outside the main thread Python delivers no signals, so
     there the wish is never set.
     """
     wish = Wish()
@@ -34,7 +34,8 @@ def stopping() -> Iterator[Wish]:
         yield wish
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in before.items() if handler is not signal.SIG_IGN}
+    if before[signal.SIGHUP] is signal.SIG_IGN:
+        del before[signal.SIGHUP]
 
     def restore() -> None:
         for number, handler in before.items():
