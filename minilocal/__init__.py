@@ -2,16 +2,24 @@
 
 In ten lines:
 
-    import minilocal as ml
+>>> import minilocal as ml
+>>> rng = ml.rng(0)
+>>> digits = ml.data.load("digits")
+>>> net = ml.nets.resnet(8, classes=10, channels=1, size=digits.size, rng=rng)
+>>> learner = ml.Learner(net, ml.rules.backlink(length=1), modules=4, rng=rng)
+>>> x, y = digits.normalise(digits.train_x[:64]), digits.train_y[:64]
+>>> losses = learner.step(x, y, lr=0.1)
+>>> losses.shape, learner.predict(x).shape
+((4,), (64, 10))
 
-    rng = ml.rng(0)
-    net = ml.nets.resnet(20, classes=10, rng=rng)
-    learner = ml.Learner(net, ml.rules.backlink(length=1), modules=4, rng=rng)
-    losses = learner.step(x, y, lr=0.1)
+`learner.summary()` says what it is made of; `learner.save(path)` and `ml.load(path)` keep it.
 """
 
-import importlib
-from typing import Any
+from __future__ import annotations
+
+import importlib as _importlib
+from typing import TYPE_CHECKING
+from typing import Any as _Any
 
 from minilocal import auxiliary as wants
 from minilocal import crossing as crosses
@@ -26,16 +34,27 @@ from minilocal.split import split
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from minilocal import config, draw, measure, record, train, verify
+    from minilocal.saved import load
+
 __all__ = [
-    "Learner", "UserError", "crosses", "data", "equations", "interop", "layers", "losses", "namespace", "nets", "optim",
-    "rng", "rules", "split", "to_device", "to_host", "use_threads", "wants", "when",
+    "Learner", "UserError", "config", "crosses", "data", "draw", "equations", "interop", "layers", "load", "losses",
+    "measure", "namespace", "nets", "optim", "record", "rng", "rules", "split", "to_device", "to_host", "train",
+    "use_threads", "verify", "wants", "when",
 ]  # fmt: skip
 
 _ON_USE = ("config", "draw", "measure", "record", "train", "verify")  # these bring other libraries with them
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> _Any:
     """`ml.draw` and its like, imported when they are first asked for."""
     if name in _ON_USE:
-        return importlib.import_module(f"minilocal.{name}")
+        return _importlib.import_module(f"minilocal.{name}")
+    if name == "load":
+        return _importlib.import_module("minilocal.saved").load
     raise AttributeError(f"module 'minilocal' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__doc__", "__file__", "__name__", "__path__", "__version__"])

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -191,7 +192,7 @@ class Learner:
     def predict(self, x: Array) -> Array:
         """Logits (N, classes) in evaluation mode, by the main network alone. x (N, H, W, C) float."""
         layers = (*self.net.units, self.net.head)
-        return evaluation.logits(layers, self._images(x), self._evaluating(), self._arrays)
+        return evaluation.logits(layers, self._images(x), Run(training=False, key=self.key), self._arrays)
 
     def local_logits(self, x: Array) -> list[Array | None]:
         """Logits (N, classes) of every module's own classifier, first to last, in evaluation mode and one pass.
@@ -199,10 +200,9 @@ class Learner:
         None where a module has no classifier that learns (BP's lower modules; an objective that contrasts); the last
         entry is what `predict` returns, bit for bit. x (N, H, W, C) float.
         """
-        return evaluation.local_logits(self.modules, self.net.head, self._images(x), self._evaluating(), self._arrays)
-
-    def _evaluating(self) -> Run:
-        return Run(training=False, key=self.key)
+        return evaluation.local_logits(
+            self.modules, self.net.head, self._images(x), Run(training=False, key=self.key), self._arrays
+        )
 
     @property
     def waiting(self) -> list[int]:
@@ -295,6 +295,15 @@ class Learner:
         """A copy of `a` in the type of this parameter, where it lives."""
         w = self._arrays[name]
         return namespace(w).array(a, dtype=w.dtype)
+
+    def save(self, path: str | Path) -> None:
+        """Writes all that training goes on from into one .npz, which `minilocal.load(path)` makes a Learner of.
+
+        Raises: UserError where it cannot be written; a file that was there before is intact then.
+        """
+        from minilocal.saved import save
+
+        save(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle is made of: what it was built from, and the state, on the host."""

@@ -16,7 +16,7 @@ PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
     "errors", "array", "equations", "kernels", "losses", "layers", "nets", "split", "auxiliary", "crossing", "rules",
     "optim", "engine", "contract", "door", "learner", "interop", "data", "published", "measure", "summary", "record",
-    "draw", "config", "train", "parallel", "verify", "reproduce", "cli",
+    "saved", "draw", "config", "train", "parallel", "verify", "reproduce", "cli",
 ]  # fmt: skip
 METHODS = {("learner", "summary"), ("learner", "saved")}  # methods whose work stands in a file further down
 ONLY_IN = {

@@ -59,3 +59,7 @@ __all__ = [
     "LAMBDAS", "NAMES", "Batch", "Branch", "Branches", "Classifier", "Objective", "Place", "Wants", "classifier",
     "infopro", "nothing", "predsim",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -37,3 +37,7 @@ def guess(labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias
 __all__ = [
     "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Crossing", "Recommended", "all", "guess", "late", "link", "nothing",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -62,6 +62,15 @@ class Crossing:
     kept = ""  # what is kept while an error is awaited, where the crossing decides it
     recommends: Recommended | None = None  # the optimiser under which its errors teach, where not every one does
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
     def reach(self, units: int) -> int:
         """How many units, counted from its top, of a module of `units` units an error from above may enter."""
         return 0

@@ -18,3 +18,7 @@ __all__ = [
     "Flatten", "GlobalAveragePool", "Identity", "Initial", "Layer", "Linear", "MaxPool", "NormReLU", "PadShortcut",
     "PreActivation", "ReLU", "Residual", "Resize", "Run", "Sequential",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -68,3 +68,7 @@ def get(
 
 
 __all__ = ["MORE", "NAMES", "Net", "alexnet", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

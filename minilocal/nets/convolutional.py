@@ -16,12 +16,14 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import Conv, Dropout, Flatten, Layer, Linear, MaxPool, NormReLU, ReLU, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets.net import Net, image
+from minilocal.nets.recipe import remembered
 
 POOL = "M"
 VGG16 = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL)
 ALEXNET = (64, POOL, 192, POOL, 384, 256, 256, POOL)
 
 
+@remembered
 def vgg16(
     *,
     classes: int = 10,
@@ -36,6 +38,7 @@ def vgg16(
     return _network("vgg16", VGG16, True, classes, channels, size, Initial.of(rng, init), hidden, fc_norm)
 
 
+@remembered
 def alexnet(
     *,
     classes: int = 10,

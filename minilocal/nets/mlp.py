@@ -12,8 +12,10 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import Flatten, Layer, Linear, ReLU, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets.net import Net, image
+from minilocal.nets.recipe import remembered
 
 
+@remembered
 def mlp(
     hidden: Sequence[int] = (256, 256, 256),
     *,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from minilocal.array import Array
 from minilocal.errors import UserError, call_it, whole
@@ -30,6 +31,7 @@ class Net:
     shape: Shape
     initial: Initial
     shapes: list[Shape] = field(init=False)
+    recipe: dict[str, Any] | None = field(default=None, init=False, compare=False)  # how one of the package's was built
 
     def __post_init__(self) -> None:
         if whole(f"{self.name}: classes", self.classes) < 2:

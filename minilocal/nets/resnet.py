@@ -14,8 +14,10 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, Residual, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets.net import Net, image
+from minilocal.nets.recipe import remembered
 
 
+@remembered
 def resnet(
     n: int,
     *,
@@ -39,6 +41,7 @@ def resnet(
     return _stages(f"resnet{n}", (16, 32, 64), m, classes, channels, size, shortcut, initial)
 
 
+@remembered
 def resnet18(
     *,
     classes: int = 10,

@@ -12,8 +12,10 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, PreActivation, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets.net import Net, image
+from minilocal.nets.recipe import remembered
 
 
+@remembered
 def wrn(
     depth: int = 28,
     width: int = 10,

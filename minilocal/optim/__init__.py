@@ -17,3 +17,7 @@ __all__ = [
     "SCHEDULES", "SGD", "Adam", "Move", "Optimizer", "Schedule", "State", "constant", "cosine", "get", "hold",
     "infopro", "schedule", "steps", "warmup",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -79,3 +79,7 @@ __all__ = [
     "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "backlink", "bp", "compose", "constructor", "ddg", "dgl",
     "dni", "fdg", "get", "gll", "infopro", "label", "options", "own", "pgl", "predsim", "when",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,174 @@
+"""`learner.save(path)` and `ml.load(path)`: one file, and training goes on bit for bit."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal.auxiliary import Classifier, Wants
+from minilocal.layers import Flatten, Initial, Linear, Sequential
+from minilocal.saved import KINDS, _thing, _words
+
+RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
+    "backlink, all options": ml.rules.backlink(length=2, alpha=0.25, aux="1c2f", weighting="unfolded", keep="inputs"),
+    "pgl around backlink": ml.rules.pgl(period=3, duration=1, around="backlink"),
+    "infopro, own lambdas": ml.rules.infopro(lambdas=(1, 2, 3, 4), version="contrast", mean=0.5, std=[0.1, 0.2, 0.3]),
+    "asynchronous dgl": ml.rules.dgl(buffer=2, slowed=1, noise=0.5),
+    "fdg, current": ml.rules.fdg(backward_weights="current", beta=0.5),
+    "composed": ml.rules.compose(wants=ml.wants.infopro(), crosses=ml.crosses.link()),
+}
+X, Y = ml.rng(1).standard_normal((9, 4, 8, 8, 3)).astype("f4"), np.array([0, 1, 1, 3])
+NETS = {
+    "mlp": lambda rng: ml.nets.mlp((12, np.int64(11)), classes=4, size=8, rng=rng),
+    "resnet8": lambda rng: ml.nets.resnet(8, classes=4, size=8, shortcut="A-end", init="ddg", rng=rng),
+    "resnet18": lambda rng: ml.nets.get("resnet18", classes=4, size=8, rng=rng),
+    "wrn10-1": lambda rng: ml.nets.get("wrn10-1", classes=4, size=8, rng=rng),
+    "alexnet": lambda rng: ml.nets.alexnet(classes=4, hidden=16, rng=rng),
+    "vgg16": lambda rng: ml.nets.vgg16(classes=4, hidden=16, rng=rng),
+}
+
+
+def learner(rule=None, net=None, **more):
+    more = {"optimizer": ml.optim.SGD(momentum=0.9, weight_decay=1e-4), **more}
+    return ml.Learner(net or NETS["resnet8"](ml.rng(0)), rule or ml.rules.gll(), 3, rng=ml.rng(1), **more)
+
+
+def alike(one, two):
+    a, b = one.state(), two.state()
+    return a.keys() == b.keys() and all(np.array_equal(a[n], b[n]) for n in a)
+
+
+@pytest.mark.filterwarnings("ignore:BackLink length")
+@pytest.mark.parametrize("name", RULES)
+def test_a_loaded_learner_goes_on_bit_for_bit(name, tmp_path):
+    one = learner(RULES[name])
+    for x in X[:5]:
+        one.step(x, Y, lr=1e-3)
+    one.save(tmp_path / "l.npz")
+    two = ml.load(tmp_path / "l.npz")
+    assert (two.rule, two.optimizer, two.dtype) == (one.rule, one.optimizer, one.dtype) and alike(one, two)
+    for made in (one, two):
+        made.epoch = 1
+        for x in X[5:]:
+            made.step(x, Y, lr=1e-3)
+    assert alike(one, two) and np.array_equal(one.predict(X[0]), two.predict(X[0]))
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_network_is_built_again_as_it_was(name, tmp_path):
+    one = learner(net=NETS[name](ml.rng(7)), dtype="float64", optimizer=ml.optim.Adam(beta1=0.8))
+    one.save(tmp_path / "l.npz")
+    two = ml.load(tmp_path / "l.npz")
+    assert alike(one, two) and two.net.shapes == one.net.shapes and two.optimizer == one.optimizer
+    assert all(np.array_equal(a, two.net.parameters()[n]) for n, a in one.net.parameters().items())
+
+
+class Own(Wants):
+    def build(self, place):
+        features = int(np.prod(place.shape))
+        linear = Linear(features, place.classes, Initial(2), name=f"aux.{place.module}.1")
+        return Classifier(Sequential([Flatten(), linear]))
+
+
+class Momentumless:
+    def update(self, moves, lr):
+        for w, g, _ in moves:
+            w -= lr * g
+
+
+def own_net():
+    layers = [[Flatten(), Linear(192, 9, Initial(0), name="a")], [Linear(9, 9, Initial(0), name="b")]]
+    units = [Sequential(inner) for inner in (*layers, [Linear(9, 4, Initial(0), name="c")])]
+    return ml.nets.Net("own", units, Sequential([]), 4, (8, 8, 3), Initial(0))
+
+
+def test_what_is_your_own_is_given_again(tmp_path):
+    rule = ml.rules.compose("mine", wants=Own(), crosses=ml.crosses.nothing())
+    one = learner(rule, own_net(), optimizer=Momentumless())
+    one.step(X[0], Y, lr=0.1)
+    path = tmp_path / "l.npz"
+    one.save(path)
+    given = {}
+    for what, thing, name in (
+        ("net", own_net(), "own"), ("rule", rule, "mine"), ("optimizer", Momentumless(), "Momentumless"),
+    ):  # fmt: skip
+        with pytest.raises(ml.UserError, match=rf"its {what} '{name}' is not .*load\(path, {what}=\.\.\.\)"):
+            ml.load(path, **given)
+        given[what] = thing
+    assert alike(one, ml.load(path, **given))
+    with pytest.raises(ml.UserError, match="of another network"):
+        ml.load(path, **{**given, "net": NETS["mlp"](ml.rng(0))})
+
+
+def spoil(path, how):
+    if how == "text":
+        path.write_text("weights")
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "cut":
+        path.write_bytes(path.read_bytes()[:-200])
+    elif how == "bit":
+        data = bytearray(path.read_bytes())
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif how == "foreign":
+        np.savez(path, weights=np.ones(3))
+    elif how == "pickled":
+        np.savez(path, **{"learner.json": np.array([{}], object)})
+    elif how == "missing":
+        path.unlink()
+    elif how == "folder":
+        path.unlink()
+        path.mkdir()
+    else:
+        with np.load(path) as file:
+            entries = {name: file[name] for name in file.files}
+        told = json.loads(str(entries["learner.json"]))
+        how(told, entries)
+        entries["learner.json"] = np.array(json.dumps(told)) if isinstance(told, dict) else told
+        np.savez(path, **entries)
+
+
+SPOILT = [
+    ("text", "damaged, or no file"), ("empty", "damaged, or no file"), ("cut", "damaged, or no file"),
+    ("bit", "damaged"), ("foreign", "no 'learner.json'"), ("pickled", "damaged"), ("missing", "does not exist"),
+    ("folder", r"minilocal\.train\.load"), (lambda t, e: t.update(format=2), "format 2, and this minilocal reads 1"),
+    (lambda t, e: t.pop("modules"), "damaged, or a newer"), (lambda t, e: t["rule"].update(news=1), "a newer"),
+    (lambda t, e: t["net"].update(net="transformer"), "no network is built"),
+    (lambda t, e: t["rule"]["crosses"].update({"is": "os.system"}), "damaged, or a newer"),
+    (lambda t, e: e.pop("array:fc.weight"), "lacks 'fc.weight'"),
+    (lambda t, e: e.update({"optim:fc.weight:v": np.ones(3, "f4")}), "its parameter"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("how, says", SPOILT, ids=range(len(SPOILT)))
+def test_a_damaged_or_foreign_file_is_one_line(how, says, tmp_path):
+    path = tmp_path / "l.npz"
+    one = learner()
+    one.step(X[0], Y, lr=0.1)
+    one.save(path)
+    spoil(path, how)
+    with pytest.raises(ml.UserError, match=says) as caught:
+        ml.load(path)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "l.npz"
+    learner().save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(np, "savez", lambda file, **arrays: (file.write(b"half"), 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        learner().save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+    with pytest.raises(ml.UserError, match="No such file or directory"):
+        learner().save(tmp_path / "nowhere" / "l.npz")
+
+
+def test_every_kind_has_a_word_and_comes_back():
+    for rule in RULES.values():
+        assert _thing(json.loads(json.dumps(_words(rule)))) == rule
+    assert len(set(KINDS.values())) == len(KINDS)
