@@ -1,6 +1,6 @@
 """What is in flight, as named arrays for a checkpoint, and back.
 
-    made by                        the delays and the split, as text
+    rule                           the delays and the split, as JSON: see `_rule`
     begun                          batches that have entered
     batches                        a row (number, key, epoch, step, part) for each batch under way
     batch.N.x   batch.N.y          its images and labels
@@ -19,9 +19,11 @@ stored arrays are put into it.
 
 from __future__ import annotations
 
+import json
+import re
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -68,7 +70,7 @@ def stow(engine: Late) -> dict[str, np.ndarray]:
 
     runs = [(n, f.run.key, f.run.epoch, f.run.step, f.run.part) for n, f in flights.items()]
     return {name: host_copy(a) for name, a in saved.items()} | {
-        "made by": host_copy(_made_by(engine)),
+        "rule": host_copy(json.dumps(_rule(engine))),
         "begun": host_copy(engine.begun),
         "batches": host_copy(runs, np.int64).reshape(-1, 5),
         "tickets": host_copy(tickets, np.int64).reshape(-1, 2),
@@ -82,9 +84,7 @@ def unstow(engine: Late, saved: Saved, image: Shape) -> None:
     Raises: UserError where another rule or split said it, or an array is missing or of another shape; then nothing has
     changed.
     """
-    there = str(saved["made by"]) if "made by" in saved else "a rule without delays"
-    if there != _made_by(engine):
-        raise UserError(f"this checkpoint is of {there}, not of {_made_by(engine)}: take that rule and that split.")
+    _check_rule(saved, _rule(engine))
     xp, around = namespace(next(iter(engine.arrays.values()))), shapes(engine.modules, image)
 
     def array(name: str, *shape: int) -> Array:
@@ -151,6 +151,51 @@ def _refill(engine: Late, k: int, ticket: Ticket, cached: Callable[[int, Array],
         ticket.caches = replanted(ticket.caches, form, [cached(i, a) for i, a in enumerate(form)])
 
 
-def _made_by(engine: Late) -> str:
-    units = [len(m.units) for m in engine.modules]
-    return f"{engine.crosses}, {engine.rule.when.first} first, modules of {units} units"
+def _rule(engine: Late) -> dict[str, Any]:
+    """What decides the form of what is in flight: the delays, the weights that are kept, the order, and the split."""
+    c = engine.crosses
+    return {
+        "activations": c.up,  # iterations that an activation is late per boundary
+        "errors": c.down,
+        "beta": float(c.beta),
+        "backward_weights": c.backward_weights,
+        "first": engine.rule.when.first,
+        "modules": [len(m.units) for m in engine.modules],
+    }
+
+
+# How the same was written under "made by" in earlier checkpoints, which still load.
+AS_TEXT = re.compile(
+    r"Late\(up=(?P<activations>\d+), down=(?P<errors>\d+), beta=(?P<beta>[\d.e+-]+), "
+    r"backward_weights='(?P<backward_weights>\w+)'\), (?P<first>\w+) first, modules of (?P<modules>\[[\d, ]*\]) units"
+)
+
+
+def _check_rule(saved: Saved, here: dict[str, Any]) -> None:
+    """Holds that what is saved was in flight under this rule and split."""
+    if "rule" in saved:
+        there = _parsed(str(saved["rule"]))
+    elif "made by" in saved:
+        there = _of_text(str(saved["made by"]))
+    else:
+        raise UserError("this checkpoint is of a rule without delays: take that rule.")
+    if not isinstance(there, dict):
+        raise UserError("this checkpoint does not say which rule it is of: it is damaged.")
+    for key, value in here.items():
+        if there.get(key) != value:
+            was = f"{key} = {there.get(key)!r}"
+            raise UserError(f"this checkpoint is of a rule with {was}, not {value!r}: take that rule and that split.")
+
+
+def _of_text(text: str) -> dict[str, Any] | None:
+    """The fields in what earlier checkpoints say instead."""
+    found = AS_TEXT.fullmatch(text)
+    words = ("backward_weights", "first")
+    return found and {key: part if key in words else _parsed(part) for key, part in found.groupdict().items()}
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from functools import lru_cache
 
 import numpy as np
@@ -122,9 +123,9 @@ def test_a_batch_may_be_overwritten_once_it_has_been_handed_in():
 
 
 OTHERS = [
-    (ml.rules.ddg(backward_weights="current"), 4, "backward_weights='stashed'"),
-    (ml.rules.fdg(), 4, "forward first"),
-    (ml.rules.ddg(), 2, r"modules of \[1, 1, 1, 1\] units"),
+    (ml.rules.ddg(backward_weights="current"), 4, "backward_weights = 'stashed', not 'current'"),
+    (ml.rules.fdg(), 4, "activations = 0, not 1"),
+    (ml.rules.ddg(), 2, r"modules = \[1, 1, 1, 1\], not \[2, 2\]"),
     (ml.rules.bp(), 4, "BP, which has none"),
 ]
 
@@ -192,3 +193,41 @@ def test_a_run_of_too_few_batches_is_refused_before_its_folder_is_made(tmp_path,
         train(configuration(tmp_path / "run", **few))
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
     train(configuration(tmp_path / "run", **few | {"data__limit_train": 8 * least}))
+
+
+AS_BEFORE = {  # what earlier checkpoints say under "made by", as they were printed then
+    "ddg": "Late(up=0, down=1, beta=1.0, backward_weights='stashed'), forward first, modules of [1, 1, 1, 1] units",
+    "fdg": "Late(up=1, down=1, beta=1.0, backward_weights='stashed'), backward first, modules of [1, 1, 1, 1] units",
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_an_earlier_checkpoint_loads(name):
+    it = learner(RULES[name]())
+    for x, y in batches(9):
+        it.step(x, y, lr=0.1)
+    state = through_a_file(it.state())
+    before = {n: a for n, a in state.items() if n != "flight:rule"} | {"flight:made by": np.array(AS_BEFORE[name])}
+    other = learner(RULES[name](), seed=2)
+    other.restore(before)
+    for learner_ in (it, other):
+        learner_.finish(0.1)
+    assert alike(it, other)
+
+
+@pytest.mark.parametrize("key", ["activations", "errors", "beta", "backward_weights", "first", "modules"])
+def test_another_rule_or_split_is_named_in_one_line_by_what_differs(key):
+    state, it = through_a_file(learner(ml.rules.fdg()).state()), learner(ml.rules.fdg())
+    rule = json.loads(str(state["flight:rule"]))
+    state["flight:rule"] = np.array(json.dumps(rule | {key: "other"}))
+    with pytest.raises(ml.UserError, match=f"of a rule with {key} = 'other', not .*: take that rule and that split"):
+        it.restore(state)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", "Late(up=0)"])
+def test_a_rule_that_cannot_be_read_is_damage(text):
+    state = through_a_file(learner(ml.rules.fdg()).state())
+    for name in ("flight:rule", "flight:made by"):
+        broken = {n: a for n, a in state.items() if n != "flight:rule"} | {name: np.array(text)}
+        with pytest.raises(ml.UserError, match="does not say which rule it is of"):
+            learner(ml.rules.fdg()).restore(broken)
