@@ -196,9 +196,31 @@ def _meant(name: str, known: Mapping[str, Array]) -> str:
     return nearest(name, known)
 
 
-def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -> dict[str, dict[str, Any]]:
+Held = dict[str, dict[str, Any]]
+
+
+def state(
+    saved: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Mapping[str, Array], net: str
+) -> tuple[dict[str, Any], Held, dict[str, Any], tuple[int, int, int, float]]:
+    """(arrays, the optimiser's state, what is in flight, counters) out of a `Learner.state()`.
+
+    All but what is in flight, which the engine knows, is checked.
+    """
+    kinds: Held = {"array": {}, "optim": {}, "flight": {}}
+    for entry, a in saved.items():
+        kind, _, name = entry.partition(":")
+        kinds.get(kind, {})[name] = a
+    if missing := [name for name in arrays if name not in kinds["array"]]:
+        more = len(missing) - 1
+        raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")
+    for name, a in kinds["array"].items():
+        fits(name, a, arrays, net)
+    return kinds["array"], optimiser_state(kinds["optim"], parameters), kinds["flight"], counters(saved)
+
+
+def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -> Held:
     """{parameter: {name: array or counter}} out of a state's entries, each an array like its parameter or a number."""
-    found: dict[str, dict[str, Any]] = {}
+    found: Held = {}
     for entry, a in saved.items():
         parameter, _, key = entry.rpartition(":")
         if parameter not in parameters:

@@ -35,7 +35,14 @@ class Learner:
     once, where that can be (`recording` says); elsewhere there is nothing to record. Without an `optimizer` it is the
     one that the rule recommends (`rule.recommends`: Adam for DNI), or else SGD with momentum 0.9.
 
-    Raises: UserError where modules, device or dtype do not fit. Warns where the rule reaches past a module's floor,
+    >>> import minilocal as ml
+    >>> net = ml.nets.mlp((16, 16), classes=4, size=2, rng=ml.rng(0))
+    >>> learner = Learner(net, ml.rules.gll(), modules=3, rng=ml.rng(1))
+    >>> learner.step(np.ones((8, 2, 2, 3), "float32"), np.arange(8) % 4, lr=0.1).shape
+    (3,)
+
+    Raises: UserError where modules, device or dtype do not fit, and where a layer, objective or crossing of your own
+    does not keep to its contract (`minilocal.contract`). Warns where the rule reaches past a module's floor,
     and where an auxiliary network is built with less than its name says.
     """
 
@@ -270,18 +277,8 @@ class Learner:
         too, or what is in flight was made by another rule; then nothing has changed. That the optimiser is the same
         is for the caller to know.
         """
-        kinds: dict[str, dict[str, np.ndarray]] = {"array": {}, "optim": {}, "flight": {}}
-        for entry, a in saved.items():
-            kind, _, name = entry.partition(":")
-            kinds.get(kind, {})[name] = a
-        arrays = kinds["array"]
-        if missing := [name for name in self._arrays if name not in arrays]:
-            more = len(missing) - 1
-            raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")
-        for name, a in arrays.items():
-            door.fits(name, a, self._arrays, self.net.name)
-        state, counters = door.optimiser_state(kinds["optim"], self.parameters()), door.counters(saved)
-        self._engine.restore(kinds["flight"], self.net.shape)
+        arrays, state, flight, counters = door.state(saved, self._arrays, self.parameters(), self.net.name)
+        self._engine.restore(flight, self.net.shape)
         if self._recorder is not None:
             self._recorder.forget()
         self._copy(arrays)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 
 import pytest
 
 import minilocal as ml
+from minilocal.rules.told import args
 
-EXAMPLES = ["minilocal", "minilocal.verify.differences"]
+EXAMPLES = [
+    "minilocal", "minilocal.learner", "minilocal.rules.backlink", "minilocal.rules.compose",
+    "minilocal.verify.differences",
+]  # fmt: skip
 
 
 def test_completion_shows_what_is_there_and_nothing_else():
@@ -30,3 +35,11 @@ def test_completion_in_a_part_of_the_package(part):
 def test_examples_run_as_they_stand(name):
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted and not found.failed
+
+
+PUBLIC = [ml.rules.compose, ml.nets.mlp, ml.nets.resnet, *(getattr(ml.rules, name) for name in ml.rules.NAMES)]
+
+
+@pytest.mark.parametrize("make", PUBLIC, ids=lambda make: make.__name__)
+def test_every_parameter_is_named_in_help(make):
+    assert list(args(inspect.getdoc(make))) == list(inspect.signature(make).parameters)

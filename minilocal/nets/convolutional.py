@@ -34,7 +34,10 @@ def vgg16(
     hidden: int = 512,
     fc_norm: bool = False,
 ) -> Net:
-    """VGG16 with batch norm: 13 convolutions and 3 fully connected layers, 16 units. Images of 32×32 or more."""
+    """VGG16 with batch norm: 13 convolutions and 3 fully connected layers, 16 units. Images of 32×32 or more.
+
+    Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers.
+    """
     return _network("vgg16", VGG16, True, classes, channels, size, Initial.of(rng, init), hidden, fc_norm)
 
 
@@ -49,7 +52,10 @@ def alexnet(
     hidden: int = 1024,
     fc_norm: bool = False,
 ) -> Net:
-    """AlexNet with 3×3 convolutions and batch norm: 5 convolutions and 3 fully connected layers, 8 units."""
+    """AlexNet with 3×3 convolutions and batch norm: 5 convolutions and 3 fully connected layers, 8 units.
+
+    Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers. Images of 32×32 or more.
+    """
     return _network("alexnet", ALEXNET, False, classes, channels, size, Initial.of(rng, init), hidden, fc_norm)
 
 

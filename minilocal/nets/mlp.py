@@ -27,6 +27,14 @@ def mlp(
 ) -> Net:
     """Hidden layers of the given widths and an output layer; each is a unit, layer i is named `layers.{i}`.
 
+    Args:
+        hidden: the width of every hidden layer, from the bottom up.
+        classes: 2 or more.
+        rng: a generator, as minilocal.rng(0): one key is drawn from it, and all initial weights are named by that.
+        channels: of an image, 1 or more.
+        size: the side of an image, in pixels.
+        init: how weights begin, one of minilocal.layers.SCHEMES.
+
     Raises: UserError for widths that are no sequence of whole numbers, 1 or more, and for classes, channels or a size
     that are none.
     """

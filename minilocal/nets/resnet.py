@@ -30,6 +30,15 @@ def resnet(
 ) -> Net:
     """ResNet-n for images of `size`×`size`: a stem and three stages of m blocks of 16, 32 and 64 channels, n = 6m + 2.
 
+    Args:
+        n: layers, 6m + 2: 8, 14, 20, 26, 32, ...
+        classes: 2 or more.
+        rng: a generator, as minilocal.rng(0): one key is drawn from it, and all initial weights are named by that.
+        channels: of an image, 1 or more.
+        size: the side of an image, in pixels.
+        shortcut: where a block changes the shape: B (1×1 convolution and norm), A-both or A-end (zeros).
+        init: how weights begin, one of minilocal.layers.SCHEMES.
+
     Raises: UserError where n is not 6m + 2, or the shortcut or initialisation is not known.
     """
     m, rest = divmod(whole("resnet: the depth n", n) - 2, 6)
@@ -51,7 +60,7 @@ def resnet18(
     shortcut: str = "B",
     init: str = "infopro",
 ) -> Net:
-    """ResNet-18 with a 3×3 stem: four stages of two blocks of 64, 128, 256 and 512 channels."""
+    """ResNet-18 with a 3×3 stem: four stages of two blocks of 64, 128, 256 and 512 channels. Options as in `resnet`."""
     return _stages("resnet18", (64, 128, 256, 512), 2, classes, channels, size, shortcut, Initial.of(rng, init))
 
 

@@ -30,6 +30,11 @@ def wrn(
 
     A unit is the first convolution or one block; the last norm and ReLU belong to the head.
 
+    Args:
+        depth: 6m + 4: 10, 16, 22, 28, ...
+        width: how many times as many channels as a ResNet, 1 or more.
+        classes, rng, channels, size, init: as in `resnet`.
+
     Raises: UserError where the depth is not 6m + 4.
     """
     m, rest = divmod(whole("wrn: the depth", depth) - 4, 6)

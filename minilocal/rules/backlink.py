@@ -40,6 +40,8 @@ def backlink(
 ) -> Rule:
     """BackLink: the last units of each module also learn from the loss of the module above.
 
+    Guo, Fouda, Eltawil and Salama, "Supervised Local Training With Backward Links for Deep Neural Networks", 2023.
+
     Args:
         length: l, those units, counted from the module's top: 0 (GLL) or more, or "module" for all of them.
         alpha: α, the weight of the module's own loss there, 0 to 1; 1 is GLL.
@@ -47,6 +49,9 @@ def backlink(
         weighting: literal (α and 1-α once more for each unit further down, as in Eq. 5) or unfolded (α once).
         error: which error of the module above comes: own (of its own loss), own-scaled, or total (then errors chain).
         keep: what linked units keep until that error comes: caches, or inputs (computed again).
+
+    >>> backlink(length=2, alpha=0.25).crosses.weights(0)
+    (0.25, 0.75)
 
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting, error or auxiliary network.
     """

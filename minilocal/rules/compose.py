@@ -75,8 +75,19 @@ def compose(
 ) -> Rule:
     """The rule that these answers make; left out, they are BP's.
 
-    `recommends` an optimiser and learning rate, used where a Learner or a run is given none: without it, those that
-    the crossing recommends, as `guess` does.
+    Args:
+        name: for reports; the engine never asks for it.
+        wants: the local objective, one of `minilocal.wants` or your own `Wants`.
+        crosses: what crosses a boundary downward, one of `minilocal.crosses` or your own `Crossing`.
+        when: when a module learns, one of `minilocal.when`.
+        keep: what units keep until an error from above comes: caches, or inputs (computed again).
+        accumulate: micro-batches whose mean gradient makes a step, 1 or more.
+        recommends: an optimiser and learning rate, used where a Learner or a run is given none; by default those that
+            the crossing recommends, as `guess` does.
+
+    >>> from minilocal import crosses, wants
+    >>> print(compose("BackLink with InfoPro", wants=wants.infopro(), crosses=crosses.link()).name)
+    BackLink with InfoPro
 
     Raises: UserError for answers that do not fit together.
     """

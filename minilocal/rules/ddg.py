@@ -30,6 +30,8 @@ from minilocal.rules.compose import Rule, compose
 def ddg(*, backward_weights: str = "stashed") -> Rule:
     """Decoupled parallel backpropagation: delayed backward passes; needs at least K batches.
 
+    Huo, Gu, Yang and Huang, "Decoupled Parallel Backpropagation with Convergence Guarantee", 2018.
+
     Args:
         backward_weights: of which weights a late gradient is taken: stashed (those of its forward), current (with its
             activations), recompute (activations made again from the input).

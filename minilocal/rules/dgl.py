@@ -26,6 +26,8 @@ from minilocal.rules.when import always, drawn
 def dgl(*, aux: str = "mlp-sr", buffer: int | None = None, slowed: int | None = None, noise: float = 0.0) -> Rule:
     """Decoupled greedy learning; asynchronous where a `buffer` is given.
 
+    Belilovsky, Eickenberg and Oyallon, "Decoupled Greedy Learning of CNNs".
+
     Args:
         aux: the auxiliary network of each module below the last: mlp-sr, mlp-sr-auglocal, mlp, cnn, or any other.
         buffer: M, batches that wait at a boundary for the module above, 1 or more; without it modules take turns.

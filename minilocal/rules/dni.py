@@ -31,6 +31,8 @@ from minilocal.rules.compose import Rule, compose
 def dni(*, labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias: bool = False) -> Rule:
     """Decoupled neural interfaces: synthetic gradients.
 
+    Jaderberg et al., "Decoupled Neural Interfaces using Synthetic Gradients", 2017.
+
     Args:
         labels: whether the synthesisers see the labels too ("cDNI").
         kernel: the side of their convolutions' windows, odd, 1 or more.

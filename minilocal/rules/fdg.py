@@ -42,6 +42,8 @@ from minilocal.rules.compose import Rule, compose
 def fdg(*, beta: float = 1.0, backward_weights: str = "stashed") -> Rule:
     """Fully decoupled gradients: delayed activations and errors; needs at least 2K-1 batches.
 
+    Zhuang, Wang, Liu and Lin, "Fully Decoupled Neural Network Learning Using Delayed Gradients", 2021.
+
     Args:
         beta: β, what an error is multiplied with at each boundary; above 0, at most 1.
         backward_weights: of which weights a late gradient is taken: stashed (those of its forward), current (with its

@@ -34,6 +34,8 @@ def infopro(
 ) -> Rule:
     """InfoPro: a module is to rebuild the image too.
 
+    Wang, Ni, Song, Yang and Huang, "Revisiting Locally Supervised Learning: an Alternative to End-to-end Training".
+
     Args:
         lambdas: [ixx_1, ixy_1, ixx_2, ixy_2], λ1 and λ2 at the first and the last but one module, 0 or more; or the
             name of a published set, which depends on K.

@@ -30,6 +30,8 @@ def pgl(
 ) -> Rule:
     """Periodically guided local learning: now and then an epoch of the last loss, all the way down.
 
+    Bhatti and Moon, "Locally Supervised Learning with Periodic Global Guidance".
+
     Args:
         period: P, the epochs of a cycle, 1 or more.
         duration: Q, the epochs at its end that learn from the last loss, 0 or more.

@@ -27,6 +27,8 @@ def predsim(
 ) -> Rule:
     """PredSim: similarity matching beside prediction.
 
+    Nøkland and Eidnes, "Training Neural Networks with Local Error Signals".
+
     Args:
         beta: β, the weight of similarity matching, 0 to 1; prediction has 1-β.
         dim_in_decoder: features of a module that its predictor sees, at most; 1 or more.
