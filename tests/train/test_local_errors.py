@@ -82,7 +82,8 @@ def test_a_checkpoint_without_its_images_cannot_predict(tmp_path):
         load(path)
 
 
-def test_a_checkpoint_of_before_there_were_weights_to_start_from(tmp_path):
+def test_a_checkpoint_of_before_there_was_an_option(tmp_path):
+    """What it does not say has its default."""
     path = train(configuration(tmp_path / "run")).path
-    rewritten(path, lambda told: told["config"]["net"].pop("weights"))
+    rewritten(path, lambda told: (told["config"]["net"].pop("weights"), told["config"]["rule"].pop("aux")))
     assert len(train(resume=path, epochs=3).rows) == 3

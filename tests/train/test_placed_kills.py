@@ -102,6 +102,7 @@ for number in range(1, calls[1] + 1):
         train(configuration(path))
         assert in_a_child(lambda: go_on(path, number, after)) == -signal.SIGKILL
         kills += 1
+        assert (path / "checkpoint.npz").exists(), path
         train(resume=path, epochs=3)
         assert told(path) == expected, path
 print(json.dumps({"kills": kills, "before_config": refused}))
