@@ -28,10 +28,14 @@ def arrays(learner) -> dict[str, np.ndarray]:
     return {**learner.parameters(), **learner.buffers()}
 
 
-@pytest.mark.parametrize("what", ["folder", "checkpoint", "plain"])
+@pytest.mark.parametrize("what", ["folder", "checkpoint", "saved", "plain"])
 def test_everything_of_the_same_network_is_taken(source, tmp_path, what):
     trained = arrays(load(source)[1])
-    path = {"folder": source, "checkpoint": source / "checkpoint.npz", "plain": tmp_path / "w.npz"}[what]
+    path = {"folder": source, "checkpoint": source / "checkpoint.npz", "plain": tmp_path / "w.npz"}.get(
+        what, tmp_path / "s.npz"
+    )
+    if what == "saved":
+        load(source)[1].save(path)
     if what == "plain":
         np.savez(path, **trained)
     learner = fresh()
