@@ -190,6 +190,17 @@ def test_a_file_cut_short(tmp_path, keep):
     assert "cannot be read" in refused(name)
 
 
+@pytest.mark.parametrize(("place", "value", "said"), [(8, 99, "compression method"), (6, 1, "encrypted")])
+def test_a_zip_file_that_python_cannot_read(tmp_path, place, value, said):
+    """The flags, and the compression, of the first entry in the list at the end of the file."""
+    name = saved(tmp_path)
+    content = bytearray((tmp_path / "mine.npz").read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + place + 2] = value
+    (tmp_path / "mine.npz").write_bytes(content)
+    assert said in refused(name)
+
+
 def test_a_flipped_bit(tmp_path):
     name = saved(tmp_path)
     content = bytearray((tmp_path / "mine.npz").read_bytes())
