@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,7 +43,8 @@ class Case:
 
 def learner(case: Case, dtype: str = "float64") -> Learner:
     """A Learner of this case, its arrays shaken."""
-    made = Learner(network(case.net), case.make(), case.modules, rng=generator(0), dtype=dtype)
+    with warnings.catch_warnings(action="ignore"):  # of convolutions left out behind vectors: a case here, no mistake
+        made = Learner(network(case.net), case.make(), case.modules, rng=generator(0), dtype=dtype)
     shake(made, 0)
     return made
 
