@@ -24,8 +24,9 @@ class _Windows(Layer):
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3 or min(shape[:2]) < self.size:
+            name = f" {self.name!r}" if self.name else ""
             raise UserError(
-                f"{type(self).__name__}({self.size}) {self.name!r} was given {shape} per sample: it needs images of at "
+                f"{type(self).__name__}({self.size}){name} was given {shape} per sample: it needs images of at "
                 f"least {self.size}×{self.size}. Use larger images."
             )
         return (*(out_size(side, self.size, self.stride, 0) for side in shape[:2]), shape[2])
