@@ -60,3 +60,27 @@ def test_pytorch_itself_computes_the_same_resnet_8():
         h = F.relu(norm(F.conv2d(a, p[f"{at}.conv2.weight"], padding=1), f"{at}.bn2") + s)
     z = h.mean((2, 3)) @ p["fc.weight"].T + p["fc.bias"]
     np.testing.assert_allclose(learner.predict(x), z.numpy(), rtol=1e-10, atol=1e-12)
+
+
+class Tensor:
+    """What of a torch.Tensor is asked for: to be detached, brought to the host and turned into an array."""
+
+    dtype = "torch.float32"
+
+    def __init__(self, array):
+        self.array = array
+
+    def detach(self):
+        return self
+
+    def cpu(self):
+        return self
+
+    def numpy(self):
+        return self.array
+
+
+def test_a_state_dict_may_hold_tensors():
+    arrays = {"fc.weight": np.arange(6.0).reshape(2, 3), "bn1.num_batches_tracked": np.array(3)}
+    found = ml.interop.from_torch({name: Tensor(a) for name, a in arrays.items()})
+    assert list(found) == ["fc.weight"] and np.array_equal(found["fc.weight"], arrays["fc.weight"].T)
