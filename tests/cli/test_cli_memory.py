@@ -77,11 +77,11 @@ def test_a_share_in_words(share, says):
 
 
 def test_the_total_error_stands_where_it_is_another_one_and_takes_what_bp_takes(memory):
-    words = ["--net", "resnet14", "--batch-size", "8", "--measure", "8"]
-    status, out, _ = memory(*words, "--modules", "2,7")  # modules of one unit are linked to their first
-    two, seven = out[out.index("2 modules") : out.index("7 modules")], out[out.index("7 modules") :]
+    words = ["--net", "resnet8", "--batch-size", "8", "--measure", "32"]
+    status, out, _ = memory(*words, "--modules", "2,4")  # modules of one unit are linked to their first
+    two, four = out[out.index("2 modules") : out.index("4 modules")], out[out.index("4 modules") :]
     assert status == 0 and "total error" not in two
-    (row,) = [line for line in seven.splitlines() if line.startswith("BackLink, l = 1, total error  ")][:1]
+    (row,) = [line for line in four.splitlines() if line.startswith("BackLink, l = 1, total error  ")][:1]
     assert float(row.removeprefix("BackLink, l = 1, total error").split()[1]) >= 1  # of BP
     assert "BackLink with l = 1 then takes " in out
 
@@ -96,7 +96,7 @@ def test_the_papers_overhead_stands_beside_both_ways_to_keep(memory):
 
 
 def test_measured_steps_stand_beside_the_predicted(memory):
-    status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8", "--out", "m")
+    status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "32", "--out", "m")
     rows = [line for line in out.splitlines() if line.startswith(("BP", "GLL", "BackLink", "InfoPro  ", "PGL,"))][:-1]
     assert status == 0 and len(rows) == 9 and all(row.endswith(" %") for row in rows)
     assert "The largest difference between measured and predicted is " in out and "everything is in m" in out
