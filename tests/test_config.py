@@ -299,6 +299,15 @@ def test_other_rules_recommend_nothing_and_other_layers_win():
     assert (found.optim.name, found.optim.lr) == ("sgd", 0.5)
 
 
+def test_adam_leaves_the_momentum_of_a_preset_behind_and_refuses_that_of_a_flag():
+    preset, adam = ("preset", {"optim.momentum": 0.9, "optim.nesterov": False}), ("--set", {"optim.name": "adam"})
+    found, remarks = resolve([preset, adam])
+    assert found.optim.name == "adam" and found.optim.momentum is None
+    assert remarks == ["optim.momentum = 0.9 is left behind: adam (--set) has none."]
+    assert "optim.momentum (--momentum) is SGD's" in refused(preset, ("--momentum", {"optim.momentum": 0.5}), adam)
+    assert "optim.momentum (preset) is SGD's" in refused(("preset", {**adam[1], **preset[1]}))
+
+
 def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
     preset = ("preset", {"rule.name": "backlink", "rule.alpha": 0.3, "rule.aux": "1c2f"})
     found, remarks = resolve([preset, ("--rule", {"rule.name": "gll"})])

@@ -41,9 +41,9 @@ def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
 def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
     """The configuration that these layers make, later ones over earlier ones, and remarks for the user.
 
-    A layer that names another rule leaves behind the options of the old rule that the new one does not have; each is
-    remarked on. So is a schedule that the run is too short for. A rule that recommends an optimiser and a learning rate
-    gets them where they were not asked for, with a remark.
+    A layer that names another rule leaves behind the options of the old rule that the new one does not have, and one
+    that names Adam the momentum of a preset or a file; each is remarked on. So is a schedule that the run is too short
+    for. A rule that recommends an optimiser and a learning rate gets them where they were not asked for, with a remark.
 
     Raises: UserError naming the key, its value and its layer: an unknown key, a wrong type, a number out of range, an
     unknown rule, network, data set or schedule, or what does not fit together.
@@ -56,6 +56,8 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
             _check_key(key, source)
         if flat.get("rule.name", values.get("rule.name")) != values.get("rule.name"):
             remarks += _leave_behind(flat["rule.name"], source, values)
+        if flat.get("optim.name") == "adam":
+            remarks += _leave_momentum_behind(source, values, sources)
         values.update(flat)
         sources.update(dict.fromkeys(flat, source))
     tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
@@ -127,3 +129,14 @@ def _leave_behind(rule: Any, source: str, values: dict[str, Any]) -> list[str]:
     values.pop("rule.sha256", None)
     dropped = [key for key in values if key.startswith("rule.") and key != "rule.name" and key[5:] not in known]
     return [f"{key} = {values.pop(key)!r} is left behind: {rule} ({source}) has no such option." for key in dropped]
+
+
+def _leave_momentum_behind(source: str, values: dict[str, Any], sources: Mapping[str, str]) -> list[str]:
+    """Takes SGD's own options of a preset or a file out of `values`; those of a flag stay, and are refused."""
+    remarks = []
+    for key in ("optim.momentum", "optim.nesterov"):
+        if key in values and not sources[key].startswith("--"):
+            if values[key]:
+                remarks.append(f"{key} = {values[key]!r} is left behind: adam ({source}) has none.")
+            del values[key]
+    return remarks
