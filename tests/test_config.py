@@ -291,9 +291,19 @@ def test_a_rules_optimiser_and_rate_are_used_where_none_was_asked_for(asked, nam
     assert again == found and bool(said) == (name == "sgd")
 
 
+@pytest.mark.parametrize("rule", ["ddg", "fdg"])
+def test_delayed_rules_recommend_a_lower_rate_of_sgd(rule):
+    for asked, lr in [({}, 0.03), ({"optim.lr": 0.1}, 0.1), ({"optim.momentum": 0.5}, 0.03)]:
+        found, remarks = resolve([("--rule", {"rule.name": rule}), ("here", asked)])
+        assert (found.optim.name, found.optim.lr) == ("sgd", lr)
+        assert found.optim.momentum == asked.get("optim.momentum", 0.9)
+        assert len(remarks) == (lr == 0.03) and all(f"{rule.upper()} recommends SGD at 0.03" in r for r in remarks)
+    assert resolve([("--rule", {"rule.name": rule}), ("here", {"optim.name": "adam"})])[0].optim.name == "adam"
+
+
 def test_other_rules_recommend_nothing_and_other_layers_win():
     for name in rules.NAMES:
-        assert (rules.get(name).recommends is not None) == (name == "dni")
+        assert (rules.get(name).recommends is not None) == (name in ("dni", "ddg", "fdg"))
     preset = ("preset", {"rule.name": "backlink", "optim.name": "sgd", "optim.lr": 0.5})
     found, _ = resolve([preset, ("--rule", {"rule.name": "dni"})])
     assert (found.optim.name, found.optim.lr) == ("sgd", 0.5)

@@ -24,7 +24,10 @@ def advised(config: Config, asked: Mapping[str, str]) -> tuple[Config, str]:
         return config, ""
     o, names = config.optim, [key for key in ("optim.name", *SGDS) if key in asked]
     if not names:
-        o = msgspec.structs.replace(o, name=best.optimizer, momentum=None)
+        if o.name != best.optimizer:
+            o = msgspec.structs.replace(o, name=best.optimizer, momentum=None)
+        elif "optim.lr" in asked:
+            return config, ""
         if "optim.lr" in asked:
             said = f"it is used, at the {o.lr:g} of {asked['optim.lr']}, since optim.name was not given."
         else:
