@@ -17,7 +17,7 @@ from minilocal.learner import Learner
 TRIED = {"sgd": 0.1, "adam": 0.001}  # a rate that is worth a try under each optimiser, where it is below the run's
 
 
-def speakers(learner: Learner) -> list[bool]:
+def with_losses(learner: Learner) -> list[bool]:
     """Of each module, whether it may have a loss in this epoch: NaN says elsewhere that it has none."""
     last = len(learner.modules) - 1
     only_last = learner.rule.when.is_global(learner.epoch)

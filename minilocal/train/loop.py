@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from shlex import quote
 from typing import Any
 
@@ -24,7 +24,7 @@ from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.train.build import schedule
 from minilocal.train.clock import Clock, duration
-from minilocal.train.divergence import diverged, not_finite, speakers, suspect
+from minilocal.train.divergence import diverged, not_finite, suspect, with_losses
 from minilocal.train.evaluate import Images, answers, error, predict
 from minilocal.train.interrupt import Interrupted, Wish
 from minilocal.train.progress import Progress, losses_text
@@ -148,7 +148,7 @@ class Loop:
 
     @contextmanager
     def _bar(self, step: int) -> Iterator[Any]:
-        """The progress of one epoch, where somebody is watching."""
+        """The progress of one epoch, on a terminal."""
         from tqdm import tqdm
 
         label, off = f"epoch {self.progress.epoch + 1}/{self.config.optim.epochs}", None if self.bar else True
@@ -175,16 +175,18 @@ class Loop:
     def _settle(self, pending: list[tuple[Array, int]], folder: record.Folder) -> None:
         """Brings these steps' losses home, and stops the run where one tells that it has diverged.
 
-        NaN is believed only if the step has left numbers that are not finite.
+        NaN is believed only if the steps have left numbers that are not finite: a worker that was not drawn has no loss
+        either. That is looked up once, since it copies the whole state to the host.
         """
         if not pending:
             return
-        rows, may = [losses for losses, _ in pending], speakers(self.learner)
+        is_finite = cache(lambda: not not_finite(self.learner.state()))
+        rows, may = [losses for losses, _ in pending], with_losses(self.learner)
         home = to_host(namespace(*rows).stack(rows))  # one visit for all of them
         for values, (_, images) in zip(home, pending, strict=True):
             losses = values.tolist()
             k = suspect(losses, may, self.progress.counts)
-            if k is not None and (np.isinf(losses[k]) or not_finite(self.learner.state())):
+            if k is not None and (np.isinf(losses[k]) or not is_finite()):
                 self.progress.step += 1
                 raise self._diverged(f"the loss of module {k + 1} of {len(losses)} became {losses[k]}", folder)
             self.progress.add(values, images)

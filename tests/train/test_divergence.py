@@ -11,7 +11,7 @@ import minilocal as ml
 from minilocal import cli, record
 from minilocal.errors import UserError
 from minilocal.train import build, train
-from minilocal.train.divergence import speakers, suspect
+from minilocal.train.divergence import suspect, with_losses
 from tests.helpers.small_run import STEPS, configuration, words
 
 
@@ -35,12 +35,12 @@ def test_the_module_that_is_suspected(losses, may, counts, found):
 
 def test_who_may_have_a_loss():
     for rule, expected in (("bp", [False, True]), ("gll", [True, True]), ("ddg", [False, True])):
-        assert speakers(build(configuration(None, rule__name=rule))[1]) == expected
+        assert with_losses(build(configuration(None, rule__name=rule))[1]) == expected
     learner = build(configuration(None, rule__name="pgl", rule__period=2, rule__duration=1))[1]
     found = set()
     for epoch in range(4):
         learner.epoch = epoch
-        assert speakers(learner) == [not learner.rule.when.is_global(epoch), True]
+        assert with_losses(learner) == [not learner.rule.when.is_global(epoch), True]
         found.add(learner.rule.when.is_global(epoch))
     assert found == {True, False}
 
@@ -114,3 +114,15 @@ def test_a_rule_that_recommends_another_optimiser_says_how_to_use_it(tmp_path, m
     assert command == "train --resume r --set optim.name=adam --lr 0.001"
     assert cli.main(command.split()) == 0
     assert record.config("r")["optim"]["name"] == "adam" and record.config("r")["optim"]["momentum"] is None
+
+
+def test_workers_that_were_not_drawn_cost_one_look_at_the_state(tmp_path, monkeypatch):
+    """Losses that come home together, as from a GPU, lead to one copy of the state to the host."""
+    from minilocal.train import loop
+
+    looks = []
+    monkeypatch.setattr(loop, "VISIT", {"cpu": 20})
+    monkeypatch.setattr(loop, "not_finite", lambda state: looks.append(1) or "")
+    keys = {"rule__name": "dgl", "rule__buffer": 2, "net__modules": 4, "optim__lr": 1e-3, "data__limit_train": 320}
+    train(configuration(tmp_path / "run", **keys))
+    assert len(looks) == 4  # of two epochs, each with one visit and one checkpoint
