@@ -60,7 +60,7 @@ def train(
     if config is not None:
         if epochs is not None:
             raise TypeError("epochs= is for a run that goes on: a new one has them in its configuration.")
-        opened = _started(_checked(config), say, bar)
+        opened = _started(_checked(config, say), say, bar)
     else:
         assert resume is not None
         opened = _resumed(Path(resume), epochs, say, bar)
@@ -73,9 +73,12 @@ def train(
         use_threads(before)
 
 
-def _checked(config: Config | Mapping[str, Any]) -> Config:
+def _checked(config: Config | Mapping[str, Any], say: Say) -> Config:
     if isinstance(config, Mapping):
-        return from_tables(config, "train(config)")
+        found, remarks = resolve([("train(config)", flatten(config, "train(config)"))])
+        for remark in remarks:
+            say(remark)
+        return found
     if not isinstance(config, Config):
         raise UserError(
             f"train() was given a {type(config).__name__}: give a Config, or a dict of the tables rule, net, data, "

@@ -142,3 +142,13 @@ def test_a_run_from_plain_tables(tmp_path):
         train({"net": {"nme": "mlp"}})
     with pytest.raises(UserError, match="give a Config, or a dict"):
         train("gll")
+
+
+def test_a_run_from_plain_tables_says_what_its_rule_recommends(tmp_path):
+    lines = []
+    tables = {
+        "rule": {"name": "dni"}, "net": {"name": "mlp", "modules": 2}, "data": {"limit_train": 40, "limit_test": 20},
+        "optim": {"epochs": 1}, "run": {"out": str(tmp_path / "run")},
+    }  # fmt: skip
+    train(tables, say=lines.append, bar=False)
+    assert lines[0] == "DNI recommends Adam at 0.001: used, since neither optim.name nor optim.lr (--lr) was given."
