@@ -26,6 +26,8 @@ from minilocal.optim import Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
 
+ASSEMBLED = {"modules", "_names", "_arrays", "_engine", "_state", "_epoch", "_steps", "_lr", "_recorder"}
+
 
 class Learner:
     """`net` cut into `modules` (K, a list of unit counts, or a published split as "infopro:16") and trained by `rule`.
@@ -303,10 +305,9 @@ class Learner:
         save(self, path)
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a copy or a pickle is made of: what it was built from, and the state, on the host."""
-        built = ("net", "rule", "dtype", "optimizer", "key", "device", "_recordable")
+        """What a copy or a pickle is made of: what it was built from, what else it was given, the state on the host."""
         return {
-            "built": {name: getattr(self, name) for name in built},
+            "built": {name: a for name, a in vars(self).items() if name not in ASSEMBLED},
             "sizes": [len(m.units) for m in self.modules],
             "state": self.state(),
         }

@@ -351,6 +351,18 @@ def test_a_copy_goes_on_bit_for_bit_batches_in_flight_too(name, again):
     assert one.parameters()["fc.weight"] is not two.parameters()["fc.weight"]
 
 
+class Named(ml.Learner):
+    """A Learner that keeps something of its own."""
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it, 2))], ids=["copy", "pickle"])
+def test_a_copy_has_what_a_learner_was_given_besides(again):
+    one = Named(net(), ml.rules.gll(), 3, rng=ml.rng(1))
+    one.notes = ["first"]
+    two = again(one)
+    assert type(two) is Named and two.notes == ["first"] and two.notes is not one.notes
+
+
 def test_a_copy_of_an_adams_learner_and_of_a_diverged_one():
     one = learner(optimizer=ml.optim.Adam())
     one.step(X, Y, lr=0.1)
