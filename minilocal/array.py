@@ -76,7 +76,7 @@ def device_namespace(device: Any) -> Any:
     if not known:
         cupy = _cupy(device)
         count = _gpus(device, cupy)
-        if number and (not number.isdigit() or int(number) >= count):
+        if number and (not number.isdecimal() or int(number) >= count):
             raise UserError(f"device {device!r} was asked for, but there are {count} GPUs: cuda:0 to cuda:{count - 1}.")
     if number:
         cupy.cuda.Device(int(number)).use()

@@ -66,6 +66,13 @@ def test_float32_stays_float32(recipe):
     assert w.dtype == "f4" and all(a.dtype == "f4" for a in state.values() if isinstance(a, np.ndarray))
 
 
+def test_numpys_numbers_become_pythons():
+    made = optim.SGD(momentum=np.float32(0.5), weight_decay=np.float64(0.25))
+    assert (
+        made == optim.SGD(momentum=0.5, weight_decay=0.25) and type(made.momentum) is type(made.weight_decay) is float
+    )
+
+
 def test_schedules():
     assert [optim.constant(0.3).lr(e) for e in (0, 7)] == [0.3, 0.3]
     drops = optim.steps(1.0, (2, 4), 0.5)
@@ -149,6 +156,7 @@ def test_a_schedule_says_whether_a_longer_run_has_the_same_rates(text):
         ("steps:1:0", "factor 0.0"), ("steps:1:0.5:2", "write steps:EPOCH"), ("steps:1.5", "write steps:EPOCH"),
         ("hold:3:0.01", "say what follows it"), ("warmup:5", "as in warmup:5+cosine"),
         ("hold:3+cosine", "before '+' stands warmup:N, or hold:N:RATE"), ("hold:0:0.1+cosine", "before '+'"),
+        ("warmup:²+cosine", "before '+'"),
         ("hold:2:x+cosine", "'x' is no learning rate"), ("hold:2:-1+cosine", "rate -1.0"),
         ("hold:2:nan+cosine", "rate nan"), ("warmup:2:3+cosine", "before '+'"), ("wramup:2+cosine", "before '+'"),
         ("hold:2:0.1+warmup:3+cosine", "once"), ("warmup:3+hold:2:0.1+cosine", "once"),

@@ -103,7 +103,7 @@ def _words(flag: str, text: str) -> tuple[str, ...]:
 
 def _numbers(flag: str, text: str) -> tuple[int, ...]:
     words = _words(flag, text)
-    if wrong := [word for word in words if not word.isdigit()]:
+    if wrong := [word for word in words if not word.isdecimal()]:
         raise UserError(f"bench: {flag} {wrong[0]}: give whole numbers, as in {flag} 1,2.")
     return tuple(int(word) for word in words)
 

@@ -202,7 +202,7 @@ def _numbers(flag: str, text: str) -> list[int]:
     Raises: UserError for anything else.
     """
     parts = text.split(",")
-    if not all(part.strip().isdigit() and int(part) > 0 for part in parts):
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
         raise UserError(f"{flag} {text!r}: give whole numbers of 1 or more, as 2,4,8.")
     return [int(part) for part in parts]
 

@@ -152,7 +152,7 @@ def _start(response: Any, have: int) -> int:
 def _total(response: Any, start: int) -> int | None:
     """The length of the whole file, when the server says how much it sends."""
     rest = response.headers.get("Content-Length")
-    return start + int(rest) if rest is not None and rest.isdigit() else None
+    return start + int(rest) if rest is not None and rest.isdecimal() else None
 
 
 def _copy(response: Any, file: IO[bytes], start: int, total: int | None, url: str) -> None:

@@ -52,6 +52,8 @@ class Recipe:
             if not is_number or not 0 <= float(number) < below:
                 room = "0 or more, and finite" if below == inf else f"0 or more, and below {below:g}"
                 raise UserError(f"{type(self).__name__}: {name} = {number!r}: give {room}.")
+            if type(number) not in (int, float):  # one of NumPy's would widen float32, and has no word in a file
+                object.__setattr__(self, name, float(number))
 
 
 @dataclass(frozen=True, kw_only=True)

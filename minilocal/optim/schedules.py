@@ -135,7 +135,7 @@ def _spelt(text: str, lr: float, epochs: int) -> Schedule:
         raise UserError(f"schedule {text!r}: a run begins with warmup or with hold, once.")
     after = _named(rest, lr, epochs)
     name, *details = first.split(":")
-    if not details or not details[0].isdigit() or int(details[0]) < 1:
+    if not details or not details[0].isdecimal() or int(details[0]) < 1:
         raise UserError(f"schedule {text!r}: before '+' stands {BEFORE}.")
     length = int(details[0])
     if name == "warmup" and len(details) == 1:
