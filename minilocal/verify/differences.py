@@ -111,6 +111,10 @@ def _input(x: Any, shape: Shape, images: int, seed: int) -> np.ndarray:
 
 def _is_pure(t: _Trial) -> None:
     """The same call, the same numbers; and nothing is written into what was given."""
+    if not np.isfinite(t.y).all():
+        raise UserError(
+            f"{t.who}: its forward of x gives numbers that are not finite: give an x for which it is defined."
+        )
     again, _ = t.layer.forward(t.x, t.run, t.p)
     if not np.array_equal(again, t.y):
         raise UserError(

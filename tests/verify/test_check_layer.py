@@ -169,6 +169,23 @@ def test_own_images_and_wrong_ones():
         ml.verify.check_layer(Tanh(), (5,), x=np.ones((2, 4)))
 
 
+class Log(Layer):
+    """y = log x: right, and not defined below 0."""
+
+    def forward(self, x, run, p=None):
+        with np.errstate(all="ignore"):
+            return np.log(x), x
+
+    def backward(self, dy, x, p=None, need="both"):
+        return None if need == "weights" else dy / x, {}
+
+
+def test_where_a_layer_is_not_defined_is_not_taken_for_chance():
+    with pytest.raises(ml.UserError, match="not finite: give an x for which it is defined"):
+        ml.verify.check_layer(Log(), (3,))
+    ml.verify.check_layer(Log(), (3,), x=np.full((2, 3), 1.5))
+
+
 def test_a_large_array_is_looked_at_in_a_hundred_places():
     layer = ml.layers.Linear(30, 20, ml.layers.Initial(0), name="fc")
     assert [row.moved for row in ml.verify.check_layer(layer, (30,)).rows] == [90, 100, 20]
