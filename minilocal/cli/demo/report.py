@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,10 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
             for folder, rows in zip(rule.folders, rule.rows(), strict=True)
         ]
     )
-    page.text(f"Each is an ordinary run. The last one again: `minilocal {' '.join(words(seen['BackLink'].runs[-1]))}`.")
-    page.text(f"What one of them takes each digit for: `minilocal predict {seen['BackLink'].folders[0]}`.")
+    link = seen["BackLink"]
+    again, first = shlex.join(words(link.runs[-1])), shlex.quote(str(link.folders[0]))
+    page.text(f"Each is an ordinary run. The last one again: `minilocal {again}`.")
+    page.text(f"What one of them takes each digit for: `minilocal predict {first}`.")
 
     page.heading("Words")
     page.words(MEANINGS)
