@@ -84,7 +84,7 @@ def try_layer(layer: Layer, shape: Shape, p: Mapping[str, Array], training: bool
         call = f'{who}: backward(dy, cache, p, "{need}")'
         dx, grads = _two(call, "(dx, gradients)", partial(layer.backward, dy, cache, p, need))
         if need == "weights" and dx is not None:
-            raise UserError(f"{call} returned an error for its input: return None in its place, nobody listens.")
+            raise UserError(f"{call} returned an error for its input: return None in its place, it is not used.")
         if need != "weights":
             _like(f"{call}, dx", dx, tuple(x.shape), x.dtype, "as x")
         _gradients(call, grads, layer.parameters if need != "input" else {}, p)

@@ -88,7 +88,7 @@ def _thing(words: Any) -> Any:
 
 
 def _said(thing: Any) -> Any:
-    """In words; None for what is somebody's own."""
+    """In words; None for what is the user's own."""
     try:
         return _words(thing)
     except _Own:

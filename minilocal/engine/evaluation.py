@@ -1,4 +1,4 @@
-"""The network in evaluation mode: what its head says, and what every module's own classifier says on the way there.
+"""The network in evaluation mode: the logits of its head, and of every module's own classifier.
 
 Images pass a few hundred at a time, so that a test set of any size needs the memory of one such batch.
 """
@@ -15,44 +15,44 @@ from minilocal.layers import Layer, Run
 
 IMAGES = 256  # at a time
 
-Says = list[Array | None]
+Logits = list[Array | None]
 
 
 def logits(layers: Sequence[Layer], x: Array, run: Run, p: Mapping[str, Array]) -> Array:
     """Logits (N, classes) of the network that these layers are, its head the last of them."""
 
-    def said(h: Array) -> Says:
+    def forward(h: Array) -> Logits:
         for layer in layers:
             h = layer.forward(h, run, p)[0]
         return [h]
 
-    (z,) = _in_portions(x, said)
+    (z,) = _in_portions(x, forward)
     assert z is not None
     return z
 
 
-def local_logits(modules: Sequence[Module], head: Layer, x: Array, run: Run, p: Mapping[str, Array]) -> Says:
+def local_logits(modules: Sequence[Module], head: Layer, x: Array, run: Run, p: Mapping[str, Array]) -> Logits:
     """Logits (N, classes) of each module's own classifier, first to last; None for a module without one.
 
     The last module's classifier is the network's head.
     """
 
-    def said(h: Array) -> Says:
-        found: Says = []
+    def forward(h: Array) -> Logits:
+        found: Logits = []
         for module in modules:
             for unit in module.units:
                 h = unit.forward(h, run, p)[0]
             if module is not modules[-1]:
-                logits = getattr(module.objective, "logits", None)  # somebody's own objective may know of none
+                logits = getattr(module.objective, "logits", None)  # an objective of the user's own may have none
                 found.append(None if logits is None else logits(h, run, p))
         return [*found, head.forward(h, run, p)[0]]
 
-    return _in_portions(x, said)
+    return _in_portions(x, forward)
 
 
-def _in_portions(x: Array, said: Callable[[Array], Says]) -> Says:
-    """What `said` answers to all of x, asked a portion at a time."""
+def _in_portions(x: Array, forward: Callable[[Array], Logits]) -> Logits:
+    """`forward` of all of x, a portion at a time."""
     with one_blas_thread(), underflow_is_zero():
-        portions = [said(x[i : i + IMAGES]) for i in range(0, max(1, x.shape[0]), IMAGES)]
+        portions = [forward(x[i : i + IMAGES]) for i in range(0, max(1, x.shape[0]), IMAGES)]
     concatenate = namespace(x).concatenate
     return [None if parts[0] is None else concatenate(parts) for parts in zip(*portions, strict=True)]

@@ -176,7 +176,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def _let_go() -> None:
-    """The user's own setting of BLAS again, unless somebody still holds it."""
+    """The user's own setting of BLAS again, unless a block still holds it."""
     global _limit
     if _holders == 0 and _limit is not None:
         _limit.restore_original_limits()

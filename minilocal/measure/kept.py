@@ -1,7 +1,7 @@
 """The bytes that each module keeps in a step: at most, and while it is not its turn.
 
 An array counts for the module whose unit or objective made it; what a module hands up counts for the one above, whose
-input it is. So the images are nobody's, and the numbers of all modules at one moment add up to what is live then.
+input it is. The images count for no module, and the numbers of all modules at one moment add up to what is live then.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Kept:
             object.__setattr__(module, "objective", objective)
             object.__setattr__(module, "guess", guess)
         if not self.learner._engine.delayed:
-            self.waiting[-1] = 0  # nobody is above; what it was given, the module below may still hold
+            self.waiting[-1] = 0  # no module is above; what it was given, the module below may still hold
         seen: set[int] = set()
         for k, held in enumerate(_held(self.learner._engine)):
             owners = {id(a): a.nbytes for a in map(_owner, held) if id(a) not in seen}

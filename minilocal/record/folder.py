@@ -78,7 +78,7 @@ class Folder:
         try:
             folder = cls(path)
             try:
-                check_free(path)  # again, now that nobody else can write
+                check_free(path)  # again, now that no other process can write
                 with explained(path):
                     (path / METRICS).unlink(missing_ok=True)  # it has no row
                 folder._write_json(ENVIRONMENT, environment)
@@ -87,7 +87,7 @@ class Folder:
                 folder.close()
                 raise
         except BaseException:
-            with suppress(OSError):  # somebody else has put something there
+            with suppress(OSError):  # another process has put something there
                 for new in made:
                     new.rmdir()
             raise

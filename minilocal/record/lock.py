@@ -1,8 +1,8 @@
-"""One writer at a time: a file in the folder, held with flock, and there only while somebody writes.
+"""One writer at a time: a file in the folder, held with flock, and there only while a process writes.
 
 The holder removes the file before it lets go. A process that opened it just before then holds a file without a name,
-which holds nobody else off: so whoever gets the lock looks whether it is still the one in the folder, and if not, tries
-again. After a kill the file stays, held by nobody, and the next writer takes it.
+which holds no other process off: so whoever gets the lock looks whether it is still the one in the folder, and if not,
+tries again. After a kill the file stays, held by no process, and the next writer takes it.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ def predict(
 def _batches(x: Array, dataset: DataSet, device: str, dtype: str) -> Iterator[Array]:
     """x on the device, normalised, a batch at a time."""
     x = to_device(x, device)
-    unknown = namespace(x).zeros(len(x), np.int64)  # labels that nobody reads
+    unknown = namespace(x).zeros(len(x), np.int64)  # labels that are not read
     return (images for _, images, _ in evaluation_batches(x, unknown, dataset, BATCH, dtype=dtype))
 
 
