@@ -256,8 +256,14 @@ def host_copy(value: Any, dtype: Any = None) -> np.ndarray:
 
 
 def generator(seed: int | None = None) -> np.random.Generator:
-    """The one generator that a program starts from (`minilocal.rng`)."""
-    return np.random.default_rng(seed)
+    """The one generator that a program starts from (`minilocal.rng`); without a seed, another one each time.
+
+    Raises: UserError for what is no seed.
+    """
+    try:
+        return np.random.default_rng(seed)
+    except (TypeError, ValueError):
+        raise UserError(f"rng({seed!r}): give a whole number, 0 or more.") from None
 
 
 def new_key(rng: np.random.Generator) -> int:

@@ -72,6 +72,11 @@ BUILT = [
     (lambda: ml.interop.from_torch({"state_dict": {"fc.weight": X}, "best": 92.6}), r'checkpoint\["state_dict"\]'),
     (lambda: ml.interop.from_torch({"fc.weight": X, "best": 92.6}), "'best' is a float"),
     (lambda: ml.interop.from_torch(Model()), r"give model\.state_dict\(\)"),
+    (lambda: ml.rng("0"), r"rng\('0'\): give a whole number"),
+    (lambda: ml.rng(-1), r"rng\(-1\): give a whole number"),
+    (lambda: ml.rng(1.5), r"rng\(1\.5\): give a whole number"),
+    (lambda: ml.data.load(3), "data set 3 is no name: give one of digits"),
+    (lambda: ml.verify.check_layer(net(), (3, 3, 2)), "check_layer was given a Net"),
     (lambda: ml.interop.to_torch(learner()), r"give \{\*\*learner\.parameters\(\)"),
 ]
 

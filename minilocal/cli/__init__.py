@@ -6,6 +6,7 @@ and 130; everything else keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import os
@@ -21,7 +22,7 @@ COMMANDS = {
     "train": "one run, from flags or a TOML file; resumes",
     "predict": "a trained run on its test images, or on yours",
     "verify": "every equation, layer, head and rule against automatic differentiation",
-    "locality": "what really crosses each boundary, by nudging, and which locks a rule breaks",
+    "locality": "what really crosses each boundary, by perturbation, and which locks a rule breaks",
     "memory": "bytes of a step under each rule: predicted from shapes, and measured beside it",
     "bench": "seconds: steps and layers, against PyTorch, and against what the machine can do",
     "data": "fetch, verify or show a data set",
@@ -38,14 +39,21 @@ def main(words: Sequence[str] | None = None) -> int:
     with warnings.catch_warnings():
         warnings.showwarning = _once()
         try:
-            return _dispatch(words)
+            status = _dispatch(words)
+            sys.stdout.flush()  # what cannot be written is told here, and not when Python ends
+            return status
         except UserError as error:
             return _one_line(str(error), 2)
         except KeyboardInterrupt as stop:
             return _one_line(str(stop) or "stopped", 130)
         except BrokenPipeError:  # the reader of our output has left: `minilocal data show | head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _print_no_more()
             return 1
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            _print_no_more()  # files are written under `explained`: what is full is where our output goes
+            return _one_line("the output cannot be written: no space left. Free some, or send it elsewhere.", 2)
 
 
 def _dispatch(words: Sequence[str]) -> int:
@@ -71,6 +79,10 @@ def _overview() -> str:
     return "\n".join(
         ["usage: minilocal COMMAND ...", "", *lines, "", "minilocal COMMAND --help tells the options of one."]
     )
+
+
+def _print_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _one_line(text: str, status: int) -> int:

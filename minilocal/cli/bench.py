@@ -1,6 +1,6 @@
 """`minilocal bench`: seconds of steps and of their pieces, beside PyTorch where it is installed, and beside the limits.
 
-Contestants take turns in rounds, each engine in a process of its own; given are medians, quartiles, and ratios round by
+Engines take turns in rounds, each in a process of its own; given are medians, quartiles, and ratios round by
 round. Several values, as `--net resnet20,vgg16`, are all measured, in every combination.
 
   limits   the arithmetic and the bandwidth of this machine, measured before and after the rest

@@ -1,4 +1,4 @@
-"""`minilocal locality`: what really crosses each boundary, measured by nudging, and which locks a rule breaks."""
+"""`minilocal locality`: what really crosses each boundary, measured by perturbation, and which locks a rule breaks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ seen        what objectives below the last look at besides h_k
 locks       forward: a module waits for the one below; update: for all above to have gone forward;
             backward: for errors from above, all of them, or "1 unit, 1 up": at most 1 unit, for 1 module above
 +param      parameters beyond the network's own: auxiliary networks and synthesisers
-felt        steps after which the weights of module 1, 2, ... feel a change of the last loss, indirectly too
+felt        steps after which the weights of modules 1, 2, ... depend on a change of the last loss, indirectly too
 printed     the papers' comparison tables, where they have the rule; below each of their rows, what it is here
 """
 

@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
         source = options.images
     else:
         own = dataset_of(config)
-        x, y, source = own.test_x, own.test_y, f"{expected.name}'s test part"
+        x, y, source = own.test_x, own.test_y, f"the test set of {expected.name}"
     dataset = expected.dataset(x, np.zeros(len(x), np.int64) if y is None else y)
     found = answers(learner, x, dataset, device=config.run.device, dtype=config.run.dtype)
     predicted = found.logits.argmax(axis=1)

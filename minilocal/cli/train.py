@@ -37,7 +37,7 @@ HELP = {  # what the value of each flag is, and what it means
     "--schedule": ("HOW", "constant, cosine, infopro, steps, steps:15,30:0.2; before it warmup:5+ or hold:3:0.01+"),
     "--momentum": ("MU", "SGD's momentum μ"),
     "--weight-decay": ("WD", "weight decay λ"),
-    "--seed": ("N", "names all chance: weights, order, crops"),
+    "--seed": ("N", "of all random numbers: weights, order, crops"),
     "--device": ("DEV", "cpu, cuda, cuda:1, ..."),
     "--dtype": ("TYPE", "float32 or float64"),
     "--tf32": (None, "on a GPU, products with factors rounded to 10 bits: faster, less exact"),

@@ -74,6 +74,8 @@ def check_name(name: str) -> None:
 
     Raises: UserError where none has.
     """
+    if not isinstance(name, str):
+        raise UserError(f"data set {name!r} is no name: give one of {', '.join(NAMES)}; arrays take data.from_arrays.")
     if name.startswith("npz:") and name != "npz:":
         return
     if name.endswith(".npz"):

@@ -76,6 +76,8 @@ def check_layer(
 
     Raises: UserError, in one line, for the first thing that is wrong.
     """
+    if not isinstance(layer, Layer):
+        raise UserError(f"check_layer was given a {type(layer).__name__}: give a minilocal.layers.Layer.")
     shape = tuple(shape)
     for dtype in ("float32", "float64"):
         p = {name: np.array(a, dtype) for name, a in layer.arrays.items()}

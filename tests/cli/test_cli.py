@@ -150,6 +150,13 @@ def test_no_cupy_is_one_line_with_the_pip_line(minilocal, monkeypatch):
     assert status == 2 and err.count("\n") == 1 and "pip install -e '.[cuda12]'" in err
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a file that is always full")
+def test_an_output_that_is_full_is_one_line():
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "minilocal", "--version"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 2 and done.stderr.decode().count("\n") == 1 and b"no space left" in done.stderr
+
+
 def test_what_is_nobodys_mistake_keeps_its_traceback(minilocal, monkeypatch):
     def broken(*words):
         raise RuntimeError("a fault of ours")

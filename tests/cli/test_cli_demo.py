@@ -49,6 +49,8 @@ def test_it_prints_a_row_a_rule_and_writes_ordinary_runs_and_a_page(small, capsy
     assert said in page and "name='viewport'" in page
     assert page.count("<svg") == page.count('<svg role="img" aria-label="') == 6
     assert page.count("<img ") == len(re.findall(r'<img [^>]*alt="A handwritten \d\."', page)) >= 10
+    *_, again = re.findall(r"<code>minilocal (train [^<]*)</code>", page)
+    assert cli.main([*again.split(), "--show"]) == 0 and "--out" not in again and "--seed 5" in again
     assert cli.main(["train", "--resume", "d/gll-seed5"]) == 0
     assert "d/gll-seed5 is finished: 2 of 2 epochs" in capsys.readouterr().out
 
@@ -60,6 +62,13 @@ def test_what_it_refuses_it_refuses_before_it_prints(small, capsys, words, said)
     assert cli.main(["demo", *words.split()]) == 2
     out, err = capsys.readouterr()
     assert out == "" and said in err and err.count("\n") == 1 and not Path("runs").exists()
+
+
+def test_a_file_in_the_way_is_refused_before_it_prints(small, capsys):
+    Path("f").touch()
+    assert cli.main(["demo", "--out", "f"]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "f: File exists." in err and err.count("\n") == 1 and Path("f").stat().st_size == 0
 
 
 def test_a_run_as_a_command_is_that_run(tmp_path):

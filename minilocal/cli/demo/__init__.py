@@ -19,7 +19,9 @@ def parser() -> Parser:
     """The options of `minilocal demo`."""
     p = Parser("demo", __doc__)
     p.add_argument("--out", metavar="DIR", default="runs/demo", help="where the runs and report.html go (runs/demo)")
-    p.add_argument("--seed", metavar="N", type=int, default=0, help="the first seed; a seed names all chance (0)")
+    p.add_argument(
+        "--seed", metavar="N", type=int, default=0, help="the first seed: of initial weights and of the order (0)"
+    )
     p.add_argument("--seeds", metavar="N", type=int, default=SEEDS, help=f"seeds of each rule ({SEEDS})")
     p.add_argument("--epochs", metavar="N", type=int, default=EPOCHS, help=f"passes over the images ({EPOCHS})")
     return p

@@ -37,19 +37,24 @@ def config(rule: dict[str, Any], seed: int, options: argparse.Namespace) -> Conf
     return from_tables(tables, "minilocal demo")
 
 
-def words(run: Config) -> list[str]:
-    """The run as a command: what stands after `minilocal`."""
+def words(run: Config, *, out: bool = True) -> list[str]:
+    """The run as a command: what stands after `minilocal`; without `out`, in a new folder."""
     usual = flatten(tables_of(from_tables({"rule": {"name": run.rule.name}}, "")), "")
-    asked = {k: v for k, v in flatten(tables_of(run), "").items() if v != usual[k] or k == "rule.name"}
+    asked = {
+        k: v
+        for k, v in flatten(tables_of(run), "").items()
+        if (v != usual[k] or k == "rule.name") and (out or k != "run.out")
+    }
     return ["train", *(word for flag, key in FLAGS.items() if key in asked for word in (flag, str(asked[key])))]
 
 
 def make_way(runs: list[Config]) -> None:
-    """Removes the runs that an earlier demo left in these folders: all of them, or none.
+    """Makes the folder of these runs, and removes those that an earlier demo left in it: all of them, or none.
 
-    Raises: UserError where a folder holds another run, or one that is still under way.
+    Raises: UserError where a folder holds another run, or one that is still under way, and where none can be made.
     """
     from minilocal import record
+    from minilocal.record.files import explained
 
     with ExitStack() as held:
         found = []
@@ -62,6 +67,9 @@ def make_way(runs: list[Config]) -> None:
                 found.append(folder)
         for folder in found:
             shutil.rmtree(folder)
+    for folder in {Path(str(run.run.out)).parent for run in runs}:
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 def _of_the_demo(tables: dict[str, Any], run: Config) -> bool:

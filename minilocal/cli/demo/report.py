@@ -24,9 +24,9 @@ DRAWN = 4  # modules in a picture; the other ones repeat them
 WRONG = 8  # digits shown that GLL misreads
 IDEA = {
     "BP": "Backpropagation: one loss, at the top. Its error goes down through all modules, so each of them keeps its "
-    "activations until all above it have answered.",
+    "activations until the error has come through all above it.",
     "GLL": "Greedy local learning: each module has a loss of its own, from a small classifier on its output. No error "
-    "crosses a boundary, so a module learns at once, and learns nothing of what those above it need.",
+    "crosses a boundary, so a module need not wait, and learns nothing of what those above it need.",
     "BackLink": "Backward links: as GLL, but the error of the next module's loss also enters the last unit of this "
     "one. There it is added to the unit's own, each with the weight that stands at its arrow, and there it stops.",
 }
@@ -54,8 +54,8 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
     for line in lines:
         page.text(line)
     page.text(
-        f"{NET}, cut into {MODULES} modules, learns from {len(digits.train_y)} of these images in {epochs} epochs, and "
-        f"is tested on {len(digits.test_y)} others; by each rule from seed{'s' * (len(seeds) > 1)} "
+        f"{NET}, cut into {MODULES} modules, is trained on {len(digits.train_y)} of these images for {epochs} epochs, "
+        f"and tested on {len(digits.test_y)} others; by each rule from seed{'s' * (len(seeds) > 1)} "
         f"{', '.join(map(str, seeds))}."
     )
     firsts = [int(np.flatnonzero(digits.train_y == c)[0]) for c in range(10)]
@@ -78,7 +78,7 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
     )
     local = {name: [_local(folder, digits) for folder in rule.folders] for name, rule in seen.items()}
     errors = {name: [[_percent(c, digits) for c in run] for run in runs] for name, runs in local.items()}
-    page.heading("How much each module knows")
+    page.heading("Error of each module")
     page.figure(
         _svg(errors, along="module"),
         f"Error of each module's own classifier after the last epoch. That of module {MODULES} is the network's; "
@@ -112,8 +112,8 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
         ]
     )
     link = seen["BackLink"]
-    again, first = shlex.join(words(link.runs[-1])), shlex.quote(str(link.folders[0]))
-    page.text(f"Each is an ordinary run. The last one again: `minilocal {again}`.")
+    again, first = shlex.join(words(link.runs[-1], out=False)), shlex.quote(str(link.folders[0]))
+    page.text(f"Each is an ordinary run. The last one again, in a folder of its own: `minilocal {again}`.")
     page.text(f"What one of them takes each digit for: `minilocal predict {first}`.")
 
     page.heading("Words")
