@@ -24,7 +24,13 @@ def test_completion_shows_what_is_there_and_nothing_else():
     assert all(getattr(ml, name) is not None for name in seen)
 
 
-@pytest.mark.parametrize("part", ["rules", "nets", "optim", "wants", "crosses", "layers", "verify"])
+PARTS = [
+    "rules", "nets", "optim", "wants", "crosses", "layers", "verify", "data", "draw", "train", "config", "record",
+    "measure",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_completion_in_a_part_of_the_package(part):
     module = getattr(ml, part)
     seen = {name for name in dir(module) if not name.startswith("_")}

@@ -10,3 +10,7 @@ __all__ = [
     "FLAGS", "SWITCHES", "TABLES", "Config", "Data", "Layer", "Net", "Optim", "Rule", "Run", "agree", "as_toml",
     "check", "flatten", "from_tables", "read_file", "resolve", "setting", "tables_of", "value_of",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

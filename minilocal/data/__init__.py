@@ -37,6 +37,11 @@ __all__ = [
     "order",
 ]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 NAMES = ("digits", *FORMATS, "npz:PATH")
 
 

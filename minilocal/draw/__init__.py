@@ -10,3 +10,7 @@ from minilocal.draw.style import COLOURS, Figure, to_png, to_svg
 from minilocal.draw.timeline import timeline
 
 __all__ = ["COLOURS", "Figure", "bars", "curves", "heat", "rule_picture", "timeline", "to_png", "to_svg"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

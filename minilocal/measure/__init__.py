@@ -5,3 +5,7 @@ from minilocal.measure.predict import Device, Host, predict
 from minilocal.measure.usage import Usage, usage
 
 __all__ = ["Device", "Host", "Meter", "Usage", "predict", "usage"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

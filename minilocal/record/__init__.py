@@ -9,3 +9,7 @@ __all__ = [
     "Folder", "beside", "check_free", "checkpoint", "config", "current_environment", "recorded_environment", "rows",
     "saved_nothing", "written_aside",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -17,3 +17,7 @@ __all__ = [
     "Answers", "Images", "Interrupted", "Result", "answers", "build", "dataset_of", "duration", "error", "load",
     "losses_text", "optimizer", "predict", "schedule", "train", "warm_start",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
