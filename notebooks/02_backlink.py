@@ -373,7 +373,7 @@ draw.curves(
 # %%
 for name, of_rule in runs.items():
     means = np.array([by_module for _, by_module in of_rule]).mean(axis=0)
-    print(f"{name:25}", *(f"{error:6.1f}" for error in means))
+    print(f"{name:25}", *("     -" if np.isnan(error) else f"{error:6.1f}" for error in means))
 
 # %% [markdown]
 # In the runs stored here, and on the mean of the seeds, the first two classifiers err more under BackLink than under

@@ -43,7 +43,8 @@ def of_rule(name: str, flags: Mapping[str, str]) -> str:
     lines = [f"{head}, with their defaults:" if rows else f"{rules.label(name)} has no options.", _table(rows)]
     if name == rules.COMPOSED:
         lines += [f"\n{question}:\n{_table(_rows(answers))}" for question, answers in rules.ANSWERS.items()]
-    return "\n".join([f"{rules.label(name)}: {headline(make)}", "", *lines, ""])
+    said = [f"{rules.label(name)}: {headline(make)}", ""] if headline(make) else []
+    return "\n".join([*said, *lines, ""])
 
 
 def _rows(answers: dict[str, Callable[..., Any]]) -> list[tuple[str, str]]:

@@ -62,6 +62,12 @@ def test_it_tells_the_options_of_ones_own_rule(help_of, tmp_path):
     assert "whisper: A quiet link." in text and "rule.alpha=0.9 the weight of the module's own loss" in text
 
 
+def test_a_rule_without_a_docstring_is_named_without_a_colon(help_of, tmp_path):
+    (tmp_path / "mine.py").write_text("def quiet(alpha=0.5):\n    pass\n")
+    text = help_of(f"train --rule {tmp_path / 'mine.py'}:quiet --help")
+    assert "rule.alpha=0.5" in text and "quiet:" not in text.partition("options:")[2].split()
+
+
 def test_without_a_rule_the_help_says_how_to_ask(help_of):
     assert "tells the options of that rule too" in help_of("train --help --rule")
     text = help_of("train --help")

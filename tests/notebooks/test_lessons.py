@@ -126,3 +126,10 @@ def test_what_lesson_2_says_of_its_runs_is_what_they_gave():
     gll, backlink = (row(by_module, name) for name in ("GLL", "BackLink, l = 1, α = 0.5"))
     more = [ours > theirs for ours, theirs in zip(backlink, gll, strict=True)]
     assert more == [True, True, False, False]  # the first two classifiers err more, and the last two less
+
+
+@lessons
+def test_nothing_that_it_prints_is_nan(name):
+    """A student reads divergence where a module has no classifier: that is a dash."""
+    printed = [out.get("text", "") for cell in code(name) for out in cell.get("outputs", [])]
+    assert any(printed) and not [text for text in printed if re.search(r"\bnan\b", text)]
