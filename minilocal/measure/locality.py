@@ -178,5 +178,5 @@ def _disagreements(seen: Survey, down: list[Downward]) -> list[str]:
             wrong.append(f"{where}: something above changed the forward below")
         for u in range(seen.sizes[k]):
             if first(seen.of("activation", k, u), k + 1, range(seen.sizes[k + 1])) is None:
-                wrong.append(f"{where}: module {k + 2} does not hear unit {u + 1} of module {k + 1}")
+                wrong.append(f"{where}: module {k + 2} does not depend on unit {u + 1} of module {k + 1}")
     return wrong

@@ -75,7 +75,7 @@ def test_3_two_modules_linked_all_the_way_at_alpha_0_are_bp_on_the_main_network(
 
 
 @pytest.mark.parametrize("weighting", ["literal", "unfolded"])
-def test_4_below_the_range_no_alpha_is_heard(weighting):
+def test_4_below_the_range_alpha_is_not_used(weighting):
     below = [name for unit in NET.units[:1] for name in unit.parameters]
     inside = [name for unit in NET.units[1:2] for name in unit.parameters]
     found = [gradients(backlink(length=1, alpha=alpha, weighting=weighting), 2) for alpha in (0.0, 0.25, 0.5, 1.0)]
