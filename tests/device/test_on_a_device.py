@@ -3,6 +3,7 @@ wait and no copy inside a step, no wider type, and memory in the order that loca
 
 from __future__ import annotations
 
+import gc
 import warnings
 
 import numpy as np
@@ -132,7 +133,8 @@ def test_float32_stays_float32(name, forms):
     for _ in range(3):  # as ever, recorded, repeated
         made.step(x, y, lr=0.01)
     assert {str(a.dtype) for a in (*made.parameters().values(), *made.buffers().values())} == {"float32"}
-    assert {str(a.dtype) for state in made._state.values() for a in state.values()} == {"float32"}
+    kept = [a for state in made._state.values() for a in state.values() if not isinstance(a, int)]  # but for counters
+    assert {str(a.dtype) for a in kept} == {"float32"}
     assert made.predict(x).dtype == "f4"
 
 
@@ -172,6 +174,7 @@ def test_bytes_fall_from_bp_over_backlink_to_gll(forms):
     peaks = {}
     for name in ("bp", "backlink", "gll"):
         made = learner(net, ml.rules.get(name), 16, device=fake, optimizer=ml.optim.SGD(momentum=0), cuda_graph=False)
+        gc.collect()  # what an earlier test has left in a cycle would be let go of inside the step
         with counting() as counts:
             made.step(x, y, lr=0.1)
         peaks[name] = counts.peak
@@ -184,6 +187,7 @@ def test_a_step_leaves_nothing_behind(forms):
     made = learner(RESNET8, ml.rules.backlink(), device=fake, cuda_graph=False)
     x, y = fake.asarray(X.astype("f4")), fake.asarray(Y)
     made.step(x, y, lr=0.1)
+    gc.collect()
     with counting() as counts:
         made.step(x, y, lr=0.1)
     assert counts.live == 0
