@@ -144,6 +144,8 @@ def _gone_on_with(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     from minilocal.config import agree, flatten, from_tables, tables_of
 
     run, layers = options.resume, layers_of(options)
+    if not run:
+        raise UserError("--resume was given no name: give the folder of a run, as runs/backlink-resnet20-digits-seed0.")
     config = from_tables(record.config(run), f"{run}/config.json")
     _same_folder(options)
     epochs = next((flat[EPOCHS] for name, flat in reversed(layers) if name in BY_HAND and EPOCHS in flat), None)
@@ -151,10 +153,7 @@ def _gone_on_with(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
         agree(config, layers, run)
     except UserError:
         if record.saved_nothing(run):
-            then = flatten(tables_of(config), run)
-            if any("optim.name" in flat for _, flat in layers):  # what was written out is the old optimiser's
-                then = {key: value for key, value in then.items() if key not in ("optim.momentum", "optim.nesterov")}
-            anew = _asked([(run, then), *layers, ("--resume", {"run.out": run})])
+            anew = _asked([(run, flatten(tables_of(config), run)), *layers, ("--resume", {"run.out": run})])
             return anew.optim.epochs, {"config": anew}
         if epochs is None:
             raise

@@ -43,7 +43,7 @@ def batches(
 
     Raises: UserError when x and y differ in length, or for a batch size below 1.
     """
-    _check(x, y, batch_size)
+    _check(x, y, dataset, batch_size)
     visits, steps = order(len(x), key, epoch), range(start, -(-len(x) // batch_size))
     if namespace(x) is not np:
         picks = np.zeros((len(x), 4), np.int32)
@@ -69,7 +69,7 @@ def evaluation_batches(
 
     Raises: as `batches`.
     """
-    _check(x, y, batch_size)
+    _check(x, y, dataset, batch_size)
     steps = range(-(-len(x) // batch_size))
     if namespace(x) is not np:
         picks = np.zeros((len(x), 4), np.int32)
@@ -93,7 +93,11 @@ def _cut_out(
         yield step, kernels.crops(x, there[part], table, padding, dataset.pad_mode), labels[part]
 
 
-def _check(x: Array, y: Array, batch_size: int) -> None:
+def _check(x: Array, y: Array, dataset: DataSet, batch_size: int) -> None:
+    if not isinstance(dataset, DataSet):
+        raise UserError(
+            f"batches was given a {type(dataset).__name__} for its data set: give the DataSet that x is of."
+        )
     if len(x) != len(y):
         raise UserError(f"{len(x)} images met {len(y)} labels: every image needs one label.")
     if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:

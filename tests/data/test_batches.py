@@ -101,3 +101,13 @@ def test_batches_of_a_device_stay_there_and_are_the_same(digits, mode, kernels, 
     x, y = fake.asarray(digits.test_x), fake.asarray(digits.test_y)
     evaluated = [x.get() for _, x, _ in data.evaluation_batches(x, y, digits, 16)]
     assert np.array_equal(np.concatenate(evaluated), digits.normalise(digits.test_x))
+
+
+def test_a_data_set_that_is_none_is_one_line(digits):
+    x, y = digits.train_x, digits.train_y
+    for made in (
+        data.batches(x, y, None, 8, key=0, epoch=0, augment=False),
+        data.evaluation_batches(x, y, None, 8),
+    ):
+        with pytest.raises(UserError, match="batches was given a NoneType for its data set"):
+            next(made)
