@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 import numpy as np
 import pytest
 
@@ -193,3 +195,12 @@ def test_a_pointer_in_a_structure_may_point_at_what_lives(x):
 def test_without_kernels_there_is_no_rawkernel(monkeypatch):
     monkeypatch.setattr(fake, "kernels", False)
     assert not hasattr(fake, "RawKernel")
+
+
+def test_cycles_of_others_that_end_while_it_counts_are_not_counted():
+    cycle = [fake.zeros(1000, "f4")]
+    cycle.append(cycle)
+    del cycle
+    with counting() as counts:
+        gc.collect()
+    assert counts.live == 0
