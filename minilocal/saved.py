@@ -25,7 +25,7 @@ from minilocal.array import generator
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.nets import Net
-from minilocal.nets.recipe import again
+from minilocal.nets.recipe import again, is_as_built
 from minilocal.optim import Optimizer
 from minilocal.record.files import written_aside
 from minilocal.rules import Rule, when
@@ -99,7 +99,7 @@ def save(learner: Learner, path: str | Path) -> None:
     """`Learner.save`."""
     told = {
         "format": FORMAT,
-        "net": None if learner.net.recipe is None else _said(learner.net.recipe),
+        "net": _said(learner.net.recipe) if is_as_built(learner.net) else None,
         "rule": _said(learner.rule),
         "optimizer": _said(learner.optimizer),
         "names": [learner.net.name, learner.rule.name, type(learner.optimizer).__name__],
@@ -173,5 +173,5 @@ def _found(told: dict[str, Any], i: int, given: Any) -> Any:
         return given
     if told[what] is None:
         name = told["names"][i]
-        raise UserError(f"its {what} {name!r} is not one of the package's: give it, load(path, {what}=...).")
+        raise UserError(f"its {what} {name!r} is not as the package builds one: give it, load(path, {what}=...).")
     return again(told["net"]) if what == "net" else _thing(told[what])

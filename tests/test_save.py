@@ -9,7 +9,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.auxiliary import Classifier, Wants
-from minilocal.layers import Flatten, Initial, Linear, Sequential
+from minilocal.layers import Dropout, Flatten, Initial, Layer, Linear, Sequential
 from minilocal.saved import KINDS, _thing, _words
 
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
@@ -101,6 +101,35 @@ def test_what_is_your_own_is_given_again(tmp_path):
     assert alike(one, ml.load(path, **given))
     with pytest.raises(ml.UserError, match="of another network"):
         ml.load(path, **{**given, "net": NETS["mlp"](ml.rng(0))})
+
+
+class Negative(Layer):
+    """y = -x."""
+
+    def forward(self, x, run, p=None):
+        return -x, None
+
+    def backward(self, dy, cache, p=None, need="both"):
+        return None if need == "weights" else -dy, {}
+
+
+@pytest.mark.parametrize("change", ["layer", "option"])
+def test_a_network_that_was_changed_is_your_own(change, tmp_path):
+    """Its arrays fit the network that it once was, which computes something else."""
+
+    def changed():
+        net = NETS["vgg16"](ml.rng(0))
+        if change == "layer":
+            net.units[-1].layers.append(Negative())
+        else:
+            next(layer for layer in net.units[-2].layers if isinstance(layer, Dropout)).rate = 0.25
+        return net
+
+    one = learner(net=changed())
+    one.save(tmp_path / "l.npz")
+    with pytest.raises(ml.UserError, match=r"its net 'vgg16' is not .*load\(path, net=\.\.\.\)"):
+        ml.load(tmp_path / "l.npz")
+    assert alike(one, ml.load(tmp_path / "l.npz", net=changed()))
 
 
 def spoil(path, how):

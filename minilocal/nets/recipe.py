@@ -43,3 +43,24 @@ def again(recipe: Mapping[str, Any]) -> Net:
         return build(**options, rng=initial)
     except (KeyError, TypeError) as error:
         raise UserError(f"no network is built from {dict(recipe)} ({error}).") from None
+
+
+def is_as_built(net: Net) -> bool:
+    """Whether the net has a recipe, and its layers are still those that the recipe builds; their numbers may differ."""
+    if net.recipe is None:
+        return False
+    built = again(net.recipe)
+    return _alike([net.units, net.head], [built.units, built.head])
+
+
+def _alike(a: Any, b: Any) -> bool:
+    """Are two layers, or what they hold, of one kind, with the same options, and arrays of the same shapes?"""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, Mapping):
+        return a.keys() == b.keys() and all(_alike(a[key], b[key]) for key in a)
+    if isinstance(a, (list, tuple)):
+        return len(a) == len(b) and all(map(_alike, a, b))
+    if hasattr(a, "shape"):
+        return bool(a.shape == b.shape)
+    return bool(a == b) or (hasattr(a, "__dict__") and _alike(vars(a), vars(b)))
