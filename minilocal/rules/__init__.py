@@ -55,7 +55,7 @@ def options(name: str) -> dict[str, Any]:
     return {option.name: option.default for option in options_of(constructor(name), name)}
 
 
-def get(name: str, /, **given: Any) -> Rule:
+def get(name: str, **given: Any) -> Rule:
     """The rule of this name: `get("backlink", length=1)` is `backlink(length=1)`.
 
     `get("compose", objective="infopro", boundary="link:length=1")` is a composition, `get("file.py:rule")` one's own.
