@@ -12,25 +12,8 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal import cli, record
-
-SMALL = [
-    "--net", "mlp", "--modules", "2", "--limit-train", "40", "--limit-test", "20", "--batch-size", "16",
-    "--epochs", "1", "--lr", "0.01", "--threads", "1",
-]  # fmt: skip
-
-
-@pytest.fixture
-def minilocal(capsys, tmp_path, monkeypatch):
-    """`minilocal WORDS` in an empty folder: (status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*words: str) -> tuple[int, str, str]:
-        status = cli.main(words)
-        out, err = capsys.readouterr()
-        return status, out, err
-
-    return call
+from minilocal import record
+from tests.helpers.small_run import SMALL
 
 
 @pytest.mark.parametrize("words", ["train --help", "data digits", "doctor --help"])

@@ -18,6 +18,10 @@ KEYS = {
     "run.threads": 1,
 }
 STEPS = 3  # in an epoch: 16, 16 and 8 images
+SMALL = [  # one epoch of it, by flags
+    "--net", "mlp", "--modules", "2", "--limit-train", "40", "--limit-test", "20", "--batch-size", "16",
+    "--epochs", "1", "--lr", "0.01", "--threads", "1",
+]  # fmt: skip
 
 
 def configuration(out: Path | None, **keys) -> Config:
