@@ -371,12 +371,16 @@ def test_train_starts_or_goes_on(whole):
 
 
 def test_the_second_signal_acts_at_once():
-    with stopping() as wish:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert wish.stop
-        with pytest.raises(KeyboardInterrupt):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in a script's background it is ignored
+    try:
+        with stopping() as wish:
             os.kill(os.getpid(), signal.SIGINT)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            assert wish.stop
+            with pytest.raises(KeyboardInterrupt):
+                os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_under_nohup_a_run_outlives_its_terminal():
