@@ -13,7 +13,7 @@ from typing import Any
 from minilocal.array import Array
 from minilocal.engine.flight import leaves
 from minilocal.learner import Learner
-from minilocal.measure.usage import _owner, _Part, _Unit
+from minilocal.measure.sleeve import Part, Unit, owner_of, sleeved
 
 
 class Kept:
@@ -27,31 +27,25 @@ class Kept:
     def __init__(self, learner: Learner, batch: Sequence[Array]) -> None:
         K = len(learner.modules)
         self.learner, self.now, self.most, self.waiting = learner, [0] * K, [0] * K, [0] * K
-        self._known = {id(_owner(a)) for a in batch}
+        self._known = {id(owner_of(a)) for a in batch}
 
     def __enter__(self) -> Kept:
-        modules = self.learner.modules
-        self._own = [(list(m.units), m.objective, m.guess) for m in modules]
-        for k, module in enumerate(modules):
-            sleeves: list[Any] = [_Unit(self, k, unit, str(k)) for unit in module.units]  # type: ignore[arg-type]
-            if k + 1 < len(modules):
-                sleeves[-1]._kind = (k, k + 1)
-            module.units[:] = sleeves
-            for part in ("objective", "guess"):
-                if (inner := getattr(module, part)) is not None:
-                    object.__setattr__(module, part, _Part(self, k, inner, str(k)))  # type: ignore[arg-type]
+        tops = [id(m.units[-1]) for m in self.learner.modules[:-1]]
+
+        def unit(k: int, it: Any) -> Unit:
+            return Unit(self, (k, k + 1) if id(it) in tops else k, it, it.name)
+
+        self._sleeves = sleeved(self.learner.modules, unit, lambda k, name, it: Part(self, k, it, name))
+        self._sleeves.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        for module, (units, objective, guess) in zip(self.learner.modules, self._own, strict=True):
-            module.units[:] = units
-            object.__setattr__(module, "objective", objective)
-            object.__setattr__(module, "guess", guess)
+    def __exit__(self, *error: Any) -> None:
+        self._sleeves.__exit__(*error)
         if not self.learner._engine.delayed:
             self.waiting[-1] = 0  # no module is above; what it was given, the module below may still hold
         seen: set[int] = set()
         for k, held in enumerate(_held(self.learner._engine)):
-            owners = {id(a): a.nbytes for a in map(_owner, held) if id(a) not in seen}
+            owners = {id(a): a.nbytes for a in map(owner_of, held) if id(a) not in seen}
             self.waiting[k] = sum(owners.values())
             seen |= owners.keys()
 
@@ -63,9 +57,9 @@ class Kept:
         if kind == "gradients":
             return
         k, above = kind if isinstance(kind, tuple) else (kind, kind)
-        out = _owner(nested[0])
+        out = owner_of(nested[0])
         for array in leaves(nested, None):
-            owner = _owner(array)
+            owner = owner_of(array)
             if owner.ndim and id(owner) not in self._known:
                 self._known.add(id(owner))
                 at = above if owner is out else k

@@ -18,6 +18,7 @@ from minilocal.engine.flight import leaves
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.measure.memory import Meter
+from minilocal.measure.sleeve import Part, Unit, owner_of, sleeved
 
 Kind = Literal["activations", "auxiliary", "gradients", "in flight"]
 TRIES = 5  # of a step, until no thread asks for scratch in it
@@ -107,25 +108,21 @@ class _Watch:
     def __init__(self, learner: Learner, meter: Meter, given: Sequence[Array]) -> None:
         self.learner, self.meter = learner, meter
         self.now: dict[Kind, int] = dict.fromkeys(KINDS, 0)
-        self.known: dict[int, tuple[Kind | None, int]] = {id(_owner(a)): (None, 0) for a in given}
+        self.known: dict[int, tuple[Kind | None, int]] = {id(owner_of(a)): (None, 0) for a in given}
         self.on, self.offset, self.peak = False, 0, 0
         self.kept, self.before, self.at, self.curve = self.now, self.now, "", list[int]()
 
     def __enter__(self) -> _Watch:
-        self.own = [(list(m.units), m.objective, m.guess) for m in self.learner.modules]
-        for k, module in enumerate(self.learner.modules):
-            sleeves: list[Any] = [_Unit(self, "activations", unit, unit.name) for unit in module.units]
-            module.units[:] = sleeves
-            for part in ("objective", "guess"):
-                if (inner := getattr(module, part)) is not None:
-                    object.__setattr__(module, part, _Part(self, "auxiliary", inner, f"{part} of module {k + 1}"))
+        self._sleeves = sleeved(
+            self.learner.modules,
+            lambda k, unit: Unit(self, "activations", unit, unit.name),
+            lambda k, name, it: Part(self, "auxiliary", it, f"{name} of module {k + 1}"),
+        )
+        self._sleeves.__enter__()
         return self
 
-    def __exit__(self, *error: object) -> None:
-        for module, (units, objective, guess) in zip(self.learner.modules, self.own, strict=True):
-            module.units[:] = units
-            object.__setattr__(module, "objective", objective)
-            object.__setattr__(module, "guess", guess)
+    def __exit__(self, *error: Any) -> None:
+        self._sleeves.__exit__(*error)
 
     def begin(self, offset: int) -> None:
         """From here on it counts. `offset` bytes came since the meter began and are held between steps.
@@ -143,7 +140,7 @@ class _Watch:
     def keep(self, kind: Kind, nested: Any) -> None:
         """Notes all that the arrays in `nested` keep alive and nobody has noted yet, until it is gone."""
         for array in leaves(nested, None):
-            owner = _owner(array)
+            owner = owner_of(array)
             if owner.ndim and id(owner) not in self.known:  # a single number has no memory worth a note
                 self.known[id(owner)] = kind, owner.nbytes
                 self.now[kind] += owner.nbytes
@@ -165,54 +162,5 @@ class _Watch:
             self.curve.append(sum(self.now.values()) - self.now["gradients"])
 
 
-class _Sleeve:
-    """Passes on whatever it is asked for. It holds none of the arrays that go by."""
-
-    def __init__(self, watch: _Watch, kind: Kind, inner: Any, name: str) -> None:
-        self._watch, self._kind, self._inner, self._name = watch, kind, inner, name
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def forward(self, x: Array, *others: Any) -> tuple[Array, Any]:
-        self._watch.look("the engine")
-        out, cache = self._inner.forward(x, *others)
-        self._watch.keep(self._kind, (out, cache))
-        self._watch.look(f"forward of {self._name}", point=True)
-        return out, cache
-
-    def _after(self, error: Array | None, grads: dict[str, Array]) -> tuple[Array | None, dict[str, Array]]:
-        self._watch.keep("gradients", grads)
-        self._watch.look(f"backward of {self._name}", point=True)
-        return error, grads
-
-
-class _Unit(_Sleeve):
-    def backward(self, dy: Array, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, Any]:
-        self._watch.look("the engine")
-        held = [cache, dy]
-        del cache, dy
-        return self._after(*self._inner.backward(held.pop(), held.pop(), p, need))
-
-
-class _Part(_Sleeve):
-    def backward(self, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, Any]:
-        self._watch.look("the engine")
-        held = [cache]
-        del cache
-        return self._after(*self._inner.backward(held.pop(), p, need))
-
-    def learn(self, cache: Any, error: Array | None, p: Any = None) -> dict[str, Array]:
-        self._watch.look("the engine")
-        return self._after(None, self._inner.learn(cache, error, p))[1]
-
-
 def _total(kept: Mapping[Kind, int]) -> int:
     return sum(kept.values())
-
-
-def _owner(array: Array) -> Array:
-    """The array whose memory this one looks into."""
-    while hasattr(getattr(array, "base", None), "dtype"):
-        array = array.base
-    return array
