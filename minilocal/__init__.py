@@ -21,9 +21,7 @@ import importlib as _importlib
 from typing import TYPE_CHECKING
 from typing import Any as _Any
 
-from minilocal import auxiliary as wants
-from minilocal import crossing as crosses
-from minilocal import data, equations, interop, layers, losses, nets, optim, rules
+from minilocal import boundaries, data, equations, interop, layers, losses, nets, objectives, ops, optim, rules
 from minilocal.array import generator as rng
 from minilocal.array import namespace, to_device, to_host
 from minilocal.errors import UserError
@@ -35,16 +33,16 @@ from minilocal.split import split
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from minilocal import config, draw, measure, record, train, verify
+    from minilocal import bench, config, draw, locality, memory, record, train, verify
     from minilocal.saved import load
 
 __all__ = [
-    "Learner", "UserError", "config", "crosses", "data", "draw", "equations", "interop", "layers", "load", "losses",
-    "measure", "namespace", "nets", "optim", "record", "rng", "rules", "split", "to_device", "to_host", "train",
-    "use_threads", "verify", "wants", "when",
+    "Learner", "UserError", "bench", "boundaries", "config", "data", "draw", "equations", "interop", "layers", "load",
+    "locality", "losses", "memory", "namespace", "nets", "objectives", "ops", "optim", "record", "rng", "rules",
+    "split", "to_device", "to_host", "train", "use_threads", "verify", "when",
 ]  # fmt: skip
 
-_ON_USE = ("config", "draw", "measure", "record", "train", "verify")  # these bring other libraries with them
+_ON_USE = ("bench", "config", "draw", "locality", "memory", "record", "train", "verify")  # others bring in libraries
 
 
 def __getattr__(name: str) -> _Any:

@@ -12,13 +12,13 @@ from functools import partial
 from typing import Any
 
 from minilocal.array import Array, namespace, stream
-from minilocal.auxiliary import Batch
-from minilocal.crossing import Crossing
+from minilocal.boundaries import Crossing
 from minilocal.engine import Module
 from minilocal.errors import UserError
 from minilocal.layers import Layer, Run, Sequential
 from minilocal.layers.base import Need, Shape
 from minilocal.nets import Net
+from minilocal.objectives import Batch
 from minilocal.rules import Rule
 
 IMAGES = 2

@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import contract, door
+from minilocal import contract, inputs
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
-from minilocal.auxiliary import Batch
 from minilocal.engine import Engine, Recorder, Take, engine_for, evaluation
-from minilocal.engine.built import build, owners
+from minilocal.engine.build import build, owners
 from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, Run
 from minilocal.layers.base import apart
 from minilocal.nets import Net
+from minilocal.objectives import Batch
 from minilocal.optim import Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
@@ -60,9 +60,9 @@ class Learner:
         optimizer: Optimizer | None = None,
         cuda_graph: bool = True,
     ) -> None:
-        self.net, self.rule, self.dtype = door.network(net), door.training_rule(rule), door.precision(dtype)
-        self.optimizer: Optimizer = door.recipe(optimizer, self.rule)
-        self.key, self.device, self._recordable = new_key(rng), door.place(device), cuda_graph
+        self.net, self.rule, self.dtype = inputs.network(net), inputs.training_rule(rule), inputs.precision(dtype)
+        self.optimizer: Optimizer = inputs.recipe(optimizer, self.rule)
+        self.key, self.device, self._recordable = new_key(rng), inputs.place(device), cuda_graph
         self._assemble(split(self.net.units, modules, self.net.name))
         for message in self.rule.warnings([len(m.units) for m in self.modules], self.net.shapes):
             warnings.warn(message, stacklevel=2)
@@ -118,7 +118,7 @@ class Learner:
         Raises: UserError for a name that is not here, a shape that differs, or numbers that are not finite; then
         nothing has been copied.
         """
-        door.weights(arrays, self._arrays, self.net.name)
+        inputs.weights(arrays, self._arrays, self.net.name)
         self._copy(arrays)
 
     def _copy(self, arrays: Mapping[str, Array]) -> None:
@@ -133,7 +133,7 @@ class Learner:
 
     @epoch.setter
     def epoch(self, epoch: int) -> None:
-        if (number := door.epoch(epoch)) != self._epoch:
+        if (number := inputs.epoch(epoch)) != self._epoch:
             self._epoch, self._steps = number, 0
 
     # ------------------------------------------------------------------ what it does
@@ -148,7 +148,7 @@ class Learner:
         the host only), and a learning rate that is not finite or below 0; then nothing has changed.
         """
         x, y = self._checked(x, y)
-        rate = door.rate(lr)
+        rate = inputs.rate(lr)
         if self._recorder is None:
             losses = self._train(rate, x, y)
         else:
@@ -169,8 +169,8 @@ class Learner:
         return losses
 
     def _update(self, lr: float | Array, grads: dict[str, Array]) -> None:
-        moves = [(self._arrays[name], g, self._state.setdefault(name, {})) for name, g in grads.items()]
-        self.optimizer.update(moves, lr)
+        updates = [(self._arrays[name], g, self._state.setdefault(name, {})) for name, g in grads.items()]
+        self.optimizer.update(updates, lr)
 
     @property
     def recording(self) -> str:
@@ -224,7 +224,7 @@ class Learner:
         A run that does not ask drops it. A rule without delays has nothing there.
         """
         with one_blas_thread(), underflow_is_zero():
-            self._engine.finish(partial(self._update, self._lr if lr is None else door.rate(lr)))
+            self._engine.finish(partial(self._update, self._lr if lr is None else inputs.rate(lr)))
 
     def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
         micro = partition(x.shape[0], self.rule.accumulate)
@@ -256,10 +256,10 @@ class Learner:
 
     def _checked(self, x: Array, y: Array) -> tuple[Array, Array]:
         x = self._images(x)
-        return x, door.labels(y, x, self.net.classes)
+        return x, inputs.labels(y, x, self.net.classes)
 
     def _images(self, x: Array) -> Array:
-        return door.images(x, self.net, self.dtype, next(iter(self._arrays.values())))
+        return inputs.images(x, self.net, self.dtype, next(iter(self._arrays.values())))
 
     # ------------------------------------------------------------------ what a checkpoint needs
 
@@ -279,7 +279,7 @@ class Learner:
         too, or what is in flight was made by another rule; then nothing has changed. That the optimiser is the same
         is for the caller to know.
         """
-        arrays, state, flight, counters = door.state(saved, self._arrays, self.parameters(), self.net.name)
+        arrays, state, flight, counters = inputs.state(saved, self._arrays, self.parameters(), self.net.name)
         self._engine.restore(flight, self.net.shape)
         if self._recorder is not None:
             self._recorder.forget()

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import auxiliary, crossing, optim
+from minilocal import boundaries, objectives, optim
 from minilocal.array import generator
 from minilocal.errors import UserError
 from minilocal.learner import Learner
@@ -37,20 +37,20 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyErr
 def _kinds() -> dict[str, type]:
     """{word in a file: class} of every answer, rule and optimiser of the package."""
     examples = {
-        "wants.nothing": auxiliary.nothing(),
-        "wants.classifier": auxiliary.classifier(),
-        "wants.predsim": auxiliary.predsim(),
-        "wants.infopro": auxiliary.infopro(),
-        "crosses.all": crossing.all(),
-        "crosses.nothing": crossing.nothing(),
-        "crosses.link": crossing.link(),
-        "crosses.late": crossing.late(),
-        "crosses.guess": crossing.guess(),
+        "wants.nothing": objectives.nothing(),
+        "wants.classifier": objectives.classifier(),
+        "wants.predsim": objectives.predsim(),
+        "wants.infopro": objectives.infopro(),
+        "crosses.all": boundaries.all(),
+        "crosses.nothing": boundaries.nothing(),
+        "crosses.link": boundaries.link(),
+        "crosses.late": boundaries.late(),
+        "crosses.guess": boundaries.guess(),
         "when.always": when.always(),
         "when.drawn": when.drawn(),
         "when.periodic": when.periodic(),
     }
-    others = {"rule": Rule, "recommended": crossing.Recommended, "sgd": optim.SGD, "adam": optim.Adam}
+    others = {"rule": Rule, "recommended": boundaries.Recommended, "sgd": optim.SGD, "adam": optim.Adam}
     return {word: type(example) for word, example in examples.items()} | others
 
 

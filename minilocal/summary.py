@@ -8,9 +8,9 @@ from typing import Any
 from minilocal.array import generator
 from minilocal.errors import UserError, whole
 from minilocal.learner import Learner
-from minilocal.measure.kept import Kept
-from minilocal.measure.predict import Device, Host
-from minilocal.measure.usage import Usage, usage
+from minilocal.memory.estimate import CPU, GPU
+from minilocal.memory.per_module import Kept
+from minilocal.memory.profile import MemoryProfile, profile
 from minilocal.nets import count
 from minilocal.nets.summary import Summary, columns, rows, title
 
@@ -52,14 +52,14 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     sizes = [sum(r[i] for r in found) for i in (2, 3)]  # type: ignore[misc]
     last = ["total", "", str(K), f"{sizes[0]:,}", f"{sizes[1]:,}", f"{total_aux:,}", "", ""]
     table = columns(HEADS, cells, last)
-    return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_told(used, images)}")
+    return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_signature(used, images)}")
 
 
 def _pair(kept: Kept | None, k: int) -> list[str]:
     return ["?", "?"] if kept is None else [_mb(kept.most[k]), _mb(kept.waiting[k])]
 
 
-def _told(used: Usage | None, images: int) -> str:
+def _signature(used: MemoryProfile | None, images: int) -> str:
     if used is None:
         return "The bytes are not known: a layer of your own reads numbers, and there are none to be read."
     held, kept = used.parameters + used.statistics + used.optimizer, used.activations + used.auxiliary
@@ -73,9 +73,9 @@ def _mb(n: int) -> str:
     return f"{n / 1e6:,.2f} MB"
 
 
-def _bytes(learner: Learner, images: int) -> tuple[Kept | None, Usage | None]:
+def _bytes(learner: Learner, images: int) -> tuple[Kept | None, MemoryProfile | None]:
     """What each module keeps, and what a step takes; None where a layer cannot run without numbers."""
-    machine = Host() if learner.device == "cpu" else Device()
+    machine = CPU() if learner.device == "cpu" else GPU()
     library, sizes = machine.library, [len(m.units) for m in learner.modules]
     found: list[Any] = []
     try:
@@ -89,7 +89,7 @@ def _bytes(learner: Learner, images: int) -> tuple[Kept | None, Usage | None]:
                 ghost.epoch = learner.epoch
                 machine.prepare(ghost)
                 x, y = library.empty((images, *learner.net.shape), learner.dtype), library.empty((images,), int)
-                found.append(_kept(ghost, x, y) if not found else usage(ghost, x, y))
+                found.append(_kept(ghost, x, y) if not found else profile(ghost, x, y))
     except (TypeError, AttributeError, UserError):
         return None, None
     return found[0], found[1]

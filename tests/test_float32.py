@@ -5,9 +5,9 @@ import pytest
 
 import minilocal as ml
 from minilocal.verify import losses as loss_checks
-from minilocal.verify import rules
+from minilocal.verify import synchronous
+from minilocal.verify.compare import OWN, SINGLE, errors
 from minilocal.verify.layers import CASES, Trial, by_autograd, by_hand, trial
-from minilocal.verify.measure import OWN, SINGLE, errors
 
 BLOCKS = ("Residual", "PreActivation", "Sequential")  # several layers: their round-off is rules.single's matter
 
@@ -32,9 +32,9 @@ def test_losses(check, shape):
     assert max(check(shape, 1.0, "float32").values()) <= SINGLE
 
 
-@pytest.mark.parametrize("case", rules.SINGLE, ids=str)
+@pytest.mark.parametrize("case", synchronous.SINGLE, ids=str)
 def test_a_rule_loses_no_more_than_three_times_what_autograd_loses(case):
-    ours, theirs = rules.single(case)
+    ours, theirs = synchronous.single(case)
     assert ours <= OWN * theirs
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import minilocal
-from minilocal.measure.worker import Worker, WorkerError
+from minilocal.bench.worker import Worker, WorkerError
 
 SCRIPT = Path(minilocal.__file__).parents[1] / "docs" / "benchmarks" / "gpu_check.py"
 

@@ -14,9 +14,9 @@ import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
-    "errors", "array", "equations", "kernels", "losses", "layers", "nets", "split", "auxiliary", "crossing", "rules",
-    "optim", "engine", "contract", "door", "learner", "interop", "data", "published", "measure", "summary", "record",
-    "saved", "draw", "config", "train", "parallel", "verify", "reproduce", "cli",
+    "errors", "array", "equations", "ops", "kernels", "losses", "layers", "nets", "split", "objectives", "boundaries",
+    "rules", "optim", "engine", "contract", "inputs", "learner", "interop", "data", "published", "memory", "locality",
+    "bench", "summary", "record", "saved", "draw", "config", "train", "parallel", "verify", "reproduce", "cli",
 ]  # fmt: skip
 METHODS = {("learner", "summary"), ("learner", "saved")}  # methods whose work stands in a file further down
 ONLY_IN = {
@@ -25,7 +25,7 @@ ONLY_IN = {
     "msgspec": {"config"},
     "jax": {"verify"},
     "cupy": {"array"},
-    "torch": {"measure"},
+    "torch": {"bench"},
     "threadpoolctl": {"kernels", "record", "cli"},
 }
 
@@ -72,7 +72,7 @@ def test_imports_run_one_way(path: Path) -> None:
 def test_a_wrong_import_is_seen() -> None:
     layer = PACKAGE / "layers" / "linear.py"
     assert violations(layer, ["minilocal.engine"]) and violations(layer, ["matplotlib.figure"])
-    assert not violations(layer, ["minilocal.kernels.product", "numpy"])
+    assert not violations(layer, ["minilocal.kernels.matmul", "numpy"])
 
 
 def test_every_file_of_a_rule_and_engine_is_short() -> None:
@@ -94,12 +94,12 @@ def test_importing_minilocal_imports_numpy_and_nothing_else() -> None:
 DEVICE_PARTS = (
     "layers",
     "losses",
-    "auxiliary",
-    "crossing",
+    "objectives",
+    "boundaries",
     "engine",
     "optim",
     "learner",
-    "kernels/plain",
+    "ops",
 )
 HOST_FILES = ("layers/initial.py",)  # initial weights are drawn on the host, and copied by the Learner
 

@@ -9,7 +9,7 @@ import inspect
 import pytest
 
 import minilocal as ml
-from minilocal.rules.told import args
+from minilocal.rules.option_docs import args
 
 EXAMPLES = [
     "minilocal", "minilocal.learner", "minilocal.rules.backlink", "minilocal.rules.compose",
@@ -20,13 +20,13 @@ EXAMPLES = [
 def test_completion_shows_what_is_there_and_nothing_else():
     seen = {name for name in dir(ml) if not name.startswith("__")}
     assert seen == set(ml.__all__)
-    assert {"draw", "train", "config", "record", "measure", "verify", "load"} <= seen
+    assert {"draw", "train", "config", "record", "memory", "locality", "verify", "load"} <= seen
     assert all(getattr(ml, name) is not None for name in seen)
 
 
 PARTS = [
-    "rules", "nets", "optim", "wants", "crosses", "layers", "verify", "data", "draw", "train", "config", "record",
-    "measure",
+    "rules", "nets", "optim", "objectives", "boundaries", "layers", "ops", "verify", "data", "draw", "train", "config",
+    "record", "memory", "locality",
 ]  # fmt: skip
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.auxiliary import Classifier, Wants
 from minilocal.layers import Dropout, Flatten, Initial, Layer, Linear, Sequential
+from minilocal.objectives import Classifier, Wants
 from minilocal.saved import KINDS, _thing, _words
 
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {

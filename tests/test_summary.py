@@ -7,7 +7,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.layers import Layer
-from minilocal.measure.kept import Kept
+from minilocal.memory.per_module import Kept
 from minilocal.nets.counted import macs
 from minilocal.summary import _bytes
 

@@ -30,12 +30,12 @@ sys.path.insert(0, str(TOP))
 
 from minilocal import nets  # noqa: E402
 from minilocal.array import generator  # noqa: E402
+from minilocal.bench import report  # noqa: E402
+from minilocal.bench.harness import hold, limits  # noqa: E402
+from minilocal.bench.plan import Plan, contests  # noqa: E402
+from minilocal.bench.torch_learner import available  # noqa: E402
+from minilocal.bench.worker import Pool, Worker, WorkerError  # noqa: E402
 from minilocal.errors import UserError  # noqa: E402
-from minilocal.measure import tables  # noqa: E402
-from minilocal.measure.bench import hold, limits  # noqa: E402
-from minilocal.measure.peer import available  # noqa: E402
-from minilocal.measure.plan import Plan, contests  # noqa: E402
-from minilocal.measure.worker import Pool, Worker, WorkerError  # noqa: E402
 from minilocal.nets.counted import macs  # noqa: E402
 from minilocal.record import current_environment, written_aside  # noqa: E402
 
@@ -72,7 +72,7 @@ def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
             with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
                 left = max(5.0, deadline.left - 90 * (not options.quick))
                 given = {"device": options.device, "quick": options.quick, "only": kind, "budget": left - 30}
-                results = worker.ask("minilocal.verify.devices:rows", patience=left, **given)
+                results = worker.ask("minilocal.verify.device.rows:rows", patience=left, **given)
         except WorkerError as error:
             return [{"kind": f"device {kind}", "name": "all of it", "cases": 0, "passed": False, "worst": str(error)}]
         finally:
@@ -83,7 +83,7 @@ def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
         rows = [row for kind in together.map(check, KINDS) for row in kind]
     try:
         with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
-            recorded = worker.ask("minilocal.verify.device_rules:recordings", patience=60, device=options.device)
+            recorded = worker.ask("minilocal.verify.device.learners:recordings", patience=60, device=options.device)
     except WorkerError as error:
         recorded = {"all": str(error)}
     return {"rows": rows, "recorded": recorded, "training": trained(options, deadline)}
@@ -101,7 +101,7 @@ def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
             with Worker(os.cpu_count() or 1) as worker:
                 budget = deadline.left / (2 * len(TRAINED))
                 found.append(
-                    worker.ask("minilocal.measure.outing:train", patience=deadline.left, budget=budget, **given)
+                    worker.ask("minilocal.bench.gpu_run:train", patience=deadline.left, budget=budget, **given)
                 )
         except WorkerError as error:
             found.append({"rule": rule, "failed": str(error), "rows": []})
@@ -165,13 +165,13 @@ def told_parity(found: Row) -> list[str]:
         [r["kind"], r["name"], str(r["cases"]), "-" if r.get("error") is None else f"{r['error']:.1e}",
          f"{r.get('limit', 0):.0e}", "passed" if r["passed"] else "FAILED"] for r in rows
     ]  # fmt: skip
-    texts = ["## Parity", tables.table(["kind", "what", "cases", "error", "limit", ""], cells)]
-    texts += ["## CUDA graphs", tables.table(["rule", "its steps"], [[r, s] for r, s in found["recorded"].items()])]
+    texts = ["## Parity", report.table(["kind", "what", "cases", "error", "limit", ""], cells)]
+    texts += ["## CUDA graphs", report.table(["rule", "its steps"], [[r, s] for r, s in found["recorded"].items()])]
     lines = [
         [run["data"], run["net"], run["rule"], str(row["epoch"]), f"{row['seconds']:.2f}", f"{row['error']:.2f} %"]
         for run in found["training"] for row in run["rows"]
     ]  # fmt: skip
-    return [*texts, "## Training", tables.table(["data", "net", "rule", "epoch", "seconds", "test error"], lines)]
+    return [*texts, "## Training", report.table(["data", "net", "rule", "epoch", "seconds", "test error"], lines)]
 
 
 def document(found: Row) -> str:
@@ -181,7 +181,7 @@ def document(found: Row) -> str:
     texts = [f"<!-- made by docs/benchmarks/gpu_check.py -->\n\n# GPU check, {found['date']}", head]
     texts += ["## Not as it should be", "\n".join(f"- {line}" for line in failed)] if failed else ["Everything passed."]
     if "bench" in found:
-        texts.append(tables.markdown({"device": True, **found["bench"]}).strip())
+        texts.append(report.markdown({"device": True, **found["bench"]}).strip())
     if "parity" in found:
         texts += told_parity(found["parity"])
     return "\n\n".join(texts) + "\n"
@@ -191,8 +191,8 @@ def summary(found: Row, parts: list[str]) -> str:
     """What to read first, the most important last."""
     texts = []
     if "bench" in parts:
-        texts.append(tables.markdown({what: found["bench"][what] for what in ("limits", "layers")}))
-        texts.append(tables.markdown({what: found["bench"][what] for what in ("steps", "macs")}))
+        texts.append(report.markdown({what: found["bench"][what] for what in ("limits", "layers")}))
+        texts.append(report.markdown({what: found["bench"][what] for what in ("steps", "macs")}))
     if "parity" in parts:
         rows = found["parity"]["rows"]
         texts.append("\n".join(told_parity({**found["parity"], "rows": [r for r in rows if not r["passed"]]})))
@@ -218,7 +218,7 @@ def main(words: list[str] | None = None) -> int:
     found: Row = json.loads(out.read_text()) if out.exists() else {}
     try:
         with Worker() as worker:
-            facts = worker.ask("minilocal.measure.outing:facts", device=options.device, patience=120)
+            facts = worker.ask("minilocal.bench.gpu_run:facts", device=options.device, patience=120)
     except WorkerError as error:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 2

@@ -13,7 +13,7 @@ import sys
 from minilocal import UserError, draw, record
 from minilocal.config import flatten
 from minilocal.rules import get
-from minilocal.train.same import MACHINE
+from minilocal.train.same_run import MACHINE
 
 SHORT = {"net.name": "", "net.modules": "K", "rule.length": "l", "rule.alpha": "α", "data.name": "", "optim.lr": "lr"}
 

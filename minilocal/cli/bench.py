@@ -43,10 +43,10 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Measures, prints the tables, and writes them; 1 where a contestant failed."""
     from minilocal.array import device_namespace
-    from minilocal.measure import bench
-    from minilocal.measure.peer import available
-    from minilocal.measure.plan import contests
-    from minilocal.measure.tables import markdown
+    from minilocal.bench import harness
+    from minilocal.bench.plan import contests
+    from minilocal.bench.report import markdown
+    from minilocal.bench.torch_learner import available
 
     plan = plan_of(options)
     plan.check()
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
             bar.set_postfix_str(title, refresh=False)
             bar.update()
 
-        found = bench.run(plan, turn=turn, save=lambda found: _write(out, found))
+        found = harness.run(plan, turn=turn, save=lambda found: _write(out, found))
     _write(out, found)
     print(markdown(found))
     print(f"written: {out} and {out.with_suffix('.md')}")
@@ -73,8 +73,8 @@ def plan_of(options: argparse.Namespace) -> Any:
 
     Raises: UserError for what is no number where a number stands.
     """
+    from minilocal.bench.plan import Plan
     from minilocal.kernels.threads import PARTS, available
-    from minilocal.measure.plan import Plan
 
     quick = options.quick
     usual = {"net": "resnet8", "batch_size": "16", "rounds": "3"} if quick else USUAL
@@ -134,7 +134,7 @@ def _writable(out: Path) -> Path:
 def _write(out: Path, found: dict[str, Any]) -> None:
     import json
 
-    from minilocal.measure.tables import markdown
+    from minilocal.bench.report import markdown
     from minilocal.record import current_environment, written_aside
 
     told = {"environment": {**current_environment(), "torch": _torch()}, **found}
@@ -145,6 +145,6 @@ def _write(out: Path, found: dict[str, Any]) -> None:
 
 
 def _torch() -> str | None:
-    from minilocal.record.origin import version
+    from minilocal.record.environment import version
 
     return version("torch")

@@ -76,7 +76,7 @@ def attempt(name: str, trial: Callable[[], str], remedy: bool = False) -> bool:
 
 def packages(recorded: dict[str, str]) -> bool:
     """Prints the versions of what a run records and of other packages, and what is missing; False if that is needed."""
-    from minilocal.record.origin import version
+    from minilocal.record.environment import version
 
     others = {name: version(name) for name in (*REQUIRED, *OPTIONAL) if name not in recorded}
     here = {**recorded, **{name: found for name, found in others.items() if found}}
@@ -168,12 +168,12 @@ def multiply(device: str) -> str:
     import numpy as np
 
     from minilocal.array import generator, to_device, to_host
-    from minilocal.kernels import product
+    from minilocal.kernels import matmul
 
     x, W = generator(0).standard_normal((2, SIDE, SIDE)).astype(np.float32)
     on = to_device(x, device), to_device(W, device)
-    to_host(product(*on))  # the first call builds and loads
-    seconds, y = timed(lambda: to_host(product(*on)))
+    to_host(matmul(*on))  # the first call builds and loads
+    seconds, y = timed(lambda: to_host(matmul(*on)))
     exact = x.astype(np.float64) @ W
     worst = float(np.abs(y - exact).max() / np.abs(exact).max())
     copied = "" if device == "cpu" else ", copy to the host included"
@@ -186,10 +186,10 @@ def kernel(device: str) -> str:
     import numpy as np
 
     from minilocal.array import generator, to_device, to_host
-    from minilocal.kernels import norm_statistics
+    from minilocal.kernels import batch_norm_stats
 
     z = (1000 + generator(0).standard_normal((64, 16, 16, 16))).astype(np.float32)
-    found = to_host(norm_statistics(to_device(z, device), 1e-5).variance)
+    found = to_host(batch_norm_stats(to_device(z, device), 1e-5).variance)
     exact = z.astype(np.float64).var(axis=(0, 1, 2))
     worst = float(np.abs(found / exact - 1).max())
     return verdict(worst < 1e-2, f"batch norm's variance, largest relative error {worst:.1e}")

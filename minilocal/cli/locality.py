@@ -10,8 +10,8 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
 if TYPE_CHECKING:
-    from minilocal.measure.locality import Downward, Locality
-    from minilocal.measure.printed import Compared
+    from minilocal.locality.certificate import Downward, Locality
+    from minilocal.locality.comparison import Compared
     from minilocal.nets import Net
 
 UNITS = 7  # of the tower and the mlp
@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
     """Measures and prints; 1 where a rule does not do what its own answers say."""
     from minilocal import rules
     from minilocal.config import setting, value_of
-    from minilocal.measure.locality import locality
-    from minilocal.measure.printed import compared
+    from minilocal.locality.certificate import locality
+    from minilocal.locality.comparison import compared
 
     given: dict[str, Any] = {}
     for text in options.set:
@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _beside(rows: Sequence[Compared]) -> Iterator[str]:
     """A table for each of the papers', two lines a method: printed, and here. Below them, where they differ."""
-    from minilocal.measure.printed import words
+    from minilocal.locality.comparison import words
 
     for title in dict.fromkeys(row.title for row in rows):
         mine = [row for row in rows if row.title == title]
@@ -111,7 +111,7 @@ def _net(name: str) -> Net:
     """A small network of this name, for images of few pixels."""
     from minilocal import nets
     from minilocal.array import generator
-    from minilocal.measure.survey import tower
+    from minilocal.locality.influence import tower
 
     if name == "tower":
         return tower(UNITS)

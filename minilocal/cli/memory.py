@@ -15,7 +15,7 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
 if TYPE_CHECKING:
-    from minilocal.measure.by_rule import Table
+    from minilocal.memory.by_rule import Table
     from minilocal.nets import Net
 
 MODULES = (2, 4, 8, 16)
@@ -56,8 +56,8 @@ def run(options: argparse.Namespace) -> int:
     """Prints a table for each number of modules; 1 where a measured step is not what was predicted."""
     from minilocal import nets, record
     from minilocal.array import device_namespace, generator
-    from minilocal.measure import Device, Host
-    from minilocal.measure.by_rule import recipes, table
+    from minilocal.memory import CPU, GPU
+    from minilocal.memory.by_rule import recipes, table
 
     for name in ("batch_size", "measure"):
         if (number := getattr(options, name)) is not None and number < 1:
@@ -66,8 +66,8 @@ def run(options: argparse.Namespace) -> int:
         device_namespace(options.device)  # a name that is not known, or a missing GPU, is said first
     net, lengths = nets.get(options.net, rng=generator(0)), _numbers("--length", options.length)
     counts = _numbers("--modules", options.modules) if options.modules else [K for K in MODULES if len(net.units) >= K]
-    machine = Host() if options.device == "cpu" else Device()
-    where = f"the CPU, {machine.workers} threads" if isinstance(machine, Host) else "a GPU, kernels started one by one"
+    machine = CPU() if options.device == "cpu" else GPU()
+    where = f"the CPU, {machine.workers} threads" if isinstance(machine, CPU) else "a GPU, kernels started one by one"
     print(f"{net.name}, {options.batch_size} images of 32×32, heads {options.aux}, float32, on {where}. Bytes in MB.")
     tables: dict[int, Table] = {}
     for K in counts:
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _shown(table: Table, measured: bool) -> str:
     """The table, in Megabytes and per cent."""
-    from minilocal.measure.by_rule import PARTS, off
+    from minilocal.memory.by_rule import PARTS, off
 
     heads = ["rule", "step", "of BP", "over GLL", *PARTS, "in all", "of BP", "over GLL"]
     lines = [heads + ["measured", "predicted", "off"] * measured]
@@ -118,7 +118,7 @@ def _aligned(lines: list[list[str]]) -> str:
 
 def _findings(tables: dict[int, Table], options: argparse.Namespace) -> list[str]:
     """What the tables say, in sentences."""
-    from minilocal.measure.by_rule import off
+    from minilocal.memory.by_rule import off
 
     K, table = max(tables.items())
     link = next(name for name in table if name.startswith("BackLink"))
@@ -164,7 +164,7 @@ def _beside(share: float) -> str:
 
 
 def _is_close(tables: dict[int, Table]) -> bool:
-    from minilocal.measure.by_rule import off
+    from minilocal.memory.by_rule import off
 
     rows = [row for table in tables.values() for row in table.values() if "measured" in row]
     return all(abs(off(row)) <= CLOSE for row in rows)

@@ -32,7 +32,7 @@ def of_the_rules(words: Sequence[str], flags: Mapping[str, str] | None = None) -
 def of_rule(name: str, flags: Mapping[str, str]) -> str:
     """A rule's options: each with its default, what it does, and its flag where it has one."""
     from minilocal import rules
-    from minilocal.rules.told import headline, options_of
+    from minilocal.rules.option_docs import headline, options_of
 
     make, rows = rules.constructor(name), []
     for option in options_of(make, name):

@@ -51,13 +51,13 @@ HELP = {  # what the value of each flag is, and what it means
 
 def parser() -> Parser:
     """The options of `minilocal train`."""
-    from minilocal import auxiliary, nets, rules
+    from minilocal import nets, objectives, rules
     from minilocal.cli.options import of_the_rules
     from minilocal.config import FLAGS, SWITCHES, Config, flatten, tables_of
 
     more = partial(of_the_rules, flags={key: flag for flag, key in FLAGS.items()})
     p = Parser("train", f"{__doc__}\n\nA flag that is given twice has its last value.", more=more)
-    known = {"rules": rules.NAMES, "auxiliary": auxiliary.NAMES, "nets": nets.NAMES}
+    known = {"rules": rules.NAMES, "auxiliary": objectives.NAMES, "nets": nets.NAMES}
     names = {what: ", ".join(those) for what, those in known.items()} | {"more": nets.MORE}
     defaults = flatten(tables_of(Config()), "defaults")
     for flag, key in FLAGS.items():

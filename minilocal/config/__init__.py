@@ -1,10 +1,10 @@
 """What a run does, as five checked tables: from flags and files to a `Config`, and back."""
 
 from minilocal.config.checks import check
-from minilocal.config.layers import Layer, agree, flatten, from_tables, resolve
-from minilocal.config.sources import FLAGS, SWITCHES, read_file, setting, value_of
-from minilocal.config.tables import TABLES, Config, Data, Net, Optim, Rule, Run, tables_of
-from minilocal.config.written import as_toml
+from minilocal.config.parse import FLAGS, SWITCHES, read_file, setting, value_of
+from minilocal.config.schema import TABLES, Config, Data, Net, Optim, Rule, Run, tables_of
+from minilocal.config.sources import Layer, agree, flatten, from_tables, resolve
+from minilocal.config.to_toml import as_toml
 
 __all__ = [
     "FLAGS", "SWITCHES", "TABLES", "Config", "Data", "Layer", "Net", "Optim", "Rule", "Run", "agree", "as_toml",

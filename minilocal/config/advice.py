@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from minilocal import rules
-from minilocal.config.tables import Config
+from minilocal.config.schema import Config
 
 SGDS = ("optim.momentum", "optim.nesterov")  # whoever gives one of these asks for SGD
 

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from minilocal import data, nets, optim, rules
-from minilocal.config.tables import Config, Rule
+from minilocal.config.schema import Config, Rule
 from minilocal.errors import UserError, nearest, unknown
 from minilocal.split import published
 
@@ -54,11 +54,11 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
 
 def _sealed(rule: Rule, source: Callable[[str], str]) -> str | None:
     """The fingerprint of a rule's own file: that of the run's beginning, with a warning where it is another now."""
-    if not rules.own.is_own(rule.name):
+    if not rules.from_file.is_own(rule.name):
         if rule.sha256 is not None:
             raise UserError(f"rule.sha256{source('rule.sha256')} is of a rule in a file: {rule.name} is in none.")
         return None
-    now = rules.own.fingerprint(rule.name)
+    now = rules.from_file.fingerprint(rule.name)
     if rule.sha256 not in (None, now):
         warnings.warn(f"{rule.name} has changed since this run began: it is used as it is now.", stacklevel=2)
     return rule.sha256 or now

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import msgspec
 
-from minilocal.config.tables import TABLES
+from minilocal.config.schema import TABLES
 from minilocal.errors import UserError
 
 SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}

@@ -13,9 +13,9 @@ from typing import get_args, get_type_hints
 import msgspec
 
 from minilocal import data
-from minilocal.config.tables import TABLES, Config, FilePath
+from minilocal.config.schema import TABLES, Config, FilePath
 from minilocal.errors import UserError
-from minilocal.rules.own import is_own
+from minilocal.rules.from_file import is_own
 
 SCHEMES = [name.removesuffix(":PATH") for name in data.NAMES if name.endswith(":PATH")]  # as in npz:mine.npz
 

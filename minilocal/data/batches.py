@@ -90,7 +90,7 @@ def _cut_out(
     labels = y[there[:, 0]]
     for step in steps:
         part = slice(step * batch_size, (step + 1) * batch_size)
-        yield step, kernels.crops(x, there[part], table, padding, dataset.pad_mode), labels[part]
+        yield step, kernels.crop_flip_normalise(x, there[part], table, padding, dataset.pad_mode), labels[part]
 
 
 def _check(x: Array, y: Array, dataset: DataSet, batch_size: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from minilocal.draw.bars import bars
 from minilocal.draw.curves import curves
 from minilocal.draw.heat import heat
-from minilocal.draw.picture import rule_picture
+from minilocal.draw.rule_diagram import rule_picture
 from minilocal.draw.style import COLOURS, Figure, to_png, to_svg
 from minilocal.draw.timeline import timeline
 

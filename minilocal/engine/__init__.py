@@ -8,14 +8,14 @@ from typing import Protocol
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.auxiliary import Batch
-from minilocal.engine.drawn import Asynchronous
-from minilocal.engine.late import Late
+from minilocal.engine.asynchronous import Asynchronous
+from minilocal.engine.cuda_graph import Recorder
+from minilocal.engine.delayed import Late
 from minilocal.engine.module import Module, Saved, Take
-from minilocal.engine.recorded import Recorder
-from minilocal.engine.together import Together
+from minilocal.engine.synchronous import Together
 from minilocal.layers import Run
 from minilocal.layers.base import Shape
+from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
 from minilocal.rules.when import Drawn
 

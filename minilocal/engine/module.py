@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.auxiliary import Batch, Objective
-from minilocal.crossing.base import Guess
-from minilocal.engine.shortage import shortage
+from minilocal.boundaries.base import Guess
+from minilocal.engine.out_of_memory import shortage
 from minilocal.errors import UserError
 from minilocal.layers import Layer, Run
 from minilocal.layers.base import Need, Shape
+from minilocal.objectives import Batch, Objective
 
 Take = Callable[[dict[str, Array]], None]
 Caches = dict[int, Any]  # by the number of the unit inside its module

@@ -28,15 +28,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilocal.array import Array, host_copy, namespace
-from minilocal.auxiliary import Batch
-from minilocal.engine.flight import Flight, Parcel, Ticket, leaves, replanted
+from minilocal.engine.in_flight import Flight, Parcel, Ticket, leaves, replanted
 from minilocal.engine.module import Saved, shapes, stored
 from minilocal.errors import UserError
 from minilocal.layers import Run
 from minilocal.layers.base import Shape
+from minilocal.objectives import Batch
 
 if TYPE_CHECKING:
-    from minilocal.engine.late import Late, Queue
+    from minilocal.engine.delayed import Late, Queue
 
 
 def stow(engine: Late) -> dict[str, np.ndarray]:

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import array
+from minilocal import array, ops
 from minilocal.array import Array, Name, namespace
-from minilocal.kernels import cpu, cuda, plain
-from minilocal.kernels.cuda import convolution
-from minilocal.kernels.plain.convolution import out_size
-from minilocal.kernels.plain.norm import Statistics
-from minilocal.kernels.plain.update import Moves
+from minilocal.kernels import cpu, cuda
+from minilocal.kernels.cuda import conv
+from minilocal.ops.batch_norm import Statistics
+from minilocal.ops.conv import conv_out_size
+from minilocal.ops.sgd import Updates
 
-__all__ = ["Moves", "Statistics", "out_size", "use_tf32", *plain.__all__]
+__all__ = ["Updates", "Statistics", "conv_out_size", "use_tf32", *ops.__all__]
 
 
 def form(kernel: str, *arrays: Array) -> Any:
@@ -32,10 +32,10 @@ def form(kernel: str, *arrays: Array) -> Any:
     """
     xp = namespace(*arrays)
     if xp is np:
-        return getattr(cpu, kernel, None) or getattr(plain, kernel)
+        return getattr(cpu, kernel, None) or getattr(ops, kernel)
     if hasattr(xp, "RawKernel") and arrays[0].dtype.char in "fd":
-        return getattr(cuda, kernel, None) or getattr(plain, kernel)
-    return getattr(plain, kernel)
+        return getattr(cuda, kernel, None) or getattr(ops, kernel)
+    return getattr(ops, kernel)
 
 
 def use_tf32(xp: Any, on: bool) -> None:
@@ -45,56 +45,56 @@ def use_tf32(xp: Any, on: bool) -> None:
     Raises: UserError where it is to be on and the GPU or CuPy cannot.
     """
     array.use_tf32(xp, on)
-    convolution.use_tf32(on)
+    conv.use_tf32(on)
 
 
-def conv(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
+def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  (N, P, Q, O)"""
-    return form("conv", x, W)(x, W, stride, pad)
+    return form("conv2d", x, W)(x, W, stride, pad)
 
 
-def conv_backward(
+def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
 ) -> tuple[Array | None, Array | None]:
     """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz; one of them None where `need` is "input" or "weights"."""
-    found: tuple[Array | None, Array | None] = form("conv_backward", dz, x, W)(dz, x, W, stride, pad, need)
+    found: tuple[Array | None, Array | None] = form("conv2d_backward", dz, x, W)(dz, x, W, stride, pad, need)
     return found
 
 
-def product(x: Array, W: Array) -> Array:
+def matmul(x: Array, W: Array) -> Array:
     """x W.        x (rows, I), W (I, O)  →  (rows, O)"""
-    return form("product", x, W)(x, W)
+    return form("matmul", x, W)(x, W)
 
 
-def weight_gradient(x: Array, dy: Array) -> Array:
+def matmul_dw(x: Array, dy: Array) -> Array:
     """dW = xᵀ dy.        x (rows, I), dy (rows, O)  →  (I, O)"""
-    return form("weight_gradient", x, dy)(x, dy)
+    return form("matmul_dw", x, dy)(x, dy)
 
 
-def bias_gradient(dy: Array) -> Array:
+def sum_rows(dy: Array) -> Array:
     """db = Σₙ dy.        dy (rows, O)  →  (O,)"""
-    return form("bias_gradient", dy)(dy)
+    return form("sum_rows", dy)(dy)
 
 
-def along(A: Array, x: Array) -> Array:
+def matmul_axis1(A: Array, x: Array) -> Array:
     """y[n, p, b] = Σ_h A[p, h] x[n, h, b].        A (P, H), x (N, H, B)  →  (N, P, B)"""
-    return form("along", A, x)(A, x)
+    return form("matmul_axis1", A, x)(A, x)
 
 
-def norm_statistics(z: Array, eps: float) -> Statistics:
+def batch_norm_stats(z: Array, eps: float) -> Statistics:
     """Mean, biased variance and r = 1/√(σ² + ε) of every channel over all rows.        z (..., C)  →  (C,) each"""
-    found: Statistics = form("norm_statistics", z)(z, eps)
+    found: Statistics = form("batch_norm_stats", z)(z, eps)
     return found
 
 
-def norm_apply(
+def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
     """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
-    return form("norm_apply", z, gamma)(z, mean, r, gamma, beta, add, relu)
+    return form("batch_norm_apply", z, gamma)(z, mean, r, gamma, beta, add, relu)
 
 
-def norm_backward(
+def batch_norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
     """(dz, dγ, dβ, dy masked) of batch norm in training, from dy at its output, or behind its ReLU where `a` is given.
@@ -102,15 +102,15 @@ def norm_backward(
     dy ← dy where a > 0;   dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M). Without `both` a form may leave the
     masked error out, since nobody will read it.
     """
-    found: tuple[Array, Array, Array, Array | None] = form("norm_backward", dy, z, gamma)(
+    found: tuple[Array, Array, Array, Array | None] = form("batch_norm_backward", dy, z, gamma)(
         dy, z, mean, r, gamma, a, both
     )
     return found
 
 
-def norm_commit(running_mean: Array, running_var: Array, seen: Statistics, momentum: float) -> None:
+def batch_norm_update_running(running_mean: Array, running_var: Array, seen: Statistics, momentum: float) -> None:
     """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one."""
-    form("norm_commit", running_mean, seen.mean)(running_mean, running_var, seen, momentum)
+    form("batch_norm_update_running", running_mean, seen.mean)(running_mean, running_var, seen, momentum)
 
 
 def relu(x: Array) -> Array:
@@ -118,9 +118,9 @@ def relu(x: Array) -> Array:
     return form("relu", x)(x)
 
 
-def masked(dy: Array, a: Array) -> Array:
+def relu_backward(dy: Array, a: Array) -> Array:
     """dy where a > 0, else 0, a new array."""
-    return form("masked", dy, a)(dy, a)
+    return form("relu_backward", dy, a)(dy, a)
 
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
@@ -129,9 +129,9 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     return found
 
 
-def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
+def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
     """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
-    return form("max_pool_backward", dy, place)(dy, place, shape, k, stride)
+    return form("max_pool_backward", dy, argmax)(dy, argmax, shape, k, stride)
 
 
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
@@ -140,10 +140,10 @@ def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     return found
 
 
-def sgd(moves: Moves, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
+def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
     """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov: all parameters, in place."""
-    if moves:
-        form("sgd", moves[0][0], moves[0][1])(moves, lr, momentum, weight_decay, nesterov)
+    if updates:
+        form("sgd", updates[0][0], updates[0][1])(updates, lr, momentum, weight_decay, nesterov)
 
 
 def dropout_mask(x: Array, rate: float, name: Name, clock: Array | None = None) -> Array:
@@ -151,6 +151,6 @@ def dropout_mask(x: Array, rate: float, name: Name, clock: Array | None = None) 
     return form("dropout_mask", x)(x, rate, name, clock)
 
 
-def crops(images: Array, picks: Array, table: Array, padding: int, mode: str) -> Array:
+def crop_flip_normalise(images: Array, picks: Array, table: Array, padding: int, mode: str) -> Array:
     """A batch cut out of raw images (all, H, W, C) uint8, where they live; see `plain.crops`."""
-    return form("crops", table, images, picks)(images, picks, table, padding, mode)
+    return form("crop_flip_normalise", table, images, picks)(images, picks, table, padding, mode)

@@ -24,7 +24,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from minilocal.errors import UserError
-from minilocal.kernels.memory import keep_freed
+from minilocal.kernels.malloc import retain_freed_memory
 
 T = TypeVar("T")
 
@@ -74,7 +74,7 @@ def partition(n: int, most: int = PARTS) -> list[tuple[int, int]]:
     return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
 
 
-def spread(work: Callable[[int, int], T], parts: list[tuple[int, int]]) -> list[T]:
+def parallel_map(work: Callable[[int, int], T], parts: list[tuple[int, int]]) -> list[T]:
     """`work(first, last)` for every part, on all threads; the results in the order of the parts.
 
     The caller works too, and every thread draws the next part as soon as it is free. The first error is raised
@@ -107,7 +107,7 @@ def spread(work: Callable[[int, int], T], parts: list[tuple[int, int]]) -> list[
     return results
 
 
-def in_order(parts: list[Any]) -> Any:
+def ordered_sum(parts: list[Any]) -> Any:
     """The sum of partial sums, first to last. The first one is overwritten."""
     total = parts[0]
     for part in parts[1:]:
@@ -143,7 +143,7 @@ def _bound(held: dict[Any, np.ndarray]) -> None:
         held.clear()
 
 
-def room(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+def workspace(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Like `scratch`, but one buffer for each name, as large as the largest asked for: its contents are anything."""
     held = _own.__dict__.setdefault("scratch", {})
     size, where = prod(shape), (name, np.dtype(dtype).char)
@@ -160,7 +160,7 @@ def room(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def one_blas_thread() -> Iterator[None]:
     """Holds BLAS to one thread inside the block; afterwards the user's own setting is back. May be nested."""
     global _holders, _limit
-    keep_freed()
+    retain_freed_memory()
     with _lock:
         _holders += 1
         _own.holds = getattr(_own, "holds", 0) + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minilocal.array import Array
-from minilocal.kernels import masked, relu
+from minilocal.kernels import relu, relu_backward
 from minilocal.layers.base import Arrays, Layer, Need, Run
 
 
@@ -20,4 +20,4 @@ class ReLU(Layer):
     def backward(
         self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        return None if need == "weights" else masked(dy, cache), {}
+        return None if need == "weights" else relu_backward(dy, cache), {}

@@ -6,7 +6,7 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.kernels import bias_gradient, conv, conv_backward, out_size
+from minilocal.kernels import conv2d, conv2d_backward, conv_out_size, sum_rows
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 from minilocal.layers.initial import Initial
 
@@ -51,7 +51,7 @@ class Conv(Layer):
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
         self.out_shape(x.shape[1:])
-        z = conv(x, self._get(p, "weight"), self.stride, self.pad)  # (1)
+        z = conv2d(x, self._get(p, "weight"), self.stride, self.pad)  # (1)
         if self.bias:
             z += self._get(p, "bias")
         return z, x
@@ -59,12 +59,12 @@ class Conv(Layer):
     def backward(
         self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        dx, dW = conv_backward(dy, cache, self._get(p, "weight"), self.stride, self.pad, need)  # (2)
+        dx, dW = conv2d_backward(dy, cache, self._get(p, "weight"), self.stride, self.pad, need)  # (2)
         if need == "input":
             return dx, {}
         grads = {self._full("weight"): dW}
         if self.bias:
-            grads[self._full("bias")] = bias_gradient(dy.reshape(-1, self.outputs))
+            grads[self._full("bias")] = sum_rows(dy.reshape(-1, self.outputs))
         return dx, grads
 
     def out_shape(self, shape: Shape) -> Shape:
@@ -73,7 +73,7 @@ class Conv(Layer):
                 f"Conv({self.inputs} → {self.outputs}) {self.name!r} was given {shape} per sample: "
                 f"it takes images (H, W, {self.inputs})."
             )
-        P, Q = (out_size(side, self.size, self.stride, self.pad) for side in shape[:2])
+        P, Q = (conv_out_size(side, self.size, self.stride, self.pad) for side in shape[:2])
         if min(P, Q) < 1:
             raise UserError(
                 f"Conv {self.name!r}: a {self.size}×{self.size} window with padding {self.pad} does not fit an image "

@@ -8,7 +8,7 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.kernels import bias_gradient, product, weight_gradient
+from minilocal.kernels import matmul, matmul_dw, sum_rows
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 from minilocal.layers.initial import Initial
 
@@ -42,7 +42,7 @@ class Linear(Layer):
             self.parameters[self._full("bias")] = initial.bias(self._full("bias"), inputs, outputs)
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
-        y = product(x, self._get(p, "weight"))  # (1)
+        y = matmul(x, self._get(p, "weight"))  # (1)
         if self.bias:
             y += self._get(p, "bias")
         return y, x
@@ -52,10 +52,10 @@ class Linear(Layer):
     ) -> tuple[Array | None, dict[str, Array]]:
         x, grads = cache, {}
         if need != "input":
-            grads[self._full("weight")] = weight_gradient(x, dy)  # (2)
+            grads[self._full("weight")] = matmul_dw(x, dy)  # (2)
             if self.bias:
-                grads[self._full("bias")] = bias_gradient(dy)
-        return None if need == "weights" else product(dy, self._get(p, "weight").T), grads
+                grads[self._full("bias")] = sum_rows(dy)
+        return None if need == "weights" else matmul(dy, self._get(p, "weight").T), grads
 
     def out_shape(self, shape: Shape) -> Shape:
         if shape != (self.inputs,):

@@ -8,7 +8,13 @@ import numpy as np
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels import Statistics, norm_apply, norm_backward, norm_commit, norm_statistics
+from minilocal.kernels import (
+    Statistics,
+    batch_norm_apply,
+    batch_norm_backward,
+    batch_norm_stats,
+    batch_norm_update_running,
+)
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 from minilocal.layers.initial import Initial, filled
 
@@ -60,12 +66,12 @@ class BatchNorm(Layer):
     relu = False
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None, add: Array | None = None) -> tuple[Array, NormCache]:
-        seen = norm_statistics(x, self.eps) if run.training else None
+        seen = batch_norm_stats(x, self.eps) if run.training else None
         if seen:
             mean, r = seen.mean, seen.r
         else:
             mean, r = self._get(p, "running_mean"), 1 / namespace(x).sqrt(self._get(p, "running_var") + self.eps)
-        y = norm_apply(x, mean, r, self._get(p, "weight"), self._get(p, "bias"), add, self.relu)  # (1)
+        y = batch_norm_apply(x, mean, r, self._get(p, "weight"), self._get(p, "bias"), add, self.relu)  # (1)
         return y, NormCache(x, seen, mean, r, y if self.relu else None)
 
     def backward_both(
@@ -75,7 +81,7 @@ class BatchNorm(Layer):
         z, seen, mean, r, a = cache
         gamma = self._get(p, "weight")
         if seen:
-            dz, dgamma, dbeta, masked = norm_backward(dy, z, mean, r, gamma, a, both)  # (2), (3)
+            dz, dgamma, dbeta, masked = batch_norm_backward(dy, z, mean, r, gamma, a, both)  # (2), (3)
         else:
             masked, rows = dy if a is None else dy * (a > 0), tuple(range(dy.ndim - 1))
             dz = masked * (gamma * r)
@@ -92,7 +98,7 @@ class BatchNorm(Layer):
     def commit(self, cache: NormCache, p: Arrays | None = None) -> None:
         if cache.seen is None:
             return
-        norm_commit(self._get(p, "running_mean"), self._get(p, "running_var"), cache.seen, self.momentum)
+        batch_norm_update_running(self._get(p, "running_mean"), self._get(p, "running_var"), cache.seen, self.momentum)
 
     def out_shape(self, shape: Shape) -> Shape:
         if shape[-1] != self.channels:

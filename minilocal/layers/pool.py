@@ -6,10 +6,10 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels import max_pool, max_pool_backward, out_size
-from minilocal.kernels.plain.pool import window_pixels
+from minilocal.kernels import conv_out_size, max_pool, max_pool_backward
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 from minilocal.layers.resize import BySides, by_sides
+from minilocal.ops.pool import window_pixels
 
 
 class _Windows(Layer):
@@ -29,7 +29,7 @@ class _Windows(Layer):
                 f"{type(self).__name__}({self.size}){name} was given {shape} per sample: it needs images of at "
                 f"least {self.size}×{self.size}. Use larger images."
             )
-        return (*(out_size(side, self.size, self.stride, 0) for side in shape[:2]), shape[2])
+        return (*(conv_out_size(side, self.size, self.stride, 0) for side in shape[:2]), shape[2])
 
     def _pixels(self, x: Array) -> list[Array]:
         """For each place in the window, the pixels that stand there in all windows: views of x, (N, P, Q, C) each."""
@@ -44,16 +44,16 @@ class MaxPool(_Windows):
 
     def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
         self.out_shape(x.shape[1:])
-        y, place = max_pool(x, self.size, self.stride)
-        return y, (place, x.shape)
+        y, argmax = max_pool(x, self.size, self.stride)
+        return y, (argmax, x.shape)
 
     def backward(
         self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights":
             return None, {}
-        place, shape = cache
-        return max_pool_backward(dy, place, shape, self.size, self.stride), {}
+        argmax, shape = cache
+        return max_pool_backward(dy, argmax, shape, self.size, self.stride), {}
 
 
 class AveragePool(_Windows):

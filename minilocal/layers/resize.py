@@ -9,7 +9,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels import along
+from minilocal.kernels import matmul_axis1
 from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
 
 
@@ -58,10 +58,10 @@ def by_sides(x: Array, A: Array, B: Array) -> Array:
     """A x Bᵀ: rows first where they become fewer, so that the many products along the other side become fewer too."""
     (N, H, W, C), P, Q = x.shape, A.shape[0], B.shape[0]
     if P > H:
-        x = along(B, x.reshape(N * H, W, C)).reshape(N, H, Q * C)
-        return along(A, x).reshape(N, P, Q, C)
-    x = along(A, x.reshape(N, H, W * C)).reshape(N * P, W, C)
-    return along(B, x).reshape(N, P, Q, C)
+        x = matmul_axis1(B, x.reshape(N * H, W, C)).reshape(N, H, Q * C)
+        return matmul_axis1(A, x).reshape(N, P, Q, C)
+    x = matmul_axis1(A, x.reshape(N, H, W * C)).reshape(N * P, W, C)
+    return matmul_axis1(B, x).reshape(N, P, Q, C)
 
 
 class Resize(BySides):

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError, call_it, unknown
-from minilocal.nets.convolutional import alexnet, vgg16
 from minilocal.nets.mlp import mlp
 from minilocal.nets.net import Net, count
 from minilocal.nets.resnet import resnet, resnet18
+from minilocal.nets.vgg_alexnet import alexnet, vgg16
 from minilocal.nets.wrn import wrn
 
 NAMES = (

@@ -1,6 +1,6 @@
 """Optimisers, as frozen recipes, and learning rates over the epochs."""
 
-from minilocal.optim.recipes import SGD, Adam, Move, Optimizer, State, get
+from minilocal.optim.recipes import SGD, Adam, Optimizer, State, Update, get
 from minilocal.optim.schedules import (
     SCHEDULES,
     Schedule,
@@ -14,8 +14,21 @@ from minilocal.optim.schedules import (
 )
 
 __all__ = [
-    "SCHEDULES", "SGD", "Adam", "Move", "Optimizer", "Schedule", "State", "constant", "cosine", "get", "hold",
-    "infopro", "schedule", "steps", "warmup",
+    "SCHEDULES",
+    "SGD",
+    "Adam",
+    "Optimizer",
+    "Schedule",
+    "State",
+    "Update",
+    "constant",
+    "cosine",
+    "get",
+    "hold",
+    "infopro",
+    "schedule",
+    "steps",
+    "warmup",
 ]  # fmt: skip
 
 

@@ -17,13 +17,13 @@ from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
 
 State = dict[str, Any]  # arrays of the parameter's shape, and counters
-Move = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the recipe keeps of it
+Update = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the recipe keeps of it
 
 
 class Optimizer(Protocol):
     """What a Learner asks of a recipe; `recordable` where an update may be repeated as recorded, but for the rate."""
 
-    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+    def update(self, updates: Sequence[Update], lr: float | Array) -> None:
         """Moves each w in place by its g, which may be overwritten; each state is that parameter's own.
 
         `lr` is a number, or an array (1,) of w's type where w lives, so that it may change where a step is recorded.
@@ -81,12 +81,12 @@ class SGD(Recipe):
         if self.nesterov and self.momentum == 0:
             raise UserError("Nesterov's step looks ahead along the momentum: give momentum > 0, or nesterov=False.")
 
-    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
+    def update(self, updates: Sequence[Update], lr: float | Array) -> None:
         if self.momentum:
-            for w, _, state in moves:
+            for w, _, state in updates:
                 if "v" not in state:
                     state["v"] = namespace(w).zeros_like(w)
-        moved = [(w, g, state.get("v")) for w, g, state in moves]
+        moved = [(w, g, state.get("v")) for w, g, state in updates]
         kernels.sgd(moved, lr, self.momentum, self.weight_decay, self.nesterov)
 
 
@@ -109,8 +109,8 @@ class Adam(Recipe):
         self._within(1, "beta1", "beta2")
         self._within(inf, "eps", "weight_decay")
 
-    def update(self, moves: Sequence[Move], lr: float | Array) -> None:
-        for w, g, state in moves:
+    def update(self, updates: Sequence[Update], lr: float | Array) -> None:
+        for w, g, state in updates:
             self._move(w, g, state, lr)
 
     def _move(self, w: Array, g: Array, state: State, lr: float | Array) -> None:

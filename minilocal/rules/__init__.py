@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from minilocal.crossing import Recommended
+from minilocal.boundaries import Recommended
 from minilocal.errors import UserError, nearest, unknown
-from minilocal.rules import own, when
+from minilocal.rules import from_file, when
 from minilocal.rules.answers import ANSWERS, composed
 from minilocal.rules.backlink import backlink
 from minilocal.rules.bp import bp
@@ -16,12 +16,12 @@ from minilocal.rules.ddg import ddg
 from minilocal.rules.dgl import dgl
 from minilocal.rules.dni import dni
 from minilocal.rules.fdg import fdg
+from minilocal.rules.from_file import is_own
 from minilocal.rules.gll import gll
 from minilocal.rules.infopro import infopro
-from minilocal.rules.own import is_own
+from minilocal.rules.option_docs import options_of
 from minilocal.rules.pgl import pgl
 from minilocal.rules.predsim import predsim
-from minilocal.rules.told import options_of
 
 _BY_NAME: dict[str, Callable[..., Rule]] = {
     "bp": bp, "gll": gll, "backlink": backlink, "dgl": dgl, "predsim": predsim, "infopro": infopro, "pgl": pgl,
@@ -43,7 +43,7 @@ def constructor(name: str) -> Callable[..., Rule]:
     if name == COMPOSED:
         return composed
     if is_own(name):
-        return own.constructor(name)
+        return from_file.constructor(name)
     raise unknown("rule", name, (*NAMES, COMPOSED), more="or FILE.py:NAME for one of your own")
 
 
@@ -72,7 +72,7 @@ def get(name: str, **given: Any) -> Rule:
 
 def label(name: str) -> str:
     """A rule's name in a few letters: that of one's own rule is what it is called in its file."""
-    return own.parts(name)[1] if is_own(name) else name
+    return from_file.parts(name)[1] if is_own(name) else name
 
 
 __all__ = [

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.errors import UserError, nearest, unknown
 from minilocal.rules import text
 from minilocal.rules.compose import Rule, compose
@@ -17,22 +17,22 @@ Answer = str | Mapping[str, Any]
 
 def delayed(activations: int = 0, errors: int = 1, beta: float = 1.0, backward_weights: str = "stashed") -> Any:
     """Every error, times `beta`, `errors` iterations late per boundary; activations `activations` iterations late."""
-    return crossing.late(activations, errors, beta, backward_weights)
+    return boundaries.late(activations, errors, beta, backward_weights)
 
 
 ANSWERS: dict[str, dict[str, Callable[..., Any]]] = {
     "objective": {
-        "none": auxiliary.nothing,
-        "classifier": auxiliary.classifier,
-        "predsim": auxiliary.predsim,
-        "infopro": auxiliary.infopro,
+        "none": objectives.nothing,
+        "classifier": objectives.classifier,
+        "predsim": objectives.predsim,
+        "infopro": objectives.infopro,
     },
     "boundary": {
-        "open": crossing.all,
-        "closed": crossing.nothing,
-        "link": crossing.link,
+        "open": boundaries.all,
+        "closed": boundaries.nothing,
+        "link": boundaries.link,
         "delayed": delayed,
-        "synthetic_gradient": crossing.guess,
+        "synthetic_gradient": boundaries.guess,
     },
     "when": {"always": always, "periodic": periodic, "asynchronous": drawn},
 }

@@ -25,7 +25,7 @@ module's caches, and l units' of the module below.
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
@@ -55,5 +55,5 @@ def backlink(
 
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting, error or auxiliary network.
     """
-    crosses = crossing.link(length, alpha, weighting, error)
-    return compose("BackLink", wants=auxiliary.classifier(aux), crosses=crosses, keep=keep)
+    crosses = boundaries.link(length, alpha, weighting, error)
+    return compose("BackLink", wants=objectives.classifier(aux), crosses=crosses, keep=keep)

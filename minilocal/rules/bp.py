@@ -11,7 +11,7 @@ arrives (gradient checkpointing at module boundaries), for one more forward. Eve
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
@@ -24,4 +24,4 @@ def bp(*, keep: str = "caches", accumulate: int = 1) -> Rule:
 
     Raises: UserError for anything else.
     """
-    return compose("BP", wants=auxiliary.nothing(), crosses=crossing.all(), keep=keep, accumulate=accumulate)
+    return compose("BP", wants=objectives.nothing(), crosses=boundaries.all(), keep=keep, accumulate=accumulate)

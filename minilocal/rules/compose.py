@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from minilocal.auxiliary import Wants
-from minilocal.auxiliary import nothing as wants_nothing
-from minilocal.crossing import Crossing, Recommended
-from minilocal.crossing import all as crosses_all
+from minilocal.boundaries import Crossing, Recommended
+from minilocal.boundaries import all as crosses_all
 from minilocal.errors import UserError, call_it, unknown
 from minilocal.layers.base import Shape
+from minilocal.objectives import Wants
+from minilocal.objectives import nothing as wants_nothing
 from minilocal.rules.when import Drawn, When, always
 
 KEEP = ("caches", "inputs")

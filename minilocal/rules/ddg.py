@@ -23,7 +23,7 @@ At K = 1 this is BP.
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
@@ -38,4 +38,4 @@ def ddg(*, backward_weights: str = "stashed") -> Rule:
 
     Raises: UserError for unknown backward weights.
     """
-    return compose("DDG", wants=auxiliary.nothing(), crosses=crossing.late(up=0, backward_weights=backward_weights))
+    return compose("DDG", wants=objectives.nothing(), crosses=boundaries.late(up=0, backward_weights=backward_weights))

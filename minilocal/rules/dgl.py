@@ -17,7 +17,7 @@ the step a module is updated. Asynchronous, the modules are workers that do not 
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.errors import UserError
 from minilocal.rules.compose import Rule, compose
 from minilocal.rules.when import always, drawn
@@ -41,4 +41,4 @@ def dgl(*, aux: str = "mlp-sr", buffer: int | None = None, slowed: int | None = 
         raise UserError(f"{asked}: only drawn workers can be slowed; give a buffer too, as buffer=1.")
     when = always() if buffer is None else drawn(buffer, slowed, noise)
     name = "DGL" if buffer is None else "asynchronous DGL"
-    return compose(name, wants=auxiliary.classifier(aux), crosses=crossing.nothing(), when=when)
+    return compose(name, wants=objectives.classifier(aux), crosses=boundaries.nothing(), when=when)

@@ -24,7 +24,7 @@ With a perfect guess this is BP; so it is at K = 1.
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
@@ -41,4 +41,4 @@ def dni(*, labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bia
 
     Raises: UserError for an even kernel.
     """
-    return compose("DNI", wants=auxiliary.nothing(), crosses=crossing.guess(labels, kernel, scaled, zero_bias))
+    return compose("DNI", wants=objectives.nothing(), crosses=boundaries.guess(labels, kernel, scaled, zero_bias))

@@ -34,7 +34,7 @@ At K = 1 this is BP once drained; at K = 2 and β = 1 it makes the weights of DD
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules import when
 from minilocal.rules.compose import Rule, compose
 
@@ -51,5 +51,5 @@ def fdg(*, beta: float = 1.0, backward_weights: str = "stashed") -> Rule:
 
     Raises: UserError for a β outside (0, 1], unknown backward weights.
     """
-    crosses = crossing.late(up=1, beta=beta, backward_weights=backward_weights)
-    return compose("FDG", wants=auxiliary.nothing(), crosses=crosses, when=when.always(first="backward"))
+    crosses = boundaries.late(up=1, beta=beta, backward_weights=backward_weights)
+    return compose("FDG", wants=objectives.nothing(), crosses=crosses, when=when.always(first="backward"))

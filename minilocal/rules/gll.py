@@ -11,7 +11,7 @@ Keeps one module's caches at a time.
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
@@ -23,4 +23,4 @@ def gll(*, aux: str = "0c1f") -> Rule:
 
     Raises: UserError for an unknown auxiliary network.
     """
-    return compose("GLL", wants=auxiliary.classifier(aux), crosses=crossing.nothing())
+    return compose("GLL", wants=objectives.classifier(aux), crosses=boundaries.nothing())

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
@@ -47,5 +47,5 @@ def infopro(
 
     Raises: UserError for lambdas of another count or an unknown name, and an unknown version or auxiliary network.
     """
-    wants = auxiliary.infopro(lambdas, version, aux, temperature, mean, std)
-    return compose("InfoPro", wants=wants, crosses=crossing.nothing())
+    wants = objectives.infopro(lambdas, version, aux, temperature, mean, std)
+    return compose("InfoPro", wants=wants, crosses=boundaries.nothing())

@@ -18,7 +18,7 @@ learning rate a hundredth. The paper trains with Adam and calls for LeakyReLU, w
 
 from __future__ import annotations
 
-from minilocal import auxiliary, crossing
+from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
@@ -37,5 +37,5 @@ def predsim(
 
     Raises: UserError for a β outside [0, 1], fewer than one feature, and a final weight that is neither.
     """
-    wants = auxiliary.predsim(beta, dim_in_decoder, zero, final_weight)
-    return compose("PredSim", wants=wants, crosses=crossing.nothing())
+    wants = objectives.predsim(beta, dim_in_decoder, zero, final_weight)
+    return compose("PredSim", wants=wants, crosses=boundaries.nothing())

@@ -8,10 +8,10 @@ load("runs/...")               its Learner, to predict with
 from minilocal.train.build import build, dataset_of, optimizer, schedule
 from minilocal.train.clock import duration
 from minilocal.train.evaluate import Answers, Images, answers, error, load, predict
-from minilocal.train.interrupt import Interrupted
 from minilocal.train.progress import losses_text
 from minilocal.train.start import Result, train
-from minilocal.train.weights import warm_start
+from minilocal.train.stop import Interrupted
+from minilocal.train.warm_start import warm_start
 
 __all__ = [
     "Answers", "Images", "Interrupted", "Result", "answers", "build", "dataset_of", "duration", "error", "load",

@@ -26,9 +26,9 @@ from minilocal.train.build import schedule
 from minilocal.train.clock import Clock, duration
 from minilocal.train.divergence import diverged, not_finite, suspect, with_losses
 from minilocal.train.evaluate import Images, answers, error, predict
-from minilocal.train.interrupt import Interrupted, Wish
 from minilocal.train.progress import Progress, losses_text
-from minilocal.train.same import check_same, digest
+from minilocal.train.same_run import check_same, digest
+from minilocal.train.stop import Interrupted, Wish
 
 VISIT = {"cpu": 1}  # steps between two visits home with the losses: on a device each one would be a wait
 SELDOM = 32

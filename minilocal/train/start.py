@@ -15,10 +15,10 @@ from minilocal.errors import UserError
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.learner import Learner
 from minilocal.train.build import build, schedule
-from minilocal.train.interrupt import stopping
 from minilocal.train.loop import Loop, Report, Say
-from minilocal.train.same import EPOCHS, check_epochs
-from minilocal.train.weights import warm_start
+from minilocal.train.same_run import EPOCHS, check_epochs
+from minilocal.train.stop import stopping
+from minilocal.train.warm_start import warm_start
 
 
 @dataclass(frozen=True, repr=False)

@@ -11,13 +11,21 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from minilocal.errors import unknown
+from minilocal.verify.compare import Result
 from minilocal.verify.differences import Check, check_layer
-from minilocal.verify.measure import Result
 
 if TYPE_CHECKING:
-    from minilocal.verify import decoupled, equations, layers, losses, nets, objectives, rules
+    from minilocal.verify import delayed, equations, layers, losses, nets, objectives, synchronous
 
-KINDS = ("equations", "layers", "losses", "nets", "rules", "objectives", "decoupled")  # a file each, imported on use
+KINDS = {  # the file of each, imported on use
+    "equations": "equations",
+    "layers": "layers",
+    "losses": "losses",
+    "nets": "nets",
+    "rules": "synchronous",
+    "objectives": "objectives",
+    "decoupled": "delayed",
+}
 
 
 def run(quick: bool = False, only: str | None = None) -> Iterator[Result]:
@@ -27,13 +35,15 @@ def run(quick: bool = False, only: str | None = None) -> Iterator[Result]:
     """
     if only is not None and only not in KINDS:
         raise unknown("kind of check", only, KINDS)
-    checks = [importlib.import_module(f"minilocal.verify.{kind}") for kind in KINDS if only in (None, kind)]
+    checks = [
+        importlib.import_module(f"minilocal.verify.{file}") for kind, file in KINDS.items() if only in (None, kind)
+    ]
     return (result for kind in checks for result in kind.run(quick))
 
 
 def __getattr__(name: str) -> Any:
     """A kind of check, whose file brings JAX with it."""
-    if name in KINDS:
+    if name in KINDS.values():
         return importlib.import_module(f"minilocal.verify.{name}")
     raise AttributeError(f"module 'minilocal.verify' has no attribute {name!r}")
 
@@ -43,6 +53,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "KINDS", "Check", "Result", "check_layer", "decoupled", "equations", "layers", "losses", "nets", "objectives",
-    "rules", "run",
+    "KINDS", "Check", "Result", "check_layer", "delayed", "equations", "layers", "losses", "nets", "objectives", "run",
+    "synchronous",
 ]  # fmt: skip

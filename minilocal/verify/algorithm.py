@@ -24,8 +24,8 @@ import numpy as np
 
 from minilocal import equations as eq
 from minilocal.array import generator
-from minilocal.verify.measure import Result, errors
-from minilocal.verify.referee import jax, jnp, lax, refereeing
+from minilocal.verify.compare import Result, errors
+from minilocal.verify.jax_cpu import jax, jnp, lax, refereeing
 
 WIDTHS = [6, 5, 7, 6, 5, 4, 5]  # of x, and of six ReLU layers
 CLASSES, COLUMNS, ALPHA, ETA = 3, 7, 0.3, 0.3

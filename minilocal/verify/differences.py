@@ -20,7 +20,7 @@ import numpy as np
 
 from minilocal.array import stream
 from minilocal.contract import try_layer
-from minilocal.engine.flight import leaves
+from minilocal.engine.in_flight import leaves
 from minilocal.errors import UserError
 from minilocal.layers import Layer, Run
 from minilocal.layers.base import Shape

@@ -14,8 +14,8 @@ import numpy as np
 from minilocal import equations as eq
 from minilocal.array import generator
 from minilocal.verify import algorithm
-from minilocal.verify.measure import Result, errors
-from minilocal.verify.referee import jax, jnp, refereeing
+from minilocal.verify.compare import Result, errors
+from minilocal.verify.jax_cpu import jax, jnp, refereeing
 
 WIDTHS = {"x": 5, "z": 4, "c": 3, "next": 6}
 COLUMNS = [(), (1,), (7,)]  # one sample, a mini-batch of one, a mini-batch

@@ -15,9 +15,9 @@ import numpy as np
 from minilocal import layers as ml
 from minilocal.array import generator
 from minilocal.layers import Initial, Layer, Run
-from minilocal.verify.measure import Result, errors
-from minilocal.verify.referee import jax, refereeing
-from minilocal.verify.twins.layers import twin
+from minilocal.verify.compare import Result, errors
+from minilocal.verify.jax_cpu import jax, refereeing
+from minilocal.verify.reference.layers import twin
 
 Shape = tuple[int, ...]
 

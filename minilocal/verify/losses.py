@@ -10,9 +10,9 @@ import numpy as np
 
 from minilocal import losses
 from minilocal.array import generator
-from minilocal.verify import twins
-from minilocal.verify.measure import Result, errors
-from minilocal.verify.referee import jax, refereeing
+from minilocal.verify import reference
+from minilocal.verify.compare import Result, errors
+from minilocal.verify.jax_cpu import jax, refereeing
 
 SHAPES = [(5, 4), (1, 3), (8, 10), (2, 100)]
 SCALES = [1.0, 30.0]  # the second saturates the softmax
@@ -22,21 +22,21 @@ def cross_entropy(shape: tuple[int, int], scale: float, dtype: str = "float64") 
     """Errors of the value and of dz."""
     rng = generator(0)
     z = (scale * rng.standard_normal(shape)).astype(dtype)
-    return _compare(losses.cross_entropy, twins.cross_entropy, z, rng.integers(shape[1], size=shape[0]))
+    return _compare(losses.cross_entropy, reference.cross_entropy, z, rng.integers(shape[1], size=shape[0]))
 
 
 def squared_error(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
     """Errors of the value and of dz."""
     rng = generator(0)
     z, target = scale * rng.standard_normal((2, *shape))
-    return _compare(losses.squared_error, twins.squared_error, z.astype(dtype), target.astype(dtype))
+    return _compare(losses.squared_error, reference.squared_error, z.astype(dtype), target.astype(dtype))
 
 
 def binary_cross_entropy(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
     """Errors of the value and of da."""
     rng = generator(0)
     a, target = (scale * rng.standard_normal(shape)).astype(dtype), rng.random(shape).astype(dtype)
-    return _compare(losses.binary_cross_entropy, twins.binary_cross_entropy, a, target)
+    return _compare(losses.binary_cross_entropy, reference.binary_cross_entropy, a, target)
 
 
 def similarity(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
@@ -45,7 +45,7 @@ def similarity(shape: tuple[int, int], scale: float, dtype: str = "float64") -> 
     labels = rng.integers(3, size=N + 1)
     found: dict[str, float] = {}
     for U in (rng.standard_normal((N + 1, 3, 2, C)), rng.standard_normal((N + 1, C))):
-        by_hand, twin = partial(losses.similarity, classes=3), partial(twins.similarity, classes=3)
+        by_hand, twin = partial(losses.similarity, classes=3), partial(reference.similarity, classes=3)
         of = _compare(by_hand, twin, (scale * U).astype(dtype), labels)
         found |= {f"{what}, {U.ndim} axes": e for what, e in of.items()}
     return found
@@ -55,7 +55,7 @@ def supervised_contrast(shape: tuple[int, int], scale: float, dtype: str = "floa
     """Errors of the value and of dz."""
     rng, (N, F) = generator(0), shape
     z = (scale * rng.standard_normal((N + 1, F))).astype(dtype)
-    return _compare(losses.supervised_contrast, twins.supervised_contrast, z, rng.integers(3, size=N + 1))
+    return _compare(losses.supervised_contrast, reference.supervised_contrast, z, rng.integers(3, size=N + 1))
 
 
 CHECKS = {

@@ -14,10 +14,10 @@ from minilocal import nets, rules
 from minilocal.array import generator
 from minilocal.layers import Run
 from minilocal.learner import Learner
-from minilocal.verify.measure import Result, errors
-from minilocal.verify.referee import refereeing
-from minilocal.verify.rules import shake
-from minilocal.verify.twins import rules as twins
+from minilocal.verify.compare import Result, errors
+from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.reference import rules as twins
+from minilocal.verify.synchronous import shake
 
 CASES: dict[str, Any] = {
     "mlp": lambda rng: nets.mlp((9, 8), classes=5, size=4, rng=rng),

@@ -10,18 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import auxiliary as wants
-from minilocal import crossing as crosses
+from minilocal import boundaries as crosses
 from minilocal import nets, rules
+from minilocal import objectives as wants
 from minilocal.array import generator
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Initial, Linear, NormReLU, Sequential
 from minilocal.learner import Learner
 from minilocal.rules import Rule, compose
 from minilocal.rules.when import periodic
-from minilocal.verify.measure import Result, errors
-from minilocal.verify.referee import refereeing
-from minilocal.verify.rules import shake
-from minilocal.verify.twins.composed import by_autograd
+from minilocal.verify.compare import Result, errors
+from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.reference.composed import by_autograd
+from minilocal.verify.synchronous import shake
 
 BATCH = 6
 LAMBDAS = (5.0, 0.5, 0.25, 2.0)

@@ -371,7 +371,7 @@ def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
         assert finding in out
     from minilocal import kernels
 
-    monkeypatch.setattr(kernels, "product", lambda x, W: x @ W + 1)
+    monkeypatch.setattr(kernels, "matmul", lambda x, W: x @ W + 1)
     status, out, _ = minilocal("doctor")
     assert status == 1 and "FAILED: ArithmeticError: wrong result" in out
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from minilocal import cli
+from minilocal.bench import harness
 from minilocal.cli import bench as command
-from minilocal.measure import bench
 
 
 def call(capsys, *words):
@@ -18,8 +18,8 @@ def call(capsys, *words):
 
 
 def test_it_prints_and_writes_what_it_measured(capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr("minilocal.measure.peer.available", lambda: False)
-    monkeypatch.setattr(bench, "available", lambda: False)
+    monkeypatch.setattr("minilocal.bench.torch_learner.available", lambda: False)
+    monkeypatch.setattr(harness, "available", lambda: False)
     out = tmp_path / "deep" / "b.json"
     words = ["--quick", "--what", "steps", "--net", "mlp", "--batch-size", 4, "--modules", 2, "--rounds", 1]
     status, said, _ = call(capsys, *words, "--threads", 1, "--out", out)
@@ -42,7 +42,7 @@ def test_quick_is_small_unless_a_size_is_given():
 def test_a_contestant_that_failed_is_the_exit_status(capsys, tmp_path, monkeypatch):
     row = {"contest": "c", "what": "bp", "label": "minilocal", "failed": "no memory"}
     monkeypatch.setattr(
-        bench, "run", lambda plan, **how: {"steps": [{**row, "net": "mlp", "engine": "minilocal"} | LIKE]}
+        harness, "run", lambda plan, **how: {"steps": [{**row, "net": "mlp", "engine": "minilocal"} | LIKE]}
     )
     status, said, _ = call(capsys, "--net", "mlp", "--out", tmp_path / "b.json")
     assert status == 1 and "no memory" in said

@@ -14,9 +14,9 @@ import pytest
 from minilocal import UserError, cli, record
 from minilocal.cli.demo import recipe
 from minilocal.cli.demo.processes import together
-from minilocal.cli.demo.seen import Seen, findings
+from minilocal.cli.demo.results import Seen, findings
 from minilocal.config import tables_of
-from minilocal.train.interrupt import Interrupted
+from minilocal.train.stop import Interrupted
 
 TINY = [
     "--net", "mlp", "--modules", "2", "--limit-train", "40", "--limit-test", "20", "--batch-size", "16",

@@ -11,7 +11,7 @@ import pytest
 from minilocal import UserError, array, cli, learner
 from minilocal.array import Absent
 from minilocal.cli import doctor
-from minilocal.record import origin
+from minilocal.record import environment
 from tests.fake import cuda_on_host
 from tests.fake.device import fake
 
@@ -96,8 +96,8 @@ def test_no_gpu_is_well_and_one_that_cannot_be_used_is_not(capsys, monkeypatch, 
 
 def without(monkeypatch, *absent):
     """`version` as it is where the packages `absent` are not installed."""
-    real = origin.version
-    monkeypatch.setattr(origin, "version", lambda name: None if name in absent else real(name))
+    real = environment.version
+    monkeypatch.setattr(environment, "version", lambda name: None if name in absent else real(name))
 
 
 def test_what_is_optional_may_be_absent(capsys, monkeypatch):

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
-from minilocal import cli, measure
+import minilocal.memory as memory_package
+from minilocal import cli
 from minilocal.array import Absent
 from minilocal.cli import memory as command
-from minilocal.measure import by_rule
+from minilocal.memory import by_rule
 
 SMALL = ["--net", "resnet8", "--modules", "2,4", "--batch-size", "8"]
 
@@ -103,14 +104,14 @@ def test_measured_steps_stand_beside_the_predicted(memory):
 
 
 def test_a_prediction_that_is_off_is_told_by_the_status(memory, monkeypatch):
-    honest = measure.usage
+    honest = memory_package.profile
 
     def more(learner, x, y):
         ballast = honest(learner, x, y)
         object.__setattr__(ballast, "workspace", ballast.workspace + ballast.step // 10)
         return ballast
 
-    monkeypatch.setattr(measure, "usage", more)
+    monkeypatch.setattr(memory_package, "profile", more)
     assert memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8")[0] == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from minilocal import cli, rules
 from minilocal.cli.examples import EXAMPLES
 from minilocal.config import TABLES, from_tables, read_file, resolve, tables_of
-from minilocal.rules.told import options_of
+from minilocal.rules.option_docs import options_of
 
 CHEAP = [line for command in ("train", "locality", "data") for line in EXAMPLES[command] if "resnet" not in line]
 OWN = '''

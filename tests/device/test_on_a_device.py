@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.verify.measure import DOUBLE, errors
+from minilocal.verify.compare import DOUBLE, errors
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
 

@@ -182,13 +182,13 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return str(self.get())
 
 
-def _index(index: Any, *masked: str) -> tuple[Any, ...]:
+def _index(index: Any, *relu_backward: str) -> tuple[Any, ...]:
     """The index as a tuple, host arrays and lists in it moved to the device; `masked` is counted for each mask."""
     index = index if isinstance(index, tuple) else (index,)
     index = tuple(upload(i) if isinstance(i, list | np.ndarray) else i for i in index)
     for i in index:
-        if isinstance(i, ndarray) and i.dtype.kind == "b" and masked:
-            ledger.note(*masked)
+        if isinstance(i, ndarray) and i.dtype.kind == "b" and relu_backward:
+            ledger.note(*relu_backward)
     return index
 
 

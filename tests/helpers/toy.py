@@ -45,8 +45,8 @@ def by_engine(name: str) -> np.ndarray:
 def by_jax(name: str) -> np.ndarray:
     """The same, from the engine's initial weights on, by nothing of the engine's."""
     from minilocal.layers import Run
-    from minilocal.verify.referee import refereeing
-    from minilocal.verify.twins import rules as twins
+    from minilocal.verify.jax_cpu import refereeing
+    from minilocal.verify.reference import rules as twins
 
     made = learner(RULES[name])
     w = {key: np.array(a) for key, a in made.parameters().items()}

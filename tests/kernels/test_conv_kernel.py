@@ -5,10 +5,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from minilocal import ops
 from minilocal.array import generator
-from minilocal.kernels import conv, conv_backward, out_size, plain
-from minilocal.kernels.cpu import convolution as blocked
-from minilocal.kernels.plain.convolution import col2im, conv_by_loops, im2col
+from minilocal.kernels import conv2d, conv2d_backward, conv_out_size
+from minilocal.kernels.cpu import conv as blocked
+from minilocal.ops.conv import col2im, conv2d_by_loops, im2col
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int, int]
 
@@ -25,7 +26,7 @@ def geometries(draw) -> Geometry:
 def draw_numbers(geometry: Geometry, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     (N, H, B, C), (k, _, _, O), stride, pad = geometry
     rng = generator(seed)
-    dz = rng.standard_normal((N, out_size(H, k, stride, pad), out_size(B, k, stride, pad), O))
+    dz = rng.standard_normal((N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O))
     return rng.standard_normal((N, H, B, C)), rng.standard_normal((k, k, C, O)), dz
 
 
@@ -42,10 +43,10 @@ def test_the_adjoint(geometry, seed):
     """⟨dz, conv(u, W)⟩ = ⟨convᵀ(dz, W), u⟩ for x and for W: the convolution is linear in each."""
     _, _, stride, pad = geometry
     x, W, dz = draw_numbers(geometry, seed)
-    dx, dW = conv_backward(dz, x, W, stride, pad)
+    dx, dW = conv2d_backward(dz, x, W, stride, pad)
     u, V = generator(seed + 1).standard_normal(x.shape), generator(seed + 2).standard_normal(W.shape)
-    assert near((dz * conv(u, W, stride, pad)).sum(), (dx * u).sum())
-    assert near((dz * conv(x, V, stride, pad)).sum(), (dW * V).sum())
+    assert near((dz * conv2d(u, W, stride, pad)).sum(), (dx * u).sum())
+    assert near((dz * conv2d(x, V, stride, pad)).sum(), (dW * V).sum())
 
 
 @given(geometries(), st.integers(0, 99))
@@ -55,9 +56,9 @@ def test_the_adjoint(geometry, seed):
 def test_the_blocked_form_is_the_plain_one(geometry, seed):
     _, _, stride, pad = geometry
     x, W, dz = draw_numbers(geometry, seed)
-    assert near(conv(x, W, stride, pad), plain.conv(x, W, stride, pad))
-    dx, dW = conv_backward(dz, x, W, stride, pad)
-    plain_dx, plain_dW = plain.conv_backward(dz, x, W, stride, pad)
+    assert near(conv2d(x, W, stride, pad), ops.conv2d(x, W, stride, pad))
+    dx, dW = conv2d_backward(dz, x, W, stride, pad)
+    plain_dx, plain_dW = ops.conv2d_backward(dz, x, W, stride, pad)
     assert near(dx, plain_dx) and near(dW, plain_dW)
 
 
@@ -66,7 +67,7 @@ def test_the_blocked_form_is_the_plain_one(geometry, seed):
 def test_the_plain_form_is_what_the_loops_say(geometry, seed):
     (N, H, B, C), shape, stride, pad = geometry
     x, W, _ = draw_numbers(((min(N, 2), H, B, C), shape, stride, pad), seed)
-    assert near(plain.conv(x, W, stride, pad), conv_by_loops(x, W, stride, pad))
+    assert near(ops.conv2d(x, W, stride, pad), conv2d_by_loops(x, W, stride, pad))
 
 
 @given(geometries(), st.integers(0, 99))
@@ -84,8 +85,8 @@ def test_any_size_of_block_gives_the_same_convolution(block, monkeypatch):
     geometry = ((3, 9, 8, 3), (3, 3, 3, 4), 1, 1)
     x, W, dz = draw_numbers(geometry, 0)
     monkeypatch.setattr(blocked, "BLOCK", block)
-    assert near(conv(x, W, 1, 1), plain.conv(x, W, 1, 1))
-    for ours, theirs in zip(conv_backward(dz, x, W, 1, 1), plain.conv_backward(dz, x, W, 1, 1), strict=True):
+    assert near(conv2d(x, W, 1, 1), ops.conv2d(x, W, 1, 1))
+    for ours, theirs in zip(conv2d_backward(dz, x, W, 1, 1), ops.conv2d_backward(dz, x, W, 1, 1), strict=True):
         assert near(ours, theirs)
 
 
@@ -95,14 +96,14 @@ def test_any_size_of_block_gives_the_same_convolution(block, monkeypatch):
 def test_what_is_needed_changes_no_bit(geometry, seed):
     _, _, stride, pad = geometry
     x, W, dz = draw_numbers(geometry, seed)
-    dx, dW = conv_backward(dz, x, W, stride, pad)
-    only_dx, nothing = conv_backward(dz, x, W, stride, pad, "input")
+    dx, dW = conv2d_backward(dz, x, W, stride, pad)
+    only_dx, nothing = conv2d_backward(dz, x, W, stride, pad, "input")
     assert nothing is None and np.array_equal(only_dx, dx)
-    nothing, only_dW = conv_backward(dz, x, W, stride, pad, "weights")
+    nothing, only_dW = conv2d_backward(dz, x, W, stride, pad, "weights")
     assert nothing is None and np.array_equal(only_dW, dW)
 
 
 def test_images_that_are_a_view_are_read_where_they_lie():
     x, W, _ = draw_numbers(((4, 7, 6, 3), (3, 3, 3, 2), 1, 0), 0)
     for view in (x[::2], x[:, ::-1], x.transpose(0, 2, 1, 3)):
-        assert near(conv(view, W), plain.conv(np.ascontiguousarray(view), W))
+        assert near(conv2d(view, W), ops.conv2d(np.ascontiguousarray(view), W))

@@ -7,28 +7,31 @@ import subprocess
 import numpy as np
 import pytest
 
-from minilocal.kernels import cuda, form, plain
-from minilocal.kernels.cuda import chance, elementwise, images, norm, pool, softmax, update
+from minilocal import ops
+from minilocal.kernels import cuda, form
+from minilocal.kernels.cuda import augment, batch_norm, dropout, pool, softmax
+from minilocal.kernels.cuda.relu import MASKED
+from minilocal.kernels.cuda.sgd import EACH, MOST, SGD, THREADS
 
 SUMS = {"THREADS": 256}
 BUILDS = [
-    (norm.SUMS, {"WIDE": 0, "DEEP": 4, **SUMS}),
-    (norm.STATISTICS, {"WIDE": 1, "THREADS": 512}),
-    (norm.APPLY, {"WIDE": 0, "DEEP": 4, "ROWS": 8, "ADD": 1, "RELU": 1}),
-    (norm.BACKWARD_SUMS, {"WIDE": 0, "DEEP": 2, "RELU": 1, "KEEP": 1, **SUMS}),
-    (norm.GRADIENTS, {"WIDE": 1, "THREADS": 512}),
-    (norm.BACKWARD, {"WIDE": 0, "DEEP": 2, "ROWS": 8, "RELU": 1}),
-    (norm.COMMIT, {}),
-    (elementwise.MASKED, {"EACH": 4}),
+    (batch_norm.SUMS, {"WIDE": 0, "DEEP": 4, **SUMS}),
+    (batch_norm.STATISTICS, {"WIDE": 1, "THREADS": 512}),
+    (batch_norm.APPLY, {"WIDE": 0, "DEEP": 4, "ROWS": 8, "ADD": 1, "RELU": 1}),
+    (batch_norm.BACKWARD_SUMS, {"WIDE": 0, "DEEP": 2, "RELU": 1, "KEEP": 1, **SUMS}),
+    (batch_norm.GRADIENTS, {"WIDE": 1, "THREADS": 512}),
+    (batch_norm.BACKWARD, {"WIDE": 0, "DEEP": 2, "ROWS": 8, "RELU": 1}),
+    (batch_norm.COMMIT, {}),
+    (MASKED, {"EACH": 4}),
     (softmax.ROW, {"LANES": 32, "ROWS": 8, "LABEL_BYTES": 8}),
     (softmax.MEAN, {"THREADS": 256}),
     (pool.FORWARD, {"SIDE": 3, "STRIDE": 2, "PLACE_BYTES": 1}),
     (pool.BACKWARD, {"SIDE": 3, "STRIDE": 2, "PLACE_BYTES": 1}),
     (pool.FORWARD, {"SIDE": 17, "STRIDE": 17, "PLACE_BYTES": 2}),
     (pool.BACKWARD, {"SIDE": 17, "STRIDE": 17, "PLACE_BYTES": 2}),
-    (images.CROPS, {}),
-    (chance.MASK, {}),
-    (update.SGD, {"MOST": update.MOST, "THREADS": update.THREADS, "EACH": update.EACH}),
+    (augment.CROPS, {}),
+    (dropout.MASK, {}),
+    (SGD, {"MOST": MOST, "THREADS": THREADS, "EACH": EACH}),
 ]
 
 
@@ -75,6 +78,6 @@ def test_nvcc_takes_them_without_a_spill(char, tmp_path):
 
 @pytest.mark.parametrize("name", cuda.__all__)
 def test_the_doors_lead_to_them(name):
-    assert name in plain.__all__
+    assert name in ops.__all__
     assert form(name, Recorder("f")) is form(name, Recorder("d")) is getattr(cuda, name)
-    assert form(name, Recorder("i")) is getattr(plain, name)
+    assert form(name, Recorder("i")) is getattr(ops, name)

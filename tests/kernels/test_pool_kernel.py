@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from minilocal import ops
 from minilocal.array import generator
-from minilocal.kernels import cpu, plain
+from minilocal.kernels import cpu
 
 WINDOWS = [
     ((3, 8, 8, 5), 2, 2),
@@ -24,10 +25,10 @@ WINDOWS = [
 def test_the_fast_form_is_the_plain_one(shape, k, stride, dtype):
     rng = generator(0)
     x = np.round(2 * rng.standard_normal(shape)).astype(dtype)  # many equals: the first of them counts
-    y, place = cpu.max_pool(x, k, stride)
-    plain_y, plain_place = plain.max_pool(x, k, stride)
-    assert place.dtype == plain_place.dtype == (np.uint8 if k <= 16 else np.uint16) and y.dtype == dtype
-    assert np.array_equal(y, plain_y) and np.array_equal(place, plain_place)
+    y, argmax = cpu.max_pool(x, k, stride)
+    plain_y, plain_place = ops.max_pool(x, k, stride)
+    assert argmax.dtype == plain_place.dtype == (np.uint8 if k <= 16 else np.uint16) and y.dtype == dtype
+    assert np.array_equal(y, plain_y) and np.array_equal(argmax, plain_place)
     dy = rng.standard_normal(y.shape).astype(dtype)
-    dx = cpu.max_pool_backward(dy, place, shape, k, stride)
-    assert dx.dtype == dtype and np.array_equal(dx, plain.max_pool_backward(dy, place, shape, k, stride))
+    dx = cpu.max_pool_backward(dy, argmax, shape, k, stride)
+    assert dx.dtype == dtype and np.array_equal(dx, ops.max_pool_backward(dy, argmax, shape, k, stride))

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from minilocal.errors import UserError
 from minilocal.kernels import threads
-from minilocal.kernels.threads import one_blas_thread, partition, room, scratch, spread, use_threads
+from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, scratch, use_threads, workspace
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_the_partition_covers_everything_once_and_knows_only_n(n):
 def test_results_come_in_the_order_of_the_parts(number):
     use_threads(number)
     assert threads.threads() == number
-    assert spread(lambda i, j: (i, j), partition(100)) == partition(100)
+    assert parallel_map(lambda i, j: (i, j), partition(100)) == partition(100)
 
 
 def test_the_first_error_is_raised_after_all_have_stopped():
@@ -51,14 +51,14 @@ def test_the_first_error_is_raised_after_all_have_stopped():
         running.release()
 
     with pytest.raises(KeyError, match="part 0"):
-        spread(work, partition(16))
+        parallel_map(work, partition(16))
     assert len(peak) >= 1 and threading.active_count() >= 1
-    assert spread(lambda i, j: i, partition(4)) == [0, 1, 2, 3], "the pool works on after an error"
+    assert parallel_map(lambda i, j: i, partition(4)) == [0, 1, 2, 3], "the pool works on after an error"
 
 
 def test_work_inside_work_does_not_wait_for_itself():
     use_threads(2)
-    assert spread(lambda i, j: sum(spread(lambda a, b: b - a, partition(8))), partition(4)) == [8] * 4
+    assert parallel_map(lambda i, j: sum(parallel_map(lambda a, b: b - a, partition(8))), partition(4)) == [8] * 4
 
 
 @pytest.mark.parametrize("number", [-1, "2", "", 1.5, 2.0, True, [2]])
@@ -88,7 +88,7 @@ def test_the_number_may_change_while_another_thread_works(monkeypatch):
     def work() -> None:
         try:
             while not stop.is_set():
-                found.append(spread(lambda i, j: i, partition(4)))
+                found.append(parallel_map(lambda i, j: i, partition(4)))
         except RuntimeError as error:
             found.append(error)
 
@@ -135,12 +135,12 @@ def test_what_a_thread_holds_is_bounded_and_in_use_it_stays(monkeypatch):
     monkeypatch.setattr(threads, "SCRATCH_LIMIT", 1000)
     held = threads._own.__dict__.setdefault("scratch", {})
     held.clear()
-    first = room("first", (300,), "float32")
+    first = workspace("first", (300,), "float32")
     first[:] = 7
     for size in (50, 100, 150):
-        room("other", (size,), "float32")
+        workspace("other", (size,), "float32")
     assert sum(buffer.nbytes for buffer in held.values()) <= 1000 + 600, "1000, and the one that is asked for"
-    assert (first == 7).all() and room("other", (20,), "float32").size == 20
+    assert (first == 7).all() and workspace("other", (20,), "float32").size == 20
 
 
 FORKS = """

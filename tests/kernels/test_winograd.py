@@ -5,8 +5,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from minilocal import ops
 from minilocal.array import generator
-from minilocal.kernels import plain, threads
+from minilocal.kernels import threads
 from minilocal.kernels.cpu import winograd
 
 
@@ -41,12 +42,12 @@ def test_it_is_the_plain_convolution(shape, point_by_point):
     x, W, dz = numbers(shape, O)
     try:
         winograd.WIDE = 0 if point_by_point else usual
-        z, (dx, dW) = winograd.conv(x, W), winograd.conv_backward(dz, x, W, True, True)
-        only_dx, only_dW = (winograd.conv_backward(dz, x, W, *want) for want in ((True, False), (False, True)))
+        z, (dx, dW) = winograd.conv2d(x, W), winograd.conv2d_backward(dz, x, W, True, True)
+        only_dx, only_dW = (winograd.conv2d_backward(dz, x, W, *want) for want in ((True, False), (False, True)))
     finally:
         winograd.WIDE = usual
-    plain_dx, plain_dW = plain.conv_backward(dz, x, W, 1, 1)
-    assert gap(z, plain.conv(x, W, 1, 1)) < 1e-12 and gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
+    plain_dx, plain_dW = ops.conv2d_backward(dz, x, W, 1, 1)
+    assert gap(z, ops.conv2d(x, W, 1, 1)) < 1e-12 and gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
     assert only_dx[1] is None and np.array_equal(only_dx[0], dx)
     assert only_dW[0] is None and np.array_equal(only_dW[1], dW)
 
@@ -66,8 +67,8 @@ def test_float32_loses_no_more_than_a_few_times_what_im2col_loses(O, rows):
     """The points are chosen for this: with 0, ±1, ±2 and ∞ the loss is twice as large."""
     x, W, dz = numbers((8, rows, rows, O), O, "float32")
     wide = tuple(a.astype("float64") for a in (x, W, dz))
-    exact = plain.conv(*wide[:2], 1, 1), *plain.conv_backward(wide[2], *wide[:2], 1, 1)
-    ours = winograd.conv(x, W), *winograd.conv_backward(dz, x, W, True, True)
+    exact = ops.conv2d(*wide[:2], 1, 1), *ops.conv2d_backward(wide[2], *wide[:2], 1, 1)
+    ours = winograd.conv2d(x, W), *winograd.conv2d_backward(dz, x, W, True, True)
     assert {a.dtype for a in ours} == {np.dtype("float32")}
     assert max(gap(a, b) for a, b in zip(ours, exact, strict=True)) < 3e-6
 
@@ -79,7 +80,7 @@ def test_threads_change_no_bit(shape, O):
     try:
         for number in (1, 2, 3, 5):
             threads.use_threads(number)
-            found.append((winograd.conv(x, W), *winograd.conv_backward(dz, x, W, True, True)))
+            found.append((winograd.conv2d(x, W), *winograd.conv2d_backward(dz, x, W, True, True)))
     finally:
         threads.use_threads(before)
     assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(other, found[0], strict=True))
@@ -90,8 +91,8 @@ def test_what_an_earlier_call_left_behind_is_never_read():
     small, large = numbers((3, 4, 11, 8), 9), numbers((16, 12, 17, 20), 8)
     for x, W, dz in (large, small, large):
         x, dz = x * np.float64(1e200), dz * np.float64(1e100)
-        plain_dx, plain_dW = plain.conv_backward(dz, x, W, 1, 1)
-        dx, dW = winograd.conv_backward(dz, x, W, True, True)
+        plain_dx, plain_dW = ops.conv2d_backward(dz, x, W, 1, 1)
+        dx, dW = winograd.conv2d_backward(dz, x, W, True, True)
         assert gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
 
 
@@ -99,8 +100,8 @@ def test_images_that_are_a_view():
     x, W, dz = numbers((4, 8, 6, 8), 8)
     for view in (x[::2], x[:, ::-1]):
         whole = np.ascontiguousarray(view)
-        assert np.array_equal(winograd.conv(view, W), winograd.conv(whole, W))
-        ours, theirs = (winograd.conv_backward(dz[: len(whole)], a, W, True, True) for a in (view, whole))
+        assert np.array_equal(winograd.conv2d(view, W), winograd.conv2d(whole, W))
+        ours, theirs = (winograd.conv2d_backward(dz[: len(whole)], a, W, True, True) for a in (view, whole))
         assert all(np.array_equal(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
@@ -127,11 +128,11 @@ def test_a_hot_pixel_reaches_the_rows_of_its_tiles_and_no_other(m, H, hot, row):
     reached = [m * t + i for t in tiles for i in range(m)]
     others = [i for i in range(H) if i not in reached]
     with np.errstate(invalid="ignore"):
-        z, dx = winograd.conv(spoilt, W), winograd.conv_backward(spoilt, x, W, True, False)[0]
-        exact = plain.conv(spoilt.astype("float64"), W.astype("float64"), 1, 1)
-    assert np.array_equal(z[0][others], winograd.conv(x, W)[0][others])
-    assert np.array_equal(dx[0][others], winograd.conv_backward(x, x, W, True, False)[0][0][others])
-    assert np.array_equal(z[1], winograd.conv(x, W)[1]), "another image"
+        z, dx = winograd.conv2d(spoilt, W), winograd.conv2d_backward(spoilt, x, W, True, False)[0]
+        exact = ops.conv2d(spoilt.astype("float64"), W.astype("float64"), 1, 1)
+    assert np.array_equal(z[0][others], winograd.conv2d(x, W)[0][others])
+    assert np.array_equal(dx[0][others], winograd.conv2d_backward(x, x, W, True, False)[0][0][others])
+    assert np.array_equal(z[1], winograd.conv2d(x, W)[1]), "another image"
     if np.isfinite(hot):  # by norm, all of it is round-off
         assert gap(z, exact) < 1e-6
     else:

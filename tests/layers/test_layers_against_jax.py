@@ -4,8 +4,8 @@ import pytest
 
 from minilocal import layers
 from minilocal.layers import Layer
+from minilocal.verify.compare import DOUBLE, errors
 from minilocal.verify.layers import CASES, by_autograd, by_hand, trial
-from minilocal.verify.measure import DOUBLE, errors
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

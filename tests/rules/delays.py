@@ -11,8 +11,8 @@ from minilocal.layers import Dropout, Linear, ReLU, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets import Net
 from minilocal.nets.resnet import _stages
-from minilocal.verify.decoupled import BATCH as N
-from minilocal.verify.decoupled import DECAY, MODES, MOMENTUM, batches, beside_replay
+from minilocal.verify.delayed import BATCH as N
+from minilocal.verify.delayed import DECAY, MODES, MOMENTUM, batches, beside_replay
 
 __all__ = ["MODES", "N", "batches", "learner", "net", "replayed", "same", "weights"]
 

@@ -7,8 +7,8 @@ import pytest
 from delays import MODES, batches, learner, net, replayed, same, weights
 
 import minilocal as ml
-from minilocal.verify.measure import DOUBLE
-from minilocal.verify.referee import refereeing
+from minilocal.verify.compare import DOUBLE
+from minilocal.verify.jax_cpu import refereeing
 
 STEPS = 13
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.verify.measure import DOUBLE
+from minilocal.verify.compare import DOUBLE
 from minilocal.verify.objectives import CASES, gap
 
 NET = ml.nets.resnet(8, classes=4, size=16, rng=ml.rng(0))

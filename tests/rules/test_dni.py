@@ -8,14 +8,14 @@ import pytest
 from delays import N, batches, learner, net, same
 
 import minilocal as ml
-from minilocal.auxiliary import Place
-from minilocal.crossing import Crossing
-from minilocal.crossing.guess import Guessed, Synthesiser
+from minilocal.boundaries import Crossing
+from minilocal.boundaries.synthetic import Guessed, Synthesiser
 from minilocal.layers import Run
 from minilocal.layers.initial import Initial
-from minilocal.verify.measure import DOUBLE, errors
-from minilocal.verify.referee import refereeing
-from minilocal.verify.twins import guess as twins
+from minilocal.objectives import Place
+from minilocal.verify.compare import DOUBLE, errors
+from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.reference import synthetic as twins
 
 OPTIONS = [{}, {"labels": True}, {"scaled": True, "labels": True, "kernel": 3}]
 

@@ -15,8 +15,8 @@ from minilocal.layers import Flatten, Linear, Run, Sequential
 from minilocal.layers.initial import Initial
 from minilocal.nets import Net
 from minilocal.optim import SGD
-from minilocal.verify.measure import DOUBLE
-from minilocal.verify.referee import refereeing
+from minilocal.verify.compare import DOUBLE
+from minilocal.verify.jax_cpu import refereeing
 
 STEPS = 14
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.verify.rules import Case, learner, with_dropout
+from minilocal.verify.synchronous import Case, learner, with_dropout
 
 X = ml.rng(1).standard_normal((6, 8, 8, 3))
 Y = np.array([0, 1, 2, 3, 1, 0])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.verify.measure import DOUBLE
+from minilocal.verify.compare import DOUBLE
 from minilocal.verify.objectives import CASES, gap
 
 X = ml.rng(1).standard_normal((6, 8, 8, 3)).astype("f4")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from minilocal.verify.measure import DOUBLE
-from minilocal.verify.rules import CASES, Case, gap
+from minilocal.verify.compare import DOUBLE
+from minilocal.verify.synchronous import CASES, Case, gap
 
 
 @pytest.mark.parametrize("case", [case for cases in CASES.values() for case in cases], ids=str)

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from minilocal.cli.demo import recipe
     from minilocal.cli.demo.processes import together, width
     from minilocal.cli.demo.report import report
-    from minilocal.cli.demo.seen import Seen, findings
+    from minilocal.cli.demo.results import Seen, findings
     from minilocal.cli.demo.table import Table
     from minilocal.train import Interrupted
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import minilocal
 from minilocal.errors import UserError
 from minilocal.kernels.threads import available
-from minilocal.train.interrupt import Interrupted, stopping
+from minilocal.train.stop import Interrupted, stopping
 
 PAUSE = 0.1  # seconds between two looks at the processes
 

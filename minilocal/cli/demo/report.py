@@ -13,7 +13,7 @@ import numpy as np
 import minilocal
 from minilocal import draw
 from minilocal.cli.demo.recipe import MODULES, NET, OPTIM, words
-from minilocal.cli.demo.seen import Seen
+from minilocal.cli.demo.results import Seen
 from minilocal.data import DataSet
 from minilocal.draw.images import png
 from minilocal.draw.page import Page

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilocal.cli.demo.seen import Seen
+from minilocal.cli.demo.results import Seen
 
 
 class Table:

@@ -1,13 +1,24 @@
 """The forms that are fast on NumPy: blocks that stay in the cache, and threads that share them."""
 
-from minilocal.kernels.cpu.convolution import conv, conv_backward
-from minilocal.kernels.cpu.elementwise import masked, relu
-from minilocal.kernels.cpu.norm import norm_apply, norm_backward, norm_statistics
+from minilocal.kernels.cpu.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats
+from minilocal.kernels.cpu.conv import conv2d, conv2d_backward
+from minilocal.kernels.cpu.matmul import matmul, matmul_dw, sum_rows
 from minilocal.kernels.cpu.pool import max_pool, max_pool_backward
-from minilocal.kernels.cpu.products import bias_gradient, product, weight_gradient
-from minilocal.kernels.cpu.update import sgd
+from minilocal.kernels.cpu.relu import relu, relu_backward
+from minilocal.kernels.cpu.sgd import sgd
 
 __all__ = [
-    "bias_gradient", "conv", "conv_backward", "masked", "max_pool", "max_pool_backward", "norm_apply", "norm_backward",
-    "norm_statistics", "product", "relu", "sgd", "weight_gradient",
+    "batch_norm_apply",
+    "batch_norm_backward",
+    "batch_norm_stats",
+    "conv2d",
+    "conv2d_backward",
+    "matmul",
+    "matmul_dw",
+    "max_pool",
+    "max_pool_backward",
+    "relu",
+    "relu_backward",
+    "sgd",
+    "sum_rows",
 ]  # fmt: skip

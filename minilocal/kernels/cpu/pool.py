@@ -12,20 +12,20 @@ from collections.abc import Callable
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.plain.pool import place_type, window_pixels
-from minilocal.kernels.threads import partition, room, spread
+from minilocal.kernels.threads import parallel_map, partition, workspace
+from minilocal.ops.pool import argmax_type, window_pixels
 
 PIECE = 256 << 10  # bytes of images that are worked on at a time
 
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there, the first of equals."""
-    shape, kind = window_pixels(x, k, stride)[0].shape, np.dtype(place_type(k))
-    y, place = np.empty(shape, x.dtype), np.zeros(shape, kind)
+    shape, kind = window_pixels(x, k, stride)[0].shape, np.dtype(argmax_type(k))
+    y, argmax = np.empty(shape, x.dtype), np.zeros(shape, kind)
 
     def few(i: int, j: int) -> None:
-        pixels, high, at = window_pixels(x[i:j], k, stride), y[i:j], place[i:j]
-        above, here = room("pool above", at.shape, np.bool_), room("pool place", at.shape, kind)
+        pixels, high, at = window_pixels(x[i:j], k, stride), y[i:j], argmax[i:j]
+        above, here = workspace("pool above", at.shape, np.bool_), workspace("pool place", at.shape, kind)
         high[...] = pixels[0]
         for number, pixel in enumerate(pixels[1:], 1):
             np.greater(pixel, high, out=above)
@@ -34,16 +34,16 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
             np.maximum(high, pixel, out=high)
 
     _by_images(few, x)
-    return y, place
+    return y, argmax
 
 
-def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
+def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
     """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
     tiled = stride == k and shape[1] % k == 0 and shape[2] % k == 0
     dx = (np.empty if tiled else np.zeros)(shape, dy.dtype)
 
     def few(i: int, j: int) -> None:
-        d, at = dy[i:j], place[i:j]
+        d, at = dy[i:j], argmax[i:j]
         for number, pixel in enumerate(window_pixels(dx[i:j], k, stride)):
             if tiled:
                 np.multiply(d, at == number, out=pixel)
@@ -62,4 +62,4 @@ def _by_images(few: Callable[[int, int], None], x: Array) -> None:
         for i in range(first, last, step):
             few(i, min(i + step, last))
 
-    spread(part, partition(len(x)))
+    parallel_map(part, partition(len(x)))

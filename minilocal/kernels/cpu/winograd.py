@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.threads import in_order, partition, room, spread
+from minilocal.kernels.threads import ordered_sum, parallel_map, partition, workspace
 
 BLOCK = 1 << 20  # bytes of transformed images, or of copied windows, at a time
 ROWS = 512  # windows that are worth a product of their own
@@ -46,7 +46,7 @@ def fits(shape: tuple[int, ...], W: Array, stride: int, pad: int) -> bool:
     return even and min(C, O) >= FEWEST and H * B * max(C, O) <= LARGEST
 
 
-def conv(x: Array, W: Array) -> Array:
+def conv2d(x: Array, W: Array) -> Array:
     """z = conv(x, W).        x (N, H, W, C), W (3, 3, C, O)  →  z (N, H, W, O)"""
     _, _, C, O = W.shape
     z, g = np.empty((*x.shape[:3], O), x.dtype), W.reshape(3, -1)
@@ -54,7 +54,7 @@ def conv(x: Array, W: Array) -> Array:
     return z
 
 
-def conv_backward(dz: Array, x: Array, W: Array, want_dx: bool, want_dW: bool) -> tuple[Array | None, Array | None]:
+def conv2d_backward(dz: Array, x: Array, W: Array, want_dx: bool, want_dW: bool) -> tuple[Array | None, Array | None]:
     """(dx, dW), None where it is not wanted."""
     _, _, C, O = W.shape
     dx, dy = np.empty(x.shape, x.dtype) if want_dx else None, x if want_dW else None
@@ -83,14 +83,14 @@ def _by_images(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
         for i in range(first, last, step):
             j = min(i + step, last)
             grid = Grid(j - i, h, B, phases)
-            M = None if y is None else room("winograd M", (T, grid.places, O), x.dtype)
+            M = None if y is None else workspace("winograd M", (T, grid.places, O), x.dtype)
             _products(grid, slice(0, T), x[i:j], U, M, None if dy is None else dy[i:j], dU)
             if y is not None:
                 np.matmul(A.T, grid.tiles(M), out=_tiles(y[i:j], h))
         return None if dU is None else G.T @ dU.reshape(T, -1)
 
-    sums = spread(part, partition(N, max(1, min(16, N * h * B // 128))))
-    return None if dy is None else in_order(sums)
+    sums = parallel_map(part, partition(N, max(1, min(16, N * h * B // 128))))
+    return None if dy is None else ordered_sum(sums)
 
 
 def _by_points(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | None) -> Array | None:
@@ -110,10 +110,10 @@ def _by_points(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
             sums = None if dU is None else dU[points]
             _products(Grid(j - i, h, B, 1), points, x[i:j], U, here, None if dy is None else dy[i:j], sums)
 
-    spread(part, [(t, t + 1) for t in range(T)])
+    parallel_map(part, [(t, t + 1) for t in range(T)])
     if y is not None:
         tiles = grid.tiles(M)
-        spread(lambda i, j: np.matmul(A.T, tiles[i:j], out=_tiles(y[i:j], h)), partition(N))
+        parallel_map(lambda i, j: np.matmul(A.T, tiles[i:j], out=_tiles(y[i:j], h)), partition(N))
     return None if dU is None else G.T @ dU.reshape(T, -1)
 
 
@@ -144,7 +144,7 @@ class Grid(NamedTuple):
             steps = point, pixel, 3 * pixel, number
             return np.ndarray((T, 3, self.places // 3, 3 * C), V.dtype, V, 0, steps)
         shape, row = (T, self.n, self.h, self.B, 3 * C), (self.B + 1) * pixel
-        copied = room("winograd windows", shape, V.dtype)
+        copied = workspace("winograd windows", shape, V.dtype)
         np.copyto(copied, np.ndarray(shape, V.dtype, V, 0, (point, self.h * row, row, pixel, number)))
         return copied.reshape(T, 1, self.places, 3 * C)
 
@@ -177,10 +177,10 @@ def _products(
     if U is not None:
         np.matmul(windows, U[:, None], out=grid.by_phase(M))
     if dy is not None and dU is not None:
-        E = room("winograd E", (len(windows), grid.places, dy.shape[3]), x.dtype)
+        E = workspace("winograd E", (len(windows), grid.places, dy.shape[3]), x.dtype)
         grid.clear(E)
         np.matmul(A[points], _tiles(dy, grid.h), out=grid.tiles(E))
-        each = room("winograd dU", (*windows.shape[:2], *dU.shape[1:]), x.dtype)
+        each = workspace("winograd dU", (*windows.shape[:2], *dU.shape[1:]), x.dtype)
         np.matmul(grid.by_phase(E).transpose(0, 1, 3, 2), windows, out=each)
         for phase in range(grid.phases):
             dU += each[:, phase]
@@ -190,7 +190,7 @@ def _transformed(x: Array, Bt: Array) -> Array:
     """Bᵀ d of every tile d, row after row, each with a 0 before it, and zeros at the end.        (points, pixels, C)"""
     (n, H, B, C), T, m = x.shape, len(Bt), Bt.shape[1] - 2
     h, pixels, row = H // m, n * (H // m) * (B + 1), B * C * x.itemsize
-    V = room("winograd V", (T, pixels + 4, C), x.dtype)
+    V = workspace("winograd V", (T, pixels + 4, C), x.dtype)
     V[:, pixels:] = 0
     tiles = V[:, :pixels].reshape(T, n, h, (B + 1) * C)
     tiles[..., :C] = 0

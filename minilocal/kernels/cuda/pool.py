@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from minilocal.array import Array, namespace
 from minilocal.kernels.cuda.launch import Kernel, blocks
-from minilocal.kernels.plain.convolution import out_size
-from minilocal.kernels.plain.pool import place_type
+from minilocal.ops.conv import conv_out_size
+from minilocal.ops.pool import argmax_type
 
 THREADS = 256
 
@@ -66,19 +66,19 @@ extern "C" __global__ void max_pool_backward(const T* __restrict__ dy, const Pla
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there; the first of equals."""
     xp, (N, H, W, C) = namespace(x), x.shape
-    P, Q = out_size(H, k, stride, 0), out_size(W, k, stride, 0)
-    x, y, place = xp.ascontiguousarray(x), xp.empty((N, P, Q, C), x.dtype), xp.empty((N, P, Q, C), place_type(k))
+    P, Q = conv_out_size(H, k, stride, 0), conv_out_size(W, k, stride, 0)
+    x, y, argmax = xp.ascontiguousarray(x), xp.empty((N, P, Q, C), x.dtype), xp.empty((N, P, Q, C), argmax_type(k))
     grid, block = (N * P, blocks(Q * C, THREADS)), (min(Q * C, THREADS),)
-    sizes = {"SIDE": k, "STRIDE": stride, "PLACE_BYTES": place.itemsize}
-    FORWARD(x, grid, block, (x, y, place, H, W, P, Q, C), **sizes)
-    return y, place
+    sizes = {"SIDE": k, "STRIDE": stride, "PLACE_BYTES": argmax.itemsize}
+    FORWARD(x, grid, block, (x, y, argmax, H, W, P, Q, C), **sizes)
+    return y, argmax
 
 
-def max_pool_backward(dy: Array, place: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
+def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
     """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
-    xp, (N, H, W, C), (_, P, Q, _) = namespace(dy, place), shape, dy.shape
-    dy, place, dx = xp.ascontiguousarray(dy), xp.ascontiguousarray(place), xp.empty(shape, dy.dtype)
+    xp, (N, H, W, C), (_, P, Q, _) = namespace(dy, argmax), shape, dy.shape
+    dy, argmax, dx = xp.ascontiguousarray(dy), xp.ascontiguousarray(argmax), xp.empty(shape, dy.dtype)
     grid, block = (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),)
-    sizes = {"SIDE": k, "STRIDE": stride, "PLACE_BYTES": place.itemsize}
-    BACKWARD(dy, grid, block, (dy, place, dx, H, W, P, Q, C), **sizes)
+    sizes = {"SIDE": k, "STRIDE": stride, "PLACE_BYTES": argmax.itemsize}
+    BACKWARD(dy, grid, block, (dy, argmax, dx, H, W, P, Q, C), **sizes)
     return dx

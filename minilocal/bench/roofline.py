@@ -1,0 +1,93 @@
+"""What the machine can do at most, measured: float32 products and copies, in the same run as what is held to them.
+
+The products are a large square one, and those that convolutions come down to by im2col, which have few columns:
+rows × 9C times 9C × C forward, and its transpose with a huge inner dimension for the weight gradient. On the host those
+are also done in blocks that stay in the cache, shared by threads, which is how the engine does them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minilocal.array import device_namespace, generator
+from minilocal.bench import timing
+from minilocal.kernels import use_tf32
+from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
+
+SQUARE = {"cpu": 2048, "device": 8192}
+COPY = {"cpu": 256 << 20, "device": 1 << 30}  # bytes
+SKINNY = {"32×32×16": (1024, 16), "16×16×32": (256, 32), "8×8×64": (64, 64)}  # pixels of an image, channels
+BLOCK = 512 << 10  # bytes of a block of rows
+REPEATS = 7
+
+
+def measure(
+    device: Any = "cpu", threads: int = 1, batch: int = 128, tf32: bool = False, quick: bool = False
+) -> list[dict[str, Any]]:
+    """A row for each limit: what, unit ("GFLOP/s" or "GB/s"), the median of some repeats, and the best of them.
+
+    A copied byte is counted twice, as read and as written.
+    """
+    xp = device_namespace(device)
+    use_threads(threads)
+    where, clock = "cpu" if xp is np else "device", timing.clock_of(xp)
+    if xp is not np:
+        use_tf32(xp, tf32)
+    side, size = (SQUARE[where], COPY[where]) if not quick else (256, 1 << 20)
+    rows: list[dict[str, Any]] = []
+
+    def add(what: str, work: timing.Work, amount: float, unit: str) -> None:
+        number = timing.enough([clock.seconds(work) for _ in range(2)][-1], 0.001 if quick else 0.02)
+        rates = sorted(amount / 1e9 / clock.seconds(work, number) for _ in range(3 if quick else REPEATS))
+        rows.append({"what": what, "unit": unit, "median": rates[len(rates) // 2], "best": rates[-1]})
+
+    def product(what: str, n: int, inner: int, m: int, turned: bool = False) -> None:
+        x, W, z = (_random(xp, shape) for shape in ((n, inner), (inner, m), (n, m)))
+        flops = 2.0 * n * inner * m
+        if turned:
+            add(what, lambda: xp.matmul(x.T, z, out=W), flops, "GFLOP/s")
+            return
+        add(what, lambda: xp.matmul(x, W, out=z), flops, "GFLOP/s")
+        if xp is np and n > side:
+            add(f"{what}, in blocks", lambda: _in_blocks(x, W, z), flops, "GFLOP/s")
+
+    product(f"product, {side} square", side, side, side)
+    for name, (pixels, C) in SKINNY.items():
+        product(f"im2col product {name}", batch * pixels, 9 * C, C)
+        product(f"weight gradient {name}", batch * pixels, 9 * C, C, turned=True)
+    for what, nbytes in (("copy", size), ("copy of 1 MB", 1 << 20)):
+        source, target = xp.zeros(nbytes // 4, xp.float32), xp.zeros(nbytes // 4, xp.float32)
+        add(what, _copy(xp, source, target), 2.0 * nbytes, "GB/s")
+    return rows
+
+
+def _random(xp: Any, shape: tuple[int, int]) -> Any:
+    return xp.asarray(generator(0).standard_normal(shape, dtype=np.float32))
+
+
+def _copy(xp: Any, source: Any, target: Any) -> Callable[[], Any]:
+    """A copy, by all threads on the host."""
+    if xp is not np:
+        return lambda: xp.copyto(target, source)
+    return lambda: parallel_map(lambda i, j: np.copyto(target[i:j], source[i:j]), partition(len(source)))
+
+
+def _in_blocks(x: np.ndarray, W: np.ndarray, z: np.ndarray) -> None:
+    """z = x W, a block of rows at a time, each by one thread."""
+    height = max(1, BLOCK // (x.shape[1] * x.itemsize))
+
+    def part(first: int, last: int) -> None:
+        for i in range(first, last, height):
+            j = min(i + height, last)
+            np.matmul(x[i:j], W, out=z[i:j])
+
+    with one_blas_thread():
+        parallel_map(part, partition(len(x)))
+
+
+def limit(rows: list[dict[str, Any]], unit: str) -> float:
+    """The best of the medians in this unit, per second: no piece of work can be expected to pass it."""
+    return 1e9 * max((row["median"] for row in rows if row["unit"] == unit), default=float("nan"))

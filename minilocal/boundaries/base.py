@@ -1,0 +1,107 @@
+"""What crosses a boundary between two modules, from the upper one's bottom into the lower one's top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Protocol
+
+from minilocal.array import Array
+from minilocal.errors import UserError
+from minilocal.layers.base import Arrays, Run
+from minilocal.objectives import Batch, Place
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """What modules are known to learn under: an optimiser, "sgd" or "adam", and a learning rate.
+
+    Raises: UserError for a rate that is not above 0 and finite.
+    """
+
+    optimizer: str
+    lr: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lr < inf:
+            raise UserError(f"{self.optimizer} is recommended at lr {self.lr}: give a rate above 0.")
+
+    @property
+    def title(self) -> str:
+        """The optimiser as people write it: SGD, Adam."""
+        return {"sgd": "SGD"}.get(self.optimizer, self.optimizer.capitalize())
+
+    def describe(self) -> str:
+        return f"{self.title} at {self.lr:g}"
+
+
+class Guess(Protocol):
+    """A guess of the error at a module's top, made from h_k at once, and taught when the module above answers."""
+
+    parameters: dict[str, Array]
+    buffers: dict[str, Array]
+
+    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+        """(ê_k, cache)."""
+
+    def learn(self, cache: Any, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
+        """The guess's own gradients, once the error that it tried to foresee has arrived."""
+
+    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+        """Running statistics of its own batch norms."""
+
+
+class Crossing:
+    """The answers that the engines need; this class gives those of "nothing"."""
+
+    awaited = False  # do units await an error from above, so that something has to be kept for it?
+    onward = False  # does an error that has passed a whole module go on into the one below?
+    supplies = False  # does every module get an error, though it wants nothing of its own?
+    delayed = False  # do errors arrive in a later iteration than the one that made them?
+    kept = ""  # what is kept while an error is awaited, where the crossing decides it
+    recommends: Recommended | None = None  # the optimiser under which its errors teach, where not every one does
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and vars(self) == vars(other)
+
+    def __hash__(self) -> int:
+        return hash(type(self))
+
+    def reach(self, units: int) -> int:
+        """How many units, counted from its top, of a module of `units` units an error from above may enter."""
+        return 0
+
+    @property
+    def listens(self) -> bool:
+        """Is the error at a module's bottom asked for at all?"""
+        return self.reach(1) > 0
+
+    def sends(self, units: int) -> tuple[float, float]:
+        """(a, b): the error that a module of `units` units below the last sends into the module below is a times its
+        own loss's error plus b times the error from above, each as it arrives at the module's first unit.
+        """
+        return 1.0, 1.0 if self.onward else 0.0
+
+    def weights(self, j: int) -> tuple[float, float]:
+        """(a, b): the unit j steps below the top takes a g_loc + b g_glb where it has both."""
+        return 1.0, 1.0
+
+    def guess(self, place: Place) -> Guess | None:
+        """What stands in for the error from above at this place, if anything."""
+        return None
+
+    def least_batches(self, modules: int) -> int:
+        """How many batches go by until each of `modules` modules has been updated."""
+        return 1
+
+    def warnings(self, sizes: Sequence[int]) -> list[str]:
+        """What a user should know about modules of these sizes."""
+        return []
+
+    def describe(self) -> str:
+        """In a few words: what crosses downward. Upward it is always h_k."""
+        return "nothing"

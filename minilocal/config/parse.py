@@ -1,0 +1,97 @@
+"""From where a layer of the configuration comes: a TOML file, a run's config.json, a flag, `--set table.key=value`."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from minilocal.config.expected import takes_words
+from minilocal.config.sources import Layer, flatten
+from minilocal.errors import UserError
+from minilocal.rules.text import value as text_value
+
+FLAGS = {  # the short flags, and the keys that they name; everything else is --set table.key=value
+    "--rule": "rule.name",
+    "--length": "rule.length",
+    "--alpha": "rule.alpha",
+    "--weighting": "rule.weighting",
+    "--aux": "rule.aux",
+    "--net": "net.name",
+    "--modules": "net.modules",
+    "--dataset": "data.name",
+    "--data-dir": "data.dir",
+    "--no-download": "data.download",
+    "--limit-train": "data.limit_train",
+    "--limit-test": "data.limit_test",
+    "--augment": "data.augment",
+    "--epochs": "optim.epochs",
+    "--batch-size": "optim.batch_size",
+    "--lr": "optim.lr",
+    "--schedule": "optim.schedule",
+    "--momentum": "optim.momentum",
+    "--weight-decay": "optim.weight_decay",
+    "--seed": "run.seed",
+    "--device": "run.device",
+    "--dtype": "run.dtype",
+    "--tf32": "run.tf32",
+    "--cuda-graph": "run.cuda_graph",
+    "--no-cuda-graph": "run.cuda_graph",
+    "--threads": "run.threads",
+    "--processes": "run.processes",
+    "--out": "run.out",
+}
+SWITCHES = {  # flags without a value, and what they mean
+    "--no-download": False,
+    "--augment": True,
+    "--tf32": True,
+    "--cuda-graph": True,
+    "--no-cuda-graph": False,
+}
+
+
+def read_file(path: str | Path) -> Layer:
+    """A file as a layer: TOML, or the config.json of a run, from which a new run with the same keys begins.
+
+    Raises: UserError when the file is missing, is neither, or holds a key outside the five tables.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # other people's editors write a byte order mark
+        is_json = text.lstrip().startswith("{")
+        tables = json.loads(text) if is_json else tomllib.loads(text)
+    except OSError as error:
+        raise UserError(f"configuration {path}: {error.strerror}.") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # letters, grammar, or too many digits or brackets
+        kind = "JSON" if isinstance(error, json.JSONDecodeError) else "TOML"
+        raise UserError(f"configuration {path} is not {kind}: {' '.join(str(error).split())}.") from None
+    flat = flatten(tables, str(path))
+    for key in ("run.out", "rule.sha256") if is_json else ():  # these are of the run that was
+        flat.pop(key, None)
+    return str(path), flat
+
+
+def setting(text: str) -> Layer:
+    """`table.key=value`, as --set takes it, as a layer of one key."""
+    key, equals, value = text.partition("=")
+    key = key.strip()
+    if not equals or "." not in key:
+        raise UserError(f"--set {text!r} is not table.key=value, as in --set optim.nesterov=true.")
+    return "--set", {key: value_of(key, value.strip())}
+
+
+def value_of(key: str, text: str) -> Any:
+    """The value that a word on the command line stands for: a word where `key` takes words, else as in TOML.
+
+    `4,4,4,4` and `5,0.5,1,2` are lists too, and `.5` and `1e-4` are numbers.
+    """
+    if takes_words(key):
+        return text
+    if re.fullmatch(r"[+-]?\d[\d_.e+-]*(,[+-]?\d[\d_.e+-]*)+", text):
+        text = f"[{text}]"
+    return text_value(text)

@@ -1,0 +1,75 @@
+"""Convolution on CuPy, which has none: kernels of our own, in true float32 and float64, that need no library.
+
+Counted, on a GPU that multiplies at 50 TFLOP/s and whose second-level cache moves 3 TB/s. A number of im2col takes part
+in 2·O operations, 0.04·O ps; written and read it costs 2.7 ps. So im2col and a product at the full 50 are slower than
+`implicit` at 40 to 45 unless there are several hundred channels out. And CuPy cannot record the library's products in a
+graph, while a step's bits are not to depend on whether it is recorded. So whatever has a tile goes through `implicit`
+and `gradient`. Only TF32 changes the count: products several times as fast are worth im2col (`columns`) from about 80
+channels out.
+
+A 1x1 window is a product of rows, and made as one. Plain twin: plain/convolution.py.
+"""
+
+from __future__ import annotations
+
+from minilocal.array import Array, namespace
+from minilocal.kernels.cuda import im2col, implicit_gemm, weight_grad
+
+WIDE = 64  # channels out, above which im2col is worth its bytes if products are TF32
+
+_tf32 = False
+
+
+def use_tf32(on: bool) -> None:
+    """Whether convolutions with many channels out, in float32, go through the library's products, which may be TF32."""
+    global _tf32
+    _tf32 = on
+
+
+def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
+    """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  (N, P, Q, O)"""
+    x, W = _packed(x, W)
+    if _is_product(W, stride, pad):
+        return _conv(_rows(x), W, 1, 0).reshape(*x.shape[:3], W.shape[3])
+    return _conv(x, W, stride, pad)
+
+
+def conv2d_backward(
+    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
+) -> tuple[Array | None, Array | None]:
+    """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz; one of them None where `need` is "input" or "weights"."""
+    dz, x, W = _packed(dz, x, W)
+    shape, k, dx, dW = x.shape, W.shape[0], None, None
+    if _is_product(W, stride, pad):
+        dz, x = _rows(dz), _rows(x)
+    if need != "weights":
+        dx = None if _by_columns(W) else implicit_gemm.input_error(dz, W, x.shape, stride, pad)
+        dx = (im2col.input_error(dz, W, x.shape, stride, pad) if dx is None else dx).reshape(shape)
+    if need != "input":
+        dW = None if _by_columns(W) else weight_grad.weight_gradient(dz, x, k, stride, pad)
+        dW = im2col.weight_gradient(dz, x, k, stride, pad) if dW is None else dW
+    return dx, dW
+
+
+def _conv(x: Array, W: Array, stride: int, pad: int) -> Array:
+    z = None if _by_columns(W) else implicit_gemm.conv2d(x, W, stride, pad)
+    return im2col.conv2d(x, W, stride, pad) if z is None else z
+
+
+def _by_columns(W: Array) -> bool:
+    return _tf32 and W.shape[3] > WIDE and W.dtype.char == "f"
+
+
+def _is_product(W: Array, stride: int, pad: int) -> bool:
+    return (W.shape[0], stride, pad) == (1, 1, 0)
+
+
+def _rows(x: Array) -> Array:
+    """Every pixel as an image of its own: (N, H, W, C) → (N·H·W, 1, 1, C)."""
+    return x.reshape(-1, 1, 1, x.shape[3])
+
+
+def _packed(*arrays: Array) -> tuple[Array, ...]:
+    """Without gaps and of one type, as kernels read them: the arrays themselves where they are so already."""
+    xp, dtype = namespace(*arrays), arrays[0].dtype
+    return tuple(xp.ascontiguousarray(a, dtype) for a in arrays)

@@ -1,0 +1,215 @@
+"""Convolution in CUDA as a matrix product whose im2col is never written: each tile of windows makes its own, in place.
+
+The idea. A block of threads makes BM = G·TP·TQ pixels by BN channels of z. It copies the patch of x under its pixels,
+CK channels deep, and the weights of these channels into shared memory, once; from then on a tap (i, j) is nothing but
+an offset into the patch. Each thread keeps TM pixels by TN channels in registers, and reads x and W four numbers at a
+time: 4·TM·TN multiplications for TM + TN loads, and no index arithmetic between them.
+
+The input error is the same product. dx[h] = Σ dz[p] Wᵀ[i] over s p + i - pad = h, and across likewise. The pixels
+h = s u + a of one remainder a meet only the taps i = r + s i″, r = (a + pad) mod s, at p = u + ⌊(a + pad) / s⌋ - i″: an
+ordinary convolution of dz, of stride one, with every s-th tap, turned by half a turn. So dx is s·s interleaved
+convolutions (UP is s; at stride one, the one with the flipped kernel), and the zeros that a stride would put between
+the errors are never multiplied.
+
+A number of z is summed over chunks of CK channels, in them over taps, in them over channels. CK is the window's, so the
+bits do not depend on the tile, nor on the batch. `plan` picks the tile by counting, from shapes alone.
+
+Plain twin: plain/convolution.py. Rows of pixels (N·H), and the numbers of W, are counted in `int`.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import product
+
+from minilocal.array import Array, namespace
+from minilocal.kernels.cuda.launch import Kernel, blocks
+from minilocal.ops.conv import conv_out_size
+
+THREADS = 128
+SHARED = 48 << 10  # bytes of shared memory that a block has without asking
+POWERS = (1, 2, 4, 8, 16, 32, 64, 128)
+ENOUGH = 256  # blocks: with fewer, a GPU's processors stand idle
+LOAD, COPY, WAIT = 3, 24, 200  # multiplications' time: read four shared numbers; copy four there; wait for all of them
+
+FOUR = """
+// Four numbers that lie together, zeros where fewer are left; in one load if all of them are `wide`.
+__device__ __forceinline__ T4 four(const T* at, int left, bool wide) {
+    T4 a = {};
+    if (wide) { if (left > 0) a = *(const T4*)at; }
+    else for (int e = 0; e < 4; ++e) if (e < left) a.v[e] = at[e];
+    return a;
+}
+__device__ __forceinline__ void put(T* at, const T4& a, int left, bool wide) {
+    if (wide) { if (left > 0) *(T4*)at = a; }
+    else for (int e = 0; e < 4; ++e) if (e < left) at[e] = a.v[e];
+}
+__device__ __forceinline__ bool is_wide(const T* x, int last) { return last % 4 == 0 && (size_t)x % sizeof(T4) == 0; }
+"""
+
+PATCH = (
+    FOUR
+    + """
+// to(t, from(t)) for t < COUNT, by all threads, DEEP loads under way at a time.
+template <int COUNT, class From, class To> __device__ __forceinline__ void copy(From from, To to) {
+    #pragma unroll 1
+    for (unsigned t = threadIdx.x; t < COUNT; t += DEEP * THREADS) {
+        T4 in[DEEP];
+        #pragma unroll
+        for (int u = 0; u < DEEP; ++u) in[u] = from(t + u * THREADS);
+        #pragma unroll
+        for (int u = 0; u < DEEP; ++u) if (t + u * THREADS < COUNT) to(t + u * THREADS, in[u]);
+    }
+}
+
+// to[g][h][w][v]: what G images of x (N, H, B, LAST) hold from image n0, row h0, column w0, channel c0 on; zeros around
+template <int ROWS, int COLUMNS, int V, int PITCH, int LAST>
+__device__ __forceinline__ void patch(T4* to, const T* x, int n0, int h0, int w0, int c0, int N, int H, int B) {
+    const bool wide = is_wide(x, LAST);
+    copy<G * ROWS * COLUMNS * V>([&](unsigned t) {
+        const unsigned s = t / V;
+        const int w = w0 + s % COLUMNS, h = h0 + s / COLUMNS % ROWS, n = n0 + s / COLUMNS / ROWS, c = c0 + t % V * 4;
+        const bool inside = s < G * ROWS * COLUMNS && n < N && h >= 0 && h < H && w >= 0 && w < B;
+        return four(x + ((long long)(n * H + h) * B + w) * LAST + c, inside ? LAST - c : 0, wide);
+    }, [&](unsigned t, const T4& in) { to[t / V * PITCH + t % V] = in; });
+}
+"""
+)
+
+CONV = Kernel(
+    "conv2d",
+    PATCH
+    + """
+constexpr int HP = (TP - 1) * S + K, WP = (TQ - 1) * S + K;   // the patch under TP x TQ windows
+constexpr int V = CK / 4, PITCH = V | 1;                      // an odd pitch: neighbours in different banks
+constexpr int BN = LN * TN, LM = THREADS / LN;                // LN threads side by side, LM below each other
+constexpr int PIECES = (O + BN - 1) / BN * UP * UP;           // of the channels out, times the pixels' remainders
+__device__ constexpr int place(unsigned m) { return ((m / TQ / TP * HP + m / TQ % TP * S) * WP + m % TQ * S) * PITCH; }
+
+// Ws[i][j][c][o]: the weights of channels c0 .. c0 + CK, outputs o0 .. o0 + BN; turned: every UP-th tap from (r, s) on
+__device__ __forceinline__ void weights(T4* Ws, const T* W, int c0, int o0, int r, int s) {
+    const bool wide = is_wide(W, TURN ? C : O);
+    if (TURN)
+        copy<K * K * V * BN>([&](unsigned t) {
+            const int o = o0 + t % BN, tap = t / BN / V, c = c0 + t / BN % V * 4;
+            const int i = r + UP * (K - 1 - tap / K), j = s + UP * (K - 1 - tap % K);
+            return four(W + ((i * KW + j) * O + o) * C + c, tap < K * K && i < KW && j < KW && o < O ? C - c : 0, wide);
+        }, [&](unsigned t, const T4& in) {
+            for (int e = 0; e < 4; ++e) ((T*)Ws)[(t / BN * 4 + e) * BN + t % BN] = in.v[e];
+        });
+    else
+        copy<K * K * CK * BN / 4>([&](unsigned t) {
+            const int o = o0 + t % (BN / 4) * 4, tap = t / (BN / 4) / CK, c = c0 + t / (BN / 4) % CK;
+            return four(W + (tap * C + c) * O + o, tap < K * K && c < C ? O - o : 0, wide);
+        }, [&](unsigned t, const T4& in) { Ws[t] = in; });
+}
+
+// z[n, p, q, o] = sum over i, j, c of x[n, S p + i - pad, S q + j - pad, c] W[i, j, c, o],
+// or, with TURN, dx from dz in its place, for the pixels of one remainder (a, b) by UP
+extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
+conv(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int N, int H, int B, int P, int Q, int pad) {
+    __shared__ T4 xs[G * HP * WP * PITCH], Ws[K * K * CK * BN / 4];
+    const unsigned piece = blockIdx.x % PIECES;
+    const int a = piece / UP % UP, b = piece % UP, o0 = piece / UP / UP * BN;
+    const int n0 = blockIdx.x / PIECES * G, p0 = blockIdx.y * TP, q0 = blockIdx.z * TQ;
+    const int h0 = p0 * S - (TURN ? K - 1 - (a + pad) / UP : pad), w0 = q0 * S - (TURN ? K - 1 - (b + pad) / UP : pad);
+    const unsigned t = threadIdx.x;  // its lowest bits alternate: neighbours read the same x, or the same W
+    const unsigned n = t % 2 + t / 4 % (LN / 2) * 2, m = t / 2 % 2 + t / (2 * LN) * 2;
+    T sum[TM][TN] = {};
+    for (int c0 = 0; c0 < C; c0 += CK) {
+        __syncthreads();
+        patch<HP, WP, V, PITCH, C>(xs, x, n0, h0, w0, c0, N, H, B);
+        weights(Ws, W, c0, o0, (a + pad) % UP, (b + pad) % UP);
+        __syncthreads();
+        const T4 *xt = xs + place(m), *Wt = Ws + n;
+        #pragma unroll 1
+        for (int row = 0; row < K; ++row, xt += (WP - K) * PITCH)
+        #pragma unroll 1
+        for (int tap = 0; tap < K; ++tap, xt += PITCH, Wt += CK * BN / 4) {
+            #pragma unroll
+            for (int v = 0; v < V; ++v) {
+                T4 xv[TM], Wv[TN / 4];
+                #pragma unroll
+                for (int i = 0; i < TM; ++i) xv[i] = xt[place(i * LM) + v];
+                #pragma unroll
+                for (int e = 0; e < 4; ++e) {
+                    #pragma unroll
+                    for (int j = 0; j < TN / 4; ++j) Wv[j] = Wt[(4 * v + e) * BN / 4 + j * LN];
+                    #pragma unroll
+                    for (int i = 0; i < TM; ++i)
+                        #pragma unroll
+                        for (int j = 0; j < TN; ++j) sum[i][j] += xv[i].v[e] * Wv[j / 4].v[j % 4];
+                }
+            }
+        }
+    }
+    const bool wide = is_wide(z, O);
+    #pragma unroll
+    for (int i = 0; i < TM; ++i) {
+        const unsigned row = (m + i * LM) / TQ;
+        const int image = n0 + row / TP;
+        const int p = (p0 + row % TP) * UP + a, q = (q0 + m % TQ) * UP + b;
+        if (image >= N || p >= P || q >= Q) continue;
+        #pragma unroll
+        for (int j = 0; j < TN; j += 4) {
+            const int o = o0 + 4 * n + j * LN;
+            const T4 out = {sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]};
+            put(z + ((long long)(image * P + p) * Q + q) * O + o, out, O - o, wide);
+        }
+    }
+}
+""",
+)
+
+
+def conv2d(x: Array, W: Array, stride: int, pad: int) -> Array | None:
+    """z = im2col(x) W, None where no tile fits.        x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O)"""
+    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
+    shape = N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O
+    return _product(x, W, shape, pad, KW=k, K=k, S=stride, UP=1, TURN=0)
+
+
+def input_error(dz: Array, W: Array, shape: tuple[int, ...], stride: int, pad: int) -> Array | None:
+    """dx = col2im(dz Wᵀ), None where no tile fits.        dz (N, P, Q, O), W (k, k, C, O)  →  dx (N, H, W, C)"""
+    k = W.shape[0]
+    return _product(dz, W, shape, pad, KW=k, K=blocks(k, stride), S=1, UP=stride, TURN=1)
+
+
+def _product(x: Array, W: Array, shape: tuple[int, ...], pad: int, **window: int) -> Array | None:
+    (_, H, B, C), (N, P, Q, O), UP = x.shape, shape, window["UP"]
+    pixels = N, blocks(P, UP), blocks(Q, UP)
+    tile = plan(pixels, C, O, window["K"], window["S"], UP * UP, x.itemsize)
+    if not tile:
+        return None
+    z = namespace(x).empty(shape, x.dtype)
+    if z.size:
+        images, down, across = (blocks(side, tile[of]) for side, of in zip(pixels, ("G", "TP", "TQ"), strict=True))
+        grid = images * blocks(O, tile["LN"] * tile["TN"]) * UP * UP, down, across
+        CONV(x, grid, (THREADS,), (x, W, z, N, H, B, P, Q, pad), C=C, O=O, THREADS=THREADS, **window, **tile)
+    return z
+
+
+@cache
+def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, copies: int, size: int) -> dict[str, int]:
+    """The tile that takes fewest instructions, as constants of the build; {} where none fits in shared memory.
+
+    `pixels`: images, rows and columns that one of the `copies` interleaved convolutions makes; C and O: channels in and
+    out; `size`: bytes of a number. The first CK for which any tile fits is taken, whatever the pixels.
+    """
+    N, P, Q = pixels
+    for CK in (CK for CK in (32, 16, 8, 4) if CK == 4 or (CK < C + 4 and k * k * CK <= 80)):
+        found = []
+        for (LN, TN), TM, TQ, TP in product(((2, 4), (2, 8), (4, 8), (8, 8)), (4, 8), POWERS, POWERS):
+            G, BN = THREADS // LN * TM // TQ // TP, LN * TN
+            patch = G * ((TP - 1) * stride + k) * ((TQ - 1) * stride + k)
+            shared = (patch * (CK // 4 | 1) * 4 + k * k * CK * BN) * size
+            if G and TQ <= THREADS // LN and shared <= SHARED:
+                inner = k * k * CK // 4 * (4 * TM * TN + LOAD * (TM + TN))
+                copy = COPY * (blocks(patch * CK // 4, THREADS) + blocks(k * k * CK * BN // 4, THREADS)) + WAIT
+                tiles = blocks(N, G) * blocks(P, TP) * blocks(Q, TQ) * blocks(O, BN) * copies
+                cost = max(tiles, ENOUGH) * blocks(C, CK) * (inner + copy)
+                tile = {"LN": LN, "TN": TN, "TM": TM, "TQ": TQ, "TP": TP, "G": G, "CK": CK}
+                found.append((cost, shared, {**tile, "DEEP": 4 if TM * TN * size < 256 else 2}))
+        if found:
+            return min(found, key=lambda f: f[:2])[2]
+    return {}

@@ -1,0 +1,99 @@
+"""Rows of C channels in CUDA: how they are dealt to threads, and how sums over them are added up.
+
+A thread stays with its WIDE channels and walks down the rows, so what belongs to a channel sits in registers, and DEEP
+independent loads are under way. How many rows and channels there are decides alone how they are dealt to blocks and in
+which order the blocks' sums, doubles in an array, are added up: no bit depends on which block came first.
+"""
+
+from __future__ import annotations
+
+from math import gcd
+from typing import Any
+
+from minilocal.array import Array, namespace
+from minilocal.kernels.cuda.launch import Kernel, blocks
+
+THREADS = 256  # of a block, at most: X columns of WIDE channels, side by side, times Y rows
+PARTS = 512  # of the rows, at most: four blocks for each of a large GPU's processors
+ROWS = 8  # that a thread writes
+
+PACK = """
+// WIDE channels of one row: one load, of 16 bytes at most.
+struct alignas(WIDE * sizeof(T)) Pack { T v[WIDE]; };
+__device__ const Pack& at(const T* z, int m, int C, int c) { return *(const Pack*)(z + (long long)m * C + c); }
+__device__ Pack& at(T* z, int m, int C, int c) { return *(Pack*)(z + (long long)m * C + c); }
+"""
+
+ADD_UP = """
+// Σ over a block's rows of threads, in halves: afterwards the first row holds it.
+template <int K> __device__ void add_up(double (&v)[K]) {
+    __shared__ double all[K][THREADS];
+    int t = threadIdx.y * blockDim.x + threadIdx.x, half = 1;
+    for (int k = 0; k < K; k++) all[k][t] = v[k];
+    while (2 * half < blockDim.y) half *= 2;
+    for (; half; half /= 2) {
+        __syncthreads();
+        if (threadIdx.y < half && threadIdx.y + half < blockDim.y)
+            for (int k = 0; k < K; k++) all[k][t] += all[k][t + half * blockDim.x];
+    }
+    for (int k = 0; k < K; k++) v[k] = all[k][t];
+}
+
+// What a block of the sums leaves behind: sums[part][0..1][c].
+__device__ void leave(const T (&p)[WIDE], const T (&q)[WIDE], double* sums, int C, int c) {
+    double v[2 * WIDE];
+    for (int i = 0; i < WIDE; i++) v[i] = p[i], v[WIDE + i] = q[i];
+    add_up(v);
+    if (threadIdx.y == 0 && c < C)
+        for (int i = 0; i < 2 * WIDE; i++) sums[(2LL * blockIdx.x + i / WIDE) * C + c + i % WIDE] = v[i];
+}
+
+// The sums of all parts, every 64th in index order and then in halves: afterwards the first row of threads holds them.
+__device__ void parts_together(double (&v)[2], const double* sums, int parts, int C, int c) {
+    v[0] = v[1] = 0;
+    if (c < C)
+        for (int p = threadIdx.y; p < parts; p += blockDim.y)
+            v[0] += sums[2LL * p * C + c], v[1] += sums[(2LL * p + 1) * C + c];
+    add_up(v);
+}
+"""
+
+
+def packed(a: Array, dtype: Any = None) -> Array:
+    """`a` as a kernel reads it: of that type, without gaps, at an address for whole loads; itself where it is so."""
+    a = namespace(a).ascontiguousarray(a, dtype)
+    return a.copy() if a.data.ptr % _load(a) else a
+
+
+def _load(a: Array) -> int:
+    """How many bytes of a row go in one load: a power of 2, 16 at most, of which a row is made."""
+    return gcd(16, a.shape[-1] * a.itemsize)
+
+
+class RowGrid:
+    """How the rows of an array are dealt to blocks: by their number and the channels' alone."""
+
+    def __init__(self, z: Array) -> None:
+        self.like, self.C = z, z.shape[-1]
+        self.rows = z.size // self.C
+        self.wide = _load(z) // z.itemsize
+        columns = self.C // self.wide
+        self.tiles = blocks(columns, THREADS)
+        X = blocks(columns, self.tiles)
+        self.block = X, THREADS // X
+        self.parts = min(PARTS, blocks(self.rows, 4 * self.block[1]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        return self.rows, self.C
+
+    def sum(self, kernel: Kernel, args: tuple[Any, ...], **constants: int) -> None:
+        kernel(self.like, (self.parts, self.tiles), self.block, args, WIDE=self.wide, THREADS=THREADS, **constants)
+
+    def total(self, kernel: Kernel, args: tuple[Any, ...]) -> None:
+        """8 channels and 64 parts side by side."""
+        kernel(self.like, (blocks(self.C, 8),), (8, 64), args, WIDE=1, THREADS=512)
+
+    def write(self, kernel: Kernel, args: tuple[Any, ...], **constants: int) -> None:
+        grid = blocks(self.rows, ROWS * self.block[1]), self.tiles
+        kernel(self.like, grid, self.block, args, WIDE=self.wide, ROWS=ROWS, **constants)

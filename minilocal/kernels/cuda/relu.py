@@ -1,0 +1,41 @@
+"""ReLU and its mask in CUDA, one launch each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from minilocal.array import Array, namespace
+from minilocal.kernels.cuda.launch import Kernel, blocks
+
+THREADS, EACH = 256, 4
+
+MASKED = Kernel(
+    "relu_backward",
+    """
+// g = dy where a > 0, else 0
+extern "C" __global__ void masked(const T* __restrict__ dy, const T* __restrict__ a, T* __restrict__ g,
+                                  long long size) {
+    const long long first = (long long)blockIdx.x * blockDim.x * EACH + threadIdx.x;
+    #pragma unroll
+    for (int e = 0; e < EACH; e++) {
+        const long long i = first + e * blockDim.x;
+        if (i < size) g[i] = a[i] > 0 ? dy[i] : 0;
+    }
+}
+""",
+)
+
+
+def relu(x: Array) -> Array:
+    """max(x, 0), a new array: CuPy's own kernel, against a number instead of an array of zeros."""
+    found: Array = namespace(x).maximum(x, 0)
+    return found
+
+
+def relu_backward(dy: Array, a: Array) -> Array:
+    """dy where a > 0, else 0, a new array."""
+    xp = namespace(dy, a)
+    dy, a = xp.ascontiguousarray(dy), xp.ascontiguousarray(a, dy.dtype)
+    g = xp.empty(dy.shape, dy.dtype)
+    MASKED(dy, (blocks(dy.size, THREADS * EACH),), (THREADS,), (dy, a, g, np.int64(dy.size)), EACH=EACH)
+    return g

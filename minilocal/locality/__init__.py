@@ -1,0 +1,9 @@
+"""What crosses each boundary, measured by perturbation, and which locks a rule breaks."""
+
+from minilocal.locality.certificate import Locality, locality
+
+__all__ = ["Locality", "locality"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,247 @@
+"""Arrays that have a shape and a type, and no memory: what a step would hold is counted, and nothing is computed.
+
+A `Ghosts` library stands where NumPy or CuPy stands, so the engine, the layers, the losses and the optimisers run on
+it as they are, and allocate and let go what they always do. `live` and `peak` are then the bytes of a real step, found
+without that step: no second description of any rule or layer exists that could differ from the first.
+
+A ghost is the header of a NumPy array (shape, strides, type) over memory that is not there. Views are made by NumPy,
+so it is known what shares memory with what; numbers are never read.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
+from numpy.lib.stride_tricks import as_strided
+
+Key = Any
+NOWHERE = SimpleNamespace(ptr=0)  # where a ghost lies, for kernels that ask for addresses
+
+
+class AbstractArray(NDArrayOperatorsMixin):
+    """An array without numbers. `base` is the ghost whose memory it looks into; without one it owns its own."""
+
+    __slots__ = ("__weakref__", "base", "frame", "held", "library")
+
+    def __init__(
+        self, library: AbstractNamespace, frame: np.ndarray, base: AbstractArray | None = None, times: int = 1
+    ) -> None:
+        self.library, self.frame, self.base = library, frame, base
+        self.held = 0 if base is not None else times * library.rounded(frame.nbytes)
+        library.add(self.held)
+
+    def __del__(self) -> None:
+        self.library.live -= self.held
+
+    shape = property(lambda self: self.frame.shape)
+    dtype = property(lambda self: self.frame.dtype)
+    strides = property(lambda self: self.frame.strides)
+    flags = property(lambda self: self.frame.flags)
+    ndim = property(lambda self: self.frame.ndim)
+    size = property(lambda self: self.frame.size)
+    nbytes = property(lambda self: self.frame.nbytes)
+    itemsize = property(lambda self: self.frame.itemsize)
+    T = property(lambda self: self._view(self.frame.T))
+    data = property(lambda self: NOWHERE)
+
+    def __array_namespace__(self, api_version: str | None = None) -> AbstractNamespace:
+        return self.library
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __repr__(self) -> str:
+        return f"ghost {self.shape} {self.dtype}"
+
+    def _unreadable(self) -> Any:
+        raise TypeError("a ghost has a shape and no numbers: whoever reads one would make a GPU wait here.")
+
+    __bool__ = __float__ = __int__ = __index__ = __iter__ = item = get = _unreadable
+
+    def _view(self, frame: np.ndarray) -> AbstractArray:
+        return AbstractArray(self.library, frame, self if self.base is None else self.base)
+
+    def _like(self, shape: tuple[int, ...], dtype: Any = None) -> AbstractArray:
+        return self.library.empty(shape, self.dtype if dtype is None else dtype)
+
+    # ------------------------------------------------------------------ views, and copies where a view cannot be
+
+    def reshape(self, *shape: Any) -> AbstractArray:
+        shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+        if self.frame.flags.c_contiguous:
+            return self._view(self.frame.reshape(shape))
+        return self._like(np.broadcast_to(np.zeros((), bool), self.shape).reshape(shape).shape)
+
+    def transpose(self, *axes: int) -> AbstractArray:
+        return self._view(self.frame.transpose(*axes))
+
+    def view(self, dtype: Any) -> AbstractArray:
+        return self._view(self.frame.view(dtype))
+
+    def __getitem__(self, key: Key) -> AbstractArray:
+        key = key if isinstance(key, tuple) else (key,)
+        if any(isinstance(k, AbstractArray) for k in key):  # picks numbers: a copy
+            picks = tuple(np.zeros(k.shape, int) if isinstance(k, AbstractArray) else k for k in key)
+            return self._like(np.broadcast_to(np.zeros((), bool), self.shape)[picks].shape)
+        return self._view(self.frame[key if Ellipsis in key else (*key, ...)])  # with ... never a number
+
+    def __setitem__(self, key: Key, value: Any) -> None:
+        """Numbers would go into memory that is there already."""
+
+    def astype(self, dtype: Any) -> AbstractArray:
+        return self._like(self.shape, dtype)
+
+    def copy(self) -> AbstractArray:
+        return self._like(self.shape)
+
+    def fill(self, value: Any) -> None:
+        """As an assignment."""
+
+    # ------------------------------------------------------------------ arithmetic
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **options: Any) -> Any:
+        if method != "__call__":
+            return NotImplemented
+        if out is not None:
+            return out[0]
+        kinds = tuple(a.dtype if hasattr(a, "dtype") else a if isinstance(a, bool) else type(a) for a in inputs)
+        shapes = [getattr(a, "shape", ()) for a in inputs]
+        shape = _product_shape(*shapes) if ufunc is np.matmul else np.broadcast_shapes(*shapes)
+        return self._like(shape, options.get("dtype") or _result_type(ufunc, kinds))
+
+    def _reduced(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> AbstractArray:
+        axes = range(self.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
+        gone = {a % self.ndim for a in axes}
+        shape = [1 if i in gone else n for i, n in enumerate(self.shape) if keepdims or i not in gone]
+        return self._like(tuple(shape), dtype)
+
+    sum = mean = max = min = _reduced
+
+    def clip(self, low: Any, high: Any = None) -> AbstractArray:
+        return self.copy()
+
+
+def _product_shape(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
+    """Of x @ y."""
+    rows, columns = x[-2:-1], y[-1:] if len(y) > 1 else ()
+    return (*np.broadcast_shapes(x[:-2], y[:-2]), *rows, *columns)
+
+
+@cache
+def _result_type(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> np.dtype:
+    """Found by doing it, to nothing."""
+    empty = [np.zeros((1, 0), k) if isinstance(k, np.dtype) else k(1) if isinstance(k, type) else k for k in kinds]
+    if ufunc is np.matmul:
+        return np.result_type(*kinds)
+    found: np.dtype = ufunc(*empty).dtype
+    return found
+
+
+class AbstractNamespace:
+    """A library of ghosts, for one device. `live` bytes exist now, `peak` is the most since `reset_peak`.
+
+    `scratch` is how much of it kernels keep for their next call. A `gpu` starts kernels, which do nothing, and hands
+    memory out as CuPy's pool does: a multiple of 512 bytes for each array.
+    """
+
+    __name__ = "ghosts"
+    linalg = SimpleNamespace(inv=lambda a: a.copy())
+
+    def __init__(self, gpu: bool = False) -> None:
+        self.live = self.peak = self.scratch = 0
+        self.grain = 512 if gpu else 1
+        if gpu:
+            self.RawKernel = lambda *source, **options: lambda *given: None
+
+    def __getattr__(self, name: str) -> Any:
+        """NumPy's ufuncs, which ask a ghost how they go, and its types."""
+        found = getattr(np, name)
+        if isinstance(found, (np.ufunc, type)) or found is None:
+            return found
+        raise AttributeError(f"ghosts have no {name} yet: give its shape in minilocal/memory/abstract_array.py.")
+
+    def rounded(self, nbytes: int) -> int:
+        return -(-nbytes // self.grain) * self.grain
+
+    def add(self, nbytes: int) -> None:
+        self.live += nbytes
+        self.peak = max(self.peak, self.live)
+
+    def memory(self) -> tuple[int, int]:
+        """(live, peak) in bytes."""
+        return self.live, self.peak
+
+    def reset_peak(self) -> None:
+        self.peak = self.live
+
+    # ------------------------------------------------------------------ what makes arrays
+
+    def empty(self, shape: Any, dtype: Any = float, times: int = 1) -> AbstractArray:
+        """A new array; of one for each of several threads, `times` their number."""
+        shape, kind = (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype)
+        strides = [kind.itemsize] * len(shape)
+        for i in range(len(shape) - 2, -1, -1):
+            strides[i] = strides[i + 1] * max(1, shape[i + 1])
+        return AbstractArray(self, as_strided(np.zeros(1, kind), shape, strides), times=times)
+
+    zeros = ones = empty
+
+    def full(self, shape: Any, value: Any, dtype: Any = None) -> AbstractArray:
+        return self.empty(shape, dtype or np.result_type(type(value)))
+
+    def empty_like(self, a: AbstractArray) -> AbstractArray:
+        return a.copy()
+
+    zeros_like = ones_like = empty_like
+
+    def full_like(self, a: AbstractArray, value: Any) -> AbstractArray:
+        return a.copy()
+
+    def array(self, a: Any, dtype: Any = None) -> AbstractArray:
+        a = a if hasattr(a, "dtype") else np.asarray(a)
+        return self.empty(a.shape, dtype or a.dtype)
+
+    def asarray(self, a: Any, dtype: Any = None) -> AbstractArray:
+        return a if isinstance(a, AbstractArray) and dtype in (None, a.dtype) else self.array(a, dtype)
+
+    def ascontiguousarray(self, a: AbstractArray, dtype: Any = None) -> AbstractArray:
+        return a if a.flags.c_contiguous and dtype in (None, a.dtype) else self.array(a, dtype)
+
+    def arange(self, *limits: int) -> AbstractArray:
+        return self.empty((len(range(*limits)),), int)
+
+    def eye(self, n: int, dtype: Any = float) -> AbstractArray:
+        return self.empty((n, n), dtype)
+
+    def tile(self, a: AbstractArray, times: int) -> AbstractArray:
+        return self.empty((*a.shape[:-1], a.shape[-1] * times), a.dtype)
+
+    def pad(self, a: AbstractArray, widths: Any, mode: str = "constant") -> AbstractArray:
+        return self.empty([n + sum(w) for n, w in zip(a.shape, widths, strict=True)], a.dtype)
+
+    def repeat(self, a: AbstractArray, times: int, axis: int) -> AbstractArray:
+        return self.empty([n * times if i == axis else n for i, n in enumerate(a.shape)], a.dtype)
+
+    def concatenate(self, arrays: list[AbstractArray]) -> AbstractArray:
+        return self.empty((sum(len(a) for a in arrays), *arrays[0].shape[1:]), arrays[0].dtype)
+
+    def where(self, on: AbstractArray, a: AbstractArray, b: AbstractArray) -> AbstractArray:
+        return self.empty(np.broadcast_shapes(on.shape, a.shape, b.shape), np.result_type(a.dtype, b.dtype))
+
+    def clip(self, a: AbstractArray, low: Any, high: Any) -> AbstractArray:
+        return a.copy()
+
+    # ------------------------------------------------------------------ what looks into one, or writes
+
+    def broadcast_to(self, a: AbstractArray, shape: Any) -> AbstractArray:
+        return a._view(np.broadcast_to(a.frame, shape))
+
+    def ndarray(self, shape: Any, dtype: Any, buffer: AbstractArray, offset: int, strides: Any) -> AbstractArray:
+        return buffer._view(as_strided(np.zeros(1, dtype), shape, strides))
+
+    def copyto(self, a: AbstractArray, b: AbstractArray) -> None:
+        """As an assignment."""

@@ -1,0 +1,207 @@
+"""The bytes of a training step, from shapes: the same engine, rules, layers and kernels, run on ghosts.
+
+Which caches live when is the engine's doing, so the engine is run, on arrays without memory (`ghost`). Kernels take
+scratch and partial sums of their own, which make a step's workspace, so they are run too. Those of the GPU allocate
+through the library and start kernels that do nothing. Those of the CPU call NumPy: their modules are loaded a second
+time, with ghosts in its place, and what one thread takes is counted for each thread.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from math import prod
+from types import FunctionType, ModuleType
+from typing import Any, Union
+
+import numpy as np
+
+from minilocal import kernels, ops
+from minilocal.array import generator
+from minilocal.kernels import cpu, threads
+from minilocal.learner import Learner
+from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
+from minilocal.memory.profile import MemoryProfile, profile
+from minilocal.nets import Net
+from minilocal.optim import Optimizer
+from minilocal.rules import Rule
+
+Machine = Union["CPU", "GPU"]
+Make = Callable[[tuple[Any, ...], AbstractNamespace], Any]  # (arguments, library) → a result
+
+
+def estimate(
+    net: Net,
+    rule: Rule,
+    modules: int | Sequence[int],
+    images: int,
+    *,
+    dtype: str = "float32",
+    optimizer: Optimizer | None = None,
+    epoch: int = 0,
+    machine: Machine | None = None,
+) -> MemoryProfile:
+    """What a step of `images` images in this epoch takes, by `usage`. Nothing of that size is allocated.
+
+    `machine` is `Host()`, the CPU, or `Device()`, a GPU. It remembers what kernels take: give the same one to several
+    predictions, and all but the first are quick.
+    """
+    machine = machine or CPU()
+    library = machine.library
+    learner = Learner(net, rule, modules, rng=generator(0), device=library, dtype=dtype, optimizer=optimizer)
+    learner.epoch = epoch
+    machine.prepare(learner)
+    x, y = library.empty((images, *net.shape), dtype), library.empty((images,), int)
+    with machine.kernels():
+        return profile(learner, x, y)
+
+
+class GPU:
+    """A GPU as ghosts see it. Steps are not recorded as a graph, whose memory would be that of the recorded step."""
+
+    def __init__(self) -> None:
+        self.library = AbstractNamespace(gpu=True)
+
+    def prepare(self, learner: Learner) -> None:
+        """A Learner takes any library but NumPy for a GPU's."""
+
+    @contextmanager
+    def kernels(self) -> Iterator[None]:
+        """`kernels` gives the forms in CUDA to whatever starts kernels."""
+        yield
+
+
+class CPU:
+    """The CPU as ghosts see it: a library, and the kernels of `kernels/cpu` run over it, `threads` at a time."""
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.library, self.workers = AbstractNamespace(), workers or threads.threads()
+        self.scratch: dict[Hashable, AbstractArray] = {}
+        self.asked: dict[tuple[Any, ...], None] = {}  # the scratch that the kernel which runs has asked for
+        self.seen: dict[Hashable, tuple[int, Make, list[tuple[Any, ...]]]] = {}
+        self.forms = self._traced_kernels()
+
+    def prepare(self, learner: Learner) -> None:
+        """As on the CPU, nothing is recorded, and updates are made module by module. Scratch is empty at first."""
+        learner._recorder = None
+        self.scratch.clear()
+        self.library.scratch = 0
+
+    @contextmanager
+    def kernels(self) -> Iterator[None]:
+        """Inside, `kernels` gives ghosts their own forms; arrays of every other kind get theirs as ever."""
+        usual = kernels.form
+
+        def form(kernel: str, *arrays: Any) -> Any:
+            if not any(isinstance(a, AbstractArray) for a in arrays):
+                return usual(kernel, *arrays)
+            own = self.forms.get(kernel)
+            return getattr(ops, kernel) if own is None else lambda *given: self._remembered(kernel, own, given)
+
+        kernels.form = form
+        try:
+            yield
+        finally:
+            kernels.form = usual
+
+    def _traced_kernels(self) -> dict[str, Callable[..., Any]]:
+        """The functions of `kernels/cpu`, in modules of their own that know ghosts where they knew NumPy."""
+        copies: dict[str, ModuleType] = {}
+        for found in pkgutil.iter_modules(cpu.__path__, f"{cpu.__name__}."):
+            spec = importlib.util.find_spec(found.name)
+            assert spec is not None and spec.loader is not None
+            copies[found.name] = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(copies[found.name])
+        ours = {
+            np: self.library,
+            threads.scratch: self._scratch,
+            threads.workspace: self._workspace,
+            threads.parallel_map: self._spread,
+        }
+        for module in copies.values():
+            for name, thing in list(vars(module).items()):
+                if isinstance(thing, ModuleType) and thing.__name__ in copies:
+                    setattr(module, name, copies[thing.__name__])
+                elif isinstance(thing, (ModuleType, FunctionType)) and thing in ours:
+                    setattr(module, name, ours[thing])
+                elif isinstance(thing, FunctionType) and thing.__module__ in copies.keys() - {module.__name__}:
+                    setattr(module, name, getattr(copies[thing.__module__], name))
+        return {kernel: getattr(copies[getattr(cpu, kernel).__module__], kernel) for kernel in cpu.__all__}
+
+    def _scratch(self, name: Hashable, shape: tuple[int, ...], dtype: Any) -> AbstractArray:
+        """As `threads.scratch`, of all threads together."""
+        self.asked[self._scratch, name, shape, dtype] = None
+        where = (name, shape, str(dtype))
+        if where not in self.scratch:
+            self._hold(where, shape, dtype)
+        return self.scratch[where]
+
+    def _workspace(self, name: Hashable, shape: tuple[int, ...], dtype: Any) -> AbstractArray:
+        """As `threads.room`."""
+        self.asked[self._workspace, name, shape, dtype] = None
+        where = (name, str(dtype))
+        if where not in self.scratch or self.scratch[where].size < prod(shape):
+            self._hold(where, (prod(shape),), dtype)
+        return self.scratch[where][: prod(shape)].reshape(shape)
+
+    def _hold(self, where: Hashable, shape: tuple[int, ...], dtype: Any) -> None:
+        if sum(b.nbytes for b in self.scratch.values()) > threads.SCRATCH_LIMIT:
+            self.scratch.clear()
+        self.scratch[where] = self.library.empty(shape, dtype, times=self.workers)
+        self.library.scratch = sum(b.held for b in self.scratch.values())
+
+    def _spread(self, work: Callable[[int, int], Any], parts: list[tuple[int, int]]) -> list[Any]:
+        """As `threads.spread`, part after part; what one part takes for itself is taken by each thread at once."""
+        library, results, most = self.library, [], 0
+        for part in parts:
+            before, peak = library.live, library.peak
+            library.reset_peak()
+            results.append(work(*part))
+            most, library.peak = max(most, library.peak - max(before, library.live)), max(peak, library.peak)
+        at_once = min(self.workers, len(parts)) - 1
+        library.peak = max(library.peak, library.live + at_once * most)
+        return results
+
+    def _remembered(self, kernel: str, run: Callable[..., Any], given: tuple[Any, ...]) -> Any:
+        """What `run(*given)` returns; run once for arguments of these shapes, and what it takes remembered."""
+        library, where = self.library, {id(a): i for i, a in reversed(list(enumerate(given)))}
+        key = kernel, _signature(given, where)
+        if key not in self.seen:
+            self.asked.clear()
+            run(*given)  # after that its scratch is there
+            before, peak = library.live, library.peak
+            library.reset_peak()
+            result = run(*given)
+            self.seen[key] = library.peak - before, _result_factory(result, where), list(self.asked)
+            library.peak = max(peak, library.peak)
+            return result
+        rise, make, asked = self.seen[key]
+        for ask, *what in asked:
+            ask(*what)
+        library.peak = max(library.peak, library.live + rise)
+        return make(given, library)
+
+
+def _signature(thing: Any, where: Mapping[int, int]) -> Hashable:
+    """What a kernel can tell apart: shapes, strides, types, which arguments are one array, and numbers."""
+    if isinstance(thing, AbstractArray):
+        return thing.shape, thing.strides, thing.dtype, where.get(id(thing))
+    return tuple(_signature(t, where) for t in thing) if isinstance(thing, (tuple, list)) else thing
+
+
+def _result_factory(result: Any, where: Mapping[int, int]) -> Make:
+    """What makes another result like this one: an argument stays that argument, a new array becomes a new one."""
+    if isinstance(result, AbstractArray):
+        if id(result) in where:
+            number = where[id(result)]
+            return lambda given, library: given[number]
+        shape, dtype = result.shape, result.dtype
+        return lambda given, library: library.empty(shape, dtype)
+    if isinstance(result, tuple):
+        makers, whole = [_result_factory(r, where) for r in result], getattr(result, "_make", tuple)
+        return lambda given, library: whole(make(given, library) for make in makers)
+    if isinstance(result, np.ndarray):
+        raise TypeError("a kernel of the CPU made an array that is no ghost: NumPy is reached there in some new way.")
+    return lambda given, library: result

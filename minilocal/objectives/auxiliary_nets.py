@@ -1,0 +1,138 @@
+"""Auxiliary classifiers: the family <c>c<f>f of c convolutions and f fully connected layers, from InfoPro's code.
+
+The BackLink paper's linear classifier is 0c1f, its convolutional one 1c2f; AUX-ADAPT (Locally Supervised Learning
+with Periodic Global Guidance) changes the member with depth. Convolutions on CIFAR's ResNet widths:
+
+    16 → 32, stride 2        32 → 64, stride 2        64 → 64, stride 1
+
+and at other widths C → min(2C, widest) with stride 2 while the map is larger than 8×8, then C → C with stride 1 (this
+project's choice). Behind fully connected units the convolutions are left out. DGL's networks are in `decoupled`.
+
+Each member, and aux-adapt, may be built with more of what the BackLink paper says, as 1c2f+bn+dropout:
+
+    +bn         batch norm before the ReLU of each hidden fully connected layer
+    +dropout    dropout 0.5 behind it
+    +flat       every number of the map goes into the fully connected layers, where it else is one mean a channel
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from minilocal.errors import UserError, unknown
+from minilocal.layers import Conv, Dropout, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, ReLU, Sequential
+from minilocal.layers.base import Shape
+from minilocal.objectives import dgl_nets
+from minilocal.objectives.base import Classifier, Place, Wants
+
+FAMILY = {"0c1f": (0, 1), "0c2f": (0, 2), "1c1f": (1, 1), "1c2f": (1, 2), "1c3f": (1, 3), "2c2f": (2, 2)}
+NAMES = (*FAMILY, "aux-adapt", *dgl_nets.NAMES)
+OPTIONS = ("bn", "dropout", "flat")
+TAKES_OPTIONS = (*FAMILY, "aux-adapt")
+MORE = f"{', '.join(f'+{option}' for option in OPTIONS)} behind {', '.join(TAKES_OPTIONS)}"
+HIDDEN = 128  # features between fully connected layers
+CIFAR = {16: (32, 2), 32: (64, 2), 64: (64, 1)}  # channels in: channels out, stride
+ADAPT = ("2c2f", "1c3f", "1c2f")  # for 16, 32, 64 channels, or by thirds of the depth
+
+
+@dataclass(frozen=True)
+class Classification(Wants):
+    """Every module but the last wants to classify, through the auxiliary network of this name."""
+
+    aux: str
+
+    def __post_init__(self) -> None:
+        known(self.aux)
+
+    def build(self, place: Place) -> Classifier:
+        """The auxiliary classifier at this place, its arrays named aux.{k}.{i} as in torch.nn.Sequential."""
+        return Classifier(classifier(self.aux, place))
+
+    def describe(self) -> str:
+        return f"a classifier ({self.aux})"
+
+    def warnings(self, shapes: Sequence[Shape]) -> list[str]:
+        name, without = self.aux.partition("+")[0], [k + 1 for k, shape in enumerate(shapes) if len(shape) == 1]
+        if not without or FAMILY.get(name, (1, 0))[0] == 0:
+            return []
+        numbers = ", ".join(map(str, without))
+        where = f"modules {numbers} end with" if len(without) > 1 else f"module {numbers} ends with"
+        left = "is one linear layer, as 0c1f is" if name in dgl_nets.NAMES else "has no convolutions"
+        so = ": this is greedy local learning through 0c1f" * (name in dgl_nets.NAMES and len(without) == len(shapes))
+        return [f"{self.aux} behind the fully connected units that {where} {left}{so}."]
+
+
+def known(aux: str) -> None:
+    """Raises: UserError for a name that is none of `NAMES`, and for options that it does not take."""
+    name, *options = aux.split("+") if isinstance(aux, str) else [aux]
+    if name not in NAMES:
+        raise unknown("auxiliary network", name, NAMES, more=f"with {MORE}")
+    for option in options:
+        if option not in OPTIONS:
+            raise unknown(f"auxiliary network {aux!r}: option", option, OPTIONS)
+    if options and name not in TAKES_OPTIONS:
+        raise UserError(f"auxiliary network {aux!r}: {name} has no options. There are {MORE}.")
+    if len(set(options)) < len(options):
+        raise UserError(f"auxiliary network {aux!r} names an option twice: once is enough.")
+    hidden = [option for option in options if option != "flat"]
+    if hidden and FAMILY.get(name, (0, 2))[1] < 2:
+        raise UserError(
+            f"auxiliary network {aux!r}: {hidden[0]} is for hidden fully connected layers, and {name} has none; give "
+            f"{name.replace('1f', '2f')}+{hidden[0]}."
+        )
+
+
+def classifier(aux: str, place: Place, branch: str = "", outputs: int | None = None) -> Sequential:
+    """The auxiliary network `aux` for this place: from h_k to one logit per class, or to `outputs` numbers.
+
+    Its arrays are named aux.{k}.{i}, as one branch of several aux.{k}.{branch}.{i}.
+    """
+    name, outputs = f"aux.{place.module}" + f".{branch}" * bool(branch), outputs or place.classes
+    if aux in dgl_nets.NAMES:
+        return dgl_nets.network(aux, place, name, outputs)
+    member, *options = aux.split("+")
+    return _family(FAMILY[_adapted(place) if member == "aux-adapt" else member], options, place, name, outputs)
+
+
+def _family(member: tuple[int, int], options: Collection[str], place: Place, name: str, outputs: int) -> Sequential:
+    (convolutions, connected), initial, index, features = member, place.initial, 0, place.shape[-1]
+    layers: list[Layer] = []
+    if len(place.shape) == 3:
+        for number in range(convolutions):
+            wide, stride = _convolution(place) if number == 0 else (features, 1)
+            layers.append(Conv(features, wide, 3, initial, stride=stride, pad=1, name=f"{name}.{index}"))
+            layers.append(NormReLU(wide, initial, name=f"{name}.{index + 1}"))
+            features, index = wide, index + 3
+        if "flat" not in options:
+            layers.append(GlobalAveragePool(name=f"{name}.{index}"))
+            index += 1
+        layers.append(Flatten(f"{name}.{index}"))
+        index, features = index + 1, Sequential(layers).out_shape(place.shape)[0]
+    for _ in range(connected - 1):
+        layers.append(Linear(features, HIDDEN, initial, name=f"{name}.{index}"))
+        if "bn" in options:
+            layers.append(NormReLU(HIDDEN, initial, name=f"{name}.{index + 1}"))
+        else:
+            layers.append(ReLU(f"{name}.{index + 1}"))
+        features, index = HIDDEN, index + (3 if "bn" in options else 2)
+        if "dropout" in options:
+            layers.append(Dropout(0.5, name=f"{name}.{index}"))
+            index += 1
+    layers.append(Linear(features, outputs, initial, name=f"{name}.{index}"))
+    return Sequential(layers, name)
+
+
+def _convolution(place: Place) -> tuple[int, int]:
+    """Output channels and stride of the first convolution."""
+    side, _, C = place.shape
+    if place.widest == 64 and C in CIFAR:
+        return CIFAR[C]
+    return (min(2 * C, place.widest), 2) if side > 8 else (C, 1)
+
+
+def _adapted(place: Place) -> str:
+    """AUX-ADAPT: by width in CIFAR's ResNets, elsewhere by thirds of the depth."""
+    if place.widest == 64 and len(place.shape) == 3 and place.shape[2] in CIFAR:
+        return ADAPT[list(CIFAR).index(place.shape[2])]
+    return ADAPT[min(2, 3 * (place.unit - 1) // place.units)]

@@ -1,0 +1,64 @@
+"""The auxiliary networks of Decoupled Greedy Learning, from that paper's code. C channels, maps of H×H, s = ⌈H/4⌉:
+
+    mlp-sr              mean to s×s, 3 × [1×1 convolution, BN, ReLU], mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
+    mlp-sr-auglocal     the same with 2 × [FC 4C → 4C without bias, BN, ReLU]
+    mlp                 mean to s×s, mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
+    cnn                 2 × [3×3 convolution C → C, BN, ReLU], mean to 2×2, BN, FC
+
+"sr" is the spatial reduction before the convolutions, by 4 a side. The second form is the one that AugLocal's code
+runs on CIFAR's ResNets. Behind fully connected units all four are one FC layer (this project's choice; the code has
+no such place).
+"""
+
+from __future__ import annotations
+
+from minilocal.layers import AdaptiveAveragePool, BatchNorm, Conv, Flatten, Layer, Linear, NormReLU, Sequential
+from minilocal.objectives.base import Place
+
+PERCEPTRONS = {  # 1×1 convolutions, hidden layers, whether these have biases
+    "mlp-sr": (3, 3, True),
+    "mlp-sr-auglocal": (3, 2, False),
+    "mlp": (0, 3, True),
+}
+NAMES = (*PERCEPTRONS, "cnn")
+
+
+def network(aux: str, place: Place, name: str, outputs: int) -> Sequential:
+    """The auxiliary network `aux`, from h_k to `outputs` numbers; its layers are counted as in torch.nn.Sequential."""
+    if len(place.shape) == 1:
+        return Sequential([Linear(place.shape[0], outputs, place.initial, name=f"{name}.0")], name)
+    return _convolutional(place, name, outputs) if aux == "cnn" else _perceptron(aux, place, name, outputs)
+
+
+def _perceptron(aux: str, place: Place, name: str, outputs: int) -> Sequential:
+    convolutions, hidden, bias = PERCEPTRONS[aux]
+    (H, _, C), initial = place.shape, place.initial
+    layers: list[Layer] = [AdaptiveAveragePool(-(-H // 4), name=f"{name}.0")]
+    index = 1
+    for _ in range(convolutions):
+        layers.append(Conv(C, C, 1, initial, name=f"{name}.{index}"))
+        layers.append(NormReLU(C, initial, name=f"{name}.{index + 1}"))
+        index += 3
+    layers += [AdaptiveAveragePool(2, name=f"{name}.{index}"), Flatten(f"{name}.{index + 1}")]
+    index += 2
+    for _ in range(hidden):
+        layers.append(Linear(4 * C, 4 * C, initial, name=f"{name}.{index}", bias=bias))
+        layers.append(NormReLU(4 * C, initial, name=f"{name}.{index + 1}"))
+        index += 3
+    layers.append(Linear(4 * C, outputs, initial, name=f"{name}.{index}"))
+    return Sequential(layers, name)
+
+
+def _convolutional(place: Place, name: str, outputs: int) -> Sequential:
+    C, initial = place.shape[2], place.initial
+    layers: list[Layer] = []
+    for index in (0, 3):
+        layers.append(Conv(C, C, 3, initial, pad=1, name=f"{name}.{index}"))
+        layers.append(NormReLU(C, initial, name=f"{name}.{index + 1}"))
+    layers += [
+        AdaptiveAveragePool(2, name=f"{name}.6"),
+        BatchNorm(C, initial, name=f"{name}.7"),
+        Flatten(f"{name}.8"),
+        Linear(4 * C, outputs, initial, name=f"{name}.9"),
+    ]
+    return Sequential(layers, name)

@@ -1,0 +1,168 @@
+"""InfoPro's objective: to keep what tells the image, while telling the label.
+
+    V   = h_k resized to the image's sides, bilinear, corners aligned
+    a   = 3×3 convolution to 12, BN, ReLU, 3×3 convolution to the image's channels, of V             aux.k.decoder
+    z   = an auxiliary classifier of h_k: logits, or 128 features to be contrasted                   aux.k.classifier
+    L_k = λ1 BCE(sigmoid(a), x·std + mean) + λ2 L_task(z, y)
+
+Wang, Ni, Song, Yang and Huang, "Revisiting Locally Supervised Learning: an Alternative to End-to-end Training".
+λ1 and λ2 run linearly from module 1 to module K-1, as in that paper's code, from which are also the published values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minilocal.array import Array, namespace
+from minilocal.errors import UserError, unknown
+from minilocal.layers import Conv, NormReLU, Resize, Sequential
+from minilocal.losses import binary_cross_entropy, supervised_contrast
+from minilocal.objectives.auxiliary_nets import classifier, known
+from minilocal.objectives.base import Batch, Place, Wants
+from minilocal.objectives.branches import Branch, Branches, Labels
+
+VERSIONS = ("softmax", "contrast")
+FEATURES = 128  # that the contrast version compares
+TINY, BOUND = 1e-9, 1e9  # what a deviation or temperature must reach, and no number may
+HIDDEN = 12  # channels of the decoder
+MEAN, STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)  # CIFAR-10's
+# K: (ixx_1, ixy_1, ixx_2, ixy_2), published for the contrast version; star: on the memory-balanced splits
+LAMBDAS: dict[str, dict[int, tuple[float, ...]]] = {
+    "resnet32-cifar10": {2: (5, 1, 0, 0), 4: (6, 0, 1, 2), 8: (5, 0, 0, 2), 16: (5, 0.05, 0.2, 0.5)},
+    "resnet110-cifar10": {2: (5, 0.5, 0, 0), 4: (1, 0, 0, 1), 8: (5, 0, 0, 1), 16: (5, 0, 0.5, 1)},
+    "resnet110-stl10": {2: (10, 1, 0, 0), 4: (20, 0.2, 5, 2), 8: (20, 0.2, 5, 1), 16: (20, 0.5, 10, 0.1)},
+    "resnet110-svhn": {2: (1, 0.1, 0, 0), 4: (5, 0, 0.5, 1), 8: (5, 0, 0.5, 2), 16: (5, 0.2, 0.5, 1)},
+    "resnet110-cifar10-star": {2: (5, 0.1, 0, 0), 3: (5, 0, 5, 0.1), 4: (5, 0, 5, 0.1)},
+    "resnet110-stl10-star": {2: (20, 1, 0, 0), 3: (20, 0.5, 5, 2), 4: (20, 0.5, 10, 1)},
+}
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """The binary cross entropy with the image as it was before x = (image - mean) / std, kept inside [0, 1]."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, z: Array, batch: Batch) -> tuple[Array, Array]:
+        x = batch.x
+        target = namespace(x).empty_like(x)
+        for c, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            target[..., c] = x[..., c] * std + mean  # by numbers: an array of them would go up to the device in a step
+        return binary_cross_entropy(z, target.clip(0, 1))
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """The supervised contrast, at this temperature."""
+
+    temperature: float
+
+    def __call__(self, z: Array, batch: Batch) -> tuple[Array, Array]:
+        return supervised_contrast(z, batch.y, self.temperature)
+
+
+@dataclass(frozen=True)
+class InfoPro(Wants):
+    """`lambdas` is (ixx_1, ixy_1, ixx_2, ixy_2), λ1 and λ2 at module 1 and at module K-1, or a name in `LAMBDAS`.
+
+    A name stands for the published values of the K that is asked for, or else of the next larger one (largest: 16, or
+    4 with star). `version` is "softmax" (cross entropy) or "contrast". Without `mean` and `std` they are CIFAR-10's,
+    and their averages over the channels for images that do not have three.
+
+    Raises: UserError for lambdas of another count, below 0 or of an unknown name, an unknown version or auxiliary
+    network, a temperature or deviation that is not above 0.
+    """
+
+    lambdas: str | Sequence[float] = "resnet32-cifar10"
+    version: str = "softmax"
+    aux: str = "1c2f"
+    temperature: float = 0.07
+    mean: float | Sequence[float] | None = None
+    std: float | Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.lambdas, str):
+            if self.lambdas not in LAMBDAS:
+                raise unknown("InfoPro's lambdas", self.lambdas, LAMBDAS)
+        else:
+            object.__setattr__(self, "lambdas", _numbers("lambdas", self.lambdas, 0.0))
+            if len(self.lambdas) != 4:
+                raise UserError(
+                    f"InfoPro was given {len(self.lambdas)} lambdas: give four, ixx_1, ixy_1, ixx_2, ixy_2 (λ1 and λ2 "
+                    f"at module 1 and at module K-1), or a name: {', '.join(LAMBDAS)}."
+                )
+        if self.version not in VERSIONS:
+            raise unknown("InfoPro's version", self.version, VERSIONS)
+        known(self.aux)
+        if isinstance(self.temperature, (list, tuple)):
+            raise UserError(f"InfoPro's temperature {self.temperature!r}: give a number above 0.")
+        object.__setattr__(self, "temperature", _numbers("temperature", self.temperature, TINY)[0])
+        for name, least in (("mean", -BOUND), ("std", TINY)):
+            if (given := getattr(self, name)) is not None:
+                numbers = _numbers(name, given, least)
+                if not numbers:
+                    raise UserError(f"InfoPro's {name} {given!r}: give a number, or one for each channel.")
+                object.__setattr__(self, name, numbers)
+
+    def build(self, place: Place) -> Branches:
+        if len(place.shape) != 3:
+            raise UserError(
+                f"InfoPro rebuilds the image from maps, but module {place.module + 1} of {place.modules} ends with a "
+                "fully connected unit: use fewer modules, or another rule."
+            )
+        image = Reconstruction(self._constants("mean", MEAN, place), self._constants("std", STD, place))
+        task = Labels() if self.version == "softmax" else Contrast(self.temperature)
+        outputs = place.classes if self.version == "softmax" else FEATURES
+        network = classifier(self.aux, place, "classifier", outputs)
+        weights = self.weights(place.module, place.modules)
+        return Branches([Branch(decoder(place), image, weights[0]), Branch(network, task, weights[1])])
+
+    def weights(self, k: int, K: int) -> tuple[float, float]:
+        """(λ1, λ2) of module k of K, k from 0."""
+        ixx_1, ixy_1, ixx_2, ixy_2 = self._lambdas(K)
+        r = k / (K - 2) if K > 2 else 0.0
+        return ixx_1 * (1 - r) + ixx_2 * r, ixy_1 * (1 - r) + ixy_2 * r
+
+    def describe(self) -> str:
+        return f"the image, and a classifier ({self.aux}, {self.version})"
+
+    def _lambdas(self, K: int) -> Sequence[float]:
+        if not isinstance(self.lambdas, str):
+            return self.lambdas
+        published = LAMBDAS[self.lambdas]
+        return published[min((n for n in published if n >= K), default=max(published))]
+
+    def _constants(self, name: str, cifar: tuple[float, ...], place: Place) -> tuple[float, ...]:
+        """One number for each channel of the image."""
+        given: tuple[float, ...] | None = getattr(self, name)
+        channels = place.image[-1]
+        if given is None:
+            return cifar if channels == len(cifar) else (sum(cifar) / len(cifar),) * channels
+        if len(given) not in (1, channels):
+            raise UserError(f"InfoPro's {name} has {len(given)} numbers, the images have {channels} channels.")
+        return given if len(given) == channels else given * channels
+
+
+def decoder(place: Place) -> Sequential:
+    """From h_k to an image of logits; the resize is not counted, so the arrays are aux.{k}.decoder.0, .1 and .3."""
+    (H, W, channels), name, initial = place.image, f"aux.{place.module}.decoder", place.initial
+    layers = [
+        Resize(H, W, name=name),
+        Conv(place.shape[2], HIDDEN, 3, initial, pad=1, bias=True, name=f"{name}.0"),
+        NormReLU(HIDDEN, initial, name=f"{name}.1"),
+        Conv(HIDDEN, channels, 3, initial, pad=1, bias=True, name=f"{name}.3"),
+    ]
+    return Sequential(layers, name)
+
+
+def _numbers(name: str, given: Any, least: float) -> tuple[float, ...]:
+    """One number or several, as floats of at least `least`."""
+    several = given if isinstance(given, (list, tuple)) else (given,)
+    numbers = [n for n in several if isinstance(n, (int, float)) and not isinstance(n, bool) and least <= n < BOUND]
+    if len(numbers) < len(several):
+        kind = "numbers" if least < 0 else "numbers of 0 or more" if least == 0 else "a number above 0"
+        raise UserError(f"InfoPro's {name} {given!r}: give {kind}.")
+    return tuple(float(n) for n in numbers)

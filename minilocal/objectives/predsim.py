@@ -1,0 +1,108 @@
+"""PredSim's objective: samples of one class are to look alike, and to be told by a linear classifier.
+
+    U   = 3×3 convolution of h_k, C → C, without bias; of features F, a linear F → F without bias    aux.k.sim
+    p   = linear classifier of the means of blocks of h_k, its weight 0 at first                     aux.k.pred
+    L_k = (1-β) CE(p, y) + β similarity(U, y)
+
+Nøkland and Eidnes, "Training Neural Networks with Local Error Signals"; from their code the blocks, the zeros and β.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from minilocal.array import Array
+from minilocal.errors import UserError
+from minilocal.layers import BlockAverage, Conv, Flatten, Layer, Linear, Sequential
+from minilocal.losses import similarity
+from minilocal.objectives.base import Batch, Classifier, Objective, Place, Wants
+from minilocal.objectives.branches import Branch, Branches, Labels
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """Similarity matching with the labels, in a problem of that many classes."""
+
+    classes: int
+
+    def __call__(self, z: Array, batch: Batch) -> tuple[Array, Array]:
+        return similarity(z, batch.y, self.classes)
+
+
+@dataclass(frozen=True)
+class PredSim(Wants):
+    """`beta` mixes similarity (1) and prediction (0); the classifier sees at most `dim_in_decoder` features.
+
+    `zero` starts the classifiers from weight 0, as the paper's code does; AugLocal's port has False and 512 features.
+    `final_weight` is that of the last module's cross entropy: 1.0 as in that port, "1-beta" as in the paper's code.
+
+    Raises: UserError for a β outside [0, 1], fewer than one feature, and a final weight that is neither.
+    """
+
+    beta: float = 0.99
+    dim_in_decoder: int = 4096
+    zero: bool = True
+    final_weight: float | str = 1.0
+
+    def __post_init__(self) -> None:
+        if not _is_number(self.beta) or not 0 <= self.beta <= 1:
+            raise UserError(f"PredSim's beta {self.beta!r} is outside [0, 1]: 1 is similarity only, 0 prediction only.")
+        if isinstance(self.dim_in_decoder, bool) or not isinstance(self.dim_in_decoder, int) or self.dim_in_decoder < 1:
+            raise UserError(f"PredSim's dim_in_decoder {self.dim_in_decoder!r}: give the most features, 1 or more.")
+        if not isinstance(self.zero, bool):
+            raise UserError(f"PredSim's zero {self.zero!r}: give true or false.")
+        if self.final_weight != "1-beta" and not (_is_number(self.final_weight) and 0 < float(self.final_weight) < 1e9):
+            raise UserError(f"PredSim's final_weight {self.final_weight!r}: give a number above 0, or '1-beta'.")
+
+    def build(self, place: Place) -> Branches:
+        similar = Branch(self._similar(place), Similarity(place.classes), float(self.beta))
+        predict = Branch(self._predict(place), Labels(), 1 - float(self.beta))
+        return Branches([similar, predict])
+
+    def last(self, head: Sequential, place: Place) -> Objective:
+        weight = 1 - float(self.beta) if self.final_weight == "1-beta" else float(self.final_weight)
+        return Classifier(head) if weight == 1 else Branches([Branch(head, Labels(), weight)])
+
+    def describe(self) -> str:
+        return f"similarity (weight {self.beta:g}) and prediction ({1 - self.beta:g})"
+
+    def _similar(self, place: Place) -> Sequential:
+        name, features = f"aux.{place.module}.sim", place.shape[-1]
+        if len(place.shape) == 3:
+            return Sequential([Conv(features, features, 3, place.initial, pad=1, name=f"{name}.0")], name)
+        return Sequential([Linear(features, features, place.initial, bias=False, name=f"{name}.0")], name)
+
+    def _predict(self, place: Place) -> Sequential:
+        name, features = f"aux.{place.module}.pred", place.shape[0]
+        layers: list[Layer] = []
+        if len(place.shape) == 3:
+            pool = BlockAverage(*block(place.shape, self.dim_in_decoder), name=f"{name}.0")
+            layers = [pool, Flatten(f"{name}.1")]
+            features = layers[1].out_shape(pool.out_shape(place.shape))[0]
+        linear = Linear(features, place.classes, place.initial, name=f"{name}.{len(layers)}")
+        if self.zero:
+            linear.parameters[f"{linear.name}.weight"][...] = 0
+        return Sequential([*layers, linear], name)
+
+
+def block(shape: tuple[int, ...], most: int) -> tuple[int, int]:
+    """Height and width of the blocks that leave at most `most` features of maps (H, W, C).
+
+    They double in turn, the height first; 32×32×128 to 4096 features gives 8×4. A block never outgrows the map's
+    height, so more features than `most` remain where C alone is more.
+    """
+    H, W, C = shape
+    height = width = 1
+
+    def features() -> int:
+        return C * -(-H // height) * -(-W // width)
+
+    while features() > most and height < H:
+        height *= 2
+        if features() > most:
+            width *= 2
+    return height, width
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

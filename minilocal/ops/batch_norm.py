@@ -1,0 +1,54 @@
+"""Batch norm, with the residual addition and the ReLU that follow it.
+
+n = (z - μ) r      r = 1/√(σ² + ε)      y = γ n + β [+ s]      a = max(y, 0)
+dy ← da where a > 0      dγ = Σ dy·n      dβ = Σ dy      dz = γ r (dy - dβ/M - n dγ/M)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from minilocal.array import Array, namespace
+
+
+class Statistics(NamedTuple):
+    """Of one batch, per channel: mean μ (C,), biased variance σ² (C,), r = 1/√(σ² + ε) (C,), and the number of rows."""
+
+    mean: Array
+    variance: Array
+    r: Array
+    rows: int
+
+
+def batch_norm_stats(z: Array, eps: float) -> Statistics:
+    """μ, σ² and r of every channel, in two passes over the rows."""
+    xp, z = namespace(z), z.reshape(-1, z.shape[-1])
+    mean = z.mean(axis=0, dtype=xp.float64).astype(z.dtype)
+    variance = ((z - mean) ** 2).mean(axis=0, dtype=xp.float64).astype(z.dtype)
+    return Statistics(mean, variance, 1 / xp.sqrt(variance + eps), z.shape[0])
+
+
+def batch_norm_apply(
+    z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
+) -> Array:
+    """γ (z - μ) r + β, then + s, then ReLU, as asked."""
+    y = (z - mean) * (gamma * r) + beta
+    y = y if add is None else y + add
+    return namespace(y).maximum(y, namespace(y).zeros_like(y)) if relu else y
+
+
+def batch_norm_backward(
+    dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
+) -> tuple[Array, Array, Array, Array | None]:
+    """(dz, dγ, dβ, dy masked), term by term."""
+    dy = dy if a is None else dy * (a > 0)
+    n, rows, M = (z - mean) * r, tuple(range(z.ndim - 1)), z.size // z.shape[-1]
+    dgamma, dbeta = (dy * n).sum(axis=rows), dy.sum(axis=rows)
+    return gamma * r * (dy - dbeta / M - n * (dgamma / M)), dgamma, dbeta, dy if both else None
+
+
+def batch_norm_update_running(running_mean: Array, running_var: Array, seen: Statistics, momentum: float) -> None:
+    """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one, M/(M-1) σ²."""
+    for running, new in ((running_mean, seen.mean), (running_var, seen.variance * (seen.rows / max(1, seen.rows - 1)))):
+        running *= 1 - momentum
+        running += momentum * new

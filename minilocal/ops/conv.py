@@ -1,0 +1,79 @@
+"""Convolution as one matrix product over rows: im2col, its exact adjoint, and the loops that both stand for.
+
+        z[n, p, q, o] = Σ_{i, j, c} x[n, s p + i - pad, s q + j - pad, c] W[i, j, c, o]
+
+im2col lays every window out as a row of k·k·C numbers; then z = im2col(x) W, dW = im2col(x)ᵀ dz, and
+dx = col2im(dz Wᵀ), where col2im puts every window back where it came from and adds the overlaps. The two are one
+linear map and its transpose: Σ im2col(x)·w = Σ x·col2im(w) for every x and w.
+
+Slices only, so these lines run on NumPy, on CuPy, and on any array that knows slices. `cpu/convolution.py` and
+`cuda/convolution.py` hold the forms that are fast there, tested equal to these.
+"""
+
+from __future__ import annotations
+
+from minilocal.array import Array, namespace
+
+
+def conv_out_size(size: int, window: int, stride: int, pad: int) -> int:
+    """How many windows fit along one side: P = ⌊(H + 2 pad - k) / s⌋ + 1."""
+    return (size + 2 * pad - window) // stride + 1
+
+
+def im2col(x: Array, k: int, stride: int = 1, pad: int = 0) -> Array:
+    """Every window of every image as a row.        x (N, H, W, C)  →  (N, P, Q, k, k, C)"""
+    xp = namespace(x)
+    N, H, W, C = x.shape
+    P, Q = conv_out_size(H, k, stride, pad), conv_out_size(W, k, stride, pad)
+    x = xp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    cols = xp.empty((N, P, Q, k, k, C), x.dtype)
+    for i in range(k):
+        for j in range(k):
+            cols[:, :, :, i, j] = x[:, i : i + stride * P : stride, j : j + stride * Q : stride]
+    return cols
+
+
+def col2im(cols: Array, shape: tuple[int, ...], stride: int = 1, pad: int = 0) -> Array:
+    """Every window put back where it came from, overlaps added.        (N, P, Q, k, k, C)  →  (N, H, W, C)"""
+    xp = namespace(cols)
+    (N, H, W, C), (P, Q, k) = shape, cols.shape[1:4]
+    x = xp.zeros((N, H + 2 * pad, W + 2 * pad, C), cols.dtype)
+    for i in range(k):
+        for j in range(k):
+            x[:, i : i + stride * P : stride, j : j + stride * Q : stride] += cols[:, :, :, i, j]
+    return x[:, pad : pad + H, pad : pad + W]
+
+
+def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
+    """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  (N, P, Q, O)"""
+    k, _, C, O = W.shape
+    cols = im2col(x, k, stride, pad)
+    return (cols.reshape(-1, k * k * C) @ W.reshape(-1, O)).reshape(*cols.shape[:3], O)
+
+
+def conv2d_backward(
+    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
+) -> tuple[Array | None, Array | None]:
+    """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz; one of them None where `need` is "input" or "weights"."""
+    k, _, C, O = W.shape
+    rows, dx, dW = dz.reshape(-1, O), None, None
+    if need != "weights":
+        dx = col2im((rows @ W.reshape(-1, O).T).reshape(*dz.shape[:3], k, k, C), x.shape, stride, pad)
+    if need != "input":
+        dW = (im2col(x, k, stride, pad).reshape(-1, k * k * C).T @ rows).reshape(W.shape)
+    return dx, dW
+
+
+def conv2d_by_loops(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
+    """The same convolution window by window: what the equation says, and far too slow for more than a lesson."""
+    xp, (N, H, B, _), (k, _, _, O) = namespace(x, W), x.shape, W.shape
+    P, Q = conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad)
+    x = xp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    z = xp.zeros((N, P, Q, O), x.dtype)
+    for n in range(N):
+        for p in range(P):
+            for q in range(Q):
+                window = x[n, stride * p : stride * p + k, stride * q : stride * q + k]
+                for o in range(O):
+                    z[n, p, q, o] = (window * W[..., o]).sum()
+    return z

@@ -1,0 +1,30 @@
+"""Rows of features times a matrix, and its two transposes: what a linear layer and a 1×1 convolution are made of.
+
+        y = x W        dx = dy Wᵀ        dW = xᵀ dy        db = Σₙ dy
+
+x (rows, I), W (I, O), y (rows, O). And a matrix applied along one axis of a map.
+"""
+
+from __future__ import annotations
+
+from minilocal.array import Array
+
+
+def matmul(x: Array, W: Array) -> Array:
+    """x W.        x (rows, I), W (I, O)  →  (rows, O)"""
+    return x @ W
+
+
+def matmul_dw(x: Array, dy: Array) -> Array:
+    """dW = xᵀ dy.        x (rows, I), dy (rows, O)  →  (I, O)"""
+    return x.T @ dy
+
+
+def sum_rows(dy: Array) -> Array:
+    """db = Σₙ dy.        dy (rows, O)  →  (O,)"""
+    return dy.sum(axis=0)
+
+
+def matmul_axis1(A: Array, x: Array) -> Array:
+    """y[n, p, b] = Σ_h A[p, h] x[n, h, b].        A (P, H), x (N, H, B)  →  (N, P, B)"""
+    return A @ x

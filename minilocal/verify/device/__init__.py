@@ -1,0 +1,1 @@
+"""The engine on a device beside the engine on the host."""

@@ -1,0 +1,237 @@
+"""Every kernel on a device against its plain form on the host, over a written table of shapes.
+
+A case is a kernel's arguments as host arrays in float64; the device gets them rounded to its type, and the plain form
+gets the same rounded numbers in float64. What a kernel returns is compared, and what it changes in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from minilocal import kernels, ops
+from minilocal.array import device_namespace, generator, named, to_host
+from minilocal.verify.compare import DOUBLE, SINGLE, errors
+
+ROUND_OFF = 1e-4
+EXACT = ("crop_flip_normalise", "dropout_mask")  # equal to the last bit
+LIMITS = {"float64": DOUBLE, "float32": SINGLE}
+
+
+Arguments = Callable[[], tuple[Any, ...]]
+Shape = tuple[int, ...]
+
+
+class Case(NamedTuple):
+    """A kernel, what tells the case from others, its arguments, and, if it works in place, which of them it changes."""
+
+    kernel: str
+    name: str
+    arguments: Arguments
+    changed: Callable[[Any], Any] | None = None
+
+
+def gap(case: Case, device: Any, dtype: str) -> dict[str, float]:
+    """The relative error of everything that the kernel returns or changes."""
+    xp = device_namespace(device)
+    rounded = _each(case.arguments(), lambda a: a.astype(dtype) if a.dtype == np.float64 else a)
+    here = _each(rounded, lambda a: a.astype("float64") if a.dtype == dtype else a.copy(), turn=True)
+    there = _each(rounded, xp.asarray, turn=True)
+    ours, theirs = getattr(kernels, case.kernel)(*there), getattr(ops, case.kernel)(*here)
+    if case.changed:
+        ours, theirs = case.changed(there), case.changed(here)
+    if case.kernel == "batch_norm_backward" and not here[-1]:
+        ours, theirs = ours[:3], theirs[:3]  # the masked error was not asked for, and a form may hand it out or not
+    return apart(dict(_arrays(ours)), dict(_arrays(theirs)), dtype)
+
+
+def _each(value: Any, work: Callable[[Any], Any], turn: bool = False) -> Any:
+    """The same arguments with `work` done to each host array in them; transposes are taken after it if `turn`."""
+    if isinstance(value, np.ndarray):
+        return work(value)
+    if isinstance(value, Turned):
+        array = work(value.array)
+        return array.T if turn else Turned(array)
+    if type(value) in (list, tuple):
+        return type(value)(_each(v, work, turn) for v in value)
+    return kernels.Statistics(*(_each(v, work) for v in value)) if isinstance(value, kernels.Statistics) else value
+
+
+def apart(ours: Mapping[str, Any], reference: Mapping[str, Any], dtype: str = "float64") -> dict[str, float]:
+    """The relative error of every array, as `errors` says.
+
+    In float32 an array that is round-off beside the largest of its case, like the gradient of a bias in front of a
+    batch norm, is compared with that one: no two programs agree on the digits of such a zero.
+    """
+    found, sizes = errors(ours, reference), {name: float(np.abs(a).max(initial=0)) for name, a in reference.items()}
+    largest = max(sizes.values(), default=0.0)
+    for name, size in sizes.items():
+        if dtype == "float32" and size < ROUND_OFF * largest and np.isfinite(found[name]):
+            found[name] = float(np.abs(ours[name] - reference[name]).max(initial=0)) / largest
+    return found
+
+
+class Turned(NamedTuple):
+    """A matrix that is handed over as the transpose of this one, a view."""
+
+    array: np.ndarray
+
+
+def _arrays(value: Any, name: str = "result") -> Iterator[tuple[str, np.ndarray]]:
+    """(where, array) of every array inside."""
+    if isinstance(value, list | tuple):
+        for number, part in enumerate(value):
+            yield from _arrays(part, f"{name}.{number}")
+    elif hasattr(value, "dtype"):
+        yield name, to_host(value)
+
+
+def _draw(*shapes: Shape) -> tuple[np.ndarray, ...]:
+    rng = generator(0)
+    return tuple(rng.standard_normal(shape) for shape in shapes)
+
+
+CONVOLUTIONS = [  # N, H, W, C, O, k, stride, pad
+    (2, 32, 32, 3, 16, 3, 1, 1), (5, 32, 32, 16, 16, 3, 1, 1), (5, 16, 16, 32, 32, 3, 1, 1),
+    (5, 8, 8, 64, 64, 3, 1, 1), (3, 32, 32, 16, 32, 3, 2, 1), (3, 16, 16, 32, 64, 1, 2, 0), (2, 8, 8, 64, 128, 3, 1, 1),
+    (3, 7, 5, 4, 2, 1, 1, 0), (2, 9, 8, 2, 3, 5, 2, 2), (2, 5, 4, 2, 3, 2, 1, 2), (1, 10, 9, 20, 7, 3, 1, 1),
+    (2, 6, 8, 2, 2, 2, 3, 0), (2, 3, 3, 5, 3, 3, 1, 0), (130, 4, 4, 8, 8, 3, 1, 1), (2, 8, 8, 2, 3, 4, 2, 1),
+    (2, 32, 32, 12, 128, 5, 1, 2), (1, 6, 6, 3, 40, 3, 2, 3),
+]  # fmt: skip
+PRODUCTS = [(5, 7, 3), (1, 4, 6), (2100, 40, 32), (33, 300, 250), (128, 64, 10), (100, 128, 128), (3, 1, 1)]
+MAPS: list[Shape] = [
+    (7, 5), (3, 3, 4, 5), (1, 3, 3, 2), (18, 5, 5, 1), (3, 2, 2, 600), (5, 32, 32, 16), (9, 8, 8, 64), (2, 48, 48, 3)
+]  # fmt: skip
+POOLS = [(2, 6, 4, 3, 2, 2), (2, 7, 8, 2, 3, 2), (1, 5, 4, 2, 3, 1), (2, 8, 6, 2, 2, 3), (3, 32, 32, 64, 2, 2)]
+LOGITS = [(5, 4), (1, 3), (128, 10), (33, 100), (2, 1000)]
+CROPS = [(40, 32, 4, "constant", 3), (9, 16, 2, "reflect", 1), (20, 32, 0, "constant", 3), (5, 96, 12, "reflect", 3)]
+UPDATES = [(0.9, 1e-3, False), (0.9, 1e-3, True), (0.9, 0.0, False), (0.0, 1e-3, False), (0.0, 0.0, False)]
+
+
+def _given(*shapes: Shape, then: tuple[Any, ...] = ()) -> Arguments:
+    """Random arrays of these shapes, and what comes behind them."""
+    return lambda: (*_draw(*shapes), *then)
+
+
+def _convolutions() -> Iterator[Case]:
+    for N, H, W, C, O, k, s, pad in CONVOLUTIONS:
+        name, x, w = f"{N}×{H}×{W}×{C} → {O}, {k}×{k}, stride {s}, pad {pad}", (N, H, W, C), (k, k, C, O)
+        z = (N, kernels.conv_out_size(H, k, s, pad), kernels.conv_out_size(W, k, s, pad), O)
+        yield Case("conv2d", name, _given(x, w, then=(s, pad)))
+        for need in ("both", "input", "weights"):
+            yield Case("conv2d_backward", f"{name}, {need}", _given(z, x, w, then=(s, pad, need)))
+
+
+def _products() -> Iterator[Case]:
+    for rows, I, O in PRODUCTS:
+        x, w, y, name = (rows, I), (I, O), (rows, O), f"{rows}×{I}×{O}"
+        yield Case("matmul", name, _given(x, w))
+        yield Case("matmul", f"{name}, by a transpose", _given(y, then=(Turned(_draw(w)[0]),)))
+        yield Case("matmul_dw", name, _given(x, y))
+        yield Case("sum_rows", name, _given(y))
+        yield Case("matmul_axis1", name, _given(w, (3, O, 5)))
+
+
+def _norms() -> Iterator[Case]:
+    for shape in MAPS:
+        name = "×".join(map(str, shape))
+        yield Case("batch_norm_stats", name, _given(shape, then=(1e-5,)))
+        yield Case(
+            "batch_norm_update_running", name, partial(_commit, shape[-1:]), changed=lambda arguments: arguments[:2]
+        )
+        for one in (False, True):
+            for relu in (False, True):
+                more = ", ReLU" * relu
+                yield Case("batch_norm_apply", f"{name}{', shortcut' * one}{more}", partial(_apply, shape, one, relu))
+                yield Case("batch_norm_backward", f"{name}{', both' * one}{more}", partial(_backward, shape, one, relu))
+
+
+def _commit(c: Shape) -> tuple[Any, ...]:
+    running_mean, running_var, mean, variance, r = (np.abs(a) for a in _draw(c, c, c, c, c))
+    return running_mean, running_var, kernels.Statistics(mean, variance, r, 50), 0.1
+
+
+def _apply(shape: Shape, add: bool, relu: bool) -> tuple[Any, ...]:
+    c = shape[-1:]
+    z, mean, r, gamma, beta, s = _draw(shape, c, c, c, c, shape)
+    return z, mean, np.abs(r), gamma, beta, s if add else None, relu
+
+
+def _backward(shape: Shape, both: bool, relu: bool) -> tuple[Any, ...]:
+    c = shape[-1:]
+    dy, z, mean, r, gamma, a = _draw(shape, shape, c, c, c, shape)
+    return dy, z, mean, np.abs(r), gamma, np.maximum(a, 0) if relu else None, both
+
+
+def _elementwise() -> Iterator[Case]:
+    for shape in MAPS:
+        name = "×".join(map(str, shape))
+        yield Case("relu", name, _given(shape))
+        yield Case("relu_backward", name, _given(shape, shape))
+        for rate in (0.2, 0.5):
+            drawn = rate, named(5, "dropout of a test", 2, 3, 4)
+            yield Case("dropout_mask", f"{name}, {rate}", _given(shape, then=drawn))
+            yield Case("dropout_mask", f"{name}, {rate}, a clock", _given(shape, then=(*drawn, np.array([2, 3]))))
+    for N, H, W, C, k, stride in POOLS:
+        for digits in (9, 0):  # with 0 most windows hold equals
+            name, given = (
+                f"{N}×{H}×{W}×{C}, {k}×{k}, stride {stride}, {digits} digits",
+                ((N, H, W, C), k, stride, digits),
+            )
+            yield Case("max_pool", name, partial(_pool, *given))
+            yield Case("max_pool_backward", name, partial(_pool_backward, *given))
+
+
+def _pool(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
+    return _draw(shape)[0].round(digits), k, stride
+
+
+def _pool_backward(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
+    y, place = ops.max_pool(*_pool(shape, k, stride, digits))
+    return (*_draw(y.shape), place, shape, k, stride)
+
+
+def _the_rest() -> Iterator[Case]:
+    for shape in LOGITS:
+        for scale in (1.0, 30.0):  # the second saturates the softmax
+            yield Case("cross_entropy", f"{shape}, scale {scale}", partial(_logits, shape, scale))
+    for momentum, decay, nesterov in UPDATES:
+        kind = f"momentum {momentum}, decay {decay}" + ", Nesterov" * nesterov
+        for rate, where in ((0.1, ""), (np.array([0.1]), ", rate on the device")):
+            made = partial(_moves, rate, momentum, decay, nesterov)
+            yield Case("sgd", kind + where, made, changed=lambda arguments: [(w, v) for w, _, v in arguments[0]])
+    for N, side, padding, mode, C in CROPS:
+        yield Case(
+            "crop_flip_normalise",
+            f"{N} of {side}×{side}×{C}, padding {padding}, {mode}",
+            partial(_cut, N, side, padding, mode, C),
+        )
+
+
+def _logits(shape: Shape, scale: float) -> tuple[Any, ...]:
+    return scale * _draw(shape)[0], generator(1).integers(shape[1], size=shape[0])
+
+
+def _moves(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[Any, ...]:
+    shapes = [(3, 3, 5, 7), (7,), (1,), (300, 41), (2, 2)]
+    updates = [(w, g, v if momentum else None) for w, g, v in (_draw(shape, shape, shape) for shape in shapes)]
+    return updates, rate, momentum, decay, nesterov
+
+
+def _cut(N: int, side: int, padding: int, mode: str, C: int) -> tuple[Any, ...]:
+    rng = generator(0)
+    images = rng.integers(256, size=(2 * N, side, side, C)).astype(np.uint8)
+    picks = np.stack([rng.integers(most, size=N) for most in (2 * N, 2 * padding + 1, 2 * padding + 1, 2)], 1)
+    return images, picks.astype(np.int32), rng.standard_normal((256, C)), padding, mode
+
+
+def cases() -> dict[str, list[Case]]:
+    """{kernel: its cases}."""
+    found: dict[str, list[Case]] = {}
+    for table in (_convolutions, _products, _norms, _elementwise, _the_rest):
+        for case in table():
+            found.setdefault(case.kernel, []).append(case)
+    return found

@@ -1,0 +1,189 @@
+"""The twin of every layer: its forward pass in `jax.numpy`, from the layer's geometry and its arrays by name.
+
+`twin(layer, x, p, run)` finds the twin by the layer's class, so layers made of layers compose by themselves. No twin
+calls a line of the engine: a layer only tells its numbers (stride, pad, name) and who its children are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from minilocal import layers
+from minilocal.layers import Layer, Run
+from minilocal.verify.jax_cpu import jnp, lax
+
+Parameters = Mapping[str, Any]
+TWINS: dict[type, Callable[..., Any]] = {}
+
+
+def twin(layer: Layer, x: Any, p: Parameters, run: Run, **more: Any) -> Any:
+    """y = layer(x), in `jax.numpy`; `more` is an added shortcut, for a norm that takes one.
+
+    Raises: NotImplementedError for a layer class that has no twin yet.
+    """
+    for kind in type(layer).__mro__:
+        if kind in TWINS:
+            return TWINS[kind](layer, x, p, run, **more)
+    raise NotImplementedError(f"{type(layer).__name__} has no twin: write one in minilocal/verify/reference/layers.py.")
+
+
+def of(*kinds: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Registers the twin of these layer classes."""
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        TWINS.update(dict.fromkeys(kinds, function))
+        return function
+
+    return register
+
+
+def array(layer: Layer, local: str, p: Parameters) -> Any:
+    """The layer's array of that local name."""
+    return p[f"{layer.name}.{local}" if layer.name else local]
+
+
+@of(layers.Linear)
+def linear(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    y = jnp.einsum("ni,io->no", x, array(layer, "weight", p), precision="highest")
+    return y + array(layer, "bias", p) if layer.bias else y
+
+
+@of(layers.Conv)
+def conv(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    z = lax.conv_general_dilated(
+        x,
+        array(layer, "weight", p),
+        window_strides=(layer.stride, layer.stride),
+        padding=[(layer.pad, layer.pad)] * 2,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        precision="highest",
+    )
+    return z + array(layer, "bias", p) if layer.bias else z
+
+
+@of(layers.BatchNorm)
+def batch_norm(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    over = tuple(range(x.ndim - 1))
+    if run.training:
+        mean, variance = jnp.mean(x, axis=over), jnp.var(x, axis=over)
+    else:
+        mean, variance = array(layer, "running_mean", p), array(layer, "running_var", p)
+    return (x - mean) / jnp.sqrt(variance + layer.eps) * array(layer, "weight", p) + array(layer, "bias", p)
+
+
+@of(layers.NormReLU)
+def norm_relu(layer: Any, x: Any, p: Parameters, run: Run, add: Any = None) -> Any:
+    y = batch_norm(layer, x, p, run)
+    return _relu(y if add is None else y + add)
+
+
+@of(layers.ReLU)
+def relu(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    return _relu(x)
+
+
+def _relu(x: Any) -> Any:
+    return jnp.where(x > 0, x, 0)  # slope 0 at 0, where jnp.maximum's would be 1/2
+
+
+@of(layers.MaxPool)
+def max_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    return lax.reduce_window(x, -jnp.inf, lax.max, *_windows(layer))
+
+
+@of(layers.AveragePool)
+def average_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    return lax.reduce_window(x, 0.0, lax.add, *_windows(layer)) / layer.size**2
+
+
+def _windows(layer: Any) -> tuple[tuple[int, ...], tuple[int, ...], str]:
+    return (1, layer.size, layer.size, 1), (1, layer.stride, layer.stride, 1), "VALID"
+
+
+@of(layers.GlobalAveragePool)
+def global_average_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    return jnp.sum(x, axis=(1, 2), keepdims=True) / (x.shape[1] * x.shape[2])
+
+
+@of(layers.AdaptiveAveragePool)
+def adaptive_average_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    rows, columns = (_bins(side, layer.bins).astype(x.dtype) for side in x.shape[1:3])
+    return jnp.einsum("ah,nhwc,bw->nabc", rows, x, columns, precision="highest")
+
+
+def _bins(side: int, bins: int) -> np.ndarray:
+    """The matrix that averages: row i holds 1/size from ⌊i side/bins⌋ to ⌈(i+1) side/bins⌉ - 1."""
+    matrix = np.zeros((bins, side))
+    for i in range(bins):
+        first, last = int(np.floor(i * side / bins)), int(np.ceil((i + 1) * side / bins))
+        matrix[i, first:last] = 1 / (last - first)
+    return matrix
+
+
+@of(layers.Resize)
+def resize(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    """The two neighbours of each place, weighed by nearness."""
+    for axis, size in ((1, layer.height), (2, layer.width)):
+        side = x.shape[axis]
+        places = [r * (side - 1) / max(1, size - 1) for r in range(size)]
+        low = np.array([min(int(np.floor(place)), side - 1) for place in places])
+        shape = [-1 if a == axis else 1 for a in range(4)]
+        w = jnp.reshape(jnp.asarray(np.array(places) - low, x.dtype), shape)
+        x = (1 - w) * jnp.take(x, low, axis) + w * jnp.take(x, np.minimum(low + 1, side - 1), axis)
+    return x
+
+
+@of(layers.BlockAverage)
+def block_average(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    h, w = layer.height, layer.width
+    rows = [x[:, i : i + h] for i in range(0, x.shape[1], h)]
+    return jnp.stack(
+        [jnp.stack([r[:, :, j : j + w].mean((1, 2)) for j in range(0, x.shape[2], w)], 1) for r in rows], 1
+    )
+
+
+@of(layers.Dropout)
+def dropout(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    """The mask is drawn from the same named stream: chance is an input here, not a thing to verify."""
+    if not run.training:
+        return x
+    keep = run.stream(f"dropout {layer.name}").random(x.shape, dtype="float32") >= layer.rate
+    return jnp.where(keep, x / (1 - layer.rate), 0)
+
+
+@of(layers.Flatten)
+def flatten(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    return x if x.ndim == 2 else jnp.reshape(jnp.moveaxis(x, 3, 1), (x.shape[0], -1))
+
+
+@of(layers.Sequential)
+def sequential(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    for child in layer.layers:
+        x = twin(child, x, p, run)
+    return x
+
+
+@of(layers.Identity)
+def identity(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    return x
+
+
+@of(layers.PadShortcut)
+def pad_shortcut(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    after = layer.outputs - layer.before - x.shape[3]
+    return jnp.pad(x[:, :: layer.stride, :: layer.stride], ((0, 0), (0, 0), (0, 0), (layer.before, after)))
+
+
+@of(layers.Residual)
+def residual(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    a = twin(layer.norm1, twin(layer.conv1, x, p, run), p, run)
+    return twin(layer.norm2, twin(layer.conv2, a, p, run), p, run, add=twin(layer.shortcut, x, p, run))
+
+
+@of(layers.PreActivation)
+def pre_activation(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+    a = twin(layer.conv1, twin(layer.norm1, x, p, run), p, run)
+    return twin(layer.conv2, twin(layer.norm2, a, p, run), p, run) + twin(layer.shortcut, x, p, run)

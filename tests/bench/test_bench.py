@@ -1,0 +1,263 @@
+"""What is measured, by whom, and what is written of it: with workers that are this process, and tiny sizes."""
+
+from __future__ import annotations
+
+import json
+from importlib import import_module
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal.bench import harness, plan, report, roofline, workload
+from minilocal.bench.ops import piece, pieces
+from minilocal.bench.torch_learner import available
+from minilocal.bench.worker import WorkerError
+from minilocal.bench.workload import Entry
+from minilocal.nets.counted import macs
+from tests.fake.device import fake
+
+TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)
+
+
+class Here:
+    """A pool and a worker in one, in this process."""
+
+    def __init__(self):
+        self.closed, self.asked = 0, []
+
+    def at(self, name, threads=1, environ=None):
+        self.asked.append(name)
+        return self
+
+    def ask(self, what, patience=0.0, **given):
+        module, _, function = what.partition(":")
+        try:
+            return getattr(import_module(module), function)(**given)
+        except Exception as error:
+            raise WorkerError(f"{type(error).__name__}: {error}") from None
+
+    def close(self, at_once=False):
+        self.closed += 1
+
+
+@pytest.fixture(autouse=True)
+def _threads_as_before():
+    from minilocal.kernels import threads
+
+    before = threads._threads
+    yield
+    ml.use_threads(before)
+
+
+def test_a_step_is_measured_by_everyone_who_can():
+    labels = [e.label for e in plan.sides(Entry(), peer=True)]
+    assert labels == ["minilocal", "torch NCHW", "torch channels last"]
+    assert [e.label for e in plan.sides(Entry(), peer=False)] == ["minilocal"]
+    there = [e.label for e in plan.sides(Entry(device="cuda"), peer=True)]
+    assert there == [
+        "minilocal", "minilocal, graph", "minilocal, graph, TF32",
+        "torch NCHW", "torch channels last", "torch channels last, TF32",
+    ]  # fmt: skip
+
+
+def test_all_combinations_are_contests_and_their_rules_take_turns():
+    asked = plan.Plan(("steps",), ("mlp", "resnet8"), batches=(4, 8), threads=(1, 2), modules=(2, 4), lengths=(0, 1, 2))
+    found = plan.contests(asked, peer=False)
+    assert len(found) == 16 and len({c.title for c in found}) == 16
+    assert [e.what for e in found[0].entries] == ["bp", "gll", "backlink l=0", "backlink l=1", "backlink l=2"]
+
+
+def test_backlink_takes_turns_with_itself_by_what_its_linked_units_keep():
+    asked = plan.Plan(("steps",), ("resnet8",), rules=("gll", "backlink"), keeps=("caches", "inputs"))
+    (workload,) = plan.contests(asked, peer=True)
+    told = [(entry.engine, entry.what) for entry in workload.entries]
+    assert told[0] == ("minilocal", "gll") and ("minilocal", "backlink l=1") in told
+    assert [who for who, what in told if what == "backlink l=1, inputs kept"] == ["minilocal"]  # PyTorch keeps caches
+    assert workload.entries[-1].learner().rule.keep == "inputs"
+
+
+def test_growth_sweeps_batch_depth_modules_and_length():
+    found = plan.contests(plan.Plan(("growth",), nets=("resnet8",), modules=(2,)), peer=True)
+    assert [c.title.partition(" ")[0] for c in found] == ["batch", "depth", "K", "l"]
+    batch, depth, K, l = ([(e.batch, e.net, e.modules, e.options) for e in c.entries] for c in found)
+    assert {b[0] for b in batch} == {16, 32, 64, 128, 256} and {d[1] for d in depth} >= {"resnet8", "resnet110"}
+    assert {k[2] for k in K} == {1, 2, 4} and [x[3].get("length") for x in l] == [None, 0, 1, 2, 3, 4]
+    assert all(e.engine == "minilocal" for c in found for e in c.entries)
+
+
+@pytest.mark.parametrize("wrong, says", [
+    ({"nets": ("resnt8",)}, "did you mean 'resnet8'"), ({"modules": (9,), "nets": ("mlp",)}, "mlp, K = 9"),
+    ({"rules": ("dgl",)}, "--rule"), ({"what": ("step",)}, "did you mean 'steps'"), ({"rounds": 0}, "--rounds 0"),
+    ({"batches": (0,)}, "--batch-size 0"), ({"threads": (-1,)}, "--threads -1"), ({"lengths": (-1,)}, "--length -1"),
+])  # fmt: skip
+def test_a_plan_that_cannot_be_is_refused(wrong, says):
+    with pytest.raises(ml.UserError, match=says):
+        plan.Plan(**wrong).check()
+    plan.Plan().check()
+
+
+def test_a_contest_gives_each_contestants_rounds_and_holds_nobody_afterwards():
+    turns = []
+    rows = harness.hold(plan.contests(TINY, peer=False)[0], Here(), 3, turn=lambda: turns.append(1))
+    assert [row["what"] for row in rows] == ["bp", "gll", "backlink l=1"] and len(turns) == 9
+    for row in rows:
+        assert len(row["seconds"]) == 3 and min(row["seconds"]) > 0 and row["low"] <= row["median"] <= row["high"]
+        assert "bytes" not in row
+    assert not workload._held
+    json.dumps(rows)
+
+
+def test_one_that_cannot_enter_has_a_row_that_says_why():
+    wrong = Entry(net="mlp", modules=99, batch=4)
+    rows = harness.hold(plan.Contest("steps", "t", [wrong, Entry(net="mlp", modules=2, batch=4)]), Here(), 1)
+    assert "UserError: K = 99" in rows[0]["failed"] and "median" in rows[1]
+    told = report.markdown({"steps": rows})
+    assert "## Failed" in told and "K = 99" in told
+
+
+@pytest.fixture
+def tiny_nets(monkeypatch):
+    """Whatever network is asked for, a step is one of a small mlp."""
+    small = SimpleNamespace(get=lambda name, rng: ml.nets.mlp((6, 5, 4), classes=3, size=4, rng=rng))
+    monkeypatch.setattr(workload, "nets", small)
+
+
+def test_a_step_on_a_device_has_its_bytes_and_graphs_are_asked_for(monkeypatch, tiny_nets):
+    monkeypatch.setattr(workload, "Meter", _Meter)
+    entries = [Entry(net="mlp", modules=2, batch=4, device=fake, graph=graph) for graph in (False, True)]
+    rows = harness.hold(plan.Contest("steps", "t", entries), Here(), 1)
+    assert not [row["failed"] for row in rows if "failed" in row]
+    assert [row["bytes"].get("above") for row in rows] == [12_300_000, None]  # a graph allocates nothing
+    assert [row["label"] for row in rows] == ["minilocal", "minilocal, graph"]
+    told = report.markdown({"steps": rows})
+    assert "MB above" in told and "| 12 " in told
+
+
+class _Meter:
+    peak = 12_300_000
+
+    def __init__(self, device):
+        assert device is fake
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        pass
+
+
+def test_after_a_failure_on_a_device_its_worker_is_not_used_again():
+    here = Here()
+    harness.hold(plan.Contest("steps", "t", [Entry(net="mlp", modules=99, device=fake)]), here, 1)
+    assert here.closed == 1
+
+
+@pytest.mark.parametrize("name", pieces(2))
+def test_every_piece_runs_and_has_work_to_count(name):
+    it = piece(name, 2)
+    it.engine(np)()
+    assert it.numbers > 0 and it.flops >= 0
+    assert isinstance(it.engine(np, "float64")(), object)
+
+
+def test_pieces_run_on_a_device():
+    names = ["norm + shortcut + ReLU 8×8×64", "dropout mask", "crops of raw images", "ReLU"]
+    entries = [Entry(piece=name, batch=2, device=fake) for name in names]
+    rows = harness.hold(plan.Contest("layers", "t", entries), Here(), 1)
+    assert not [row["failed"] for row in rows if "failed" in row] and all(row["moved"] > 0 for row in rows)
+
+
+@pytest.mark.skipif(not available(), reason="PyTorch is only in the bench extra")
+@pytest.mark.parametrize("layout", ["nchw", "channels_last"])
+@pytest.mark.parametrize("name", [n for n, p in pieces(2).items() if p.theirs])
+def test_pytorch_does_the_same_piece(name, layout):
+    """Where both give what can be laid side by side: not SGD, which changes in place, nor a norm's backward."""
+    import torch
+
+    it = piece(name, 2)
+    ours, theirs = it.engine(np, "float64")(), it.torch(torch, "cpu", layout, "float64")()
+    if "SGD" in name or name.endswith("ReLU 32×32×16, backward") or ("norm" in name and "backward" in name):
+        return
+    ours, theirs = ours if isinstance(ours, tuple) else (ours,), theirs if isinstance(theirs, tuple) else (theirs,)
+    ours = ours[1:] if "entropy" in name else ours
+    for a, b in zip(ours, theirs, strict=False):
+        b = b.detach().numpy()
+        if b.ndim == 4:
+            b = (
+                b.transpose(2, 3, 1, 0)
+                if a.shape[0] in (1, 3) and a.shape[0] == a.shape[1]
+                else b.transpose(0, 2, 3, 1)
+            )
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-10)
+
+
+def test_the_layouts_differ_in_memory_only():
+    torch = pytest.importorskip("torch")
+    y = piece("convolution 3×3 8×8×64", 2).torch(torch, "cpu", "channels_last")()
+    assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_limits_are_measured_for_products_and_copies():
+    rows = roofline.measure(batch=2, quick=True)
+    assert {row["unit"] for row in rows} == {"GFLOP/s", "GB/s"} and all(0 < r["median"] <= r["best"] for r in rows)
+    assert roofline.limit(rows, "GB/s") == 1e9 * max(r["median"] for r in rows if r["unit"] == "GB/s")
+    assert roofline.limit([], "GB/s") != roofline.limit([], "GB/s")  # not a number
+
+
+def test_blocks_give_the_product():
+    rng = ml.rng(0)
+    x, W = rng.standard_normal((5000, 40)), rng.standard_normal((40, 7))
+    z = np.empty((5000, 7))
+    roofline._in_blocks(x, W, z)
+    np.testing.assert_allclose(z, x @ W)
+
+
+@pytest.mark.parametrize("net, millions", [("resnet32", 69.124736), ("resnet110", 253.149824), ("mlp", 0.920064)])
+def test_multiplications_are_counted(net, millions):
+    assert macs(ml.nets.get(net, rng=ml.rng(0))) == millions * 1e6
+
+
+def test_of_blocks_with_a_way_around_too():
+    net = ml.nets.wrn(10, 1, size=8, rng=ml.rng(0))
+    first, blocks = 8 * 8 * 9 * 3 * 16, [(16, 16, 8, 8), (16, 32, 8, 4), (32, 64, 4, 2)]
+    each = [h * h * 9 * i * o + p * p * 9 * o * o + (p * p * i * o if i != o else 0) for i, o, h, p in blocks]
+    assert macs(net) == first + sum(each) + 64 * 10
+
+
+def test_everything_is_saved_and_told(tmp_path, monkeypatch, tiny_nets):
+    monkeypatch.setattr(harness, "Pool", lambda: _Entered())
+    monkeypatch.setattr(harness, "available", lambda: False)
+    saved = []
+    asked = plan.Plan(plan.WHAT, ("mlp",), batches=(4,), modules=(2,), rounds=1, quick=True)
+    found = harness.run(asked, save=lambda now: saved.append(json.dumps(now)))
+    assert len(saved) == len(plan.contests(asked, False)) + 1 and json.loads(saved[-1]).keys() >= set(plan.WHAT)
+    told = report.markdown(found)
+    for head in ("## Limits", "## Steps", "## Layers", "## Growth", "before and after", "of the limit", "l grows"):
+        assert head in told
+
+
+class _Entered(Here):
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *why):
+        pass
+
+
+def test_the_tables_compare_round_by_round_and_like_with_like():
+    def entry(label, engine, layout, seconds, **more):
+        row = Entry(engine=engine, layout=layout, **more).row()
+        return {**row, "contest": "c", "seconds": seconds, "median": float(np.median(seconds))}
+
+    rows = [
+        entry("minilocal", "minilocal", "nchw", [1.0, 4.0]), entry("torch", "torch", "nchw", [2.0, 8.0]),
+        entry("x", "minilocal", "nchw", [1.0, 1.0], tf32=True), entry("y", "torch", "nchw", [4.0, 4.0], tf32=True),
+    ]  # fmt: skip
+    lines = report.markdown({"steps": rows}).splitlines()
+    ours, theirs, fast, _ = (line.split("|")[4].strip() for line in lines if line.startswith("| bp"))
+    assert ours == "0.50" and theirs == "1" and fast == "0.25"
+    assert (
+        report.seconds(2.5) == "2.5 s" and report.seconds(0.0123) == "12.3 ms" and report.seconds(4.56e-5) == "45.6 µs"
+    )

@@ -1,0 +1,152 @@
+"""Steps recorded as CUDA graphs, on the stand-in for a device: what is repeated is what would have been done.
+
+The fake graph does again what was captured, in the same memory, so a number of the host's that was built into a step
+(a learning rate, a step's count, a mask) shows, and so does memory that was let go.
+"""
+
+import numpy as np
+import pytest
+
+import minilocal as ml
+from minilocal.errors import UserError
+from minilocal.locality.influence import tower
+from tests.fake import cuda_on_host
+from tests.fake.device import counting, fake
+
+pytestmark = pytest.mark.skipif(bool(cuda_on_host.available()), reason=str(cuda_on_host.available()))
+
+CLASSES = 4
+
+
+@pytest.fixture(autouse=True)
+def _quick_builds(monkeypatch):
+    """Kernels without the checks of every access: tests/kernels has them."""
+    monkeypatch.setattr(cuda_on_host, "checked", False)
+
+
+RULES = {
+    "bp": ml.rules.bp(),
+    "bp, inputs": ml.rules.bp(keep="inputs"),
+    "bp, micro-batches": ml.rules.bp(accumulate=2),
+    "gll": ml.rules.gll(aux="1c2f"),
+    "backlink": ml.rules.backlink(length=1),
+    "dgl": ml.rules.dgl(),
+    "predsim": ml.rules.predsim(),
+    "infopro": ml.rules.infopro(),
+    "infopro, contrast": ml.rules.infopro(version="contrast"),
+    "pgl": ml.rules.pgl(period=2, duration=1),
+}
+
+
+def images(step: int, n: int = 6) -> tuple[np.ndarray, np.ndarray]:
+    rng = ml.rng(100 + step)
+    return rng.standard_normal((n, 8, 8, 3)).astype("float32"), rng.integers(0, CLASSES, n)
+
+
+def run(rule, cuda_graph, net=None, sizes=(6,) * 4, optimizer=None):
+    """(learner, losses) after a step of each size, at other rates, over three epochs."""
+    net = net or tower(3, channels=4, size=8, classes=CLASSES)
+    optimizer = optimizer or ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
+    made = ml.Learner(net, rule, 2, rng=ml.rng(1), device=fake, optimizer=optimizer, cuda_graph=cuda_graph)
+    losses = []
+    for step, n in enumerate(sizes):
+        made.epoch = step // 2  # PGL's phases change with it
+        x, y = images(step, n)
+        losses.append(made.step(fake.asarray(x), fake.asarray(y), lr=0.1 / (1 + step)))
+    return made, [loss.get() for loss in losses]
+
+
+def same(one, other) -> None:
+    (a, losses), (b, eager) = one, other
+    assert all(np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in zip(losses, eager, strict=True))
+    states = a.state(), b.state()
+    assert all(np.array_equal(states[0][name], states[1][name]) for name in states[1])
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_a_recorded_step_is_the_step(rule):
+    recorded = run(rule, True)
+    assert "recorded as CUDA graphs" in recorded[0].recording
+    assert recorded[0]._recorder._tapes, "nothing was recorded"
+    same(recorded, run(rule, False))
+
+
+def test_masks_are_drawn_anew_in_every_recorded_step():
+    """Dropout's numbers are named by (epoch, step), which a graph must read where the host puts them."""
+    small = ml.nets.mlp((12, 11), classes=CLASSES, size=8, rng=ml.rng(0))
+    small.units[1].layers.insert(0, ml.layers.Dropout(0.5, name="drop"))
+    same(run(ml.rules.bp(), True, small), run(ml.rules.bp(), False, small))
+
+
+def test_the_last_smaller_batch_runs_eagerly():
+    sizes = (6, 6, 4, 6, 4)
+    recorded = run(ml.rules.gll(), True, sizes=sizes)
+    assert len(recorded[0]._recorder._tapes) == 1
+    same(recorded, run(ml.rules.gll(), False, sizes=sizes))
+
+
+def test_each_phase_of_pgl_has_its_graph():
+    recorded = run(RULES["pgl"], True, sizes=(6,) * 6)
+    assert {phase for phase, *_ in recorded[0]._recorder._tapes} == {False, True}
+    same(recorded, run(RULES["pgl"], False, sizes=(6,) * 6))
+
+
+def test_a_restored_learner_records_anew():
+    """Its velocities lie elsewhere now: an old graph would go on with the old ones."""
+    one, _ = run(ml.rules.backlink(), True)
+    two, _ = run(ml.rules.backlink(), False)
+    for made in (one, two):
+        made.restore(made.state())
+        for step in range(4):
+            x, y = images(50 + step)
+            made.step(fake.asarray(x), fake.asarray(y), lr=0.05)
+    same((one, []), (two, []))
+
+
+def test_a_replayed_step_is_one_launch_and_some_copies():
+    made, _ = run(ml.rules.backlink(), True)
+    x, y = (fake.asarray(a) for a in images(9))
+    with counting() as counts:
+        made.step(x, y, lr=0.1)
+    assert (counts.syncs, counts.uploads) == (0, 0) and counts.launches <= 8
+
+
+@pytest.mark.parametrize(
+    "rule, optimizer, reason",
+    [
+        (ml.rules.ddg(), None, "holds batches over"),
+        (ml.rules.dgl(buffer=2), None, "holds batches over"),
+        (ml.rules.bp(), ml.optim.Adam(), "Adam counts its steps on the host"),
+    ],
+)
+def test_what_cannot_be_recorded_runs_eagerly_and_says_so(rule, optimizer, reason):
+    made, _ = run(rule, True, optimizer=optimizer)
+    assert made.recording.startswith("steps run eagerly") and reason in made.recording and not made._recorder._tapes
+
+
+def test_a_refused_recording_changes_nothing(monkeypatch):
+    """CuPy records no call of cuBLAS: plain forms use it, so the recording is given up, and the step is done."""
+    monkeypatch.setattr(fake, "kernels", False)
+    asked = run(ml.rules.gll(), True)
+    assert "cuBLAS" in asked[0].recording
+    same(asked, run(ml.rules.gll(), False))
+
+
+def test_a_step_that_fails_while_it_is_recorded_leaves_nothing_open(monkeypatch):
+    """Out of memory, say: the error is told, and the next step can be recorded."""
+    made, _ = run(ml.rules.gll(), True, sizes=(6,))
+    x, y = (fake.asarray(a) for a in images(1))
+    with monkeypatch.context() as m, pytest.raises(UserError, match="no room"):
+        m.setattr(made.optimizer.__class__, "update", failing)
+        made.step(x, y, lr=0.1)
+    made.step(x, y, lr=0.1)
+    assert made._recorder._tapes
+
+
+def failing(*_) -> None:
+    raise UserError("no room")
+
+
+def test_on_the_host_there_is_nothing_to_record():
+    net = ml.nets.mlp((5,), classes=4, size=3, rng=ml.rng(0))
+    assert ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(0)).recording == ""

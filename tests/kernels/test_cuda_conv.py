@@ -1,0 +1,317 @@
+"""The convolution's CUDA kernels, run on the host, beside the plain forms; in two orders of threads, to the same bits.
+
+A build takes a third of a second and belongs to a window, its channels and a tile; so most tests draw the images freely
+and the rest from short lists, and let one tile serve images of all sizes, as it must be able to.
+"""
+
+import re
+import shutil
+import subprocess
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from minilocal import ops
+from minilocal.kernels.cuda import conv, im2col, implicit_gemm, weight_grad
+from minilocal.kernels.cuda.conv import conv2d, conv2d_backward
+from minilocal.ops.conv import conv_out_size
+from tests.fake import cuda_on_host
+from tests.fake.device import counting, fake
+from tests.helpers.on_device import on_device
+from tests.kernels.test_conv_kernel import draw_numbers, geometries, near
+
+on_host = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
+
+WINDOWS = [  # k, stride, C, O: rows of four and odd ends, windows that overlap, touch and leave gaps
+    (3, 1, 4, 8),
+    (3, 1, 3, 17),
+    (3, 2, 5, 20),
+    (3, 3, 9, 2),
+    (1, 1, 34, 5),
+    (1, 2, 6, 12),
+    (2, 3, 8, 3),
+    (5, 2, 2, 4),
+    (4, 1, 1, 6),
+]
+
+
+@st.composite
+def images(draw):
+    """The shapes of images for one of the windows, and a padding."""
+    k, stride, C, O = draw(st.sampled_from(WINDOWS))
+    pad = draw(st.integers(0, k + 1))
+    side = st.integers(max(1, k - 2 * pad), 11)
+    return (draw(st.integers(1, 4)), draw(side), draw(side), C), (k, k, C, O), stride, pad
+
+
+@contextmanager
+def tiles_for(pixels):
+    """One tile for each window, whatever the images: the one that these images would get."""
+    before = implicit_gemm.plan, weight_grad.plan
+    implicit_gemm.plan = lambda _, *window: before[0](pixels, *window)
+    weight_grad.plan = lambda _, *window: before[1](pixels, *window)
+    try:
+        yield
+    finally:
+        implicit_gemm.plan, weight_grad.plan = before
+
+
+def all_three(geometry, seed=0, dtype="float64"):
+    """Our z, dx and dW on the device, the plain ones in float64, and how large the sums in them may have been."""
+    _, _, stride, pad = geometry
+    x, W, dz = (a.astype(dtype) for a in draw_numbers(geometry, seed))
+    ours = on_device(conv2d, x, W, stride, pad), *on_device(conv2d_backward, dz, x, W, stride, pad)
+    x, W, dz = (a.astype("float64") for a in (x, W, dz))
+    theirs = ops.conv2d(x, W, stride, pad), *ops.conv2d_backward(dz, x, W, stride, pad)
+    x, W, dz = np.abs(x), np.abs(W), np.abs(dz)
+    return ours, theirs, (ops.conv2d(x, W, stride, pad), *ops.conv2d_backward(dz, x, W, stride, pad))
+
+
+def is_plain(geometry, seed=0):
+    ours, theirs, _ = all_three(geometry, seed)
+    return all(near(a, b) and a.dtype == np.float64 for a, b in zip(ours, theirs, strict=True))
+
+
+def is_rounded(geometry, seed=0):
+    """A sum of n products in float32 is off by n roundings of half an eps, at most, of the sum of their sizes."""
+    ours, theirs, sizes = all_three(geometry, seed, "float32")
+    (N, H, B, C), (k, _, _, O), stride, pad = geometry
+    terms = k * k * C, k * k * O, N * conv_out_size(H, k, stride, pad) * conv_out_size(B, k, stride, pad)
+    rows = zip(ours, theirs, sizes, terms, strict=True)
+    return all(a.dtype == np.float32 and (np.abs(a - b) <= n * 2.0**-24 * s).all() for a, b, s, n in rows)
+
+
+# ------------------------------------------------------------------ equal to the plain forms
+
+
+@on_host
+@given(images(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=50)
+@example(((1, 1, 1, 3), (3, 3, 3, 17), 1, 1), 0)
+@example(((2, 3, 11, 9), (3, 3, 9, 2), 3, 4), 0)
+def test_the_kernels_are_the_plain_forms(geometry, seed):
+    with tiles_for((3, 5, 6)):
+        assert is_plain(geometry, seed)
+
+
+@on_host
+@given(images(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=30)
+def test_float32_is_off_by_its_own_rounding(geometry, seed):
+    with tiles_for((3, 5, 6)):
+        assert is_rounded(geometry, seed)
+
+
+@on_host
+@given(geometries(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=6)
+def test_any_window_with_the_tile_made_for_it(geometry, seed):
+    assert is_plain(geometry, seed)
+
+
+@on_host
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        ((2, 13, 11, 3), (11, 11, 3, 2), 1, 2),  # dW has no tile
+        ((1, 22, 21, 2), (20, 20, 2, 3), 1, 0),  # nothing has
+        ((3, 33, 34, 16), (3, 3, 16, 16), 1, 1),  # several tiles a side
+        ((1, 5, 70, 36), (3, 3, 36, 70), 2, 1),  # two pieces of dW, and of z's channels
+    ],
+    ids=str,
+)
+def test_large_ones(geometry):
+    assert is_rounded(geometry)
+    assert geometry[1][0] < 20 or is_plain(geometry)
+
+
+# ------------------------------------------------------------------ every tile
+
+CONV_TILES = [  # LN, TN, TM, TQ, TP, G
+    (2, 8, 8, 16, 32, 1),
+    (4, 8, 8, 8, 8, 4),
+    (8, 8, 8, 8, 4, 4),
+    (8, 8, 4, 4, 16, 1),
+    (2, 4, 4, 2, 4, 32),
+    (4, 8, 4, 32, 4, 1),
+    (2, 8, 4, 1, 32, 8),
+]
+DW_TILES = [  # TO, BC, BO, TQ, TP, G, GROUPS
+    (8, 16, 16, 16, 8, 1, 4),
+    (8, 32, 32, 4, 4, 1, 1),
+    (4, 4, 8, 1, 2, 4, 8),
+    (8, 8, 16, 4, 1, 16, 4),
+    (4, 16, 4, 32, 2, 1, 2),
+]
+
+
+@on_host
+@pytest.mark.parametrize("stride, pad, CK", [(1, 1, 8), (2, 0, 4)])
+def test_every_tile_gives_the_same_bits(stride, pad, CK, monkeypatch):
+    """The order of a sum is that of chunks, taps and channels: no bit of z or dx hangs on the tile."""
+    geometry, found = ((2, 7, 9, 9), (3, 3, 9, 18), stride, pad), None
+    for sides in CONV_TILES:
+        tile = dict(zip(("LN", "TN", "TM", "TQ", "TP", "G"), sides, strict=True), CK=CK, DEEP=2)
+        assert tile["G"] * tile["TP"] * tile["TQ"] == implicit_gemm.THREADS // tile["LN"] * tile["TM"]
+        monkeypatch.setattr(implicit_gemm, "plan", lambda *_, tile=tile: tile)
+        monkeypatch.setattr(weight_grad, "plan", lambda *_: {})
+        assert found is not None or is_rounded(geometry)
+        x, W, dz = (a.astype("float32") for a in draw_numbers(geometry, 0))
+        ours = on_device(conv2d, x, W, stride, pad), on_device(conv2d_backward, dz, x, W, stride, pad, "input")[0]
+        found = found or ours
+        assert all(np.array_equal(a, b) for a, b in zip(ours, found, strict=True))
+
+
+@on_host
+@pytest.mark.parametrize("sides", DW_TILES, ids=str)
+def test_every_piece_of_the_weight_gradient(sides, monkeypatch):
+    tile = dict(zip(("TO", "BC", "BO", "TQ", "TP", "G", "GROUPS"), sides, strict=True))
+    tile["THREADS"] = 3 * tile["BC"] // 4 * tile["BO"] // tile["TO"] * tile["GROUPS"]
+    monkeypatch.setattr(weight_grad, "plan", lambda *_: tile)
+    for stride, blocks in ((1, 512), (2, 3), (1, 1)):
+        monkeypatch.setattr(weight_grad, "BLOCKS", blocks)
+        x, W, dz = (a.astype("float32") for a in draw_numbers(((2, 7, 9, 21), (3, 3, 21, 18), stride, 1), 0))
+        dW = on_device(weight_grad.weight_gradient, dz, x, 3, stride, 1)
+        x, W, dz = (a.astype("float64") for a in (x, W, dz))
+        exact, size = (ops.conv2d_backward(f(dz), f(x), W, stride, 1, "weights")[1] for f in (np.array, np.abs))
+        assert dW.dtype == np.float32 and (np.abs(dW - exact) <= 126 * 2.0**-24 * size).all()
+
+
+@pytest.mark.parametrize("window", [*WINDOWS, (3, 1, 64, 64)], ids=str)
+def test_the_chunk_of_channels_hangs_on_the_window_alone(window):
+    """And so the bits of z do: an image is the same in any batch, though the tiles are not."""
+    k, stride, C, O = window
+    tiles = [
+        implicit_gemm.plan((N, side, side), C, O, k, stride, 1, 4) for N in (1, 40, 512) for side in (1, 8, 32, 100)
+    ]
+    assert len({tile["CK"] for tile in tiles}) == 1 and len({str(tile) for tile in tiles}) > 1
+
+
+# ------------------------------------------------------------------ what else is promised
+
+
+@on_host
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_what_is_needed_changes_no_bit(window):
+    k, stride, C, O = window
+    x, W, dz = draw_numbers(((2, 8, 9, C), (k, k, C, O), stride, 1), 0)
+    with tiles_for((3, 5, 6)):
+        dx, dW = on_device(conv2d_backward, dz, x, W, stride, 1)
+        only_dx, nothing = on_device(conv2d_backward, dz, x, W, stride, 1, "input")
+        assert nothing is None and np.array_equal(only_dx, dx)
+        nothing, only_dW = on_device(conv2d_backward, dz, x, W, stride, 1, "weights")
+        assert nothing is None and np.array_equal(only_dW, dW)
+
+
+@on_host
+def test_arrays_with_gaps_of_another_type_and_at_odd_addresses():
+    x, W, dz = draw_numbers(((4, 6, 6, 4), (3, 3, 4, 8), 1, 1), 0)
+    dW = ops.conv2d_backward(dz, x, W, 1, 1)[1]
+    on = [fake.asarray(np.append(0, a).astype("float64")) for a in (x, W, dz)]
+    odd = [a[1:].reshape(b.shape) for a, b in zip(on, (x, W, dz), strict=True)]
+    gaps = [fake.asarray(np.ascontiguousarray(a.transpose(1, 0, 2, 3))).transpose(1, 0, 2, 3) for a in (x, W, dz)]
+    for a, w, error in (odd, gaps, (fake.asarray(x), fake.asarray(W.astype("float32")), fake.asarray(dz))):
+        w_used = w.get().astype("float64")
+        assert near(conv2d(a, w, 1, 1).get(), ops.conv2d(x, w_used, 1, 1))
+        ours = [b.get() for b in conv2d_backward(error, a, w, 1, 1)]
+        assert near(ours[0], ops.conv2d_backward(dz, x, w_used, 1, 1)[0]) and near(ours[1], dW)
+
+
+@on_host
+def test_a_convolution_is_few_launches_and_no_wait():
+    x, W, dz = (fake.asarray(a.astype("float32")) for a in draw_numbers(((4, 8, 8, 4), (3, 3, 4, 8), 1, 1), 0))
+    with counting() as counts:
+        conv2d(x, W, 1, 1)
+        conv2d_backward(dz, x, W, 1, 1)
+    assert counts.syncs == counts.uploads == counts.downloads == 0
+    assert counts.launches <= 4 + 4  # kernels, and the arrays that they write
+
+
+# ------------------------------------------------------------------ by columns
+
+
+@on_host
+@given(images(), st.integers(0, 99))
+@settings(deadline=None, derandomize=True, max_examples=30)
+def test_by_columns(geometry, seed):
+    """In tiles of 300 bytes, so that there are several, and one may be a single row."""
+    before = conv.WIDE, im2col.TILE
+    conv.WIDE, im2col.TILE = 0, 300
+    conv.use_tf32(True)
+    try:
+        assert is_rounded(geometry, seed)
+    finally:
+        conv.WIDE, im2col.TILE = before
+        conv.use_tf32(False)
+
+
+@on_host
+def test_tf32_is_for_float32_with_many_channels_out(monkeypatch):
+    ways = []
+    by_columns = im2col.conv2d
+    monkeypatch.setattr(
+        im2col, "conv2d", lambda *given: ways.append((*given[1].shape, given[1].dtype.char)) or by_columns(*given)
+    )
+    for on in (False, True):
+        conv.use_tf32(on)
+        for O, dtype in ((64, "float32"), (68, "float32"), (68, "float64")):
+            conv2d(*(fake.asarray(a.astype(dtype)) for a in draw_numbers(((1, 2, 2, 4), (1, 1, 4, O), 1, 0), 0)[:2]))
+    conv.use_tf32(False)
+    assert ways == [(1, 1, 4, 68, "f")]
+
+
+# ------------------------------------------------------------------ plans, and NVIDIA's compiler
+
+RESNET = [(32, 3, 16, 1), (32, 16, 16, 1), (16, 16, 32, 2), (16, 32, 32, 1), (8, 32, 64, 2), (8, 64, 64, 1)]
+
+
+def builds(N, char="f", shapes=RESNET):
+    """What a ResNet for 32x32 images makes of the kernels, forward and back."""
+    size = {"f": 4, "d": 8}[char]
+    for side, C, O, s in shapes:
+        pixels, common = (N, side, side), {"C": C, "O": O, "KW": 3, "THREADS": implicit_gemm.THREADS}
+        tile = implicit_gemm.plan(pixels, C, O, 3, s, 1, size)
+        yield implicit_gemm.CONV, {**common, "K": 3, "S": s, "UP": 1, "TURN": 0, **tile}
+        tile, k = implicit_gemm.plan(pixels, O, C, -(-3 // s), 1, s * s, size), -(-3 // s)
+        if C > 3:
+            yield implicit_gemm.CONV, {**common, "C": O, "O": C, "K": k, "S": 1, "UP": s, "TURN": 1, **tile}
+        plan = weight_grad.plan(pixels, C, O, 3, s, size)
+        yield weight_grad.WEIGHTS, {"C": C, "O": O, "K": 3, "S": s, "DEEP": 4, **plan}
+
+
+@pytest.mark.parametrize("N", [1, 80, 128, 512])
+@pytest.mark.parametrize("char", "fd")
+def test_every_layer_of_a_resnet_has_a_tile(N, char):
+    """A missing tile would be a missing key."""
+    assert all(constants["G"] >= 1 for _, constants in builds(N, char))
+
+
+def text(kernel, char, constants, name):
+    """The kernel in a namespace of its own, so that several stand in one file: nvcc takes its time for every file."""
+    undo = "".join(f"#undef {c}\n" for c in ("T", *constants))
+    source = kernel.text(char, constants).replace('extern "C"', "")
+    return f"namespace {name} {{\n{source}\n}}\n{undo}"
+
+
+@pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc on this machine")
+@pytest.mark.parametrize("sm", [80, 90])
+def test_nvcc_takes_them_without_a_spill(sm, tmp_path):
+    """In at most 168 registers, which is three blocks of 128 threads side by side, and 48 KB of shared memory."""
+    every = [(kernel, constants, "f") for kernel, constants in builds(512, shapes=RESNET[1:2] + RESNET[4:])]
+    every += [(k, c, "f") for k, c in builds(128, shapes=RESNET[-1:])][:1]
+    every += [(k, c, "d") for k, c in builds(512, "d", shapes=RESNET[1:2])][::2]
+    window = {"C": 16, "K": 3, "S": 1, "THREADS": 256}
+    every += [(weight_grad.TOTAL, {}, "f"), (im2col.IM2COL, window, "f"), (im2col.COL2IM, window, "f")]
+    whole = "".join(text(kernel, char, constants, f"n{i}") for i, (kernel, constants, char) in enumerate(every))
+    (tmp_path / "all.cu").write_text(whole)
+    command = ["nvcc", "-cubin", f"-arch=sm_{sm}", "--std=c++17", "-Xptxas", "-v", "-o", str(tmp_path / "all.cubin")]
+    done = subprocess.run([*command, str(tmp_path / "all.cu")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    spills = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
+    registers = [int(n) for n in re.findall(r"Used (\d+) registers", done.stderr)]
+    assert len(registers) == len(every) and set(spills) == {("0", "0", "0")}, spills
+    assert max(registers) <= 168
+    assert max(int(n) for n in re.findall(r"(\d+) bytes smem", done.stderr)) <= 48 << 10

@@ -1,0 +1,197 @@
+"""Rules by name: compositions written as text, and rules in a file of one's own."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+import minilocal as ml
+from minilocal import rules
+from minilocal.config import agree, from_tables, resolve, tables_of
+from minilocal.rules.option_docs import args, headline, options_of
+
+INFOPRO = {"objective": "infopro:lambdas=[6,0,1,2]", "boundary": "link:length=1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "rule"),
+    [
+        ({}, ml.rules.bp()),
+        ({"objective": "classifier", "boundary": "closed"}, ml.rules.gll()),
+        ({"objective": "classifier:aux=1c2f", "boundary": "link:length=2,alpha=.25,weighting=unfolded,error=total"},
+         ml.rules.backlink(aux="1c2f", length=2, alpha=0.25, weighting="unfolded", error="total")),
+        ({"objective": {"name": "classifier"}, "boundary": {"name": "link", "length": "module"}, "keep": "inputs"},
+         ml.rules.backlink(length="module", keep="inputs")),
+        ({"boundary": "delayed"}, ml.rules.ddg()),
+        ({"boundary": "delayed:activations=1,beta=0.5,backward_weights=current", "when": "always:first=backward"},
+         ml.rules.fdg(beta=0.5, backward_weights="current")),
+        ({"boundary": "synthetic_gradient:labels=true,kernel=3"}, ml.rules.dni(labels=True, kernel=3)),
+        ({"objective": "predsim:final_weight=1-beta", "boundary": "closed"}, ml.rules.predsim(final_weight="1-beta")),
+        ({"objective": "classifier:aux=mlp", "boundary": "closed", "when": "asynchronous:buffer=3"},
+         ml.rules.dgl(aux="mlp", buffer=3)),
+        ({"objective": "classifier:aux=aux-adapt", "boundary": "closed", "when": "periodic:period=5,duration=1"},
+         ml.rules.pgl(period=5, duration=1)),
+        (INFOPRO, ml.rules.compose(wants=ml.wants.infopro([6, 0, 1, 2]), crosses=ml.crosses.link(1))),
+        ({"accumulate": 2}, ml.rules.bp(accumulate=2)),
+    ],
+)  # fmt: skip
+def test_a_composition_in_words_is_the_rule_that_it_says(given, rule):
+    made = ml.rules.get("compose", **given)
+    assert (made.wants, made.when, made.keep, made.accumulate) == (rule.wants, rule.when, rule.keep, rule.accumulate)
+    assert type(made.crosses) is type(rule.crosses) and vars(made.crosses) == vars(rule.crosses)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"objective": "clasifier"}, "objective 'clasifier' is not known; did you mean 'classifier'?"),
+        ({"boundary": "late"}, "boundary 'late' is not known. Known: open, closed, link, delayed, synthetic_gradient."),
+        ({"when": "sometimes"}, "when 'sometimes' is not known"),
+        ({"boundary": "link:lenght=2"}, "boundary link has no option 'lenght'; did you mean 'length'? It has length,"),
+        ({"boundary": "closed:length=2"}, "boundary closed has no option 'length'. It has none."),
+        ({"boundary": "link:2"}, "write link:option=value,..., as link:length=1,alpha=0.25."),
+        ({"boundary": 3}, "boundary = 3: write a name, or name:option=value,..., as link:"),
+        ({"boundary": {"length": 3}}, "has no name"),
+        ({"boundary": "link:length=x"}, "length 'x'"),
+        ({"boundary": "link"}, "objective=classifier"),
+        ({"objective": "classifier"}, "boundary=link"),
+        ({"keep": "nothing"}, "keep 'nothing' is not known"),
+        ({"objective": "infopro:lambdas=[6,0,1]"}, "3 lambdas"),
+    ],
+)
+def test_what_is_wrong_in_a_composition_is_one_line_in_its_words(given, said):
+    with pytest.raises(ml.UserError) as caught:
+        ml.rules.get("compose", **given)
+    assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_composition_in_a_file_and_in_a_config_is_kept_as_it_was_written():
+    table = {"name": "compose", "objective": {"name": "classifier", "aux": "1c2f"}, "boundary": "link:length=2"}
+    found = from_tables({"rule": table}, "file")
+    assert from_tables(tables_of(found), "config.json") == found
+    assert tables_of(found)["rule"] == {**table, "when": "always", "keep": "caches", "accumulate": 1}
+
+
+def test_every_option_of_every_rule_is_told():
+    """`minilocal train --rule NAME --help` has a sentence for each, out of the function's docstring."""
+    for name in (*ml.rules.NAMES, "compose"):
+        make = rules.constructor(name)
+        told = options_of(make, name)
+        assert {option.name: option.default for option in told} == rules.options(name)
+        assert all(option.does.endswith(".") and len(option.does) > 20 for option in told), (name, told)
+        assert set(args(make.__doc__.replace("\n    ", "\n"))) == {option.name for option in told}, name
+        assert headline(make).endswith(".")
+
+
+RULES = '''
+import minilocal as ml
+from beside import ALPHA
+
+quiet = ml.rules.compose("Quiet", wants=ml.wants.classifier(), crosses=ml.crosses.link(1, ALPHA))
+
+
+def loud(*, alpha: float = 0.5, aux="0c1f", sizes=(1, 2), inner=quiet, pair=(quiet, 1)):
+    """A louder link.
+
+    Args:
+        alpha: how little, 0 to 1.
+    """
+    return ml.rules.compose("Loud", wants=ml.wants.classifier(aux), crosses=ml.crosses.link(2, alpha))
+
+
+def broken(*, x=1):
+    return 1 / (x - 1)
+
+
+def needs(x):
+    return quiet
+
+
+def wrong():
+    return 3
+
+
+def taken(name="x"):
+    return quiet
+'''
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "beside.py").write_text("ALPHA = 0.75\n")
+    (tmp_path / "mine.py").write_text(RULES)
+    return tmp_path / "mine.py"
+
+
+def test_a_rule_of_ones_own_is_named_by_its_file(mine):
+    assert ml.rules.get("mine.py:quiet").crosses == ml.crosses.link(1, 0.75)
+    assert ml.rules.get("mine.py:loud", alpha=0.25).crosses == ml.crosses.link(2, 0.25)
+    assert rules.label("mine.py:loud") == "loud" and rules.label("bp") == "bp"
+    told = options_of(rules.constructor("mine.py:loud"), "")
+    assert [option.does for option in told] == ["how little, 0 to 1.", "", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (
+            "mine.py:lood",
+            "mine.py has no rule 'lood'; did you mean 'loud'? It has quiet, loud, broken, needs,",
+        ),
+        ("mine.py", "name the rule in it too, as mine.py:my_rule"),
+        ("mine.py:", "name the rule in it too"),
+        ("none.py:x", "none.py cannot be read, No such file or directory."),
+        ("mine.py:broken", "mine.py:18: ZeroDivisionError: division by zero"),
+        ("mine.py:needs", "its option 'x' needs a default and a name, as x=1."),
+        ("mine.py:wrong", "returned a int, not a Rule"),
+        ("mine.py:ml", "is a module: give a Rule, or a function that returns one"),
+        ("mine.py:taken", "has an option 'name', which is [rule]'s own key: call it otherwise."),
+        ("bad.py:x", "bad.py:2: SyntaxError: invalid syntax"),
+        ("raises.py:x", "raises.py:2: KeyError: 'k'"),
+        ("exits.py:x", "exits.py:1: SystemExit: 3"),
+    ],
+)
+def test_what_is_wrong_with_it_is_one_line_with_its_place(mine, name, said):
+    (mine.parent / "bad.py").write_text("x = 1\ny = = 2\n")
+    (mine.parent / "raises.py").write_text("x = {}\nx['k']\n")
+    (mine.parent / "exits.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(ml.UserError) as caught:
+        ml.rules.get(name)
+    assert said in str(caught.value) and "\n" not in str(caught.value), str(caught.value)
+
+
+def test_a_run_names_its_rules_file_from_the_root_with_its_fingerprint(mine, tmp_path, monkeypatch, recwarn):
+    found, _ = resolve([("--rule", {"rule.name": "mine.py:loud"}), ("--alpha", {"rule.alpha": 0.25})])
+    table = tables_of(found)["rule"]
+    assert table == {
+        "name": f"{mine}:loud",
+        "sha256": rules.own.fingerprint("mine.py:loud"),
+        "alpha": 0.25,
+        "aux": "0c1f",
+        "sizes": [1, 2],
+    }
+    agree(found, [("--rule", {"rule.name": "./mine.py:loud"})], "R")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert from_tables(tables_of(found), "config.json") == found and not recwarn.list
+    mine.write_text(RULES.replace("link(2,", "link(3,"))
+    again = from_tables(tables_of(found), "config.json")
+    assert again == found and "has changed since this run began" in str(recwarn.pop().message)
+    assert ml.rules.get(again.rule.name).crosses.length == 3
+    mine.unlink()
+    with pytest.raises(ml.UserError, match=r"mine\.py cannot be read"):
+        from_tables(tables_of(found), "config.json")
+
+
+def test_a_fingerprint_without_a_file_and_an_option_that_no_file_can_hold_are_refused(mine):
+    with pytest.raises(ml.UserError, match="gll is in none"):
+        resolve([("FILE", {"rule.name": "gll", "rule.sha256": "0"})])
+    with pytest.raises(ml.UserError, match="has no such option"):
+        resolve([("FILE", {"rule.name": "mine.py:loud", "rule.inner": "x"})])
+    own = ("FILE", {"rule.name": "mine.py:loud", "rule.sha256": "0", "rule.alpha": 0.1})
+    with pytest.warns(UserWarning, match="has changed"):
+        assert dataclasses.is_dataclass(ml.rules.get(resolve([own])[0].rule.name))
+    found, remarks = resolve([own, ("--rule", {"rule.name": "gll"})])
+    assert found.rule.sha256 is None and len(remarks) == 1

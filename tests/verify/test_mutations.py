@@ -1,0 +1,223 @@
+"""A suite is worth what it catches: each test here breaks one thing on purpose, and the check that guards it is red.
+
+The checks are the suite's own (`minilocal.verify`, and the remembered losses). Every one is seen green before the
+mutation and red after it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+
+from minilocal import layers as ml
+from minilocal.boundaries.link import Link
+from minilocal.engine import synchronous
+from minilocal.kernels.cpu import conv as conv_kernel
+from minilocal.layers import dropout, linear, norm, pool
+from minilocal.layers.base import Run
+from minilocal.optim import SGD
+from minilocal.verify import losses as loss_checks
+from minilocal.verify.compare import DOUBLE, errors
+from minilocal.verify.layers import CASES, Case, by_autograd, by_hand, trial
+from minilocal.verify.synchronous import Case as RuleCase
+from minilocal.verify.synchronous import gap
+from tests.helpers.toy import by_engine
+from tests.rules.remembered import REMEMBERED, TOLERANCE
+
+SQUARE = Case("Linear", "5 → 5", lambda i: ml.Linear(5, 5, i, name="fc"), (4, 5))
+
+
+def layer(case: Case) -> Callable[[], float]:
+    def check() -> float:
+        t = trial(case)
+        return max(errors(by_hand(t), by_autograd(t)).values()) / DOUBLE
+
+    return check
+
+
+def found(kind: str, name: str) -> Case:
+    return next(case for case in CASES if case.kind == kind and name in case.name)
+
+
+def rule(modules: int = 2, **options: Any) -> Callable[[], float]:
+    case = RuleCase("backlink", tuple(options.items()), "mlp", modules)
+    return lambda: max(gap(case).values()) / DOUBLE
+
+
+def remembered() -> float:
+    ours = by_engine("backlink, l=1")
+    return float(np.abs(ours - REMEMBERED["backlink, l=1"]).max() / TOLERANCE)
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """What is broken, how, and the check that must notice: a ratio of error to limit, above 1 is red."""
+
+    name: str
+    patch: Callable[[pytest.MonkeyPatch], None]
+    check: Callable[[], float]
+
+
+def in_norm(change: Callable[..., Any]) -> Callable[[pytest.MonkeyPatch], None]:
+    """Batch norm's backward with dz changed; `change(dz, γ r, n, dγ, dβ, M)`."""
+    right = norm.batch_norm_backward
+
+    def wrong(dy: Any, z: Any, mean: Any, r: Any, gamma: Any, a: Any = None, both: bool = True) -> Any:
+        dz, dgamma, dbeta, relu_backward = right(dy, z, mean, r, gamma, a, both)
+        return change(dz, gamma * r, (z - mean) * r, dgamma, dbeta, z.size // z.shape[-1]), dgamma, dbeta, relu_backward
+
+    return lambda m: m.setattr(norm, "batch_norm_backward", wrong)
+
+
+def transposed(m: pytest.MonkeyPatch) -> None:
+    right = linear.matmul
+    m.setattr(linear, "matmul", lambda x, W: right(x, W if W.flags.c_contiguous else W.T))
+
+
+def stale_mask(m: pytest.MonkeyPatch) -> None:
+    right = dropout.Dropout.forward
+
+    def wrong(self: Any, x: Any, run: Run, p: Any = None) -> Any:
+        stale = Run(run.training, run.key, run.epoch, run.step - 1, run.unit)
+        return right(self, x, run, p)[0], right(self, x, stale, p)[1]
+
+    m.setattr(dropout.Dropout, "forward", wrong)
+
+
+def swapped_weights(m: pytest.MonkeyPatch) -> None:
+    right = Link.weights
+    m.setattr(Link, "weights", lambda self, j: right(self, j)[::-1])
+
+
+def compounding(m: pytest.MonkeyPatch) -> None:
+    m.setattr(Link, "weights", lambda self, j: (self.alpha, 1 - self.alpha))
+
+
+def leak(m: pytest.MonkeyPatch) -> None:
+    """The global error goes on below the range, where units should hear their own module only."""
+    weights, length = Link.weights, 1
+    m.setattr(Link, "reach", lambda self, units: units)
+    m.setattr(Link, "weights", lambda self, j: weights(self, j) if j < length else (1.0, weights(self, length - 1)[1]))
+
+
+def shrunk_below(m: pytest.MonkeyPatch) -> None:
+    """α is taken where the error enters, as if one sum walked down, instead of where the gradient is weighed."""
+    right = synchronous._Step._own_error
+
+    def wrong(self: Any, module: Any, caches: Any, carried: Any, here: Any) -> Any:
+        if here.lowest < len(module.units):
+            carried[0] = carried[0] * self.crosses.weights(0)[0]
+        return right(self, module, caches, carried, here)
+
+    m.setattr(synchronous._Step, "_own_error", wrong)
+
+
+def own_for_total(m: pytest.MonkeyPatch) -> None:
+    m.setattr(Link, "sends", lambda self, units: (1.0, 0.0))
+
+
+def total_of_raw_errors(m: pytest.MonkeyPatch) -> None:
+    """E_k + E_gl is sent down, without the factors of (4) and (5)."""
+    right = Link.sends
+    m.setattr(Link, "sends", lambda self, units: (1.0, 1.0) if right(self, units)[1] else right(self, units))
+
+
+def forgotten_mean(m: pytest.MonkeyPatch) -> None:
+    right = loss_checks.losses.cross_entropy
+
+    def wrong(z: Any, labels: Any) -> Any:
+        loss, dz = right(z, labels)
+        return loss, dz * len(z)
+
+    m.setattr(loss_checks.losses, "cross_entropy", wrong)
+
+
+def wrong_stride(m: pytest.MonkeyPatch) -> None:
+    right = conv_kernel._col2im_of_product
+    m.setattr(conv_kernel, "_col2im_of_product", lambda dz, x, W, stride, pad: right(dz, x, W, 1, pad))
+
+
+def unflipped_kernel(m: pytest.MonkeyPatch) -> None:
+    right = conv_kernel._backward_flipped
+
+    def wrong(dz: Any, x: Any, W: Any, *rest: Any) -> Any:
+        dx, dW = right(dz, x, W, *rest)
+        return right(dz, x, np.ascontiguousarray(W[::-1, ::-1]), *rest)[0] if dx is not None else dx, dW
+
+    m.setattr(conv_kernel, "_backward_flipped", wrong)
+
+
+def undivided_pool(m: pytest.MonkeyPatch) -> None:
+    right = pool.AveragePool.backward
+
+    def wrong(self: Any, dy: Any, cache: Any, p: Any = None, need: Any = "both") -> Any:
+        dx, grads = right(self, dy, cache, p, need)
+        return dx * self.size**2, grads
+
+    m.setattr(pool.AveragePool, "backward", wrong)
+
+
+def momentum_sign(m: pytest.MonkeyPatch) -> None:
+    right = SGD.update
+
+    def wrong(self: Any, moves: Any, lr: float) -> None:
+        for _, _, state in moves:
+            if "v" in state:
+                state["v"] *= -1
+        right(self, moves, lr)
+
+    m.setattr(SGD, "update", wrong)
+
+
+def doubled_decay(m: pytest.MonkeyPatch) -> None:
+    right = SGD.update
+
+    def wrong(self: Any, moves: Any, lr: float) -> None:
+        right(self, [(w, g + self.weight_decay * w, state) for w, g, state in moves], lr)
+
+    m.setattr(SGD, "update", wrong)
+
+
+def updated_twice(m: pytest.MonkeyPatch) -> None:
+    right = SGD.update
+
+    def wrong(self: Any, moves: Any, lr: float) -> None:
+        right(self, [(w, g.copy(), state) for w, g, state in moves], lr)
+        right(self, moves, lr)
+
+    m.setattr(SGD, "update", wrong)
+
+
+IMAGES = found("BatchNorm", "images")
+MUTATIONS = [
+    Mutation("a missing factor γ in batch norm", in_norm(lambda dz, s, n, dg, db, M: dz / s), layer(IMAGES)),
+    Mutation("batch norm without its mean term", in_norm(lambda dz, s, n, dg, db, M: dz + s * db / M), layer(IMAGES)),
+    Mutation(
+        "batch norm without its last term", in_norm(lambda dz, s, n, dg, db, M: dz + s * n * dg / M), layer(IMAGES)
+    ),
+    Mutation("a transposed weight", transposed, layer(SQUARE)),
+    Mutation("a stale mask", stale_mask, layer(found("Dropout", "rate 0.5"))),
+    Mutation("α for 1-α", swapped_weights, rule(length=1, alpha=0.25)),
+    Mutation("α once where it compounds", compounding, rule(length=2, alpha=0.25, weighting="literal")),
+    Mutation("the global error leaks below the range", leak, rule(length=1, alpha=0.25)),
+    Mutation("the local error is shrunk below the range", shrunk_below, rule(length=1, alpha=0.25)),
+    Mutation("the own error for the scaled one", own_for_total, rule(5, length=1, alpha=0.25, error="own-scaled")),
+    Mutation("the own error for the total one", own_for_total, rule(5, length=1, alpha=0.25, error="total")),
+    Mutation("a total error without α", total_of_raw_errors, rule(5, length=1, alpha=0.25, error="total")),
+    Mutation("a forgotten 1/N", forgotten_mean, lambda: max(loss_checks.cross_entropy((5, 4), 1.0).values()) / DOUBLE),
+    Mutation("a wrong stride in col2im", wrong_stride, layer(found("Conv", "odd and even side"))),
+    Mutation("a kernel that is not turned round", unflipped_kernel, layer(found("Conv", "batch of one"))),
+    Mutation("an average that is a sum", undivided_pool, layer(found("AveragePool", "2×2"))),
+    Mutation("the sign of the momentum", momentum_sign, remembered),
+    Mutation("weight decay twice", doubled_decay, remembered),
+    Mutation("an update twice", updated_twice, remembered),
+]
+
+
+@pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
+def test_a_broken_gradient_is_caught(mutation, monkeypatch):
+    assert mutation.check() <= 1, "green as it stands"
+    mutation.patch(monkeypatch)
+    assert mutation.check() > 1000, "red when broken, and not by a hair"
