@@ -51,7 +51,7 @@ def _home(array: Array) -> Any:
     return sys.modules[root]
 
 
-class Absent(UserError):
+class DeviceNotFound(UserError):
     """A device that is not here, and nothing that is installed is at fault."""
 
 
@@ -111,7 +111,7 @@ def _cupy(device: str) -> Any:
         importlib.import_module("cupy._core")  # which a folder that happens to be called cupy has not
     except ImportError as error:
         if not there:
-            raise Absent(
+            raise DeviceNotFound(
                 f"{need}, which is not installed: pip install {EXTRAS[12]} (CUDA 12 drivers) or {EXTRAS[13]} "
                 "(CUDA 13), or use --device cpu."
             ) from None
@@ -131,7 +131,7 @@ def _gpus(device: str, cupy: Any) -> int:
     runtime, asked = cupy.cuda.runtime, f"device {device!r} was asked for, but"
     driver, built = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if driver == 0:
-        raise Absent(
+        raise DeviceNotFound(
             f"{asked} no NVIDIA driver is loaded: install it (in a container: --gpus all), see nvidia-smi, or use "
             "--device cpu."
         )
@@ -150,7 +150,7 @@ def _gpus(device: str, cupy: Any) -> int:
     if count == 0:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         hidden = f" CUDA_VISIBLE_DEVICES={seen!r} hides them;" if seen is not None else ""
-        raise Absent(f"{asked} the driver shows no GPU{why}:{hidden} see nvidia-smi, or use --device cpu.")
+        raise DeviceNotFound(f"{asked} the driver shows no GPU{why}:{hidden} see nvidia-smi, or use --device cpu.")
     return count
 
 
@@ -277,7 +277,7 @@ def new_key(rng: np.random.Generator) -> int:
     return int(rng.integers(2**63))
 
 
-class Name(NamedTuple):
+class StreamKey(NamedTuple):
     """What a stream of random numbers is named by; `purpose` is a 64-bit number made of a word.
 
     Philox is a function of a key and a counter: `key` and the purpose make its 128-bit key, and (unit, step, epoch)
@@ -297,12 +297,12 @@ class Name(NamedTuple):
         )
 
 
-def named(key: int, purpose: str, epoch: int = 0, step: int = 0, unit: int = 0) -> Name:
+def stream_key(key: int, purpose: str, epoch: int = 0, step: int = 0, unit: int = 0) -> StreamKey:
     """The name made of these."""
     word = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
-    return Name(key, word, epoch, step, unit)
+    return StreamKey(key, word, epoch, step, unit)
 
 
 def stream(key: int, purpose: str, epoch: int = 0, step: int = 0, unit: int = 0) -> np.random.Generator:
     """The host stream named by (key, purpose, epoch, step, unit)."""
-    return named(key, purpose, epoch, step, unit).stream()
+    return stream_key(key, purpose, epoch, step, unit).stream()

@@ -12,37 +12,37 @@ from functools import partial
 from typing import Any
 
 from minilocal.array import Array, namespace, stream
-from minilocal.boundaries import Crossing
+from minilocal.boundaries import Boundary
 from minilocal.engine import Module
 from minilocal.errors import UserError
-from minilocal.layers import Layer, Run, Sequential
+from minilocal.layers import Layer, PassContext, Sequential
 from minilocal.layers.base import Need, Shape
 from minilocal.nets import Net
 from minilocal.objectives import Batch
 from minilocal.rules import Rule
 
 IMAGES = 2
-OBJECTIVE = ("parameters", "buffers", "forward", "backward", "commit")
+OBJECTIVE = ("parameters", "buffers", "forward", "backward", "update_running_stats")
 NEEDS: tuple[Need, ...] = ("both", "input", "weights")
 
 
 def hold(modules: Sequence[Module], net: Net, rule: Rule, p: Mapping[str, Array]) -> None:
     """Tries all that is not the package's own, on arrays like those in p.
 
-    Raises: UserError for what does not keep to the contract of minilocal.layers.Layer, minilocal.wants.Objective or
-    minilocal.crosses.Crossing.
+    Raises: UserError for what does not keep to the contract of minilocal.layers.Layer, minilocal.objectives.Objective
+    or minilocal.boundaries.Boundary.
     """
     shapes = [net.shape, *net.shapes]
     for k, module in enumerate(modules, 1):
         for u, unit in enumerate(module.units, module.first):
             for layer, shape in foreign(unit, shapes[u]):
                 try_layer(layer, shape, p)
-        if module.objective is not None and (_foreign(rule.wants) or _foreign(module.objective)):
+        if module.objective is not None and (_foreign(rule.objective) or _foreign(module.objective)):
             _try_objective(module, k, net, p)
     for layer, shape in foreign(net.head, net.shapes[-1]):
         try_layer(layer, shape, p)
-    if _foreign(rule.crosses):
-        _try_crossing(rule.crosses, modules)
+    if _foreign(rule.boundary):
+        _try_crossing(rule.boundary, modules)
 
 
 def _foreign(thing: object) -> bool:
@@ -77,7 +77,9 @@ def try_layer(layer: Layer, shape: Shape, p: Mapping[str, Array], training: bool
     """
     who = f"{type(layer).__name__} {layer.name!r}".removesuffix(" ''")
     x = _random((IMAGES, *shape), next(iter(p.values())))
-    y, cache = _two(f"{who}: forward(x, run, p)", "(y, cache)", partial(layer.forward, x, Run(training=training), p))
+    y, cache = _two(
+        f"{who}: forward(x, run, p)", "(y, cache)", partial(layer.forward, x, PassContext(training=training), p)
+    )
     _like(f"{who}: forward of x {tuple(x.shape)}", y, (IMAGES, *layer.out_shape(shape)), x.dtype, "as out_shape says")
     dy = _random(tuple(y.shape), y)
     for need in NEEDS:
@@ -98,10 +100,12 @@ def hold_objectives(modules: Sequence[Module]) -> None:
     for k, module in enumerate(modules, 1):
         objective, who = module.objective, f"the objective of module {k}, a {type(module.objective).__name__}"
         if isinstance(objective, Layer):
-            raise UserError(f"{who}: it is a layer and no loss; to classify by it: minilocal.wants.Classifier(it).")
+            raise UserError(
+                f"{who}: it is a layer and no loss; to classify by it: minilocal.objectives.ClassifierLoss(it)."
+            )
         lacks = [name for name in OBJECTIVE if not hasattr(objective, name)]
         if objective is not None and lacks:
-            raise UserError(f"{who} has no {lacks[0]!r}: build() returns a minilocal.wants.Objective, or None.")
+            raise UserError(f"{who} has no {lacks[0]!r}: build() returns a minilocal.objectives.Objective, or None.")
 
 
 def _try_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -> None:
@@ -111,7 +115,7 @@ def _try_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -> 
     h, x = _random((IMAGES, *net.shapes[module.top]), like), _random((IMAGES, *net.shape), like)
     batch = Batch(x, namespace(like).asarray([net.classes - 1] * IMAGES))
     call = f"{who}: forward(h, batch, run, p)"
-    loss, cache = _two(call, "(loss, cache)", partial(objective.forward, h, batch, Run(), p))
+    loss, cache = _two(call, "(loss, cache)", partial(objective.forward, h, batch, PassContext(), p))
     if tuple(getattr(loss, "shape", ())) != ():
         raise UserError(f"{call} returned a loss of shape {tuple(loss.shape)}: give one number, the mean over images.")
     for need in NEEDS:
@@ -120,19 +124,21 @@ def _try_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -> 
         if need != "weights":
             _like(f"{call}, its error", error, tuple(h.shape), h.dtype, "as h")
         _gradients(call, grads, objective.parameters if need != "input" else {}, p)
-    said = objective.logits(h, Run(training=False), p) if hasattr(objective, "logits") else None
+    said = objective.logits(h, PassContext(training=False), p) if hasattr(objective, "logits") else None
     if said is not None:
         _like(f"{who}: logits(h, run, p)", said, (IMAGES, net.classes), h.dtype, "one for each class")
 
 
-def _try_crossing(crosses: Crossing, modules: Sequence[Module]) -> None:
+def _try_crossing(boundary: Boundary, modules: Sequence[Module]) -> None:
     for k, units in enumerate((len(m.units) for m in modules), 1):
-        reach = crosses.reach(units)
-        if isinstance(reach, bool) or not isinstance(reach, int) or not 0 <= reach <= units:
-            name = type(crosses).__name__
-            raise UserError(f"{name}.reach({units}) is {reach!r}, and module {k} has {units} units: give 0 to {units}.")
-        for j in range(reach):
-            _two(f"{type(crosses).__name__}.weights({j})", "(a, b)", partial(crosses.weights, j))
+        linked = boundary.linked_units(units)
+        if isinstance(linked, bool) or not isinstance(linked, int) or not 0 <= linked <= units:
+            name = type(boundary).__name__
+            raise UserError(
+                f"{name}.linked_units({units}) is {linked!r}, and module {k} has {units} units: give 0 to {units}."
+            )
+        for j in range(linked):
+            _two(f"{type(boundary).__name__}.weights({j})", "(a, b)", partial(boundary.weights, j))
 
 
 def _two(call: str, what: str, work: Callable[[], Any]) -> tuple[Any, Any]:

@@ -13,12 +13,12 @@ import numpy as np
 
 from minilocal import contract, inputs
 from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
-from minilocal.engine import Engine, Recorder, Take, engine_for, evaluation
+from minilocal.engine import CudaGraphRecorder, Engine, OnGradients, engine_for, evaluation
 from minilocal.engine.build import build, owners
 from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread, partition
 from minilocal.kernels.underflow import underflow_is_zero
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import apart
 from minilocal.nets import Net
 from minilocal.objectives import Batch
@@ -81,9 +81,9 @@ class Learner:
         self._engine: Engine = engine_for(self.modules, self.rule, self._arrays)
         self._state: dict[str, State] = {}
         self._epoch, self._steps, self._lr = 0, 0, 0.0
-        self._recorder: Recorder | None = None
+        self._recorder: CudaGraphRecorder | None = None
         if xp is not np:
-            self._recorder = Recorder(xp, self.dtype, self._not_recorded(xp))
+            self._recorder = CudaGraphRecorder(xp, self.dtype, self._not_recorded(xp))
 
     def summary(self, batch_size: int = 128) -> str:
         """A table of the units and modules: shapes, parameters, multiply-adds, auxiliary networks, and the bytes that
@@ -152,7 +152,7 @@ class Learner:
         if self._recorder is None:
             losses = self._train(rate, x, y)
         else:
-            self._recorder.turn(rate, self._epoch, self._steps)
+            self._recorder.set_step(rate, self._epoch, self._steps)
             phase = self.rule.when.is_global(self._epoch)
             losses = self._recorder.step(x, y, phase, partial(self._train, self._recorder.rate))
         self._lr = rate
@@ -161,10 +161,10 @@ class Learner:
 
     def _train(self, lr: float | Array, x: Array, y: Array) -> Array:
         """A step's losses. On a device the updates of a rule without delays wait for its end: one launch makes them."""
-        if self._recorder is None or self._engine.delayed:
-            return self._pass(x, y, partial(self._update, lr), commit=True)
+        if self._recorder is None or self._engine.holds_batches:
+            return self._pass(x, y, partial(self._update, lr), update_stats=True)
         grads: dict[str, Array] = {}
-        losses = self._pass(x, y, grads.update, commit=True)
+        losses = self._pass(x, y, grads.update, update_stats=True)
         self._update(lr, grads)
         return losses
 
@@ -173,7 +173,7 @@ class Learner:
         self.optimizer.update(updates, lr)
 
     @property
-    def recording(self) -> str:
+    def cuda_graph_status(self) -> str:
         """In a line: whether steps are recorded as CUDA graphs, and why not; nothing where there is no GPU."""
         return "" if self._recorder is None else self._recorder.describe()
 
@@ -181,7 +181,7 @@ class Learner:
         """Why no step is recorded as a CUDA graph; nothing where it is tried."""
         if not self._recordable:
             return "cuda_graph is off"
-        if self._engine.delayed:
+        if self._engine.holds_batches:
             return f"{self.rule.name} holds batches over from step to step"
         if not getattr(self.optimizer, "recordable", False):
             return f"{type(self.optimizer).__name__} counts its steps on the host"
@@ -192,16 +192,16 @@ class Learner:
 
         Raises: UserError as `step`, and for a rule with delays, whose gradients belong to other batches.
         """
-        if self._engine.delayed:
+        if self._engine.holds_batches:
             raise UserError(f"{self.rule.name} works on several batches and has no gradient of one: use step().")
         grads: dict[str, Array] = {}
-        losses = self._pass(*self._checked(x, y), grads.update, commit=False)
+        losses = self._pass(*self._checked(x, y), grads.update, update_stats=False)
         return losses, {name: grads[name] for name in self._names[0] if name in grads}
 
     def predict(self, x: Array) -> Array:
         """Logits (N, classes) in evaluation mode, by the main network alone. x (N, H, W, C) float."""
         layers = (*self.net.units, self.net.head)
-        return evaluation.logits(layers, self._images(x), Run(training=False, key=self.key), self._arrays)
+        return evaluation.logits(layers, self._images(x), PassContext(training=False, key=self.key), self._arrays)
 
     def local_logits(self, x: Array) -> list[Array | None]:
         """Logits (N, classes) of every module's own classifier, first to last, in evaluation mode and one pass.
@@ -210,13 +210,13 @@ class Learner:
         entry is what `predict` returns, bit for bit. x (N, H, W, C) float.
         """
         return evaluation.local_logits(
-            self.modules, self.net.head, self._images(x), Run(training=False, key=self.key), self._arrays
+            self.modules, self.net.head, self._images(x), PassContext(training=False, key=self.key), self._arrays
         )
 
     @property
-    def waiting(self) -> list[int]:
+    def in_flight(self) -> list[int]:
         """How many batches await their error at each module between two steps: all 0 for a rule without delays."""
-        return self._engine.waiting
+        return self._engine.in_flight
 
     def finish(self, lr: float | None = None) -> None:
         """Drains what a delayed rule still has in flight, at the last step's learning rate unless another is given.
@@ -226,19 +226,21 @@ class Learner:
         with one_blas_thread(), underflow_is_zero():
             self._engine.finish(partial(self._update, self._lr if lr is None else inputs.rate(lr)))
 
-    def _pass(self, x: Array, y: Array, take: Take, commit: bool) -> Array:
+    def _pass(self, x: Array, y: Array, on_gradients: OnGradients, update_stats: bool) -> Array:
         micro = partition(x.shape[0], self.rule.accumulate)
-        run = self._run()
+        ctx = self._ctx()
         with one_blas_thread(), underflow_is_zero():
             if len(micro) == 1:
-                return self._engine.step(Batch(x, y), run, take, commit)
-            return self._accumulate(x, y, micro, take, commit)
+                return self._engine.step(Batch(x, y), ctx, on_gradients, update_stats)
+            return self._accumulate(x, y, micro, on_gradients, update_stats)
 
-    def _run(self) -> Run:
+    def _ctx(self) -> PassContext:
         clock = None if self._recorder is None else self._recorder.clock
-        return Run(key=self.key, epoch=self._epoch, step=self._steps, clock=clock)
+        return PassContext(key=self.key, epoch=self._epoch, step=self._steps, clock=clock)
 
-    def _accumulate(self, x: Array, y: Array, micro: list[tuple[int, int]], take: Take, commit: bool) -> Array:
+    def _accumulate(
+        self, x: Array, y: Array, micro: list[tuple[int, int]], on_gradients: OnGradients, update_stats: bool
+    ) -> Array:
         """The mean gradient of several micro-batches, each with its own batch statistics, weighed by their sizes."""
         total: dict[str, Array] = {}
         losses: Any = 0.0
@@ -249,9 +251,9 @@ class Learner:
                 for name, g in grads.items():
                     total[name] = total[name] + share * g if name in total else share * g
 
-            run = replace(self._run(), part=part)
-            losses = losses + share * self._engine.step(Batch(x[i:j], y[i:j]), run, add, commit)
-        take(total)
+            ctx = replace(self._ctx(), part=part)
+            losses = losses + share * self._engine.step(Batch(x[i:j], y[i:j]), ctx, add, update_stats)
+        on_gradients(total)
         return losses
 
     def _checked(self, x: Array, y: Array) -> tuple[Array, Array]:
@@ -282,7 +284,7 @@ class Learner:
         arrays, state, flight, counters = inputs.state(saved, self._arrays, self.parameters(), self.net.name)
         self._engine.restore(flight, self.net.shape)
         if self._recorder is not None:
-            self._recorder.forget()
+            self._recorder.reset()
         self._copy(arrays)
         self._state = {
             name: {key: a if isinstance(a, int) else self._like(name, a) for key, a in held.items()}

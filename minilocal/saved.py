@@ -27,7 +27,7 @@ from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.nets.recipe import again, is_as_built
 from minilocal.optim import Optimizer
-from minilocal.record.files import written_aside
+from minilocal.record.files import atomic_write
 from minilocal.rules import Rule, when
 
 TEXT, FORMAT = "learner.json", 1
@@ -37,17 +37,17 @@ DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyErr
 def _kinds() -> dict[str, type]:
     """{word in a file: class} of every answer, rule and optimiser of the package."""
     examples = {
-        "wants.nothing": objectives.nothing(),
-        "wants.classifier": objectives.classifier(),
-        "wants.predsim": objectives.predsim(),
-        "wants.infopro": objectives.infopro(),
-        "crosses.all": boundaries.all(),
-        "crosses.nothing": boundaries.nothing(),
-        "crosses.link": boundaries.link(),
-        "crosses.late": boundaries.late(),
-        "crosses.guess": boundaries.guess(),
+        "objective.none": objectives.none(),
+        "objective.classifier": objectives.classifier(),
+        "objective.predsim": objectives.predsim(),
+        "objective.infopro": objectives.infopro(),
+        "boundary.open": boundaries.open(),
+        "boundary.closed": boundaries.closed(),
+        "boundary.link": boundaries.link(),
+        "boundary.delayed": boundaries.delayed(),
+        "boundary.synthetic_gradient": boundaries.synthetic_gradient(),
         "when.always": when.always(),
-        "when.drawn": when.drawn(),
+        "when.asynchronous": when.asynchronous(),
         "when.periodic": when.periodic(),
     }
     others = {"rule": Rule, "recommended": boundaries.Recommended, "sgd": optim.SGD, "adam": optim.Adam}
@@ -55,6 +55,19 @@ def _kinds() -> dict[str, type]:
 
 
 KINDS = _kinds()
+
+# What earlier files say instead; they still load.
+EARLIER: dict[str, str] = {
+    "wants": "objective", "wants.nothing": "objective.none", "wants.classifier": "objective.classifier",
+    "wants.predsim": "objective.predsim", "wants.infopro": "objective.infopro", "crosses": "boundary",
+    "crosses.all": "boundary.open", "crosses.nothing": "boundary.closed", "crosses.link": "boundary.link",
+    "crosses.late": "boundary.delayed", "crosses.guess": "boundary.synthetic_gradient", "up": "activations",
+    "down": "errors", "when.drawn": "when.asynchronous",
+}  # fmt: skip
+
+
+def _now(word: str) -> str:
+    return EARLIER.get(word, word)
 
 
 class _Own(Exception):
@@ -81,9 +94,11 @@ def _words(thing: Any) -> Any:
 
 def _thing(words: Any) -> Any:
     """What `_words` was told of."""
+    if isinstance(words, dict) and "is" in words:
+        options = {_now(name): _thing(part) for name, part in words.items() if name != "is"}
+        return KINDS[_now(words["is"])](**options)
     if isinstance(words, dict):
-        options = {name: _thing(part) for name, part in words.items() if name != "is"}
-        return KINDS[words["is"]](**options) if "is" in words else options
+        return {name: _thing(part) for name, part in words.items()}
     return tuple(map(_thing, words)) if isinstance(words, list) else words
 
 
@@ -106,7 +121,7 @@ def save(learner: Learner, path: str | Path) -> None:
         "modules": [len(m.units) for m in learner.modules],
         "dtype": learner.dtype,
     }
-    with written_aside(path) as file:
+    with atomic_write(path) as file:
         np.savez(file, **{TEXT: np.array(json.dumps(told))}, **learner.state())  # type: ignore[arg-type]
 
 

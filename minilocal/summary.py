@@ -9,7 +9,7 @@ from minilocal.array import generator
 from minilocal.errors import UserError, whole
 from minilocal.learner import Learner
 from minilocal.memory.estimate import CPU, GPU
-from minilocal.memory.per_module import Kept
+from minilocal.memory.per_module import KeptBytes
 from minilocal.memory.profile import MemoryProfile, profile
 from minilocal.nets import count
 from minilocal.nets.summary import Summary, columns, rows, title
@@ -36,7 +36,11 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     cells, total_aux, unit = [], 0, 0
     found = rows(net)
     for k, module in enumerate(learner.modules):
-        parts = [p for p in (module.objective, module.guess) if p is not None and (k < K - 1 or p is module.guess)]
+        parts = [
+            p
+            for p in (module.objective, module.synthesiser)
+            if p is not None and (k < K - 1 or p is module.synthesiser)
+        ]
         aux = sum(count(part.parameters) for part in parts)
         total_aux += aux
         for u in range(len(module.units)):
@@ -55,7 +59,7 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_signature(used, images)}")
 
 
-def _pair(kept: Kept | None, k: int) -> list[str]:
+def _pair(kept: KeptBytes | None, k: int) -> list[str]:
     return ["?", "?"] if kept is None else [_mb(kept.most[k]), _mb(kept.waiting[k])]
 
 
@@ -73,7 +77,7 @@ def _mb(n: int) -> str:
     return f"{n / 1e6:,.2f} MB"
 
 
-def _bytes(learner: Learner, images: int) -> tuple[Kept | None, MemoryProfile | None]:
+def _bytes(learner: Learner, images: int) -> tuple[KeptBytes | None, MemoryProfile | None]:
     """What each module keeps, and what a step takes; None where a layer cannot run without numbers."""
     machine = CPU() if learner.device == "cpu" else GPU()
     library, sizes = machine.library, [len(m.units) for m in learner.modules]
@@ -95,10 +99,10 @@ def _bytes(learner: Learner, images: int) -> tuple[Kept | None, MemoryProfile | 
     return found[0], found[1]
 
 
-def _kept(ghost: Learner, x: Any, y: Any) -> Kept:
+def _kept(ghost: Learner, x: Any, y: Any) -> KeptBytes:
     """In the steady state."""
     for _ in range(ghost.rule.least_batches(len(ghost.modules)) - 1):
         ghost.step(x, y, lr=0.0)
-    with Kept(ghost, (x, y)) as kept:
+    with KeptBytes(ghost, (x, y)) as kept:
         ghost.step(x, y, lr=0.0)
     return kept

@@ -107,7 +107,7 @@ for function in (eq.link, eq.link_below, eq.link_below_unfolded, eq.update_linke
 
 # %%
 for weighting in ("literal", "unfolded"):
-    link = ml.crosses.link(length=4, alpha=0.5, weighting=weighting)
+    link = ml.boundaries.link(length=4, alpha=0.5, weighting=weighting)
     print(f"{weighting:9}", "  ".join(f"{a:.4g} own + {b:.4g} above" for a, b in map(link.weights, range(4))))
 
 # %% [markdown]
@@ -417,8 +417,8 @@ assert all(np.array_equal(halves[0][name], g) for name, g in halves[1].items())
 
 
 # 4
-class Faint(ml.crosses.Crossing):
-    def reach(self, units):
+class Faint(ml.boundaries.Boundary):
+    def linked_units(self, units):
         return min(2, units)
 
     def weights(self, j):
@@ -428,7 +428,7 @@ class Faint(ml.crosses.Crossing):
         return "a tenth of the next module's error, into the last 2 units"
 
 
-faint = ml.rules.compose("Faint link", wants=ml.wants.classifier("0c1f"), crosses=Faint())
+faint = ml.rules.compose("Faint link", objective=ml.objectives.classifier("0c1f"), boundary=Faint())
 draw.rule_picture(faint, modules=3, units=8)
 
 # %% [markdown]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minilocal import UserError, array
-from minilocal.array import Absent, device_namespace, gpu_remedy, use_tf32
+from minilocal.array import DeviceNotFound, device_namespace, gpu_remedy, use_tf32
 
 
 class CUDARuntimeError(RuntimeError):
@@ -115,14 +115,14 @@ def test_another_cupy_is_tried_anew(install, monkeypatch):
 
 def test_no_cupy(install):
     install(None, "none")
-    line = refused(kind=Absent)
+    line = refused(kind=DeviceNotFound)
     assert "which is not installed: pip install -e '.[cuda12]'" in line and "--device cpu" in line
 
 
 def test_a_folder_called_cupy_is_no_cupy(install, monkeypatch):
     install(ModuleType("cupy"), "none")
     monkeypatch.setitem(sys.modules, "cupy._core", None)
-    assert "which is not installed" in refused(kind=Absent)
+    assert "which is not installed" in refused(kind=DeviceNotFound)
 
 
 def test_two_cupy_packages_at_once(install):
@@ -152,7 +152,7 @@ def test_a_cupy_that_is_too_old(install):
 
 def test_no_driver(install):
     install(played(driver=0, gpus=CUDARuntimeError("cudaErrorInsufficientDriver")))
-    assert "no NVIDIA driver is loaded" in refused(kind=Absent)
+    assert "no NVIDIA driver is loaded" in refused(kind=DeviceNotFound)
 
 
 @pytest.mark.parametrize("driver, knows, mends", [
@@ -174,11 +174,11 @@ def test_a_driver_of_the_same_or_a_later_first_number_will_do(install, driver, b
 @pytest.mark.parametrize("gpus", [0, NO_DEVICE])
 def test_no_gpu(install, gpus, monkeypatch):
     install(played(gpus=gpus))
-    line = refused(kind=Absent)
+    line = refused(kind=DeviceNotFound)
     assert "shows no GPU" in line and "CUDA_VISIBLE" not in line
     assert gpus == 0 or "cudaErrorNoDevice: no CUDA-capable device" in line
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")
-    assert "CUDA_VISIBLE_DEVICES='-1' hides them" in refused(kind=Absent)
+    assert "CUDA_VISIBLE_DEVICES='-1' hides them" in refused(kind=DeviceNotFound)
 
 
 @pytest.mark.parametrize("device", ["cuda:2", "cuda:x", "cuda:-1"])
@@ -225,7 +225,7 @@ def test_wrong_numbers(install):
 
 def test_a_refusal_is_not_remembered(install):
     cupy = install(played(gpus=0))
-    refused(kind=Absent)
+    refused(kind=DeviceNotFound)
     cupy.cuda.runtime.getDeviceCount = lambda: 1
     assert device_namespace("cuda") is cupy
 

@@ -16,8 +16,8 @@ import pytest
 
 import minilocal as ml
 from minilocal import cli, equations
-from minilocal.cli.train import layers_of
 from minilocal.cli.train import parser as train
+from minilocal.cli.train import sources_of
 from minilocal.config import resolve
 
 ROOT = Path(__file__).parents[1]
@@ -52,7 +52,7 @@ def test_every_command_parses(text):
     assert command in cli.COMMANDS
     options = import_module(f"minilocal.cli.{command}").parser().parse(words)
     if command == "train":
-        resolve(layers_of(options))
+        resolve(sources_of(options))
     for rule in getattr(options, "rule", None) or []:
         given = dict(word.removeprefix("rule.").split("=") for word in options.set)
         ml.rules.get(rule, **given)
@@ -65,7 +65,7 @@ def test_every_flag_is_taken_with_its_value(text):
         assert words[0] in train().format_help()
         return
     network = "resnet110" if "star" in text else "resnet32"
-    resolve(layers_of(train().parse([*words, "--net", network, "--epochs", "300"])))
+    resolve(sources_of(train().parse([*words, "--net", network, "--epochs", "300"])))
 
 
 @pytest.mark.parametrize("text", PYTHON)

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.boundaries import Crossing
+from minilocal.boundaries import Boundary
 from minilocal.layers import Flatten, Layer, Linear, Sequential
 from minilocal.nets import Net
-from minilocal.objectives import Classifier, Wants
+from minilocal.objectives import ClassifierLoss, ObjectiveSpec
 
 X, Y = ml.rng(5).standard_normal((8, 3, 3, 2)).astype("f4"), ml.rng(6).integers(0, 4, 8)
 WIDTHS = (12, 11, 10)
@@ -66,8 +66,8 @@ BUILT = [
     (lambda: ml.nets.wrn(10, 0, rng=ml.rng(0)), "width = 0"),
     (lambda: ml.nets.vgg16(hidden="a", rng=ml.rng(0)), "hidden = 'a'"),
     (lambda: ml.nets.get(ml.nets.mlp, rng=ml.rng(0)), r"call it, mlp\(\)"),
-    (lambda: ml.rules.compose(wants="classifier"), r"minilocal\.wants\.classifier\(\)"),
-    (lambda: ml.rules.compose(crosses=ml.crosses.link), r"call it, link\(\)"),
+    (lambda: ml.rules.compose(objective="classifier"), r"minilocal\.wants\.classifier\(\)"),
+    (lambda: ml.rules.compose(boundary=ml.boundaries.link), r"call it, link\(\)"),
     (lambda: ml.rules.compose(when="always"), r"minilocal\.when\.periodic\(\)"),
     (lambda: ml.interop.from_torch({"state_dict": {"fc.weight": X}, "best": 92.6}), r'checkpoint\["state_dict"\]'),
     (lambda: ml.interop.from_torch({"fc.weight": X, "best": 92.6}), "'best' is a float"),
@@ -158,11 +158,11 @@ def test_names_of_other_codes_are_known():
 
 
 def linear(inputs, outputs, name):
-    return Linear(inputs, outputs, ml.layers.Initial(0), name=name)
+    return Linear(inputs, outputs, ml.layers.Initializer(0), name=name)
 
 
 def own_net(units, head=None):
-    return Net("own", units, head or Sequential([], "head"), 4, (3, 3, 2), ml.layers.Initial(0))
+    return Net("own", units, head or Sequential([], "head"), 4, (3, 3, 2), ml.layers.Initializer(0))
 
 
 def test_two_layers_of_one_name_are_refused():
@@ -173,11 +173,11 @@ def test_two_layers_of_one_name_are_refused():
 
 
 def test_two_modules_auxiliary_networks_of_one_name_are_refused():
-    class Same(Wants):
+    class Same(ObjectiveSpec):
         def build(self, place):
-            return Classifier(Sequential([linear(place.shape[0], 4, "aux.mine")]))
+            return ClassifierLoss(Sequential([linear(place.shape[0], 4, "aux.mine")]))
 
-    rule = ml.rules.compose(wants=Same(), crosses=ml.crosses.nothing())
+    rule = ml.rules.compose(objective=Same(), boundary=ml.boundaries.closed())
     refused(lambda: learner(rule, modules=4), r"objective of module 1 and the objective of module 2 have an array 'aux")
 
 
@@ -286,9 +286,9 @@ def test_the_packages_own_layers_are_not_tried_again(monkeypatch):
     ml.Learner(ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0)), ml.rules.backlink(), 3, rng=ml.rng(1))
 
 
-def wants(build):
-    kind = type("Own", (Wants,), {"build": lambda self, place: build(place), "__module__": __name__})
-    return ml.rules.compose(wants=kind(), crosses=ml.crosses.nothing())
+def objective(build):
+    kind = type("Own", (ObjectiveSpec,), {"build": lambda self, place: build(place), "__module__": __name__})
+    return ml.rules.compose(objective=kind(), boundary=ml.boundaries.closed())
 
 
 def head(place, inputs=0, outputs=4):
@@ -297,29 +297,29 @@ def head(place, inputs=0, outputs=4):
 
 WRONG_OBJECTIVES = [
     (head, r"it is a layer and no loss; .* minilocal\.wants\.Classifier"),
-    (lambda place: Classifier(head(place, inputs=7)), "forward.*failed: ValueError"),
-    (lambda place: Classifier(head(place, outputs=9)), r"logits.*is \(2, 9\): it must be \(2, 4\)"),
+    (lambda place: ClassifierLoss(head(place, inputs=7)), "forward.*failed: ValueError"),
+    (lambda place: ClassifierLoss(head(place, outputs=9)), r"logits.*is \(2, 9\): it must be \(2, 4\)"),
     (lambda place: "classifier", "has no 'parameters'"),
 ]
 
 
 @pytest.mark.parametrize("build, says", WRONG_OBJECTIVES)
 def test_an_own_objective_that_breaks_the_contract_is_refused(build, says):
-    refused(lambda: learner(wants(build)), says)
+    refused(lambda: learner(objective(build)), says)
 
 
 def test_an_own_objective_that_keeps_it_is_not():
-    assert np.isfinite(learner(wants(lambda place: Classifier(head(place)))).step(X, Y, lr=0.1)).all()
+    assert np.isfinite(learner(objective(lambda place: ClassifierLoss(head(place)))).step(X, Y, lr=0.1)).all()
 
 
 def test_a_crossing_that_reaches_too_far_is_refused():
-    class Far(Crossing):
-        awaited = True
+    class Far(Boundary):
+        can_checkpoint = True
 
-        def reach(self, units):
+        def linked_units(self, units):
             return 99
 
-    rule = ml.rules.compose(wants=ml.wants.classifier(), crosses=Far())
+    rule = ml.rules.compose(objective=ml.objectives.classifier(), boundary=Far())
     refused(lambda: learner(rule), r"Far\.reach\(2\) is 99, and module 1 has 2 units: give 0 to 2")
 
 
@@ -346,7 +346,7 @@ def test_a_copy_goes_on_bit_for_bit_batches_in_flight_too(name, again):
     for x in MAPS[:5]:
         one.step(x, LABELS, lr=1e-4)
     two = again(one)
-    assert two.waiting == one.waiting
+    assert two.in_flight == one.in_flight
     for made in (one, two):
         made.epoch = 1
         for x in MAPS[5:]:

@@ -171,12 +171,15 @@ CONSTRUCTIONS = [
     (lambda: ml.rules.bp(accumulate=0), "1 or more"),
     (lambda: ml.rules.bp(keep="input"), "did you mean 'inputs'"),
     (
-        lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.nothing(), keep="inputs"),
+        lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.closed(), keep="inputs"),
         "none does here",
     ),
     (lambda: learner("backlink"), r"minilocal\.rules\.get\('backlink'\)"),
-    (lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.all()), "has no say"),
-    (lambda: ml.rules.compose(wants=ml.wants.nothing(), crosses=ml.crosses.link()), "learn only if every error"),
+    (lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.open()), "has no say"),
+    (
+        lambda: ml.rules.compose(objective=ml.objectives.none(), boundary=ml.boundaries.link()),
+        "learn only if every error",
+    ),
     (lambda: ml.nets.get("resnet21", rng=ml.rng(0)), "nearest is ResNet-20"),
     (lambda: ml.nets.get("resnet32x", rng=ml.rng(0)), "did you mean 'resnet32'"),
     (lambda: ml.nets.get("vgg16", rng=ml.rng(0), size=16), "32×32 or more"),

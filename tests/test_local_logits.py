@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from tests.fake.device import counting, fake
 
 K = 3
 X, Y = ml.rng(1).standard_normal((300, 8, 8, 3)), ml.rng(2).integers(0, 4, 300)  # more than one portion
-LINK = ml.crosses.link(1)
+LINK = ml.boundaries.link(1)
 CLASSIFY = {name: ml.rules.get(name) for name in ("gll", "backlink", "dgl", "predsim", "infopro", "pgl")} | {
     "infopro, star": ml.rules.infopro(lambdas=(1, 1, 1, 1)),
-    "backlink and predsim": ml.rules.compose(wants=ml.wants.predsim(), crosses=LINK),
+    "backlink and predsim": ml.rules.compose(objective=ml.objectives.predsim(), boundary=LINK),
 }
 SILENT = {name: ml.rules.get(name) for name in ("bp", "dni", "ddg", "fdg")} | {
     "infopro, contrast": ml.rules.infopro(version="contrast"),
@@ -52,7 +52,7 @@ def test_the_last_entry_is_predict_bit_for_bit_and_nothing_changes(name):
 
 def test_a_modules_logits_are_its_auxiliary_network_behind_its_units():
     made = learner(ml.rules.backlink(aux="1c2f"), dtype="float64")
-    h, run = X, Run(training=False)
+    h, run = X, PassContext(training=False)
     for module, said in zip(made.modules, made.local_logits(X), strict=True):
         for unit in module.units:
             h, _ = unit.forward(h, run, {**made.parameters(), **made.buffers()})
@@ -77,14 +77,14 @@ def test_an_own_objective_without_logits_has_none():
         def backward(self, cache, p=None, need="both"):
             return 2 * cache / cache.size, {}
 
-        def commit(self, cache, p=None):
+        def update_running_stats(self, cache, p=None):
             pass
 
-    class Wants(type(ml.wants.nothing()).__mro__[1]):
+    class Wants(type(ml.objectives.none()).__mro__[1]):
         def build(self, place):
             return Mute()
 
-    made = learner(ml.rules.compose(wants=Wants(), crosses=ml.crosses.nothing()))
+    made = learner(ml.rules.compose(objective=Wants(), boundary=ml.boundaries.closed()))
     assert [z is None for z in made.local_logits(X)] == [True, True, False]
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import Dropout, Flatten, Initial, Layer, Linear, Sequential
-from minilocal.objectives import Classifier, Wants
+from minilocal.layers import Dropout, Flatten, Initializer, Layer, Linear, Sequential
+from minilocal.objectives import ClassifierLoss, ObjectiveSpec
 from minilocal.saved import KINDS, _thing, _words
 
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
@@ -18,7 +18,7 @@ RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
     "infopro, own lambdas": ml.rules.infopro(lambdas=(1, 2, 3, 4), version="contrast", mean=0.5, std=[0.1, 0.2, 0.3]),
     "asynchronous dgl": ml.rules.dgl(buffer=2, slowed=1, noise=0.5),
     "fdg, current": ml.rules.fdg(backward_weights="current", beta=0.5),
-    "composed": ml.rules.compose(wants=ml.wants.infopro(), crosses=ml.crosses.link()),
+    "composed": ml.rules.compose(objective=ml.objectives.infopro(), boundary=ml.boundaries.link()),
 }
 X, Y = ml.rng(1).standard_normal((9, 4, 8, 8, 3)).astype("f4"), np.array([0, 1, 1, 3])
 NETS = {
@@ -66,11 +66,11 @@ def test_every_network_is_built_again_as_it_was(name, tmp_path):
     assert all(np.array_equal(a, two.net.parameters()[n]) for n, a in one.net.parameters().items())
 
 
-class Own(Wants):
+class Own(ObjectiveSpec):
     def build(self, place):
         features = int(np.prod(place.shape))
-        linear = Linear(features, place.classes, Initial(2), name=f"aux.{place.module}.1")
-        return Classifier(Sequential([Flatten(), linear]))
+        linear = Linear(features, place.classes, Initializer(2), name=f"aux.{place.module}.1")
+        return ClassifierLoss(Sequential([Flatten(), linear]))
 
 
 class Momentumless:
@@ -80,13 +80,13 @@ class Momentumless:
 
 
 def own_net():
-    layers = [[Flatten(), Linear(192, 9, Initial(0), name="a")], [Linear(9, 9, Initial(0), name="b")]]
-    units = [Sequential(inner) for inner in (*layers, [Linear(9, 4, Initial(0), name="c")])]
-    return ml.nets.Net("own", units, Sequential([]), 4, (8, 8, 3), Initial(0))
+    layers = [[Flatten(), Linear(192, 9, Initializer(0), name="a")], [Linear(9, 9, Initializer(0), name="b")]]
+    units = [Sequential(inner) for inner in (*layers, [Linear(9, 4, Initializer(0), name="c")])]
+    return ml.nets.Net("own", units, Sequential([]), 4, (8, 8, 3), Initializer(0))
 
 
 def test_what_is_your_own_is_given_again(tmp_path):
-    rule = ml.rules.compose("mine", wants=Own(), crosses=ml.crosses.nothing())
+    rule = ml.rules.compose("mine", objective=Own(), boundary=ml.boundaries.closed())
     one = learner(rule, own_net(), optimizer=Momentumless())
     one.step(X[0], Y, lr=0.1)
     path = tmp_path / "l.npz"
@@ -167,7 +167,7 @@ SPOILT = [
     ("folder", r"minilocal\.train\.load"), (lambda t, e: t.update(format=2), "format 2, and this minilocal reads 1"),
     (lambda t, e: t.pop("modules"), "damaged, or a newer"), (lambda t, e: t["rule"].update(news=1), "a newer"),
     (lambda t, e: t["net"].update(net="transformer"), "no network is built"),
-    (lambda t, e: t["rule"]["crosses"].update({"is": "os.system"}), "damaged, or a newer"),
+    (lambda t, e: t["rule"]["boundary"].update({"is": "os.system"}), "damaged, or a newer"),
     (lambda t, e: e.pop("array:fc.weight"), "lacks 'fc.weight'"),
     (lambda t, e: e.update({"optim:fc.weight:v": np.ones(3, "f4")}), "its parameter"),
 ]  # fmt: skip

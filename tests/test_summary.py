@@ -7,7 +7,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.layers import Layer
-from minilocal.memory.per_module import Kept
+from minilocal.memory.per_module import KeptBytes
 from minilocal.nets.counted import macs
 from minilocal.summary import _bytes
 
@@ -54,7 +54,7 @@ def test_what_a_module_keeps_is_what_a_real_step_keeps(name):
     (ghost, _), (x, y) = _bytes(real, 6), (ml.rng(2).standard_normal((6, 8, 8, 3)).astype("f4"), np.arange(6) % 4)
     for _ in range(real.rule.least_batches(3) - 1):
         real.step(x, y, lr=0.0)
-    with Kept(real, (x, y)) as kept:
+    with KeptBytes(real, (x, y)) as kept:
         real.step(x, y, lr=0.0)
     assert (ghost.most, ghost.waiting) == (kept.most, kept.waiting)
 
@@ -78,8 +78,8 @@ def test_a_layer_that_reads_numbers_leaves_the_bytes_out():
         def backward(self, dy, cache, p=None, need="both"):
             return None if need == "weights" else dy, {}
 
-    linear = ml.layers.Sequential([ml.layers.Flatten(), ml.layers.Linear(27, 4, ml.layers.Initial(0), name="fc")])
-    own = ml.nets.Net("own", [Reads(), linear], ml.layers.Sequential([]), 4, (3, 3, 3), ml.layers.Initial(0))
+    linear = ml.layers.Sequential([ml.layers.Flatten(), ml.layers.Linear(27, 4, ml.layers.Initializer(0), name="fc")])
+    own = ml.nets.Net("own", [Reads(), linear], ml.layers.Sequential([]), 4, (3, 3, 3), ml.layers.Initializer(0))
     said = learner(ml.rules.gll(), 2, own).summary()
     assert "The bytes are not known" in said and "?" in said
 

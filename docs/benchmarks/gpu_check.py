@@ -31,13 +31,13 @@ sys.path.insert(0, str(TOP))
 from minilocal import nets  # noqa: E402
 from minilocal.array import generator  # noqa: E402
 from minilocal.bench import report  # noqa: E402
-from minilocal.bench.harness import hold, limits  # noqa: E402
-from minilocal.bench.plan import Plan, contests  # noqa: E402
+from minilocal.bench.harness import roofline, run_comparison  # noqa: E402
+from minilocal.bench.plan import Plan, comparisons  # noqa: E402
 from minilocal.bench.torch_learner import available  # noqa: E402
 from minilocal.bench.worker import Pool, Worker, WorkerError  # noqa: E402
 from minilocal.errors import UserError  # noqa: E402
 from minilocal.nets.counted import macs  # noqa: E402
-from minilocal.record import current_environment, written_aside  # noqa: E402
+from minilocal.record import atomic_write, current_environment  # noqa: E402
 
 KINDS = ("kernels", "rules", "nets", "graphs", "layers", "heads", "state", "tf32", "data", "losses")  # longest first
 STEPS = (("resnet32", 512), ("resnet32", 128), ("resnet110", 128), ("resnet110", 512))
@@ -121,18 +121,18 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
     plans.append(Plan(["limits", "layers"], batches=[batch], device=options.device, quick=quick))
     with Pool() as pool:
         try:
-            found["limits"] = limits(plans[-1], pool, "before")
+            found["limits"] = roofline(plans[-1], pool, "before")
         except WorkerError as error:
             found["left out"].append(f"limits: {error}")
         for plan in plans:
             found["macs"] |= {net: macs(nets.get(net, rng=generator(0))) for net in plan.nets}
-            for contest in contests(plan, available()):
+            for contest in comparisons(plan, available()):
                 if deadline.passed(20):
                     found["left out"].append(f"{contest.title}: no time was left")
                     continue
                 steps, began = contest.section == "steps", time.monotonic()
                 how = {"budget": deadline.left / 12 if steps else 2.0, "patience": min(120.0, deadline.left)}
-                found[contest.section] += hold(contest, pool, rounds if steps else 3, **how)
+                found[contest.section] += run_comparison(contest, pool, rounds if steps else 3, **how)
                 if steps:
                     print(f"bench: {contest.title}, {time.monotonic() - began:.0f} s", flush=True)
     return found
@@ -235,9 +235,9 @@ def main(words: list[str] | None = None) -> int:
 def write(out: Path, found: Row) -> None:
     """The JSON, and the page beside it."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    with written_aside(out) as file:
+    with atomic_write(out) as file:
         file.write(json.dumps(found, indent=1, ensure_ascii=False).encode())
-    with written_aside(out.with_suffix(".md")) as file:
+    with atomic_write(out.with_suffix(".md")) as file:
         file.write(document(found).encode())
 
 

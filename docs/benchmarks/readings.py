@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 import minilocal as ml
 from minilocal.data import batches
-from minilocal.record import written_aside
+from minilocal.record import atomic_write
 
 HERE = Path(__file__).parent
 BATCH = 64
@@ -97,9 +97,9 @@ def main() -> None:
         }
         for net, subject in SUBJECTS.items()
     }
-    with written_aside(HERE / "readings.json") as file:
+    with atomic_write(HERE / "readings.json") as file:
         file.write(json.dumps({"seeds": seeds, "errors": found}, indent=1).encode())
-    with written_aside(HERE / "readings.md") as file:
+    with atomic_write(HERE / "readings.md") as file:
         file.write(page(found, seeds).encode())
 
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 import minilocal as ml
 from minilocal.kernels.threads import available
-from minilocal.record import current_environment, written_aside
+from minilocal.record import atomic_write, current_environment
 
 HERE = Path(__file__).parent
 NET, BATCH, ROUNDS = "resnet32", 64, 5
@@ -50,7 +50,7 @@ For bytes on ResNet-110, and for K = 2 to 16, see [memory.md](memory.md); for se
 
 def recipes(K: int) -> dict[str, tuple[Any, Any]]:
     """{name: (rule, optimiser)} for K modules."""
-    infopro = ml.wants.infopro(INFOPRO[K])
+    infopro = ml.objectives.infopro(INFOPRO[K])
     rows = {
         "BP": R.bp(),
         "BP, checkpointed": R.bp(keep="inputs"),
@@ -63,7 +63,7 @@ def recipes(K: int) -> dict[str, tuple[Any, Any]]:
         "DNI": R.dni(labels=True),
         "DDG": R.ddg(),
         "FDG": R.fdg(),
-        "BackLink + InfoPro": R.compose("BackLink + InfoPro", wants=infopro, crosses=ml.crosses.link(1)),
+        "BackLink + InfoPro": R.compose("BackLink + InfoPro", objective=infopro, boundary=ml.boundaries.link(1)),
         "PGL + BackLink": R.pgl(period=3, duration=1, around=R.backlink(length=1)),
     }
     return {name: (rule, ADAM if name == "DNI" else SGD) for name, rule in rows.items()}
@@ -148,9 +148,9 @@ def main() -> None:
         rows.append(measure(name, K))
         print(rows[-1], flush=True)
     told = {"command": "python docs/benchmarks/rules.py", "environment": current_environment(), "rows": rows}
-    with written_aside(HERE / "rules.json") as file:
+    with atomic_write(HERE / "rules.json") as file:
         file.write((json.dumps(told, indent=1) + "\n").encode())
-    with written_aside(HERE / "rules.md") as file:
+    with atomic_write(HERE / "rules.md") as file:
         file.write((NOTES.format(cores=available(), rounds=ROUNDS) + table(rows)).encode())
 
 

@@ -64,7 +64,7 @@ def main(*folders, figure):
     curves, title = grouped([record.config(folder) for folder in folders])
     errors = [[row["test_error"] for row in record.rows(folder)] for folder in folders]
     drawn = draw.curves({legend: [errors[i] for i in runs] for legend, runs in curves}, title=title)
-    with record.written_aside(figure) as file:
+    with record.atomic_write(figure) as file:
         file.write(draw.to_png(drawn))
 
 

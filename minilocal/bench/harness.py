@@ -15,11 +15,11 @@ from typing import Any
 from minilocal import nets
 from minilocal.array import generator
 from minilocal.bench import timing
-from minilocal.bench.ops import pieces
-from minilocal.bench.plan import Contest, Plan, contests
+from minilocal.bench.ops import op_benchmarks
+from minilocal.bench.plan import Comparison, Plan, comparisons
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import PATIENCE, Pool, Worker, WorkerError
-from minilocal.bench.workload import Entry
+from minilocal.bench.workload import Workload
 from minilocal.nets.counted import macs
 
 ENTER, TIME, PEAK, LEAVE = (f"minilocal.bench.workload:{what}" for what in ("enter", "time", "peak", "leave"))
@@ -28,8 +28,8 @@ SETTLE = 0.03  # seconds between contestants on the host: longer than OpenMP's t
 Row = dict[str, Any]
 
 
-def hold(
-    contest: Contest,
+def run_comparison(
+    contest: Comparison,
     pool: Pool,
     number: int,
     *,
@@ -47,7 +47,7 @@ def hold(
     failed: dict[str, str] = {}
     turns: dict[str, Callable[[], float]] = {}
     entries = {str(place): entry for place, entry in enumerate(contest.entries)}
-    seats = {key: seat(entry, pool) for key, entry in entries.items()}
+    seats = {key: worker_for(entry, pool) for key, entry in entries.items()}
     for key, entry in entries.items():
         try:
             first = seats[key].ask(ENTER, patience=patience, key=key, entry=entry)
@@ -71,8 +71,8 @@ def hold(
                 seats[key].close(at_once=True)  # an error of CUDA stays in its process
             continue
         row |= {**timing.spread(times.seconds[key]), "seconds": times.seconds[key]}
-        if entry.piece:
-            it = pieces(entry.batch)[entry.piece]
+        if entry.op:
+            it = op_benchmarks(entry.batch)[entry.op]
             row |= {"flops": it.flops, "moved": it.numbers * (8 if entry.dtype == "float64" else 4)}
         elif entry.device != "cpu":
             row["bytes"] = _bytes(entry, pool, patience)
@@ -80,9 +80,9 @@ def hold(
     return rows
 
 
-def _bytes(entry: Entry, pool: Pool, patience: float) -> Row:
+def _bytes(entry: Workload, pool: Pool, patience: float) -> Row:
     """What a step takes on a device, nobody else being there."""
-    worker = seat(entry, pool)
+    worker = worker_for(entry, pool)
     try:
         worker.ask(ENTER, patience=patience, key="alone", entry=entry)
         found: Row = worker.ask(PEAK, patience=patience, key="alone")
@@ -93,7 +93,7 @@ def _bytes(entry: Entry, pool: Pool, patience: float) -> Row:
     return found
 
 
-def seat(entry: Entry, pool: Pool) -> Worker:
+def worker_for(entry: Workload, pool: Pool) -> Worker:
     """The worker of this entry's engine."""
     environ = {"CUPY_TF32": "1"} if entry.tf32 else {}
     return pool.at((entry.label, entry.threads, str(entry.device)), entry.threads, environ)
@@ -107,17 +107,17 @@ def run(
     found["macs"] = {name: macs(nets.get(name, rng=generator(0))) for name in plan.nets}
     with Pool() as pool:
         if "limits" in plan.what:
-            found["limits"] += limits(plan, pool, "before")
-        for contest in contests(plan, available()):
-            found[contest.section] += hold(contest, pool, plan.rounds, turn=partial(turn, contest.title))
+            found["limits"] += roofline(plan, pool, "before")
+        for contest in comparisons(plan, available()):
+            found[contest.section] += run_comparison(contest, pool, plan.rounds, turn=partial(turn, contest.title))
             save(found)
         if "limits" in plan.what:
-            found["limits"] += limits(plan, pool, "after")
+            found["limits"] += roofline(plan, pool, "after")
             save(found)
     return found
 
 
-def limits(plan: Plan, pool: Pool, when: str) -> list[Row]:
+def roofline(plan: Plan, pool: Pool, when: str) -> list[Row]:
     """The machine's limits for each number of threads, in a worker of their own; on a device with TF32 too."""
     rows = []
     for threads in plan.threads:

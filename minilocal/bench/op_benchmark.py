@@ -16,7 +16,7 @@ COLD = 256e6  # bytes that no cache of a GPU holds
 
 
 @dataclass(frozen=True)
-class Piece:
+class OpBenchmark:
     """`arrays()` are its operands on the host; `ours(kernels, arrays)` does the work.
 
     `theirs(torch, F, tensors)` returns PyTorch's work; its tensors need gradients, images are channels first, and a

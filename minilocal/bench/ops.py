@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from minilocal import kernels, nets
-from minilocal.array import generator, named
-from minilocal.bench.op_benchmark import Arrays, Piece
+from minilocal.array import generator, stream_key
+from minilocal.bench.op_benchmark import Arrays, OpBenchmark
 from minilocal.bench.timing import Work
 from minilocal.errors import unknown
 
@@ -48,7 +48,7 @@ def _forth(of: Callable[[Any, Any], Any]) -> Callable[[Any, Any, Any], Work]:
     return lambda torch, F, t: lambda: of(F, t)
 
 
-def _conv(N: int, size: str, H: int, C: int, O: int, k: int, stride: int) -> list[Piece]:
+def _conv(N: int, size: str, H: int, C: int, O: int, k: int, stride: int) -> list[OpBenchmark]:
     P, pad = H // stride, k // 2
     macs, x, z, W = N * P * P * k * k * C * O, N * H * H * C, N * P * P * O, k * k * C * O
     make = _normal(x=(N, H, H, C), W4=(k, k, C, O), dy=(N, P, P, O))
@@ -58,15 +58,15 @@ def _conv(N: int, size: str, H: int, C: int, O: int, k: int, stride: int) -> lis
         return F.conv2d(t["x"], t["W4"], stride=stride, padding=pad)
 
     return [
-        Piece(name, 2 * macs, x + W + z, make, lambda K, a: K.conv2d(a["x"], a["W4"], *how), _forth(of)),
-        Piece(
+        OpBenchmark(name, 2 * macs, x + W + z, make, lambda K, a: K.conv2d(a["x"], a["W4"], *how), _forth(of)),
+        OpBenchmark(
             f"{name}, backward", 4 * macs, 2 * x + 2 * W + z, make,
             lambda K, a: K.conv2d_backward(a["dy"], a["x"], a["W4"], *how), _back(of, "x", "W4"),
         ),
     ]  # fmt: skip
 
 
-def _norm(N: int, size: str, H: int, C: int) -> list[Piece]:
+def _norm(N: int, size: str, H: int, C: int) -> list[OpBenchmark]:
     z = N * H * H * C
     make = _normal(x=(N, H, H, C), s=(N, H, H, C), gamma=(C,), beta=(C,), mean=(C,), r=(C,), dy=(N, H, H, C))
 
@@ -87,14 +87,14 @@ def _norm(N: int, size: str, H: int, C: int) -> list[Piece]:
 
     name = f"norm + shortcut + ReLU {size}"
     return [
-        Piece(name, 8 * z, 4 * z, make, forward, _forth(of)),
-        Piece(f"{name}, backward", 14 * z, 8 * z, make, backward, _back(of, "x", "s", "gamma", "beta")),
-        Piece(f"norm, its statistics {size}", 4 * z, z, make, lambda K, a: K.batch_norm_stats(a["x"], EPS)),
-        Piece(f"norm, applied {size}", 4 * z, 3 * z, make, apply),
+        OpBenchmark(name, 8 * z, 4 * z, make, forward, _forth(of)),
+        OpBenchmark(f"{name}, backward", 14 * z, 8 * z, make, backward, _back(of, "x", "s", "gamma", "beta")),
+        OpBenchmark(f"norm, its statistics {size}", 4 * z, z, make, lambda K, a: K.batch_norm_stats(a["x"], EPS)),
+        OpBenchmark(f"norm, applied {size}", 4 * z, 3 * z, make, apply),
     ]
 
 
-def _linear(N: int, I: int, O: int) -> list[Piece]:
+def _linear(N: int, I: int, O: int) -> list[OpBenchmark]:
     make, macs = _normal(x=(N, I), W=(I, O), dy=(N, O)), N * I * O
 
     def backward(K: Any, a: Any) -> Any:
@@ -105,14 +105,16 @@ def _linear(N: int, I: int, O: int) -> list[Piece]:
 
     name = f"product N×{I} · {I}×{O}"
     return [
-        Piece(name, 2 * macs, N * I + I * O + N * O, make, lambda K, a: K.matmul(a["x"], a["W"]), _forth(of), False),
-        Piece(
+        OpBenchmark(
+            name, 2 * macs, N * I + I * O + N * O, make, lambda K, a: K.matmul(a["x"], a["W"]), _forth(of), False
+        ),
+        OpBenchmark(
             f"{name}, backward", 4 * macs, 2 * N * I + 2 * I * O + N * O, make, backward, _back(of, "x", "W"), False
         ),
     ]  # fmt: skip
 
 
-def _small(N: int) -> list[Piece]:
+def _small(N: int) -> list[OpBenchmark]:
     """What is left: elementwise, pooling, the loss, dropout, crops."""
     maps, z, a = _normal(x=(N, 32, 32, 16), dy=(N, 32, 32, 16)), N * 32 * 32 * 16, N * 16 * 16 * 64
     pool = _normal(x=(N, 32, 32, 64), dy=(N, 16, 16, 64))
@@ -135,25 +137,25 @@ def _small(N: int) -> list[Piece]:
     def loss(torch: Any, F: Any, t: Any) -> Work:
         return lambda: torch.autograd.grad(F.cross_entropy(t["x"], t["labels"]), t["x"])
 
-    name = named(1, "dropout of a piece")
+    name = stream_key(1, "dropout of a piece")
     return [
-        Piece("ReLU", z, 2 * z, maps, lambda K, a: K.relu(a["x"]), _forth(lambda F, t: F.relu(t["x"]))),
-        Piece("ReLU, backward", z, 3 * z, maps, lambda K, a: K.relu_backward(a["dy"], a["x"]),
+        OpBenchmark("ReLU", z, 2 * z, maps, lambda K, a: K.relu(a["x"]), _forth(lambda F, t: F.relu(t["x"]))),
+        OpBenchmark("ReLU, backward", z, 3 * z, maps, lambda K, a: K.relu_backward(a["dy"], a["x"]),
               _back(lambda F, t: F.relu(t["x"]), "x")),
-        Piece("max pool 32×32×64", 4 * a, 5.25 * a, pool, lambda K, a: K.max_pool(a["x"], 2, 2),
+        OpBenchmark("max pool 32×32×64", 4 * a, 5.25 * a, pool, lambda K, a: K.max_pool(a["x"], 2, 2),
               _forth(lambda F, t: F.max_pool2d(t["x"], 2))),
-        Piece("max pool 32×32×64, backward", 4 * a, 5.25 * a, with_places,
+        OpBenchmark("max pool 32×32×64, backward", 4 * a, 5.25 * a, with_places,
               lambda K, a: K.max_pool_backward(a["dy"], a["place"], (N, 32, 32, 64), 2, 2)),
-        Piece("cross entropy and its error", 50 * N, 20 * N, with_labels,
+        OpBenchmark("cross entropy and its error", 50 * N, 20 * N, with_labels,
               lambda K, a: K.cross_entropy(a["x"], a["labels"]), loss, False),
-        Piece("dropout mask", 10 * N * 1024, N * 1024, _normal(x=(N, 1024)),
+        OpBenchmark("dropout mask", 10 * N * 1024, N * 1024, _normal(x=(N, 1024)),
               lambda K, a: K.dropout_mask(a["x"], 0.5, name)),
-        Piece("crops of raw images", 0, N * 3072 * 1.25, raw,
+        OpBenchmark("crops of raw images", 0, N * 3072 * 1.25, raw,
               lambda K, a: K.crop_flip_normalise(a["images"], a["picks"], a["table"], 4, "constant")),
     ]  # fmt: skip
 
 
-def _update() -> Piece:
+def _update() -> OpBenchmark:
     """SGD with momentum and decay over all parameters of ResNet-32."""
     shapes = [tuple(a.shape) for a in nets.resnet(32, rng=generator(0)).parameters().values()]
     n = sum(map(prod, shapes))
@@ -169,13 +171,13 @@ def _update() -> Piece:
         step: Work = torch.optim.SGD(weights, lr=1e-4, momentum=0.9, weight_decay=1e-4).step
         return step
 
-    return Piece("SGD, ResNet-32's parameters", 6 * n, 5 * n, make, ours, theirs, False)
+    return OpBenchmark("SGD, ResNet-32's parameters", 6 * n, 5 * n, make, ours, theirs, False)
 
 
 @lru_cache
-def pieces(N: int) -> dict[str, Piece]:
+def op_benchmarks(N: int) -> dict[str, OpBenchmark]:
     """{name: piece} for batches of N images."""
-    found: list[Piece] = []
+    found: list[OpBenchmark] = []
     for size, (H, C) in MAPS.items():
         found += _conv(N, size, H, C, C, 3, 1)
     found += _conv(N, "32×32×16", 32, 16, 32, 3, 2) + _conv(N, "32×32×16", 32, 16, 32, 1, 2)
@@ -185,12 +187,12 @@ def pieces(N: int) -> dict[str, Piece]:
     return {p.name: p for p in found}
 
 
-def piece(name: str, N: int) -> Piece:
+def op_benchmark(name: str, N: int) -> OpBenchmark:
     """The piece of this name.
 
     Raises: UserError for a name that is not known.
     """
-    found = pieces(N)
+    found = op_benchmarks(N)
     if name not in found:
         raise unknown("piece", name, found)
     return found[name]

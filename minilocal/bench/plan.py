@@ -14,8 +14,8 @@ from typing import Any
 
 from minilocal import nets
 from minilocal.array import generator
-from minilocal.bench.ops import pieces
-from minilocal.bench.workload import Entry
+from minilocal.bench.ops import op_benchmarks
+from minilocal.bench.workload import Workload
 from minilocal.errors import UserError, unknown
 from minilocal.rules.compose import KEEP
 from minilocal.split import sizes
@@ -63,18 +63,18 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Contest:
+class Comparison:
     """Contestants that take turns; `least` seconds of work are timed at once."""
 
     section: str
     title: str
-    entries: list[Entry]
+    entries: list[Workload]
     least: float = 0.0
 
 
-def contests(plan: Plan, peer: bool) -> list[Contest]:
+def comparisons(plan: Plan, peer: bool) -> list[Comparison]:
     """All of them, in order; PyTorch takes part if `peer`."""
-    found: list[Contest] = []
+    found: list[Comparison] = []
     if "steps" in plan.what:
         found += _steps(plan, peer)
     if "layers" in plan.what:
@@ -84,18 +84,18 @@ def contests(plan: Plan, peer: bool) -> list[Contest]:
     return found
 
 
-def sides(entry: Entry, peer: bool) -> list[Entry]:
+def sides(entry: Workload, peer: bool) -> list[Workload]:
     """The same thing by everyone who can do it on this device. PyTorch's steps keep caches."""
     peer = peer and "keep" not in entry.options
     ours, theirs = [entry], [replace(entry, engine="torch", layout=layout) for layout in ("nchw", "channels_last")]
-    if entry.device != "cpu" and not entry.piece:
+    if entry.device != "cpu" and not entry.op:
         ours.append(replace(entry, graph=True))
         ours.append(replace(ours[-1], tf32=True))
         theirs.append(replace(theirs[-1], tf32=True))
     return ours + theirs * peer
 
 
-def _by_rule(plan: Plan, base: Entry) -> list[Entry]:
+def _by_rule(plan: Plan, base: Workload) -> list[Workload]:
     """The base with each of the plan's rules, BackLink in each of its lengths and ways to keep."""
     links: list[dict[str, Any]] = [
         {"length": l} | ({"keep": keep} if keep != "caches" else {}) for l in plan.lengths for keep in plan.keeps
@@ -107,46 +107,46 @@ def _by_rule(plan: Plan, base: Entry) -> list[Entry]:
     ]
 
 
-def _bases(plan: Plan) -> Iterator[Entry]:
+def _bases(plan: Plan) -> Iterator[Workload]:
     for threads in plan.threads:
         for name in plan.nets:
             for batch in plan.batches:
                 for K in plan.modules:
-                    yield Entry(net=name, modules=K, batch=batch, threads=threads, device=plan.device)
+                    yield Workload(net=name, modules=K, batch=batch, threads=threads, device=plan.device)
 
 
-def _steps(plan: Plan, peer: bool) -> list[Contest]:
+def _steps(plan: Plan, peer: bool) -> list[Comparison]:
     least = 0.0 if plan.device == "cpu" else 0.1
     return [
-        Contest("steps", title(base), [one for entry in _by_rule(plan, base) for one in sides(entry, peer)], least)
+        Comparison("steps", title(base), [one for entry in _by_rule(plan, base) for one in sides(entry, peer)], least)
         for base in _bases(plan)
     ]
 
 
-def title(entry: Entry) -> str:
+def title(entry: Workload) -> str:
     """What all contestants of a contest have in common."""
     threads = "" if entry.device != "cpu" else f", {entry.threads} thread{'s' * (entry.threads > 1)}"
     return f"{entry.net}, batch {entry.batch}, K = {entry.modules}{threads}"
 
 
-def _layers(plan: Plan, peer: bool) -> list[Contest]:
+def _layers(plan: Plan, peer: bool) -> list[Comparison]:
     found, least = [], 0.02 if plan.device == "cpu" else 0.005
     for threads in plan.threads:
         for batch in plan.batches:
-            for name, piece in list(pieces(batch).items())[:: 4 if plan.quick else 1]:
-                entry = Entry(piece=name, batch=batch, threads=threads, device=plan.device)
+            for name, piece in list(op_benchmarks(batch).items())[:: 4 if plan.quick else 1]:
+                entry = Workload(op=name, batch=batch, threads=threads, device=plan.device)
                 entries = sides(entry, peer and piece.theirs is not None)
                 entries = [e for e in entries if piece.maps or e.layout == "nchw"]
-                found.append(Contest("layers", f"{name}, batch {batch}", entries, least))
+                found.append(Comparison("layers", f"{name}, batch {batch}", entries, least))
     return found
 
 
-def _growth(plan: Plan) -> list[Contest]:
+def _growth(plan: Plan) -> list[Comparison]:
     """One number grows, everything else is the plan's first; all points and rules of a sweep take turns."""
     one = replace(
         plan, nets=plan.nets[:1], batches=plan.batches[:1], modules=plan.modules[:1], lengths=plan.lengths[:1]
     )
-    found: list[Contest] = []
+    found: list[Comparison] = []
     for threads in plan.threads:
         base = next(_bases(replace(one, threads=[threads])))
         units = len(nets.get(base.net, rng=generator(0)).units)
@@ -159,7 +159,7 @@ def _growth(plan: Plan) -> list[Contest]:
         for what, bases in sweeps.items():
             bases = [b for b in bases if b.modules <= len(nets.get(b.net, rng=generator(0)).units)]
             entries = [entry for b in bases for entry in _by_rule(one, b)]
-            found.append(Contest("growth", f"{what} grows: {title(base)}", entries))
+            found.append(Comparison("growth", f"{what} grows: {title(base)}", entries))
         links = [replace(base, rule="backlink", options={"length": l}) for l in range(3 if plan.quick else 5)]
-        found.append(Contest("growth", f"l grows: {title(base)}", [replace(base, rule="bp"), *links]))
+        found.append(Comparison("growth", f"l grows: {title(base)}", [replace(base, rule="bp"), *links]))
     return found

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from minilocal.bench.roofline import limit
+from minilocal.bench.roofline import peak_rate
 from minilocal.bench.timing import ratio
 
 Row = dict[str, Any]
@@ -137,7 +137,7 @@ def _rates(row: Row | None, limits: list[Row]) -> list[str]:
         return ["-"] * 4
     cells = []
     for amount, unit in ((row["flops"], "GFLOP/s"), (row["moved"], "GB/s")):
-        rate, most = amount / row["median"], limit(limits, unit)
+        rate, most = amount / row["median"], peak_rate(limits, unit)
         cells += [f"{rate / 1e9:.3g}", f"{100 * rate / most:.0f} %" if most == most else "-"]
     return cells
 

@@ -88,6 +88,6 @@ def _in_blocks(x: np.ndarray, W: np.ndarray, z: np.ndarray) -> None:
         parallel_map(part, partition(len(x)))
 
 
-def limit(rows: list[dict[str, Any]], unit: str) -> float:
+def peak_rate(rows: list[dict[str, Any]], unit: str) -> float:
     """The best of the medians in this unit, per second: no piece of work can be expected to pass it."""
     return 1e9 * max((row["median"] for row in rows if row["unit"] == unit), default=float("nan"))

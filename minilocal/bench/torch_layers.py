@@ -17,7 +17,7 @@ Tensor = Any
 Way = Callable[..., Tensor]
 
 
-class Translator:
+class TorchLayers:
     """`Translator().way(layer)` is a function from tensors to tensors; its modules are kept in `root`."""
 
     def __init__(self) -> None:

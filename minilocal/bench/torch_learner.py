@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 
 from minilocal import interop
-from minilocal.bench.torch_layers import Tensor, Translator, Way
-from minilocal.boundaries import all as everything
-from minilocal.boundaries.base import Crossing
-from minilocal.boundaries.link import Link
+from minilocal.bench.torch_layers import Tensor, TorchLayers, Way
+from minilocal.boundaries import open as everything
+from minilocal.boundaries.base import Boundary
+from minilocal.boundaries.link import BackwardLink
 from minilocal.engine.module import Module
 from minilocal.errors import UserError
 from minilocal.learner import Learner
-from minilocal.objectives import Classifier
+from minilocal.objectives import ClassifierLoss
 from minilocal.optim import SGD
 from minilocal.rules.when import always
 
@@ -45,7 +45,7 @@ def allow_tf32(torch: Any, on: bool) -> None:
     torch.backends.cudnn.allow_tf32 = on
 
 
-class Peer:
+class TorchLearner:
     """`Peer(learner)`: the same thing in PyTorch; `step(*peer.batch(x, y), lr)`.
 
     `layout` is PyTorch's memory format, NCHW or channels last; `tf32` allows TF32 in products and convolutions, for the
@@ -60,14 +60,14 @@ class Peer:
     ) -> None:
         if layout not in LAYOUTS:
             raise UserError(f"layout {layout!r} is not known. Known: {', '.join(LAYOUTS)}.")
-        translator = Translator()
-        self.torch, self.device, self.crosses = translator.torch, device, _crossing(learner)
+        translator = TorchLayers()
+        self.torch, self.device, self.boundary = translator.torch, device, _crossing(learner)
         allow_tf32(self.torch, tf32)
         self.torch.backends.cudnn.benchmark = autotune
         self.format = self.torch.channels_last if layout == "channels_last" else self.torch.contiguous_format
         self.dtype = getattr(self.torch, learner.dtype)
         last = len(learner.modules) - 1
-        self.modules = [_Module(m, translator, self.crosses, k == last) for k, m in enumerate(learner.modules)]
+        self.modules = [_Module(m, translator, self.boundary, k == last) for k, m in enumerate(learner.modules)]
         self.root = translator.root
         self._load(learner)
         how = _sgd(learner)
@@ -97,7 +97,7 @@ class Peer:
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.zero_grad(set_to_none=True)
-        losses = self._together(x, y) if self.crosses.onward else self._apart(x, y)
+        losses = self._together(x, y) if self.boundary.passes_on else self._apart(x, y)
         self.optimizer.step()
         return losses
 
@@ -114,7 +114,7 @@ class Peer:
         """GLL and BackLink: modules cut apart by `detach`; an error that crosses takes its own backward pass."""
         losses, h, below, waiting = [], x, None, None
         for module in self.modules:
-            entry = t = h.detach().requires_grad_(below is not None and self.crosses.listens)
+            entry = t = h.detach().requires_grad_(below is not None and self.boundary.uses_input_error)
             for unit in module.units[: module.lowest]:
                 t = unit(t)
             linked = module.lowest < len(module.units)
@@ -151,14 +151,14 @@ class Peer:
 class _Module:
     """A module in PyTorch: its units, its classifier, and which of its weights hear the module above."""
 
-    def __init__(self, module: Module, translator: Translator, crosses: Crossing, last: bool) -> None:
-        if not isinstance(module.objective, Classifier | None):
+    def __init__(self, module: Module, translator: TorchLayers, boundary: Boundary, last: bool) -> None:
+        if not isinstance(module.objective, ClassifierLoss | None):
             raise UserError("the PyTorch peer knows modules that classify or want nothing: BP, GLL and BackLink.")
         self.units = [translator.way(unit) for unit in module.units]
         self.classifier: Way | None = translator.way(module.objective.network) if module.objective else None
-        self.lowest = len(self.units) - (0 if last else crosses.reach(len(self.units)))
+        self.lowest = len(self.units) - (0 if last else boundary.linked_units(len(self.units)))
         self._above = [
-            (name, *crosses.weights(len(self.units) - 1 - u))
+            (name, *boundary.weights(len(self.units) - 1 - u))
             for u in range(self.lowest, len(self.units))
             for name in module.units[u].parameters
         ]
@@ -170,15 +170,15 @@ class _Module:
         self.linked = [(weights[name], a, b) for name, a, b in self._above]
 
 
-def _crossing(learner: Learner) -> Crossing:
+def _crossing(learner: Learner) -> Boundary:
     """What crosses, where the peer can do the same."""
     rule = learner.rule
-    crosses = rule.crosses
-    linked = isinstance(crosses, Link) and crosses.error == "own"
-    known = linked or type(crosses) in (Crossing, type(everything()))
+    boundary = rule.boundary
+    linked = isinstance(boundary, BackwardLink) and boundary.error == "own"
+    known = linked or type(boundary) in (Boundary, type(everything()))
     if not known or rule.when != always() or rule.keep != "caches" or rule.accumulate != 1:
         raise UserError(f"the PyTorch peer has no {rule.name} like this one: it knows BP, GLL and BackLink.")
-    return crosses
+    return boundary
 
 
 def _sgd(learner: Learner) -> SGD:

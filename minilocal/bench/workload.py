@@ -15,9 +15,9 @@ import numpy as np
 
 from minilocal import nets, rules
 from minilocal.array import device_namespace, generator, to_device
-from minilocal.bench.ops import piece
+from minilocal.bench.ops import op_benchmark
 from minilocal.bench.timing import Clock, Work, clock_of, torch_clock
-from minilocal.bench.torch_learner import Peer, allow_tf32
+from minilocal.bench.torch_learner import TorchLearner, allow_tf32
 from minilocal.kernels import use_tf32
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
@@ -29,8 +29,8 @@ ENGINES = ("minilocal", "torch")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A contestant. `piece` names a part of a step (`pieces.NAMES`); without one it is a step of `rule`.
+class Workload:
+    """A contestant. `op` names an operation of a step (`pieces.NAMES`); without one it is a step of `rule`.
 
     `layout` and `tf32` are PyTorch's; `tf32` and `graph` (CUDA graphs) are the engine's on a GPU.
     """
@@ -47,7 +47,7 @@ class Entry:
     tf32: bool = False
     graph: bool = False
     dtype: str = "float32"
-    piece: str = ""
+    op: str = ""
 
     @property
     def label(self) -> str:
@@ -58,8 +58,8 @@ class Entry:
     @property
     def what(self) -> str:
         """What is timed, whoever does it."""
-        if self.piece:
-            return self.piece
+        if self.op:
+            return self.op
         length, kept = self.options.get("length"), self.options.get("keep", "caches")
         return self.rule + (f" l={length}" if length is not None else "") + f", {kept} kept" * (kept != "caches")
 
@@ -82,10 +82,10 @@ class Entry:
             return Learner(net, rule, self.modules, rng=rng, dtype=self.dtype, optimizer=optimizer, **there)
 
 
-class Contestant:
+class Instance:
     """An Entry at its place: `work` is done once a call, and `clock` tells how long it took."""
 
-    def __init__(self, entry: Entry) -> None:
+    def __init__(self, entry: Workload) -> None:
         self.entry, self.free = entry, _free(entry)
         self.work, self.clock = _by_torch(entry) if entry.engine == "torch" else _by_engine(entry)
         self.warm = [self.clock.seconds(self.work) for _ in range(3)][
@@ -93,40 +93,40 @@ class Contestant:
         ]  # the second step is where graphs are recorded
 
 
-def _by_engine(entry: Entry) -> tuple[Work, Clock]:
+def _by_engine(entry: Workload) -> tuple[Work, Clock]:
     use_threads(entry.threads)
     xp = device_namespace(entry.device)
     if xp is not np:
         use_tf32(xp, entry.tf32)
-    if entry.piece:
-        return piece(entry.piece, entry.batch).engine(xp, entry.dtype), clock_of(xp)
+    if entry.op:
+        return op_benchmark(entry.op, entry.batch).engine(xp, entry.dtype), clock_of(xp)
     made = entry.learner()
     x, y = (to_device(a, entry.device) for a in _batch(made, entry))
     return lambda: made.step(x, y, lr=LR), clock_of(xp)
 
 
-def _by_torch(entry: Entry) -> tuple[Work, Clock]:
+def _by_torch(entry: Workload) -> tuple[Work, Clock]:
     import torch
 
     torch.set_num_threads(entry.threads)
     clock = torch_clock(torch, entry.device)
-    if entry.piece:
+    if entry.op:
         allow_tf32(torch, entry.tf32)
         torch.backends.cudnn.benchmark = True
-        return piece(entry.piece, entry.batch).torch(torch, entry.device, entry.layout, entry.dtype), clock
+        return op_benchmark(entry.op, entry.batch).torch(torch, entry.device, entry.layout, entry.dtype), clock
     made = entry.learner()
-    peer = Peer(made, device=entry.device, layout=entry.layout, tf32=entry.tf32)
+    peer = TorchLearner(made, device=entry.device, layout=entry.layout, tf32=entry.tf32)
     x, y = peer.batch(*_batch(made, entry))
     return lambda: peer.step(x, y, lr=LR), clock
 
 
-def _batch(made: Learner, entry: Entry) -> tuple[np.ndarray, np.ndarray]:
+def _batch(made: Learner, entry: Workload) -> tuple[np.ndarray, np.ndarray]:
     rng = generator(1)
     x = rng.standard_normal((entry.batch, *made.net.shape), dtype=np.float32)
     return x.astype(entry.dtype), rng.integers(made.net.classes, size=entry.batch)
 
 
-def _free(entry: Entry) -> int:
+def _free(entry: Workload) -> int:
     """Bytes that are free on the device: what the driver says, all processes counted."""
     if entry.device == "cpu":
         return 0
@@ -141,12 +141,12 @@ def _free(entry: Entry) -> int:
 
 # ---------------------------------------------------------------------- what a worker is asked
 
-_held: dict[str, Contestant] = {}
+_held: dict[str, Instance] = {}
 
 
-def enter(key: str, entry: Entry) -> float:
+def setup(key: str, entry: Workload) -> float:
     """Builds the contestant and runs it three times; the seconds of the last."""
-    _held[key] = Contestant(entry)
+    _held[key] = Instance(entry)
     return _held[key].warm
 
 
@@ -156,7 +156,7 @@ def time(key: str, number: int = 1) -> float:
     return it.clock.seconds(it.work, number)
 
 
-def peak(key: str) -> dict[str, int]:
+def peak_memory(key: str) -> dict[str, int]:
     """Bytes: `above`, of one run above what is there between runs; on a device also `taken`, since it entered.
 
     `above` is what the library counts: it cannot be told for PyTorch on the host, nor for a graph, which allocates
@@ -180,7 +180,7 @@ def peak(key: str) -> dict[str, int]:
     return found if on_host else {**found, "taken": it.free - _free(it.entry)}
 
 
-def leave() -> None:
+def teardown() -> None:
     """Lets every contestant go, and on a device the memory that its library kept for later."""
     entries = [it.entry for it in _held.values()]
     _held.clear()

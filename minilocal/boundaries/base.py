@@ -1,4 +1,4 @@
-"""What crosses a boundary between two modules, from the upper one's bottom into the lower one's top."""
+"""Boundaries: which errors pass from the first unit of a module into the last units of the module below."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Run
-from minilocal.objectives import Batch, Place
+from minilocal.layers.base import Arrays, PassContext
+from minilocal.objectives import Batch, ModuleContext
 
 
 @dataclass(frozen=True)
@@ -36,31 +36,31 @@ class Recommended:
         return f"{self.title} at {self.lr:g}"
 
 
-class Guess(Protocol):
+class ErrorModel(Protocol):
     """A guess of the error at a module's top, made from h_k at once, and taught when the module above answers."""
 
     parameters: dict[str, Array]
     buffers: dict[str, Array]
 
-    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         """(ê_k, cache)."""
 
-    def learn(self, cache: Any, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
+    def gradients(self, cache: Any, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
         """The guess's own gradients, once the error that it tried to foresee has arrived."""
 
-    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
         """Running statistics of its own batch norms."""
 
 
-class Crossing:
-    """The answers that the engines need; this class gives those of "nothing"."""
+class Boundary:
+    """The closed boundary: no error passes, so modules are gradient-isolated (GLL). Other boundaries override it."""
 
-    awaited = False  # do units await an error from above, so that something has to be kept for it?
-    onward = False  # does an error that has passed a whole module go on into the one below?
-    supplies = False  # does every module get an error, though it wants nothing of its own?
-    delayed = False  # do errors arrive in a later iteration than the one that made them?
-    kept = ""  # what is kept while an error is awaited, where the crossing decides it
-    recommends: Recommended | None = None  # the optimiser under which its errors teach, where not every one does
+    can_checkpoint = False  # `keep="inputs"` may be asked for: units keep something until an error from above comes
+    passes_on = False  # an error that has passed a whole module goes on into the one below
+    provides_error = False  # modules need no local loss: an error reaches each of them anyway (BP, DDG, FDG, DNI)
+    delayed = False  # errors arrive in a later iteration than the one that made them
+    kept = ""  # what is kept until an error comes, where the boundary decides it and not `keep`
+    recommends: Recommended | None = None  # the optimiser and rate that its modules are known to learn under
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -71,26 +71,26 @@ class Crossing:
     def __hash__(self) -> int:
         return hash(type(self))
 
-    def reach(self, units: int) -> int:
+    def linked_units(self, units: int) -> int:
         """How many units, counted from its top, of a module of `units` units an error from above may enter."""
         return 0
 
     @property
-    def listens(self) -> bool:
+    def uses_input_error(self) -> bool:
         """Is the error at a module's bottom asked for at all?"""
-        return self.reach(1) > 0
+        return self.linked_units(1) > 0
 
     def sends(self, units: int) -> tuple[float, float]:
         """(a, b): the error that a module of `units` units below the last sends into the module below is a times its
         own loss's error plus b times the error from above, each as it arrives at the module's first unit.
         """
-        return 1.0, 1.0 if self.onward else 0.0
+        return 1.0, 1.0 if self.passes_on else 0.0
 
     def weights(self, j: int) -> tuple[float, float]:
         """(a, b): the unit j steps below the top takes a g_loc + b g_glb where it has both."""
         return 1.0, 1.0
 
-    def guess(self, place: Place) -> Guess | None:
+    def synthesiser(self, context: ModuleContext) -> ErrorModel | None:
         """What stands in for the error from above at this place, if anything."""
         return None
 
@@ -105,3 +105,17 @@ class Crossing:
     def describe(self) -> str:
         """In a few words: what crosses downward. Upward it is always h_k."""
         return "nothing"
+
+
+class OpenBoundary(Boundary):
+    """Backpropagation: the error of the last loss enters every unit and passes on into the module below."""
+
+    can_checkpoint = True
+    passes_on = True
+    provides_error = True
+
+    def linked_units(self, units: int) -> int:
+        return units
+
+    def describe(self) -> str:
+        return "the error of the last loss, all the way"

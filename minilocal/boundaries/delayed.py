@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from minilocal.boundaries.base import Crossing, Recommended
+from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.errors import UserError, unknown
 
 BACKWARD_WEIGHTS = ("stashed", "current", "recompute")
@@ -20,35 +20,37 @@ KEPT = {
 
 
 @dataclass(frozen=True)
-class Late(Crossing):
-    """An error arrives `down` iterations after it was sent, times β; an activation `up` iterations after.
+class DelayedBoundary(Boundary):
+    """An error arrives `errors` iterations after it was sent, times β; an activation `activations` iterations after.
 
-    So module k waits (K-k)(up + down) iterations for an error, and its weights have moved meanwhile: K-k in DDG, and
-    2(K-k) in FDG, its Eq. (6). β acts at each boundary, β^{K-k} in all, FDG's Eq. (7). The backward uses, by
-    `backward_weights`:
+    So module k waits (K-k)(activations + errors) iterations for an error, and its weights have moved meanwhile: K-k
+    in DDG, and 2(K-k) in FDG, its Eq. (6). β acts at each boundary, β^{K-k} in all, FDG's Eq. (7). The backward
+    uses, by `backward_weights`:
 
         stashed      the weights of the forward, of which a copy waits with the cache (the papers' equations)
         current      the weights of the day, with the activations of the forward (what both public codes do)
         recompute    the weights of the day, with activations made again from the input
 
-    Raises: UserError for a β outside (0, 1], up below 0, down below 1, unknown backward weights.
+    Raises: UserError for a β outside (0, 1], activations below 0, errors below 1, unknown backward weights.
     """
 
-    up: int = 0
-    down: int = 1
+    activations: int = 0
+    errors: int = 1
     beta: float = 1.0
     backward_weights: str = "stashed"
 
-    onward = True
-    supplies = True
+    passes_on = True
+    provides_error = True
     delayed = True
     recommends = Recommended("sgd", 0.03)  # at 0.1 an MLP in 4 modules diverges; at 0.03 it learns, as ResNet-20 does
 
     def __post_init__(self) -> None:
-        if isinstance(self.up, bool) or not isinstance(self.up, int) or self.up < 0:
-            raise UserError(f"up = {self.up!r}: give the iterations that an activation is late, 0 or more.")
-        if isinstance(self.down, bool) or not isinstance(self.down, int) or self.down < 1:
-            raise UserError(f"down = {self.down!r}: give the iterations, 1 or more; 0 is crosses=all(), boundary=open.")
+        if isinstance(self.activations, bool) or not isinstance(self.activations, int) or self.activations < 0:
+            raise UserError(f"activations = {self.activations!r}: give the iterations that they are late, 0 or more.")
+        if isinstance(self.errors, bool) or not isinstance(self.errors, int) or self.errors < 1:
+            raise UserError(
+                f"errors = {self.errors!r}: give the iterations that they are late, 1 or more; 0 is boundary=open."
+            )
         if isinstance(self.beta, bool) or not isinstance(self.beta, (int, float)) or not 0 < self.beta <= 1:
             raise UserError(f"beta {self.beta!r} is outside (0, 1]: 1 shrinks nothing, 0 would let no error through.")
         if self.backward_weights not in BACKWARD_WEIGHTS:
@@ -58,13 +60,13 @@ class Late(Crossing):
     def kept(self) -> str:  # type: ignore[override]
         return KEPT[self.backward_weights]
 
-    def reach(self, units: int) -> int:
+    def linked_units(self, units: int) -> int:
         return units
 
     def least_batches(self, modules: int) -> int:
-        return (modules - 1) * (self.up + self.down) + 1  # FDG, Eq. (6), for k = 1; DDG's K - 1
+        return (modules - 1) * (self.activations + self.errors) + 1  # FDG, Eq. (6), for k = 1; DDG's K - 1
 
     def describe(self) -> str:
-        late = f"{self.down} iteration{'s' * (self.down > 1)} late per boundary"
-        upward = f" (and activations {self.up} late upward)" if self.up else ""
+        late = f"{self.errors} iteration{'s' * (self.errors > 1)} late per boundary"
+        upward = f" (and activations {self.activations} late upward)" if self.activations else ""
         return "the error of the last loss" + f", times {self.beta:g}" * (self.beta != 1) + f", {late}{upward}"

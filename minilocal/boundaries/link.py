@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minilocal.boundaries.base import Crossing
+from minilocal.boundaries.base import Boundary
 from minilocal.errors import UserError, unknown
 
 WEIGHTINGS = ("literal", "unfolded")
@@ -17,7 +17,7 @@ ERRORS = ("own", "own-scaled", "total")
 
 
 @dataclass(frozen=True)
-class Link(Crossing):
+class BackwardLink(Boundary):
     """The last l units of each module below the last get two errors, propagated apart and weighed by α.
 
     A backward is linear in its error, so weighing the gradients is weighing the errors. Carried as one sum, the
@@ -35,7 +35,7 @@ class Link(Crossing):
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting or error.
     """
 
-    awaited = True  # over length 0 in vain
+    can_checkpoint = True  # over length 0 in vain
 
     length: int | str = 1
     alpha: float = 0.5
@@ -53,11 +53,11 @@ class Link(Crossing):
         if self.error not in ERRORS:
             raise unknown("error", self.error, ERRORS)
 
-    def reach(self, units: int) -> int:
+    def linked_units(self, units: int) -> int:
         return units if isinstance(self.length, str) else min(self.length, units)
 
     def sends(self, units: int) -> tuple[float, float]:
-        if self.error == "own" or self.reach(units) < units:
+        if self.error == "own" or self.linked_units(units) < units:
             return 1.0, 0.0
         a, b = self.weights(units - 1)  # of δ_lc and δ_gl at the module's first unit
         return a, b if self.error == "total" else 0.0

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from minilocal.array import Array, namespace
-from minilocal.boundaries.base import Crossing, Recommended
+from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.errors import UserError
-from minilocal.layers import Conv, Layer, Linear, NormReLU, ReLU, Run, Sequential
+from minilocal.layers import Conv, Layer, Linear, PassContext, ReLU, Sequential
 from minilocal.layers.base import Arrays
-from minilocal.objectives import Batch, Place
+from minilocal.layers.norm import BatchNormReLU
+from minilocal.objectives import Batch, ModuleContext
 
 
 @dataclass(frozen=True)
-class Guessed(Crossing):
+class SyntheticGradient(Boundary):
     """Each module below the last walks down the error that its synthesiser foresees.
 
     The error at the bottom of the module above is what that synthesiser should have said. It is used for nothing
@@ -32,7 +33,7 @@ class Guessed(Crossing):
     scaled: bool = False
     zero_bias: bool = False
 
-    supplies = True
+    provides_error = True
     recommends = Recommended("adam", 1e-3)  # SGD diverges on convolutions at 0.1, 0.01 and 0.001, scaled or not
 
     def __post_init__(self) -> None:
@@ -43,19 +44,19 @@ class Guessed(Crossing):
                 raise UserError(f"{name} = {getattr(self, name)!r}: give true or false.")
 
     @property
-    def listens(self) -> bool:
+    def uses_input_error(self) -> bool:
         """The error at a module's bottom teaches, though it enters no unit below."""
         return True
 
-    def guess(self, place: Place) -> Synthesiser:
-        return Synthesiser(place, self)
+    def synthesiser(self, context: ModuleContext) -> Synthesiser:
+        return Synthesiser(context, self)
 
     def describe(self) -> str:
         seen = "its output and the labels" if self.labels else "its output"
         return f"a guess of the error, by a synthesiser that sees {seen}; the error from above teaches it"
 
 
-class Kept(NamedTuple):
+class SynthesiserCache(NamedTuple):
     """What a synthesiser keeps until the error arrives: its caches, the labels' cache, and s = Φ(h)."""
 
     first: Any
@@ -78,15 +79,15 @@ class Synthesiser:
     `scaled` lets SGD cope too. Named synth.k.i, i as in torch.nn.Sequential; the label's layer is synth.k.label.
     """
 
-    def __init__(self, place: Place, recipe: Guessed) -> None:
-        name, initial, width, k = f"synth.{place.module}", place.initial, place.shape[-1], recipe.kernel
+    def __init__(self, context: ModuleContext, recipe: SyntheticGradient) -> None:
+        name, initial, width, k = f"synth.{context.module}", context.initial, context.shape[-1], recipe.kernel
         layers: list[Layer]
-        if len(place.shape) == 3:
+        if len(context.shape) == 3:
             layers = [
                 Conv(width, width, k, initial, pad=k // 2, bias=True, name=f"{name}.0"),
-                NormReLU(width, initial, name=f"{name}.1"),
+                BatchNormReLU(width, initial, name=f"{name}.1"),
                 Conv(width, width, k, initial, pad=k // 2, bias=True, name=f"{name}.3"),
-                NormReLU(width, initial, name=f"{name}.4"),
+                BatchNormReLU(width, initial, name=f"{name}.4"),
                 Conv(width, width, k, initial, pad=k // 2, bias=True, name=f"{name}.6"),
             ]
         else:
@@ -97,23 +98,25 @@ class Synthesiser:
         if recipe.zero_bias:
             last.parameters[f"{last.name}.bias"][...] = 0
         self.first, self.rest = layers[0], Sequential(layers[1:], name)
-        self.label = Linear(place.classes, width, initial, name=f"{name}.label") if recipe.labels else None
-        self.classes, self.scaled = place.classes, recipe.scaled
+        self.label = Linear(context.classes, width, initial, name=f"{name}.label") if recipe.labels else None
+        self.classes, self.scaled = context.classes, recipe.scaled
         owners = [o for o in (self.first, self.label, self.rest) if o is not None]
         self.parameters = {n: a for o in owners for n, a in o.parameters.items()}
         self.buffers = {n: a for o in owners for n, a in o.buffers.items()}
 
-    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Kept]:
+    def forward(
+        self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None
+    ) -> tuple[Array, SynthesiserCache]:
         """(ê_k like h_k, what `learn` needs)."""
-        z, first = self.first.forward(h, run, p)
+        z, first = self.first.forward(h, ctx, p)
         label = None
         if self.label is not None:
-            of_label, label = self.label.forward(_onehot(batch.y, self.classes, h), run, p)
+            of_label, label = self.label.forward(_onehot(batch.y, self.classes, h), ctx, p)
             z = z + of_label.reshape(z.shape[0], *(1,) * (z.ndim - 2), -1)
-        s, rest = self.rest.forward(z, run, p)  # (1)
-        return s * (1 / len(s)) if self.scaled else s, Kept(first, label, rest, s)
+        s, rest = self.rest.forward(z, ctx, p)  # (1)
+        return s * (1 / len(s)) if self.scaled else s, SynthesiserCache(first, label, rest, s)
 
-    def learn(self, cache: Kept, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
+    def gradients(self, cache: SynthesiserCache, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
         """The gradients of L_Φ, once the error is there."""
         assert error is not None
         B = len(cache.s)
@@ -127,9 +130,9 @@ class Synthesiser:
             grads |= self.label.backward(dz.sum(axis=over) if over else dz, cache.label, p, "weights")[1]
         return grads
 
-    def commit(self, cache: Kept, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: SynthesiserCache, p: Arrays | None = None) -> None:
         """Running statistics of its batch norms, which nothing reads: they are kept as any other's."""
-        self.rest.commit(cache.rest, p)
+        self.rest.update_running_stats(cache.rest, p)
 
 
 def _onehot(labels: Array, classes: int, like: Array) -> Array:
@@ -138,4 +141,4 @@ def _onehot(labels: Array, classes: int, like: Array) -> Array:
     return (labels[:, None] == xp.arange(classes)[None]).astype(like.dtype)
 
 
-__all__ = ["Guessed", "Kept", "Synthesiser"]
+__all__ = ["Synthesiser", "SynthesiserCache", "SyntheticGradient"]

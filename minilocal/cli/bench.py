@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     """Measures, prints the tables, and writes them; 1 where a contestant failed."""
     from minilocal.array import device_namespace
     from minilocal.bench import harness
-    from minilocal.bench.plan import contests
+    from minilocal.bench.plan import comparisons
     from minilocal.bench.report import markdown
     from minilocal.bench.torch_learner import available
 
@@ -54,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     out = _writable(Path(options.out))
     if not available():
         print("PyTorch is not installed, so only the engine is measured: in the clone, pip install -e '.[bench]'.")
-    turns = sum(plan.rounds * len(contest.entries) for contest in contests(plan, available()))
+    turns = sum(plan.rounds * len(contest.entries) for contest in comparisons(plan, available()))
     with _bar(turns) as bar:
 
         def turn(title: str) -> None:
@@ -121,11 +121,11 @@ def _writable(out: Path) -> Path:
     """
     import tempfile
 
-    from minilocal.record.files import explained
+    from minilocal.record.files import os_errors_explained
 
     if out.suffix != ".json":
         raise UserError(f"bench: --out {out}: give a name that ends in .json; the table goes beside it as .md.")
-    with explained(out.parent):
+    with os_errors_explained(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=out.parent).close()
     return out
@@ -135,12 +135,12 @@ def _write(out: Path, found: dict[str, Any]) -> None:
     import json
 
     from minilocal.bench.report import markdown
-    from minilocal.record import current_environment, written_aside
+    from minilocal.record import atomic_write, current_environment
 
     told = {"environment": {**current_environment(), "torch": _torch()}, **found}
-    with written_aside(out) as file:
+    with atomic_write(out) as file:
         file.write(json.dumps(told, indent=1, ensure_ascii=False).encode())
-    with written_aside(out.with_suffix(".md")) as file:
+    with atomic_write(out.with_suffix(".md")) as file:
         file.write(markdown(found).encode())
 
 

@@ -84,7 +84,7 @@ def sheet(dataset: DataSet, path: str, columns: int = 10) -> None:
     from minilocal.data import contact_sheet
     from minilocal.draw import to_png, to_svg
     from minilocal.draw.sheet import sheet as drawn
-    from minilocal.record import written_aside
+    from minilocal.record import atomic_write
 
     if dataset.channels not in (1, 3, 4):
         raise UserError(
@@ -98,5 +98,5 @@ def sheet(dataset: DataSet, path: str, columns: int = 10) -> None:
         [np.concatenate([dataset.train_x[row], white.repeat(columns - len(row), 0)]) for row in rows]
     )
     figure = drawn(contact_sheet(images, columns), dataset.classes[: len(rows)])
-    with written_aside(path) as file:
+    with atomic_write(path) as file:
         file.write(to_svg(figure).encode() if path.lower().endswith(".svg") else to_png(figure))

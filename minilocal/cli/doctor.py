@@ -100,12 +100,12 @@ def devices() -> tuple[list[str], bool]:
 
     A line says why there is none. That there is no GPU is well; one that cannot be used is not.
     """
-    from minilocal.array import Absent, device_namespace
+    from minilocal.array import DeviceNotFound, device_namespace
 
     try:
         cupy = device_namespace("cuda")
     except UserError as reason:
-        well = isinstance(reason, Absent)
+        well = isinstance(reason, DeviceNotFound)
         line("gpu", str(reason) if well else f"FAILED: {reason}")
         return ["cpu"], well
     count = cupy.cuda.runtime.getDeviceCount()

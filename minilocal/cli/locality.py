@@ -55,13 +55,13 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Measures and prints; 1 where a rule does not do what its own answers say."""
     from minilocal import rules
-    from minilocal.config import setting, value_of
-    from minilocal.locality.certificate import locality
+    from minilocal.config import parse_setting, value_of
+    from minilocal.locality.certificate import measure
     from minilocal.locality.comparison import compared
 
     given: dict[str, Any] = {}
     for text in options.set:
-        for key, value in setting(text)[1].items():
+        for key, value in parse_setting(text)[1].items():
             if not key.startswith("rule."):
                 raise UserError(f"--set {text!r}: locality takes options of the rule, as rule.length=2.")
             given[key.removeprefix("rule.")] = value
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = []
     beside: list[Compared] = []
     for rule in chosen:
-        for row in locality(rule, net, modules):
+        for row in measure(rule, net, modules):
             rows.append(_cells(row))
             wrong += [f"{rows[-1][0]}: {text}" for text in row.disagreements]
             beside += compared(row, net)
@@ -111,10 +111,10 @@ def _net(name: str) -> Net:
     """A small network of this name, for images of few pixels."""
     from minilocal import nets
     from minilocal.array import generator
-    from minilocal.locality.influence import tower
+    from minilocal.locality.influence import toy_net
 
     if name == "tower":
-        return tower(UNITS)
+        return toy_net(UNITS)
     if name == "mlp":
         return nets.mlp((12,) * (UNITS - 1), classes=4, rng=generator(3), size=4)
     return nets.get(name, classes=4, rng=generator(3), size=SIZE.get(name, 8), also=("tower",))
@@ -138,14 +138,14 @@ def _cells(row: Locality) -> tuple[str, ...]:
 
 def _down(down: Sequence[Downward]) -> str:
     """The error's way down, in a few words."""
-    guess, lag = _all_alike(str(d.guess) for d in down), _all_alike(str(d.lag) for d in down)
+    guess, lag = _all_alike(str(d.synthesiser) for d in down), _all_alike(str(d.lag) for d in down)
     if guess != "None":
         return f"{guess}, teaches the guess"
     if lag == "None":
         return "nothing"
     deep = max(d.deep for d in down)
-    onward = len(down) > 1 and all(d.deep == k + 1 for k, d in enumerate(down))
-    return f"{lag}, " + ("all the way" if onward else f"{deep} module{'s' * (deep > 1)}")
+    passes_on = len(down) > 1 and all(d.deep == k + 1 for k, d in enumerate(down))
+    return f"{lag}, " + ("all the way" if passes_on else f"{deep} module{'s' * (deep > 1)}")
 
 
 def _all_alike(texts: Any) -> str:

@@ -77,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
     if len(tables) > 1:
         print(f"\n{_over_gll(tables)}")
     print(LEGEND + "\n".join(_findings(tables, options)))
-    with record.written_aside(_made(options.out) / "memory.json") as file:
+    with record.atomic_write(_made(options.out) / "memory.json") as file:
         told = {"asked": vars(options), "environment": record.current_environment(), "modules": tables}
         file.write(json.dumps(told, indent=1).encode())
     _draw(tables[counts[-1]], f"{net.name}, K = {counts[-1]}, {options.batch_size} images", options.out)
@@ -177,15 +177,15 @@ def _draw(table: Table, title: str, out: str) -> None:
     runs = {name: [n / 1e6 for n in row["live"]] for name, row in table.items() if name in DRAWN}
     work = "forwards and backwards of units and classifiers, in order"
     figure = draw.timeline(runs, label="live caches (MB)", work=work, title=title)
-    with record.written_aside(_made(out) / "live.svg") as file:
+    with record.atomic_write(_made(out) / "live.svg") as file:
         file.write(draw.to_svg(figure).encode())
 
 
 def _made(out: str) -> Path:
     """The folder, made where it is missing."""
-    from minilocal.record.files import explained
+    from minilocal.record.files import os_errors_explained
 
-    with explained(Path(out)):
+    with os_errors_explained(Path(out)):
         Path(out).mkdir(parents=True, exist_ok=True)
     return Path(out)
 

@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> int:
     """Predicts, writes what was predicted, and prints the error where labels are known."""
     import numpy as np
 
-    from minilocal.record import written_aside
+    from minilocal.record import atomic_write
     from minilocal.train import answers, dataset_of, error, load
 
     config, learner, expected = load(options.run, device=options.device, data_dir=options.data_dir)
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         local = found.errors(y)
         arrays |= {"labels": y, "confusion": confusion(predicted, y, len(expected.classes))}
         arrays["local_errors"] = np.array([np.nan if e is None else e for e in local])
-    with written_aside(out) as file:
+    with atomic_write(out) as file:
         np.savez(file, **arrays)
     if y is None:
         print(f"{len(x)} images of {source}, no labels; predictions are in {out}")

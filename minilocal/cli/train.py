@@ -13,7 +13,7 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError, unknown
 
 if TYPE_CHECKING:
-    from minilocal.config import Config, Layer
+    from minilocal.config import Config, Source
 
 EPOCHS = "optim.epochs"
 BY_HAND = ("--epochs", "--set")  # where a new number of epochs is meant for the run that goes on
@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
         print(shown(options))
         return 0
     if options.resume is None:
-        config = _asked(layers_of(options))
+        config = _asked(sources_of(options))
         epochs, how = config.optim.epochs, dict[str, Any](config=config)
     else:
         epochs, how = _gone_on_with(options)
@@ -115,7 +115,7 @@ def shown(options: argparse.Namespace) -> str:
     from minilocal import record
     from minilocal.config import as_toml, flatten
 
-    layers = layers_of(options)
+    layers = sources_of(options)
     if options.resume is not None:
         then = f"{options.resume}/config.json"
         layers.insert(0, (then, flatten(record.config(options.resume), then)))
@@ -124,7 +124,7 @@ def shown(options: argparse.Namespace) -> str:
     return "".join([*comment, "\n"] if words else []) + as_toml(_asked(layers))
 
 
-def _asked(layers: list[Layer]) -> Config:
+def _asked(layers: list[Source]) -> Config:
     """The configuration that these layers make, after the remarks on it."""
     from minilocal.config import resolve
 
@@ -141,30 +141,30 @@ def _gone_on_with(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     nothing, which may start anew with other flags.
     """
     from minilocal import record
-    from minilocal.config import agree, flatten, from_tables, tables_of
+    from minilocal.config import check_agrees, flatten, from_tables, tables_of
 
-    run, layers = options.resume, layers_of(options)
+    run, layers = options.resume, sources_of(options)
     if not run:
         raise UserError("--resume was given no name: give the folder of a run, as runs/backlink-resnet20-digits-seed0.")
     config = from_tables(record.config(run), f"{run}/config.json")
     _same_folder(options)
     epochs = next((flat[EPOCHS] for name, flat in reversed(layers) if name in BY_HAND and EPOCHS in flat), None)
     try:
-        agree(config, layers, run)
+        check_agrees(config, layers, run)
     except UserError:
         if record.saved_nothing(run):
             anew = _asked([(run, flatten(tables_of(config), run)), *layers, ("--resume", {"run.out": run})])
             return anew.optim.epochs, {"config": anew}
         if epochs is None:
             raise
-        agree(config, [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in layers], run)
+        check_agrees(config, [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in layers], run)
         return epochs, {"resume": run, "epochs": epochs}
     return config.optim.epochs, {"resume": run}
 
 
-def layers_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
+def sources_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
     """What was asked: the preset, under the file, under the flags and --set."""
-    from minilocal.config import FLAGS, SWITCHES, read_file, setting, value_of
+    from minilocal.config import FLAGS, SWITCHES, parse_setting, read_file, value_of
 
     layers = []
     if options.preset is not None:
@@ -177,7 +177,7 @@ def layers_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
             layers += [(flag, {key: SWITCHES[flag]})] if given else []
         elif given is not None:
             layers.append((flag, {key: value_of(key, given)}))
-    return layers + [setting(text) for text in options.set]
+    return layers + [parse_setting(text) for text in options.set]
 
 
 def presets() -> list[str]:

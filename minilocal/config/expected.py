@@ -22,7 +22,7 @@ def takes(key: str) -> str:
     return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
 
 
-def misfit(error: msgspec.ValidationError, values: Mapping[str, Any], sources: Mapping[str, str]) -> UserError:
+def type_error(error: msgspec.ValidationError, values: Mapping[str, Any], sources: Mapping[str, str]) -> UserError:
     """The line for msgspec's complaint, "... - at `$.net.modules[0]`": key, value, source, and what the key takes."""
     found = re.search(r"at `\$\.(\w+\.\w+)", str(error))
     assert found, error
@@ -30,7 +30,7 @@ def misfit(error: msgspec.ValidationError, values: Mapping[str, Any], sources: M
     return UserError(f"{key} = {values[key]!r} ({sources[key]}): expected {takes(key)}.")
 
 
-def takes_words(key: str) -> bool:
+def is_text_key(key: str) -> bool:
     """Whether a key's values are words and nothing else, so that `--out 5` is a folder and not a number."""
     table, _, name = key.partition(".")
     if table not in TABLES or name not in TABLES[table].__struct_fields__:

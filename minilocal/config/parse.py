@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from minilocal.config.expected import takes_words
-from minilocal.config.sources import Layer, flatten
+from minilocal.config.expected import is_text_key
+from minilocal.config.sources import Source, flatten
 from minilocal.errors import UserError
 from minilocal.rules.text import value as text_value
 
@@ -52,7 +52,7 @@ SWITCHES = {  # flags without a value, and what they mean
 }
 
 
-def read_file(path: str | Path) -> Layer:
+def read_file(path: str | Path) -> Source:
     """A file as a layer: TOML, or the config.json of a run, from which a new run with the same keys begins.
 
     Raises: UserError when the file is missing, is neither, or holds a key outside the five tables.
@@ -76,7 +76,7 @@ def read_file(path: str | Path) -> Layer:
     return str(path), flat
 
 
-def setting(text: str) -> Layer:
+def parse_setting(text: str) -> Source:
     """`table.key=value`, as --set takes it, as a layer of one key."""
     key, equals, value = text.partition("=")
     key = key.strip()
@@ -90,7 +90,7 @@ def value_of(key: str, text: str) -> Any:
 
     `4,4,4,4` and `5,0.5,1,2` are lists too, and `.5` and `1e-4` are numbers.
     """
-    if takes_words(key):
+    if is_text_key(key):
         return text
     if re.fullmatch(r"[+-]?\d[\d_.e+-]*(,[+-]?\d[\d_.e+-]*)+", text):
         text = f"[{text}]"

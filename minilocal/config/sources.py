@@ -14,12 +14,12 @@ import msgspec
 from minilocal import optim, rules
 from minilocal.config.advice import advised
 from minilocal.config.checks import check
-from minilocal.config.expected import misfit
+from minilocal.config.expected import type_error
 from minilocal.config.paths import expanded, moved
 from minilocal.config.schema import TABLES, Config, Data, tables_of
 from minilocal.errors import UserError, nearest
 
-Layer = tuple[str, dict[str, Any]]
+Source = tuple[str, dict[str, Any]]
 
 
 def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
     return flat
 
 
-def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
+def resolve(layers: Iterable[Source]) -> tuple[Config, list[str]]:
     """The configuration that these layers make, later ones over earlier ones, and remarks for the user.
 
     A layer that names another rule leaves behind the options of the old rule that the new one does not have, and one
@@ -69,7 +69,7 @@ def resolve(layers: Iterable[Layer]) -> tuple[Config, list[str]]:
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
-        raise misfit(error, values, sources) from None
+        raise type_error(error, values, sources) from None
 
     def told(key: str) -> str:
         return f" ({sources[key]})" if key in sources else ""
@@ -94,7 +94,7 @@ def from_tables(tables: Mapping[str, Any], source: str, here: Mapping[str, Any] 
     return resolve([(source, flat), ("this machine", changes)])[0]
 
 
-def agree(config: Config, layers: Iterable[Layer], run: str) -> None:
+def check_agrees(config: Config, layers: Iterable[Source], run: str) -> None:
     """Holds that what was asked again is what the run was started with.
 
     Raises: UserError for the first key that differs, with both values.

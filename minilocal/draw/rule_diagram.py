@@ -38,20 +38,20 @@ class Walk(NamedTuple):
 def walks(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[Walk]:
     """How far each error goes in this epoch, by the rule's own answers."""
     tops = [sum(sizes[: k + 1]) - 1 for k in range(len(sizes))]
-    if rule.crosses.onward or rule.when.is_global(epoch):  # one loss; its error enters every unit
+    if rule.boundary.passes_on or rule.when.is_global(epoch):  # one loss; its error enters every unit
         units = list(range(tops[-1], -1, -1))
         return [Walk(len(sizes) - 1, units, [1.0] * len(units))]
     found = []
     for k, n in enumerate(sizes):
-        linked = rule.crosses.reach(n) if k + 1 < len(sizes) else 0
+        linked = rule.boundary.linked_units(n) if k + 1 < len(sizes) else 0
         units = [tops[k] - j for j in range(n)]
-        weights = [rule.crosses.weights(j)[0] if j < linked else 1.0 for j in range(n)]
-        passed = rule.crosses.sends(n)[0] if k + 1 < len(sizes) else 1.0
+        weights = [rule.boundary.weights(j)[0] if j < linked else 1.0 for j in range(n)]
+        passed = rule.boundary.sends(n)[0] if k + 1 < len(sizes) else 1.0
         for m in reversed(range(k)):  # past its own module's first unit, into the one below, and on where it may
-            below = rule.crosses.reach(sizes[m])
+            below = rule.boundary.linked_units(sizes[m])
             units += [tops[m] - j for j in range(below)]
-            weights += [passed * rule.crosses.weights(j)[1] for j in range(below)]
-            passed *= rule.crosses.sends(sizes[m])[1]
+            weights += [passed * rule.boundary.weights(j)[1] for j in range(below)]
+            passed *= rule.boundary.sends(sizes[m])[1]
             if below < sizes[m] or passed == 0:
                 break
         found.append(Walk(k, units, weights))
@@ -99,16 +99,16 @@ def rule_picture(
             pen.box(place - HALF, place + HALF, HALF, "white", edgecolor=INK, linewidth=pen.scale, zorder=3)
             pen.text(place, 0, str(u + 1))
         for walk in errors:
-            guessed = rule.crosses.supplies and not rule.crosses.onward and walk.loss + 1 < len(sizes)
+            guessed = rule.boundary.provides_error and not rule.boundary.passes_on and walk.loss + 1 < len(sizes)
             _source(pen, tops[walk.loss], walk.loss, "\\hat{e}" if guessed else "L")
-            _walk(pen, x, module, walk, rows[walk.loss], "--" if rule.crosses.delayed else "-")
+            _walk(pen, x, module, walk, rows[walk.loss], "--" if rule.boundary.delayed else "-")
         below: dict[str, Any] = {"color": "#777777", "size": 8, "va": "top", "textcoords": "offset points"}
         text = axes.annotate("\n".join(said), (x[0] - 0.47, min(rows.values())), (0, -12), **below)
         text.set_in_layout(False)  # words give way to the drawing, not the other way round
         axes.set(xlim=(x[0] - PITCH - 0.4, x[0] - PITCH - 0.4 + wide), ylim=(floor, LOSS + 0.36))
-    reach = "; ".join(f"of loss {w.loss + 1} through units {', '.join(str(u + 1) for u in w.units)}" for w in errors)
+    reached = "; ".join(f"of loss {w.loss + 1} through units {', '.join(str(u + 1) for u in w.units)}" for w in errors)
     figure.alt = (
-        f"{axes.get_title(loc='left')}: {units} units in modules of {', '.join(map(str, sizes))}. Errors: {reach}."
+        f"{axes.get_title(loc='left')}: {units} units in modules of {', '.join(map(str, sizes))}. Errors: {reached}."
     )
     return figure
 
@@ -130,7 +130,7 @@ def _words(rule: Rule, errors: list[Walk]) -> str:
     weighed = "; ×, its weight there" if any(w != 1 for walk in errors for w in walk.weights) else ""
     when = f"; {rule.when.describe()}" if rule.when.describe() else ""
     legend = f"Black, activations; colour, an error, as far as it goes{weighed}."
-    return f"{legend} Downward crosses {rule.crosses.describe()}{when}."
+    return f"{legend} Downward crosses {rule.boundary.describe()}{when}."
 
 
 def _colour(k: int) -> str:

@@ -8,16 +8,16 @@ from typing import Protocol
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.engine.asynchronous import Asynchronous
-from minilocal.engine.cuda_graph import Recorder
-from minilocal.engine.delayed import Late
-from minilocal.engine.module import Module, Saved, Take
-from minilocal.engine.synchronous import Together
-from minilocal.layers import Run
+from minilocal.engine.asynchronous import AsynchronousEngine
+from minilocal.engine.cuda_graph import CudaGraphRecorder
+from minilocal.engine.delayed import DelayedEngine
+from minilocal.engine.module import Module, OnGradients, Saved
+from minilocal.engine.synchronous import SynchronousEngine
+from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
-from minilocal.rules.when import Drawn
+from minilocal.rules.when import Asynchronous
 
 
 class Engine(Protocol):
@@ -26,14 +26,14 @@ class Engine(Protocol):
     `delayed` says that it holds batches in flight between steps; `waiting` how many await an error at each module.
     """
 
-    delayed: bool
+    holds_batches: bool
 
     @property
-    def waiting(self) -> list[int]: ...
+    def in_flight(self) -> list[int]: ...
 
-    def step(self, batch: Batch, run: Run, take: Take, commit: bool) -> Array: ...
+    def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array: ...
 
-    def finish(self, take: Take) -> None: ...
+    def finish(self, on_gradients: OnGradients) -> None: ...
 
     def state(self) -> dict[str, np.ndarray]: ...
 
@@ -42,11 +42,20 @@ class Engine(Protocol):
 
 def engine_for(modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> Engine:
     """The engine that this rule's answers call for."""
-    if rule.crosses.delayed:
-        return Late(modules, rule, arrays)
-    if isinstance(rule.when, Drawn):
-        return Asynchronous(modules, rule, arrays)
-    return Together(modules, rule, arrays)
+    if rule.boundary.delayed:
+        return DelayedEngine(modules, rule, arrays)
+    if isinstance(rule.when, Asynchronous):
+        return AsynchronousEngine(modules, rule, arrays)
+    return SynchronousEngine(modules, rule, arrays)
 
 
-__all__ = ["Asynchronous", "Engine", "Late", "Module", "Recorder", "Take", "Together", "engine_for"]
+__all__ = [
+    "AsynchronousEngine",
+    "CudaGraphRecorder",
+    "DelayedEngine",
+    "Engine",
+    "Module",
+    "OnGradients",
+    "SynchronousEngine",
+    "engine_for",
+]

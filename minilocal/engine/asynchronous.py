@@ -20,17 +20,17 @@ from itertools import count
 import numpy as np
 
 from minilocal.array import Array, host_copy, namespace
-from minilocal.engine.module import Module, Saved, Take, shapes, stored
+from minilocal.engine.module import Module, OnGradients, Saved, saved_array, shapes
 from minilocal.errors import UserError
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
-from minilocal.rules.when import Drawn
+from minilocal.rules.when import Asynchronous
 
 
 @dataclass
-class Entry:
+class BufferEntry:
     """What one module has handed up: h (N, ...), the batch that it was made of, and how often it has been used."""
 
     h: Array
@@ -43,26 +43,26 @@ class Buffer:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.entries: list[Entry] = []
+        self.entries: list[BufferEntry] = []
 
-    def push(self, entry: Entry) -> None:
+    def push(self, entry: BufferEntry) -> None:
         """Takes a new entry; where it is full, over the oldest."""
         self.entries = [*self.entries, entry][-self.size :]
 
-    def read(self) -> Entry:
+    def read(self) -> BufferEntry:
         """The most recent of those used least, once more used."""
         entry = min(reversed(self.entries), key=lambda e: e.uses)
         entry.uses += 1
         return entry
 
 
-class Asynchronous:
+class AsynchronousEngine:
     """The engine of drawn workers. Between steps it holds the buffers, and how often each worker has worked."""
 
-    delayed = True
+    holds_batches = True
 
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
-        assert isinstance(rule.when, Drawn)
+        assert isinstance(rule.when, Asynchronous)
         slowed = rule.when.slowed
         if slowed is not None and slowed >= len(modules):
             raise UserError(f"slowed = {slowed}, but {len(modules)} modules have workers 0 to {len(modules) - 1}.")
@@ -72,21 +72,21 @@ class Asynchronous:
         self.buffers = [Buffer(rule.when.entries) for _ in modules[1:]]
 
     @property
-    def waiting(self) -> list[int]:
+    def in_flight(self) -> list[int]:
         """No batch awaits an error."""
         return [0] * len(self.modules)
 
-    def step(self, batch: Batch, run: Run, take: Take, commit: bool) -> Array:
+    def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
         """Losses (K,), float64: of each worker the mean over its draws in this step, NaN where it was not drawn."""
         xp = namespace(batch.x)
         fresh = Batch(batch.x.copy(), batch.y.copy())  # it may stay in the buffers for longer than the caller keeps it
         self.full = self.full or len(batch.x)
-        chance = run.stream("draw")
+        chance = ctx.rng("draw")
         heard: list[list[Array]] = [[] for _ in self.modules]
         for number in count():
             j = self.when.draw(chance, sum(self.updates), len(self.modules))
-            here = self.buffers[j - 1].read() if j > 0 else Entry(fresh.x, fresh)
-            heard[j].append(self._work(j, here, replace(run, part=number), take, commit))
+            here = self.buffers[j - 1].read() if j > 0 else BufferEntry(fresh.x, fresh)
+            heard[j].append(self._work(j, here, replace(ctx, part=number), on_gradients, update_stats))
             if j == 0:
                 break
         losses = xp.full(len(self.modules), float("nan"), xp.float64)
@@ -95,19 +95,21 @@ class Asynchronous:
                 losses[j] = sum(own) * (1 / len(own))
         return losses
 
-    def _work(self, j: int, here: Entry, run: Run, take: Take, commit: bool) -> Array:
+    def _work(
+        self, j: int, here: BufferEntry, ctx: PassContext, on_gradients: OnGradients, update_stats: bool
+    ) -> Array:
         """Worker j's update from one batch; what its module hands up goes into the buffer above. Returns its loss."""
         module, p = self.modules[j], self.arrays
-        h, caches = module.climb(here.h, run, p, commit)
+        h, caches = module.forward_all(here.h, ctx, p, update_stats)
         if j < len(self.buffers) and len(h) >= self.full:
-            self.buffers[j].push(Entry(namespace(h).ascontiguousarray(h), here.batch))
-        loss, error, grads = module.speak(h, here.batch, run, p, commit)
-        take(grads)
-        module.walk(error, caches, p, False, lambda u, g: take(g))
+            self.buffers[j].push(BufferEntry(namespace(h).ascontiguousarray(h), here.batch))
+        loss, error, grads = module.local_loss(h, here.batch, ctx, p, update_stats)
+        on_gradients(grads)
+        module.backward(error, caches, p, False, lambda u, g: on_gradients(g))
         self.updates[j] += 1
         return loss
 
-    def finish(self, take: Take) -> None:
+    def finish(self, on_gradients: OnGradients) -> None:
         """Nothing waits for an error: what lies in the buffers would only be used again."""
 
     def state(self) -> dict[str, np.ndarray]:
@@ -131,15 +133,15 @@ class Asynchronous:
             size = self.when.entries
             raise UserError(f"this checkpoint does not fit buffers of {size} batches: it is of another rule.")
         xp, tops = namespace(next(iter(self.arrays.values()))), [top for _, top in shapes(self.modules, image)]
-        updates = [int(n) for n in stored(saved, "updates", (len(self.modules),))]
-        held: list[list[Entry]] = []
+        updates = [int(n) for n in saved_array(saved, "updates", (len(self.modules),))]
+        held: list[list[BufferEntry]] = []
         for b in range(len(self.buffers)):
             held.append([])
-            for i, uses in enumerate(stored(saved, f"{b}:uses")):
-                images = len(stored(saved, f"{b}:{i}:y"))
+            for i, uses in enumerate(saved_array(saved, f"{b}:uses")):
+                images = len(saved_array(saved, f"{b}:{i}:y"))
                 form = {"h": (images, *tops[b]), "x": (images, *image), "y": (images,)}
-                h, x, y = (xp.array(stored(saved, f"{b}:{i}:{name}", shape)) for name, shape in form.items())
-                held[b].append(Entry(h, Batch(x, y), int(uses)))
-        self.updates, self.full = updates, int(stored(saved, "full", ()))
+                h, x, y = (xp.array(saved_array(saved, f"{b}:{i}:{name}", shape)) for name, shape in form.items())
+                held[b].append(BufferEntry(h, Batch(x, y), int(uses)))
+        self.updates, self.full = updates, int(saved_array(saved, "full", ()))
         for buffer, entries in zip(self.buffers, held, strict=True):
             buffer.entries = entries

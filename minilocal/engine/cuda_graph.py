@@ -20,7 +20,7 @@ from minilocal.array import Array
 Work = Callable[[Array, Array], Array]  # a step on images and labels; returns its losses, and reads no result
 
 
-class Tape(NamedTuple):
+class RecordedStep(NamedTuple):
     """A recorded step: the graph, where it reads images and labels, and where it leaves the losses."""
 
     graph: Any
@@ -29,7 +29,7 @@ class Tape(NamedTuple):
     losses: Array
 
 
-class Recorder:
+class CudaGraphRecorder:
     """Steps of one Learner on the library `xp`; `refused` says why nothing is recorded, and is empty otherwise.
 
     rate    η (1,), of the network's type        clock   (epoch, step), int64 (2,)        both never move
@@ -39,15 +39,15 @@ class Recorder:
         self.xp, self.refused = xp, refused
         self.rate, self.clock = xp.zeros(1, dtype), xp.zeros(2, xp.int64)
         self.images = 0  # in a batch of the usual size: the first one
-        self.forget()
+        self.reset()
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Drops every graph: what they read or write has moved."""
         self._met: set[Any] = set()
-        self._tapes: dict[Any, Tape] = {}
+        self._tapes: dict[Any, RecordedStep] = {}
         self._pool: Any = None
 
-    def turn(self, rate: float, epoch: int, step: int) -> None:
+    def set_step(self, rate: float, epoch: int, step: int) -> None:
         """Sets what changes between steps. The numbers travel in the launch of a kernel: nobody waits for a copy."""
         self.rate.fill(rate)
         self.clock[0] = epoch
@@ -73,7 +73,7 @@ class Recorder:
         tape.graph.launch()
         return tape.losses.copy()
 
-    def _record(self, x: Array, y: Array, work: Work) -> Tape | None:
+    def _record(self, x: Array, y: Array, work: Work) -> RecordedStep | None:
         """The tape of a step; None where the library refuses to record something in it."""
         cuda = self.xp.cuda
         self._pool = self._pool or cuda.MemoryPool()
@@ -89,7 +89,7 @@ class Recorder:
             finally:
                 graph = _end(stream, broken=losses is None)
         self.xp.get_default_memory_pool().free_all_blocks()  # what the eager step took, and nobody needs now
-        return None if losses is None or graph is None else Tape(graph, x, y, losses)
+        return None if losses is None or graph is None else RecordedStep(graph, x, y, losses)
 
     def describe(self) -> str:
         """In a line: what is recorded, and what is not."""

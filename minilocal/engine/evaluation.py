@@ -11,19 +11,19 @@ from minilocal.array import Array, namespace
 from minilocal.engine.module import Module
 from minilocal.kernels.threads import one_blas_thread
 from minilocal.kernels.underflow import underflow_is_zero
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 
 IMAGES = 256  # at a time
 
 Logits = list[Array | None]
 
 
-def logits(layers: Sequence[Layer], x: Array, run: Run, p: Mapping[str, Array]) -> Array:
+def logits(layers: Sequence[Layer], x: Array, ctx: PassContext, p: Mapping[str, Array]) -> Array:
     """Logits (N, classes) of the network that these layers are, its head the last of them."""
 
     def forward(h: Array) -> Logits:
         for layer in layers:
-            h = layer.forward(h, run, p)[0]
+            h = layer.forward(h, ctx, p)[0]
         return [h]
 
     (z,) = _in_portions(x, forward)
@@ -31,7 +31,7 @@ def logits(layers: Sequence[Layer], x: Array, run: Run, p: Mapping[str, Array]) 
     return z
 
 
-def local_logits(modules: Sequence[Module], head: Layer, x: Array, run: Run, p: Mapping[str, Array]) -> Logits:
+def local_logits(modules: Sequence[Module], head: Layer, x: Array, ctx: PassContext, p: Mapping[str, Array]) -> Logits:
     """Logits (N, classes) of each module's own classifier, first to last; None for a module without one.
 
     The last module's classifier is the network's head.
@@ -41,11 +41,11 @@ def local_logits(modules: Sequence[Module], head: Layer, x: Array, run: Run, p: 
         found: Logits = []
         for module in modules:
             for unit in module.units:
-                h = unit.forward(h, run, p)[0]
+                h = unit.forward(h, ctx, p)[0]
             if module is not modules[-1]:
                 logits = getattr(module.objective, "logits", None)  # an objective of the user's own may have none
-                found.append(None if logits is None else logits(h, run, p))
-        return [*found, head.forward(h, run, p)[0]]
+                found.append(None if logits is None else logits(h, ctx, p))
+        return [*found, head.forward(h, ctx, p)[0]]
 
     return _in_portions(x, forward)
 

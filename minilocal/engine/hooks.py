@@ -55,9 +55,9 @@ class Part(Sleeve):
         del cache
         return self._after(*self._inner.backward(held.pop(), p, need))
 
-    def learn(self, cache: Any, error: Array | None, p: Any = None) -> dict[str, Array]:
+    def gradients(self, cache: Any, error: Array | None, p: Any = None) -> dict[str, Array]:
         self._watch.look("the engine")
-        return self._after(None, self._inner.learn(cache, error, p))[1]
+        return self._after(None, self._inner.gradients(cache, error, p))[1]
 
 
 @contextmanager
@@ -65,20 +65,20 @@ def sleeved(
     modules: Sequence[Module], unit: Callable[[int, Any], Unit], part: Callable[[int, str, Any], Part]
 ) -> Iterator[None]:
     """Inside the block every unit is what `unit(k, it)` makes of it, every objective and guess `part(k, name, it)`."""
-    before = [(list(m.units), m.objective, m.guess) for m in modules]
+    before = [(list(m.units), m.objective, m.synthesiser) for m in modules]
     try:
         for k, module in enumerate(modules):
             wrapped: list[Any] = [unit(k, it) for it in module.units]
             module.units[:] = wrapped
-            for name in ("objective", "guess"):
+            for name in ("objective", "synthesiser"):
                 if (it := getattr(module, name)) is not None:
                     object.__setattr__(module, name, part(k, name, it))
         yield
     finally:
-        for module, (units, objective, guess) in zip(modules, before, strict=True):
+        for module, (units, objective, synthesiser) in zip(modules, before, strict=True):
             module.units[:] = units
             object.__setattr__(module, "objective", objective)
-            object.__setattr__(module, "guess", guess)
+            object.__setattr__(module, "synthesiser", synthesiser)
 
 
 def owner_of(array: Array) -> Array:

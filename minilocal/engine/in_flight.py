@@ -8,41 +8,41 @@ from typing import Any, NamedTuple
 
 from minilocal.array import Array
 from minilocal.engine.module import Caches
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.objectives import Batch
 
 
 @dataclass(frozen=True)
-class Flight:
+class InFlightBatch:
     """A batch under way: its number, its images and labels, and the names of its chance."""
 
     number: int
     batch: Batch
-    run: Run
+    ctx: PassContext
 
 
-class Parcel(NamedTuple):
+class Message(NamedTuple):
     """What crosses a boundary, and the batch that it is of: an activation upward, an error downward."""
 
-    flight: Flight
+    flight: InFlightBatch
     array: Array
 
 
 @dataclass
-class Ticket:
+class PendingBackward:
     """A batch that a module has forwarded, and whose error it awaits.
 
     `entry` is the module's input; without `caches` they are made again from it. `weights` are the module's
     parameters as that forward used them, where they are stashed.
     """
 
-    flight: Flight
+    flight: InFlightBatch
     entry: Array
     caches: Caches | None = None
     weights: dict[str, Array] | None = None
 
 
-def leaves(nested: Any, apart: Array) -> list[Array]:
+def tree_leaves(nested: Any, apart: Array) -> list[Array]:
     """The distinct arrays in nested tuples, lists and dicts, in order, but for `apart` itself."""
     seen: dict[int, Array] = {}
     for a in _walk(nested):
@@ -51,7 +51,7 @@ def leaves(nested: Any, apart: Array) -> list[Array]:
     return list(seen.values())
 
 
-def replanted(nested: Any, old: list[Array], new: list[Array]) -> Any:
+def tree_replace(nested: Any, old: list[Array], new: list[Array]) -> Any:
     """The same nest with each array of `old` replaced by the one of `new` that stands at its place."""
     instead = {id(a): b for a, b in zip(old, new, strict=True)}
 

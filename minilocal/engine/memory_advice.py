@@ -9,28 +9,28 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from minilocal.array import Array
-from minilocal.engine.in_flight import leaves
+from minilocal.engine.in_flight import tree_leaves
 from minilocal.engine.module import Module
 from minilocal.engine.out_of_memory import gigabytes
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.split import split
 
 MOST = 16  # modules that are suggested
 
 
-def savings(modules: Sequence[Module], images: Array, p: Mapping[str, Array], onward: bool) -> str:
+def memory_advice(modules: Sequence[Module], images: Array, p: Mapping[str, Array], passes_on: bool) -> str:
     """What is kept for so many images, and by how much less another rule (`onward`: all errors cross) or K would do."""
     try:
         sizes = _caches(modules, images[:1], p)
     except MemoryError:  # not even for one image
         return ""
     each = [n * len(images) for n in sizes]
-    here = sum(each) if onward else _largest(each, [len(m.units) for m in modules])
-    K = min(MOST if onward else 2 * len(modules), len(each))
+    here = sum(each) if passes_on else _largest(each, [len(m.units) for m in modules])
+    K = min(MOST if passes_on else 2 * len(modules), len(each))
     then = _largest(each, [len(part) for part in split(each, K)])
     if then >= here:
         return ""
-    if onward:
+    if passes_on:
         return (
             f"Backpropagation keeps about {gigabytes(here)} for these images; BackLink over {K} modules about "
             f'{gigabytes(then)}, and BP with keep="inputs" over as many modules about as little.'
@@ -43,8 +43,8 @@ def _caches(modules: Sequence[Module], h: Array, p: Mapping[str, Array]) -> list
     sizes = []
     for module in modules:
         for u, unit in enumerate(module.units):
-            y, cache = unit.forward(h, Run(unit=module.first + u), p)
-            sizes.append(sum(a.nbytes for a in leaves((cache, y), h) if a.shape[:1] == h.shape[:1]))
+            y, cache = unit.forward(h, PassContext(unit=module.first + u), p)
+            sizes.append(sum(a.nbytes for a in tree_leaves((cache, y), h) if a.shape[:1] == h.shape[:1]))
             h = y
     return sizes
 

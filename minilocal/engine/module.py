@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.boundaries.base import Guess
-from minilocal.engine.out_of_memory import shortage
+from minilocal.boundaries.base import ErrorModel
+from minilocal.engine.out_of_memory import out_of_memory
 from minilocal.errors import UserError
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Need, Shape
 from minilocal.objectives import Batch, Objective
 
-Take = Callable[[dict[str, Array]], None]
+OnGradients = Callable[[dict[str, Array]], None]
 Caches = dict[int, Any]  # by the number of the unit inside its module
 Saved = Mapping[str, np.ndarray]  # what an engine holds between steps, as a checkpoint has it
 
@@ -28,7 +28,7 @@ class Module:
     units: list[Layer]
     first: int
     objective: Objective | None
-    guess: Guess | None = None
+    synthesiser: ErrorModel | None = None
 
     @property
     def top(self) -> int:
@@ -39,45 +39,49 @@ class Module:
         """The names of its units' parameters, auxiliary networks left out."""
         return [name for unit in self.units for name in unit.parameters]
 
-    def forward(self, u: int, h: Array, run: Run, p: Mapping[str, Array], commit: bool) -> tuple[Array, Any]:
+    def forward(
+        self, u: int, h: Array, ctx: PassContext, p: Mapping[str, Array], update_stats: bool
+    ) -> tuple[Array, Any]:
         """(output, cache) of unit u.
 
         Raises: UserError where memory does not suffice, as all that follow.
         """
         try:
-            y, cache = self.units[u].forward(h, run.at(self.first + u), p)
+            y, cache = self.units[u].forward(h, ctx.at(self.first + u), p)
         except MemoryError as error:
-            raise shortage(error, f"forward of {self.units[u].name}", h) from None
-        if commit:
-            self.units[u].commit(cache, p)
+            raise out_of_memory(error, f"forward of {self.units[u].name}", h) from None
+        if update_stats:
+            self.units[u].update_running_stats(cache, p)
         return y, cache
 
-    def climb(self, h: Array, run: Run, p: Mapping[str, Array], commit: bool, lowest: int = 0) -> tuple[Array, Caches]:
+    def forward_all(
+        self, h: Array, ctx: PassContext, p: Mapping[str, Array], update_stats: bool, lowest: int = 0
+    ) -> tuple[Array, Caches]:
         """h_k = f_k(h_{k-1}) and all caches, from unit `lowest` up."""
         caches = {}
         for u in range(lowest, len(self.units)):
-            h, caches[u] = self.forward(u, h, run, p, commit)
+            h, caches[u] = self.forward(u, h, ctx, p, update_stats)
         return h, caches
 
-    def speak(
-        self, h: Array, batch: Batch, run: Run, p: Mapping[str, Array], commit: bool, need: Need = "both"
+    def local_loss(
+        self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool, need: Need = "both"
     ) -> tuple[Array, Array | None, dict[str, Array]]:
         """(L_k, e_k, gradients of the objective's own parameters)."""
         assert self.objective is not None
         try:
-            loss, cache = self.objective.forward(h, batch, run.at(self.top), p)
-            if commit:
-                self.objective.commit(cache, p)
+            loss, cache = self.objective.forward(h, batch, ctx.at(self.top), p)
+            if update_stats:
+                self.objective.update_running_stats(cache, p)
             return loss, *self.objective.backward(cache, p, need)
         except MemoryError as error:
-            raise shortage(error, f"objective behind {self.units[-1].name}", h) from None
+            raise out_of_memory(error, f"objective behind {self.units[-1].name}", h) from None
 
-    def walk(
+    def backward(
         self,
         error: Array | None,
         caches: Caches,
         p: Mapping[str, Array],
-        onward: bool,
+        passes_on: bool,
         each: Callable[[int, dict[str, Array]], None],
         lowest: int = 0,
     ) -> Array | None:
@@ -86,18 +90,18 @@ class Module:
         Returns what arrives below; None unless `onward`, since then nobody listens and it is not computed. A unit is
         given its error and its cache for good: nothing here holds them while it works.
         """
-        carried = [error]
+        error_slot = [error]
         del error
         for u in reversed(range(lowest, len(self.units))):
-            need: Need = "both" if u > lowest or onward else "weights"
+            need: Need = "both" if u > lowest or passes_on else "weights"
             try:
-                dx, grads = self.units[u].backward(carried.pop(), caches.pop(u), p, need)
+                dx, grads = self.units[u].backward(error_slot.pop(), caches.pop(u), p, need)
             except MemoryError as no_room:
-                raise shortage(no_room, f"backward of {self.units[u].name}") from None
+                raise out_of_memory(no_room, f"backward of {self.units[u].name}") from None
             each(u, grads)
-            carried.append(dx)
+            error_slot.append(dx)
             del dx, grads
-        return carried.pop()
+        return error_slot.pop()
 
 
 def shapes(modules: Sequence[Module], image: Shape) -> list[tuple[Shape, Shape]]:
@@ -111,7 +115,7 @@ def shapes(modules: Sequence[Module], image: Shape) -> list[tuple[Shape, Shape]]
     return found
 
 
-def stored(saved: Saved, name: str, shape: Shape | None = None) -> np.ndarray:
+def saved_array(saved: Saved, name: str, shape: Shape | None = None) -> np.ndarray:
     """An array out of a checkpoint.
 
     Raises: UserError where it is missing, or not of this shape.

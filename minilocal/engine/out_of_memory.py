@@ -10,7 +10,7 @@ class OutOfMemory(UserError):
     """A device, or the host, has no room for an array of a step."""
 
 
-def shortage(error: MemoryError, doing: str, x: Array | None = None) -> OutOfMemory:
+def out_of_memory(error: MemoryError, doing: str, x: Array | None = None) -> OutOfMemory:
     """The error to raise instead of `error`, which came while `doing` something with `x`."""
     given = "" if x is None else f" on {tuple(x.shape)} {x.dtype}, {gigabytes(x.nbytes)}"
     less = "" if x is None else f" to {max(1, x.shape[0] // 2)}"

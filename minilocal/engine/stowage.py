@@ -28,20 +28,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilocal.array import Array, host_copy, namespace
-from minilocal.engine.in_flight import Flight, Parcel, Ticket, leaves, replanted
-from minilocal.engine.module import Saved, shapes, stored
+from minilocal.engine.in_flight import InFlightBatch, Message, PendingBackward, tree_leaves, tree_replace
+from minilocal.engine.module import Saved, saved_array, shapes
 from minilocal.errors import UserError
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
 
 if TYPE_CHECKING:
-    from minilocal.engine.delayed import Late, Queue
+    from minilocal.engine.delayed import DelayedEngine, Queue
 
 
-def stow(engine: Late) -> dict[str, np.ndarray]:
+def stow(engine: DelayedEngine) -> dict[str, np.ndarray]:
     """Everything that `engine` holds between two iterations, as host copies."""
-    flights: dict[int, Flight] = {}
+    flights: dict[int, InFlightBatch] = {}
     saved: dict[str, Array] = {f"held.{name}": g for name, g in engine.held.items()}
     tickets, lanes = [], {"up": engine.upward, "down": engine.downward}
     rows: dict[str, list[tuple[int, int, int]]] = {lane: [] for lane in lanes}
@@ -56,7 +56,7 @@ def stow(engine: Late) -> dict[str, np.ndarray]:
             if ticket.weights is not None:
                 saved |= {f"{at}.weight.{name}": w for name, w in ticket.weights.items()}
             elif ticket.caches is not None:
-                saved |= {f"{at}.cache.{i}": a for i, a in enumerate(leaves(ticket.caches, ticket.entry))}
+                saved |= {f"{at}.cache.{i}": a for i, a in enumerate(tree_leaves(ticket.caches, ticket.entry))}
     for lane, queues in lanes.items():
         for k, queue in enumerate(queues):
             for place, parcel in enumerate(queue):
@@ -68,7 +68,7 @@ def stow(engine: Late) -> dict[str, np.ndarray]:
     for n, flight in flights.items():
         saved |= {f"batch.{n}.x": flight.batch.x, f"batch.{n}.y": flight.batch.y}
 
-    runs = [(n, f.run.key, f.run.epoch, f.run.step, f.run.part) for n, f in flights.items()]
+    runs = [(n, f.ctx.key, f.ctx.epoch, f.ctx.step, f.ctx.part) for n, f in flights.items()]
     return {name: host_copy(a) for name, a in saved.items()} | {
         "rule": host_copy(json.dumps(_rule(engine))),
         "begun": host_copy(engine.begun),
@@ -78,7 +78,7 @@ def stow(engine: Late) -> dict[str, np.ndarray]:
     }
 
 
-def unstow(engine: Late, saved: Saved, image: Shape) -> None:
+def unstow(engine: DelayedEngine, saved: Saved, image: Shape) -> None:
     """Puts what `stow` said into `engine`, whose network takes images of this shape.
 
     Raises: UserError where another rule or split said it, or an array is missing or of another shape; then nothing has
@@ -88,28 +88,28 @@ def unstow(engine: Late, saved: Saved, image: Shape) -> None:
     xp, around = namespace(next(iter(engine.arrays.values()))), shapes(engine.modules, image)
 
     def array(name: str, *shape: int) -> Array:
-        return xp.array(stored(saved, name, shape))
+        return xp.array(saved_array(saved, name, shape))
 
     def like(name: str, parameter: str) -> Array:
         return array(name, *engine.arrays[parameter].shape)
 
     flights = {}
     for n, key, epoch, step, part in _rows(saved, "batches", 5):
-        images = stored(saved, f"batch.{n}.y").size
+        images = saved_array(saved, f"batch.{n}.y").size
         batch = Batch(array(f"batch.{n}.x", images, *image), array(f"batch.{n}.y", images))
-        flights[n] = Flight(n, batch, Run(True, key, epoch, step, part=part))
+        flights[n] = InFlightBatch(n, batch, PassContext(True, key, epoch, step, part=part))
 
-    def of(n: int) -> tuple[Flight, int]:
+    def of(n: int) -> tuple[InFlightBatch, int]:
         """A flight, and its images."""
         if n not in flights:
             raise UserError(f"this checkpoint lacks the batch {n} that is in flight: it is damaged.")
         return flights[n], len(flights[n].batch.y)
 
-    tickets: list[deque[Ticket]] = [deque() for _ in engine.modules]
+    tickets: list[deque[PendingBackward]] = [deque() for _ in engine.modules]
     for k, n in _rows(saved, "tickets", 2):
         (flight, images), at = of(n), f"ticket.{k}.{n}"
-        ticket = Ticket(flight, array(f"{at}.entry", images, *around[k][0]) if k > 0 else flight.batch.x)
-        if engine.crosses.backward_weights == "stashed":
+        ticket = PendingBackward(flight, array(f"{at}.entry", images, *around[k][0]) if k > 0 else flight.batch.x)
+        if engine.boundary.backward_weights == "stashed":
             ticket.weights = {w: like(f"{at}.weight.{w}", w) for w in engine.modules[k].parameters()}
         _refill(engine, k, ticket, lambda i, a, at=at: array(f"{at}.cache.{i}", *a.shape))  # type: ignore[misc]
         tickets[k].append(ticket)
@@ -118,45 +118,45 @@ def unstow(engine: Late, saved: Saved, image: Shape) -> None:
         made: list[Queue] = [deque([None] * lag) for _ in engine.modules[1:]]
         for k, place, n in _rows(saved, lane, 3):
             flight, images = of(n)
-            made[k][place] = Parcel(flight, array(f"{lane}.{k}.{n}", images, *around[k][1]))
+            made[k][place] = Message(flight, array(f"{lane}.{k}.{n}", images, *around[k][1]))
         return made
 
-    upward, downward = queues("up", engine.crosses.up), queues("down", engine.crosses.down)
+    upward, downward = queues("up", engine.boundary.activations), queues("down", engine.boundary.errors)
     held = [name.removeprefix("held.") for name in saved if name.startswith("held.")]
     if strange := [name for name in held if name not in engine.arrays]:
         raise UserError(f"this checkpoint holds a gradient of {strange[0]!r}, which is not here: it is damaged.")
     engine.held = {name: like(f"held.{name}", name) for name in held}
     engine.upward, engine.downward = upward, downward
-    engine.tickets, engine.begun = tickets, int(stored(saved, "begun", ()))
+    engine.tickets, engine.begun = tickets, int(saved_array(saved, "begun", ()))
 
 
 def _rows(saved: Saved, name: str, numbers: int) -> list[list[int]]:
     """The rows of an index, each of so many whole numbers."""
-    found = stored(saved, name)
+    found = saved_array(saved, name)
     if found.ndim != 2 or found.shape[1] != numbers or found.dtype.kind not in "iu":
         raise UserError(f"'flight:{name}' is {found.dtype} {found.shape}: this checkpoint is damaged.")
     rows: list[list[int]] = found.tolist()
     return rows
 
 
-def _refill(engine: Late, k: int, ticket: Ticket, cached: Callable[[int, Array], Array]) -> None:
+def _refill(engine: DelayedEngine, k: int, ticket: PendingBackward, cached: Callable[[int, Array], Array]) -> None:
     """The ticket's caches, as they were; `cached(i, like)` is the i-th of their arrays where they were stored."""
-    keep, module = engine.crosses.backward_weights, engine.modules[k]
+    keep, module = engine.boundary.backward_weights, engine.modules[k]
     if keep == "recompute":
         return
     p = engine.arrays if ticket.weights is None else ticket.weights
-    ticket.caches = module.climb(ticket.entry, ticket.flight.run, p, False)[1]
+    ticket.caches = module.forward_all(ticket.entry, ticket.flight.ctx, p, False)[1]
     if keep == "current":
-        form = leaves(ticket.caches, ticket.entry)
-        ticket.caches = replanted(ticket.caches, form, [cached(i, a) for i, a in enumerate(form)])
+        form = tree_leaves(ticket.caches, ticket.entry)
+        ticket.caches = tree_replace(ticket.caches, form, [cached(i, a) for i, a in enumerate(form)])
 
 
-def _rule(engine: Late) -> dict[str, Any]:
+def _rule(engine: DelayedEngine) -> dict[str, Any]:
     """What decides the form of what is in flight: the delays, the weights that are kept, the order, and the split."""
-    c = engine.crosses
+    c = engine.boundary
     return {
-        "activations": c.up,  # iterations that an activation is late per boundary
-        "errors": c.down,
+        "activations": c.activations,  # iterations that an activation is late per boundary
+        "errors": c.errors,
         "beta": float(c.beta),
         "backward_weights": c.backward_weights,
         "first": engine.rule.when.first,

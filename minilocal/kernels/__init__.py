@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import array, ops
-from minilocal.array import Array, Name, namespace
+from minilocal.array import Array, StreamKey, namespace
 from minilocal.kernels import cpu, cuda
 from minilocal.kernels.cuda import conv
 from minilocal.ops.batch_norm import Statistics
@@ -146,7 +146,7 @@ def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: floa
         form("sgd", updates[0][0], updates[0][1])(updates, lr, momentum, weight_decay, nesterov)
 
 
-def dropout_mask(x: Array, rate: float, name: Name, clock: Array | None = None) -> Array:
+def dropout_mask(x: Array, rate: float, name: StreamKey, clock: Array | None = None) -> Array:
     """0 with probability `rate`, else 1/(1 - rate): an array like x, drawn from the stream `name`."""
     return form("dropout_mask", x)(x, rate, name, clock)
 

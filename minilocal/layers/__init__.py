@@ -1,22 +1,42 @@
 """Layers: forward and backward by hand, side by side under their equation."""
 
 from minilocal.layers.activation import ReLU
-from minilocal.layers.base import Layer, Run
+from minilocal.layers.base import Layer, PassContext
 from minilocal.layers.conv import Conv
 from minilocal.layers.dropout import Dropout
 from minilocal.layers.flatten import Flatten
-from minilocal.layers.initial import SCHEMES, Initial
+from minilocal.layers.initial import SCHEMES, Initializer
 from minilocal.layers.linear import Linear
-from minilocal.layers.norm import BatchNorm, NormReLU
+from minilocal.layers.norm import BatchNorm, BatchNormReLU
 from minilocal.layers.pool import AdaptiveAveragePool, AveragePool, GlobalAveragePool, MaxPool
 from minilocal.layers.residual import Identity, PadShortcut, PreActivation, Residual
 from minilocal.layers.resize import BlockAverage, Resize
 from minilocal.layers.sequential import Composite, Sequential
 
 __all__ = [
-    "SCHEMES", "AdaptiveAveragePool", "AveragePool", "BatchNorm", "BlockAverage", "Composite", "Conv", "Dropout",
-    "Flatten", "GlobalAveragePool", "Identity", "Initial", "Layer", "Linear", "MaxPool", "NormReLU", "PadShortcut",
-    "PreActivation", "ReLU", "Residual", "Resize", "Run", "Sequential",
+    "SCHEMES",
+    "AdaptiveAveragePool",
+    "AveragePool",
+    "BatchNorm",
+    "BatchNormReLU",
+    "BlockAverage",
+    "Composite",
+    "Conv",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePool",
+    "Identity",
+    "Initializer",
+    "Layer",
+    "Linear",
+    "MaxPool",
+    "PadShortcut",
+    "PassContext",
+    "PreActivation",
+    "ReLU",
+    "Residual",
+    "Resize",
+    "Sequential",
 ]  # fmt: skip
 
 

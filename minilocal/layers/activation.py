@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minilocal.array import Array
 from minilocal.kernels import relu, relu_backward
-from minilocal.layers.base import Arrays, Layer, Need, Run
+from minilocal.layers.base import Arrays, Layer, Need, PassContext
 
 
 class ReLU(Layer):
@@ -13,7 +13,7 @@ class ReLU(Layer):
     Keeps its output, not a mask: the layer above keeps the same array as its input, so it costs nothing.
     """
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array]:
         a = relu(x)
         return a, a
 

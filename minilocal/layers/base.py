@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minilocal.array import Array, Name, named
+from minilocal.array import Array, StreamKey, stream_key
 from minilocal.errors import UserError
 
 Arrays = Mapping[str, Array]
@@ -26,7 +26,7 @@ Need = Literal["both", "input", "weights"]
 
 
 @dataclass(frozen=True)
-class Run:
+class PassContext:
     """What a forward pass is told besides its input: whether it trains, and the name of its chance."""
 
     training: bool = True
@@ -37,17 +37,19 @@ class Run:
     part: int = 0  # which micro-batch of the step
     clock: Array | None = field(default=None, compare=False)  # (epoch, step), int64, where the network lives
 
-    def at(self, unit: int) -> Run:
+    def at(self, unit: int) -> PassContext:
         """The same run, inside another unit."""
         return replace(self, unit=unit)
 
-    def name(self, purpose: str) -> Name:
+    def rng_key(self, purpose: str) -> StreamKey:
         """What chance for `purpose` is named by at this place and time; the same however often it is asked for."""
-        return named(self.key, f"{purpose} {self.part}" if self.part else purpose, self.epoch, self.step, self.unit)
+        return stream_key(
+            self.key, f"{purpose} {self.part}" if self.part else purpose, self.epoch, self.step, self.unit
+        )
 
-    def stream(self, purpose: str) -> np.random.Generator:
+    def rng(self, purpose: str) -> np.random.Generator:
         """The host stream of that name."""
-        return self.name(purpose).stream()
+        return self.rng_key(purpose).stream()
 
 
 class Layer:
@@ -58,7 +60,7 @@ class Layer:
         self.parameters: dict[str, Array] = {}
         self.buffers: dict[str, Array] = {}
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         """(y, cache)."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(x, run, p) that returns (y, cache)")
 
@@ -69,7 +71,7 @@ class Layer:
         name = type(self).__name__
         raise NotImplementedError(f"{name} has no backward(dy, cache, p, need) that returns (dx, gradients)")
 
-    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
         """Moves what this batch has shown into the running statistics. Once per batch, by `Learner.step`."""
 
     def out_shape(self, shape: Shape) -> Shape:

@@ -7,8 +7,8 @@ import numpy as np
 from minilocal.array import Array
 from minilocal.errors import UserError
 from minilocal.kernels import conv2d, conv2d_backward, conv_out_size, sum_rows
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
-from minilocal.layers.initial import Initial
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.initial import Initializer
 
 
 class Conv(Layer):
@@ -28,7 +28,7 @@ class Conv(Layer):
         inputs: int,
         outputs: int,
         size: int,
-        rng: np.random.Generator | Initial,
+        rng: np.random.Generator | Initializer,
         *,
         stride: int = 1,
         pad: int = 0,
@@ -44,12 +44,12 @@ class Conv(Layer):
             pad,
             bias,
         )
-        initial, weight = Initial.of(rng), self._full("weight")
+        initial, weight = Initializer.of(rng), self._full("weight")
         self.parameters[weight] = initial.conv(weight, size, inputs, outputs)
         if bias:
             self.parameters[self._full("bias")] = initial.bias(self._full("bias"), size * size * inputs, outputs)
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array]:
         self.out_shape(x.shape[1:])
         z = conv2d(x, self._get(p, "weight"), self.stride, self.pad)  # (1)
         if self.bias:

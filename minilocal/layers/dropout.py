@@ -5,7 +5,7 @@ from __future__ import annotations
 from minilocal.array import Array
 from minilocal.errors import UserError
 from minilocal.kernels import dropout_mask
-from minilocal.layers.base import Arrays, Layer, Need, Run
+from minilocal.layers.base import Arrays, Layer, Need, PassContext
 
 
 class Dropout(Layer):
@@ -21,10 +21,10 @@ class Dropout(Layer):
             raise UserError(f"Dropout {name!r}: rate {rate} is outside [0, 1).")
         self.rate = rate
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array | None]:
-        if not run.training or self.rate == 0:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array | None]:
+        if not ctx.training or self.rate == 0:
             return x, None
-        mask = dropout_mask(x, self.rate, run.name(f"dropout {self.name}"), run.clock)
+        mask = dropout_mask(x, self.rate, ctx.rng_key(f"dropout {self.name}"), ctx.clock)
         return x * mask, mask
 
     def backward(

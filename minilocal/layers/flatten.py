@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 from minilocal.array import Array, namespace
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 
 
 class Flatten(Layer):
@@ -16,7 +16,7 @@ class Flatten(Layer):
     of its own array. Keeps the shape of x.
     """
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         if x.ndim == 2:
             return x, None
         return namespace(x).ascontiguousarray(x.transpose(0, 3, 1, 2)).reshape(x.shape[0], -1), x.shape

@@ -24,7 +24,7 @@ SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
 
 
 @dataclass(frozen=True)
-class Initial:
+class Initializer:
     """Draws initial arrays, float32, on the host."""
 
     key: int
@@ -36,9 +36,9 @@ class Initial:
             raise unknown("initialisation", self.scheme, SCHEMES)
 
     @staticmethod
-    def of(rng: np.random.Generator | Initial, scheme: str = "infopro") -> Initial:
+    def of(rng: np.random.Generator | Initializer, scheme: str = "infopro") -> Initializer:
         """An `Initial` as it is; from a generator, `scheme` under a fresh key."""
-        return rng if isinstance(rng, Initial) else Initial(new_key(rng), scheme)
+        return rng if isinstance(rng, Initializer) else Initializer(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:
         """A convolution's weight (k, k, I, O)."""
@@ -65,7 +65,7 @@ class Initial:
             return self._stream(name).random(channels, dtype="float32")
         return filled(1, channels)
 
-    def inside(self, name: str) -> Initial:
+    def inside(self, name: str) -> Initializer:
         """The same scheme for a part of the network: its names are told apart by `name`."""
         return replace(self, within=f"{self.within}{name} ")
 

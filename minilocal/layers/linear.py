@@ -9,8 +9,8 @@ import numpy as np
 from minilocal.array import Array
 from minilocal.errors import UserError
 from minilocal.kernels import matmul, matmul_dw, sum_rows
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
-from minilocal.layers.initial import Initial
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.initial import Initializer
 
 
 class Linear(Layer):
@@ -28,7 +28,7 @@ class Linear(Layer):
         self,
         inputs: int,
         outputs: int,
-        rng: np.random.Generator | Initial,
+        rng: np.random.Generator | Initializer,
         *,
         name: str = "",
         bias: bool = True,
@@ -36,12 +36,12 @@ class Linear(Layer):
     ) -> None:
         super().__init__(name)
         self.inputs, self.outputs, self.bias = inputs, outputs, bias
-        initial, weight = Initial.of(rng), self._full("weight")
+        initial, weight = Initializer.of(rng), self._full("weight")
         self.parameters[weight] = initial.linear(weight, inputs, outputs, last)
         if bias:
             self.parameters[self._full("bias")] = initial.bias(self._full("bias"), inputs, outputs)
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Array]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array]:
         y = matmul(x, self._get(p, "weight"))  # (1)
         if self.bias:
             y += self._get(p, "bias")

@@ -15,8 +15,8 @@ from minilocal.kernels import (
     batch_norm_stats,
     batch_norm_update_running,
 )
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
-from minilocal.layers.initial import Initial, filled
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.initial import Initializer, filled
 
 
 class NormCache(NamedTuple):
@@ -49,7 +49,7 @@ class BatchNorm(Layer):
     def __init__(
         self,
         channels: int,
-        rng: np.random.Generator | Initial | None = None,
+        rng: np.random.Generator | Initializer | None = None,
         *,
         name: str = "",
         momentum: float = 0.1,
@@ -58,15 +58,17 @@ class BatchNorm(Layer):
         super().__init__(name)
         self.channels, self.momentum, self.eps = channels, momentum, eps
         gamma = self._full("weight")
-        self.parameters[gamma] = filled(1, channels) if rng is None else Initial.of(rng).gamma(gamma, channels)
+        self.parameters[gamma] = filled(1, channels) if rng is None else Initializer.of(rng).gamma(gamma, channels)
         self.parameters[self._full("bias")] = filled(0, channels)
         self.buffers[self._full("running_mean")] = filled(0, channels)
         self.buffers[self._full("running_var")] = filled(1, channels)
 
     relu = False
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None, add: Array | None = None) -> tuple[Array, NormCache]:
-        seen = batch_norm_stats(x, self.eps) if run.training else None
+    def forward(
+        self, x: Array, ctx: PassContext, p: Arrays | None = None, add: Array | None = None
+    ) -> tuple[Array, NormCache]:
+        seen = batch_norm_stats(x, self.eps) if ctx.training else None
         if seen:
             mean, r = seen.mean, seen.r
         else:
@@ -95,7 +97,7 @@ class BatchNorm(Layer):
         dz, _, grads = self.backward_both(dy, cache, p, need, both=False)
         return dz, grads
 
-    def commit(self, cache: NormCache, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: NormCache, p: Arrays | None = None) -> None:
         if cache.seen is None:
             return
         batch_norm_update_running(self._get(p, "running_mean"), self._get(p, "running_var"), cache.seen, self.momentum)
@@ -109,7 +111,7 @@ class BatchNorm(Layer):
         return shape
 
 
-class NormReLU(BatchNorm):
+class BatchNormReLU(BatchNorm):
     """Batch norm, then an addition where one is given, then ReLU, in one pass: a = max(γ n + β [+ s], 0).
 
     Keeps z and a. a tells where the ReLU was open, and the next convolution keeps the same array as its input, so

@@ -7,7 +7,7 @@ from typing import Any
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
 from minilocal.kernels import conv_out_size, max_pool, max_pool_backward
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.resize import BySides, by_sides
 from minilocal.ops.pool import window_pixels
 
@@ -42,7 +42,7 @@ class MaxPool(_Windows):
     Keeps that place, one byte a window (two for windows larger than 16×16 pixels), and the shape of x; not x.
     """
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         self.out_shape(x.shape[1:])
         y, argmax = max_pool(x, self.size, self.stride)
         return y, (argmax, x.shape)
@@ -59,7 +59,7 @@ class MaxPool(_Windows):
 class AveragePool(_Windows):
     """The mean of each window;   dx = dy / k², spread over the window. Keeps the shape of x only."""
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         self.out_shape(x.shape[1:])
         pixels = self._pixels(x)
         y = pixels[0].copy()
@@ -82,7 +82,7 @@ class AveragePool(_Windows):
 class GlobalAveragePool(Layer):
     """The mean of each channel over the map: y = mean_{hw} x (N, 1, 1, C);   dx = dy / (H W). Keeps the shape of x."""
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         xp, (_, H, W, _) = namespace(x), x.shape
         return by_sides(x, xp.full((1, H), 1 / H, x.dtype), xp.full((1, W), 1 / W, x.dtype)), x.shape
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.conv import Conv
-from minilocal.layers.initial import Initial
-from minilocal.layers.norm import BatchNorm, NormReLU
+from minilocal.layers.initial import Initializer
+from minilocal.layers.norm import BatchNorm, BatchNormReLU
 from minilocal.layers.sequential import Composite, Sequential
 
 SHORTCUTS = ("A-both", "A-end", "B")
@@ -18,7 +18,7 @@ SHORTCUTS = ("A-both", "A-end", "B")
 class Identity(Layer):
     """s = x."""
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, None]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, None]:
         return x, None
 
     def backward(
@@ -39,7 +39,7 @@ class PadShortcut(Layer):
         self.before = (outputs - inputs) // 2 if side == "A-both" else 0
         self.inputs = inputs
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         s = x[:, :: self.stride, :: self.stride]
         y = namespace(x).zeros((*s.shape[:3], self.outputs), x.dtype)
         y[..., self.before : self.before + self.inputs] = s
@@ -58,7 +58,7 @@ class PadShortcut(Layer):
         return -(-shape[0] // self.stride), -(-shape[1] // self.stride), self.outputs
 
 
-def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initial, name: str) -> Layer:
+def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initializer, name: str) -> Layer:
     """What stands beside a block: x where the shape stays, else option A-both, A-end, or B (1×1 convolution + BN).
 
     Raises: UserError for an unknown option, and for option A where channels are not added.
@@ -89,20 +89,20 @@ class Residual(Composite):
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, option: str = "B", name: str = "") -> None:
-        initial, at = Initial.of(rng), f"{name}." if name else ""
+        initial, at = Initializer.of(rng), f"{name}." if name else ""
         self.conv1 = Conv(inputs, outputs, 3, initial, stride=stride, pad=1, name=f"{at}conv1")
-        self.norm1 = NormReLU(outputs, initial, name=f"{at}bn1")
+        self.norm1 = BatchNormReLU(outputs, initial, name=f"{at}bn1")
         self.conv2 = Conv(outputs, outputs, 3, initial, pad=1, name=f"{at}conv2")
-        self.norm2 = NormReLU(outputs, initial, name=f"{at}bn2")
+        self.norm2 = BatchNormReLU(outputs, initial, name=f"{at}bn2")
         self.shortcut = shortcut(option, inputs, outputs, stride, initial, name)
         super().__init__([self.conv1, self.norm1, self.conv2, self.norm2, self.shortcut], name)
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
-        s, way = self.shortcut.forward(x, run, p)
-        z1, of_conv1 = self.conv1.forward(x, run, p)
-        a1, of_norm1 = self.norm1.forward(z1, run, p)
-        z2, of_conv2 = self.conv2.forward(a1, run, p)
-        y, of_norm2 = self.norm2.forward(z2, run, p, add=s)  # (1)
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+        s, way = self.shortcut.forward(x, ctx, p)
+        z1, of_conv1 = self.conv1.forward(x, ctx, p)
+        a1, of_norm1 = self.norm1.forward(z1, ctx, p)
+        z2, of_conv2 = self.conv2.forward(a1, ctx, p)
+        y, of_norm2 = self.norm2.forward(z2, ctx, p, add=s)  # (1)
         return y, (of_conv1, of_norm1, of_conv2, of_norm2, way)
 
     def backward(
@@ -122,11 +122,11 @@ class Residual(Composite):
             dx += ds  # (2)
         return dx, grads | more | more1 | more0 | more_way
 
-    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
         _, of_norm1, _, of_norm2, way = cache
-        self.norm1.commit(of_norm1, p)
-        self.norm2.commit(of_norm2, p)
-        self.shortcut.commit(way, p)
+        self.norm1.update_running_stats(of_norm1, p)
+        self.norm2.update_running_stats(of_norm2, p)
+        self.shortcut.update_running_stats(way, p)
 
     def out_shape(self, shape: Shape) -> Shape:
         self.shortcut.out_shape(shape)
@@ -143,10 +143,10 @@ class PreActivation(Composite):
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, name: str = "") -> None:
-        initial, at = Initial.of(rng), f"{name}." if name else ""
-        self.norm1 = NormReLU(inputs, initial, name=f"{at}bn1")
+        initial, at = Initializer.of(rng), f"{name}." if name else ""
+        self.norm1 = BatchNormReLU(inputs, initial, name=f"{at}bn1")
         self.conv1 = Conv(inputs, outputs, 3, initial, pad=1, bias=True, name=f"{at}conv1")
-        self.norm2 = NormReLU(outputs, initial, name=f"{at}bn2")
+        self.norm2 = BatchNormReLU(outputs, initial, name=f"{at}bn2")
         self.conv2 = Conv(outputs, outputs, 3, initial, stride=stride, pad=1, bias=True, name=f"{at}conv2")
         self.shortcut: Layer = Identity(name)
         if stride != 1 or inputs != outputs:
@@ -154,9 +154,9 @@ class PreActivation(Composite):
         self.main = Sequential([self.norm1, self.conv1, self.norm2, self.conv2])
         super().__init__([self.main, self.shortcut], name)
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
-        y, kept = self.main.forward(x, run, p)
-        s, way = self.shortcut.forward(x, run, p)
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+        y, kept = self.main.forward(x, ctx, p)
+        s, way = self.shortcut.forward(x, ctx, p)
         y += s  # (1): y is conv₂'s own new array
         return y, (kept, way)
 
@@ -170,8 +170,8 @@ class PreActivation(Composite):
             dx += ds
         return dx, grads | more
 
-    def commit(self, cache: Any, p: Arrays | None = None) -> None:
-        self.main.commit(cache[0], p)
+    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
+        self.main.update_running_stats(cache[0], p)
 
     def out_shape(self, shape: Shape) -> Shape:
         return self.main.out_shape(shape)

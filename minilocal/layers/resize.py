@@ -10,7 +10,7 @@ from typing import Any
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
 from minilocal.kernels import matmul_axis1
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 
 
 class BySides(Layer):
@@ -23,7 +23,7 @@ class BySides(Layer):
         super().__init__(name)
         self.height, self.width = height, width
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         if self.out_shape(x.shape[1:]) == x.shape[1:]:
             return x, x.shape
         return by_sides(x, *self._matrices(namespace(x), x.shape, x.dtype)), x.shape

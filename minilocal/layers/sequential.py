@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minilocal.array import Array
-from minilocal.layers.base import Arrays, Layer, Need, Run, Shape, apart
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape, apart
 
 
 class Composite(Layer):
@@ -30,10 +30,10 @@ class Sequential(Composite):
         super().__init__(layers, name)
         self.layers = list(layers)
 
-    def forward(self, x: Array, run: Run, p: Arrays | None = None) -> tuple[Array, list[Any]]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, list[Any]]:
         caches = []
         for layer in self.layers:
-            x, cache = layer.forward(x, run, p)
+            x, cache = layer.forward(x, ctx, p)
             caches.append(cache)
         return x, caches
 
@@ -55,9 +55,9 @@ class Sequential(Composite):
         """The lowest layer with parameters: below it, an error has nothing to teach."""
         return next((i for i, layer in enumerate(self.layers) if layer.parameters), len(self.layers))
 
-    def commit(self, cache: list[Any], p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: list[Any], p: Arrays | None = None) -> None:
         for layer, kept in zip(self.layers, cache, strict=True):
-            layer.commit(kept, p)
+            layer.update_running_stats(kept, p)
 
     def out_shape(self, shape: Shape) -> Shape:
         for layer in self.layers:

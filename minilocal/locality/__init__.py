@@ -1,8 +1,8 @@
 """What crosses each boundary, measured by perturbation, and which locks a rule breaks."""
 
-from minilocal.locality.certificate import Locality, locality
+from minilocal.locality.certificate import Locality, measure
 
-__all__ = ["Locality", "locality"]
+__all__ = ["Locality", "measure"]
 
 
 def __dir__() -> list[str]:

@@ -22,15 +22,15 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from minilocal.boundaries import Crossing
-from minilocal.boundaries import all as everything
-from minilocal.boundaries.delayed import Late
+from minilocal.boundaries import Boundary
+from minilocal.boundaries import open as everything
+from minilocal.boundaries.delayed import DelayedBoundary
 from minilocal.kernels.threads import threads, use_threads
-from minilocal.locality.influence import Survey, first, survey, tower
+from minilocal.locality.influence import Influence, first, influence, toy_net
 from minilocal.locality.perturb import Site, Subject, owners
 from minilocal.nets import Net
 from minilocal.rules import Rule
-from minilocal.rules.when import Drawn
+from minilocal.rules.when import Asynchronous
 
 EPOCHS = 1000  # how far a phase is looked for
 
@@ -44,7 +44,7 @@ class Downward:
     deep: int  # modules that the error leaving the next module goes on into
     topmost: bool = True  # are these units the last of the module?
     auxiliary: bool = False  # does the module's own auxiliary network learn from it?
-    guess: int | None = None  # the lag with which it teaches a guess
+    synthesiser: int | None = None  # the lag with which it teaches a guess
 
 
 @dataclass(frozen=True)
@@ -78,27 +78,27 @@ def _kept(kept: bool) -> str:
     return "kept" if kept else "broken"
 
 
-def locality(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3) -> list[Locality]:
+def measure(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3) -> list[Locality]:
     """A rule's measured locality, for each phase that it has, on `net` (a small tower by default) cut into `modules`.
 
     Raises: UserError for fewer than two modules, and where rule, net and modules do not fit.
     """
     found = {rule.when.is_global(epoch): epoch for epoch in reversed(range(EPOCHS))}
     names = {False: "local epochs", True: "global epochs"} if len(found) > 1 else dict.fromkeys(found, "")
-    before, net = threads(), net or tower()
+    before, net = threads(), net or toy_net()
     use_threads(1)  # the maps are too small to share
     try:
         subjects = [(names[phase], Subject(net, rule, modules, (), found[phase])) for phase in sorted(found)]
-        return [_locality(phase, survey(subject)) for phase, subject in subjects]
+        return [_locality(phase, influence(subject)) for phase, subject in subjects]
     finally:
         use_threads(before)
 
 
-def _locality(phase: str, seen: Survey) -> Locality:
+def _locality(phase: str, seen: Influence) -> Locality:
     it, sizes = seen.subject.learner(), seen.sizes
     K, mine = len(sizes), owners(it)
     waits = _waits(seen)
-    extra = [w for name, w in it.parameters().items() if mine[name][1] == "guess" or mine[name] in _auxiliary(K)]
+    extra = [w for name, w in it.parameters().items() if mine[name][1] == "synthesiser" or mine[name] in _auxiliary(K)]
     down = [_downward(seen, k) for k in range(K - 1)]
     return Locality(
         seen.subject.rule, phase, sizes, seen.up, down, _sources(seen), _inputs(seen),
@@ -116,7 +116,7 @@ def _auxiliary(K: int) -> list[tuple[int, str]]:
     return [(k, "objective") for k in range(K - 1)]
 
 
-def _downward(seen: Survey, k: int) -> Downward:
+def _downward(seen: Influence, k: int) -> Downward:
     """Which units, by any nudge above; when and how far, by the error that leaves the next module."""
     units, above, leaving = seen.sizes[k], seen.above(k).values(), seen.of("error", k + 1, 0)
     reached = [u for u in range(units) if any(Site("update", k, u) in lags for lags in above)]
@@ -126,23 +126,23 @@ def _downward(seen: Survey, k: int) -> Downward:
         deep=sum(first(leaving, m, range(seen.sizes[m])) is not None for m in range(k + 1)),
         topmost=reached == list(range(units - len(reached), units)),
         auxiliary=any(Site("update", k, "objective") in lags for lags in above),
-        guess=first(leaving, k, ["guess"]),
+        synthesiser=first(leaving, k, ["synthesiser"]),
     )
 
 
-def _sources(seen: Survey) -> tuple[str, ...]:
+def _sources(seen: Influence) -> tuple[str, ...]:
     """Whose errors the main weights of module 1 learn from."""
     K, main = len(seen.sizes), range(seen.sizes[0])
     names = {0: "own loss", 1: "next module's loss"} | {K - 1: "last loss"}
     found = [name for k, name in sorted(names.items()) if first(seen.of("error", k, "objective"), 0, main) is not None]
-    return (*found, *["guess"] * (first(seen.of("error", 0, "guess"), 0, main) is not None))
+    return (*found, *["synthesiser"] * (first(seen.of("error", 0, "synthesiser"), 0, main) is not None))
 
 
-def _inputs(seen: Survey) -> tuple[str, ...]:
+def _inputs(seen: Influence) -> tuple[str, ...]:
     return tuple(w for w in ("labels", "image") if any(lags for site, lags in seen.direct.items() if site.what == w))
 
 
-def _waits(seen: Survey) -> list[list[int]]:
+def _waits(seen: Influence) -> list[list[int]]:
     """For each unit of each module but the last, how many modules above its update needs in the same iteration."""
     return [
         [len({s.module for s, lags in seen.above(k).items() if lags.get(Site("update", k, u)) == 0}) for u in range(n)]
@@ -150,26 +150,28 @@ def _waits(seen: Survey) -> list[list[int]]:
     ]
 
 
-def _deep(crosses: Crossing, sizes: list[int], k: int) -> int:
+def _deep(boundary: Boundary, sizes: list[int], k: int) -> int:
     """How many modules, from module k down, the rule lets the error into that leaves module k+1."""
-    passed = list(itertools.takewhile(lambda n: crosses.sends(n)[1] != 0 and crosses.reach(n) == n, sizes[k:0:-1]))
+    passed = list(
+        itertools.takewhile(lambda n: boundary.sends(n)[1] != 0 and boundary.linked_units(n) == n, sizes[k:0:-1])
+    )
     return 1 + len(passed)
 
 
-def _disagreements(seen: Survey, down: list[Downward]) -> list[str]:
+def _disagreements(seen: Influence, down: list[Downward]) -> list[str]:
     """Where what was measured is not what the rule's answers say, and where a nudge was heard that cannot be."""
     rule, wrong = seen.subject.rule, []
     is_global = rule.when.is_global(seen.subject.epoch)
-    crosses = everything() if is_global else rule.crosses
-    late_up, late_down = (crosses.up, crosses.down) if isinstance(crosses, Late) else (0, 0)
+    boundary = everything() if is_global else rule.boundary
+    late_up, late_down = (boundary.activations, boundary.errors) if isinstance(boundary, DelayedBoundary) else (0, 0)
     for k, measured in enumerate(down):
-        where, guess = f"boundary {k + 1}|{k + 2}", seen.modules[k].guess is not None and not is_global
-        units = sum(crosses.weights(j)[1] != 0 for j in range(crosses.reach(seen.sizes[k])))
-        deep = _deep(crosses, seen.sizes, k) if units else 0
-        said = Downward(units, late_down if units else None, deep, guess=0 if guess else None)
+        where, synthesiser = f"boundary {k + 1}|{k + 2}", seen.modules[k].synthesiser is not None and not is_global
+        units = sum(boundary.weights(j)[1] != 0 for j in range(boundary.linked_units(seen.sizes[k])))
+        deep = _deep(boundary, seen.sizes, k) if units else 0
+        said = Downward(units, late_down if units else None, deep, synthesiser=0 if synthesiser else None)
         if measured != said:
             wrong.append(f"{where}: measured {measured}, but the rule says {said}")
-        if isinstance(rule.when, Drawn):
+        if isinstance(rule.when, Asynchronous):
             if seen.up[k] in ((), (0,)):
                 wrong.append(f"{where}: h_{k + 1} arrives after {seen.up[k]}, where a buffer makes that random")
         elif seen.up[k] != (late_up,):

@@ -76,7 +76,7 @@ def _here(row: Locality, net: Net) -> dict[str, str]:
     """Every column of both tables."""
     module = Subject(net, row.rule, row.sizes, ()).learner().modules[0]
     entered = {down.lag for down in row.down if down.units}
-    guessed = any(down.guess is not None for down in row.down)
+    guessed = any(down.synthesiser is not None for down in row.down)
     late = any(lag for lag in entered)
     return {
         "feedback_between_modules": "Late" if late else "Yes" if entered else "No",
@@ -93,7 +93,7 @@ def _networks(module: Any) -> list[str]:
     objective = module.objective
     if isinstance(objective, Branches):
         return sorted((_kind(b.network.parameters.values()) for b in objective.branches), reverse=True)
-    return [_kind(part.parameters.values()) for part in (objective, module.guess) if part is not None]
+    return [_kind(part.parameters.values()) for part in (objective, module.synthesiser) if part is not None]
 
 
 def _kind(arrays: Any) -> str:
@@ -104,7 +104,7 @@ def _kind(arrays: Any) -> str:
 
 def _losses(module: Any) -> list[str]:
     """The loss of each of them."""
-    if module.guess is not None:
+    if module.synthesiser is not None:
         return ["L2 loss"]
     if isinstance(module.objective, Branches):
         losses = [type(branch.loss).__name__ for branch in module.objective.branches]

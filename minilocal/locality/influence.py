@@ -10,17 +10,18 @@ import numpy as np
 from minilocal.array import stream
 from minilocal.engine import Module
 from minilocal.errors import UserError
-from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, Sequential
-from minilocal.layers.initial import Initial
-from minilocal.locality.perturb import Noted, Site, Subject, Trial, heard
+from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, Sequential
+from minilocal.layers.initial import Initializer
+from minilocal.layers.norm import BatchNormReLU
+from minilocal.locality.perturb import Noted, PerturbedRun, Site, Subject, first_difference
 from minilocal.nets import Net
-from minilocal.rules.when import Drawn
+from minilocal.rules.when import Asynchronous
 
 Heard = dict[Site, int]  # {site: lag in iterations}
 
 
 @dataclass(frozen=True)
-class Survey:
+class Influence:
     """What was heard of each nudge. `direct` with frozen weights; `felt` of the last loss's error, weights moving.
 
     `up` holds, for each boundary, the lags with which h_k arrived in module k+1 when it was nudged in several
@@ -53,7 +54,7 @@ def first(lags: Heard, module: int, parts: Iterable[int | str]) -> int | None:
     return min(found, default=None)
 
 
-def survey(subject: Subject) -> Survey:
+def influence(subject: Subject) -> Influence:
     """All trials of one rule in one phase.
 
     Raises: UserError for fewer than two modules.
@@ -62,27 +63,31 @@ def survey(subject: Subject) -> Survey:
     K, rule = len(modules), subject.rule
     if K < 2:
         raise UserError("locality looks at boundaries, and one module has none: give 2 or more.")
-    random = isinstance(rule.when, Drawn)
+    random = isinstance(rule.when, Asynchronous)
     start = rule.least_batches(K)  # by then all modules work; as long again, and a nudge has been everywhere
     span, starts = (5 * K, 6) if random else (start + 1, 2)
     batches = _batches(subject.net, start + starts + max(span, 2 * K + 2))
     subject, longer = replace(subject, batches=batches[: start + span]), replace(subject, batches=batches)
 
-    plain = Trial(subject).run()
-    direct = {site: heard(plain, Trial(subject, site, start).run(), start) for site in _sites(modules)}
-    plain = Trial(longer).run()
+    plain = PerturbedRun(subject).run()
+    direct = {
+        site: first_difference(plain, PerturbedRun(subject, site, start).run(), start) for site in _sites(modules)
+    }
+    plain = PerturbedRun(longer).run()
     up = [_lags_up(longer, plain, k, range(start, start + starts)) for k in range(K - 1)]
     last = Site("error", K - 1, "objective")
-    felt = heard(Trial(longer, moving=True).run(), Trial(longer, last, start, moving=True).run(), start)
-    return Survey(subject, modules, direct, up, felt)
+    felt = first_difference(
+        PerturbedRun(longer, moving=True).run(), PerturbedRun(longer, last, start, moving=True).run(), start
+    )
+    return Influence(subject, modules, direct, up, felt)
 
 
-def tower(units: int = 7, channels: int = 6, size: int = 6, classes: int = 4) -> Net:
+def toy_net(units: int = 7, channels: int = 6, size: int = 6, classes: int = 4) -> Net:
     """Equal units of a 3×3 convolution, batch norm and ReLU: what every objective and crossing is defined on."""
-    initial, built = Initial(3), list[Layer]()
+    initial, built = Initializer(3), list[Layer]()
     for u in range(units):
         conv = Conv(channels if u else 3, channels, 3, initial, pad=1, name=f"{u}.conv")
-        built.append(Sequential([conv, NormReLU(channels, initial, name=f"{u}.norm")], str(u)))
+        built.append(Sequential([conv, BatchNormReLU(channels, initial, name=f"{u}.norm")], str(u)))
     head = [GlobalAveragePool("pool"), Flatten("flatten"), Linear(channels, classes, initial, name="fc", last=True)]
     return Net("tower", built, Sequential(head, "head"), classes, (size, size, 3), initial)
 
@@ -101,7 +106,7 @@ def _sites(modules: list[Module]) -> list[Site]:
     for k, module in enumerate(modules):
         for u, unit in enumerate(module.units):
             sites += [Site("activation", k, u), Site("error", k, u)] + [Site("weights", k, u)] * bool(unit.parameters)
-        for part in ("objective", "guess"):
+        for part in ("objective", "synthesiser"):
             if (owner := getattr(module, part)) is None:
                 continue
             sites += [Site("error", k, part)] + [Site("weights", k, part)] * bool(owner.parameters)
@@ -113,5 +118,5 @@ def _sites(modules: list[Module]) -> list[Site]:
 def _lags_up(subject: Subject, plain: Noted, k: int, starts: range) -> tuple[int, ...]:
     """The lags that occur between h_k and what module k+1 makes of it."""
     top = Site("activation", k, len(subject.learner().modules[k].units) - 1)
-    trials = [heard(plain, Trial(subject, top, start).run(), start) for start in starts]
+    trials = [first_difference(plain, PerturbedRun(subject, top, start).run(), start) for start in starts]
     return tuple(sorted({lags[s] for lags in trials if (s := Site("activation", k + 1, 0)) in lags}))

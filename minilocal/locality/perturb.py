@@ -66,7 +66,7 @@ class Subject:
 
 
 @dataclass
-class Trial:
+class PerturbedRun:
     """The notes of one run; `nudged` is disturbed from iteration `start` on."""
 
     subject: Subject
@@ -95,7 +95,7 @@ class Trial:
         for k, module in enumerate(it.modules):
             sleeves: list[Any] = [_Unit(self, k, u, unit) for u, unit in enumerate(module.units)]
             module.units[:] = sleeves
-            for part in ("objective", "guess"):
+            for part in ("objective", "synthesiser"):
                 if getattr(module, part) is not None:  # a Module is frozen for the engine, not for who measures it
                     object.__setattr__(module, part, _Part(self, k, part, getattr(module, part)))
 
@@ -120,7 +120,7 @@ class Trial:
 class _Watch:
     """An optimiser that notes each gradient, and follows it, as Adam does, only where the trial moves."""
 
-    trial: Trial
+    trial: PerturbedRun
 
     def update(self, moves: Sequence[Update], lr: float | Array) -> None:
         for w, g, _ in moves:
@@ -132,7 +132,7 @@ class _Watch:
 class _Sleeve:
     """Passes on whatever it is asked for."""
 
-    def __init__(self, trial: Trial, module: int, part: int | str, inner: Any) -> None:
+    def __init__(self, trial: PerturbedRun, module: int, part: int | str, inner: Any) -> None:
         self._trial, self._inner = trial, inner
         self._site: Callable[[What], Site] = lambda what: Site(what, module, part)
 
@@ -161,8 +161,8 @@ class _Part(_Sleeve):
             seen = self._trial.nudged == self._site("image")
             batch = Batch(batch.x + self._trial.noise(batch.x, 1e-3), batch.y) if seen else Batch(batch.x, other)
         out, cache = self._inner.forward(h, batch, run, p)
-        guess = self._site("error").part == "guess"
-        return self._trial.through(self._site("error"), out) if guess else out, cache
+        synthesiser = self._site("error").part == "synthesiser"
+        return self._trial.through(self._site("error"), out) if synthesiser else out, cache
 
     def backward(self, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, dict[str, Array]]:
         error, grads = self._inner.backward(cache, p, need)
@@ -174,12 +174,12 @@ def owners(it: Learner) -> dict[str, tuple[int, int | str]]:
     owner: dict[str, tuple[int, int | str]] = {}
     for k, module in enumerate(it.modules):
         parts: dict[int | str, Any] = dict(enumerate(module.units))
-        parts |= {"objective": module.objective, "guess": module.guess}
+        parts |= {"objective": module.objective, "synthesiser": module.synthesiser}
         owner |= {name: (k, part) for part, it in parts.items() if it is not None for name in it.parameters}
     return owner
 
 
-def heard(plain: Noted, nudged: Noted, start: int) -> dict[Site, int]:
+def first_difference(plain: Noted, nudged: Noted, start: int) -> dict[Site, int]:
     """{site: iterations from the nudge to the first in which it differs}; sites that never differ are left out."""
     lags = {}
     for site in plain.keys() | nudged.keys():

@@ -12,11 +12,11 @@ from typing import Any
 
 from minilocal.array import Array
 from minilocal.engine.hooks import Part, Unit, owner_of, sleeved
-from minilocal.engine.in_flight import leaves
+from minilocal.engine.in_flight import tree_leaves
 from minilocal.learner import Learner
 
 
-class Kept:
+class KeptBytes:
     """`with Kept(learner, (x, y)) as kept: learner.step(x, y, lr)`, then bytes by module, counted from 0.
 
     most       of its units' and objective's caches and outputs at one moment
@@ -29,7 +29,7 @@ class Kept:
         self.learner, self.now, self.most, self.waiting = learner, [0] * K, [0] * K, [0] * K
         self._known = {id(owner_of(a)) for a in batch}
 
-    def __enter__(self) -> Kept:
+    def __enter__(self) -> KeptBytes:
         tops = [id(m.units[-1]) for m in self.learner.modules[:-1]]
 
         def unit(k: int, it: Any) -> Unit:
@@ -41,7 +41,7 @@ class Kept:
 
     def __exit__(self, *error: Any) -> None:
         self._sleeves.__exit__(*error)
-        if not self.learner._engine.delayed:
+        if not self.learner._engine.holds_batches:
             self.waiting[-1] = 0  # no module is above; what it was given, the module below may still hold
         seen: set[int] = set()
         for k, held in enumerate(_held(self.learner._engine)):
@@ -58,7 +58,7 @@ class Kept:
             return
         k, above = kind if isinstance(kind, tuple) else (kind, kind)
         out = owner_of(nested[0])
-        for array in leaves(nested, None):
+        for array in tree_leaves(nested, None):
             owner = owner_of(array)
             if owner.ndim and id(owner) not in self._known:
                 self._known.add(id(owner))
@@ -66,7 +66,7 @@ class Kept:
                 self.now[at] += owner.nbytes
                 weakref.finalize(owner, self._gone, id(owner), at, owner.nbytes)
         self.most = [max(a, b) for a, b in zip(self.most, self.now, strict=True)]
-        if not self.learner._engine.delayed:
+        if not self.learner._engine.holds_batches:
             others = [0 if j in (k, k + 1) else n for j, n in enumerate(self.now)]
             self.waiting = [max(a, b) for a, b in zip(self.waiting, others, strict=True)]
 
@@ -86,8 +86,8 @@ def _held(engine: Any) -> list[list[Array]]:
             nested: list[Any] = [(t.flight.batch, t.entry, t.caches, t.weights) for t in tickets]
             nested += [parcel.array for parcel in (engine.upward[k - 1] if k else ()) if parcel is not None]
             nested += [parcel.array for queue in engine.downward[k : k + 1] for parcel in queue if parcel is not None]
-            found.append(leaves([nested, engine.held if k == len(engine.tickets) - 1 else ()], None))
+            found.append(tree_leaves([nested, engine.held if k == len(engine.tickets) - 1 else ()], None))
         return found
     if hasattr(engine, "buffers"):
-        return [[], *(leaves([(e.h, e.batch) for e in buffer.entries], None) for buffer in engine.buffers)]
+        return [[], *(tree_leaves([(e.h, e.batch) for e in buffer.entries], None) for buffer in engine.buffers)]
     return []

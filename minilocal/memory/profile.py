@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from minilocal.array import Array
 from minilocal.engine.hooks import Part, Unit, owner_of, sleeved
-from minilocal.engine.in_flight import leaves
+from minilocal.engine.in_flight import tree_leaves
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.memory.meter import Meter
@@ -131,7 +131,7 @@ class Profiler:
         nothing can be, what Python and NumPy have made once and for all.
         """
         live, _ = self.meter.read()
-        flying = max(0, live - offset) if self.learner._engine.delayed else 0
+        flying = max(0, live - offset) if self.learner._engine.holds_batches else 0
         self.known = {at: ("in flight" if kind else None, nbytes) for at, (kind, nbytes) in self.known.items()}
         self.now = dict.fromkeys(KINDS, 0) | {"in flight": flying}
         self.on, self.offset, self.before, self.curve = True, live - flying, dict(self.now), []
@@ -139,7 +139,7 @@ class Profiler:
 
     def keep(self, kind: Kind, nested: Any) -> None:
         """Notes all that the arrays in `nested` keep alive and nobody has noted yet, until it is gone."""
-        for array in leaves(nested, None):
+        for array in tree_leaves(nested, None):
             owner = owner_of(array)
             if owner.ndim and id(owner) not in self.known:  # a single number has no memory worth a note
                 self.known[id(owner)] = kind, owner.nbytes

@@ -10,7 +10,7 @@ import numpy as np
 
 from minilocal.errors import UserError, whole
 from minilocal.layers import Flatten, Layer, Linear, ReLU, Sequential
-from minilocal.layers.initial import Initial
+from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
 from minilocal.nets.recipe import remembered
 
@@ -20,7 +20,7 @@ def mlp(
     hidden: Sequence[int] = (256, 256, 256),
     *,
     classes: int = 10,
-    rng: np.random.Generator | Initial,
+    rng: np.random.Generator | Initializer,
     channels: int = 3,
     size: int = 32,
     init: str = "framework",
@@ -42,7 +42,7 @@ def mlp(
         raise UserError(f"mlp: hidden = {hidden!r}: give the width of every hidden layer, as (256, 256).")
     hidden = [whole("mlp: a hidden width", width) for width in hidden]
     shape = image("mlp", size, channels)
-    initial = Initial.of(rng, init)
+    initial = Initializer.of(rng, init)
     widths = [prod(shape), *hidden, whole("mlp: classes", classes)]
     units: list[Layer] = []
     for i, (inputs, outputs) in enumerate(pairwise(widths)):

@@ -10,7 +10,7 @@ from minilocal.array import Array
 from minilocal.errors import UserError, call_it, whole
 from minilocal.layers import Layer, Sequential
 from minilocal.layers.base import Shape, apart
-from minilocal.layers.initial import Initial
+from minilocal.layers.initial import Initializer
 
 
 @dataclass(frozen=True, repr=False)
@@ -29,7 +29,7 @@ class Net:
     head: Sequential
     classes: int
     shape: Shape
-    initial: Initial
+    initial: Initializer
     shapes: list[Shape] = field(init=False)
     recipe: dict[str, Any] | None = field(default=None, init=False, compare=False)  # how one of the package's was built
 

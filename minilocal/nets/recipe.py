@@ -8,7 +8,7 @@ from functools import wraps
 from typing import Any, ParamSpec
 
 from minilocal.errors import UserError
-from minilocal.layers.initial import Initial
+from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net
 
 P = ParamSpec("P")
@@ -39,7 +39,7 @@ def again(recipe: Mapping[str, Any]) -> Net:
     """
     options = dict(recipe)
     try:
-        build, initial = BUILDERS[options.pop("net")], Initial(options.pop("key"), options.pop("init"))
+        build, initial = BUILDERS[options.pop("net")], Initializer(options.pop("key"), options.pop("init"))
         return build(**options, rng=initial)
     except (KeyError, TypeError) as error:
         raise UserError(f"no network is built from {dict(recipe)} ({error}).") from None

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from minilocal.errors import UserError, whole
-from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, Residual, Sequential
-from minilocal.layers.initial import Initial
+from minilocal.layers import BatchNormReLU, Conv, Flatten, GlobalAveragePool, Layer, Linear, Residual, Sequential
+from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
 from minilocal.nets.recipe import remembered
 
@@ -22,7 +22,7 @@ def resnet(
     n: int,
     *,
     classes: int = 10,
-    rng: np.random.Generator | Initial,
+    rng: np.random.Generator | Initializer,
     channels: int = 3,
     size: int = 32,
     shortcut: str = "B",
@@ -46,7 +46,7 @@ def resnet(
         near = max(8, 6 * round((n - 2) / 6) + 2)
         hint = " ResNet-18 is nets.resnet18." if n == 18 else ""
         raise UserError(f"ResNet-{n} is none of CIFAR's: the depth is 6m + 2, the nearest is ResNet-{near}.{hint}")
-    initial = Initial.of(rng, init)
+    initial = Initializer.of(rng, init)
     return _stages(f"resnet{n}", (16, 32, 64), m, classes, channels, size, shortcut, initial)
 
 
@@ -54,21 +54,28 @@ def resnet(
 def resnet18(
     *,
     classes: int = 10,
-    rng: np.random.Generator | Initial,
+    rng: np.random.Generator | Initializer,
     channels: int = 3,
     size: int = 32,
     shortcut: str = "B",
     init: str = "infopro",
 ) -> Net:
     """ResNet-18 with a 3×3 stem: four stages of two blocks of 64, 128, 256 and 512 channels. Options as in `resnet`."""
-    return _stages("resnet18", (64, 128, 256, 512), 2, classes, channels, size, shortcut, Initial.of(rng, init))
+    return _stages("resnet18", (64, 128, 256, 512), 2, classes, channels, size, shortcut, Initializer.of(rng, init))
 
 
 def _stages(
-    name: str, widths: Sequence[int], m: int, classes: int, channels: int, size: int, shortcut: str, initial: Initial
+    name: str,
+    widths: Sequence[int],
+    m: int,
+    classes: int,
+    channels: int,
+    size: int,
+    shortcut: str,
+    initial: Initializer,
 ) -> Net:
     shape, classes, width = image(name, size, channels), whole(f"{name}: classes", classes), widths[0]
-    stem = [Conv(channels, width, 3, initial, pad=1, name="conv1"), NormReLU(width, initial, name="bn1")]
+    stem = [Conv(channels, width, 3, initial, pad=1, name="conv1"), BatchNormReLU(width, initial, name="bn1")]
     units: list[Layer] = [Sequential(stem, "stem")]
     for stage, outputs in enumerate(widths, 1):
         for block in range(m):

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from minilocal.errors import UserError, whole
-from minilocal.layers import Conv, Dropout, Flatten, Layer, Linear, MaxPool, NormReLU, ReLU, Sequential
-from minilocal.layers.initial import Initial
+from minilocal.layers import BatchNormReLU, Conv, Dropout, Flatten, Layer, Linear, MaxPool, ReLU, Sequential
+from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
 from minilocal.nets.recipe import remembered
 
@@ -27,7 +27,7 @@ ALEXNET = (64, POOL, 192, POOL, 384, 256, 256, POOL)
 def vgg16(
     *,
     classes: int = 10,
-    rng: np.random.Generator | Initial,
+    rng: np.random.Generator | Initializer,
     channels: int = 3,
     size: int = 32,
     init: str = "infopro",
@@ -38,14 +38,14 @@ def vgg16(
 
     Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers.
     """
-    return _network("vgg16", VGG16, True, classes, channels, size, Initial.of(rng, init), hidden, fc_norm)
+    return _network("vgg16", VGG16, True, classes, channels, size, Initializer.of(rng, init), hidden, fc_norm)
 
 
 @remembered
 def alexnet(
     *,
     classes: int = 10,
-    rng: np.random.Generator | Initial,
+    rng: np.random.Generator | Initializer,
     channels: int = 3,
     size: int = 32,
     init: str = "infopro",
@@ -56,7 +56,7 @@ def alexnet(
 
     Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers. Images of 32×32 or more.
     """
-    return _network("alexnet", ALEXNET, False, classes, channels, size, Initial.of(rng, init), hidden, fc_norm)
+    return _network("alexnet", ALEXNET, False, classes, channels, size, Initializer.of(rng, init), hidden, fc_norm)
 
 
 def _network(
@@ -66,7 +66,7 @@ def _network(
     classes: int,
     channels: int,
     size: int,
-    initial: Initial,
+    initial: Initializer,
     hidden: int,
     fc_norm: bool,
 ) -> Net:
@@ -82,7 +82,7 @@ def _network(
         outputs = int(outputs)
         layers: list[Layer] = [
             Conv(inputs, outputs, 3, initial, pad=1, bias=bias, name=f"features.{index}"),
-            NormReLU(outputs, initial, name=f"features.{index + 1}"),
+            BatchNormReLU(outputs, initial, name=f"features.{index + 1}"),
         ]
         index, inputs = index + 3, outputs  # convolution, norm and ReLU count, as in torch.nn.Sequential
         if plan[place + 1 : place + 2] == (POOL,):
@@ -100,10 +100,10 @@ def _network(
     return Net(name, units, Sequential([], "head"), classes, shape, initial)
 
 
-def _fully_connected(index: int, inputs: int, outputs: int, initial: Initial, norm: bool, *first: Layer) -> Layer:
+def _fully_connected(index: int, inputs: int, outputs: int, initial: Initializer, norm: bool, *first: Layer) -> Layer:
     """A unit of the classifier: dropout on its input, then linear, batch norm where asked for, ReLU."""
     drop = Dropout(0.5, name=f"classifier.{index}")
     linear = Linear(inputs, outputs, initial, name=f"classifier.{index + 1}")
     name = f"classifier.{index + 2}"
-    relu = NormReLU(outputs, initial, name=name) if norm else ReLU(name)
+    relu = BatchNormReLU(outputs, initial, name=name) if norm else ReLU(name)
     return Sequential([*first, drop, linear, relu], linear.name)

@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from minilocal.errors import UserError, whole
-from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, PreActivation, Sequential
-from minilocal.layers.initial import Initial
+from minilocal.layers import BatchNormReLU, Conv, Flatten, GlobalAveragePool, Layer, Linear, PreActivation, Sequential
+from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
 from minilocal.nets.recipe import remembered
 
@@ -21,7 +21,7 @@ def wrn(
     width: int = 10,
     *,
     classes: int = 10,
-    rng: np.random.Generator | Initial,
+    rng: np.random.Generator | Initializer,
     channels: int = 3,
     size: int = 32,
     init: str = "infopro",
@@ -41,7 +41,7 @@ def wrn(
     width = whole("wrn: the width", width)
     if rest or m < 1:
         raise UserError(f"WRN-{depth}-{width}: the depth is 6m + 4 (10, 16, 22, 28, ...).")
-    shape, classes, initial = image("wrn", size, channels), whole("wrn: classes", classes), Initial.of(rng, init)
+    shape, classes, initial = image("wrn", size, channels), whole("wrn: classes", classes), Initializer.of(rng, init)
     units: list[Layer] = [Sequential([Conv(channels, 16, 3, initial, pad=1, bias=True, name="conv1")], "stem")]
     inputs = 16
     for stage in (1, 2, 3):
@@ -50,7 +50,7 @@ def wrn(
             stride = 2 if stage > 1 and block == 0 else 1
             units.append(PreActivation(inputs, outputs, stride, initial, name=f"layer{stage}.{block}"))
             inputs = outputs
-    last = NormReLU(inputs, initial, name="bn1", momentum=0.9)
+    last = BatchNormReLU(inputs, initial, name="bn1", momentum=0.9)
     head = Sequential(
         [last, GlobalAveragePool(), Flatten(), Linear(inputs, classes, initial, name="fc", last=True)], "head"
     )

@@ -21,10 +21,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from minilocal.errors import UserError, unknown
-from minilocal.layers import Conv, Dropout, Flatten, GlobalAveragePool, Layer, Linear, NormReLU, ReLU, Sequential
+from minilocal.layers import Conv, Dropout, Flatten, GlobalAveragePool, Layer, Linear, ReLU, Sequential
 from minilocal.layers.base import Shape
+from minilocal.layers.norm import BatchNormReLU
 from minilocal.objectives import dgl_nets
-from minilocal.objectives.base import Classifier, Place, Wants
+from minilocal.objectives.base import ClassifierLoss, ModuleContext, ObjectiveSpec
 
 FAMILY = {"0c1f": (0, 1), "0c2f": (0, 2), "1c1f": (1, 1), "1c2f": (1, 2), "1c3f": (1, 3), "2c2f": (2, 2)}
 NAMES = (*FAMILY, "aux-adapt", *dgl_nets.NAMES)
@@ -37,17 +38,22 @@ ADAPT = ("2c2f", "1c3f", "1c2f")  # for 16, 32, 64 channels, or by thirds of the
 
 
 @dataclass(frozen=True)
-class Classification(Wants):
-    """Every module but the last wants to classify, through the auxiliary network of this name."""
+class ClassifierSpec(ObjectiveSpec):
+    """The labels' cross entropy behind an auxiliary network, in every module below the last.
 
-    aux: str
+    `aux` is the network's name, one of `minilocal.objectives.NAMES`.
+
+    Raises: UserError for an unknown name.
+    """
+
+    aux: str = "0c1f"
 
     def __post_init__(self) -> None:
         known(self.aux)
 
-    def build(self, place: Place) -> Classifier:
+    def build(self, context: ModuleContext) -> ClassifierLoss:
         """The auxiliary classifier at this place, its arrays named aux.{k}.{i} as in torch.nn.Sequential."""
-        return Classifier(classifier(self.aux, place))
+        return ClassifierLoss(auxiliary_network(self.aux, context))
 
     def describe(self) -> str:
         return f"a classifier ({self.aux})"
@@ -83,36 +89,38 @@ def known(aux: str) -> None:
         )
 
 
-def classifier(aux: str, place: Place, branch: str = "", outputs: int | None = None) -> Sequential:
+def auxiliary_network(aux: str, context: ModuleContext, branch: str = "", outputs: int | None = None) -> Sequential:
     """The auxiliary network `aux` for this place: from h_k to one logit per class, or to `outputs` numbers.
 
     Its arrays are named aux.{k}.{i}, as one branch of several aux.{k}.{branch}.{i}.
     """
-    name, outputs = f"aux.{place.module}" + f".{branch}" * bool(branch), outputs or place.classes
+    name, outputs = f"aux.{context.module}" + f".{branch}" * bool(branch), outputs or context.classes
     if aux in dgl_nets.NAMES:
-        return dgl_nets.network(aux, place, name, outputs)
+        return dgl_nets.network(aux, context, name, outputs)
     member, *options = aux.split("+")
-    return _family(FAMILY[_adapted(place) if member == "aux-adapt" else member], options, place, name, outputs)
+    return _family(FAMILY[_adapted(context) if member == "aux-adapt" else member], options, context, name, outputs)
 
 
-def _family(member: tuple[int, int], options: Collection[str], place: Place, name: str, outputs: int) -> Sequential:
-    (convolutions, connected), initial, index, features = member, place.initial, 0, place.shape[-1]
+def _family(
+    member: tuple[int, int], options: Collection[str], context: ModuleContext, name: str, outputs: int
+) -> Sequential:
+    (convolutions, connected), initial, index, features = member, context.initial, 0, context.shape[-1]
     layers: list[Layer] = []
-    if len(place.shape) == 3:
+    if len(context.shape) == 3:
         for number in range(convolutions):
-            wide, stride = _convolution(place) if number == 0 else (features, 1)
+            wide, stride = _convolution(context) if number == 0 else (features, 1)
             layers.append(Conv(features, wide, 3, initial, stride=stride, pad=1, name=f"{name}.{index}"))
-            layers.append(NormReLU(wide, initial, name=f"{name}.{index + 1}"))
+            layers.append(BatchNormReLU(wide, initial, name=f"{name}.{index + 1}"))
             features, index = wide, index + 3
         if "flat" not in options:
             layers.append(GlobalAveragePool(name=f"{name}.{index}"))
             index += 1
         layers.append(Flatten(f"{name}.{index}"))
-        index, features = index + 1, Sequential(layers).out_shape(place.shape)[0]
+        index, features = index + 1, Sequential(layers).out_shape(context.shape)[0]
     for _ in range(connected - 1):
         layers.append(Linear(features, HIDDEN, initial, name=f"{name}.{index}"))
         if "bn" in options:
-            layers.append(NormReLU(HIDDEN, initial, name=f"{name}.{index + 1}"))
+            layers.append(BatchNormReLU(HIDDEN, initial, name=f"{name}.{index + 1}"))
         else:
             layers.append(ReLU(f"{name}.{index + 1}"))
         features, index = HIDDEN, index + (3 if "bn" in options else 2)
@@ -123,16 +131,16 @@ def _family(member: tuple[int, int], options: Collection[str], place: Place, nam
     return Sequential(layers, name)
 
 
-def _convolution(place: Place) -> tuple[int, int]:
+def _convolution(context: ModuleContext) -> tuple[int, int]:
     """Output channels and stride of the first convolution."""
-    side, _, C = place.shape
-    if place.widest == 64 and C in CIFAR:
+    side, _, C = context.shape
+    if context.widest == 64 and C in CIFAR:
         return CIFAR[C]
-    return (min(2 * C, place.widest), 2) if side > 8 else (C, 1)
+    return (min(2 * C, context.widest), 2) if side > 8 else (C, 1)
 
 
-def _adapted(place: Place) -> str:
+def _adapted(context: ModuleContext) -> str:
     """AUX-ADAPT: by width in CIFAR's ResNets, elsewhere by thirds of the depth."""
-    if place.widest == 64 and len(place.shape) == 3 and place.shape[2] in CIFAR:
-        return ADAPT[list(CIFAR).index(place.shape[2])]
-    return ADAPT[min(2, 3 * (place.unit - 1) // place.units)]
+    if context.widest == 64 and len(context.shape) == 3 and context.shape[2] in CIFAR:
+        return ADAPT[list(CIFAR).index(context.shape[2])]
+    return ADAPT[min(2, 3 * (context.unit - 1) // context.units)]

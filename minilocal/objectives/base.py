@@ -1,4 +1,4 @@
-"""What a module wants: a loss of its own output, and the error that this loss sends back to it."""
+"""Local objectives: a loss of a module's output, and the error at that output."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 
 from minilocal.array import Array
 from minilocal.layers import Sequential
-from minilocal.layers.base import Arrays, Need, Run, Shape
-from minilocal.layers.initial import Initial
+from minilocal.layers.base import Arrays, Need, PassContext, Shape
+from minilocal.layers.initial import Initializer
 from minilocal.losses import cross_entropy
 
 
@@ -21,8 +21,8 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an objective is to stand: what it is built for."""
+class ModuleContext:
+    """The module that an objective is built for: its place in the network, and its shapes."""
 
     module: int  # k, counted from 0
     modules: int  # K
@@ -32,7 +32,7 @@ class Place:
     classes: int
     widest: int  # most channels in the network
     image: Shape  # of one x
-    initial: Initial
+    initial: Initializer
 
 
 class Objective(Protocol):
@@ -41,7 +41,7 @@ class Objective(Protocol):
     parameters: dict[str, Array]
     buffers: dict[str, Array]
 
-    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         """(L_k as a 0-d float64 array, cache)."""
 
     def backward(
@@ -49,26 +49,26 @@ class Objective(Protocol):
     ) -> tuple[Array | None, dict[str, Array]]:
         """(e_k = ∂L_k/∂h_k, gradients of the objective's own parameters)."""
 
-    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
         """Running statistics of its own batch norms."""
 
-    def logits(self, h: Array, run: Run, p: Arrays | None = None) -> Array | None:
+    def logits(self, h: Array, ctx: PassContext, p: Arrays | None = None) -> Array | None:
         """What the classifier in it makes of h_k, (N, classes); None where no classifier learns in it."""
 
 
-class Wants:
-    """A recipe for objectives; this class gives that of "nothing"."""
+class ObjectiveSpec:
+    """The recipe of a local objective: `build` makes that of one module, when a Learner is built."""
 
-    def build(self, place: Place) -> Objective | None:
-        """The objective of a module below the last; None where it wants nothing of its own.
+    def build(self, context: ModuleContext) -> Objective | None:
+        """The local objective of a module below the last; None where it has none.
 
-        Raises: UserError where the objective is not defined at this place.
+        Raises: UserError where the objective is not defined for this module.
         """
         return None
 
-    def last(self, head: Sequential, place: Place) -> Objective:
-        """The last module's: the network's own head classifies."""
-        return Classifier(head)
+    def last(self, head: Sequential, context: ModuleContext) -> Objective:
+        """The last module's objective: the network's own head classifies."""
+        return ClassifierLoss(head)
 
     def warnings(self, shapes: Sequence[Shape]) -> list[str]:
         """What a user should know where the modules below the last end with outputs of these shapes."""
@@ -79,7 +79,12 @@ class Wants:
         return "nothing of its own"
 
 
-class Classifier:
+@dataclass(frozen=True)
+class NoObjective(ObjectiveSpec):
+    """No local loss: a module learns from the errors that pass its boundary (BP)."""
+
+
+class ClassifierLoss:
     """L_k = CE(A_k(h_k; γ_k), y): the labels, seen through an auxiliary network.
 
     The last module's classifier is the network's own head.
@@ -88,8 +93,8 @@ class Classifier:
     def __init__(self, network: Sequential) -> None:
         self.network, self.parameters, self.buffers = network, network.parameters, network.buffers
 
-    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
-        z, caches = self.network.forward(h, run, p)
+    def forward(self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+        z, caches = self.network.forward(h, ctx, p)
         loss, dz = cross_entropy(z, batch.y)  # PGL, Eq. (1)
         return loss, (caches, dz)
 
@@ -99,8 +104,8 @@ class Classifier:
         caches, dz = cache
         return self.network.backward(dz, caches, p, need)
 
-    def commit(self, cache: Any, p: Arrays | None = None) -> None:
-        self.network.commit(cache[0], p)
+    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
+        self.network.update_running_stats(cache[0], p)
 
-    def logits(self, h: Array, run: Run, p: Arrays | None = None) -> Array | None:
-        return self.network.forward(h, run, p)[0]
+    def logits(self, h: Array, ctx: PassContext, p: Arrays | None = None) -> Array | None:
+        return self.network.forward(h, ctx, p)[0]

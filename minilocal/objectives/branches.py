@@ -8,7 +8,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.layers import Sequential
-from minilocal.layers.base import Arrays, Need, Run
+from minilocal.layers.base import Arrays, Need, PassContext
 from minilocal.losses import cross_entropy
 from minilocal.objectives.base import Batch
 
@@ -43,7 +43,7 @@ class Branches:
         self.parameters = {name: a for branch in branches for name, a in branch.network.parameters.items()}
         self.buffers = {name: a for branch in branches for name, a in branch.network.buffers.items()}
 
-    def forward(self, h: Array, batch: Batch, run: Run, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         xp = namespace(h)
         total = xp.zeros((), xp.float64)
         kept: list[Any] = []
@@ -51,7 +51,7 @@ class Branches:
             if branch.weight == 0:
                 kept.append(None)
                 continue
-            z, caches = branch.network.forward(h, run, p)
+            z, caches = branch.network.forward(h, ctx, p)
             loss, dz = branch.loss(z, batch)
             total = total + branch.weight * loss
             kept.append((caches, branch.weight * dz))
@@ -75,16 +75,16 @@ class Branches:
             error = namespace(h).zeros_like(h)
         return error, grads
 
-    def commit(self, cache: Any, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
         for branch, of_branch in zip(self.branches, cache[1], strict=True):
             if of_branch is not None:
-                branch.network.commit(of_branch[0], p)
+                branch.network.update_running_stats(of_branch[0], p)
 
-    def logits(self, h: Array, run: Run, p: Arrays | None = None) -> Array | None:
+    def logits(self, h: Array, ctx: PassContext, p: Arrays | None = None) -> Array | None:
         """Of the branch that learns from the labels' cross entropy; None where there is none, or its weight is 0."""
         for branch in self.branches:
             if isinstance(branch.loss, Labels) and branch.weight:
-                return branch.network.forward(h, run, p)[0]
+                return branch.network.forward(h, ctx, p)[0]
         return None
 
     @staticmethod

@@ -12,8 +12,9 @@ no such place).
 
 from __future__ import annotations
 
-from minilocal.layers import AdaptiveAveragePool, BatchNorm, Conv, Flatten, Layer, Linear, NormReLU, Sequential
-from minilocal.objectives.base import Place
+from minilocal.layers import AdaptiveAveragePool, BatchNorm, Conv, Flatten, Layer, Linear, Sequential
+from minilocal.layers.norm import BatchNormReLU
+from minilocal.objectives.base import ModuleContext
 
 PERCEPTRONS = {  # 1×1 convolutions, hidden layers, whether these have biases
     "mlp-sr": (3, 3, True),
@@ -23,38 +24,38 @@ PERCEPTRONS = {  # 1×1 convolutions, hidden layers, whether these have biases
 NAMES = (*PERCEPTRONS, "cnn")
 
 
-def network(aux: str, place: Place, name: str, outputs: int) -> Sequential:
+def network(aux: str, context: ModuleContext, name: str, outputs: int) -> Sequential:
     """The auxiliary network `aux`, from h_k to `outputs` numbers; its layers are counted as in torch.nn.Sequential."""
-    if len(place.shape) == 1:
-        return Sequential([Linear(place.shape[0], outputs, place.initial, name=f"{name}.0")], name)
-    return _convolutional(place, name, outputs) if aux == "cnn" else _perceptron(aux, place, name, outputs)
+    if len(context.shape) == 1:
+        return Sequential([Linear(context.shape[0], outputs, context.initial, name=f"{name}.0")], name)
+    return _convolutional(context, name, outputs) if aux == "cnn" else _perceptron(aux, context, name, outputs)
 
 
-def _perceptron(aux: str, place: Place, name: str, outputs: int) -> Sequential:
+def _perceptron(aux: str, context: ModuleContext, name: str, outputs: int) -> Sequential:
     convolutions, hidden, bias = PERCEPTRONS[aux]
-    (H, _, C), initial = place.shape, place.initial
+    (H, _, C), initial = context.shape, context.initial
     layers: list[Layer] = [AdaptiveAveragePool(-(-H // 4), name=f"{name}.0")]
     index = 1
     for _ in range(convolutions):
         layers.append(Conv(C, C, 1, initial, name=f"{name}.{index}"))
-        layers.append(NormReLU(C, initial, name=f"{name}.{index + 1}"))
+        layers.append(BatchNormReLU(C, initial, name=f"{name}.{index + 1}"))
         index += 3
     layers += [AdaptiveAveragePool(2, name=f"{name}.{index}"), Flatten(f"{name}.{index + 1}")]
     index += 2
     for _ in range(hidden):
         layers.append(Linear(4 * C, 4 * C, initial, name=f"{name}.{index}", bias=bias))
-        layers.append(NormReLU(4 * C, initial, name=f"{name}.{index + 1}"))
+        layers.append(BatchNormReLU(4 * C, initial, name=f"{name}.{index + 1}"))
         index += 3
     layers.append(Linear(4 * C, outputs, initial, name=f"{name}.{index}"))
     return Sequential(layers, name)
 
 
-def _convolutional(place: Place, name: str, outputs: int) -> Sequential:
-    C, initial = place.shape[2], place.initial
+def _convolutional(context: ModuleContext, name: str, outputs: int) -> Sequential:
+    C, initial = context.shape[2], context.initial
     layers: list[Layer] = []
     for index in (0, 3):
         layers.append(Conv(C, C, 3, initial, pad=1, name=f"{name}.{index}"))
-        layers.append(NormReLU(C, initial, name=f"{name}.{index + 1}"))
+        layers.append(BatchNormReLU(C, initial, name=f"{name}.{index + 1}"))
     layers += [
         AdaptiveAveragePool(2, name=f"{name}.6"),
         BatchNorm(C, initial, name=f"{name}.7"),

@@ -17,10 +17,11 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
-from minilocal.layers import Conv, NormReLU, Resize, Sequential
+from minilocal.layers import Conv, Resize, Sequential
+from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
-from minilocal.objectives.auxiliary_nets import classifier, known
-from minilocal.objectives.base import Batch, Place, Wants
+from minilocal.objectives.auxiliary_nets import auxiliary_network, known
+from minilocal.objectives.base import Batch, ModuleContext, ObjectiveSpec
 from minilocal.objectives.branches import Branch, Branches, Labels
 
 VERSIONS = ("softmax", "contrast")
@@ -65,7 +66,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class InfoPro(Wants):
+class InfoPro(ObjectiveSpec):
     """`lambdas` is (ixx_1, ixy_1, ixx_2, ixy_2), λ1 and λ2 at module 1 and at module K-1, or a name in `LAMBDAS`.
 
     A name stands for the published values of the K that is asked for, or else of the next larger one (largest: 16, or
@@ -107,18 +108,18 @@ class InfoPro(Wants):
                     raise UserError(f"InfoPro's {name} {given!r}: give a number, or one for each channel.")
                 object.__setattr__(self, name, numbers)
 
-    def build(self, place: Place) -> Branches:
-        if len(place.shape) != 3:
+    def build(self, context: ModuleContext) -> Branches:
+        if len(context.shape) != 3:
             raise UserError(
-                f"InfoPro rebuilds the image from maps, but module {place.module + 1} of {place.modules} ends with a "
-                "fully connected unit: use fewer modules, or another rule."
+                f"InfoPro rebuilds the image from maps, but module {context.module + 1} of {context.modules} ends with "
+                "a fully connected unit: use fewer modules, or another rule."
             )
-        image = Reconstruction(self._constants("mean", MEAN, place), self._constants("std", STD, place))
+        image = Reconstruction(self._constants("mean", MEAN, context), self._constants("std", STD, context))
         task = Labels() if self.version == "softmax" else Contrast(self.temperature)
-        outputs = place.classes if self.version == "softmax" else FEATURES
-        network = classifier(self.aux, place, "classifier", outputs)
-        weights = self.weights(place.module, place.modules)
-        return Branches([Branch(decoder(place), image, weights[0]), Branch(network, task, weights[1])])
+        outputs = context.classes if self.version == "softmax" else FEATURES
+        network = auxiliary_network(self.aux, context, "classifier", outputs)
+        weights = self.weights(context.module, context.modules)
+        return Branches([Branch(decoder(context), image, weights[0]), Branch(network, task, weights[1])])
 
     def weights(self, k: int, K: int) -> tuple[float, float]:
         """(λ1, λ2) of module k of K, k from 0."""
@@ -135,10 +136,10 @@ class InfoPro(Wants):
         published = LAMBDAS[self.lambdas]
         return published[min((n for n in published if n >= K), default=max(published))]
 
-    def _constants(self, name: str, cifar: tuple[float, ...], place: Place) -> tuple[float, ...]:
+    def _constants(self, name: str, cifar: tuple[float, ...], context: ModuleContext) -> tuple[float, ...]:
         """One number for each channel of the image."""
         given: tuple[float, ...] | None = getattr(self, name)
-        channels = place.image[-1]
+        channels = context.image[-1]
         if given is None:
             return cifar if channels == len(cifar) else (sum(cifar) / len(cifar),) * channels
         if len(given) not in (1, channels):
@@ -146,13 +147,13 @@ class InfoPro(Wants):
         return given if len(given) == channels else given * channels
 
 
-def decoder(place: Place) -> Sequential:
+def decoder(context: ModuleContext) -> Sequential:
     """From h_k to an image of logits; the resize is not counted, so the arrays are aux.{k}.decoder.0, .1 and .3."""
-    (H, W, channels), name, initial = place.image, f"aux.{place.module}.decoder", place.initial
+    (H, W, channels), name, initial = context.image, f"aux.{context.module}.decoder", context.initial
     layers = [
         Resize(H, W, name=name),
-        Conv(place.shape[2], HIDDEN, 3, initial, pad=1, bias=True, name=f"{name}.0"),
-        NormReLU(HIDDEN, initial, name=f"{name}.1"),
+        Conv(context.shape[2], HIDDEN, 3, initial, pad=1, bias=True, name=f"{name}.0"),
+        BatchNormReLU(HIDDEN, initial, name=f"{name}.1"),
         Conv(HIDDEN, channels, 3, initial, pad=1, bias=True, name=f"{name}.3"),
     ]
     return Sequential(layers, name)

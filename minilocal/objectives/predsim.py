@@ -15,7 +15,7 @@ from minilocal.array import Array
 from minilocal.errors import UserError
 from minilocal.layers import BlockAverage, Conv, Flatten, Layer, Linear, Sequential
 from minilocal.losses import similarity
-from minilocal.objectives.base import Batch, Classifier, Objective, Place, Wants
+from minilocal.objectives.base import Batch, ClassifierLoss, ModuleContext, Objective, ObjectiveSpec
 from minilocal.objectives.branches import Branch, Branches, Labels
 
 
@@ -30,7 +30,7 @@ class Similarity:
 
 
 @dataclass(frozen=True)
-class PredSim(Wants):
+class PredSim(ObjectiveSpec):
     """`beta` mixes similarity (1) and prediction (0); the classifier sees at most `dim_in_decoder` features.
 
     `zero` starts the classifiers from weight 0, as the paper's code does; AugLocal's port has False and 512 features.
@@ -54,32 +54,32 @@ class PredSim(Wants):
         if self.final_weight != "1-beta" and not (_is_number(self.final_weight) and 0 < float(self.final_weight) < 1e9):
             raise UserError(f"PredSim's final_weight {self.final_weight!r}: give a number above 0, or '1-beta'.")
 
-    def build(self, place: Place) -> Branches:
-        similar = Branch(self._similar(place), Similarity(place.classes), float(self.beta))
-        predict = Branch(self._predict(place), Labels(), 1 - float(self.beta))
+    def build(self, context: ModuleContext) -> Branches:
+        similar = Branch(self._similar(context), Similarity(context.classes), float(self.beta))
+        predict = Branch(self._predict(context), Labels(), 1 - float(self.beta))
         return Branches([similar, predict])
 
-    def last(self, head: Sequential, place: Place) -> Objective:
+    def last(self, head: Sequential, context: ModuleContext) -> Objective:
         weight = 1 - float(self.beta) if self.final_weight == "1-beta" else float(self.final_weight)
-        return Classifier(head) if weight == 1 else Branches([Branch(head, Labels(), weight)])
+        return ClassifierLoss(head) if weight == 1 else Branches([Branch(head, Labels(), weight)])
 
     def describe(self) -> str:
         return f"similarity (weight {self.beta:g}) and prediction ({1 - self.beta:g})"
 
-    def _similar(self, place: Place) -> Sequential:
-        name, features = f"aux.{place.module}.sim", place.shape[-1]
-        if len(place.shape) == 3:
-            return Sequential([Conv(features, features, 3, place.initial, pad=1, name=f"{name}.0")], name)
-        return Sequential([Linear(features, features, place.initial, bias=False, name=f"{name}.0")], name)
+    def _similar(self, context: ModuleContext) -> Sequential:
+        name, features = f"aux.{context.module}.sim", context.shape[-1]
+        if len(context.shape) == 3:
+            return Sequential([Conv(features, features, 3, context.initial, pad=1, name=f"{name}.0")], name)
+        return Sequential([Linear(features, features, context.initial, bias=False, name=f"{name}.0")], name)
 
-    def _predict(self, place: Place) -> Sequential:
-        name, features = f"aux.{place.module}.pred", place.shape[0]
+    def _predict(self, context: ModuleContext) -> Sequential:
+        name, features = f"aux.{context.module}.pred", context.shape[0]
         layers: list[Layer] = []
-        if len(place.shape) == 3:
-            pool = BlockAverage(*block(place.shape, self.dim_in_decoder), name=f"{name}.0")
+        if len(context.shape) == 3:
+            pool = BlockAverage(*block(context.shape, self.dim_in_decoder), name=f"{name}.0")
             layers = [pool, Flatten(f"{name}.1")]
-            features = layers[1].out_shape(pool.out_shape(place.shape))[0]
-        linear = Linear(features, place.classes, place.initial, name=f"{name}.{len(layers)}")
+            features = layers[1].out_shape(pool.out_shape(context.shape))[0]
+        linear = Linear(features, context.classes, context.initial, name=f"{name}.{len(layers)}")
         if self.zero:
             linear.parameters[f"{linear.name}.weight"][...] = 0
         return Sequential([*layers, linear], name)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilocal.array import Array, Name, namespace
+from minilocal.array import Array, StreamKey, namespace
 
 
-def dropout_mask(x: Array, rate: float, name: Name, clock: Array | None = None) -> Array:
+def dropout_mask(x: Array, rate: float, name: StreamKey, clock: Array | None = None) -> Array:
     """0 with probability `rate`, else 1/(1 - rate): an array like x, float32 numbers of the stream `name` ≥ rate.
 
     `clock`, (epoch, step) as int64 where x lives, is for forms that may not have these two built in.

@@ -25,14 +25,14 @@ _REMEDIES = {
 
 
 @contextmanager
-def written_aside(path: str | Path) -> Iterator[BinaryIO]:
+def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
 
     Raises: UserError when it cannot be written (no space, no permission, ...), and why.
     """
     path = Path(path)
     aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with explained(path):
+    with os_errors_explained(path):
         try:
             with open(aside, "wb") as file:
                 yield file
@@ -47,7 +47,7 @@ def written_aside(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def os_errors_explained(path: Path) -> Iterator[None]:
     """Turns what the operating system refuses inside the block into a UserError with a remedy."""
     try:
         yield
@@ -70,7 +70,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
     Raises: UserError when it cannot be read, or holds anything else.
     """
-    with explained(file):
+    with os_errors_explained(file):
         text = file.read_bytes()
     try:
         content = json.loads(text)

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError
-from minilocal.record.files import explained, written_aside
+from minilocal.record.files import atomic_write, os_errors_explained
 from minilocal.record.lock import Lock
 from minilocal.record.read import (
     CHECKPOINT,
@@ -47,7 +47,7 @@ from minilocal.record.read import (
 FILES = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, PREVIOUS)
 
 
-class Folder:
+class RunFolder:
     """One run's folder, locked for writing until `close`; use it in a `with` statement.
 
     Every method raises UserError when the disk is full, the folder is read-only, or another process holds it.
@@ -55,10 +55,10 @@ class Folder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        with explained(self.path):
+        with os_errors_explained(self.path):
             self._lock = Lock(self.path / LOCK)
         try:
-            with explained(self.path):
+            with os_errors_explained(self.path):
                 for name in FILES:
                     for left in self.path.glob(f"{name}.*.partial"):  # by a process that was killed while it wrote
                         left.unlink()
@@ -67,7 +67,7 @@ class Folder:
             raise
 
     @classmethod
-    def create(cls, path: str | Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> Folder:
+    def create(cls, path: str | Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> RunFolder:
         """A new run at `path`. An empty folder is taken as it is, and so is a run that has saved nothing.
 
         Raises: UserError when `path` holds anything else; then nothing in it has changed.
@@ -79,7 +79,7 @@ class Folder:
             folder = cls(path)
             try:
                 check_free(path)  # again, now that no other process can write
-                with explained(path):
+                with os_errors_explained(path):
                     (path / METRICS).unlink(missing_ok=True)  # it has no row
                 folder._write_json(ENVIRONMENT, environment)
                 folder.configure(config)  # last: a folder with a configuration is a run
@@ -94,7 +94,7 @@ class Folder:
         return folder
 
     @classmethod
-    def reopen(cls, path: str | Path, environment: Mapping[str, Any]) -> Folder:
+    def reopen(cls, path: str | Path, environment: Mapping[str, Any]) -> RunFolder:
         """An existing run, to go on with. What has changed in the environment is added to its record."""
         config(path)
         folder = cls(path)
@@ -123,14 +123,14 @@ class Folder:
             if (found := read_checkpoint(self.path / CHECKPOINT)) is not None:
                 return found
         if (found := checkpoint(self.path)) is not None:
-            with explained(self.path / CHECKPOINT):
+            with os_errors_explained(self.path / CHECKPOINT):
                 os.replace(self.path / PREVIOUS, self.path / CHECKPOINT)
         return found
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Appends one epoch's row, and returns when it is on the disk."""
         line = json.dumps(_finite(row), allow_nan=False) + "\n"
-        with explained(self.path / METRICS), open(self.path / METRICS, "ab") as file:
+        with os_errors_explained(self.path / METRICS), open(self.path / METRICS, "ab") as file:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -139,7 +139,7 @@ class Folder:
         """Drops the rows after epoch `epochs` and a torn last one; returns which epochs up to there have no row."""
         kept = [row for row in rows(self.path) if row["epoch"] <= epochs]
         text = "".join(json.dumps(row) + "\n" for row in kept)
-        with written_aside(self.path / METRICS) as file:
+        with atomic_write(self.path / METRICS) as file:
             file.write(text.encode())
         return sorted(set(range(1, epochs + 1)) - {row["epoch"] for row in kept})
 
@@ -149,13 +149,13 @@ class Folder:
             raise TypeError(f"{objects} would be pickled: a checkpoint holds plain arrays.")
         text = json.dumps({"progress": progress, "arrays": list(arrays)})
         entries: dict[str, Any] = {PROGRESS: np.array(text), **arrays}
-        with self._keeping_previous(), written_aside(self.path / CHECKPOINT) as file:
+        with self._keeping_previous(), atomic_write(self.path / CHECKPOINT) as file:
             np.savez(file, **entries)
 
     def close(self) -> None:
         self._lock.release()
 
-    def __enter__(self) -> Folder:
+    def __enter__(self) -> RunFolder:
         return self
 
     def __exit__(self, *raised: object) -> None:
@@ -176,7 +176,7 @@ class Folder:
                 aside.unlink()
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
-        with written_aside(self.path / name) as file:
+        with atomic_write(self.path / name) as file:
             file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
 
 
@@ -193,7 +193,7 @@ def check_free(path: str | Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise UserError(f"--out {str(path)!a} is not UTF-8: choose another name.") from None
-    with explained(path):
+    with os_errors_explained(path):
         if not path.exists():
             return
         there = [entry.name for entry in path.iterdir()]
@@ -216,7 +216,7 @@ def beside(path: str | Path) -> Path:
 
 def _make(path: Path) -> list[Path]:
     """Makes the folder; returns what was not there before, innermost first."""
-    with explained(path):
+    with os_errors_explained(path):
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
     return new

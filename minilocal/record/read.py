@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError
-from minilocal.record.files import explained, read_json
+from minilocal.record.files import os_errors_explained, read_json
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, LOCK = "checkpoint.npz", "checkpoint.previous.npz", "lock"
@@ -25,7 +25,7 @@ def config(path: str | Path) -> dict[str, Any]:
     Raises: UserError when `path` is no run folder, or its configuration is damaged.
     """
     path = Path(path)
-    with explained(path):
+    with os_errors_explained(path):
         found = (path / CONFIG).is_file()
     if not found:
         raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
@@ -49,7 +49,7 @@ def rows(path: str | Path) -> list[dict[str, Any]]:
     file = Path(path) / METRICS
     if not file.is_file():
         return []
-    with explained(file):
+    with os_errors_explained(file):
         lines = file.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn, or nothing
     found = []
     for number, line in enumerate(lines, 1):
@@ -100,7 +100,7 @@ def read_checkpoint(file: Path) -> Checkpoint | None:
 
     Raises: UserError when it is truncated or damaged.
     """
-    with explained(file):
+    with os_errors_explained(file):
         if not file.exists():
             return None
     try:

@@ -10,31 +10,26 @@ from minilocal import boundaries, objectives
 from minilocal.errors import UserError, nearest, unknown
 from minilocal.rules import text
 from minilocal.rules.compose import Rule, compose
-from minilocal.rules.when import always, drawn, periodic
+from minilocal.rules.when import always, asynchronous, periodic
 
 Answer = str | Mapping[str, Any]
 
 
-def delayed(activations: int = 0, errors: int = 1, beta: float = 1.0, backward_weights: str = "stashed") -> Any:
-    """Every error, times `beta`, `errors` iterations late per boundary; activations `activations` iterations late."""
-    return boundaries.late(activations, errors, beta, backward_weights)
-
-
 ANSWERS: dict[str, dict[str, Callable[..., Any]]] = {
     "objective": {
-        "none": objectives.nothing,
+        "none": objectives.none,
         "classifier": objectives.classifier,
         "predsim": objectives.predsim,
         "infopro": objectives.infopro,
     },
     "boundary": {
-        "open": boundaries.all,
-        "closed": boundaries.nothing,
+        "open": boundaries.open,
+        "closed": boundaries.closed,
         "link": boundaries.link,
-        "delayed": delayed,
-        "synthetic_gradient": boundaries.guess,
+        "delayed": boundaries.delayed,
+        "synthetic_gradient": boundaries.synthetic_gradient,
     },
-    "when": {"always": always, "periodic": periodic, "asynchronous": drawn},
+    "when": {"always": always, "periodic": periodic, "asynchronous": asynchronous},
 }
 EXAMPLE = {"objective": "classifier:aux=1c2f", "boundary": "link:length=1,alpha=0.25", "when": "periodic:period=10"}
 
@@ -59,8 +54,8 @@ def composed(
     Raises: UserError for an answer or an option that is not known, and for answers that do not fit together.
     """
     return compose(
-        wants=_answer("objective", objective),
-        crosses=_answer("boundary", boundary),
+        objective=_answer("objective", objective),
+        boundary=_answer("boundary", boundary),
         when=_answer("when", when),
         keep=keep,
         accumulate=accumulate,

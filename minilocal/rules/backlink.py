@@ -55,5 +55,5 @@ def backlink(
 
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting, error or auxiliary network.
     """
-    crosses = boundaries.link(length, alpha, weighting, error)
-    return compose("BackLink", wants=objectives.classifier(aux), crosses=crosses, keep=keep)
+    boundary = boundaries.link(length, alpha, weighting, error)
+    return compose("BackLink", objective=objectives.classifier(aux), boundary=boundary, keep=keep)

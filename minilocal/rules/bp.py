@@ -24,4 +24,4 @@ def bp(*, keep: str = "caches", accumulate: int = 1) -> Rule:
 
     Raises: UserError for anything else.
     """
-    return compose("BP", wants=objectives.nothing(), crosses=boundaries.all(), keep=keep, accumulate=accumulate)
+    return compose("BP", objective=objectives.none(), boundary=boundaries.open(), keep=keep, accumulate=accumulate)

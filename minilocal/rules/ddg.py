@@ -38,4 +38,4 @@ def ddg(*, backward_weights: str = "stashed") -> Rule:
 
     Raises: UserError for unknown backward weights.
     """
-    return compose("DDG", wants=objectives.nothing(), crosses=boundaries.late(up=0, backward_weights=backward_weights))
+    return compose("DDG", objective=objectives.none(), boundary=boundaries.delayed(backward_weights=backward_weights))

@@ -20,7 +20,7 @@ from __future__ import annotations
 from minilocal import boundaries, objectives
 from minilocal.errors import UserError
 from minilocal.rules.compose import Rule, compose
-from minilocal.rules.when import always, drawn
+from minilocal.rules.when import always, asynchronous
 
 
 def dgl(*, aux: str = "mlp-sr", buffer: int | None = None, slowed: int | None = None, noise: float = 0.0) -> Rule:
@@ -39,6 +39,6 @@ def dgl(*, aux: str = "mlp-sr", buffer: int | None = None, slowed: int | None = 
     if buffer is None and (slowed is not None or noise):
         asked = f"slowed = {slowed}, noise = {noise}"
         raise UserError(f"{asked}: only drawn workers can be slowed; give a buffer too, as buffer=1.")
-    when = always() if buffer is None else drawn(buffer, slowed, noise)
+    when = always() if buffer is None else asynchronous(buffer, slowed, noise)
     name = "DGL" if buffer is None else "asynchronous DGL"
-    return compose(name, wants=objectives.classifier(aux), crosses=boundaries.nothing(), when=when)
+    return compose(name, objective=objectives.classifier(aux), boundary=boundaries.closed(), when=when)

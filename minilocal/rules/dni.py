@@ -41,4 +41,6 @@ def dni(*, labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bia
 
     Raises: UserError for an even kernel.
     """
-    return compose("DNI", wants=objectives.nothing(), crosses=boundaries.guess(labels, kernel, scaled, zero_bias))
+    return compose(
+        "DNI", objective=objectives.none(), boundary=boundaries.synthetic_gradient(labels, kernel, scaled, zero_bias)
+    )

@@ -51,5 +51,5 @@ def fdg(*, beta: float = 1.0, backward_weights: str = "stashed") -> Rule:
 
     Raises: UserError for a β outside (0, 1], unknown backward weights.
     """
-    crosses = boundaries.late(up=1, beta=beta, backward_weights=backward_weights)
-    return compose("FDG", wants=objectives.nothing(), crosses=crosses, when=when.always(first="backward"))
+    boundary = boundaries.delayed(activations=1, beta=beta, backward_weights=backward_weights)
+    return compose("FDG", objective=objectives.none(), boundary=boundary, when=when.always(first="backward"))

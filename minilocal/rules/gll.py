@@ -23,4 +23,4 @@ def gll(*, aux: str = "0c1f") -> Rule:
 
     Raises: UserError for an unknown auxiliary network.
     """
-    return compose("GLL", wants=objectives.classifier(aux), crosses=boundaries.nothing())
+    return compose("GLL", objective=objectives.classifier(aux), boundary=boundaries.closed())

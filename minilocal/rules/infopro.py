@@ -47,5 +47,5 @@ def infopro(
 
     Raises: UserError for lambdas of another count or an unknown name, and an unknown version or auxiliary network.
     """
-    wants = objectives.infopro(lambdas, version, aux, temperature, mean, std)
-    return compose("InfoPro", wants=wants, crosses=boundaries.nothing())
+    objective = objectives.infopro(lambdas, version, aux, temperature, mean, std)
+    return compose("InfoPro", objective=objective, boundary=boundaries.closed())

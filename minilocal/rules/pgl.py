@@ -49,7 +49,7 @@ def pgl(
         name, options = text.read("around", around, EXAMPLE)
         own = {} if (aux := aux or ("aux-adapt" if around == "gll" else None)) is None else {"aux": aux}
         inner = rules.get(name, **options, **own)
-    if inner.crosses.delayed or inner.crosses.supplies:
+    if inner.boundary.delayed or inner.boundary.provides_error:
         raise UserError(
             f"PGL around {inner.name}: it takes a rule without delays whose modules have a loss of their own: around = "
             "gll, backlink, dgl, predsim or infopro."
@@ -58,8 +58,8 @@ def pgl(
         raise UserError(f"PGL around {inner.name}: that rule says itself when it learns; give one that always does.")
     return compose(
         "PGL" if inner.name == "GLL" else f"PGL+{inner.name}",
-        wants=inner.wants,
-        crosses=inner.crosses,
+        objective=inner.objective,
+        boundary=inner.boundary,
         when=periodic(period, duration, includes),
         keep=inner.keep,
         accumulate=inner.accumulate,

@@ -37,5 +37,5 @@ def predsim(
 
     Raises: UserError for a β outside [0, 1], fewer than one feature, and a final weight that is neither.
     """
-    wants = objectives.predsim(beta, dim_in_decoder, zero, final_weight)
-    return compose("PredSim", wants=wants, crosses=boundaries.nothing())
+    objective = objectives.predsim(beta, dim_in_decoder, zero, final_weight)
+    return compose("PredSim", objective=objective, boundary=boundaries.closed())

@@ -50,13 +50,8 @@ class Always(When):
         return "it updates before it forwards" if self.first == "backward" else ""
 
 
-def always(first: str = "forward") -> When:
-    """Every epoch is local. Order of work: forward, backward, update; or backward, update, forward."""
-    return Always(first)
-
-
 @dataclass(frozen=True)
-class Drawn(When):
+class Asynchronous(When):
     """One module at a time is drawn and learns; its input comes out of a buffer of the last `buffer` batches.
 
     Worker j has the probability p_j, the same for all but the slowed one, whose p is in proportion 1 - noise. So that
@@ -103,11 +98,6 @@ class Drawn(When):
         return f"it works when it is drawn{slow}, on one of the last {self.entries} batches of the module below"
 
 
-def drawn(buffer: int = 1, slowed: int | None = None, noise: float = 0.0) -> When:
-    """Modules are drawn one at a time and read from buffers of `buffer` batches (asynchronous DGL)."""
-    return Drawn(buffer, slowed, noise)
-
-
 @dataclass(frozen=True)
 class Periodic(When):
     """Of every P epochs the last Q are global: then the main weights learn from the final loss (PGL).
@@ -147,6 +137,4 @@ class Periodic(When):
         return f"in the last {self.duration} of every {cycle} epochs it learns from the last loss instead"
 
 
-def periodic(period: int = 10, duration: int = 2, includes: bool = True) -> When:
-    """`duration` epochs of the final loss in every `period` (PGL); `includes=False`: after every `period`."""
-    return Periodic(period, duration, includes)
+always, asynchronous, periodic = Always, Asynchronous, Periodic

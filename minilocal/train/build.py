@@ -65,9 +65,9 @@ def learner_of(
 
 def _knowing(rule: rules.Rule, constants: dict[str, Any]) -> rules.Rule:
     """The rule, its objective told those constants that it has a place for and was not given."""
-    wants: Any = rule.wants
-    missing = {key: value for key, value in constants.items() if getattr(wants, key, value) is None}
-    return replace(rule, wants=replace(wants, **missing)) if missing else rule
+    objective: Any = rule.objective
+    missing = {key: value for key, value in constants.items() if getattr(objective, key, value) is None}
+    return replace(rule, objective=replace(objective, **missing)) if missing else rule
 
 
 def optimizer(config: Config) -> Any:

@@ -28,7 +28,7 @@ from minilocal.train.divergence import diverged, not_finite, suspect, with_losse
 from minilocal.train.evaluate import Images, answers, error, predict
 from minilocal.train.progress import Progress, losses_text
 from minilocal.train.same_run import check_same, digest
-from minilocal.train.stop import Interrupted, Wish
+from minilocal.train.stop import Interrupted, StopRequest
 
 VISIT = {"cpu": 1}  # steps between two visits home with the losses: on a device each one would be a wait
 SELDOM = 32
@@ -56,7 +56,7 @@ class Loop:
         self.images = {**Images.of(dataset).told(), "digest": digest(dataset)}
         self.clock = Clock(config.optim.epochs, self.steps)
 
-    def go(self, folder: record.Folder, wish: Wish, on_epoch: Report, say: Say) -> None:
+    def go(self, folder: record.RunFolder, wish: StopRequest, on_epoch: Report, say: Say) -> None:
         """Trains from where the counters stand to the last epoch.
 
         The row is written before the checkpoint: a row that is ahead is cut on resuming, a missing one would be lost.
@@ -64,7 +64,7 @@ class Loop:
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found, and said once, by _settle
             self._go(folder, wish, on_epoch, say)
 
-    def _go(self, folder: record.Folder, wish: Wish, on_epoch: Report, say: Say) -> None:
+    def _go(self, folder: record.RunFolder, wish: StopRequest, on_epoch: Report, say: Say) -> None:
         while self.progress.epoch < self.config.optim.epochs:
             self._train_epoch(folder, wish, say)
             state = self._state(folder)
@@ -76,7 +76,7 @@ class Loop:
             if wish.stop and self.progress.epoch < self.config.optim.epochs:
                 raise self._interrupted(folder)
 
-    def restore(self, folder: record.Folder, say: Say) -> bool:
+    def restore(self, folder: record.RunFolder, say: Say) -> bool:
         """Takes over the folder's checkpoint, and says where the run goes on; False where there is none.
 
         Raises: UserError for a checkpoint of another run, on other images, or past the run's last epoch.
@@ -113,7 +113,7 @@ class Loop:
             say(f"{folder.path} is finished: {epochs} of {epochs} epochs. Go on {how}")
         return True
 
-    def _train_epoch(self, folder: record.Folder, wish: Wish, say: Say) -> None:
+    def _train_epoch(self, folder: record.RunFolder, wish: StopRequest, say: Say) -> None:
         """The rest of the epoch under way, one batch after the other."""
         p, clock = self.progress, self.clock
         self.learner.epoch = p.epoch
@@ -172,7 +172,7 @@ class Loop:
     def _lr(self) -> float:
         return float(self.schedule.lr(self.progress.epoch))
 
-    def _settle(self, pending: list[tuple[Array, int]], folder: record.Folder) -> None:
+    def _settle(self, pending: list[tuple[Array, int]], folder: record.RunFolder) -> None:
         """Brings these steps' losses home, and stops the run where one tells that it has diverged.
 
         NaN is believed only if the steps have left numbers that are not finite: a worker that was not drawn has no loss
@@ -192,14 +192,14 @@ class Loop:
             self.progress.add(values, images)
         pending.clear()
 
-    def _state(self, folder: record.Folder) -> dict[str, np.ndarray]:
+    def _state(self, folder: record.RunFolder) -> dict[str, np.ndarray]:
         """The Learner's state on the host, every number of it finite: nothing else is ever saved."""
         state = self.learner.state()
         if name := not_finite(state):
             raise self._diverged(f"{name} is no longer finite", folder)
         return state
 
-    def _diverged(self, what: str, folder: record.Folder) -> UserError:
+    def _diverged(self, what: str, folder: record.RunFolder) -> UserError:
         p = self.progress
         where = f"in epoch {p.epoch + 1}, step {p.step} of {self.steps} (lr {self._lr():g})"
         return diverged(what, self.config, where, p.epoch, folder.path)
@@ -224,12 +224,12 @@ class Loop:
         self.clock.judged += seconds
         return {**row, "seconds": p.seconds, "evaluation_seconds": seconds}
 
-    def _stop_if(self, wish: Wish, folder: record.Folder, state: dict[str, np.ndarray]) -> None:
+    def _stop_if(self, wish: StopRequest, folder: record.RunFolder, state: dict[str, np.ndarray]) -> None:
         if wish.stop:
             folder.save(state, self._told())
             raise self._interrupted(folder)
 
-    def _interrupted(self, folder: record.Folder) -> Interrupted:
+    def _interrupted(self, folder: record.RunFolder) -> Interrupted:
         p = self.progress
         step = f" and {p.step} of {self.steps} steps" if p.step else ""
         return Interrupted(

@@ -17,7 +17,7 @@ from minilocal.learner import Learner
 from minilocal.train.build import build, schedule
 from minilocal.train.loop import Loop, Report, Say
 from minilocal.train.same_run import EPOCHS, check_epochs
-from minilocal.train.stop import stopping
+from minilocal.train.stop import stop_on_signal
 from minilocal.train.warm_start import warm_start
 
 
@@ -66,7 +66,7 @@ def train(
         opened = _resumed(Path(resume), epochs, say, bar)
     before = threads()
     try:
-        with opened as (loop, folder), stopping() as wish:
+        with opened as (loop, folder), stop_on_signal() as wish:
             loop.go(folder, wish, on_epoch, say)
         return Result(loop.learner, loop.dataset, record.rows(folder.path), folder.path)
     finally:
@@ -88,7 +88,7 @@ def _checked(config: Config | Mapping[str, Any], say: Say) -> Config:
 
 
 @contextmanager
-def _started(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record.Folder]]:
+def _started(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record.RunFolder]]:
     """A new run, built before its folder is made: what does not fit together leaves nothing behind."""
     out = config.run.out
     if out is not None:
@@ -98,13 +98,13 @@ def _started(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record
     loop = _built(config, say, bar)
     about = {"data": _about(loop), "weights": _warmed(loop, say)}
     environment = record.current_environment() | {name: value for name, value in about.items() if value is not None}
-    with record.Folder.create(_free(config) if out is None else out, tables_of(config), environment) as folder:
+    with record.RunFolder.create(_free(config) if out is None else out, tables_of(config), environment) as folder:
         say(f"run folder {folder.path}")
         yield loop, folder
 
 
 @contextmanager
-def _resumed(path: Path, epochs: int | None, say: Say, bar: bool) -> Iterator[tuple[Loop, record.Folder]]:
+def _resumed(path: Path, epochs: int | None, say: Say, bar: bool) -> Iterator[tuple[Loop, record.RunFolder]]:
     """The run at `path`, as of its last checkpoint, which is read only once the folder is locked."""
     before = from_tables(record.config(path), f"{path}/config.json")
     config = before
@@ -114,7 +114,7 @@ def _resumed(path: Path, epochs: int | None, say: Say, bar: bool) -> Iterator[tu
         config, _ = resolve([(f"{path}/config.json", then), ("--epochs", {EPOCHS: epochs})])
         check_epochs(epochs, before, path, schedule(before).extends or record.saved_nothing(path))
         environment["epochs"] = epochs
-    with record.Folder.reopen(path, environment) as folder:
+    with record.RunFolder.reopen(path, environment) as folder:
         loop = _built(config, say, bar)
         if not loop.restore(folder, say):
             _warmed(loop, say)
@@ -130,8 +130,8 @@ def _built(config: Config, say: Say, bar: bool) -> Loop:
     for note in loop.dataset.notes:
         if "not verified" in note:
             say(f"{loop.dataset.name}: {note}")
-    if loop.learner.recording:
-        say(loop.learner.recording)
+    if loop.learner.cuda_graph_status:
+        say(loop.learner.cuda_graph_status)
     return loop
 
 

@@ -15,7 +15,7 @@ class Interrupted(KeyboardInterrupt):
     """A run stopped by one of these signals, after its state was saved; the message says where, and how to go on."""
 
 
-class Wish:
+class StopRequest:
     """Whether somebody has asked the run to stop."""
 
     def __init__(self) -> None:
@@ -23,13 +23,13 @@ class Wish:
 
 
 @contextmanager
-def stopping() -> Iterator[Wish]:
+def stop_on_signal() -> Iterator[StopRequest]:
     """Inside the block the first of SIGNALS sets `stop`; the second acts as it would have without this block.
 
     SIGHUP that is ignored, as under nohup, stays so. Outside the main thread Python delivers no signals, so
     there the wish is never set.
     """
-    wish = Wish()
+    wish = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield wish
         return

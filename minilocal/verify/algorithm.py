@@ -25,7 +25,7 @@ import numpy as np
 from minilocal import equations as eq
 from minilocal.array import generator
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import jax, jnp, lax, refereeing
+from minilocal.verify.jax_cpu import jax, jax_on_cpu, jnp, lax
 
 WIDTHS = [6, 5, 7, 6, 5, 4, 5]  # of x, and of six ReLU layers
 CLASSES, COLUMNS, ALPHA, ETA = 3, 7, 0.3, 0.3
@@ -95,7 +95,7 @@ def by_autograd(K: int, length: int, weighting: str, error: str, alpha: float = 
                 total += sent(m + 1, up(m, held(base), layers, linked, 1 - alpha))
         return total
 
-    with refereeing():
+    with jax_on_cpu():
         grads = jax.grad(number, (0, 1))(layers, classifiers)
         moved = jax.tree.map(lambda w, g: np.asarray(w - ETA * g), (layers, classifiers), grads)
     return moved[0], moved[1]

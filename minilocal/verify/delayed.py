@@ -15,16 +15,16 @@ import numpy as np
 
 from minilocal import rules
 from minilocal.array import generator
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.optim import SGD
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import jax, refereeing
+from minilocal.verify.jax_cpu import jax, jax_on_cpu
 from minilocal.verify.objectives import network
-from minilocal.verify.reference.delayed import Replay
+from minilocal.verify.reference.delayed import DelayedReference
 from minilocal.verify.reference.synthetic import dni
-from minilocal.verify.synchronous import shake
+from minilocal.verify.synchronous import randomise
 
 BATCH = 4
 STEPS = 12
@@ -50,7 +50,7 @@ def learner(case: Case) -> Learner:
     """A Learner of this case in float64, its arrays shaken."""
     rule, optimizer = rules.get(case.rule, **dict(case.options)), SGD(momentum=MOMENTUM, weight_decay=DECAY)
     made = Learner(network(case.net), rule, case.modules, rng=generator(0), dtype="float64", optimizer=optimizer)
-    shake(made, 0)
+    randomise(made, 0)
     return made
 
 
@@ -67,7 +67,7 @@ def beside_replay(made: Learner, steps: int, lr: float = LR, **options: Any) -> 
     momentum and decay.
     """
     start = {name: a.copy() for name, a in made.parameters().items()}
-    twin = Replay(made.modules, start, lr=lr, momentum=MOMENTUM, decay=DECAY, **options)
+    twin = DelayedReference(made.modules, start, lr=lr, momentum=MOMENTUM, decay=DECAY, **options)
     worst = dict.fromkeys([*start, "loss"], 0.0)
     for x, y in batches(made.net, steps):
         losses, loss = made.step(x, y, lr=lr), twin.iterate(x, y)
@@ -82,8 +82,8 @@ def beside_loss(made: Learner) -> dict[str, float]:
     """Relative errors of DNI's loss and gradients, the synthesisers' by layer."""
     x, y = batches(made.net, 1)[0]
     losses, grads = made.gradients(x, y)
-    with refereeing():
-        whole = jax.value_and_grad(lambda p: dni(made.modules, p, x, y, Run()), has_aux=True)
+    with jax_on_cpu():
+        whole = jax.value_and_grad(lambda p: dni(made.modules, p, x, y, PassContext()), has_aux=True)
         (_, said), slopes = jax.jit(whole)(made.parameters())
     ours, theirs = ({"losses": np.nan_to_num(l, nan=-1.0)} for l in (losses, np.asarray([float(v) for v in said])))
     return errors(ours | by_layer(grads), theirs | by_layer(slopes))
@@ -103,7 +103,7 @@ def gap(case: Case) -> dict[str, float]:
     made = learner(case)
     if case.rule == "dni":
         return beside_loss(made)
-    with refereeing():
+    with jax_on_cpu():
         return beside_replay(made, STEPS, activations_late=case.rule == "fdg", **dict(case.options))
 
 

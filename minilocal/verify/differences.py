@@ -20,9 +20,9 @@ import numpy as np
 
 from minilocal.array import stream
 from minilocal.contract import try_layer
-from minilocal.engine.in_flight import leaves
+from minilocal.engine.in_flight import tree_leaves
 from minilocal.errors import UserError
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
 
 EPS = float(np.finfo(float).eps)
@@ -71,7 +71,7 @@ def check_layer(
     up to 100 numbers of each array, picked at random. `training=False` does so in evaluation mode.
 
     >>> import minilocal as ml
-    >>> ml.verify.check_layer(ml.layers.Linear(3, 2, ml.layers.Initial(0), name="fc"), (3,)).layer
+    >>> ml.verify.check_layer(ml.layers.Linear(3, 2, ml.layers.Initializer(0), name="fc"), (3,)).layer
     "Linear 'fc'"
 
     Raises: UserError, in one line, for the first thing that is wrong.
@@ -82,7 +82,7 @@ def check_layer(
     for dtype in ("float32", "float64"):
         p = {name: np.array(a, dtype) for name, a in layer.arrays.items()}
         try_layer(layer, shape, p or {"": np.zeros(1, dtype)}, training)
-    trial = _Trial(layer, _input(x, shape, images, seed), p, Run(training=training, key=seed))
+    trial = _Trial(layer, _input(x, shape, images, seed), p, PassContext(training=training, key=seed))
     _is_pure(trial)
     return Check(trial.who, tuple(_row(*found) for found in _differences(trial, seed)))
 
@@ -90,7 +90,7 @@ def check_layer(
 class _Trial:
     """A layer on one batch in float64, with an error for its output."""
 
-    def __init__(self, layer: Layer, x: np.ndarray, p: dict[str, np.ndarray], run: Run) -> None:
+    def __init__(self, layer: Layer, x: np.ndarray, p: dict[str, np.ndarray], run: PassContext) -> None:
         self.layer, self.x, self.p, self.run = layer, x, p, run
         self.who = f"{type(layer).__name__} {layer.name!r}".removesuffix(" ''")
         self.y, self.cache = layer.forward(x, run, p)
@@ -120,9 +120,9 @@ def _is_pure(t: _Trial) -> None:
     again, _ = t.layer.forward(t.x, t.run, t.p)
     if not np.array_equal(again, t.y):
         raise UserError(
-            f"{t.who}: two forwards of one batch differ: name its chance by run.stream(...) or run.name(...)."
+            f"{t.who}: two forwards of one batch differ: name its chance by ctx.rng(...) or ctx.rng_key(...)."
         )
-    given = {"x": [t.x], "dy": [t.dy], "p": list(t.p.values()), "the cache": leaves(t.cache, None)}
+    given = {"x": [t.x], "dy": [t.dy], "p": list(t.p.values()), "the cache": tree_leaves(t.cache, None)}
 
     def untouched(call: str, work: Callable[[], Any]) -> Any:
         before = {what: [np.array(a) for a in arrays] for what, arrays in given.items()}

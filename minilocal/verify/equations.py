@@ -15,7 +15,7 @@ from minilocal import equations as eq
 from minilocal.array import generator
 from minilocal.verify import algorithm
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import jax, jnp, refereeing
+from minilocal.verify.jax_cpu import jax, jax_on_cpu, jnp
 
 WIDTHS = {"x": 5, "z": 4, "c": 3, "next": 6}
 COLUMNS = [(), (1,), (7,)]  # one sample, a mini-batch of one, a mini-batch
@@ -89,7 +89,7 @@ def gap(name: str, columns: tuple[int, ...], alpha: float) -> dict[str, float]:
     """Relative errors of what the equation gives."""
     by_hand, by_autograd = EQUATIONS[name]
     n = numbers(columns)
-    with refereeing():
+    with jax_on_cpu():
         reference = [np.asarray(a) for a in by_autograd(n, alpha)]
     ours = by_hand(n, alpha)
     return errors(dict(zip("ab", ours, strict=False)), dict(zip("ab", reference, strict=False)))

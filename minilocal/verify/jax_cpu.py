@@ -21,13 +21,13 @@ except ImportError:
         "verifying needs JAX, whose automatic differentiation is the referee: in the clone, pip install -e '.[verify]'."
     ) from None
 
-__all__ = ["jax", "jnp", "lax", "refereeing"]
+__all__ = ["jax", "jax_on_cpu", "jnp", "lax"]
 
 HASTE = "jax_disable_most_optimizations"
 
 
 @contextmanager
-def refereeing(dtype: str = "float64", *, hasty: bool = True) -> Iterator[None]:
+def jax_on_cpu(dtype: str = "float64", *, hasty: bool = True) -> Iterator[None]:
     """Inside the block JAX computes on the CPU, and in 64 bits where `dtype` says so.
 
     In haste it compiles without optimising: most twins run once, on a few numbers, and compiling is all they cost.

@@ -14,10 +14,10 @@ import numpy as np
 
 from minilocal import layers as ml
 from minilocal.array import generator
-from minilocal.layers import Initial, Layer, Run
+from minilocal.layers import Initializer, Layer, PassContext
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import jax, refereeing
-from minilocal.verify.reference.layers import twin
+from minilocal.verify.jax_cpu import jax, jax_on_cpu
+from minilocal.verify.reference.layers import reference
 
 Shape = tuple[int, ...]
 
@@ -28,7 +28,7 @@ class Case:
 
     kind: str
     name: str
-    make: Callable[[Initial], Layer]
+    make: Callable[[Initializer], Layer]
     shape: Shape
     training: bool = True
     add: bool = False
@@ -45,23 +45,23 @@ class Trial:
     layer: Layer
     p: dict[str, np.ndarray]
     x: np.ndarray
-    run: Run
+    run: PassContext
     more: dict[str, np.ndarray]
     dy: np.ndarray
 
 
 def trial(case: Case, dtype: str = "float64", seed: int = 0) -> Trial:
     """Random numbers for a case: the same, rounded, in every type."""
-    rng, layer = generator(seed), case.make(Initial(seed))
-    p = {name: around(name, array, rng).astype(dtype) for name, array in layer.arrays.items()}
+    rng, layer = generator(seed), case.make(Initializer(seed))
+    p = {name: random_like(name, array, rng).astype(dtype) for name, array in layer.arrays.items()}
     x = rng.standard_normal(case.shape).astype(dtype)
-    run = Run(training=case.training, key=seed, epoch=2, step=3, unit=1)
+    run = PassContext(training=case.training, key=seed, epoch=2, step=3, unit=1)
     more = {"add": rng.standard_normal(case.shape).astype(dtype)} if case.add else {}
     y, _ = layer.forward(x, run, p, **more)
     return Trial(layer, p, x, run, more, rng.standard_normal(y.shape).astype(dtype))
 
 
-def around(name: str, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def random_like(name: str, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A random array in the place of an initial one: near it where its values have a meaning, like batch norm's."""
     noise = rng.standard_normal(array.shape)
     if name.endswith("running_var"):
@@ -84,14 +84,14 @@ def by_autograd(t: Trial) -> dict[str, Any]:
     """The same from the twin, in the type of the trial's numbers."""
 
     def forward(x: Any, weights: Any, more: Any) -> Any:
-        return twin(t.layer, x, {**t.p, **weights}, t.run, **more)
+        return reference(t.layer, x, {**t.p, **weights}, t.run, **more)
 
     @jax.jit
     def both(x: Any, weights: Any, more: Any, dy: Any) -> Any:
         y, pull = jax.vjp(forward, x, weights, more)
         return y, pull(dy)
 
-    with refereeing(str(t.x.dtype)):
+    with jax_on_cpu(str(t.x.dtype)):
         y, (dx, grads, dmore) = both(t.x, {name: t.p[name] for name in t.layer.parameters}, t.more, t.dy)
         return {"y": y, "dx": dx, **grads, **{f"d{name}": e for name, e in dmore.items()}}
 
@@ -109,14 +109,14 @@ def run(quick: bool = False) -> Iterator[Result]:
 
 
 def _conv(N: int, H: int, W: int, C: int, O: int, k: int, s: int, pad: int, note: str = "", **how: Any) -> Case:
-    def make(initial: Initial) -> Layer:
+    def make(initial: Initializer) -> Layer:
         return ml.Conv(C, O, k, initial, stride=s, pad=pad, bias=(C + O) % 2 == 1, name="conv")
 
     name = f"{N}×{H}×{W}×{C} → {O}, {k}×{k}, stride {s}, pad {pad}{note and ', ' + note}"
     return Case("Conv", name, make, (N, H, W, C), **how)
 
 
-def _all(kind: str, *cases: tuple[str, Callable[[Initial], Layer], Shape], **how: Any) -> list[Case]:
+def _all(kind: str, *cases: tuple[str, Callable[[Initializer], Layer], Shape], **how: Any) -> list[Case]:
     return [Case(kind, name, make, shape, **how) for name, make, shape in cases]
 
 
@@ -160,18 +160,25 @@ CASES = [
     *_all("BatchNorm", ("evaluation", lambda i: ml.BatchNorm(5, i, name="bn"), (3, 3, 4, 5)), training=False),
     *_all(
         "NormReLU",
-        ("images", lambda i: ml.NormReLU(5, i, name="bn"), (3, 3, 4, 5)),
-        ("rows", lambda i: ml.NormReLU(4, i, name="bn"), (9, 4)),
+        ("images", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)),
+        ("rows", lambda i: ml.BatchNormReLU(4, i, name="bn"), (9, 4)),
     ),
-    *_all("NormReLU", ("with a shortcut", lambda i: ml.NormReLU(5, i, name="bn"), (3, 3, 4, 5)), add=True),
-    *_all("NormReLU", ("evaluation", lambda i: ml.NormReLU(5, i, name="bn"), (3, 3, 4, 5)), training=False),
+    *_all("NormReLU", ("with a shortcut", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)), add=True),
+    *_all("NormReLU", ("evaluation", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)), training=False),
     *_all(
         "NormReLU",
-        ("evaluation, shortcut", lambda i: ml.NormReLU(5, i, name="bn"), (3, 3, 4, 5)),
+        ("evaluation, shortcut", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)),
         training=False,
         add=True,
     ),
-    Case("NormReLU", "several pieces", lambda i: ml.NormReLU(16, i, name="bn"), (2, 48, 48, 16), large=True, add=True),
+    Case(
+        "NormReLU",
+        "several pieces",
+        lambda i: ml.BatchNormReLU(16, i, name="bn"),
+        (2, 48, 48, 16),
+        large=True,
+        add=True,
+    ),
     *_all(
         "ReLU",
         ("rows", lambda i: ml.ReLU(name="relu"), (4, 6)),
@@ -262,7 +269,7 @@ CASES = [
             lambda i: ml.Sequential(
                 [
                     ml.Conv(3, 6, 3, i, pad=1, name="features.0"),
-                    ml.NormReLU(6, i, name="features.1"),
+                    ml.BatchNormReLU(6, i, name="features.1"),
                     ml.MaxPool(2),
                     ml.Flatten(),
                     ml.Dropout(0.3, name="classifier.0"),

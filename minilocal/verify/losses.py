@@ -12,7 +12,7 @@ from minilocal import losses
 from minilocal.array import generator
 from minilocal.verify import reference
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import jax, refereeing
+from minilocal.verify.jax_cpu import jax, jax_on_cpu
 
 SHAPES = [(5, 4), (1, 3), (8, 10), (2, 100)]
 SCALES = [1.0, 30.0]  # the second saturates the softmax
@@ -69,7 +69,7 @@ CHECKS = {
 
 def _compare(by_hand: Any, twin: Any, z: np.ndarray, target: np.ndarray) -> dict[str, float]:
     loss, dz = by_hand(z, target)
-    with refereeing(str(z.dtype)):
+    with jax_on_cpu(str(z.dtype)):
         value, slope = jax.jit(jax.value_and_grad(twin))(z, target)
         return {**errors({"loss": loss}, {"loss": value}), **errors({"dz": dz}, {"dz": slope})}
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from minilocal import nets, rules
 from minilocal.array import generator
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.jax_cpu import jax_on_cpu
 from minilocal.verify.reference import rules as twins
-from minilocal.verify.synchronous import shake
+from minilocal.verify.synchronous import randomise
 
 CASES: dict[str, Any] = {
     "mlp": lambda rng: nets.mlp((9, 8), classes=5, size=4, rng=rng),
@@ -39,15 +39,17 @@ def gap(name: str) -> dict[str, float]:
     """Relative errors of logits, loss and gradients."""
     net, batch = CASES[name](generator(0)), BATCH.get(name, 2)
     made = Learner(net, rules.bp(), 1, rng=generator(0), dtype="float64")
-    shake(made, 0)
+    randomise(made, 0)
     rng = generator(1)
     x, y = rng.standard_normal((batch, *net.shape)), rng.integers(net.classes, size=batch)
     losses, grads = made.gradients(x, y)
     p = {**made.parameters(), **made.buffers()}
-    with refereeing():
+    with jax_on_cpu():
         stack = twins.parts(made)
-        (loss,), reference = twins.gradients(lambda q: twins.bp(stack, q, x, y, Run(key=made.key)), p, list(grads))
-        run = Run(training=False)
+        (loss,), reference = twins.gradients(
+            lambda q: twins.bp(stack, q, x, y, PassContext(key=made.key)), p, list(grads)
+        )
+        run = PassContext(training=False)
         h = twins.climb(stack[0].units, 0, x, p, run)
         logits = twins.climb([net.head], 0, h, p, run)
     found = errors({"evaluated logits": made.predict(x)}, {"evaluated logits": logits})

@@ -10,18 +10,19 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import boundaries as crosses
+from minilocal import boundaries as boundaries
 from minilocal import nets, rules
-from minilocal import objectives as wants
+from minilocal import objectives as objectives
 from minilocal.array import generator
-from minilocal.layers import Conv, Flatten, GlobalAveragePool, Initial, Linear, NormReLU, Sequential
+from minilocal.layers import Conv, Flatten, GlobalAveragePool, Initializer, Linear, Sequential
+from minilocal.layers.norm import BatchNormReLU
 from minilocal.learner import Learner
 from minilocal.rules import Rule, compose
 from minilocal.rules.when import periodic
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.jax_cpu import jax_on_cpu
 from minilocal.verify.reference.composed import by_autograd
-from minilocal.verify.synchronous import shake
+from minilocal.verify.synchronous import randomise
 
 BATCH = 6
 LAMBDAS = (5.0, 0.5, 0.25, 2.0)
@@ -45,7 +46,7 @@ def learner(case: Case, dtype: str = "float64") -> Learner:
     """A Learner of this case, its arrays shaken."""
     with warnings.catch_warnings(action="ignore"):  # of convolutions left out behind vectors: a case here, no mistake
         made = Learner(network(case.net), case.make(), case.modules, rng=generator(0), dtype=dtype)
-    shake(made, 0)
+    randomise(made, 0)
     return made
 
 
@@ -57,9 +58,9 @@ def network(name: str) -> nets.Net:
     """
     if name == "mlp":
         return nets.mlp((7, 6, 8), classes=4, channels=2, size=3, rng=generator(0))
-    initial = Initial(0)
+    initial = Initializer(0)
     units = [
-        Sequential([Conv(i, o, 3, initial, stride=s, pad=1, name=f"u{n}.0"), NormReLU(o, initial, name=f"u{n}.1")])
+        Sequential([Conv(i, o, 3, initial, stride=s, pad=1, name=f"u{n}.0"), BatchNormReLU(o, initial, name=f"u{n}.1")])
         for n, (i, o, s) in enumerate([(3, 4, 1), (4, 6, 2), (6, 6, 1), (6, 8, 2)])
     ]
     head = Sequential([GlobalAveragePool(), Flatten(), Linear(8, 4, initial, name="fc")])
@@ -78,13 +79,13 @@ def gap(case: Case, dtype: str = "float64") -> dict[str, float]:
     made = learner(case, dtype)
     x, y = batch(made.net, dtype)
     losses, grads = made.gradients(x, y)
-    with refereeing(dtype):
+    with jax_on_cpu(dtype):
         values, slopes = by_autograd(made, x, y, case.is_global)
         return errors({"losses": losses, **grads}, {"losses": np.asarray([float(v) for v in values]), **slopes})
 
 
 def _infopro(**options: Any) -> Any:
-    return wants.infopro(LAMBDAS, **options)
+    return objectives.infopro(LAMBDAS, **options)
 
 
 def _guided(**options: Any) -> Callable[[], Rule]:
@@ -121,12 +122,16 @@ CASES = {
         Case("0c1f", _guided(aux="0c1f"), 3, "mlp", True),
     ],
     "BackLink and InfoPro": [
-        Case("l 1", lambda: compose(wants=_infopro(aux="0c1f"), crosses=crosses.link(1)), 3),
-        Case("l 2, contrast", lambda: compose(wants=_infopro(version="contrast"), crosses=crosses.link(2, 0.25)), 2),
+        Case("l 1", lambda: compose(objective=_infopro(aux="0c1f"), boundary=boundaries.link(1)), 3),
+        Case(
+            "l 2, contrast",
+            lambda: compose(objective=_infopro(version="contrast"), boundary=boundaries.link(2, 0.25)),
+            2,
+        ),
     ],
     "BackLink and PredSim": [
-        Case("l 1", lambda: compose(wants=wants.predsim(0.6), crosses=crosses.link(1)), 3),
-        Case("l 2", lambda: compose(wants=wants.predsim(0.6), crosses=crosses.link(2, 0.25)), 2, "mlp"),
+        Case("l 1", lambda: compose(objective=objectives.predsim(0.6), boundary=boundaries.link(1)), 3),
+        Case("l 2", lambda: compose(objective=objectives.predsim(0.6), boundary=boundaries.link(2, 0.25)), 2, "mlp"),
     ],
     "BackLink and other networks": [
         Case("mlp-sr, l 2", lambda: rules.backlink(length=2, alpha=0.25, aux="mlp-sr"), 2),
@@ -146,7 +151,9 @@ CASES = {
         Case("l 2", _guided(around="backlink:length=2,alpha=0.25"), 2, is_global=True),
         Case(
             "by compose, inputs kept",
-            lambda: compose(wants=wants.classifier("0c2f"), crosses=crosses.link(), when=periodic(1, 1), keep="inputs"),
+            lambda: compose(
+                objective=objectives.classifier("0c2f"), boundary=boundaries.link(), when=periodic(1, 1), keep="inputs"
+            ),
             3,
             is_global=True,
         ),

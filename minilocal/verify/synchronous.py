@@ -18,17 +18,17 @@ import numpy as np
 from minilocal import nets
 from minilocal import rules as hand
 from minilocal.array import generator
-from minilocal.layers import Dropout, Flatten, Initial, Layer, Linear, ReLU, Run, Sequential
+from minilocal.layers import Dropout, Flatten, Initializer, Layer, Linear, PassContext, ReLU, Sequential
 from minilocal.learner import Learner
 from minilocal.verify.compare import OWN, Result, errors
-from minilocal.verify.jax_cpu import refereeing
-from minilocal.verify.layers import around
+from minilocal.verify.jax_cpu import jax_on_cpu
+from minilocal.verify.layers import random_like
 from minilocal.verify.reference import rules as twins
 
 
 def with_dropout(rng: np.random.Generator) -> nets.Net:
     """A network whose second and third unit drop out, the way fully connected units do."""
-    initial, widths = Initial.of(rng), [18, 9, 8, 7, 4]
+    initial, widths = Initializer.of(rng), [18, 9, 8, 7, 4]
     units: list[Layer] = []
     for i, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
         first: list[Layer] = [Flatten() if i == 0 else Dropout(0.3, name=f"drop.{i}")]
@@ -71,14 +71,16 @@ def learner(case: Case, dtype: str = "float64") -> Learner:
         warnings.simplefilter("ignore")  # of lengths past a module's floor: a case here, not a mistake
         rule = hand.get(case.rule, **dict(case.options))
         made = Learner(network(case.net, case.seed), rule, case.modules, rng=generator(case.seed), dtype=dtype)
-    shake(made, case.seed)
+    randomise(made, case.seed)
     return made
 
 
-def shake(made: Learner, seed: int) -> None:
+def randomise(made: Learner, seed: int) -> None:
     """Random numbers around the initial ones, the same for the same name in every Learner and type."""
     for number, (name, a) in enumerate(sorted({**made.parameters(), **made.buffers()}.items())):
-        made.load({name: around(name, np.asarray(a, "float64"), generator(1000 * seed + number)).astype("float32")})
+        made.load(
+            {name: random_like(name, np.asarray(a, "float64"), generator(1000 * seed + number)).astype("float32")}
+        )
 
 
 def batch(case: Case, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
@@ -105,14 +107,14 @@ def by_autograd(case: Case, made: Learner, dtype: str = "float64") -> dict[str, 
 
     def twin(p: Any, part: int) -> Any:
         i, j = part * BATCH // m, (part + 1) * BATCH // m
-        given = net, p, x[i:j], y[i:j], Run(key=made.key, epoch=made.epoch, part=part)
+        given = net, p, x[i:j], y[i:j], PassContext(key=made.key, epoch=made.epoch, part=part)
         if case.rule == "backlink":
             how: dict[str, Any] = {"length": 1, "alpha": 0.5, "weighting": "literal", "error": "own"} | options
             return twins.backlink(*given, **{key: how[key] for key in ("length", "alpha", "weighting", "error")})
         return {"bp": twins.bp, "gll": twins.gll}[case.rule](*given)
 
     total: dict[str, Any] = {}
-    with refereeing(dtype):
+    with jax_on_cpu(dtype):
         for part in range(m):
             losses, grads = twins.gradients(lambda p, part=part: twin(p, part), p, list(made.parameters()))
             found = {"losses": np.nan_to_num(np.asarray([float(x) for x in losses]), nan=-1.0), **grads}

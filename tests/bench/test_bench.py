@@ -11,10 +11,10 @@ import pytest
 
 import minilocal as ml
 from minilocal.bench import harness, plan, report, roofline, workload
-from minilocal.bench.ops import piece, pieces
+from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError
-from minilocal.bench.workload import Entry
+from minilocal.bench.workload import Workload
 from minilocal.nets.counted import macs
 from tests.fake.device import fake
 
@@ -52,10 +52,10 @@ def _threads_as_before():
 
 
 def test_a_step_is_measured_by_everyone_who_can():
-    labels = [e.label for e in plan.sides(Entry(), peer=True)]
+    labels = [e.label for e in plan.sides(Workload(), peer=True)]
     assert labels == ["minilocal", "torch NCHW", "torch channels last"]
-    assert [e.label for e in plan.sides(Entry(), peer=False)] == ["minilocal"]
-    there = [e.label for e in plan.sides(Entry(device="cuda"), peer=True)]
+    assert [e.label for e in plan.sides(Workload(), peer=False)] == ["minilocal"]
+    there = [e.label for e in plan.sides(Workload(device="cuda"), peer=True)]
     assert there == [
         "minilocal", "minilocal, graph", "minilocal, graph, TF32",
         "torch NCHW", "torch channels last", "torch channels last, TF32",
@@ -64,14 +64,14 @@ def test_a_step_is_measured_by_everyone_who_can():
 
 def test_all_combinations_are_contests_and_their_rules_take_turns():
     asked = plan.Plan(("steps",), ("mlp", "resnet8"), batches=(4, 8), threads=(1, 2), modules=(2, 4), lengths=(0, 1, 2))
-    found = plan.contests(asked, peer=False)
+    found = plan.comparisons(asked, peer=False)
     assert len(found) == 16 and len({c.title for c in found}) == 16
     assert [e.what for e in found[0].entries] == ["bp", "gll", "backlink l=0", "backlink l=1", "backlink l=2"]
 
 
 def test_backlink_takes_turns_with_itself_by_what_its_linked_units_keep():
     asked = plan.Plan(("steps",), ("resnet8",), rules=("gll", "backlink"), keeps=("caches", "inputs"))
-    (workload,) = plan.contests(asked, peer=True)
+    (workload,) = plan.comparisons(asked, peer=True)
     told = [(entry.engine, entry.what) for entry in workload.entries]
     assert told[0] == ("minilocal", "gll") and ("minilocal", "backlink l=1") in told
     assert [who for who, what in told if what == "backlink l=1, inputs kept"] == ["minilocal"]  # PyTorch keeps caches
@@ -79,7 +79,7 @@ def test_backlink_takes_turns_with_itself_by_what_its_linked_units_keep():
 
 
 def test_growth_sweeps_batch_depth_modules_and_length():
-    found = plan.contests(plan.Plan(("growth",), nets=("resnet8",), modules=(2,)), peer=True)
+    found = plan.comparisons(plan.Plan(("growth",), nets=("resnet8",), modules=(2,)), peer=True)
     assert [c.title.partition(" ")[0] for c in found] == ["batch", "depth", "K", "l"]
     batch, depth, K, l = ([(e.batch, e.net, e.modules, e.options) for e in c.entries] for c in found)
     assert {b[0] for b in batch} == {16, 32, 64, 128, 256} and {d[1] for d in depth} >= {"resnet8", "resnet110"}
@@ -100,7 +100,7 @@ def test_a_plan_that_cannot_be_is_refused(wrong, says):
 
 def test_a_contest_gives_each_contestants_rounds_and_holds_nobody_afterwards():
     turns = []
-    rows = harness.hold(plan.contests(TINY, peer=False)[0], Here(), 3, turn=lambda: turns.append(1))
+    rows = harness.run_comparison(plan.comparisons(TINY, peer=False)[0], Here(), 3, turn=lambda: turns.append(1))
     assert [row["what"] for row in rows] == ["bp", "gll", "backlink l=1"] and len(turns) == 9
     for row in rows:
         assert len(row["seconds"]) == 3 and min(row["seconds"]) > 0 and row["low"] <= row["median"] <= row["high"]
@@ -110,8 +110,10 @@ def test_a_contest_gives_each_contestants_rounds_and_holds_nobody_afterwards():
 
 
 def test_one_that_cannot_enter_has_a_row_that_says_why():
-    wrong = Entry(net="mlp", modules=99, batch=4)
-    rows = harness.hold(plan.Contest("steps", "t", [wrong, Entry(net="mlp", modules=2, batch=4)]), Here(), 1)
+    wrong = Workload(net="mlp", modules=99, batch=4)
+    rows = harness.run_comparison(
+        plan.Comparison("steps", "t", [wrong, Workload(net="mlp", modules=2, batch=4)]), Here(), 1
+    )
     assert "UserError: K = 99" in rows[0]["failed"] and "median" in rows[1]
     told = report.markdown({"steps": rows})
     assert "## Failed" in told and "K = 99" in told
@@ -126,8 +128,8 @@ def tiny_nets(monkeypatch):
 
 def test_a_step_on_a_device_has_its_bytes_and_graphs_are_asked_for(monkeypatch, tiny_nets):
     monkeypatch.setattr(workload, "Meter", _Meter)
-    entries = [Entry(net="mlp", modules=2, batch=4, device=fake, graph=graph) for graph in (False, True)]
-    rows = harness.hold(plan.Contest("steps", "t", entries), Here(), 1)
+    entries = [Workload(net="mlp", modules=2, batch=4, device=fake, graph=graph) for graph in (False, True)]
+    rows = harness.run_comparison(plan.Comparison("steps", "t", entries), Here(), 1)
     assert not [row["failed"] for row in rows if "failed" in row]
     assert [row["bytes"].get("above") for row in rows] == [12_300_000, None]  # a graph allocates nothing
     assert [row["label"] for row in rows] == ["minilocal", "minilocal, graph"]
@@ -150,13 +152,13 @@ class _Meter:
 
 def test_after_a_failure_on_a_device_its_worker_is_not_used_again():
     here = Here()
-    harness.hold(plan.Contest("steps", "t", [Entry(net="mlp", modules=99, device=fake)]), here, 1)
+    harness.run_comparison(plan.Comparison("steps", "t", [Workload(net="mlp", modules=99, device=fake)]), here, 1)
     assert here.closed == 1
 
 
-@pytest.mark.parametrize("name", pieces(2))
+@pytest.mark.parametrize("name", op_benchmarks(2))
 def test_every_piece_runs_and_has_work_to_count(name):
-    it = piece(name, 2)
+    it = op_benchmark(name, 2)
     it.engine(np)()
     assert it.numbers > 0 and it.flops >= 0
     assert isinstance(it.engine(np, "float64")(), object)
@@ -164,19 +166,19 @@ def test_every_piece_runs_and_has_work_to_count(name):
 
 def test_pieces_run_on_a_device():
     names = ["norm + shortcut + ReLU 8×8×64", "dropout mask", "crops of raw images", "ReLU"]
-    entries = [Entry(piece=name, batch=2, device=fake) for name in names]
-    rows = harness.hold(plan.Contest("layers", "t", entries), Here(), 1)
+    entries = [Workload(piece=name, batch=2, device=fake) for name in names]
+    rows = harness.run_comparison(plan.Comparison("layers", "t", entries), Here(), 1)
     assert not [row["failed"] for row in rows if "failed" in row] and all(row["moved"] > 0 for row in rows)
 
 
 @pytest.mark.skipif(not available(), reason="PyTorch is only in the bench extra")
 @pytest.mark.parametrize("layout", ["nchw", "channels_last"])
-@pytest.mark.parametrize("name", [n for n, p in pieces(2).items() if p.theirs])
+@pytest.mark.parametrize("name", [n for n, p in op_benchmarks(2).items() if p.theirs])
 def test_pytorch_does_the_same_piece(name, layout):
     """Where both give what can be laid side by side: not SGD, which changes in place, nor a norm's backward."""
     import torch
 
-    it = piece(name, 2)
+    it = op_benchmark(name, 2)
     ours, theirs = it.engine(np, "float64")(), it.torch(torch, "cpu", layout, "float64")()
     if "SGD" in name or name.endswith("ReLU 32×32×16, backward") or ("norm" in name and "backward" in name):
         return
@@ -195,15 +197,15 @@ def test_pytorch_does_the_same_piece(name, layout):
 
 def test_the_layouts_differ_in_memory_only():
     torch = pytest.importorskip("torch")
-    y = piece("convolution 3×3 8×8×64", 2).torch(torch, "cpu", "channels_last")()
+    y = op_benchmark("convolution 3×3 8×8×64", 2).torch(torch, "cpu", "channels_last")()
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_limits_are_measured_for_products_and_copies():
     rows = roofline.measure(batch=2, quick=True)
     assert {row["unit"] for row in rows} == {"GFLOP/s", "GB/s"} and all(0 < r["median"] <= r["best"] for r in rows)
-    assert roofline.limit(rows, "GB/s") == 1e9 * max(r["median"] for r in rows if r["unit"] == "GB/s")
-    assert roofline.limit([], "GB/s") != roofline.limit([], "GB/s")  # not a number
+    assert roofline.peak_rate(rows, "GB/s") == 1e9 * max(r["median"] for r in rows if r["unit"] == "GB/s")
+    assert roofline.peak_rate([], "GB/s") != roofline.peak_rate([], "GB/s")  # not a number
 
 
 def test_blocks_give_the_product():
@@ -232,7 +234,7 @@ def test_everything_is_saved_and_told(tmp_path, monkeypatch, tiny_nets):
     saved = []
     asked = plan.Plan(plan.WHAT, ("mlp",), batches=(4,), modules=(2,), rounds=1, quick=True)
     found = harness.run(asked, save=lambda now: saved.append(json.dumps(now)))
-    assert len(saved) == len(plan.contests(asked, False)) + 1 and json.loads(saved[-1]).keys() >= set(plan.WHAT)
+    assert len(saved) == len(plan.comparisons(asked, False)) + 1 and json.loads(saved[-1]).keys() >= set(plan.WHAT)
     told = report.markdown(found)
     for head in ("## Limits", "## Steps", "## Layers", "## Growth", "before and after", "of the limit", "l grows"):
         assert head in told
@@ -248,7 +250,7 @@ class _Entered(Here):
 
 def test_the_tables_compare_round_by_round_and_like_with_like():
     def entry(label, engine, layout, seconds, **more):
-        row = Entry(engine=engine, layout=layout, **more).row()
+        row = Workload(engine=engine, layout=layout, **more).row()
         return {**row, "contest": "c", "seconds": seconds, "median": float(np.median(seconds))}
 
     rows = [

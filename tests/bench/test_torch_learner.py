@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.bench.torch_learner import Peer, available
+from minilocal.bench.torch_learner import TorchLearner, available
 from minilocal.verify.compare import errors
 
 needs_torch = pytest.mark.skipif(not available(), reason="PyTorch is only in the bench extra")
@@ -57,7 +57,7 @@ CASES = [
 def test_two_steps_are_the_engines_steps(name, rule, modules, layout):
     net = small(name)
     ours = learner(net, rule, modules)
-    peer = Peer(ours, layout=layout)
+    peer = TorchLearner(ours, layout=layout)
     assert all((peer.arrays()[n] == a).all() for n, a in {**ours.parameters(), **ours.buffers()}.items())
     x, y = batch(net)
     for _ in range(2):
@@ -71,7 +71,7 @@ def test_two_steps_are_the_engines_steps(name, rule, modules, layout):
 def test_names_and_layouts_are_the_engines():
     net = small("resnet8")
     ours = learner(net, ml.rules.gll(aux="1c2f"), 3, "float32")
-    peer = Peer(ours, layout="channels_last")
+    peer = TorchLearner(ours, layout="channels_last")
     names = {n for n in peer.root.state_dict() if not n.endswith("num_batches_tracked")}
     assert names == {*ours.parameters(), *ours.buffers()}
     x, _ = peer.batch(*batch(net))
@@ -86,19 +86,19 @@ def test_names_and_layouts_are_the_engines():
 ])  # fmt: skip
 def test_what_it_cannot_do_is_said(rule, says):
     with pytest.raises(ml.UserError, match=says):
-        Peer(learner(small("resnet8"), rule, 2))
+        TorchLearner(learner(small("resnet8"), rule, 2))
 
 
 @needs_torch
 def test_other_optimisers_layers_and_layouts_are_refused():
     net = ml.nets.wrn(10, 1, size=8, rng=ml.rng(0))
     with pytest.raises(ml.UserError, match="no PreActivation"):
-        Peer(ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(0)))
+        TorchLearner(ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(0)))
     adam = ml.Learner(small("mlp"), ml.rules.bp(), 1, rng=ml.rng(0), optimizer=ml.optim.Adam())
     with pytest.raises(ml.UserError, match="SGD only"):
-        Peer(adam)
+        TorchLearner(adam)
     with pytest.raises(ml.UserError, match="layout"):
-        Peer(learner(small("mlp"), ml.rules.bp(), 1), layout="nhwc")
+        TorchLearner(learner(small("mlp"), ml.rules.bp(), 1), layout="nhwc")
 
 
 def test_importing_the_measurements_does_not_import_torch():

@@ -48,7 +48,7 @@ def test_a_checkpoint_from_before_an_option_existed_goes_on(minilocal, tmp_path)
     for tables in (config, told["config"]):
         del tables["rule"]["weighting"]
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
-    with record.Folder.reopen(tmp_path / "run", {}) as folder:
+    with record.RunFolder.reopen(tmp_path / "run", {}) as folder:
         folder.save(arrays, told)
     status, out, _ = minilocal("train", "--resume", "run")
     assert status == 0 and "is finished" in out
@@ -72,7 +72,7 @@ import minilocal as ml
 
 
 def whisper(*, alpha: float = 0.9):
-    return ml.rules.compose("Whisper", wants=ml.wants.classifier(), crosses=ml.crosses.link(1, alpha))
+    return ml.rules.compose("Whisper", wants=ml.objectives.classifier(), crosses=ml.boundaries.link(1, alpha))
 """
 
 

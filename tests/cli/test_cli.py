@@ -187,7 +187,7 @@ def test_resuming_agrees_or_is_refused(minilocal, trained):
 
 
 def test_a_locked_folder_is_one_line(minilocal, trained):
-    with record.Folder(trained):
+    with record.RunFolder(trained):
         status, _, err = minilocal("train", "--resume", str(trained))
     assert status == 2 and f"in use by process {os.getpid()}" in err and err.count("\n") == 1
 

@@ -79,7 +79,7 @@ def test_a_run_as_a_command_is_that_run(tmp_path):
         asked = recipe.config(rule, 3, Namespace(epochs=2, out=str(tmp_path)))
         words = recipe.words(asked)
         assert words[0] == "train"
-        assert resolve(train.layers_of(train.parser().parse(words[1:])))[0] == asked
+        assert resolve(train.sources_of(train.parser().parse(words[1:])))[0] == asked
 
 
 def test_it_replaces_its_own_last_runs_all_of_them_or_none(tmp_path):
@@ -88,7 +88,7 @@ def test_it_replaces_its_own_last_runs_all_of_them_or_none(tmp_path):
     longer = recipe.config(recipe.RULES["GLL"], 0, Namespace(epochs=9, out=str(tmp_path)))
     foreign = tables_of(ours[1]) | {"rule": {"name": "gll", "aux": "1c2f"}}
     for run, tables in zip(ours, (tables_of(longer), foreign), strict=True):
-        record.Folder.create(run.run.out, tables, {}).close()
+        record.RunFolder.create(run.run.out, tables, {}).close()
     with pytest.raises(UserError, match="seed1 holds a run that is not the demo's, and it stays"):
         recipe.make_way(ours)
     assert Path(ours[0].run.out).exists()
@@ -115,7 +115,7 @@ def test_a_run_that_is_stopped_saves_what_it_has(tmp_path):
     with pytest.raises(Interrupted):
         together([["train", *TINY, "--epochs", "9999", "--out", str(out)]], stop)
     assert record.checkpoint(out)[1]["progress"]["epoch"] >= 1
-    record.Folder(out).close()  # nobody holds it
+    record.RunFolder(out).close()  # nobody holds it
 
 
 def test_what_a_run_is_refused_for_is_one_line():

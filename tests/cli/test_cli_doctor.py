@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minilocal import UserError, array, cli, learner
-from minilocal.array import Absent
+from minilocal.array import DeviceNotFound
 from minilocal.cli import doctor
 from minilocal.record import environment
 from tests.fake import cuda_on_host
@@ -83,7 +83,9 @@ def test_a_graph_that_forgets_a_launch_is_seen(gpu, monkeypatch):
         doctor.graph("cuda:0")
 
 
-@pytest.mark.parametrize("reason, status", [(Absent("no GPU here"), 0), (UserError("the driver is too old"), 1)])
+@pytest.mark.parametrize(
+    "reason, status", [(DeviceNotFound("no GPU here"), 0), (UserError("the driver is too old"), 1)]
+)
 def test_no_gpu_is_well_and_one_that_cannot_be_used_is_not(capsys, monkeypatch, reason, status):
     def refuse(device):
         raise reason

@@ -23,7 +23,7 @@ def whisper(*, alpha: float = 0.9):
     Args:
         alpha: the weight of the module's own loss, 0 to 1.
     """
-    return ml.rules.compose("Whisper", wants=ml.wants.classifier(), crosses=ml.crosses.link(1, alpha))
+    return ml.rules.compose("Whisper", wants=ml.objectives.classifier(), crosses=ml.boundaries.link(1, alpha))
 '''
 
 
@@ -110,13 +110,13 @@ def test_an_example_works(line, tmp_path, monkeypatch, capsys):
     ],
 )  # fmt: skip
 def test_what_is_shown_asks_for_the_same_run(words, tmp_path, capsys):
-    from minilocal.cli.train import layers_of, parser
+    from minilocal.cli.train import parser, sources_of
 
     asked = shlex.split(words)
     assert cli.main(["train", *asked, "--show"]) == 0
     (tmp_path / "shown.toml").write_text(capsys.readouterr().out)
     again, _ = resolve([read_file(tmp_path / "shown.toml")])
-    assert again == resolve(layers_of(parser().parse(asked)))[0]
+    assert again == resolve(sources_of(parser().parse(asked)))[0]
     assert not list(tmp_path.glob("runs*"))
 
 

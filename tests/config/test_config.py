@@ -12,7 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilocal import config, rules
-from minilocal.config import Config, agree, flatten, from_tables, read_file, resolve, setting, tables_of, value_of
+from minilocal.config import (
+    Config,
+    check_agrees,
+    flatten,
+    from_tables,
+    parse_setting,
+    read_file,
+    resolve,
+    tables_of,
+    value_of,
+)
 from minilocal.errors import UserError
 
 
@@ -186,7 +196,7 @@ def test_so_does_every_word_of_the_command_line(rule, key):
         "[1",
     ):
         try:
-            resolve([("base", {"rule.name": rule} if rule else {}), setting(f"{key}={word}")])
+            resolve([("base", {"rule.name": rule} if rule else {}), parse_setting(f"{key}={word}")])
         except UserError as error:
             assert key in str(error) and "(--set)" in str(error) and "\n" not in str(error), (word, str(error))
 
@@ -216,7 +226,7 @@ def test_no_value_at_all_ends_in_a_traceback(place, value):
 def test_no_answer_in_words_ends_in_a_traceback(text):
     for key in ("objective", "boundary", "when"):
         try:
-            resolve([setting("rule.name=compose"), setting(f"rule.{key}={text}")])
+            resolve([parse_setting("rule.name=compose"), parse_setting(f"rule.{key}={text}")])
         except UserError as error:
             assert f"rule.{key}" in str(error)
 
@@ -248,7 +258,7 @@ def test_paths_are_kept_from_the_root_so_that_a_run_works_from_any_folder(tmp_pa
     found, _ = resolve([("a", {"data.name": "npz:~/mine.npz", "data.dir": "~", "run.out": "~/x"})])
     assert (found.data.name, found.data.dir, found.run.out) == ("npz:/home/ada/mine.npz", "/home/ada", "/home/ada/x")
     assert resolve([("a", {"data.name": "digits"})])[0].data.name == "digits"
-    agree(resolve([("a", asked)])[0], [("--dataset", {"data.name": "npz:mine.npz"})], "R")
+    check_agrees(resolve([("a", asked)])[0], [("--dataset", {"data.name": "npz:mine.npz"})], "R")
 
 
 def test_another_folder_of_data_holds_the_file_that_a_run_was_trained_on():
@@ -341,13 +351,13 @@ def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
 def test_words_become_values(key, text, value):
     found = value_of(key, text)
     assert found == value and type(found) is type(value)
-    assert setting(f"{key} = {text}") == ("--set", {key: value})
+    assert parse_setting(f"{key} = {text}") == ("--set", {key: value})
 
 
 @pytest.mark.parametrize("text", ["optim.lr", "lr=1", "=1", ""])
 def test_a_setting_is_a_key_and_a_value(text):
     with pytest.raises(UserError, match=r"table\.key=value"):
-        setting(text)
+        parse_setting(text)
 
 
 def test_every_flag_names_a_key_that_exists():
@@ -360,14 +370,14 @@ def test_every_flag_names_a_key_that_exists():
 
 def test_what_is_asked_again_must_agree():
     found, _ = resolve([("a", {"optim.lr": 1, "run.out": "runs/a"})])
-    agree(
+    check_agrees(
         found,
         [("--lr", {"optim.lr": 1.0}), ("--out", {"run.out": "elsewhere"}), ("--rule", {"rule.name": "backlink"})],
         "R",
     )
     for key, value in {"optim.lr": 2.0, "optim.epochs": 11, "rule.name": "gll", "rule.alpha": 0.1}.items():
         with pytest.raises(UserError, match=f"{key} = .* does not agree with R"):
-            agree(found, [("--flag", {key: value})], "R")
+            check_agrees(found, [("--flag", {key: value})], "R")
 
 
 def test_the_presets_are_the_papers_recipe():

@@ -9,7 +9,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.errors import UserError
-from minilocal.locality.influence import tower
+from minilocal.locality.influence import toy_net
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
 
@@ -45,7 +45,7 @@ def images(step: int, n: int = 6) -> tuple[np.ndarray, np.ndarray]:
 
 def run(rule, cuda_graph, net=None, sizes=(6,) * 4, optimizer=None):
     """(learner, losses) after a step of each size, at other rates, over three epochs."""
-    net = net or tower(3, channels=4, size=8, classes=CLASSES)
+    net = net or toy_net(3, channels=4, size=8, classes=CLASSES)
     optimizer = optimizer or ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
     made = ml.Learner(net, rule, 2, rng=ml.rng(1), device=fake, optimizer=optimizer, cuda_graph=cuda_graph)
     losses = []
@@ -66,7 +66,7 @@ def same(one, other) -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
 def test_a_recorded_step_is_the_step(rule):
     recorded = run(rule, True)
-    assert "recorded as CUDA graphs" in recorded[0].recording
+    assert "recorded as CUDA graphs" in recorded[0].cuda_graph_status
     assert recorded[0]._recorder._tapes, "nothing was recorded"
     same(recorded, run(rule, False))
 
@@ -121,14 +121,18 @@ def test_a_replayed_step_is_one_launch_and_some_copies():
 )
 def test_what_cannot_be_recorded_runs_eagerly_and_says_so(rule, optimizer, reason):
     made, _ = run(rule, True, optimizer=optimizer)
-    assert made.recording.startswith("steps run eagerly") and reason in made.recording and not made._recorder._tapes
+    assert (
+        made.cuda_graph_status.startswith("steps run eagerly")
+        and reason in made.cuda_graph_status
+        and not made._recorder._tapes
+    )
 
 
 def test_a_refused_recording_changes_nothing(monkeypatch):
     """CuPy records no call of cuBLAS: plain forms use it, so the recording is given up, and the step is done."""
     monkeypatch.setattr(fake, "kernels", False)
     asked = run(ml.rules.gll(), True)
-    assert "cuBLAS" in asked[0].recording
+    assert "cuBLAS" in asked[0].cuda_graph_status
     same(asked, run(ml.rules.gll(), False))
 
 
@@ -149,4 +153,4 @@ def failing(*_) -> None:
 
 def test_on_the_host_there_is_nothing_to_record():
     net = ml.nets.mlp((5,), classes=4, size=3, rng=ml.rng(0))
-    assert ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(0)).recording == ""
+    assert ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(0)).cuda_graph_status == ""

@@ -16,7 +16,7 @@ from tests.fake.device import counting, fake
 STEPS, MODULES = 4, 3
 X, Y = ml.rng(1).standard_normal((6, 8, 8, 3)), np.array([0, 1, 2, 3, 1, 0])
 RESNET8 = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-LINK = ml.crosses.link(1)
+LINK = ml.boundaries.link(1)
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
     "bp, inputs": ml.rules.bp(keep="inputs"),
     "bp, micro-batches": ml.rules.bp(accumulate=2),
@@ -28,8 +28,10 @@ RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
     "pgl": ml.rules.pgl(period=2, duration=1),
     "fdg, recompute": ml.rules.fdg(backward_weights="recompute"),
     "fdg, current": ml.rules.fdg(backward_weights="current"),
-    "backlink and infopro": ml.rules.compose(wants=ml.wants.infopro(), crosses=LINK),
-    "backlink and predsim, micro-batches": ml.rules.compose(wants=ml.wants.predsim(), crosses=LINK, accumulate=2),
+    "backlink and infopro": ml.rules.compose(objective=ml.objectives.infopro(), boundary=LINK),
+    "backlink and predsim, micro-batches": ml.rules.compose(
+        objective=ml.objectives.predsim(), boundary=LINK, accumulate=2
+    ),
 }
 NETS = {
     "mlp": lambda rng: ml.nets.mlp((12, 11, 10), classes=4, size=8, rng=rng),

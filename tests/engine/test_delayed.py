@@ -9,7 +9,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.layers import Flatten, Linear, Sequential
-from minilocal.layers.initial import Initial
+from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
 
 
@@ -36,7 +36,7 @@ class Watched(Linear):
 
 
 def watched(K, per_module, rule):
-    initial, layers = Initial(0, "framework"), []
+    initial, layers = Initializer(0, "framework"), []
     widths = [18, *[5] * (K * per_module - 1), 4]
     for i in reversed(range(K * per_module)):
         above = layers[0] if layers and (i + 1) % per_module else None
@@ -62,10 +62,10 @@ def test_between_iterations_live_the_caches_that_the_tables_say_and_no_other(nam
     for _ in range(3 * K):
         step(it)
     table = {"ddg": [2, 1, 0], "fdg": [4, 2, 0]}[name]
-    assert it.waiting == table
+    assert it.in_flight == table
     assert [len(layer.alive) for layer in layers] == ([0] * K if mode == "recompute" else table)
     it.finish()
-    assert [len(layer.alive) for layer in layers] == [0] * K == it.waiting
+    assert [len(layer.alive) for layer in layers] == [0] * K == it.in_flight
 
 
 @pytest.mark.parametrize("mode", ["stashed", "recompute"])

@@ -11,7 +11,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.config import resolve
-from minilocal.engine.in_flight import leaves, replanted
+from minilocal.engine.in_flight import tree_leaves, tree_replace
 from minilocal.layers.norm import NormCache
 from minilocal.nets.resnet import _stages
 from minilocal.train import train
@@ -22,7 +22,7 @@ RULES = {"ddg": ml.rules.ddg, "fdg": ml.rules.fdg}
 
 @lru_cache
 def net():
-    return _stages("narrow", (4, 5, 6), 1, 4, 3, 8, "B", ml.layers.Initial(5))
+    return _stages("narrow", (4, 5, 6), 1, 4, 3, 8, "B", ml.layers.Initializer(5))
 
 
 @lru_cache
@@ -151,8 +151,8 @@ def test_a_checkpoint_without_anything_in_flight_is_refused_by_a_rule_with_delay
 def test_leaves_are_distinct_in_order_and_can_be_replaced():
     a, b, c = (np.full(2, v) for v in (1.0, 2.0, 3.0))
     nest = {0: (a, None, (2, 3)), 1: [NormCache(b, None, a, c, None)]}
-    assert [x[0] for x in leaves(nest, apart=c)] == [1, 2]
-    made = replanted(nest, [a, b], [a + 10, b + 10])
+    assert [x[0] for x in tree_leaves(nest, apart=c)] == [1, 2]
+    made = tree_replace(nest, [a, b], [a + 10, b + 10])
     assert made[1][0].mean is made[0][0] and made[0][0][0] == 11 and made[1][0].r is c and made[0][2] == (2, 3)
     assert isinstance(made[1][0], NormCache) and nest[0][0] is a
 
@@ -182,7 +182,7 @@ def test_a_run_killed_with_batches_in_flight_ends_with_the_weights_of_one_that_w
     with pytest.raises(Stop):
         train(configuration(tmp_path / "run", rule__backward_weights=mode), on_epoch=kill)
     resumed = train(resume=tmp_path / "run")
-    assert any(whole.learner.waiting), "the end of an epoch does not drain"
+    assert any(whole.learner.in_flight), "the end of an epoch does not drain"
     assert alike(whole.learner, resumed.learner)
 
 

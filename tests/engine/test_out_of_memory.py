@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.engine.in_flight import leaves
-from minilocal.engine.memory_advice import savings
-from minilocal.engine.out_of_memory import OutOfMemory, gigabytes, shortage
-from minilocal.layers import Run
+from minilocal.engine.in_flight import tree_leaves
+from minilocal.engine.memory_advice import memory_advice
+from minilocal.engine.out_of_memory import OutOfMemory, gigabytes, out_of_memory
+from minilocal.layers import PassContext
 
 NET = ml.nets.resnet(20, size=16, rng=ml.rng(0))
 FULL = "Out of memory allocating 4,194,304 bytes (allocated so far: 8,589,934,592 bytes)."
@@ -101,10 +101,10 @@ def kept(rule, modules, n=64):
     """What `savings` says, and the bytes of every unit's cache and output, counted here on the whole batch."""
     it = ml.Learner(NET, rule, modules, rng=ml.rng(0))
     h, each = np.zeros((n, *NET.shape), "f4"), []
-    line = savings(it.modules, h, it._engine.arrays, rule.crosses.onward)
+    line = memory_advice(it.modules, h, it._engine.arrays, rule.boundary.passes_on)
     for u, unit in enumerate(NET.units):
-        y, cache = unit.forward(h, Run(unit=u), it._engine.arrays)
-        each.append(sum(a.nbytes for a in leaves((cache, y), h) if a.ndim > 1))
+        y, cache = unit.forward(h, PassContext(unit=u), it._engine.arrays)
+        each.append(sum(a.nbytes for a in tree_leaves((cache, y), h) if a.ndim > 1))
         h = y
     return line, each
 
@@ -133,9 +133,9 @@ def test_where_there_is_no_room_for_one_image_nothing_is_estimated():
     it = ml.Learner(NET, ml.rules.bp(), 5, rng=ml.rng(0))
     it.modules[0].units[0] = Greedy(it.modules[0].units[0], "always", MemoryError(FULL))
     it.modules[0].units[0].forward = lambda *given: (_ for _ in ()).throw(MemoryError(FULL))
-    assert savings(it.modules, np.zeros((4, *NET.shape), "f4"), it._engine.arrays, True) == ""
+    assert memory_advice(it.modules, np.zeros((4, *NET.shape), "f4"), it._engine.arrays, True) == ""
 
 
 def test_sizes_read_well():
     assert [gigabytes(n) for n in (500_000, 12_345_678, 3_140_000_000)] == ["0.5 MB", "12.3 MB", "3.1 GB"]
-    assert "no more is known" in str(shortage(MemoryError(), "update"))
+    assert "no more is known" in str(out_of_memory(MemoryError(), "update"))

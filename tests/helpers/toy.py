@@ -44,14 +44,14 @@ def by_engine(name: str) -> np.ndarray:
 
 def by_jax(name: str) -> np.ndarray:
     """The same, from the engine's initial weights on, by nothing of the engine's."""
-    from minilocal.layers import Run
-    from minilocal.verify.jax_cpu import refereeing
+    from minilocal.layers import PassContext
+    from minilocal.verify.jax_cpu import jax_on_cpu
     from minilocal.verify.reference import rules as twins
 
     made = learner(RULES[name])
     w = {key: np.array(a) for key, a in made.parameters().items()}
     v = {key: np.zeros_like(a) for key, a in w.items()}
-    net, run, rows = twins.parts(made), Run(), []
+    net, run, rows = twins.parts(made), PassContext(), []
     length = {"backlink, l=1": 1, "backlink, l=2": 2}.get(name)
     for step in range(STEPS):
         x, y = batch(step)
@@ -61,7 +61,7 @@ def by_jax(name: str) -> np.ndarray:
                 return twins.backlink(net, p, x, y, run, length=length, alpha=0.3, weighting="literal")
             return (twins.bp if name == "bp" else twins.gll)(net, p, x, y, run)
 
-        with refereeing():
+        with jax_on_cpu():
             losses, grads = twins.gradients(rule, {**w, **made.buffers()}, list(w))
         rows.append([float(loss) for loss in losses])
         for key in w:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilocal import ops
-from minilocal.array import generator, named
+from minilocal.array import generator, stream_key
 from minilocal.kernels import cuda
 from tests.fake import cuda_on_host
 from tests.fake.device import fake
@@ -123,7 +123,7 @@ WORDS = st.sampled_from([0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1])
 )
 @often
 def test_a_dropout_mask_is_numpy_s_own_stream(words, shape, rate, dtype):
-    name, x = named(*words), np.empty(shape, dtype)
+    name, x = stream_key(*words), np.empty(shape, dtype)
     theirs = ops.dropout_mask(x, rate, name)
     assert same(on_device(cuda.dropout_mask, x, rate, name), theirs)
     clock = np.array([name.epoch, name.step])
@@ -132,12 +132,12 @@ def test_a_dropout_mask_is_numpy_s_own_stream(words, shape, rate, dtype):
 
 
 def test_a_long_mask_is_numpy_s_own_stream():
-    x, name = np.empty(100_003, "float32"), named(2**63 - 1, "dropout classifier.3", 12, 345, 6)
+    x, name = np.empty(100_003, "float32"), stream_key(2**63 - 1, "dropout classifier.3", 12, 345, 6)
     assert same(on_device(cuda.dropout_mask, x, 0.5, name), ops.dropout_mask(x, 0.5, name))
 
 
 def test_a_number_that_is_the_rate_itself_is_kept():
-    name, x = named(1, "dropout"), np.empty(9, "float32")
+    name, x = stream_key(1, "dropout"), np.empty(9, "float32")
     rate = float(name.stream().random(9, dtype=np.float32)[5])
     mask = on_device(cuda.dropout_mask, x, rate, name)
     assert mask[5] > 0 and same(mask, ops.dropout_mask(x, rate, name))

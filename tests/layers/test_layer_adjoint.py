@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from minilocal import layers as ml
 from minilocal.array import generator
-from minilocal.layers import Initial, Layer, Run
-from minilocal.verify.layers import around
+from minilocal.layers import Initializer, Layer, PassContext
+from minilocal.verify.layers import random_like
 
 STEPS = (1e-5, 1e-7)
 
@@ -21,8 +21,8 @@ STEPS = (1e-5, 1e-7)
 def gap(layer: Layer, shape: tuple[int, ...], seed: int, training: bool = True) -> float:
     """How far the two sides are apart, relative to the larger."""
     rng = generator(seed)
-    p = {name: around(name, a, rng) for name, a in layer.arrays.items()}
-    x, run = rng.standard_normal(shape), Run(training=training, key=seed)
+    p = {name: random_like(name, a, rng) for name, a in layer.arrays.items()}
+    x, run = rng.standard_normal(shape), PassContext(training=training, key=seed)
     u, v = rng.standard_normal(shape), {name: rng.standard_normal(p[name].shape) for name in layer.parameters}
 
     def at(s: float) -> np.ndarray:
@@ -41,7 +41,7 @@ def cases(draw):
     """A layer and a batch that fits it."""
     kind = draw(st.sampled_from(["conv", "norm", "max", "average", "adaptive", "global", "residual", "pre", "linear"]))
     N, C, O = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(1, 4))
-    initial, side, stride = Initial(draw(st.integers(0, 99))), st.integers(3, 8), draw(st.integers(1, 3))
+    initial, side, stride = Initializer(draw(st.integers(0, 99))), st.integers(3, 8), draw(st.integers(1, 3))
     shape = (N, draw(side), draw(side), C)
     k, option = draw(st.integers(1, 3)), draw(st.sampled_from(["A-both", "A-end", "B"]))
     many = (N + 2, *shape[1:])  # a batch norm of few rows is too steep for a difference quotient

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.verify.layers import CASES, Trial, trial
 
 
@@ -82,12 +82,12 @@ def all_of(kind: str) -> list:
 def test_the_mask_has_a_name(case):
     """The same place and time draw the same mask; another step, unit, epoch, layer or micro-batch draws its own."""
     t = trial(case)
-    y, _ = t.layer.forward(t.x, Run(key=1, epoch=2, step=3, unit=4))
-    again, _ = t.layer.forward(t.x, Run(key=1, epoch=2, step=3, unit=4))
+    y, _ = t.layer.forward(t.x, PassContext(key=1, epoch=2, step=3, unit=4))
+    again, _ = t.layer.forward(t.x, PassContext(key=1, epoch=2, step=3, unit=4))
     assert np.array_equal(y, again)
     for other in ({"key": 9}, {"epoch": 9}, {"step": 9}, {"unit": 9}, {"part": 9}):
         where = {"key": 1, "epoch": 2, "step": 3, "unit": 4} | other
-        assert not np.array_equal(y, t.layer.forward(t.x, Run(**where))[0]), other
+        assert not np.array_equal(y, t.layer.forward(t.x, PassContext(**where))[0]), other
     twin: Layer = case.make(None)
     twin.name = "another"
-    assert not np.array_equal(y, twin.forward(t.x, Run(key=1, epoch=2, step=3, unit=4))[0])
+    assert not np.array_equal(y, twin.forward(t.x, PassContext(key=1, epoch=2, step=3, unit=4))[0])

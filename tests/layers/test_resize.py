@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import BlockAverage, Resize, Run
+from minilocal.layers import BlockAverage, PassContext, Resize
 
-RUN = Run()
+RUN = PassContext()
 
 
 def test_a_row_of_three_at_five_places_by_hand():

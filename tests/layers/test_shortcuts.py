@@ -5,13 +5,13 @@ import pytest
 
 from minilocal.array import generator
 from minilocal.errors import UserError
-from minilocal.layers import Initial, PadShortcut, Residual, Run
+from minilocal.layers import Initializer, PadShortcut, PassContext, Residual
 
 
 @pytest.mark.parametrize("side, before", [("A-both", 4), ("A-end", 0)])
 def test_every_second_pixel_and_zeros_around_the_old_channels(side, before):
     x = generator(0).standard_normal((2, 5, 6, 8))
-    y, _ = PadShortcut(8, 16, 2, side).forward(x, Run())
+    y, _ = PadShortcut(8, 16, 2, side).forward(x, PassContext())
     assert y.shape == (2, 3, 3, 16)
     assert np.array_equal(y[..., before : before + 8], x[:, ::2, ::2])
     assert not y[..., :before].any() and not y[..., before + 8 :].any()
@@ -19,6 +19,6 @@ def test_every_second_pixel_and_zeros_around_the_old_channels(side, before):
 
 def test_an_unknown_shortcut_and_one_that_cannot_be():
     with pytest.raises(UserError, match="shortcut 'C' is not known"):
-        Residual(4, 8, 2, Initial(0), option="C")
+        Residual(4, 8, 2, Initializer(0), option="C")
     with pytest.raises(UserError, match="from 8 to 4: use B"):
-        Residual(8, 4, 2, Initial(0), option="A-end")
+        Residual(8, 4, 2, Initializer(0), option="A-end")

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import minilocal as ml
 from minilocal.array import generator
-from minilocal.layers import AveragePool, Conv, Initial, MaxPool, Run
+from minilocal.layers import AveragePool, Conv, Initializer, MaxPool, PassContext
 
 sides = st.integers(1, 20)
 geometries = st.tuples(sides, st.integers(1, 4), sides, sides)
@@ -16,7 +16,7 @@ geometries = st.tuples(sides, st.integers(1, 4), sides, sides)
 def refused(layer, x, words):
     """Both ways to ask say the same, in one line."""
     said = []
-    for ask in (lambda: layer.out_shape(x.shape[1:]), lambda: layer.forward(x, Run())):
+    for ask in (lambda: layer.out_shape(x.shape[1:]), lambda: layer.forward(x, PassContext())):
         with pytest.raises(ml.UserError, match=words) as caught:
             ask()
         said.append(str(caught.value))
@@ -39,7 +39,7 @@ def test_pooling(kind, geometry, seed):
     x, layer = rng.integers(-9, 9, (2, H, W, 3)).astype("float32"), kind(k, stride)
     if min(H, W) < k:
         return refused(layer, x, rf"{kind.__name__}\({k}\) .*at least {k}×{k}")
-    y, cache = layer.forward(x, Run())
+    y, cache = layer.forward(x, PassContext())
     seen = windows(x, k, stride)
     assert y.shape[1:] == layer.out_shape(x.shape[1:])
     if kind is MaxPool:
@@ -63,13 +63,13 @@ def test_pooling(kind, geometry, seed):
 @settings(deadline=None, derandomize=True)
 def test_convolution(geometry, pad, seed):
     (k, stride, H, W), rng = geometry, generator(seed)
-    layer = Conv(2, 3, k, Initial(seed), stride=stride, pad=pad, name="conv")
+    layer = Conv(2, 3, k, Initializer(seed), stride=stride, pad=pad, name="conv")
     x = rng.integers(-9, 9, (2, H, W, 2)).astype("float64")
     if min(H, W) + 2 * pad < k:
         return refused(layer, x, rf"a {k}×{k} window with padding {pad} does not fit an image of {H}×{W}")
-    z, _ = layer.forward(x, Run(), {"conv.weight": np.round(9 * rng.standard_normal((k, k, 2, 3)))})
+    z, _ = layer.forward(x, PassContext(), {"conv.weight": np.round(9 * rng.standard_normal((k, k, 2, 3)))})
     assert z.shape[1:] == layer.out_shape(x.shape[1:])
 
 
 def test_a_convolution_takes_its_own_channels():
-    refused(Conv(2, 3, 1, Initial(0), name="conv"), np.zeros((1, 4, 4, 3), "float32"), r"takes images \(H, W, 2\)")
+    refused(Conv(2, 3, 1, Initializer(0), name="conv"), np.zeros((1, 4, 4, 3), "float32"), r"takes images \(H, W, 2\)")

@@ -6,11 +6,11 @@ import pytest
 
 import minilocal as ml
 from minilocal import published, rules
-from minilocal.locality.certificate import locality
+from minilocal.locality.certificate import measure
 from minilocal.locality.comparison import compared
-from minilocal.locality.influence import tower
+from minilocal.locality.influence import toy_net
 
-NET, SIZES = tower(2), (1, 1)
+NET, SIZES = toy_net(2), (1, 1)
 DIFFERENCES = {  # rule: the columns in which the papers' tables say something else of it; elsewhere none
     "dgl": ["local_auxiliary_network", "any_lockings"],
     "dni": ["any_lockings"],
@@ -19,7 +19,7 @@ DIFFERENCES = {  # rule: the columns in which the papers' tables say something e
 
 
 def rows(rule):
-    return [line for row in locality(rule, NET, SIZES) for line in compared(row, NET)]
+    return [line for row in measure(rule, NET, SIZES) for line in compared(row, NET)]
 
 
 def differing(rule):

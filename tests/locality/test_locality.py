@@ -8,11 +8,11 @@ import pytest
 import minilocal as ml
 from minilocal import rules
 from minilocal.engine import synchronous
-from minilocal.locality.certificate import Downward, locality
-from minilocal.locality.influence import _batches, survey, tower
-from minilocal.locality.perturb import Site, Subject, Trial, heard
+from minilocal.locality.certificate import Downward, measure
+from minilocal.locality.influence import _batches, influence, toy_net
+from minilocal.locality.perturb import PerturbedRun, Site, Subject, first_difference
 
-NET, SIZES = tower(5), (2, 2, 1)
+NET, SIZES = toy_net(5), (2, 2, 1)
 KEPT, BROKEN = "kept", "broken"
 
 
@@ -33,7 +33,7 @@ EXPECTED = {
     "infopro": [LOCAL],
     "backlink": [LINKED],
     "pgl": [LOCAL, BACKPROPAGATION],
-    "dni": [((0,), [Downward(0, None, 0, guess=0)] * 2, {"guess"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
+    "dni": [((0,), [Downward(0, None, 0, synthesiser=0)] * 2, {"synthesiser"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "ddg": [((0,), full(1), {"last loss"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
@@ -42,7 +42,7 @@ INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "imag
 
 @pytest.mark.parametrize("name", rules.NAMES)
 def test_every_rule_lets_cross_what_its_papers_say(name):
-    rows = locality(rules.get(name), NET, SIZES)
+    rows = measure(rules.get(name), NET, SIZES)
     assert not [text for row in rows for text in row.disagreements]
     assert name in EXPECTED, f"{name} agrees with itself; say here what it should be"
     seen = [(set(row.up), row.down, set(row.sources), row.locks, row.felt) for row in rows]
@@ -56,11 +56,11 @@ def test_the_total_error_locks_what_the_own_error_does_not():
     """Modules that are linked to their first unit: under the total error each of them waits for all above, as in BP."""
     sizes, locks = [2, 1, 1, 1], {"own": "1 unit, 1 up", "own-scaled": "1 unit, 1 up", "total": "1 unit, 3 up"}
     for error, backward in locks.items():
-        (row,) = locality(rules.backlink(length=1, error=error), NET, sizes)
+        (row,) = measure(rules.backlink(length=1, error=error), NET, sizes)
         assert not row.disagreements
         assert row.locks == (KEPT, KEPT if error == "total" else BROKEN, backward)
         assert [d.deep for d in row.down] == ([1, 2, 3] if error == "total" else [1, 1, 1])
-    (row,) = locality(rules.backlink(length="module", error="total"), NET, sizes)
+    (row,) = measure(rules.backlink(length="module", error="total"), NET, sizes)
     assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
 
 
@@ -69,11 +69,11 @@ def test_ten_rules_are_expected():
 
 
 def composed(**answers):
-    return rules.compose("composed", wants=ml.wants.classifier("0c1f"), **answers)
+    return rules.compose("composed", objective=ml.objectives.classifier("0c1f"), **answers)
 
 
 def test_asynchronous_workers_hear_upward_at_random_and_nothing_downward():
-    (row,) = locality(composed(crosses=ml.crosses.nothing(), when=ml.when.drawn(buffer=2)), tower(3), 3)
+    (row,) = measure(composed(boundary=ml.boundaries.closed(), when=ml.when.asynchronous(buffer=2)), toy_net(3), 3)
     assert not row.disagreements and row.down == NOTHING and row.sources == ("own loss",)
     assert all(max(lags) > 0 for lags in row.up) and any(len(lags) > 1 for lags in row.up)
     assert row.locks == (BROKEN, BROKEN, BROKEN) and row.felt[:2] == (None, None)
@@ -81,7 +81,7 @@ def test_asynchronous_workers_hear_upward_at_random_and_nothing_downward():
 
 def test_a_link_reaches_its_length_in_one_module_and_the_bottom_only_through_updates():
     """Linked units below linked units would chain the last loss down in one step if a total error crossed."""
-    (row,) = locality(composed(crosses=ml.crosses.link(2)), tower(7), (3, 2, 1, 1))
+    (row,) = measure(composed(boundary=ml.boundaries.link(2)), toy_net(7), (3, 2, 1, 1))
     assert not row.disagreements
     assert row.down == [Downward(2, 0, 1), Downward(2, 0, 1), Downward(1, 0, 1)]
     assert row.waiting == (2, 1) and row.locks == (KEPT, BROKEN, "2 units, 1 up")
@@ -90,26 +90,26 @@ def test_a_link_reaches_its_length_in_one_module_and_the_bottom_only_through_upd
 
 @pytest.mark.parametrize("alpha, sources", [(1.0, ("own loss",)), (0.0, ("own loss", "next module's loss"))])
 def test_alpha_decides_who_is_heard(alpha, sources):
-    (row,) = locality(composed(crosses=ml.crosses.link(1, alpha)), NET, SIZES)
+    (row,) = measure(composed(boundary=ml.boundaries.link(1, alpha)), NET, SIZES)
     assert row.sources == sources and not row.disagreements
     assert (row.down == NOTHING) == (alpha == 1)
 
 
 def test_a_composition_that_nobody_has_published_has_its_parts_localities():
-    local, guided = locality(composed(crosses=ml.crosses.link(1), when=ml.when.periodic(3, 1)), NET, SIZES)
+    local, guided = measure(composed(boundary=ml.boundaries.link(1), when=ml.when.periodic(3, 1)), NET, SIZES)
     assert (local.phase, guided.phase) == ("local epochs", "global epochs")
     assert local.down == [Downward(1, 0, 1)] * 2 and guided.down == full(0)
     assert not local.disagreements + guided.disagreements
 
 
 def test_guesses_conditioned_on_the_label_see_it():
-    (row,) = locality(rules.dni(labels=True, kernel=1), tower(2, channels=2), 2)
+    (row,) = measure(rules.dni(labels=True, kernel=1), toy_net(2, channels=2), 2)
     assert row.inputs == ("labels",) and not row.disagreements
 
 
 def test_on_vectors_and_with_two_modules():
     net = ml.nets.mlp((8, 8, 8), classes=4, rng=ml.rng(0), channels=2, size=3)
-    (row,) = locality(rules.backlink(length=1), net, 2)
+    (row,) = measure(rules.backlink(length=1), net, 2)
     assert row.down == [Downward(1, 0, 1)] and not row.disagreements
     assert row.sources == ("own loss", "last loss")  # with two modules the next is the last
 
@@ -118,14 +118,14 @@ def test_an_engine_that_lets_the_error_leak_below_the_range_is_caught(monkeypatc
     climb = synchronous._Step._climb
 
     def leaky(self, module, h, last):
-        honest, self.crosses = self.crosses, self.crosses if last else ml.crosses.link(2)
+        honest, self.boundary = self.boundary, self.boundary if last else ml.boundaries.link(2)
         try:
             return climb(self, module, h, last)
         finally:
-            self.crosses = honest
+            self.boundary = honest
 
     monkeypatch.setattr(synchronous._Step, "_climb", leaky)
-    (row,) = locality(rules.backlink(length=1), NET, SIZES)
+    (row,) = measure(rules.backlink(length=1), NET, SIZES)
     assert row.disagreements and "boundary 1|2" in row.disagreements[0]
     from minilocal import cli
 
@@ -134,28 +134,28 @@ def test_an_engine_that_lets_the_error_leak_below_the_range_is_caught(monkeypatc
 
 def test_a_wrong_lag_is_caught(monkeypatch):
     """DDG whose boundaries hold an error for two iterations, said to be one."""
-    from minilocal.engine.delayed import Late
+    from minilocal.engine.delayed import DelayedEngine
 
-    rule, init = rules.ddg(), Late.__init__
+    rule, init = rules.ddg(), DelayedEngine.__init__
 
     def slow(self, *given):
         init(self, *given)
         for queue in self.downward:
             queue.append(None)
 
-    monkeypatch.setattr(Late, "__init__", slow)
-    (row,) = locality(rule, tower(2), 2)
+    monkeypatch.setattr(DelayedEngine, "__init__", slow)
+    (row,) = measure(rule, toy_net(2), 2)
     assert any("lag=2" in text for text in row.disagreements)
 
 
 def test_a_trial_that_nudges_nothing_is_plain_training_with_frozen_weights():
     subject = Subject(NET, rules.backlink(), SIZES, _batches(NET, 3))
-    noted, again = Trial(subject).run(), Trial(subject).run()
+    noted, again = PerturbedRun(subject).run(), PerturbedRun(subject).run()
     assert noted == again and len(noted) == 5 + 5 + 3  # activations, units, objectives
-    assert heard(noted, again, 0) == {}
+    assert first_difference(noted, again, 0) == {}
     it = subject.learner()
     start = {n: w.copy() for n, w in it.parameters().items()}
-    trial = Trial(subject)
+    trial = PerturbedRun(subject)
     same = {"learner": lambda _, optimizer: setattr(it, "optimizer", optimizer) or it, "batches": subject.batches}
     trial.subject = type("Same", (), same)()
     trial.run()
@@ -165,13 +165,13 @@ def test_a_trial_that_nudges_nothing_is_plain_training_with_frozen_weights():
 def test_runs_that_are_no_twins_and_numbers_that_are_not_finite_prove_nothing():
     site = Site("update", 0, 0)
     with pytest.raises(AssertionError, match="twins"):
-        heard({site: [(b"a",), (b"b",)]}, {site: [(b"x",), (b"b",)]}, 1)
-    assert heard({site: [(b"a",), (b"b",)]}, {site: [(b"a",), (b"x",)]}, 1) == {site: 0}
+        first_difference({site: [(b"a",), (b"b",)]}, {site: [(b"x",), (b"b",)]}, 1)
+    assert first_difference({site: [(b"a",), (b"b",)]}, {site: [(b"a",), (b"x",)]}, 1) == {site: 0}
     x, y = _batches(NET, 1)[0]
     with pytest.raises(FloatingPointError), np.errstate(all="ignore"):
-        Trial(Subject(NET, rules.bp(), SIZES, [(x * 1e307, y)])).run()
+        PerturbedRun(Subject(NET, rules.bp(), SIZES, [(x * 1e307, y)])).run()
 
 
 def test_one_module_has_no_boundary():
     with pytest.raises(ml.UserError, match="one module has none"):
-        survey(Subject(NET, rules.bp(), 1, ()))
+        influence(Subject(NET, rules.bp(), 1, ()))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import Resize, Run
+from minilocal.layers import PassContext, Resize
 from minilocal.losses import binary_cross_entropy as bce
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.losses import SCALES, SHAPES, binary_cross_entropy
@@ -31,7 +31,7 @@ def test_certain_and_wrong_is_finite_and_linear():
 
 
 def test_behind_a_resize_the_error_is_the_slope():
-    rng, layer, run = ml.rng(0), Resize(8, 8), Run()
+    rng, layer, run = ml.rng(0), Resize(8, 8), PassContext()
     h, direction = rng.standard_normal((2, 3, 4, 4, 3))
     target = rng.random((3, 8, 8, 3))
     y, cache = layer.forward(h, run)

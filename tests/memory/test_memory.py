@@ -394,13 +394,13 @@ def test_backlink_takes_little_more_than_gll(goals, K, most):
 
 
 def test_an_engine_that_holds_an_error_too_long_is_caught(monkeypatch):
-    walk = synchronous.Module.walk
+    backward = synchronous.Module.backward
 
     def holding(self, error, *others, **more):
-        found = walk(self, error, *others, **more)
+        found = backward(self, error, *others, **more)
         return found if error is not None else None  # `error` lives until here
 
     before = estimate(RESNET110, rules.backlink(aux="1c2f"), 4, 32).step
-    monkeypatch.setattr(synchronous.Module, "walk", holding)
+    monkeypatch.setattr(synchronous.Module, "backward", holding)
     after = estimate(RESNET110, rules.backlink(aux="1c2f"), 4, 32).step
     assert after > 1.002 * before

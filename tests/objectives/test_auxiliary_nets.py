@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import Initial, Run
-from minilocal.objectives import NAMES, Place
-from minilocal.objectives.auxiliary_nets import classifier
+from minilocal.layers import Initializer, PassContext
+from minilocal.objectives import NAMES, ModuleContext
+from minilocal.objectives.auxiliary_nets import auxiliary_network
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.objectives import CASES, gap
 
@@ -34,28 +34,28 @@ INDICES = {
 
 
 def place(shape, *, module=0, unit=1, units=16, widest=64):
-    return Place(module, 16, unit, units, shape, 10, widest, (32, 32, 3), Initial(3))
+    return ModuleContext(module, 16, unit, units, shape, 10, widest, (32, 32, 3), Initializer(3))
 
 
 @pytest.mark.parametrize("aux, counts", COUNTS.items())
 def test_parameter_counts_as_published(aux, counts):
     for (C, H), expected in zip(SIDES.items(), counts, strict=True):
-        assert ml.nets.count(classifier(aux, place((H, H, C))).parameters) == expected
+        assert ml.nets.count(auxiliary_network(aux, place((H, H, C))).parameters) == expected
 
 
 @pytest.mark.parametrize("aux, indices", INDICES.items())
 def test_names_are_those_of_the_equivalent_sequential(aux, indices):
-    names = classifier(aux, place((32, 32, 16), module=3)).parameters
+    names = auxiliary_network(aux, place((32, 32, 16), module=3)).parameters
     assert [f"aux.3.{i}.weight" for i in indices] == [n for n in names if n.endswith("weight")]
 
 
 def test_aux_adapt_changes_with_the_width():
-    got = [ml.nets.count(classifier("aux-adapt", place((H, H, C))).parameters) for C, H in SIDES.items()]
+    got = [ml.nets.count(auxiliary_network("aux-adapt", place((H, H, C))).parameters) for C, H in SIDES.items()]
     assert got == [COUNTS["2c2f"][0], COUNTS["1c3f"][1], COUNTS["1c2f"][2]]
 
 
 def test_aux_adapt_goes_by_thirds_of_the_depth_at_other_widths():
-    heads = [classifier("aux-adapt", place((8, 8, 128), unit=u, units=9, widest=512)) for u in range(1, 10)]
+    heads = [auxiliary_network("aux-adapt", place((8, 8, 128), unit=u, units=9, widest=512)) for u in range(1, 10)]
     convolutions = [sum(n.endswith("weight") and a.ndim == 4 for n, a in h.parameters.items()) for h in heads]
     connected = [sum(n.endswith("weight") and a.ndim == 2 for n, a in h.parameters.items()) for h in heads]
     assert convolutions == [2] * 3 + [1] * 6 and connected == [2] * 3 + [3] * 3 + [2] * 3
@@ -64,10 +64,10 @@ def test_aux_adapt_goes_by_thirds_of_the_depth_at_other_widths():
 @pytest.mark.parametrize("aux", [*NAMES, "1c2f+bn+dropout", "0c1f+flat", "2c2f+flat+bn", "aux-adapt+dropout"])
 @pytest.mark.parametrize("shape", [(32, 32, 16), (4, 4, 64), (1, 1, 512), (9, 7, 48), (100,)])
 def test_every_head_classifies_wherever_it_stands(aux, shape):
-    head = classifier(aux, place(shape, widest=max(512, shape[-1]) if shape[-1] not in SIDES else 64))
+    head = auxiliary_network(aux, place(shape, widest=max(512, shape[-1]) if shape[-1] not in SIDES else 64))
     assert head.out_shape(shape) == (10,)
     h = np.asarray(ml.rng(0).standard_normal((3, *shape)), "f4")
-    z, cache = head.forward(h, Run())
+    z, cache = head.forward(h, PassContext())
     e, grads = head.backward(np.asarray(ml.rng(1).standard_normal((3, 10)), "f4"), cache)
     assert z.shape == (3, 10) and e.shape == h.shape and grads.keys() == head.parameters.keys()
     assert {a.dtype.char for a in (z, e, *grads.values())} == {"f"}
@@ -86,23 +86,23 @@ HEADS = {  # what stands behind the map of 16 channels, 8×8
 
 @pytest.mark.parametrize("aux", HEADS)
 def test_options_layer_by_layer(aux):
-    assert [outline(layer) for layer in classifier(aux, place((8, 8, 16))).layers] == HEADS[aux]
+    assert [outline(layer) for layer in auxiliary_network(aux, place((8, 8, 16))).layers] == HEADS[aux]
 
 
 def test_dropout_drops_half_of_the_hidden_features_in_training_only():
-    head = classifier("0c2f+dropout", place((8, 8, 16)))
+    head = auxiliary_network("0c2f+dropout", place((8, 8, 16)))
     drop = head.layers[4]
     assert drop.rate == 0.5 and drop.name == "aux.0.4"
     h = np.ones((64, 8, 8, 16), "f4")
-    z, caches = head.forward(h, Run())
+    z, caches = head.forward(h, PassContext())
     kept = caches[4] > 0
     assert 0.4 < kept.mean() < 0.6 and set(np.unique(caches[4])) == {0, 2}
-    evaluated, nothing = head.forward(h, Run(training=False))
+    evaluated, nothing = head.forward(h, PassContext(training=False))
     assert nothing[4] is None and (evaluated != z).any() and (evaluated == evaluated[0]).all()
 
 
 def test_the_order_of_options_is_no_matter():
-    a, b = (classifier(aux, place((8, 8, 16))).parameters for aux in ("1c2f+bn+dropout", "1c2f+dropout+bn"))
+    a, b = (auxiliary_network(aux, place((8, 8, 16))).parameters for aux in ("1c2f+bn+dropout", "1c2f+dropout+bn"))
     assert a.keys() == b.keys() and all((a[name] == b[name]).all() for name in a)
 
 
@@ -174,17 +174,17 @@ OUTLINES = {  # as in DGL's and AugLocal's code: 16 channels, 32×32
 
 @pytest.mark.parametrize("aux", OUTLINES)
 def test_dgls_networks_layer_by_layer(aux):
-    assert [outline(layer) for layer in classifier(aux, place((32, 32, 16))).layers] == OUTLINES[aux]
+    assert [outline(layer) for layer in auxiliary_network(aux, place((32, 32, 16))).layers] == OUTLINES[aux]
 
 
 def test_the_spatial_reduction_is_by_4_a_side_rounded_up():
-    bins = [classifier("mlp", place((H, H, 16))).layers[0].bins for H in (1, 4, 5, 8, 16, 24, 96)]
+    bins = [auxiliary_network("mlp", place((H, H, 16))).layers[0].bins for H in (1, 4, 5, 8, 16, 24, 96)]
     assert bins == [1, 1, 2, 2, 4, 6, 24]
 
 
 def test_behind_fully_connected_units_the_convolutions_are_left_out():
     def shapes(aux):
-        return [a.shape for a in classifier(aux, place((100,))).parameters.values()]
+        return [a.shape for a in auxiliary_network(aux, place((100,))).parameters.values()]
 
     assert shapes("1c2f") == [(100, 128), (128,), (128, 10), (10,)]
     assert shapes("0c1f") == [(100, 10), (10,)]

@@ -6,17 +6,17 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import Initial, Run
+from minilocal.layers import Initializer, PassContext
 from minilocal.losses import binary_cross_entropy, cross_entropy, similarity
-from minilocal.objectives import LAMBDAS, Batch, Place
+from minilocal.objectives import LAMBDAS, Batch, ModuleContext
 from minilocal.objectives.infopro import MEAN, STD, InfoPro, Reconstruction, decoder
 from minilocal.objectives.predsim import block
 
-RUN = Run()
+RUN = PassContext()
 
 
 def place(shape, *, module=1, modules=4, image=(32, 32, 3), widest=64):
-    return Place(module, modules, 2, 16, shape, 10, widest, image, Initial(3))
+    return ModuleContext(module, modules, 2, 16, shape, 10, widest, image, Initializer(3))
 
 
 def batch(h, image, dtype="float64"):
@@ -34,7 +34,7 @@ def test_the_decoders_parameters_as_published(channels, side, count):
 
 
 def test_infopros_arrays_are_named_by_their_branch():
-    names = list(ml.wants.infopro(aux="0c1f").build(place((8, 8, 64))).parameters)
+    names = list(ml.objectives.infopro(aux="0c1f").build(place((8, 8, 64))).parameters)
     assert names == [
         "aux.1.decoder.0.weight", "aux.1.decoder.0.bias", "aux.1.decoder.1.weight", "aux.1.decoder.1.bias",
         "aux.1.decoder.3.weight", "aux.1.decoder.3.bias", "aux.1.classifier.2.weight", "aux.1.classifier.2.bias",
@@ -42,26 +42,26 @@ def test_infopros_arrays_are_named_by_their_branch():
 
 
 def test_the_contrast_compares_128_features():
-    made = ml.wants.infopro(version="contrast").build(place((8, 8, 64)))
+    made = ml.objectives.infopro(version="contrast").build(place((8, 8, 64)))
     assert made.parameters["aux.1.classifier.7.weight"].shape == (128, 128)
 
 
 def test_lambdas_run_linearly_from_module_1_to_module_k_minus_1():
-    wants = InfoPro((6.0, 0.0, 1.0, 2.0))
-    assert [wants.weights(k, 5) for k in range(4)] == [
+    objective = InfoPro((6.0, 0.0, 1.0, 2.0))
+    assert [objective.weights(k, 5) for k in range(4)] == [
         (6.0, 0.0), pytest.approx((13 / 3, 2 / 3)), pytest.approx((8 / 3, 4 / 3)), (1.0, 2.0),
     ]  # fmt: skip
-    assert wants.weights(0, 2) == (6.0, 0.0), "with two modules the second pair is unused"
+    assert objective.weights(0, 2) == (6.0, 0.0), "with two modules the second pair is unused"
 
 
 def test_a_name_stands_for_the_published_lambdas_of_its_k():
-    wants = InfoPro("resnet32-cifar10")
+    objective = InfoPro("resnet32-cifar10")
     for K in (2, 4, 8, 16):
         ixx_1, ixy_1, ixx_2, ixy_2 = LAMBDAS["resnet32-cifar10"][K]
-        assert wants.weights(0, K) == (ixx_1, ixy_1)
-        assert K == 2 or wants.weights(K - 2, K) == (ixx_2, ixy_2)
-    assert wants.weights(0, 3) == (6, 0), "K = 3 is not published and has those of 4"
-    assert wants.weights(14, 32) == pytest.approx((5 - 4.8 * 14 / 30, 0.05 + 0.45 * 14 / 30))
+        assert objective.weights(0, K) == (ixx_1, ixy_1)
+        assert K == 2 or objective.weights(K - 2, K) == (ixx_2, ixy_2)
+    assert objective.weights(0, 3) == (6, 0), "K = 3 is not published and has those of 4"
+    assert objective.weights(14, 32) == pytest.approx((5 - 4.8 * 14 / 30, 0.05 + 0.45 * 14 / 30))
     assert InfoPro("resnet110-cifar10-star").weights(1, 3) == (5, 0.1)
 
 
@@ -76,12 +76,12 @@ def test_the_target_is_the_image_without_its_normalisation_kept_inside_0_and_1()
 
 
 def test_constants_are_one_for_each_channel_and_grey_images_have_cifars_average():
-    grey = ml.wants.infopro().build(place((8, 8, 64), image=(32, 32, 1))).branches[0].loss
+    grey = ml.objectives.infopro().build(place((8, 8, 64), image=(32, 32, 1))).branches[0].loss
     assert grey.mean == (sum(MEAN) / 3,) and grey.std == (sum(STD) / 3,)
-    one = ml.wants.infopro(mean=0.5, std=[0.5]).build(place((8, 8, 64))).branches[0].loss
+    one = ml.objectives.infopro(mean=0.5, std=[0.5]).build(place((8, 8, 64))).branches[0].loss
     assert one.mean == one.std == (0.5, 0.5, 0.5)
     with pytest.raises(ml.UserError, match="mean has 2 numbers, the images have 3 channels"):
-        ml.wants.infopro(mean=[0.5, 0.5]).build(place((8, 8, 64)))
+        ml.objectives.infopro(mean=[0.5, 0.5]).build(place((8, 8, 64)))
 
 
 # ---------------------------------------------------------------------------------------------- PredSim
@@ -101,13 +101,13 @@ def test_blocks_double_in_turn_height_first(shape, most, expected):
 
 
 def test_predsims_arrays_are_named_by_their_branch_and_its_classifier_starts_from_nothing():
-    p = ml.wants.predsim().build(place((32, 32, 16))).parameters
+    p = ml.objectives.predsim().build(place((32, 32, 16))).parameters
     assert {n: a.shape for n, a in p.items()} == {
         "aux.1.sim.0.weight": (3, 3, 16, 16), "aux.1.pred.2.weight": (4096, 10), "aux.1.pred.2.bias": (10,),
     }  # fmt: skip
     assert not p["aux.1.pred.2.weight"].any() and p["aux.1.sim.0.weight"].any() and p["aux.1.pred.2.bias"].any()
-    assert ml.wants.predsim(zero=False).build(place((32, 32, 16))).parameters["aux.1.pred.2.weight"].any()
-    p = ml.wants.predsim().build(place((100,))).parameters
+    assert ml.objectives.predsim(zero=False).build(place((32, 32, 16))).parameters["aux.1.pred.2.weight"].any()
+    p = ml.objectives.predsim().build(place((100,))).parameters
     assert {n: a.shape for n, a in p.items()} == {
         "aux.1.sim.0.weight": (100, 100), "aux.1.pred.0.weight": (100, 10), "aux.1.pred.0.bias": (10,),
     }  # fmt: skip
@@ -115,7 +115,7 @@ def test_predsims_arrays_are_named_by_their_branch_and_its_classifier_starts_fro
 
 @pytest.mark.parametrize("beta", [0.0, 0.6, 0.99, 1.0])
 def test_predsims_loss_is_beta_similarity_and_the_rest_prediction(beta):
-    made = ml.wants.predsim(beta, zero=False).build(place((4, 4, 6), widest=6))
+    made = ml.objectives.predsim(beta, zero=False).build(place((4, 4, 6), widest=6))
     h = ml.rng(1).standard_normal((5, 4, 4, 6))
     images = batch(h, (8, 8, 3))
     U, p = (branch.network.forward(h, RUN)[0] for branch in made.branches)
@@ -126,13 +126,17 @@ def test_predsims_loss_is_beta_similarity_and_the_rest_prediction(beta):
 # ---------------------------------------------------------------------------------------------- both
 
 
-WANTS = [ml.wants.predsim(0.6), ml.wants.infopro((5, 0.5, 0.25, 2)), ml.wants.infopro((5, 0.5, 0.25, 2), "contrast")]
+WANTS = [
+    ml.objectives.predsim(0.6),
+    ml.objectives.infopro((5, 0.5, 0.25, 2)),
+    ml.objectives.infopro((5, 0.5, 0.25, 2), "contrast"),
+]
 
 
-@pytest.mark.parametrize("wants", WANTS, ids=lambda w: w.describe())
+@pytest.mark.parametrize("objective", WANTS, ids=lambda w: w.describe())
 @pytest.mark.parametrize("shape", [(8, 8, 64), (4, 4, 20), (1, 1, 96), (5, 3, 7)], ids=str)
-def test_everywhere_float32_stays_float32_and_every_array_learns(wants, shape):
-    made = wants.build(place(shape, image=(8, 8, 3), widest=max(64, shape[-1])))
+def test_everywhere_float32_stays_float32_and_every_array_learns(objective, shape):
+    made = objective.build(place(shape, image=(8, 8, 3), widest=max(64, shape[-1])))
     h = ml.rng(0).standard_normal((6, *shape)).astype("f4")
     h.flags.writeable = False
     loss, cache = made.forward(h, batch(h, (8, 8, 3), "float32"), RUN)
@@ -142,9 +146,9 @@ def test_everywhere_float32_stays_float32_and_every_array_learns(wants, shape):
     assert {n: g.shape for n, g in grads.items()} == {n: a.shape for n, a in made.parameters.items()}
 
 
-@pytest.mark.parametrize("wants", WANTS, ids=lambda w: w.describe())
-def test_asked_for_one_half_it_gives_that_half(wants):
-    made = wants.build(place((8, 8, 16), image=(8, 8, 3)))
+@pytest.mark.parametrize("objective", WANTS, ids=lambda w: w.describe())
+def test_asked_for_one_half_it_gives_that_half(objective):
+    made = objective.build(place((8, 8, 16), image=(8, 8, 3)))
     h = ml.rng(0).standard_normal((4, 8, 8, 16)).astype("f4")
     _, cache = made.forward(h, batch(h, (8, 8, 3), "float32"), RUN)
     error, grads = made.backward(cache)
@@ -156,12 +160,12 @@ def test_asked_for_one_half_it_gives_that_half(wants):
 
 def test_a_branch_of_weight_0_costs_nothing_teaches_nothing_and_sees_nothing():
     """Its gradients are 0, not missing: weight decay acts on them, as it does in the papers' code."""
-    made = ml.wants.infopro((0, 1, 0, 1), aux="1c1f").build(place((8, 8, 16)))
+    made = ml.objectives.infopro((0, 1, 0, 1), aux="1c1f").build(place((8, 8, 16)))
     made.branches[0].network.forward = None  # never called
     h = ml.rng(0).standard_normal((4, 8, 8, 16))
     _, cache = made.forward(h, batch(h, (32, 32, 3)), RUN)
     error, grads = made.backward(cache)
-    made.commit(cache)
+    made.update_running_stats(cache)
     assert error.any() and grads.keys() == made.parameters.keys()
     assert all(g.any() == ("classifier" in n) for n, g in grads.items())
     moved = {n for n, a in made.buffers.items() if n.endswith("mean") and a.any()}
@@ -169,7 +173,7 @@ def test_a_branch_of_weight_0_costs_nothing_teaches_nothing_and_sees_nothing():
 
 
 def test_where_every_weight_is_0_the_error_is_0_and_not_missing():
-    made = ml.wants.infopro((0, 0, 0, 0)).build(place((8, 8, 16)))
+    made = ml.objectives.infopro((0, 0, 0, 0)).build(place((8, 8, 16)))
     h = ml.rng(0).standard_normal((4, 8, 8, 16))
     loss, cache = made.forward(h, batch(h, (32, 32, 3)), RUN)
     error, _ = made.backward(cache)
@@ -181,7 +185,7 @@ def test_two_branches_are_the_weighted_sum_of_each_alone():
     images = batch(h, (32, 32, 3))
 
     def out(a, b):
-        made = ml.wants.infopro((a, b, a, b)).build(place((8, 8, 16)))
+        made = ml.objectives.infopro((a, b, a, b)).build(place((8, 8, 16)))
         loss, cache = made.forward(h, images, RUN)
         return loss, made.backward(cache)[0]
 

@@ -26,7 +26,7 @@ PROGRESS = {"epoch": 2, "step": 7, "sums": [0.1, 1 / 3]}
 
 @pytest.fixture
 def folder(tmp_path):
-    with record.Folder.create(tmp_path / "run", CONFIG, {"python": "3.11.0"}) as folder:
+    with record.RunFolder.create(tmp_path / "run", CONFIG, {"python": "3.11.0"}) as folder:
         yield folder
 
 
@@ -170,16 +170,16 @@ def test_a_kill_while_writing_leaves_the_old_file(folder):
     assert subprocess.run([sys.executable, "-c", code, path]).returncode == -9
     assert sorted(p.name.split(".")[1] for p in path.glob("*.partial")) == ["npz", "previous"]
     assert record.checkpoint(path)[1] == PROGRESS
-    with record.Folder.reopen(path, {}):
+    with record.RunFolder.reopen(path, {}):
         assert not list(path.glob("*.partial"))
         assert record.checkpoint(path)[1] == PROGRESS
 
 
 def test_a_folder_has_one_writer(folder):
-    line = refused(record.Folder.reopen, folder.path, {})
+    line = refused(record.RunFolder.reopen, folder.path, {})
     assert f"in use by process {os.getpid()}" in line
     folder.close()
-    record.Folder.reopen(folder.path, {}).close()
+    record.RunFolder.reopen(folder.path, {}).close()
 
 
 def test_the_lock_is_gone_when_nobody_writes(folder):
@@ -202,16 +202,16 @@ def test_a_lock_that_its_holder_removes_holds_nobody_off(folder, monkeypatch):
         real(descriptor, how)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with record.Folder(folder.path):
-        assert seen and "in use by" in refused(record.Folder, folder.path)
+    with record.RunFolder(folder.path):
+        assert seen and "in use by" in refused(record.RunFolder, folder.path)
 
 
 def test_a_lock_of_somebody_else_is_not_removed(folder, tmp_path):
     """The folder was moved away, and another run has begun in its place."""
     folder.path.rename(tmp_path / "moved")
-    with record.Folder.create(folder.path, CONFIG, {}) as other:
+    with record.RunFolder.create(folder.path, CONFIG, {}) as other:
         folder.close()
-        assert "in use by" in refused(record.Folder, other.path)
+        assert "in use by" in refused(record.RunFolder, other.path)
 
 
 def test_many_processes_take_turns_and_never_meet(tmp_path):
@@ -237,7 +237,7 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path):
     (tmp_path / "mine").write_text("precious")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "lock").symlink_to(tmp_path / "mine")
-    assert "symbolic link" in refused(record.Folder, tmp_path / "run")
+    assert "symbolic link" in refused(record.RunFolder, tmp_path / "run")
     assert (tmp_path / "mine").read_text() == "precious"
 
 
@@ -249,11 +249,11 @@ def test_an_existing_run_is_not_overwritten(folder, tmp_path):
     folder.save(ARRAYS, PROGRESS)
     folder.close()
     before = listed(folder.path)
-    assert "--resume" in refused(record.Folder.create, folder.path, {}, {})
+    assert "--resume" in refused(record.RunFolder.create, folder.path, {}, {})
     assert listed(folder.path) == before
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "cat.png").touch()
-    assert "not empty" in refused(record.Folder.create, tmp_path / "photos", {}, {})
+    assert "not empty" in refused(record.RunFolder.create, tmp_path / "photos", {}, {})
     assert listed(tmp_path / "photos") == {"cat.png": b""}
     assert "no run folder" in refused(record.config, tmp_path / "photos")
 
@@ -261,7 +261,7 @@ def test_an_existing_run_is_not_overwritten(folder, tmp_path):
 @pytest.mark.parametrize("name", ["", "bad\udcff"])
 def test_a_name_that_is_none_is_refused(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "--out" in refused(record.Folder.create, name, CONFIG, {})
+    assert "--out" in refused(record.RunFolder.create, name, CONFIG, {})
     assert listed(tmp_path) == {}
 
 
@@ -271,7 +271,7 @@ def test_a_run_that_could_not_begin_leaves_no_folder(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", refuse)
-        refused(record.Folder.create, tmp_path / "a" / "b", CONFIG, {})
+        refused(record.RunFolder.create, tmp_path / "a" / "b", CONFIG, {})
     assert listed(tmp_path) == {}
 
 
@@ -279,10 +279,10 @@ def test_a_run_that_saved_nothing_gives_way(folder):
     """No checkpoint and no row: nothing is lost. A row alone is kept, though no run can go on from it."""
     folder.close()
     assert record.saved_nothing(folder.path)
-    with record.Folder.create(folder.path, {"rule": {"name": "bp"}}, {}) as other:
+    with record.RunFolder.create(folder.path, {"rule": {"name": "bp"}}, {}) as other:
         other.add_row({"epoch": 1})
     assert record.config(folder.path) == {"rule": {"name": "bp"}} and not record.saved_nothing(folder.path)
-    assert "--resume" in refused(record.Folder.create, folder.path, CONFIG, {})
+    assert "--resume" in refused(record.RunFolder.create, folder.path, CONFIG, {})
 
 
 def test_the_checkpoint_before_stays_and_serves_when_the_last_is_damaged(folder):
@@ -321,9 +321,9 @@ def test_a_damaged_record_of_the_environment_starts_anew(folder):
         (folder.path / "environment.json").write_text(text)
         if text.endswith(" "):
             with pytest.warns(UserWarning, match="starts anew"):
-                record.Folder.reopen(folder.path, {"cores": 8}).close()
+                record.RunFolder.reopen(folder.path, {"cores": 8}).close()
         else:
-            record.Folder.reopen(folder.path, {"cores": 8}).close()
+            record.RunFolder.reopen(folder.path, {"cores": 8}).close()
         assert record.recorded_environment(folder.path)["resumed"] == found
 
 
@@ -340,17 +340,17 @@ def test_damaged_lines_are_one_line(folder, line):
 
 
 def test_a_run_killed_before_its_configuration_can_start_again(tmp_path):
-    record.Folder(tmp_path).close()
+    record.RunFolder(tmp_path).close()
     (tmp_path / "environment.json").write_text("{}")
     (tmp_path / "config.json.123.partial").touch()
-    record.Folder.create(tmp_path, CONFIG, {}).close()
+    record.RunFolder.create(tmp_path, CONFIG, {}).close()
     assert record.config(tmp_path) == CONFIG
 
 
 def test_a_path_through_a_file_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    assert "--out" in refused(record.Folder.create, tmp_path / "file" / "run", {}, {})
-    assert "--out" in refused(record.Folder.create, tmp_path / "file", {}, {})
+    assert "--out" in refused(record.RunFolder.create, tmp_path / "file" / "run", {}, {})
+    assert "--out" in refused(record.RunFolder.create, tmp_path / "file", {}, {})
 
 
 def test_a_damaged_configuration_is_named(folder):
@@ -360,8 +360,8 @@ def test_a_damaged_configuration_is_named(folder):
 
 def test_a_resumed_run_says_what_changed(folder):
     folder.close()
-    record.Folder.reopen(folder.path, {"python": "3.11.0", "cores": 8}).close()
-    record.Folder.reopen(folder.path, {"python": "3.12.0"}).close()
+    record.RunFolder.reopen(folder.path, {"python": "3.11.0", "cores": 8}).close()
+    record.RunFolder.reopen(folder.path, {"python": "3.12.0"}).close()
     assert record.recorded_environment(folder.path) == {
         "python": "3.11.0",
         "resumed": [{"cores": 8}, {"python": "3.12.0"}],

@@ -8,7 +8,7 @@ import numpy as np
 
 import minilocal as ml
 from minilocal.layers import Dropout, Linear, ReLU, Sequential
-from minilocal.layers.initial import Initial
+from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
 from minilocal.nets.resnet import _stages
 from minilocal.verify.delayed import BATCH as N
@@ -23,7 +23,7 @@ def net(name: str) -> Net:
     if name == "mlp":
         return ml.nets.mlp((9, 8, 7), classes=4, rng=ml.rng(0), channels=2, size=3)
     if name == "dropout":
-        initial, widths = Initial(3, "framework"), (18, 9, 8, 7)
+        initial, widths = Initializer(3, "framework"), (18, 9, 8, 7)
         units = [ml.nets.mlp((9,), classes=4, rng=ml.rng(1), channels=2, size=3).units[0]]
         for i in (1, 2):
             linear = Linear(widths[i], widths[i + 1], initial, name=f"layers.{i}")
@@ -32,7 +32,9 @@ def net(name: str) -> Net:
         return Net("dropout", [*units, out], Sequential([], "head"), 4, (3, 3, 2), initial)
     if name == "resnet8":
         return ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    return _stages("narrow resnet8", (4, 5, 6), 1, 4, 3, 8, "B", Initial(5))  # a referee of few numbers is a quick one
+    return _stages(
+        "narrow resnet8", (4, 5, 6), 1, 4, 3, 8, "B", Initializer(5)
+    )  # a referee of few numbers is a quick one
 
 
 def learner(net: Net, rule: ml.rules.Rule, K: int, *, dtype: str = "float64", **sgd: float) -> ml.Learner:

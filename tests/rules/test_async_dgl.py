@@ -7,13 +7,13 @@ import pytest
 
 import minilocal as ml
 from minilocal.array import stream
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 
-WANTS = ml.wants.classifier("0c1f")
+WANTS = ml.objectives.classifier("0c1f")
 
 
 def asynchronous(**how):
-    return ml.rules.compose("async", wants=WANTS, crosses=ml.crosses.nothing(), when=ml.when.drawn(**how))
+    return ml.rules.compose("async", objective=WANTS, boundary=ml.boundaries.closed(), when=ml.when.asynchronous(**how))
 
 
 def learner(rule, modules=3, seed=0, **more):
@@ -127,7 +127,7 @@ def test_weights_are_those_of_modules_trained_apart_on_the_predicted_batches():
         for j, b, source in here:
             x, y = data[b]
             h = x if j == 0 else handed[source]
-            up, run = h, Run(key=alone[j].key)
+            up, run = h, PassContext(key=alone[j].key)
             for unit in alone[j].net.units:
                 up = unit.forward(up, run, alone[j].parameters())[0]
             handed.append(up)
@@ -240,23 +240,27 @@ def test_dropout_masks_differ_between_the_draws_of_one_step():
 ])  # fmt: skip
 def test_wrong_draws_are_one_line(how, says):
     with pytest.raises(ml.UserError, match=says) as error:
-        ml.when.drawn(**how)
+        ml.when.asynchronous(**how)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("answers", [
-    {"crosses": ml.crosses.all()}, {"wants": WANTS, "crosses": ml.crosses.link(1)}, {"crosses": ml.crosses.guess()},
-    {"crosses": ml.crosses.late()}, {"wants": WANTS, "crosses": ml.crosses.nothing(), "accumulate": 2},
+    {"boundary": ml.boundaries.open()}, {"objective": WANTS, "boundary": ml.boundaries.link(1)},
+    {"boundary": ml.boundaries.synthetic_gradient()}, {"boundary": ml.boundaries.delayed()},
+    {"objective": WANTS, "boundary": ml.boundaries.closed(), "accumulate": 2},
 ])  # fmt: skip
 def test_only_local_rules_can_be_drawn(answers):
     with pytest.raises(ml.UserError) as error:
-        ml.rules.compose("x", when=ml.when.drawn(), **answers)
+        ml.rules.compose("x", when=ml.when.asynchronous(), **answers)
     assert "\n" not in str(error.value)
 
 
 def test_the_rule_by_name_takes_a_buffer_and_refuses_slowness_without_one():
     rule = ml.rules.get("dgl", aux="0c1f", buffer=3, slowed=1, noise=0.5)
-    assert (rule.when, rule.name) == (ml.when.drawn(3, 1, 0.5), "asynchronous DGL") and "drawn" in rule.describe()
+    assert (rule.when, rule.name) == (
+        ml.when.asynchronous(3, 1, 0.5),
+        "asynchronous DGL",
+    ) and "drawn" in rule.describe()
     assert ml.rules.dgl().name == "DGL" and rule.least_batches(3) == 3
     with pytest.raises(ml.UserError, match="give a buffer too"):
         ml.rules.dgl(slowed=1, noise=0.5)

@@ -62,18 +62,23 @@ def test_14_nothing_above_a_module_reaches_its_gradients(name):
         assert not same(before, after, found.modules[-1].parameters())
 
 
-@pytest.mark.parametrize("wants", [ml.wants.infopro(), ml.wants.predsim(), ml.wants.classifier("mlp-sr")], ids=str)
-def test_a_link_of_no_units_or_alpha_1_is_the_objective_alone(wants):
-    alone = learner(ml.rules.compose(wants=wants, crosses=ml.crosses.nothing()), 3).gradients(X, Y)[1]
-    for link in (ml.crosses.link(0), ml.crosses.link(1, 1.0)):
-        assert same(alone, learner(ml.rules.compose(wants=wants, crosses=link), 3).gradients(X, Y)[1], alone)
-    linked = learner(ml.rules.compose(wants=wants, crosses=ml.crosses.link(1)), 3).gradients(X, Y)[1]
+@pytest.mark.parametrize(
+    "objective", [ml.objectives.infopro(), ml.objectives.predsim(), ml.objectives.classifier("mlp-sr")], ids=str
+)
+def test_a_link_of_no_units_or_alpha_1_is_the_objective_alone(objective):
+    alone = learner(ml.rules.compose(objective=objective, boundary=ml.boundaries.closed()), 3).gradients(X, Y)[1]
+    for link in (ml.boundaries.link(0), ml.boundaries.link(1, 1.0)):
+        assert same(alone, learner(ml.rules.compose(objective=objective, boundary=link), 3).gradients(X, Y)[1], alone)
+    linked = learner(ml.rules.compose(objective=objective, boundary=ml.boundaries.link(1)), 3).gradients(X, Y)[1]
     assert not same(alone, linked, ["layer2.0.conv1.weight"])
 
 
 def test_what_is_kept_changes_no_bit_of_any_objective():
-    for wants in (ml.wants.infopro(), ml.wants.predsim()):
-        kept = (ml.rules.compose(wants=wants, crosses=ml.crosses.link(2), keep=keep) for keep in ("caches", "inputs"))
+    for objective in (ml.objectives.infopro(), ml.objectives.predsim()):
+        kept = (
+            ml.rules.compose(objective=objective, boundary=ml.boundaries.link(2), keep=keep)
+            for keep in ("caches", "inputs")
+        )
         a, b = (learner(rule, 2) for rule in kept)
         for _ in range(2):
             assert np.array_equal(a.step(X, Y, lr=0.1), b.step(X, Y, lr=0.1))
@@ -81,9 +86,9 @@ def test_what_is_kept_changes_no_bit_of_any_objective():
 
 
 def test_micro_batches_go_with_every_objective():
-    rule = ml.rules.compose(wants=ml.wants.infopro(), crosses=ml.crosses.link(1), accumulate=2)
+    rule = ml.rules.compose(objective=ml.objectives.infopro(), boundary=ml.boundaries.link(1), accumulate=2)
     whole = learner(rule, 3).gradients(X, Y)
-    one = ml.rules.compose(wants=ml.wants.infopro(), crosses=ml.crosses.link(1))
+    one = ml.rules.compose(objective=ml.objectives.infopro(), boundary=ml.boundaries.link(1))
     halves = [learner(one, 3).gradients(X[i : i + 3], Y[i : i + 3]) for i in (0, 3)]
     np.testing.assert_allclose(whole[0], (halves[0][0] + halves[1][0]) / 2, rtol=1e-6)
     for name, g in whole[1].items():
@@ -95,4 +100,4 @@ def test_every_option_is_a_plain_value_that_a_file_can_hold(name):
     for value in ml.rules.options(name).values():
         assert value is None or isinstance(value, (str, float, int, bool, list))
     bare, given = ml.rules.get(name), ml.rules.get(name, **ml.rules.options(name))
-    assert (bare.wants, bare.when, bare.describe()) == (given.wants, given.when, given.describe())
+    assert (bare.objective, bare.when, bare.describe()) == (given.objective, given.when, given.describe())

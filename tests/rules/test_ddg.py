@@ -8,7 +8,7 @@ from delays import MODES, batches, learner, net, replayed, same, weights
 
 import minilocal as ml
 from minilocal.verify.compare import DOUBLE
-from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.jax_cpu import jax_on_cpu
 
 STEPS = 13
 
@@ -17,7 +17,7 @@ STEPS = 13
 @pytest.mark.parametrize("K", [2, 3, 4])
 @pytest.mark.parametrize("name", ["mlp", "narrow"])
 def test_ddg_is_its_replay(name, K, mode):
-    with refereeing():
+    with jax_on_cpu():
         it = learner(net(name), ml.rules.ddg(backward_weights=mode), K)
         assert replayed(it, STEPS, 0.05, activations_late=False, backward_weights=mode) <= DOUBLE
 
@@ -71,11 +71,11 @@ def test_running_statistics_move_once_per_forward(mode):
 
 @pytest.mark.parametrize("mode", ["stashed", "recompute"])
 def test_masks_of_dropout_are_the_old_batchs(mode):
-    from minilocal.layers import Run
+    from minilocal.layers import PassContext
 
-    with refereeing():
+    with jax_on_cpu():
         it = learner(net("dropout"), ml.rules.ddg(backward_weights=mode), 4)
-        run = lambda b: Run(key=it.key, step=b)  # noqa: E731
+        run = lambda b: PassContext(key=it.key, step=b)  # noqa: E731
         assert replayed(it, 12, 0.05, activations_late=False, backward_weights=mode, run=run) <= DOUBLE
 
 
@@ -91,12 +91,12 @@ def test_float32_stays_float32():
 
 WRONG = [
     (lambda: ml.rules.ddg(backward_weights="stash"), "did you mean 'stashed'"),
-    (lambda: ml.crosses.late(down=0), "0 is crosses=all"),
-    (lambda: ml.crosses.late(up=-1), "up = -1"),
-    (lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.late()), "has no say"),
-    (lambda: ml.rules.compose(crosses=ml.crosses.late(), keep="inputs"), 'backward_weights="recompute"'),
-    (lambda: ml.rules.compose(crosses=ml.crosses.late(), accumulate=2), "accumulate=1"),
-    (lambda: ml.rules.compose(crosses=ml.crosses.late(), when=ml.when.periodic(4, 1)), "without delays only"),
+    (lambda: ml.boundaries.delayed(down=0), "0 is crosses=all"),
+    (lambda: ml.boundaries.delayed(up=-1), "up = -1"),
+    (lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.delayed()), "has no say"),
+    (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), keep="inputs"), 'backward_weights="recompute"'),
+    (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), accumulate=2), "accumulate=1"),
+    (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), when=ml.when.periodic(4, 1)), "without delays only"),
     (lambda: ml.rules.pgl(around=ml.rules.ddg()), "a rule without delays"),
     (lambda: ml.rules.compose(when=ml.when.always(first="backward")), "no error is there"),
     (lambda: ml.when.always(first="backwards"), "did you mean 'backward'"),

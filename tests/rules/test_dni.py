@@ -8,13 +8,13 @@ import pytest
 from delays import N, batches, learner, net, same
 
 import minilocal as ml
-from minilocal.boundaries import Crossing
-from minilocal.boundaries.synthetic import Guessed, Synthesiser
-from minilocal.layers import Run
-from minilocal.layers.initial import Initial
-from minilocal.objectives import Place
+from minilocal.boundaries import Boundary
+from minilocal.boundaries.synthetic import Synthesiser, SyntheticGradient
+from minilocal.layers import PassContext
+from minilocal.layers.initial import Initializer
+from minilocal.objectives import ModuleContext
 from minilocal.verify.compare import DOUBLE, errors
-from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.jax_cpu import jax_on_cpu
 from minilocal.verify.reference import synthetic as twins
 
 OPTIONS = [{}, {"labels": True}, {"scaled": True, "labels": True, "kernel": 3}]
@@ -34,8 +34,8 @@ def test_gradients_are_those_of_the_stop_gradient_loss(name, K, options):
     it = shaken(learner(net(name), ml.rules.dni(**options), K))
     (x, y), p = batches(net(name), 1)[0], it.parameters()
     losses, grads = it.gradients(x, y)
-    with refereeing():
-        rule = lambda q: twins.dni(it.modules, q, x, y, Run())  # noqa: E731
+    with jax_on_cpu():
+        rule = lambda q: twins.dni(it.modules, q, x, y, PassContext())  # noqa: E731
         (_, theirs), reference = jax.jit(jax.value_and_grad(rule, has_aux=True))(p)
     biases = {f"synth.{k}.{i}.bias" for k in range(K - 1) for i in ("0", "3", "label")}
     before_norm = biases if name == "narrow" else set()
@@ -65,41 +65,41 @@ class Oracle:
     def forward(self, h, batch, run, p=None):
         return self.truth, None
 
-    def learn(self, cache, error, p=None):
+    def gradients(self, cache, error, p=None):
         assert (error == self.truth).all(), "the target is bootstrapped, and right where the guess above is"
         return {}
 
-    def commit(self, cache, p=None):
+    def update_running_stats(self, cache, p=None):
         pass
 
 
-class Oracles(Crossing):
-    supplies, listens = True, True
+class Oracles(Boundary):
+    provides_error, uses_input_error = True, True
 
-    def guess(self, place):
+    def synthesiser(self, place):
         return Oracle()
 
 
 @pytest.mark.parametrize("name", ["mlp", "narrow"])
 def test_with_a_perfect_guess_it_is_bp_bit_for_bit(name):
     K = 4
-    dni, bp = learner(net(name), ml.rules.compose(crosses=Oracles()), K), learner(net(name), ml.rules.bp(), K)
+    dni, bp = learner(net(name), ml.rules.compose(boundary=Oracles()), K), learner(net(name), ml.rules.bp(), K)
     for x, y in batches(net(name), 4):
-        h, run, kept = x, Run(key=bp.key, step=bp._steps), []
+        h, run, kept = x, PassContext(key=bp.key, step=bp._steps), []
         for module in bp.modules:
-            h, caches = module.climb(h, run, bp._arrays, False)
+            h, caches = module.forward_all(h, run, bp._arrays, False)
             kept.append(caches)
-        error = bp.modules[-1].speak(h, ml.wants.Batch(x, y), run, bp._arrays, False)[1]
+        error = bp.modules[-1].local_loss(h, ml.objectives.Batch(x, y), run, bp._arrays, False)[1]
         for k in range(K - 1, 0, -1):
-            error = bp.modules[k].walk(error, kept[k], bp._arrays, True, lambda u, grads: None)
-            dni.modules[k - 1].guess.truth = error
+            error = bp.modules[k].backward(error, kept[k], bp._arrays, True, lambda u, grads: None)
+            dni.modules[k - 1].synthesiser.truth = error
         assert dni.step(x, y, lr=0.1)[-1] == bp.step(x, y, lr=0.1)[-1]
         assert same(dni, bp)
 
 
 def synthesiser(shape, **options) -> Synthesiser:
-    place = Place(2, 4, 3, 5, shape, 10, 64, (32, 32, 3), Initial(1))
-    return Synthesiser(place, Guessed(**options))
+    place = ModuleContext(2, 4, 3, 5, shape, 10, 64, (32, 32, 3), Initializer(1))
+    return Synthesiser(place, SyntheticGradient(**options))
 
 
 def test_arrays_are_named_and_shaped_as_in_the_published_code():
@@ -118,23 +118,23 @@ def test_arrays_are_named_and_shaped_as_in_the_published_code():
 
 @pytest.mark.parametrize("shape, last", [((8, 8, 6), 6), ((7,), 2)])
 def test_the_first_guess_is_the_last_bias_and_nothing_with_zero_bias(shape, last):
-    h, batch = ml.rng(0).standard_normal((N, *shape)), ml.wants.Batch(None, np.arange(N))
+    h, batch = ml.rng(0).standard_normal((N, *shape)), ml.objectives.Batch(None, np.arange(N))
     drawn, zero = synthesiser(shape), synthesiser(shape, zero_bias=True)
     bias, C = drawn.parameters[f"synth.2.{last}.bias"], shape[-1]
     fan_in = 25 * C if len(shape) == 3 else C
-    assert (drawn.forward(h, batch, Run())[0] == bias).all() and 0 < abs(bias).max() <= fan_in**-0.5
-    assert (zero.forward(h, batch, Run())[0] == 0).all()
+    assert (drawn.forward(h, batch, PassContext())[0] == bias).all() and 0 < abs(bias).max() <= fan_in**-0.5
+    assert (zero.forward(h, batch, PassContext())[0] == 0).all()
 
 
 def test_what_it_learns_is_the_distance_summed_over_features_and_averaged_over_the_batch():
     """∂L/∂(last bias) = 2/B Σ_b (ê - t) over pixels; scaled, of B t."""
     h, t = (ml.rng(seed).standard_normal((N, 4, 4, 3)) for seed in (0, 1))
-    batch = ml.wants.Batch(None, np.arange(N))
+    batch = ml.objectives.Batch(None, np.arange(N))
     for scaled, target in ((False, t), (True, N * t)):
         it = synthesiser((4, 4, 3), scaled=scaled)
-        guess, cache = it.forward(h, batch, Run())
+        guess, cache = it.forward(h, batch, PassContext())
         np.testing.assert_allclose(guess * (N if scaled else 1), cache.s, rtol=1e-12)
-        grads = it.learn(cache, t)
+        grads = it.gradients(cache, t)
         np.testing.assert_allclose(grads["synth.2.6.bias"], 2 / N * (cache.s - target).sum(axis=(0, 1, 2)), rtol=1e-9)
         assert set(grads) == set(it.parameters)
 
@@ -143,8 +143,8 @@ def test_a_synthesisers_running_statistics_move_once_a_step_and_never_in_gradien
     it, (x, y) = learner(net("narrow"), ml.rules.dni(), 2), batches(net("narrow"), 1)[0]
     it.gradients(x, y)
     assert (it.buffers()["synth.0.1.running_mean"] == 0).all()
-    h, _ = it.modules[0].climb(x, Run(), it.parameters(), False)
-    z, _ = it.modules[0].guess.first.forward(h, Run(), it.parameters())
+    h, _ = it.modules[0].forward_all(x, PassContext(), it.parameters(), False)
+    z, _ = it.modules[0].synthesiser.first.forward(h, PassContext(), it.parameters())
     it.step(x, y, lr=0.1)
     np.testing.assert_allclose(it.buffers()["synth.0.1.running_mean"], 0.1 * z.mean(axis=(0, 1, 2)), rtol=1e-12)
 
@@ -160,21 +160,21 @@ def test_it_trains(optimizer, lr, options):
     first = it.step(x, y, lr=lr)[-1]
     for _ in range(300):
         last = it.step(x, y, lr=lr)[-1]
-    run, below, above = Run(key=it.key), it.modules[0], it.modules[1]
-    batch, p = ml.wants.Batch(x, y), it.parameters()
-    h, _ = below.climb(x, run, p, False)
-    guess, _ = below.guess.forward(h, batch, run, p)
-    top, caches = above.climb(h, run, p, False)
-    truth = above.walk(above.speak(top, batch, run, p, False)[1], caches, p, True, lambda u, g: None)
-    assert last < 0.5 * first and ((guess - truth) ** 2).sum() < 0.5 * (truth**2).sum()
+    run, below, above = PassContext(key=it.key), it.modules[0], it.modules[1]
+    batch, p = ml.objectives.Batch(x, y), it.parameters()
+    h, _ = below.forward_all(x, run, p, False)
+    synthesiser, _ = below.synthesiser.forward(h, batch, run, p)
+    top, caches = above.forward_all(h, run, p, False)
+    truth = above.backward(above.local_loss(top, batch, run, p, False)[1], caches, p, True, lambda u, g: None)
+    assert last < 0.5 * first and ((synthesiser - truth) ** 2).sum() < 0.5 * (truth**2).sum()
 
 
 def test_its_optimiser_is_adam_where_none_is_given():
     it = ml.Learner(net("mlp"), ml.rules.dni(), 2, rng=ml.rng(1))
     assert it.optimizer == ml.optim.Adam() == ml.optim.get(it.rule.recommends.optimizer)
-    composed = ml.rules.compose(crosses=ml.crosses.guess())
+    composed = ml.rules.compose(boundary=ml.boundaries.synthetic_gradient())
     assert composed.recommends == it.rule.recommends
-    other = ml.rules.compose(crosses=ml.crosses.guess(), recommends=ml.rules.Recommended("sgd", 1e-4))
+    other = ml.rules.compose(boundary=ml.boundaries.synthetic_gradient(), recommends=ml.rules.Recommended("sgd", 1e-4))
     assert ml.Learner(net("mlp"), other, 2, rng=ml.rng(1)).optimizer == ml.optim.SGD()
     with pytest.raises(ml.UserError, match="optimiser 'adma' is not known; did you mean 'adam'"):
         ml.Learner(net("mlp"), ml.rules.compose(recommends=ml.rules.Recommended("adma", 0.1)), 2, rng=ml.rng(1))
@@ -206,8 +206,14 @@ WRONG = [
     (lambda: ml.rules.dni(kernel=4), "window is odd"),
     (lambda: ml.rules.dni(kernel=0), "window is odd"),
     (lambda: ml.rules.dni(labels="yes"), "labels = 'yes'"),
-    (lambda: ml.rules.compose(wants=ml.wants.classifier(), crosses=ml.crosses.guess()), "the error is guessed"),
-    (lambda: ml.rules.compose(crosses=ml.crosses.guess(), when=ml.when.periodic(4, 1)), "turns with local ones"),
+    (
+        lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.synthetic_gradient()),
+        "the error is guessed",
+    ),
+    (
+        lambda: ml.rules.compose(boundary=ml.boundaries.synthetic_gradient(), when=ml.when.periodic(4, 1)),
+        "turns with local ones",
+    ),
     (lambda: ml.rules.get("dni", label=True), "did you mean 'labels'"),
 ]
 

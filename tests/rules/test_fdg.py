@@ -11,12 +11,12 @@ import pytest
 from delays import MODES, batches, learner, net, replayed, same, weights
 
 import minilocal as ml
-from minilocal.layers import Flatten, Linear, Run, Sequential
-from minilocal.layers.initial import Initial
+from minilocal.layers import Flatten, Linear, PassContext, Sequential
+from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
 from minilocal.optim import SGD
 from minilocal.verify.compare import DOUBLE
-from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.jax_cpu import jax_on_cpu
 
 STEPS = 14
 
@@ -25,21 +25,21 @@ STEPS = 14
 @pytest.mark.parametrize("K", [2, 3, 4])
 @pytest.mark.parametrize("name", ["mlp", "narrow"])
 def test_fdg_is_its_replay(name, K, mode):
-    with refereeing():
+    with jax_on_cpu():
         it = learner(net(name), ml.rules.fdg(beta=0.7, backward_weights=mode), K)
         worst = replayed(it, STEPS, 0.05, activations_late=True, beta=0.7, backward_weights=mode)
     assert worst <= DOUBLE
 
 
 def test_fdg_on_resnet8_is_its_replay():
-    with refereeing():
+    with jax_on_cpu():
         assert replayed(learner(net("resnet8"), ml.rules.fdg(), 4), 12, 0.05, activations_late=True) <= DOUBLE
 
 
 def test_masks_of_dropout_are_the_old_batchs():
-    with refereeing():
+    with jax_on_cpu():
         it = learner(net("dropout"), ml.rules.fdg(backward_weights="recompute"), 4)
-        run = lambda b: Run(key=it.key, step=b)  # noqa: E731
+        run = lambda b: PassContext(key=it.key, step=b)  # noqa: E731
         assert replayed(it, 12, 0.05, activations_late=True, backward_weights="recompute", run=run) <= DOUBLE
 
 
@@ -112,7 +112,7 @@ class Probe(Linear):
 
 def diary(rule, K, steps):
     """Per iteration, and module: (batch forwarded, batch whose gradient was applied, staleness, batches waiting)."""
-    clock, initial = Clock(momentum=0.0), Initial(1, "framework")
+    clock, initial = Clock(momentum=0.0), Initializer(1, "framework")
     widths = [18, *[5] * (K - 1), 4]
     sizes = enumerate(pairwise(widths))
     probes = [Probe(a, b, initial, name=f"layers.{i}", bias=False) for i, (a, b) in sizes]
@@ -135,9 +135,11 @@ def diary(rule, K, steps):
         for probe in probes:
             probe.forwarded = None
         it.step(x, y, lr=0.01)
-        rows.append([(p.forwarded, *a, w) for p, a, w in zip(probes, applied, it.waiting, strict=True)])
+        rows.append([(p.forwarded, *a, w) for p, a, w in zip(probes, applied, it.in_flight, strict=True)])
     it.finish(0.01)
-    assert it.waiting == [0] * K and set(clock.counts.values()) == {steps}, "once drained, every batch was learned from"
+    assert it.in_flight == [0] * K and set(clock.counts.values()) == {steps}, (
+        "once drained, every batch was learned from"
+    )
     return rows
 
 
@@ -172,7 +174,7 @@ def test_the_table_of_fdg():
 def test_how_stale_weights_are_and_how_many_batches_wait(K):
     """An engine that forwards before it updates has FDG's delays, and staler weights: 2(K-k) updates, not one less."""
     steps = 4 * K
-    wrong = ml.rules.compose(crosses=ml.crosses.late(up=1), when=ml.when.always(first="forward"))
+    wrong = ml.rules.compose(boundary=ml.boundaries.delayed(up=1), when=ml.when.always(first="forward"))
     ddg, fdg, forward_first = (diary(rule, K, steps)[-1] for rule in (ml.rules.ddg(), ml.rules.fdg(), wrong))
     for k in range(1, K + 1):
         late = K - k
@@ -232,7 +234,7 @@ def test_the_first_gradient_is_linear_in_beta_to_the_power_of_the_boundaries_cro
     for k, module in enumerate(it.modules, 1):
         for name in module.parameters():
             np.testing.assert_allclose(firsts[name, 0.3], 0.3 ** (K - k) * firsts[name, 1.0], rtol=1e-12, atol=0)
-    assert ml.rules.fdg(beta=0.3).crosses.beta == 0.3 and "times 0.3" in ml.rules.fdg(beta=0.3).describe()
+    assert ml.rules.fdg(beta=0.3).boundary.beta == 0.3 and "times 0.3" in ml.rules.fdg(beta=0.3).describe()
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -248,8 +250,10 @@ def test_running_statistics_move_once_per_forward(mode):
 def test_float32_stays_float32(monkeypatch):
     it = learner(net("narrow"), ml.rules.fdg(beta=0.5), 3, dtype="float32")
     kind, walked = type(it.modules[0]), []
-    walk = kind.walk
-    monkeypatch.setattr(kind, "walk", lambda m, error, *more: walked.append(error.dtype) or walk(m, error, *more))
+    backward = kind.backward
+    monkeypatch.setattr(
+        kind, "backward", lambda m, error, *more: walked.append(error.dtype) or backward(m, error, *more)
+    )
     for x, y in batches(net("narrow"), 7, "float32"):
         it.step(x, y, lr=0.1)
     held = {name: a for name, a in it.state().items() if not name.startswith("count:")}  # counts are Python numbers

@@ -8,7 +8,7 @@ import pytest
 
 import minilocal as ml
 from minilocal import rules
-from minilocal.config import agree, from_tables, resolve, tables_of
+from minilocal.config import check_agrees, from_tables, resolve, tables_of
 from minilocal.rules.option_docs import args, headline, options_of
 
 INFOPRO = {"objective": "infopro:lambdas=[6,0,1,2]", "boundary": "link:length=1"}
@@ -32,14 +32,19 @@ INFOPRO = {"objective": "infopro:lambdas=[6,0,1,2]", "boundary": "link:length=1"
          ml.rules.dgl(aux="mlp", buffer=3)),
         ({"objective": "classifier:aux=aux-adapt", "boundary": "closed", "when": "periodic:period=5,duration=1"},
          ml.rules.pgl(period=5, duration=1)),
-        (INFOPRO, ml.rules.compose(wants=ml.wants.infopro([6, 0, 1, 2]), crosses=ml.crosses.link(1))),
+        (INFOPRO, ml.rules.compose(objective=ml.objectives.infopro([6, 0, 1, 2]), boundary=ml.boundaries.link(1))),
         ({"accumulate": 2}, ml.rules.bp(accumulate=2)),
     ],
 )  # fmt: skip
 def test_a_composition_in_words_is_the_rule_that_it_says(given, rule):
     made = ml.rules.get("compose", **given)
-    assert (made.wants, made.when, made.keep, made.accumulate) == (rule.wants, rule.when, rule.keep, rule.accumulate)
-    assert type(made.crosses) is type(rule.crosses) and vars(made.crosses) == vars(rule.crosses)
+    assert (made.objective, made.when, made.keep, made.accumulate) == (
+        rule.objective,
+        rule.when,
+        rule.keep,
+        rule.accumulate,
+    )
+    assert type(made.boundary) is type(rule.boundary) and vars(made.boundary) == vars(rule.boundary)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +93,7 @@ RULES = '''
 import minilocal as ml
 from beside import ALPHA
 
-quiet = ml.rules.compose("Quiet", wants=ml.wants.classifier(), crosses=ml.crosses.link(1, ALPHA))
+quiet = ml.rules.compose("Quiet", wants=ml.objectives.classifier(), crosses=ml.boundaries.link(1, ALPHA))
 
 
 def loud(*, alpha: float = 0.5, aux="0c1f", sizes=(1, 2), inner=quiet, pair=(quiet, 1)):
@@ -97,7 +102,7 @@ def loud(*, alpha: float = 0.5, aux="0c1f", sizes=(1, 2), inner=quiet, pair=(qui
     Args:
         alpha: how little, 0 to 1.
     """
-    return ml.rules.compose("Loud", wants=ml.wants.classifier(aux), crosses=ml.crosses.link(2, alpha))
+    return ml.rules.compose("Loud", wants=ml.objectives.classifier(aux), crosses=ml.boundaries.link(2, alpha))
 
 
 def broken(*, x=1):
@@ -126,8 +131,8 @@ def mine(tmp_path, monkeypatch):
 
 
 def test_a_rule_of_ones_own_is_named_by_its_file(mine):
-    assert ml.rules.get("mine.py:quiet").crosses == ml.crosses.link(1, 0.75)
-    assert ml.rules.get("mine.py:loud", alpha=0.25).crosses == ml.crosses.link(2, 0.25)
+    assert ml.rules.get("mine.py:quiet").boundary == ml.boundaries.link(1, 0.75)
+    assert ml.rules.get("mine.py:loud", alpha=0.25).boundary == ml.boundaries.link(2, 0.25)
     assert rules.label("mine.py:loud") == "loud" and rules.label("bp") == "bp"
     told = options_of(rules.constructor("mine.py:loud"), "")
     assert [option.does for option in told] == ["how little, 0 to 1.", "", "", "", ""]
@@ -172,14 +177,14 @@ def test_a_run_names_its_rules_file_from_the_root_with_its_fingerprint(mine, tmp
         "aux": "0c1f",
         "sizes": [1, 2],
     }
-    agree(found, [("--rule", {"rule.name": "./mine.py:loud"})], "R")
+    check_agrees(found, [("--rule", {"rule.name": "./mine.py:loud"})], "R")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     assert from_tables(tables_of(found), "config.json") == found and not recwarn.list
     mine.write_text(RULES.replace("link(2,", "link(3,"))
     again = from_tables(tables_of(found), "config.json")
     assert again == found and "has changed since this run began" in str(recwarn.pop().message)
-    assert ml.rules.get(again.rule.name).crosses.length == 3
+    assert ml.rules.get(again.rule.name).boundary.length == 3
     mine.unlink()
     with pytest.raises(ml.UserError, match=r"mine\.py cannot be read"):
         from_tables(tables_of(found), "config.json")

@@ -45,7 +45,7 @@ def test_a_step_is_the_gradients_the_optimiser_and_one_commit(rule):
     learner.step(X, Y, lr=0.05)
     for name, w in learner.parameters().items():
         assert np.allclose(w, start[name] - 0.05 * (grads[name] + 1e-3 * start[name]), rtol=0, atol=1e-14)
-    mean = NET.units[0].layers[0].forward(X, ml.layers.Run(), start)[0].mean(axis=(0, 1, 2))
+    mean = NET.units[0].layers[0].forward(X, ml.layers.PassContext(), start)[0].mean(axis=(0, 1, 2))
     if rule.accumulate == 1:
         once = 0.9 * buffers["bn1.running_mean"] + 0.1 * mean
         assert np.allclose(learner.buffers()["bn1.running_mean"], once, atol=1e-14)
@@ -99,4 +99,4 @@ def test_a_unit_computed_again_meets_its_own_dropout(keep):
 
 def test_the_cases_of_verify_are_what_they_say():
     made = learner(Case("backlink", (("length", 2),), "resnet8", 2))
-    assert made.dtype == "float64" and len(made.modules) == 2 and made.rule.crosses.length == 2
+    assert made.dtype == "float64" and len(made.modules) == 2 and made.rule.boundary.length == 2

@@ -90,11 +90,11 @@ def test_a_rule_may_be_given_as_text_or_as_itself():
     rule = ml.rules.backlink(length=2, alpha=0.25, weighting="unfolded", keep="inputs", aux="1c2f")
     itself = ml.rules.pgl(around=rule)
     composed = ml.rules.compose(
-        "PGL+BackLink", wants=ml.wants.classifier("1c2f"), crosses=ml.crosses.link(2, 0.25, "unfolded"),
+        "PGL+BackLink", objective=ml.objectives.classifier("1c2f"), boundary=ml.boundaries.link(2, 0.25, "unfolded"),
         when=ml.when.periodic(10, 2), keep="inputs",
     )  # fmt: skip
     assert text == itself == composed and ml.rules.get("pgl", around="backlink").name == "PGL+BackLink"
-    assert ml.rules.pgl().wants == ml.wants.classifier("aux-adapt")
+    assert ml.rules.pgl().objective == ml.objectives.classifier("aux-adapt")
     assert "in the last 2 of every 10 epochs" in ml.rules.pgl().describe()
 
 
@@ -122,7 +122,7 @@ WRONG = [
     (lambda: ml.rules.pgl(around="backlink:length=x"), "length 'x'"),
     (lambda: ml.rules.pgl(around=ml.rules.gll(), aux="1c2f"), "leave aux='1c2f' out"),
     (lambda: ml.rules.pgl(around="predsim", aux="1c2f"), "has no option 'aux'"),
-    (lambda: ml.rules.compose(crosses=ml.crosses.all(), when=ml.when.periodic(4, 1)), "modules that want nothing"),
+    (lambda: ml.rules.compose(boundary=ml.boundaries.open(), when=ml.when.periodic(4, 1)), "modules that want nothing"),
 ]
 
 

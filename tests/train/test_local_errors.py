@@ -52,7 +52,7 @@ def rewritten(path, change) -> None:
     """The run's checkpoint with another text."""
     arrays, told = record.checkpoint(path)
     change(told)
-    with record.Folder(path) as folder:
+    with record.RunFolder(path) as folder:
         folder.save(arrays, told)
 
 

@@ -19,7 +19,7 @@ from minilocal.config import Config, resolve
 from minilocal.errors import UserError
 from minilocal.kernels.threads import threads
 from minilocal.train import Interrupted, build, error, load, loop, predict, train
-from minilocal.train.stop import stopping
+from minilocal.train.stop import stop_on_signal
 
 KEYS = {
     "net.name": "resnet8",
@@ -160,7 +160,7 @@ def test_a_signal_during_the_evaluation(tmp_path, whole, monkeypatch):
 
 
 def test_killed_between_the_row_and_the_checkpoint(tmp_path, whole, monkeypatch):
-    real = record.Folder.save
+    real = record.RunFolder.save
 
     def save(self, arrays, progress):
         if progress["progress"]["epoch"] == 2:
@@ -168,7 +168,7 @@ def test_killed_between_the_row_and_the_checkpoint(tmp_path, whole, monkeypatch)
         real(self, arrays, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(record.Folder, "save", save)
+        patch.setattr(record.RunFolder, "save", save)
         with pytest.raises(Killed):
             train(configuration(tmp_path / "run"))
     assert len(record.rows(tmp_path / "run")) == 2  # one ahead of the checkpoint
@@ -373,7 +373,7 @@ def test_train_starts_or_goes_on(whole):
 def test_the_second_signal_acts_at_once():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in a script's background it is ignored
     try:
-        with stopping() as wish:
+        with stop_on_signal() as wish:
             os.kill(os.getpid(), signal.SIGINT)
             assert wish.stop
             with pytest.raises(KeyboardInterrupt):
@@ -387,14 +387,14 @@ def test_under_nohup_a_run_outlives_its_terminal():
     """There SIGHUP is ignored. Ctrl-C is too in a script's background, and is heard all the same."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stopping() as wish:
+        with stop_on_signal() as wish:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not wish.stop
     finally:
         signal.signal(signal.SIGHUP, before)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with stopping() as wish:
+        with stop_on_signal() as wish:
             os.kill(os.getpid(), signal.SIGINT)
             assert wish.stop
     finally:

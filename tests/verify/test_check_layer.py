@@ -17,7 +17,7 @@ SMALL = [case for case in CASES if not case.large and not case.add]
 
 @pytest.mark.parametrize("case", SMALL[:: max(1, len(SMALL) // 40)], ids=lambda case: f"{case.kind} {case.name}")
 def test_the_packages_layers_pass(case):
-    layer = case.make(ml.layers.Initial(7, "framework"))
+    layer = case.make(ml.layers.Initializer(7, "framework"))
     N, *shape = case.shape
     found = ml.verify.check_layer(layer, tuple(shape), images=min(N, 3), training=case.training)
     assert [row.name for row in found.rows] == ["dx", *layer.parameters]
@@ -187,7 +187,7 @@ def test_where_a_layer_is_not_defined_is_not_taken_for_chance():
 
 
 def test_a_large_array_is_looked_at_in_a_hundred_places():
-    layer = ml.layers.Linear(30, 20, ml.layers.Initial(0), name="fc")
+    layer = ml.layers.Linear(30, 20, ml.layers.Initializer(0), name="fc")
     assert [row.moved for row in ml.verify.check_layer(layer, (30,)).rows] == [90, 100, 20]
 
 

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from minilocal import layers as ml
-from minilocal.boundaries.link import Link
+from minilocal.boundaries.link import BackwardLink
 from minilocal.engine import synchronous
 from minilocal.kernels.cpu import conv as conv_kernel
 from minilocal.layers import dropout, linear, norm, pool
-from minilocal.layers.base import Run
+from minilocal.layers.base import PassContext
 from minilocal.optim import SGD
 from minilocal.verify import losses as loss_checks
 from minilocal.verify.compare import DOUBLE, errors
@@ -79,27 +79,29 @@ def transposed(m: pytest.MonkeyPatch) -> None:
 def stale_mask(m: pytest.MonkeyPatch) -> None:
     right = dropout.Dropout.forward
 
-    def wrong(self: Any, x: Any, run: Run, p: Any = None) -> Any:
-        stale = Run(run.training, run.key, run.epoch, run.step - 1, run.unit)
+    def wrong(self: Any, x: Any, run: PassContext, p: Any = None) -> Any:
+        stale = PassContext(run.training, run.key, run.epoch, run.step - 1, run.unit)
         return right(self, x, run, p)[0], right(self, x, stale, p)[1]
 
     m.setattr(dropout.Dropout, "forward", wrong)
 
 
 def swapped_weights(m: pytest.MonkeyPatch) -> None:
-    right = Link.weights
-    m.setattr(Link, "weights", lambda self, j: right(self, j)[::-1])
+    right = BackwardLink.weights
+    m.setattr(BackwardLink, "weights", lambda self, j: right(self, j)[::-1])
 
 
 def compounding(m: pytest.MonkeyPatch) -> None:
-    m.setattr(Link, "weights", lambda self, j: (self.alpha, 1 - self.alpha))
+    m.setattr(BackwardLink, "weights", lambda self, j: (self.alpha, 1 - self.alpha))
 
 
 def leak(m: pytest.MonkeyPatch) -> None:
     """The global error goes on below the range, where units should hear their own module only."""
-    weights, length = Link.weights, 1
-    m.setattr(Link, "reach", lambda self, units: units)
-    m.setattr(Link, "weights", lambda self, j: weights(self, j) if j < length else (1.0, weights(self, length - 1)[1]))
+    weights, length = BackwardLink.weights, 1
+    m.setattr(BackwardLink, "linked_units", lambda self, units: units)
+    m.setattr(
+        BackwardLink, "weights", lambda self, j: weights(self, j) if j < length else (1.0, weights(self, length - 1)[1])
+    )
 
 
 def shrunk_below(m: pytest.MonkeyPatch) -> None:
@@ -108,20 +110,20 @@ def shrunk_below(m: pytest.MonkeyPatch) -> None:
 
     def wrong(self: Any, module: Any, caches: Any, carried: Any, here: Any) -> Any:
         if here.lowest < len(module.units):
-            carried[0] = carried[0] * self.crosses.weights(0)[0]
+            carried[0] = carried[0] * self.boundary.weights(0)[0]
         return right(self, module, caches, carried, here)
 
     m.setattr(synchronous._Step, "_own_error", wrong)
 
 
 def own_for_total(m: pytest.MonkeyPatch) -> None:
-    m.setattr(Link, "sends", lambda self, units: (1.0, 0.0))
+    m.setattr(BackwardLink, "sends", lambda self, units: (1.0, 0.0))
 
 
 def total_of_raw_errors(m: pytest.MonkeyPatch) -> None:
     """E_k + E_gl is sent down, without the factors of (4) and (5)."""
-    right = Link.sends
-    m.setattr(Link, "sends", lambda self, units: (1.0, 1.0) if right(self, units)[1] else right(self, units))
+    right = BackwardLink.sends
+    m.setattr(BackwardLink, "sends", lambda self, units: (1.0, 1.0) if right(self, units)[1] else right(self, units))
 
 
 def forgotten_mean(m: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 from minilocal import losses, verify
 from minilocal.cli import main
 from minilocal.verify.compare import Result, errors
-from minilocal.verify.jax_cpu import refereeing
+from minilocal.verify.jax_cpu import jax_on_cpu
 
 
 def test_the_table_says_what_against_what_and_how_far(capsys):
@@ -49,7 +49,7 @@ def test_a_replay_tells_the_backward_weights_apart(rule):
     for mode in verify.decoupled.MODES:
         for other in verify.decoupled.MODES:
             made = verify.decoupled.learner(verify.decoupled.Case(rule, (("backward_weights", mode),), 3))
-            with refereeing():
+            with jax_on_cpu():
                 given = {"activations_late": rule == "fdg", "backward_weights": other}
                 found = verify.decoupled.beside_replay(made, verify.decoupled.STEPS, **given)
             assert (max(found.values()) <= 1e-9) == (mode == other), (mode, other)
@@ -69,10 +69,10 @@ def test_only_who_verifies_imports_jax():
 def test_the_referee_leaves_the_users_jax_as_it_was():
     before = jax.config.jax_enable_x64
     for dtype in ("float32", "float64"):
-        with refereeing(dtype):
+        with jax_on_cpu(dtype):
             assert str(jax.numpy.asarray(np.ones(2)).dtype) == dtype
         assert jax.config.jax_enable_x64 == before
-    with pytest.raises(KeyError), refereeing():
+    with pytest.raises(KeyError), jax_on_cpu():
         raise KeyError
     assert jax.config.jax_enable_x64 == before and not jax.config.values["jax_disable_most_optimizations"]
 

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     print(f"{len(runs)} runs, {width(len(runs))} at a time: each rule from seed {', '.join(map(str, seeds))}.\n")
     print(f"{'rule':9} what crosses a boundary between modules, downward")
     for rule in seen.values():
-        print(f"{rule.name:9} {rule.rule.crosses.describe()}")
+        print(f"{rule.name:9} {rule.rule.boundary.describe()}")
     print()
     try:
         with Table(list(seen.values())) as table:
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         ) from None
     lines = findings(seen, checkpointed)
     print("\n" + "\n".join(lines))
-    with record.written_aside(out / "report.html") as file:
+    with record.atomic_write(out / "report.html") as file:
         file.write(report(seen, checkpointed, lines).encode())
     print(f"\nreport: {out / 'report.html'}        {time.perf_counter() - began:.0f} s in all")
     return 0

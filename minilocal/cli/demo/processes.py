@@ -15,7 +15,7 @@ from typing import NamedTuple
 import minilocal
 from minilocal.errors import UserError
 from minilocal.kernels.threads import available
-from minilocal.train.stop import Interrupted, stopping
+from minilocal.train.stop import Interrupted, stop_on_signal
 
 PAUSE = 0.1  # seconds between two looks at the processes
 
@@ -40,7 +40,7 @@ def together(commands: Sequence[Sequence[str]], meanwhile: Callable[[], None]) -
     Raises: UserError for what a run was refused for; Interrupted.
     """
     waiting, running = deque(commands), list[Process]()
-    with stopping() as wish:
+    with stop_on_signal() as wish:
         try:
             while waiting or running:
                 while waiting and len(running) < available():

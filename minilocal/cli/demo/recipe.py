@@ -54,21 +54,21 @@ def make_way(runs: list[Config]) -> None:
     Raises: UserError where a folder holds another run, or one that is still under way, and where none can be made.
     """
     from minilocal import record
-    from minilocal.record.files import explained
+    from minilocal.record.files import os_errors_explained
 
     with ExitStack() as held:
         found = []
         for run in runs:
             folder = Path(str(run.run.out))
             if (folder / "config.json").exists():
-                held.enter_context(record.Folder(folder))  # locks it
+                held.enter_context(record.RunFolder(folder))  # locks it
                 if not _of_the_demo(record.config(folder), run):
                     raise UserError(f"{folder} holds a run that is not the demo's, and it stays: give another --out.")
                 found.append(folder)
         for folder in found:
             shutil.rmtree(folder)
     for folder in {Path(str(run.run.out)).parent for run in runs}:
-        with explained(folder):
+        with os_errors_explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
 
 

@@ -17,7 +17,7 @@ __device__ int reflected(int i, int size) {
 }
 
 // out[n, i, j, c] = table[padded[image, top + i, left + j, c], c], j from the right where mirrored
-extern "C" __global__ void crops(const unsigned char* __restrict__ images, const int* __restrict__ picks,
+extern "C" __global__ void crop_flip_normalise(const unsigned char* __restrict__ images, const int* __restrict__ picks,
                                  const T* __restrict__ table, T* __restrict__ out, int H, int W, int C, int padding,
                                  int reflect) {
     const int jc = blockIdx.y * blockDim.x + threadIdx.x, n = blockIdx.x / H, i = blockIdx.x % H;

@@ -18,13 +18,13 @@ from minilocal.kernels.cuda.reduce_rows import ADD_UP, PACK, THREADS, RowGrid, p
 from minilocal.ops.batch_norm import Statistics
 
 SUMS = Kernel(
-    "norm_sums",
+    "batch_norm_sums",
     PACK
     + ADD_UP
     + """
 // d = z - z₀:   Σ d   Σ d²   over each part of the rows
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-norm_sums(const T* __restrict__ z, double* __restrict__ sums, int rows, int C) {
+batch_norm_sums(const T* __restrict__ z, double* __restrict__ sums, int rows, int C) {
     const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), Y = blockDim.y, step = gridDim.x * Y;
     T one[WIDE] = {}, two[WIDE] = {};
     if (c < C) {
@@ -52,7 +52,7 @@ STATISTICS = Kernel(
     + ADD_UP
     + """
 // μ = z₀ + Σd/M      σ² = Σd²/M - (Σd/M)²      r = 1/√(σ² + ε)
-extern "C" __global__ void norm_statistics(const T* z, const double* sums, T* out, int rows, int C, int parts,
+extern "C" __global__ void batch_norm_stats(const T* z, const double* sums, T* out, int rows, int C, int parts,
                                            double eps) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     double v[2];
@@ -72,7 +72,7 @@ APPLY = Kernel(
     PACK
     + """
 // y = γ r (z - μ) + β, then + s with ADD, then max(y, 0) with RELU
-extern "C" __global__ void norm_apply(const T* __restrict__ z, const T* mean, const T* r, const T* gamma,
+extern "C" __global__ void batch_norm_apply(const T* __restrict__ z, const T* mean, const T* r, const T* gamma,
                                       const T* beta, const T* __restrict__ s, T* __restrict__ y, int rows, int C) {
     const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), Y = blockDim.y;
     const int end = (int)min((long long)rows, (blockIdx.x + 1LL) * ROWS * Y);
@@ -102,13 +102,13 @@ extern "C" __global__ void norm_apply(const T* __restrict__ z, const T* mean, co
 )
 
 BACKWARD_SUMS = Kernel(
-    "norm_backward_sums",
+    "batch_norm_backward_sums",
     PACK
     + ADD_UP
     + """
 // g = dy, where a > 0 with RELU, written with KEEP:   Σ g   Σ g (z - μ)   over each part of the rows
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-norm_backward_sums(const T* __restrict__ dy, const T* __restrict__ z, const T* __restrict__ a, const T* mean,
+batch_norm_backward_sums(const T* __restrict__ dy, const T* __restrict__ z, const T* __restrict__ a, const T* mean,
                    T* __restrict__ g, double* __restrict__ sums, int rows, int C) {
     const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), Y = blockDim.y, step = gridDim.x * Y;
     T one[WIDE] = {}, two[WIDE] = {};
@@ -139,12 +139,12 @@ norm_backward_sums(const T* __restrict__ dy, const T* __restrict__ z, const T* _
 )
 
 GRADIENTS = Kernel(
-    "norm_gradients",
+    "batch_norm_gradients",
     PACK
     + ADD_UP
     + """
 // dγ = r Σ g (z - μ)      dβ = Σ g      and what dz is made of:   γ r   -dβ/M   -r dγ/M
-extern "C" __global__ void norm_gradients(const double* sums, const T* r, const T* gamma, T* out, int rows, int C,
+extern "C" __global__ void batch_norm_gradients(const double* sums, const T* r, const T* gamma, T* out, int rows, int C,
                                           int parts) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     double v[2];
@@ -165,8 +165,9 @@ BACKWARD = Kernel(
     PACK
     + """
 // dz = γ r (g - dβ/M - (z - μ) r dγ/M),   g = dy, where a > 0 with RELU
-extern "C" __global__ void norm_backward(const T* __restrict__ dy, const T* __restrict__ z, const T* __restrict__ a,
-                                         const T* mean, const T* by, T* __restrict__ dz, int rows, int C) {
+extern "C" __global__ void batch_norm_backward(const T* __restrict__ dy, const T* __restrict__ z,
+                                               const T* __restrict__ a, const T* mean, const T* by,
+                                               T* __restrict__ dz, int rows, int C) {
     const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), Y = blockDim.y;
     const int end = (int)min((long long)rows, (blockIdx.x + 1LL) * ROWS * Y);
     if (c >= C) return;
@@ -198,8 +199,9 @@ COMMIT = Kernel(
     "batch_norm_update_running",
     """
 // running ← (1 - momentum) running + momentum batch, with M/(M-1) σ² for the variance
-extern "C" __global__ void norm_commit(T* mean, T* variance, const T* new_mean, const T* new_variance, int C,
-                                       double momentum, double unbiased) {
+extern "C" __global__ void batch_norm_update_running(T* mean, T* variance, const T* new_mean,
+                                                     const T* new_variance, int C, double momentum,
+                                                     double unbiased) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     const T keep = 1 - momentum, take = momentum;
     if (c >= C) return;

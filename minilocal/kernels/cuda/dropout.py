@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilocal.array import Array, Name, namespace
+from minilocal.array import Array, StreamKey, namespace
 from minilocal.kernels.cuda.launch import Kernel, blocks
 
 THREADS = 128
@@ -59,7 +59,7 @@ extern "C" __global__ void dropout_mask(T* mask, long long size, double rate, do
 )
 
 
-def dropout_mask(x: Array, rate: float, name: Name, clock: Array | None = None) -> Array:
+def dropout_mask(x: Array, rate: float, name: StreamKey, clock: Array | None = None) -> Array:
     """0 with probability `rate`, else 1/(1 - rate): an array like x, float32 numbers of the stream `name` ≥ rate.
 
     `clock`, (epoch, step) as int64 where x lives, is read in place of the name's own, when the kernel runs.

@@ -107,7 +107,8 @@ __device__ __forceinline__ void weights(T4* Ws, const T* W, int c0, int o0, int 
 // z[n, p, q, o] = sum over i, j, c of x[n, S p + i - pad, S q + j - pad, c] W[i, j, c, o],
 // or, with TURN, dx from dz in its place, for the pixels of one remainder (a, b) by UP
 extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
-conv(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int N, int H, int B, int P, int Q, int pad) {
+conv2d(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int N, int H, int B, int P, int Q,
+       int pad) {
     __shared__ T4 xs[G * HP * WP * PITCH], Ws[K * K * CK * BN / 4];
     const unsigned piece = blockIdx.x % PIECES;
     const int a = piece / UP % UP, b = piece % UP, o0 = piece / UP / UP * BN;

@@ -13,7 +13,7 @@ MASKED = Kernel(
     "relu_backward",
     """
 // g = dy where a > 0, else 0
-extern "C" __global__ void masked(const T* __restrict__ dy, const T* __restrict__ a, T* __restrict__ g,
+extern "C" __global__ void relu_backward(const T* __restrict__ dy, const T* __restrict__ a, T* __restrict__ g,
                                   long long size) {
     const long long first = (long long)blockIdx.x * blockDim.x * EACH + threadIdx.x;
     #pragma unroll

@@ -15,7 +15,7 @@ ALONG = Kernel(
     "matmul_axis1",
     """
 // y[n, p, b] = sum over h of A[p, h] x[n, h, b]
-extern "C" __global__ void along(const T* A, const T* x, T* y, int P, int H, int B) {
+extern "C" __global__ void matmul_axis1(const T* A, const T* x, T* y, int P, int H, int B) {
     const int across = (B + THREADS - 1) / THREADS;
     const int n = blockIdx.x / across, p = blockIdx.y, b = blockIdx.x % across * THREADS + threadIdx.x;
     if (b >= B) return;

@@ -14,14 +14,14 @@ from minilocal.array import generator, to_device, to_host
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.rules import Rule
-from minilocal.rules.when import Drawn
+from minilocal.rules.when import Asynchronous
 from minilocal.verify import delayed
 from minilocal.verify import nets as by_net
 from minilocal.verify import objectives as by_objective
 from minilocal.verify import synchronous as by_rule
 from minilocal.verify.compare import DOUBLE, errors
 from minilocal.verify.device.ops import apart
-from minilocal.verify.synchronous import shake
+from minilocal.verify.synchronous import randomise
 
 FIVE_STEPS = 1e-7  # float64, weights after five steps
 ONE_STEP = 1e-4  # float32, weights after one step
@@ -48,7 +48,7 @@ def pair(net: Net, rule: Rule, modules: int, device: Any, dtype: str, optimizer:
     for where in ("cpu", device):
         with warnings.catch_warnings(action="ignore"):  # of lengths past a module's floor
             made.append(Learner(net, rule, modules, rng=generator(0), device=where, dtype=dtype, optimizer=optimizer))
-    shake(made[0], 0)
+    randomise(made[0], 0)
     made[1].load({**made[0].parameters(), **made[0].buffers()})
     return made
 
@@ -128,7 +128,8 @@ def subjects(quick: bool) -> dict[str, list[tuple[str, Net, Rule, int]]]:
 def _number(rule: Rule, modules: int, least: int) -> int:
     """Steps until every module has learnt at least twice."""
     return max(
-        least, rule.least_batches(modules) + 2 if rule.crosses.delayed or isinstance(rule.when, Drawn) else least
+        least,
+        rule.least_batches(modules) + 2 if rule.boundary.delayed or isinstance(rule.when, Asynchronous) else least,
     )
 
 
@@ -155,7 +156,7 @@ def double(device: Any, quick: bool) -> Named:
 def single(device: Any, quick: bool) -> Named:
     """One step in float32."""
     for name, cases in subjects(quick).items():
-        if not cases[0][2].crosses.delayed and not isinstance(cases[0][2].when, Drawn):
+        if not cases[0][2].boundary.delayed and not isinstance(cases[0][2].when, Asynchronous):
             yield name, [(case, partial(trained, net, r, K, device, "float32", 1)) for case, net, r, K in cases[:3]]
 
 
@@ -186,7 +187,7 @@ def _network(make: Any, device: Any, dtype: str) -> dict[str, float]:
 def graphs(device: Any, quick: bool) -> Named:
     """Six steps recorded and eager, the last batch smaller, for every rule that can be recorded."""
     for name, cases in subjects(quick).items():
-        chosen = [c for c in cases if not c[2].crosses.delayed and not isinstance(c[2].when, Drawn)][:3]
+        chosen = [c for c in cases if not c[2].boundary.delayed and not isinstance(c[2].when, Asynchronous)][:3]
         if chosen:
             yield name, [(case, partial(_recorded, net, rule, K, device)) for case, net, rule, K in chosen]
 
@@ -197,8 +198,8 @@ def _recorded(net: Net, rule: Rule, modules: int, device: Any) -> dict[str, floa
         with warnings.catch_warnings(action="ignore"):
             it = Learner(net, rule, modules, rng=generator(0), device=device, optimizer=SGD, cuda_graph=graph)
         said = [*steps(it, 5), *steps(it, 1, N=3)]
-        if graph and rule.name in RECORDED and "eagerly:" in it.recording:
-            raise RuntimeError(it.recording)
+        if graph and rule.name in RECORDED and "eagerly:" in it.cuda_graph_status:
+            raise RuntimeError(it.cuda_graph_status)
         found.append(arrays(it) | {f"losses {i}": a for i, a in enumerate(said)})
     return errors(*found)
 
@@ -210,7 +211,7 @@ def recordings(device: Any) -> dict[str, str]:
         _, net, rule, K = cases[0]
         it = pair(net, rule, K, device, "float32")[1]
         steps(it, 3)
-        found[name] = it.recording
+        found[name] = it.cuda_graph_status
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilocal import kernels, ops
-from minilocal.array import device_namespace, generator, named, to_host
+from minilocal.array import device_namespace, generator, stream_key, to_host
 from minilocal.verify.compare import DOUBLE, SINGLE, errors
 
 ROUND_OFF = 1e-4
@@ -172,7 +172,7 @@ def _elementwise() -> Iterator[Case]:
         yield Case("relu", name, _given(shape))
         yield Case("relu_backward", name, _given(shape, shape))
         for rate in (0.2, 0.5):
-            drawn = rate, named(5, "dropout of a test", 2, 3, 4)
+            drawn = rate, stream_key(5, "dropout of a test", 2, 3, 4)
             yield Case("dropout_mask", f"{name}, {rate}", _given(shape, then=drawn))
             yield Case("dropout_mask", f"{name}, {rate}, a clock", _given(shape, then=(*drawn, np.array([2, 3]))))
     for N, H, W, C, k, stride in POOLS:

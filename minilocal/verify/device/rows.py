@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 
 from minilocal import data, kernels, losses
-from minilocal.array import device_namespace, generator, named, to_device, to_host
+from minilocal.array import device_namespace, generator, stream_key, to_device, to_host
 from minilocal.errors import unknown
 from minilocal.kernels import use_tf32
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.verify import layers as by_layer
 from minilocal.verify.compare import DOUBLE, SINGLE, Result, errors
 from minilocal.verify.device import learners, ops
@@ -136,8 +136,8 @@ def data_rows(device: Any, quick: bool) -> Iterator[Result]:
         return _same(ours, theirs)
 
     def masks() -> dict[str, float]:
-        a, run = np.zeros((33, 70), "float32"), Run(key=9, epoch=4, step=7, unit=3)
-        names = [run.name("dropout x"), named(2**62, "y"), replace(run, part=2).name("dropout x")]
+        a, run = np.zeros((33, 70), "float32"), PassContext(key=9, epoch=4, step=7, unit=3)
+        names = [run.rng_key("dropout x"), stream_key(2**62, "y"), replace(run, part=2).rng_key("dropout x")]
         pairs = [(kernels.dropout_mask(to_device(a, device), 0.3, n), kernels.dropout_mask(a, 0.3, n)) for n in names]
         return errors(*({f"name {i}": to_host(pair[side]) for i, pair in enumerate(pairs)} for side in (0, 1)))
 

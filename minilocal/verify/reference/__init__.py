@@ -1,6 +1,6 @@
 """Twins: what the engine computes by hand, said again in `jax.numpy`, forward only. JAX differentiates them."""
 
-from minilocal.verify.reference.layers import twin
+from minilocal.verify.reference.layers import reference
 from minilocal.verify.reference.losses import (
     binary_cross_entropy,
     cross_entropy,
@@ -9,4 +9,4 @@ from minilocal.verify.reference.losses import (
     supervised_contrast,
 )
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "similarity", "squared_error", "supervised_contrast", "twin"]
+__all__ = ["binary_cross_entropy", "cross_entropy", "reference", "similarity", "squared_error", "supervised_contrast"]

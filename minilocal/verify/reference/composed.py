@@ -16,49 +16,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from minilocal.layers import Run
+from minilocal.layers import PassContext
 from minilocal.verify.reference.objectives import objective
 from minilocal.verify.reference.rules import climb, gradients, held
 
 Number = tuple[Any, list[Any]]  # (the rule's one number, the modules' losses)
 
 
-def local(learner: Any, p: Mapping[str, Any], x: Any, y: Any, run: Run) -> Number:
+def local(learner: Any, p: Mapping[str, Any], x: Any, y: Any, run: PassContext) -> Number:
     """Every module learns from its own loss; linked units also from the next module's."""
-    crosses, modules, h, losses, total = learner.rule.crosses, learner.modules, x, [], 0.0
+    boundary, modules, h, losses, total = learner.rule.boundary, learner.modules, x, [], 0.0
 
-    def wants(k: int, h: Any, p: Any) -> Any:
+    def local_loss(k: int, h: Any, p: Any) -> Any:
         return objective(modules[k].objective, p, h, x, y, run.at(modules[k].top))
 
-    def reach(m: int) -> int:
-        length, units = getattr(crosses, "length", 0), len(modules[m].units)
+    def linked_units(m: int) -> int:
+        length, units = getattr(boundary, "length", 0), len(modules[m].units)
         return 0 if m == len(modules) - 1 else units if length == "module" else min(length, units)
 
     def sent(m: int, h: Any) -> Any:  # D_m
-        units, first, error = modules[m].units, modules[m].first, getattr(crosses, "error", "own")
-        if error == "own" or reach(m) < len(units):
-            return wants(m, climb(units, first, h, held(p), run), held(p))
-        near, far = ((weight, crosses.weighting) for weight in (crosses.alpha, 1 - crosses.alpha))
-        scaled = wants(m, climb(units, first, h, held(p), run, near), held(p))
+        units, first, error = modules[m].units, modules[m].first, getattr(boundary, "error", "own")
+        if error == "own" or linked_units(m) < len(units):
+            return local_loss(m, climb(units, first, h, held(p), run), held(p))
+        near, far = ((weight, boundary.weighting) for weight in (boundary.alpha, 1 - boundary.alpha))
+        scaled = local_loss(m, climb(units, first, h, held(p), run, near), held(p))
         return scaled + sent(m + 1, climb(units, first, h, held(p), run, far)) if error == "total" else scaled
 
     for k, module in enumerate(modules):
-        linked = reach(k)
+        linked = linked_units(k)
         under, first = len(module.units) - linked, module.first + len(module.units) - linked
         base = climb(module.units[:under], module.first, held(h), p, run)
         h = climb(module.units[under:], first, base, held(p), run)
-        losses.append(wants(k, h, p))
+        losses.append(local_loss(k, h, p))
         total += losses[-1]
         if linked:
             branches = [
-                climb(module.units[under:], first, held(base), p, run, (weight, crosses.weighting))
-                for weight in (crosses.alpha, 1 - crosses.alpha)
+                climb(module.units[under:], first, held(base), p, run, (weight, boundary.weighting))
+                for weight in (boundary.alpha, 1 - boundary.alpha)
             ]
-            total += wants(k, branches[0], held(p)) + sent(k + 1, branches[1])
+            total += local_loss(k, branches[0], held(p)) + sent(k + 1, branches[1])
     return total, [held(loss) for loss in losses]
 
 
-def guided(learner: Any, p: Mapping[str, Any], x: Any, y: Any, run: Run) -> Number:
+def guided(learner: Any, p: Mapping[str, Any], x: Any, y: Any, run: PassContext) -> Number:
     """All main weights learn from the last loss; each auxiliary network learns from its own, its input a constant."""
     h, losses = x, []
     for k, module in enumerate(learner.modules):
@@ -72,5 +72,5 @@ def by_autograd(learner: Any, x: Any, y: Any, is_global: bool = False) -> tuple[
     """(losses, gradients) of the Learner's rule at its present weights; `is_global` for epochs of the final loss."""
     p = {**learner.parameters(), **learner.buffers()}
     p = {name: a.astype(x.dtype) for name, a in p.items()}
-    run, number = Run(key=learner.key, epoch=learner.epoch), guided if is_global else local
+    run, number = PassContext(key=learner.key, epoch=learner.epoch), guided if is_global else local
     return gradients(lambda p: number(learner, p, x, y, run), p, list(learner.parameters()))

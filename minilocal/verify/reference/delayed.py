@@ -24,16 +24,16 @@ from typing import Any
 import numpy as np
 
 from minilocal import layers
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.verify.jax_cpu import jax, jnp, lax
-from minilocal.verify.reference.layers import twin
+from minilocal.verify.reference.layers import reference
 from minilocal.verify.reference.losses import cross_entropy
 
 held = lax.stop_gradient
 Weights = dict[str, Any]
 
 
-class Replay:
+class DelayedReference:
     """A net under DDG, or with `activations_late` under FDG, trained by SGD with momentum and decay.
 
     `parts` are a Learner's modules, `run(b)` the names of batch b's chance, p its arrays at the start. `weights` are
@@ -51,7 +51,7 @@ class Replay:
         lr: float = 0.1,
         momentum: float = 0.0,
         decay: float = 0.0,
-        run: Callable[[int], Run] = lambda b: Run(),
+        run: Callable[[int], PassContext] = lambda b: PassContext(),
     ) -> None:
         self.K, self.late, self.beta, self.mode = len(parts), activations_late, beta, backward_weights
         self.lr, self.momentum, self.decay, self.run, self.t = lr, momentum, decay, run, 0
@@ -142,26 +142,26 @@ class Replay:
 
 
 @lru_cache(maxsize=512)
-def _forward(unit: Layer, run: Run) -> Any:
+def _forward(unit: Layer, run: PassContext) -> Any:
     """y = unit(x) with the weights of that name in p."""
-    climb = _compiled(lambda p, x: twin(unit, x, p, run), run)
+    climb = _compiled(lambda p, x: reference(unit, x, p, run), run)
     return lambda p, x: climb(_of(unit, p), x)
 
 
 @lru_cache(maxsize=512)
-def _backward(unit: Layer, run: Run) -> Any:
+def _backward(unit: Layer, run: PassContext) -> Any:
     """(gradients, error at the input) from x and the error at the output."""
 
     def pull(old: Weights, new: Weights, x: Any, error: Any) -> Any:
-        return jax.vjp(lambda q, a: linear_in_new(unit, a, old, q, run), new, x)[1](error)
+        return jax.vjp(lambda q, a: mixed_weights_layer(unit, a, old, q, run), new, x)[1](error)
 
     walk = _compiled(pull, run)
     return lambda old, new, x, error: walk(_of(unit, old), _of(unit, new), x, error)
 
 
-def _compiled(function: Callable[..., Any], run: Run) -> Callable[..., Any]:
+def _compiled(function: Callable[..., Any], run: PassContext) -> Callable[..., Any]:
     """Compiled where every batch runs alike; where each has its own chance, compiling costs more than it saves."""
-    return jax.jit(function) if run.at(0) == Run() else function
+    return jax.jit(function) if run.at(0) == PassContext() else function
 
 
 def _of(unit: Layer, p: Weights) -> Weights:
@@ -173,7 +173,7 @@ def _loss(z: Any, y: Any) -> Any:
     return jax.value_and_grad(cross_entropy)(z, y)
 
 
-def linear_in_new(layer: Layer, x: Any, old: Weights, new: Weights, run: Run, add: Any = None) -> Any:
+def mixed_weights_layer(layer: Layer, x: Any, old: Weights, new: Weights, run: PassContext, add: Any = None) -> Any:
     """A layer whose value is that of the old weights, and whose slopes are those of a backward that reads the new ones.
 
     A product x w has the slopes w (new) in x and x (old) in w; γ n(x) likewise; masks and statistics are old, since x
@@ -181,29 +181,29 @@ def linear_in_new(layer: Layer, x: Any, old: Weights, new: Weights, run: Run, ad
     """
     if isinstance(layer, layers.Sequential):
         for child in layer.layers:
-            x = linear_in_new(child, x, old, new, run)
+            x = mixed_weights_layer(child, x, old, new, run)
         return x
     if isinstance(layer, layers.Residual):
-        a = linear_in_new(layer.conv1, x, old, new, run)
-        a = linear_in_new(layer.norm1, a, old, new, run)
-        z = linear_in_new(layer.conv2, a, old, new, run)
-        return linear_in_new(layer.norm2, z, old, new, run, linear_in_new(layer.shortcut, x, old, new, run))
+        a = mixed_weights_layer(layer.conv1, x, old, new, run)
+        a = mixed_weights_layer(layer.norm1, a, old, new, run)
+        z = mixed_weights_layer(layer.conv2, a, old, new, run)
+        return mixed_weights_layer(layer.norm2, z, old, new, run, mixed_weights_layer(layer.shortcut, x, old, new, run))
     if not layer.parameters:
-        return twin(layer, x, {}, run)
+        return reference(layer, x, {}, run)
     weight, bias = f"{layer.name}.weight", f"{layer.name}.bias"
     plain = {weight: jnp.ones_like(old[weight]), bias: jnp.zeros_like(old.get(bias, 0.0))}
     if isinstance(layer, layers.BatchNorm):
         kind = layers.BatchNorm(layer.channels, name=layer.name, eps=layer.eps)
-        n = twin(kind, x, plain, run)
+        n = reference(kind, x, plain, run)
         sloped = n * held(new[weight]) + held(n) * new[weight] + new[bias]
-        value = twin(kind, x, old, run)
+        value = reference(kind, x, old, run)
         if add is not None:
             sloped, value = sloped + add, value + add
         y = _valued(value, sloped)
         return jnp.where(y > 0, y, 0) if layer.relu else y
-    value = twin(layer, x, old, run)
-    in_x = twin(layer, x, {**plain, weight: held(new[weight])}, run)
-    in_w = twin(layer, held(x), {**plain, weight: new[weight]}, run)
+    value = reference(layer, x, old, run)
+    in_x = reference(layer, x, {**plain, weight: held(new[weight])}, run)
+    in_w = reference(layer, held(x), {**plain, weight: new[weight]}, run)
     return _valued(value, in_x + in_w + new.get(bias, 0.0))
 
 

@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 
 from minilocal import layers
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.verify.jax_cpu import jnp, lax
 
 Parameters = Mapping[str, Any]
-TWINS: dict[type, Callable[..., Any]] = {}
+REFERENCES: dict[type, Callable[..., Any]] = {}
 
 
-def twin(layer: Layer, x: Any, p: Parameters, run: Run, **more: Any) -> Any:
+def reference(layer: Layer, x: Any, p: Parameters, run: PassContext, **more: Any) -> Any:
     """y = layer(x), in `jax.numpy`; `more` is an added shortcut, for a norm that takes one.
 
     Raises: NotImplementedError for a layer class that has no twin yet.
     """
     for kind in type(layer).__mro__:
-        if kind in TWINS:
-            return TWINS[kind](layer, x, p, run, **more)
+        if kind in REFERENCES:
+            return REFERENCES[kind](layer, x, p, run, **more)
     raise NotImplementedError(f"{type(layer).__name__} has no twin: write one in minilocal/verify/reference/layers.py.")
 
 
@@ -34,7 +34,7 @@ def of(*kinds: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Registers the twin of these layer classes."""
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        TWINS.update(dict.fromkeys(kinds, function))
+        REFERENCES.update(dict.fromkeys(kinds, function))
         return function
 
     return register
@@ -46,13 +46,13 @@ def array(layer: Layer, local: str, p: Parameters) -> Any:
 
 
 @of(layers.Linear)
-def linear(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def linear(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     y = jnp.einsum("ni,io->no", x, array(layer, "weight", p), precision="highest")
     return y + array(layer, "bias", p) if layer.bias else y
 
 
 @of(layers.Conv)
-def conv(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def conv(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     z = lax.conv_general_dilated(
         x,
         array(layer, "weight", p),
@@ -65,7 +65,7 @@ def conv(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
 
 
 @of(layers.BatchNorm)
-def batch_norm(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def batch_norm(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     over = tuple(range(x.ndim - 1))
     if run.training:
         mean, variance = jnp.mean(x, axis=over), jnp.var(x, axis=over)
@@ -74,14 +74,14 @@ def batch_norm(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
     return (x - mean) / jnp.sqrt(variance + layer.eps) * array(layer, "weight", p) + array(layer, "bias", p)
 
 
-@of(layers.NormReLU)
-def norm_relu(layer: Any, x: Any, p: Parameters, run: Run, add: Any = None) -> Any:
+@of(layers.BatchNormReLU)
+def norm_relu(layer: Any, x: Any, p: Parameters, run: PassContext, add: Any = None) -> Any:
     y = batch_norm(layer, x, p, run)
     return _relu(y if add is None else y + add)
 
 
 @of(layers.ReLU)
-def relu(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def relu(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return _relu(x)
 
 
@@ -90,12 +90,12 @@ def _relu(x: Any) -> Any:
 
 
 @of(layers.MaxPool)
-def max_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def max_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return lax.reduce_window(x, -jnp.inf, lax.max, *_windows(layer))
 
 
 @of(layers.AveragePool)
-def average_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def average_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return lax.reduce_window(x, 0.0, lax.add, *_windows(layer)) / layer.size**2
 
 
@@ -104,12 +104,12 @@ def _windows(layer: Any) -> tuple[tuple[int, ...], tuple[int, ...], str]:
 
 
 @of(layers.GlobalAveragePool)
-def global_average_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def global_average_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return jnp.sum(x, axis=(1, 2), keepdims=True) / (x.shape[1] * x.shape[2])
 
 
 @of(layers.AdaptiveAveragePool)
-def adaptive_average_pool(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def adaptive_average_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     rows, columns = (_bins(side, layer.bins).astype(x.dtype) for side in x.shape[1:3])
     return jnp.einsum("ah,nhwc,bw->nabc", rows, x, columns, precision="highest")
 
@@ -124,7 +124,7 @@ def _bins(side: int, bins: int) -> np.ndarray:
 
 
 @of(layers.Resize)
-def resize(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def resize(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     """The two neighbours of each place, weighed by nearness."""
     for axis, size in ((1, layer.height), (2, layer.width)):
         side = x.shape[axis]
@@ -137,7 +137,7 @@ def resize(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
 
 
 @of(layers.BlockAverage)
-def block_average(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def block_average(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     h, w = layer.height, layer.width
     rows = [x[:, i : i + h] for i in range(0, x.shape[1], h)]
     return jnp.stack(
@@ -146,44 +146,44 @@ def block_average(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
 
 
 @of(layers.Dropout)
-def dropout(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def dropout(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     """The mask is drawn from the same named stream: chance is an input here, not a thing to verify."""
     if not run.training:
         return x
-    keep = run.stream(f"dropout {layer.name}").random(x.shape, dtype="float32") >= layer.rate
+    keep = run.rng(f"dropout {layer.name}").random(x.shape, dtype="float32") >= layer.rate
     return jnp.where(keep, x / (1 - layer.rate), 0)
 
 
 @of(layers.Flatten)
-def flatten(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def flatten(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return x if x.ndim == 2 else jnp.reshape(jnp.moveaxis(x, 3, 1), (x.shape[0], -1))
 
 
 @of(layers.Sequential)
-def sequential(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def sequential(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     for child in layer.layers:
-        x = twin(child, x, p, run)
+        x = reference(child, x, p, run)
     return x
 
 
 @of(layers.Identity)
-def identity(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def identity(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return x
 
 
 @of(layers.PadShortcut)
-def pad_shortcut(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
+def pad_shortcut(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     after = layer.outputs - layer.before - x.shape[3]
     return jnp.pad(x[:, :: layer.stride, :: layer.stride], ((0, 0), (0, 0), (0, 0), (layer.before, after)))
 
 
 @of(layers.Residual)
-def residual(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
-    a = twin(layer.norm1, twin(layer.conv1, x, p, run), p, run)
-    return twin(layer.norm2, twin(layer.conv2, a, p, run), p, run, add=twin(layer.shortcut, x, p, run))
+def residual(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+    a = reference(layer.norm1, reference(layer.conv1, x, p, run), p, run)
+    return reference(layer.norm2, reference(layer.conv2, a, p, run), p, run, add=reference(layer.shortcut, x, p, run))
 
 
 @of(layers.PreActivation)
-def pre_activation(layer: Any, x: Any, p: Parameters, run: Run) -> Any:
-    a = twin(layer.conv1, twin(layer.norm1, x, p, run), p, run)
-    return twin(layer.conv2, twin(layer.norm2, a, p, run), p, run) + twin(layer.shortcut, x, p, run)
+def pre_activation(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+    a = reference(layer.conv1, reference(layer.norm1, x, p, run), p, run)
+    return reference(layer.conv2, reference(layer.norm2, a, p, run), p, run) + reference(layer.shortcut, x, p, run)

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.objectives.branches import Labels
 from minilocal.objectives.infopro import Contrast, Reconstruction
 from minilocal.objectives.predsim import Similarity
 from minilocal.verify.jax_cpu import jax, jnp
 from minilocal.verify.reference import losses
-from minilocal.verify.reference.layers import twin
+from minilocal.verify.reference.layers import reference
 
 TWINS: dict[type, Callable[..., Any]] = {
     Labels: lambda loss, z, x, y: losses.cross_entropy(z, y),
@@ -22,7 +22,7 @@ TWINS: dict[type, Callable[..., Any]] = {
 }
 
 
-def objective(wanted: Any, p: Mapping[str, Any], h: Any, x: Any, y: Any, run: Run) -> Any:
+def objective(wanted: Any, p: Mapping[str, Any], h: Any, x: Any, y: Any, run: PassContext) -> Any:
     """L_k, from the objective's networks and weights."""
     if hasattr(wanted, "network"):
         return _branch(wanted.network, Labels(), run)(_of(wanted.network, p), h, x, y)
@@ -34,8 +34,8 @@ def _of(layer: Layer, p: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=128)
-def _branch(network: Layer, loss: Any, run: Run) -> Any:
-    return jax.jit(lambda p, h, x, y: TWINS[type(loss)](loss, twin(network, h, p, run), x, y))
+def _branch(network: Layer, loss: Any, run: PassContext) -> Any:
+    return jax.jit(lambda p, h, x, y: TWINS[type(loss)](loss, reference(network, h, p, run), x, y))
 
 
 def _image(loss: Any, x: Any) -> Any:

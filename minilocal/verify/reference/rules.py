@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from minilocal.layers import Layer, Run
+from minilocal.layers import Layer, PassContext
 from minilocal.verify.jax_cpu import jax, jnp, lax
-from minilocal.verify.reference.layers import twin
+from minilocal.verify.reference.layers import reference
 from minilocal.verify.reference.losses import cross_entropy
 
 held = lax.stop_gradient
@@ -61,20 +61,20 @@ def gradients(rule: Any, p: Mapping[str, Any], weights: Sequence[str]) -> tuple[
     return losses, grads
 
 
-def bp(net: list[Part], p: Any, x: Any, y: Any, run: Run) -> tuple[Any, list[Any]]:
+def bp(net: list[Part], p: Any, x: Any, y: Any, run: PassContext) -> tuple[Any, list[Any]]:
     """The last loss; the other modules have none."""
     for part in net:
         x = climb(part.units, part.first, x, p, run)
-    loss = judge(net[-1], x, p, y, run)
+    loss = local_loss(net[-1], x, p, y, run)
     return loss, [float("nan")] * (len(net) - 1) + [held(loss)]
 
 
-def gll(net: list[Part], p: Any, x: Any, y: Any, run: Run) -> tuple[Any, list[Any]]:
+def gll(net: list[Part], p: Any, x: Any, y: Any, run: PassContext) -> tuple[Any, list[Any]]:
     """The sum of all modules' losses, every boundary a constant."""
     losses = []
     for part in net:
         x = climb(part.units, part.first, held(x), p, run)
-        losses.append(judge(part, x, p, y, run))
+        losses.append(local_loss(part, x, p, y, run))
     return sum(losses), [held(loss) for loss in losses]
 
 
@@ -83,7 +83,7 @@ def backlink(
     p: Any,
     x: Any,
     y: Any,
-    run: Run,
+    run: PassContext,
     *,
     length: int | str,
     alpha: float,
@@ -93,35 +93,37 @@ def backlink(
     """GLL for what is below the range, and two branches for what is inside."""
     total, losses = 0.0, []
 
-    def reach(m: int) -> int:
+    def linked_units(m: int) -> int:
         units = len(net[m].units)
         return 0 if m == len(net) - 1 else units if length == "module" else min(int(length), units)
 
     def sent(m: int, h: Any) -> Any:  # D_m
         part, up = net[m], lambda how: climb(net[m].units, net[m].first, h, held(p), run, how)
-        if error == "own" or reach(m) < len(part.units):
-            return judge(part, up(None), held(p), y, run)
-        scaled = judge(part, up((alpha, weighting)), held(p), y, run)
+        if error == "own" or linked_units(m) < len(part.units):
+            return local_loss(part, up(None), held(p), y, run)
+        scaled = local_loss(part, up((alpha, weighting)), held(p), y, run)
         return scaled + sent(m + 1, up((1 - alpha, weighting))) if error == "total" else scaled
 
     for k, part in enumerate(net):
-        count = reach(k)
+        count = linked_units(k)
         below, linked = part.units[: len(part.units) - count], part.units[len(part.units) - count :]
         first = part.first + len(below)
 
         base = climb(below, part.first, held(x), p, run)
         x = climb(linked, first, base, held(p), run)
-        losses.append(judge(part, x, p, y, run))
+        losses.append(local_loss(part, x, p, y, run))
         total += losses[-1]
         if not count:
             continue
         near = climb(linked, first, held(base), p, run, (alpha, weighting))
-        total += judge(part, near, held(p), y, run)
+        total += local_loss(part, near, held(p), y, run)
         total += sent(k + 1, climb(linked, first, held(base), p, run, (1 - alpha, weighting)))
     return total, [held(loss) for loss in losses]
 
 
-def climb(units: Sequence[Layer], first: int, h: Any, p: Any, run: Run, scaled: tuple[float, str] | None = None) -> Any:
+def climb(
+    units: Sequence[Layer], first: int, h: Any, p: Any, run: PassContext, scaled: tuple[float, str] | None = None
+) -> Any:
     """The units one after another; with `scaled`, the error that comes back is weighed on its way down."""
     for number, unit in enumerate(units):
         h = _layer(unit, run.at(first + number))(_of(unit, p), h)
@@ -130,7 +132,7 @@ def climb(units: Sequence[Layer], first: int, h: Any, p: Any, run: Run, scaled: 
     return h
 
 
-def judge(part: Part, h: Any, p: Any, y: Any, run: Run) -> Any:
+def local_loss(part: Part, h: Any, p: Any, y: Any, run: PassContext) -> Any:
     """L_k = CE(A_k(h_k), y)."""
     assert part.head is not None
     return _loss(_layer(part.head, run.at(part.top))(_of(part.head, p), h), y)
@@ -141,9 +143,9 @@ def _of(layer: Layer, p: Any) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=256)
-def _layer(layer: Layer, run: Run) -> Any:
+def _layer(layer: Layer, run: PassContext) -> Any:
     """A layer's twin, compiled once and shared by every rule, K, l and α."""
-    return jax.jit(lambda p, x: twin(layer, x, p, run))
+    return jax.jit(lambda p, x: reference(layer, x, p, run))
 
 
 @jax.jit
