@@ -66,7 +66,7 @@ BUILT = [
     (lambda: ml.nets.wrn(10, 0, rng=ml.rng(0)), "width = 0"),
     (lambda: ml.nets.vgg16(hidden="a", rng=ml.rng(0)), "hidden = 'a'"),
     (lambda: ml.nets.get(ml.nets.mlp, rng=ml.rng(0)), r"call it, mlp\(\)"),
-    (lambda: ml.rules.compose(objective="classifier"), r"minilocal\.wants\.classifier\(\)"),
+    (lambda: ml.rules.compose(objective="classifier"), r"minilocal\.objectives\.classifier\(\)"),
     (lambda: ml.rules.compose(boundary=ml.boundaries.link), r"call it, link\(\)"),
     (lambda: ml.rules.compose(when="always"), r"minilocal\.when\.periodic\(\)"),
     (lambda: ml.interop.from_torch({"state_dict": {"fc.weight": X}, "best": 92.6}), r'checkpoint\["state_dict"\]'),
@@ -296,7 +296,7 @@ def head(place, inputs=0, outputs=4):
 
 
 WRONG_OBJECTIVES = [
-    (head, r"it is a layer and no loss; .* minilocal\.wants\.Classifier"),
+    (head, r"it is a layer and no loss; .* minilocal\.objectives\.ClassifierLoss"),
     (lambda place: ClassifierLoss(head(place, inputs=7)), "forward.*failed: ValueError"),
     (lambda place: ClassifierLoss(head(place, outputs=9)), r"logits.*is \(2, 9\): it must be \(2, 4\)"),
     (lambda place: "classifier", "has no 'parameters'"),
@@ -320,7 +320,7 @@ def test_a_crossing_that_reaches_too_far_is_refused():
             return 99
 
     rule = ml.rules.compose(objective=ml.objectives.classifier(), boundary=Far())
-    refused(lambda: learner(rule), r"Far\.reach\(2\) is 99, and module 1 has 2 units: give 0 to 2")
+    refused(lambda: learner(rule), r"Far\.linked_units\(2\) is 99, and module 1 has 2 units: give 0 to 2")
 
 
 # ---------------------------------------------------------------------- copies, pickles, and states

@@ -175,10 +175,13 @@ CONSTRUCTIONS = [
         "none does here",
     ),
     (lambda: learner("backlink"), r"minilocal\.rules\.get\('backlink'\)"),
-    (lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.open()), "has no say"),
+    (
+        lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.open()),
+        "a local objective is ignored",
+    ),
     (
         lambda: ml.rules.compose(objective=ml.objectives.none(), boundary=ml.boundaries.link()),
-        "learn only if every error",
+        "need the global error",
     ),
     (lambda: ml.nets.get("resnet21", rng=ml.rng(0)), "nearest is ResNet-20"),
     (lambda: ml.nets.get("resnet32x", rng=ml.rng(0)), "did you mean 'resnet32'"),

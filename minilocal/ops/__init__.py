@@ -30,3 +30,7 @@ __all__ = [
     "sgd",
     "sum_rows",
 ]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -50,7 +50,7 @@ def backlink(
         error: which error of the module above comes: own (of its own loss), own-scaled, or total (then errors chain).
         keep: what linked units keep until that error comes: caches, or inputs (computed again).
 
-    >>> backlink(length=2, alpha=0.25).crosses.weights(0)
+    >>> backlink(length=2, alpha=0.25).boundary.weights(0)
     (0.25, 0.75)
 
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting, error or auxiliary network.

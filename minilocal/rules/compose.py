@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from types import ModuleType
 
+from minilocal import boundaries, objectives
 from minilocal.boundaries import Boundary, Recommended
 from minilocal.boundaries import open as open_boundary
 from minilocal.errors import UserError, call_it, unknown
 from minilocal.layers.base import Shape
 from minilocal.objectives import ObjectiveSpec, none
+from minilocal.rules import when as when_answers
 from minilocal.rules.when import Asynchronous, When, always
 
 KEEP = ("caches", "inputs")
@@ -124,13 +127,22 @@ def compose(
 
 
 def _are_answers(name: str, objective: object, boundary: object, when: object) -> None:
-    """Holds that each answer is one, and no name or function of one."""
-    kinds = {"objective": (objective, ObjectiveSpec, "classifier()"), "boundary": (boundary, Boundary, "link()")}
-    for question, (answer, kind, example) in (kinds | {"when": (when, When, "periodic()")}).items():
+    """Checks that each answer is an instance of its kind.
+
+    Raises: UserError for a name, a class or a function in place of an answer.
+    """
+    answers: dict[str, tuple[object, type, ModuleType, str]] = {
+        "objective": (objective, ObjectiveSpec, objectives, "classifier"),
+        "boundary": (boundary, Boundary, boundaries, "link"),
+        "when": (when, When, when_answers, "periodic"),
+    }
+    for question, (answer, kind, package, example) in answers.items():
         if answer is not None and not isinstance(answer, kind):
-            given = getattr(answer, "__name__", answer)
-            hint = call_it(answer) or f": give one of minilocal.{question}, as minilocal.{question}.{example}"
-            raise UserError(f"{name}: {question} = {given!r} is no answer{hint}.")
+            named = [word for word, thing in vars(package).items() if thing is answer and word.islower()]
+            hint = f": call it, {named[0]}()" if named else call_it(answer)
+            place = f"minilocal.{package.__name__.rpartition('.')[2]}"
+            given = named[0] if named else getattr(answer, "__name__", answer)
+            raise UserError(f"{name}: {question} = {given!r} is no answer{hint or f': give {place}.{example}()'}.")
 
 
 def _check_delays(name: str, boundary: Boundary, when: When, keep: str, accumulate: int) -> None:

@@ -72,7 +72,7 @@ import minilocal as ml
 
 
 def whisper(*, alpha: float = 0.9):
-    return ml.rules.compose("Whisper", wants=ml.objectives.classifier(), crosses=ml.boundaries.link(1, alpha))
+    return ml.rules.compose("Whisper", objective=ml.objectives.classifier(), boundary=ml.boundaries.link(1, alpha))
 """
 
 

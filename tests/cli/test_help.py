@@ -23,7 +23,7 @@ def whisper(*, alpha: float = 0.9):
     Args:
         alpha: the weight of the module's own loss, 0 to 1.
     """
-    return ml.rules.compose("Whisper", wants=ml.objectives.classifier(), crosses=ml.boundaries.link(1, alpha))
+    return ml.rules.compose("Whisper", objective=ml.objectives.classifier(), boundary=ml.boundaries.link(1, alpha))
 '''
 
 

@@ -91,14 +91,17 @@ def test_float32_stays_float32():
 
 WRONG = [
     (lambda: ml.rules.ddg(backward_weights="stash"), "did you mean 'stashed'"),
-    (lambda: ml.boundaries.delayed(down=0), "0 is crosses=all"),
-    (lambda: ml.boundaries.delayed(up=-1), "up = -1"),
-    (lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.delayed()), "has no say"),
+    (lambda: ml.boundaries.delayed(errors=0), "0 is boundary=open"),
+    (lambda: ml.boundaries.delayed(activations=-1), "activations = -1"),
+    (
+        lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.delayed()),
+        "a local objective is ignored",
+    ),
     (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), keep="inputs"), 'backward_weights="recompute"'),
     (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), accumulate=2), "accumulate=1"),
     (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), when=ml.when.periodic(4, 1)), "without delays only"),
     (lambda: ml.rules.pgl(around=ml.rules.ddg()), "a rule without delays"),
-    (lambda: ml.rules.compose(when=ml.when.always(first="backward")), "no error is there"),
+    (lambda: ml.rules.compose(when=ml.when.always(first="backward")), "needs an error of an earlier iteration"),
     (lambda: ml.when.always(first="backwards"), "did you mean 'backward'"),
     (lambda: learner(net("mlp"), ml.rules.ddg(), 2).gradients(*batches(net("mlp"), 1)[0]), r"use step\(\)"),
 ]

@@ -208,11 +208,11 @@ WRONG = [
     (lambda: ml.rules.dni(labels="yes"), "labels = 'yes'"),
     (
         lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.synthetic_gradient()),
-        "the error is guessed",
+        "with synthetic gradients a local objective is ignored",
     ),
     (
         lambda: ml.rules.compose(boundary=ml.boundaries.synthetic_gradient(), when=ml.when.periodic(4, 1)),
-        "turns with local ones",
+        "alternate with local epochs",
     ),
     (lambda: ml.rules.get("dni", label=True), "did you mean 'labels'"),
 ]

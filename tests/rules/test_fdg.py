@@ -174,7 +174,7 @@ def test_the_table_of_fdg():
 def test_how_stale_weights_are_and_how_many_batches_wait(K):
     """An engine that forwards before it updates has FDG's delays, and staler weights: 2(K-k) updates, not one less."""
     steps = 4 * K
-    wrong = ml.rules.compose(boundary=ml.boundaries.delayed(up=1), when=ml.when.always(first="forward"))
+    wrong = ml.rules.compose(boundary=ml.boundaries.delayed(activations=1), when=ml.when.always(first="forward"))
     ddg, fdg, forward_first = (diary(rule, K, steps)[-1] for rule in (ml.rules.ddg(), ml.rules.fdg(), wrong))
     for k in range(1, K + 1):
         late = K - k

@@ -93,7 +93,7 @@ RULES = '''
 import minilocal as ml
 from beside import ALPHA
 
-quiet = ml.rules.compose("Quiet", wants=ml.objectives.classifier(), crosses=ml.boundaries.link(1, ALPHA))
+quiet = ml.rules.compose("Quiet", objective=ml.objectives.classifier(), boundary=ml.boundaries.link(1, ALPHA))
 
 
 def loud(*, alpha: float = 0.5, aux="0c1f", sizes=(1, 2), inner=quiet, pair=(quiet, 1)):
@@ -102,7 +102,7 @@ def loud(*, alpha: float = 0.5, aux="0c1f", sizes=(1, 2), inner=quiet, pair=(qui
     Args:
         alpha: how little, 0 to 1.
     """
-    return ml.rules.compose("Loud", wants=ml.objectives.classifier(aux), crosses=ml.boundaries.link(2, alpha))
+    return ml.rules.compose("Loud", objective=ml.objectives.classifier(aux), boundary=ml.boundaries.link(2, alpha))
 
 
 def broken(*, x=1):
@@ -172,7 +172,7 @@ def test_a_run_names_its_rules_file_from_the_root_with_its_fingerprint(mine, tmp
     table = tables_of(found)["rule"]
     assert table == {
         "name": f"{mine}:loud",
-        "sha256": rules.own.fingerprint("mine.py:loud"),
+        "sha256": rules.from_file.fingerprint("mine.py:loud"),
         "alpha": 0.25,
         "aux": "0c1f",
         "sizes": [1, 2],
