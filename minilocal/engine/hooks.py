@@ -1,88 +1,88 @@
-"""Units, objectives and guesses of a Learner, each put into a sleeve that notes what goes by."""
+"""Hooks: calls before and after the forward and backward of each unit, objective and synthesiser of a module.
+
+    learner.modules[0].hooks.append(hook)        until     learner.modules[0].hooks.remove(hook)
+
+A hook sees what a part returns, and may return something else in its place. Hooks run before and after a part, not
+around it: while a part works, no hook holds its error or its cache, so both can be freed there.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from minilocal.array import Array
-from minilocal.engine import Module
+from minilocal.objectives import Batch
+
+Part = int | Literal["objective", "synthesiser"]  # of a module; a unit by its number inside it, from 0
+Gradients = dict[str, Array]
 
 
-class Watcher(Protocol):
-    """What a sleeve calls: `keep` with all that a call has made, `look` before and after it."""
+class Hook:
+    """The hook that changes nothing; others override what they need."""
 
-    def keep(self, kind: Any, nested: Any) -> None: ...
+    def before_forward(self, part: Part) -> None:
+        """Called before a forward."""
 
-    def look(self, at: str, point: bool = False) -> None: ...
+    def replace_batch(self, part: Part, batch: Batch) -> Batch:
+        """The batch that an objective or a synthesiser gets."""
+        return batch
 
+    def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
+        """The result that the engine gets: an activation, a loss, or a synthetic error."""
+        return out
 
-class Sleeve:
-    """Passes on whatever it is asked for. It holds none of the arrays that go by."""
+    def before_backward(self, part: Part) -> None:
+        """Called before a backward, and before the gradients of a synthesiser."""
 
-    def __init__(self, watch: Watcher, kind: Any, inner: Any, name: str) -> None:
-        self._watch, self._kind, self._inner, self._name = watch, kind, inner, name
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    def forward(self, x: Array, *others: Any) -> tuple[Array, Any]:
-        self._watch.look("the engine")
-        out, cache = self._inner.forward(x, *others)
-        self._watch.keep(self._kind, (out, cache))
-        self._watch.look(f"forward of {self._name}", point=True)
-        return out, cache
-
-    def _after(self, error: Array | None, grads: dict[str, Array]) -> tuple[Array | None, dict[str, Array]]:
-        self._watch.keep("gradients", grads)
-        self._watch.look(f"backward of {self._name}", point=True)
-        return error, grads
+    def after_backward(self, part: Part, error: Array | None, grads: Gradients) -> Array | None:
+        """The error that the engine gets. It is None where no error leaves the part."""
+        return error
 
 
-class Unit(Sleeve):
-    def backward(self, dy: Array, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, Any]:
-        self._watch.look("the engine")
-        held = [cache, dy]
-        del cache, dy
-        return self._after(*self._inner.backward(held.pop(), held.pop(), p, need))
+class Hooks(list[Hook]):
+    """The hooks of one module, called in order: each gets what the one before it returned."""
+
+    def before_forward(self, part: Part) -> None:
+        for hook in self:
+            hook.before_forward(part)
+
+    def replace_batch(self, part: Part, batch: Batch) -> Batch:
+        for hook in self:
+            batch = hook.replace_batch(part, batch)
+        return batch
+
+    def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
+        for hook in self:
+            out = hook.after_forward(part, out, cache)
+        return out
+
+    def before_backward(self, part: Part) -> None:
+        for hook in self:
+            hook.before_backward(part)
+
+    def after_backward(self, part: Part, error: Array | None, grads: Gradients) -> Array | None:
+        for hook in self:
+            error = hook.after_backward(part, error, grads)
+        return error
 
 
-class Part(Sleeve):
-    def backward(self, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, Any]:
-        self._watch.look("the engine")
-        held = [cache]
-        del cache
-        return self._after(*self._inner.backward(held.pop(), p, need))
+class Hooked(Protocol):
+    """Anything that has hooks: a module."""
 
-    def gradients(self, cache: Any, error: Array | None, p: Any = None) -> dict[str, Array]:
-        self._watch.look("the engine")
-        return self._after(None, self._inner.gradients(cache, error, p))[1]
+    @property
+    def hooks(self) -> Hooks: ...
 
 
 @contextmanager
-def sleeved(
-    modules: Sequence[Module], unit: Callable[[int, Any], Unit], part: Callable[[int, str, Any], Part]
-) -> Iterator[None]:
-    """Inside the block every unit is what `unit(k, it)` makes of it, every objective and guess `part(k, name, it)`."""
-    before = [(list(m.units), m.objective, m.synthesiser) for m in modules]
+def hooked(modules: Sequence[Hooked], hooks: Sequence[Hook]) -> Iterator[None]:
+    """Register one hook with each module for the length of a `with` block."""
+    pairs = list(zip(modules, hooks, strict=True))
+    for module, hook in pairs:
+        module.hooks.append(hook)
     try:
-        for k, module in enumerate(modules):
-            wrapped: list[Any] = [unit(k, it) for it in module.units]
-            module.units[:] = wrapped
-            for name in ("objective", "synthesiser"):
-                if (it := getattr(module, name)) is not None:
-                    object.__setattr__(module, name, part(k, name, it))
         yield
     finally:
-        for module, (units, objective, synthesiser) in zip(modules, before, strict=True):
-            module.units[:] = units
-            object.__setattr__(module, "objective", objective)
-            object.__setattr__(module, "synthesiser", synthesiser)
-
-
-def owner_of(array: Array) -> Array:
-    """The array whose memory this one looks into."""
-    while hasattr(getattr(array, "base", None), "dtype"):
-        array = array.base
-    return array
+        for module, hook in pairs:
+            module.hooks.remove(hook)

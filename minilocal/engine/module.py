@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from minilocal.array import Array
 from minilocal.boundaries.base import ErrorModel
+from minilocal.engine.hooks import Hooks
 from minilocal.engine.out_of_memory import out_of_memory
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
@@ -29,6 +30,7 @@ class Module:
     first: int
     objective: Objective | None
     synthesiser: ErrorModel | None = None
+    hooks: Hooks = field(default_factory=Hooks, repr=False, compare=False)
 
     @property
     def top(self) -> int:
@@ -46,10 +48,12 @@ class Module:
 
         Raises: UserError where memory does not suffice, as all that follow.
         """
+        self.hooks.before_forward(u)
         try:
             y, cache = self.units[u].forward(h, ctx.at(self.first + u), p)
         except MemoryError as error:
             raise out_of_memory(error, f"forward of {self.units[u].name}", h) from None
+        y = self.hooks.after_forward(u, y, cache)
         if update_stats:
             self.units[u].update_running_stats(cache, p)
         return y, cache
@@ -68,13 +72,39 @@ class Module:
     ) -> tuple[Array, Array | None, dict[str, Array]]:
         """(L_k, e_k, gradients of the objective's own parameters)."""
         assert self.objective is not None
+        self.hooks.before_forward("objective")
+        batch = self.hooks.replace_batch("objective", batch)
         try:
             loss, cache = self.objective.forward(h, batch, ctx.at(self.top), p)
+            loss = self.hooks.after_forward("objective", loss, cache)
             if update_stats:
                 self.objective.update_running_stats(cache, p)
-            return loss, *self.objective.backward(cache, p, need)
+            self.hooks.before_backward("objective")
+            error, grads = self.objective.backward(cache, p, need)
+            return loss, self.hooks.after_backward("objective", error, grads), grads
         except MemoryError as error:
             raise out_of_memory(error, f"objective behind {self.units[-1].name}", h) from None
+
+    def synthesise(
+        self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool
+    ) -> tuple[Array, Any]:
+        """(ê_k, cache): the synthetic error at h_k, and what its own gradients will need."""
+        assert self.synthesiser is not None
+        self.hooks.before_forward("synthesiser")
+        batch = self.hooks.replace_batch("synthesiser", batch)
+        error, cache = self.synthesiser.forward(h, batch, ctx.at(self.top), p)
+        error = self.hooks.after_forward("synthesiser", error, cache)
+        if update_stats:
+            self.synthesiser.update_running_stats(cache, p)
+        return error, cache
+
+    def synthesiser_gradients(self, cache: Any, error: Array | None, p: Mapping[str, Array]) -> dict[str, Array]:
+        """The synthesiser's gradients, once the error that it predicted has arrived."""
+        assert self.synthesiser is not None
+        self.hooks.before_backward("synthesiser")
+        grads = self.synthesiser.gradients(cache, error, p)
+        self.hooks.after_backward("synthesiser", None, grads)
+        return grads
 
     def backward(
         self,
@@ -94,10 +124,12 @@ class Module:
         del error
         for u in reversed(range(lowest, len(self.units))):
             need: Need = "both" if u > lowest or passes_on else "weights"
+            self.hooks.before_backward(u)
             try:
                 dx, grads = self.units[u].backward(error_slot.pop(), caches.pop(u), p, need)
             except MemoryError as no_room:
                 raise out_of_memory(no_room, f"backward of {self.units[u].name}") from None
+            dx = self.hooks.after_backward(u, dx, grads)
             each(u, grads)
             error_slot.append(dx)
             del dx, grads

@@ -123,9 +123,7 @@ class _Step:
                 self.on_gradients(grads)
                 del grads
             if module.synthesiser is not None:
-                error, here.guessed = module.synthesiser.forward(h, batch, self.ctx.at(module.top), self.p)
-                if self.update_running_stats:
-                    module.synthesiser.update_running_stats(here.guessed, self.p)
+                error, here.guessed = module.synthesise(h, batch, self.ctx, self.p, self.update_running_stats)
             if error is None:
                 below.append(here)
                 continue
@@ -178,8 +176,7 @@ class _Step:
             here = below.pop()
             module, top = here.module, len(here.module.units) - 1
             if here.guessed is not None:
-                assert module.synthesiser is not None
-                self.on_gradients(module.synthesiser.gradients(here.guessed, error_slot[0], self.p))
+                self.on_gradients(module.synthesiser_gradients(here.guessed, error_slot[0], self.p))
             if here.lowest > top:
                 return
             caches = here.caches if here.entry is None else self._again(here)

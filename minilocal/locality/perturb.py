@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from minilocal.array import Array, generator, stream
+from minilocal.engine.hooks import Gradients, Hook, Part
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.objectives import Batch
@@ -81,7 +82,8 @@ class PerturbedRun:
         it = self.subject.learner(_Watch(self))
         self.owners = owners(it)
         self.names = {id(w): name for name, w in it.parameters().items()}
-        self._put_sleeves_on(it)
+        for k, module in enumerate(it.modules):
+            module.hooks.append(_PerturbingHook(self, k))
         for now, (x, y) in enumerate(self.subject.batches):
             self.now = now
             if self.now == self.start and self.nudged is not None and self.nudged.what == "weights":
@@ -90,14 +92,6 @@ class PerturbedRun:
                         w += self.noise(w, 1e-3)
             it.step(x, y, lr=0.01)
         return self.noted
-
-    def _put_sleeves_on(self, it: Learner) -> None:
-        for k, module in enumerate(it.modules):
-            sleeves: list[Any] = [_Unit(self, k, u, unit) for u, unit in enumerate(module.units)]
-            module.units[:] = sleeves
-            for part in ("objective", "synthesiser"):
-                if getattr(module, part) is not None:  # a Module is frozen for the engine, not for who measures it
-                    object.__setattr__(module, part, _Part(self, k, part, getattr(module, part)))
 
     def note(self, site: Site, a: Array) -> None:
         """Writes down what goes by; -0 and 0 are the same."""
@@ -129,44 +123,30 @@ class _Watch:
             Adam().update(moves, lr)  # of bounded steps: nothing diverges, no influence shrinks out of sight
 
 
-class _Sleeve:
-    """Passes on whatever it is asked for."""
+class _PerturbingHook(Hook):
+    """Perturbs and records the activations and errors of module k."""
 
-    def __init__(self, trial: PerturbedRun, module: int, part: int | str, inner: Any) -> None:
-        self._trial, self._inner = trial, inner
-        self._site: Callable[[What], Site] = lambda what: Site(what, module, part)
+    def __init__(self, trial: PerturbedRun, k: int) -> None:
+        self.trial, self.k = trial, k
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
+    def replace_batch(self, part: Part, batch: Batch) -> Batch:
+        trial, (x, y) = self.trial, batch
+        if trial.now >= trial.start and trial.nudged == Site("image", self.k, part):
+            return Batch(x + trial.noise(x, 1e-3), y)
+        if trial.now >= trial.start and trial.nudged == Site("labels", self.k, part):
+            return Batch(x, (y + 1) % trial.subject.net.classes)
+        return batch
 
+    def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
+        if part == "synthesiser":
+            return self.trial.through(Site("error", self.k, part), out)
+        if isinstance(part, int):
+            out = self.trial.through(Site("activation", self.k, part), out)
+            self.trial.note(Site("activation", self.k, part), out)
+        return out
 
-class _Unit(_Sleeve):
-    def forward(self, x: Array, run: Any, p: Any = None) -> tuple[Array, Any]:
-        y, cache = self._inner.forward(x, run, p)
-        y = self._trial.through(self._site("activation"), y)
-        self._trial.note(self._site("activation"), y)
-        return y, cache
-
-    def backward(self, dy: Array, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, Any]:
-        dx, grads = self._inner.backward(dy, cache, p, need)
-        return None if dx is None else self._trial.through(self._site("error"), dx), grads
-
-
-class _Part(_Sleeve):
-    """An objective, or a guess: its error is what it sends into its own module."""
-
-    def forward(self, h: Array, batch: Batch, run: Any, p: Any = None) -> tuple[Array, Any]:
-        if self._trial.nudged in (self._site("image"), self._site("labels")) and self._trial.now >= self._trial.start:
-            other = (batch.y + 1) % self._trial.subject.net.classes
-            seen = self._trial.nudged == self._site("image")
-            batch = Batch(batch.x + self._trial.noise(batch.x, 1e-3), batch.y) if seen else Batch(batch.x, other)
-        out, cache = self._inner.forward(h, batch, run, p)
-        synthesiser = self._site("error").part == "synthesiser"
-        return self._trial.through(self._site("error"), out) if synthesiser else out, cache
-
-    def backward(self, cache: Any, p: Any = None, need: Any = "both") -> tuple[Array | None, dict[str, Array]]:
-        error, grads = self._inner.backward(cache, p, need)
-        return None if error is None else self._trial.through(self._site("error"), error), grads
+    def after_backward(self, part: Part, error: Array | None, grads: Gradients) -> Array | None:
+        return None if error is None else self.trial.through(Site("error", self.k, part), error)
 
 
 def owners(it: Learner) -> dict[str, tuple[int, int | str]]:

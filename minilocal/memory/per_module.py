@@ -6,14 +6,14 @@ input it is. The images count for no module, and the numbers of all modules at o
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Sequence
 from typing import Any
 
 from minilocal.array import Array
-from minilocal.engine.hooks import Part, Unit, owner_of, sleeved
+from minilocal.engine.hooks import Hook, Part, hooked
 from minilocal.engine.in_flight import tree_leaves
 from minilocal.learner import Learner
+from minilocal.memory.live import LiveBytes, owner_of
 
 
 class KeptBytes:
@@ -26,21 +26,17 @@ class KeptBytes:
 
     def __init__(self, learner: Learner, batch: Sequence[Array]) -> None:
         K = len(learner.modules)
-        self.learner, self.now, self.most, self.waiting = learner, [0] * K, [0] * K, [0] * K
-        self._known = {id(owner_of(a)) for a in batch}
+        self.learner, self.most, self.waiting = learner, [0] * K, [0] * K
+        self._live = LiveBytes(range(K), batch)
+        hooks = [_KeptHook(self, k, len(m.units) - 1) for k, m in enumerate(learner.modules)]
+        self._registered = hooked(learner.modules, hooks)
 
     def __enter__(self) -> KeptBytes:
-        tops = [id(m.units[-1]) for m in self.learner.modules[:-1]]
-
-        def unit(k: int, it: Any) -> Unit:
-            return Unit(self, (k, k + 1) if id(it) in tops else k, it, it.name)
-
-        self._sleeves = sleeved(self.learner.modules, unit, lambda k, name, it: Part(self, k, it, name))
-        self._sleeves.__enter__()
+        self._registered.__enter__()
         return self
 
     def __exit__(self, *error: Any) -> None:
-        self._sleeves.__exit__(*error)
+        self._registered.__exit__(*error)
         if not self.learner._engine.holds_batches:
             self.waiting[-1] = 0  # no module is above; what it was given, the module below may still hold
         seen: set[int] = set()
@@ -49,33 +45,26 @@ class KeptBytes:
             self.waiting[k] = sum(owners.values())
             seen |= owners.keys()
 
-    def keep(self, kind: Any, nested: Any) -> None:
-        """Counts what the arrays in `nested` keep alive, until it is gone.
-
-        `kind` is the module that made them, or (it, the one above) where the first of them is handed up.
-        """
-        if kind == "gradients":
-            return
-        k, above = kind if isinstance(kind, tuple) else (kind, kind)
-        out = owner_of(nested[0])
-        for array in tree_leaves(nested, None):
-            owner = owner_of(array)
-            if owner.ndim and id(owner) not in self._known:
-                self._known.add(id(owner))
-                at = above if owner is out else k
-                self.now[at] += owner.nbytes
-                weakref.finalize(owner, self._gone, id(owner), at, owner.nbytes)
-        self.most = [max(a, b) for a, b in zip(self.most, self.now, strict=True)]
+    def track(self, k: int, out: Array, cache: Any, top: bool) -> None:
+        """Count the output and the cache of a part of module k. The output of its top unit is the next one's input."""
+        self._live.track(min(k + top, len(self.most) - 1), out)
+        self._live.track(k, cache)
+        now = list(self._live.now.values())
+        self.most = [max(a, b) for a, b in zip(self.most, now, strict=True)]
         if not self.learner._engine.holds_batches:
-            others = [0 if j in (k, k + 1) else n for j, n in enumerate(self.now)]
+            others = [0 if j in (k, k + 1) else n for j, n in enumerate(now)]
             self.waiting = [max(a, b) for a, b in zip(self.waiting, others, strict=True)]
 
-    def _gone(self, owner: int, at: int, nbytes: int) -> None:
-        self._known.discard(owner)
-        self.now[at] -= nbytes
 
-    def look(self, at: str, point: bool = False) -> None:
-        """Nothing is metered here."""
+class _KeptHook(Hook):
+    """Tracks what the parts of module k keep after their forward."""
+
+    def __init__(self, kept: KeptBytes, k: int, top: int) -> None:
+        self.kept, self.k, self.top = kept, k, top
+
+    def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
+        self.kept.track(self.k, out, cache, part == self.top)
+        return out
 
 
 def _held(engine: Any) -> list[list[Array]]:

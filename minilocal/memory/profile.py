@@ -8,16 +8,16 @@ and what kernels take for themselves.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from minilocal.array import Array
-from minilocal.engine.hooks import Part, Unit, owner_of, sleeved
-from minilocal.engine.in_flight import tree_leaves
+from minilocal.engine import Module
+from minilocal.engine.hooks import Gradients, Hook, Part, hooked
 from minilocal.errors import UserError
 from minilocal.learner import Learner
+from minilocal.memory.live import LiveBytes
 from minilocal.memory.meter import Meter
 
 Kind = Literal["activations", "auxiliary", "gradients", "in flight"]
@@ -66,19 +66,21 @@ def profile(learner: Learner, x: Array, y: Array) -> MemoryProfile:
     Raises: UserError where nothing was called, since a recorded step was replayed.
     """
     before = _optimizer(learner)
-    with Meter(learner.device) as meter, Profiler(learner, meter, (x, y)) as watch:
+    meter = Meter(learner.device)
+    profiler = Profiler(learner, meter, (x, y))
+    with meter, hooked(learner.modules, profiler.hooks()):
         scratch = meter.scratch()
         for _ in range(max(1, learner.rule.least_batches(len(learner.modules)))):
             learner.step(x, y, lr=0.0)
         held = meter.scratch()
         for _ in range(TRIES):
-            watch.begin(_optimizer(learner) - before + held - scratch)
+            profiler.begin(_optimizer(learner) - before + held - scratch)
             learner.step(x, y, lr=0.0)
-            watch.look("the end of the step")
+            profiler.sample("the end of the step")
             earlier, held = held, meter.scratch()
             if held - earlier < NOISE:  # else a thread worked for the first time, and its scratch is no part of a step
                 break
-    if not watch.curve:
+    if not profiler.curve:
         raise UserError("nothing was called in this step, it was replayed: measure a Learner with cuda_graph=False.")
     own = learner.parameters()
     return MemoryProfile(
@@ -87,13 +89,13 @@ def profile(learner: Learner, x: Array, y: Array) -> MemoryProfile:
         statistics=sum(a.nbytes for a in learner.buffers().values()),
         optimizer=_optimizer(learner),
         scratch=held,
-        activations=watch.kept["activations"],
-        auxiliary=watch.kept["auxiliary"],
-        gradients=watch.kept["gradients"],
-        in_flight=watch.kept["in flight"],
-        workspace=watch.peak - sum(watch.kept.values()),
-        at=watch.at,
-        curve=tuple(watch.curve),
+        activations=profiler.kept["activations"],
+        auxiliary=profiler.kept["auxiliary"],
+        gradients=profiler.kept["gradients"],
+        in_flight=profiler.kept["in flight"],
+        workspace=profiler.peak - sum(profiler.kept.values()),
+        at=profiler.at,
+        curve=tuple(profiler.curve),
     )
 
 
@@ -103,64 +105,68 @@ def _optimizer(learner: Learner) -> int:
 
 
 class Profiler:
-    """Knows which arrays are kept by whom, and reads the meter at every boundary."""
+    """The arrays that are live in a step, by kind, and samples of the meter around each call of a part."""
 
-    def __init__(self, learner: Learner, meter: Meter, given: Sequence[Array]) -> None:
-        self.learner, self.meter = learner, meter
-        self.now: dict[Kind, int] = dict.fromkeys(KINDS, 0)
-        self.known: dict[int, tuple[Kind | None, int]] = {id(owner_of(a)): (None, 0) for a in given}
+    def __init__(self, learner: Learner, meter: Meter, batch: Sequence[Array]) -> None:
+        self.learner, self.meter, self.live = learner, meter, LiveBytes(KINDS, batch)
         self.on, self.offset, self.peak = False, 0, 0
-        self.kept, self.before, self.at, self.curve = self.now, self.now, "", list[int]()
+        self.kept, self.before, self.at, self.curve = self.live.now, self.live.now, "", list[int]()
 
-    def __enter__(self) -> Profiler:
-        self._sleeves = sleeved(
-            self.learner.modules,
-            lambda k, unit: Unit(self, "activations", unit, unit.name),
-            lambda k, name, it: Part(self, "auxiliary", it, f"{name} of module {k + 1}"),
-        )
-        self._sleeves.__enter__()
-        return self
-
-    def __exit__(self, *error: Any) -> None:
-        self._sleeves.__exit__(*error)
+    def hooks(self) -> list[Hook]:
+        """One hook for each module."""
+        return [ProfilerHook(self, k, module) for k, module in enumerate(self.learner.modules, 1)]
 
     def begin(self, offset: int) -> None:
-        """From here on it counts. `offset` bytes came since the meter began and are held between steps.
+        """Start the measured step. `offset` is the memory allocated since entry that stays allocated between steps.
 
-        Whatever else is held now is in flight, caches that are known and what the engine keeps beside them; or where
-        nothing can be, what Python and NumPy have made once and for all.
+        For an engine that holds batches, everything else still allocated is counted as in flight. For others it is
+        one-time allocation by Python and NumPy, and is ignored.
         """
         live, _ = self.meter.read()
-        flying = max(0, live - offset) if self.learner._engine.holds_batches else 0
-        self.known = {at: ("in flight" if kind else None, nbytes) for at, (kind, nbytes) in self.known.items()}
-        self.now = dict.fromkeys(KINDS, 0) | {"in flight": flying}
-        self.on, self.offset, self.before, self.curve = True, live - flying, dict(self.now), []
+        in_flight = max(0, live - offset) if self.learner._engine.holds_batches else 0
+        self.live.relabel("in flight", in_flight)
+        self.on, self.offset, self.before, self.curve = True, live - in_flight, dict(self.live.now), []
         self.peak = 0
 
-    def keep(self, kind: Kind, nested: Any) -> None:
-        """Notes all that the arrays in `nested` keep alive and nobody has noted yet, until it is gone."""
-        for array in tree_leaves(nested, None):
-            owner = owner_of(array)
-            if owner.ndim and id(owner) not in self.known:  # a single number has no memory worth a note
-                self.known[id(owner)] = kind, owner.nbytes
-                self.now[kind] += owner.nbytes
-                weakref.finalize(owner, self._gone, id(owner))
-
-    def _gone(self, at: int) -> None:
-        kind, nbytes = self.known.pop(at)
-        if kind is not None:
-            self.now[kind] -= nbytes
-
-    def look(self, at: str, point: bool = False) -> None:
-        """Reads the meter: what was kept at the start or the end of what has just run, whichever is more, was kept."""
+    def sample(self, at: str, point: bool = False) -> None:
+        """Sample the meter. If this call set a new peak, attribute it to the live arrays before or after the call,
+        whichever total is larger. A `point` is added to the curve.
+        """
         _, peak = self.meter.read()
+        now = dict(self.live.now)
         if self.on and peak - self.offset > self.peak:
             self.peak, self.at = peak - self.offset, at
-            self.kept = dict(self.before if _total(self.before) > _total(self.now) else self.now)
-        self.before = dict(self.now)
+            self.kept = max(now, self.before, key=_total)
+        self.before = now
         if self.on and point:
-            self.curve.append(sum(self.now.values()) - self.now["gradients"])
+            self.curve.append(_total(now) - now["gradients"])
 
 
-def _total(kept: Mapping[Kind, int]) -> int:
-    return sum(kept.values())
+class ProfilerHook(Hook):
+    """Tracks what the parts of module k make, and samples the meter before and after each call."""
+
+    def __init__(self, profiler: Profiler, k: int, module: Module) -> None:
+        self.profiler, self.k, self.module = profiler, k, module
+
+    def before_forward(self, part: Part) -> None:
+        self.profiler.sample("the engine")
+
+    def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
+        self.profiler.live.track("activations" if isinstance(part, int) else "auxiliary", (out, cache))
+        self.profiler.sample(f"forward of {self._name(part)}", point=True)
+        return out
+
+    def before_backward(self, part: Part) -> None:
+        self.profiler.sample("the engine")
+
+    def after_backward(self, part: Part, error: Array | None, grads: Gradients) -> Array | None:
+        self.profiler.live.track("gradients", grads)
+        self.profiler.sample(f"backward of {self._name(part)}", point=True)
+        return error
+
+    def _name(self, part: Part) -> str:
+        return self.module.units[part].name if isinstance(part, int) else f"{part} of module {self.k}"
+
+
+def _total(live: Mapping[Kind, int]) -> int:
+    return sum(live.values())
