@@ -80,7 +80,7 @@ def train(
         )
         if time.perf_counter() - start > budget:
             break
-    steps = getattr(learner, "recording", "")
+    steps = learner.cuda_graph_status
     return {
         "data": name,
         "net": net,

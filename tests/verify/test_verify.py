@@ -40,18 +40,18 @@ def test_equations(name):
 
 def test_rules_whose_modules_need_not_wait():
     rows = [*verify.run(quick=True, only="decoupled")]
-    assert [row.name for row in rows] == [*verify.decoupled.CASES] and all(row.passed for row in rows)
+    assert [row.name for row in rows] == [*verify.delayed.CASES] and all(row.passed for row in rows)
 
 
 @pytest.mark.parametrize("rule", ["ddg", "fdg"])
 def test_a_replay_tells_the_backward_weights_apart(rule):
     """So it runs for long enough: every array has moved, and weights between a forward and its backward too."""
-    for mode in verify.decoupled.MODES:
-        for other in verify.decoupled.MODES:
-            made = verify.decoupled.learner(verify.decoupled.Case(rule, (("backward_weights", mode),), 3))
+    for mode in verify.delayed.MODES:
+        for other in verify.delayed.MODES:
+            made = verify.delayed.learner(verify.delayed.Case(rule, (("backward_weights", mode),), 3))
             with jax_on_cpu():
                 given = {"activations_late": rule == "fdg", "backward_weights": other}
-                found = verify.decoupled.beside_replay(made, verify.decoupled.STEPS, **given)
+                found = verify.delayed.beside_replay(made, verify.delayed.STEPS, **given)
             assert (max(found.values()) <= 1e-9) == (mode == other), (mode, other)
 
 

@@ -57,7 +57,7 @@ def kernel_rows(device: Any, quick: bool) -> Iterator[Result]:
             limit = 0.0 if kernel in ops.EXACT else limit
             trials = [(c.name, lambda c=c, dtype=dtype: ops.gap(c, device, dtype)) for c in cases]
             yield row("kernels", f"{kernel}, {dtype}", trials, limit, "its plain form on NumPy, float64")
-    yield row("kernels", "norm_statistics, far", [("float32", lambda: _far(device))], 1e-3, "NumPy, float64")
+    yield row("kernels", "batch_norm_stats, far", [("float32", lambda: _far(device))], 1e-3, "NumPy, float64")
 
 
 def _far(device: Any) -> dict[str, float]:
