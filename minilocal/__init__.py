@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 from minilocal import boundaries, data, equations, interop, layers, losses, nets, objectives, ops, optim, rules
-from minilocal.array import generator as rng
-from minilocal.array import namespace, to_device, to_host
+from minilocal.array import namespace, to_host
+from minilocal.device import to_device
 from minilocal.errors import UserError
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
 from minilocal.rules import when
 from minilocal.split import split
+from minilocal.streams import rng
 
 __version__ = "0.1.0"
 

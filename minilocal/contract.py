@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from minilocal.array import Array, namespace, stream
+from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
 from minilocal.engine import Module
 from minilocal.errors import UserError
@@ -20,6 +20,7 @@ from minilocal.layers.base import Need, Shape
 from minilocal.nets import Net
 from minilocal.objectives import Batch
 from minilocal.rules import Rule
+from minilocal.streams import stream
 
 IMAGES = 2
 OBJECTIVE = ("parameters", "buffers", "forward", "backward", "update_running_stats")

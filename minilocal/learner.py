@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import contract, inputs
-from minilocal.array import Array, device_namespace, host_copy, namespace, new_key
+from minilocal import contract, inputs, streams
+from minilocal.array import Array, host_copy, namespace
+from minilocal.device import device_namespace
 from minilocal.engine import CudaGraphRecorder, Engine, OnGradients, engine_for, evaluation
 from minilocal.engine.build import build, owners
 from minilocal.errors import UserError
@@ -43,9 +44,8 @@ class Learner:
     >>> learner.step(np.ones((8, 2, 2, 3), "float32"), np.arange(8) % 4, lr=0.1).shape
     (3,)
 
-    Raises: UserError where modules, device or dtype do not fit, and where a layer, objective or crossing of your own
-    does not keep to its contract (`minilocal.contract`). Warns where the rule reaches past a module's floor,
-    and where an auxiliary network is built with less than its name says.
+    Raises: UserError where modules, device or dtype do not fit, or a layer, objective or boundary breaks its contract.
+    Warns where a link is longer than a module, or an auxiliary network is built with less than its name says.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Learner:
     ) -> None:
         self.net, self.rule, self.dtype = inputs.network(net), inputs.training_rule(rule), inputs.precision(dtype)
         self.optimizer: Optimizer = inputs.recipe(optimizer, self.rule)
-        self.key, self.device, self._recordable = new_key(rng), inputs.place(device), cuda_graph
+        self.key, self.device, self._recordable = streams.new_key(rng), inputs.place(device), cuda_graph
         self._assemble(split(self.net.units, modules, self.net.name))
         for message in self.rule.warnings([len(m.units) for m in self.modules], self.net.shapes):
             warnings.warn(message, stacklevel=2)

@@ -20,8 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import boundaries, objectives, optim
-from minilocal.array import generator
+from minilocal import boundaries, objectives, optim, streams
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.nets import Net
@@ -150,7 +149,7 @@ def load(
         raise UserError(f"{path} is damaged, or a newer minilocal wrote it ({error}).") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # whoever built it was warned
-        made = Learner(parts[0], parts[1], sizes, rng=generator(0), device=device, dtype=dtype, optimizer=parts[2])
+        made = Learner(parts[0], parts[1], sizes, rng=streams.rng(0), device=device, dtype=dtype, optimizer=parts[2])
     try:
         made.restore(state)
     except UserError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.errors import UserError, whole
 from minilocal.learner import Learner
 from minilocal.memory.estimate import CPU, GPU
@@ -87,7 +87,7 @@ def _bytes(learner: Learner, images: int) -> tuple[KeptBytes | None, MemoryProfi
             warnings.simplefilter("ignore")  # it has warned already
             for _ in range(2):
                 ghost = Learner(
-                    learner.net, learner.rule, sizes, rng=generator(0), device=library, dtype=learner.dtype,
+                    learner.net, learner.rule, sizes, rng=streams.rng(0), device=library, dtype=learner.dtype,
                     optimizer=learner.optimizer,
                 )  # fmt: skip
                 ghost.epoch = learner.epoch

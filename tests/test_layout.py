@@ -14,9 +14,10 @@ import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
-    "errors", "array", "equations", "ops", "kernels", "losses", "layers", "nets", "split", "objectives", "boundaries",
-    "rules", "optim", "engine", "contract", "inputs", "learner", "interop", "data", "published", "memory", "locality",
-    "bench", "summary", "record", "saved", "draw", "config", "train", "parallel", "verify", "reproduce", "cli",
+    "errors", "array", "device", "streams", "tree", "equations", "ops", "kernels", "losses", "layers", "nets", "split",
+    "objectives", "boundaries", "rules", "optim", "engine", "contract", "inputs", "learner", "interop", "data",
+    "published", "memory", "locality", "bench", "summary", "record", "saved", "draw", "config", "train", "parallel",
+    "verify", "reproduce", "cli",
 ]  # fmt: skip
 METHODS = {("learner", "summary"), ("learner", "saved")}  # methods whose work stands in a file further down
 ONLY_IN = {
@@ -24,7 +25,7 @@ ONLY_IN = {
     "PIL": {"draw"},
     "msgspec": {"config"},
     "jax": {"verify"},
-    "cupy": {"array"},
+    "cupy": {"device"},
     "torch": {"bench"},
     "threadpoolctl": {"kernels", "record", "cli"},
 }

@@ -28,8 +28,7 @@ from typing import Any
 TOP = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP))
 
-from minilocal import nets  # noqa: E402
-from minilocal.array import generator  # noqa: E402
+from minilocal import nets, streams  # noqa: E402
 from minilocal.bench import report  # noqa: E402
 from minilocal.bench.harness import roofline, run_comparison  # noqa: E402
 from minilocal.bench.plan import Plan, comparisons  # noqa: E402
@@ -125,7 +124,7 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
         except WorkerError as error:
             found["left out"].append(f"limits: {error}")
         for plan in plans:
-            found["macs"] |= {net: macs(nets.get(net, rng=generator(0))) for net in plan.nets}
+            found["macs"] |= {net: macs(nets.get(net, rng=streams.rng(0))) for net in plan.nets}
             for contest in comparisons(plan, available()):
                 if deadline.passed(20):
                     found["left out"].append(f"{contest.title}: no time was left")

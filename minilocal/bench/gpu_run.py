@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import data, nets, rules
-from minilocal.array import device_namespace, generator, to_device, to_host
+from minilocal import data, nets, rules, streams
+from minilocal.array import to_host
 from minilocal.bench.torch_learner import available
+from minilocal.device import device_namespace, to_device
 from minilocal.learner import Learner
 from minilocal.optim import SGD
 
@@ -61,7 +62,7 @@ def train(
     """
     name = "digits" if folder is None else "cifar10"
     found = data.load(name, dir=folder, download=False, limit_train=limit, limit_test=limit)
-    rng = generator(0)
+    rng = streams.rng(0)
     made = nets.get(net, classes=len(found.classes), channels=found.channels, size=found.size, rng=rng)
     learner = Learner(
         made, rules.get(rule), modules, rng=rng, device=device, optimizer=SGD(momentum=0.9, weight_decay=1e-4)

@@ -12,8 +12,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from minilocal import nets
-from minilocal.array import generator
+from minilocal import nets, streams
 from minilocal.bench import timing
 from minilocal.bench.ops import op_benchmarks
 from minilocal.bench.plan import Comparison, Plan, comparisons
@@ -104,7 +103,7 @@ def run(
 ) -> dict[str, Any]:
     """Everything that the plan asks for, by section; `turn` is called after each timing, `save` after each contest."""
     found: dict[str, Any] = {"plan": asdict(plan), "torch": available(), **{what: [] for what in plan.what}}
-    found["macs"] = {name: macs(nets.get(name, rng=generator(0))) for name in plan.nets}
+    found["macs"] = {name: macs(nets.get(name, rng=streams.rng(0))) for name in plan.nets}
     with Pool() as pool:
         if "limits" in plan.what:
             found["limits"] += roofline(plan, pool, "before")

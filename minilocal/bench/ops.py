@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import kernels, nets
-from minilocal.array import generator, stream_key
+from minilocal import kernels, nets, streams
 from minilocal.bench.op_benchmark import Arrays, OpBenchmark
 from minilocal.bench.timing import Work
 from minilocal.errors import unknown
+from minilocal.streams import stream_key
 
 MAPS = {"32×32×16": (32, 16), "16×16×32": (16, 32), "8×8×64": (8, 64)}
 EPS = 1e-5
@@ -28,7 +28,7 @@ def _normal(**shapes: tuple[int, ...]) -> Callable[[], Arrays]:
     """Random float32 arrays of these shapes, the same each time."""
 
     def make() -> Arrays:
-        rng = generator(0)
+        rng = streams.rng(0)
         return {name: rng.standard_normal(shape, dtype=np.float32) for name, shape in shapes.items()}
 
     return make
@@ -121,14 +121,14 @@ def _small(N: int) -> list[OpBenchmark]:
     logits = _normal(x=(N, 10))
 
     def with_labels() -> Arrays:
-        return {**logits(), "labels": generator(1).integers(10, size=N)}
+        return {**logits(), "labels": streams.rng(1).integers(10, size=N)}
 
     def with_places() -> Arrays:
         x = pool()
         return {"dy": x["dy"], "place": kernels.max_pool(x["x"], 2, 2)[1]}
 
     def raw() -> Arrays:
-        rng = generator(0)
+        rng = streams.rng(0)
         images = rng.integers(256, size=(4 * N, 32, 32, 3)).astype(np.uint8)
         updates = [rng.integers(high, size=N) for high in (4 * N, 9, 9, 2)]
         table = rng.standard_normal((256, 3), dtype=np.float32)
@@ -157,7 +157,7 @@ def _small(N: int) -> list[OpBenchmark]:
 
 def _update() -> OpBenchmark:
     """SGD with momentum and decay over all parameters of ResNet-32."""
-    shapes = [tuple(a.shape) for a in nets.resnet(32, rng=generator(0)).parameters().values()]
+    shapes = [tuple(a.shape) for a in nets.resnet(32, rng=streams.rng(0)).parameters().values()]
     n = sum(map(prod, shapes))
     make = _normal(**{f"{what}{i}": shape for i, shape in enumerate(shapes) for what in "wgv"})
 

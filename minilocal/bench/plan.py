@@ -12,8 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from minilocal import nets
-from minilocal.array import generator
+from minilocal import nets, streams
 from minilocal.bench.ops import op_benchmarks
 from minilocal.bench.workload import Workload
 from minilocal.errors import UserError, unknown
@@ -54,7 +53,7 @@ class Plan:
         if min(self.lengths) < 0:
             raise UserError(f"bench: --length {min(self.lengths)}: give a number of units, 0 or more.")
         for name in self.nets:
-            units = len(nets.get(name, rng=generator(0)).units)
+            units = len(nets.get(name, rng=streams.rng(0)).units)
             for K in self.modules:
                 try:
                     sizes(units, K)
@@ -149,7 +148,7 @@ def _growth(plan: Plan) -> list[Comparison]:
     found: list[Comparison] = []
     for threads in plan.threads:
         base = next(_bases(replace(one, threads=[threads])))
-        units = len(nets.get(base.net, rng=generator(0)).units)
+        units = len(nets.get(base.net, rng=streams.rng(0)).units)
         ks = [K for K in (1, 2, 4, 8, 16) if units >= K]
         sweeps = {
             "batch": [replace(base, batch=n) for n in ((4, 8) if plan.quick else (16, 32, 64, 128, 256))],
@@ -157,7 +156,7 @@ def _growth(plan: Plan) -> list[Comparison]:
             "K": [replace(base, modules=K) for K in (ks[:2] if plan.quick else ks)],
         }
         for what, bases in sweeps.items():
-            bases = [b for b in bases if b.modules <= len(nets.get(b.net, rng=generator(0)).units)]
+            bases = [b for b in bases if b.modules <= len(nets.get(b.net, rng=streams.rng(0)).units)]
             entries = [entry for b in bases for entry in _by_rule(one, b)]
             found.append(Comparison("growth", f"{what} grows: {title(base)}", entries))
         links = [replace(base, rule="backlink", options={"length": l}) for l in range(3 if plan.quick else 5)]

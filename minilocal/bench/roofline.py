@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.array import device_namespace, generator
+from minilocal import streams
 from minilocal.bench import timing
+from minilocal.device import device_namespace
 from minilocal.kernels import use_tf32
 from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
 
@@ -65,7 +66,7 @@ def measure(
 
 
 def _random(xp: Any, shape: tuple[int, int]) -> Any:
-    return xp.asarray(generator(0).standard_normal(shape, dtype=np.float32))
+    return xp.asarray(streams.rng(0).standard_normal(shape, dtype=np.float32))
 
 
 def _copy(xp: Any, source: Any, target: Any) -> Callable[[], Any]:

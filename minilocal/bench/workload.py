@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import nets, rules
-from minilocal.array import device_namespace, generator, to_device
+from minilocal import nets, rules, streams
 from minilocal.bench.ops import op_benchmark
 from minilocal.bench.timing import Clock, Work, clock_of, torch_clock
 from minilocal.bench.torch_learner import TorchLearner, allow_tf32
+from minilocal.device import device_namespace, to_device
 from minilocal.kernels import use_tf32
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
@@ -72,7 +72,7 @@ class Workload:
 
         Raises: UserError where net, rule and modules do not fit.
         """
-        rng = generator(0)
+        rng = streams.rng(0)
         net, rule = nets.get(self.net, rng=rng), rules.get(self.rule, **self.options)
         there: dict[str, Any] = {}
         if self.engine == "minilocal":
@@ -121,7 +121,7 @@ def _by_torch(entry: Workload) -> tuple[Work, Clock]:
 
 
 def _batch(made: Learner, entry: Workload) -> tuple[np.ndarray, np.ndarray]:
-    rng = generator(1)
+    rng = streams.rng(1)
     x = rng.standard_normal((entry.batch, *made.net.shape), dtype=np.float32)
     return x.astype(entry.dtype), rng.integers(made.net.classes, size=entry.batch)
 

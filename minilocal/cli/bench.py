@@ -42,11 +42,11 @@ def parser() -> Parser:
 
 def run(options: argparse.Namespace) -> int:
     """Measures, prints the tables, and writes them; 1 where a contestant failed."""
-    from minilocal.array import device_namespace
     from minilocal.bench import harness
     from minilocal.bench.plan import comparisons
     from minilocal.bench.report import markdown
     from minilocal.bench.torch_learner import available
+    from minilocal.device import device_namespace
 
     plan = plan_of(options)
     plan.check()

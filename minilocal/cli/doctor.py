@@ -90,7 +90,7 @@ def packages(recorded: dict[str, str]) -> bool:
 
 
 def _gpu_remedy(error: Exception) -> str:
-    from minilocal.array import device_namespace, gpu_remedy
+    from minilocal.device import device_namespace, gpu_remedy
 
     return gpu_remedy(error, device_namespace("cuda"))
 
@@ -100,7 +100,7 @@ def devices() -> tuple[list[str], bool]:
 
     A line says why there is none. That there is no GPU is well; one that cannot be used is not.
     """
-    from minilocal.array import DeviceNotFound, device_namespace
+    from minilocal.device import DeviceNotFound, device_namespace
 
     try:
         cupy = device_namespace("cuda")
@@ -125,7 +125,8 @@ def transfer(device: str) -> str:
     """16 MiB to the device and back, unchanged."""
     import numpy as np
 
-    from minilocal.array import to_device, to_host
+    from minilocal.array import to_host
+    from minilocal.device import to_device
 
     sent = np.arange(4 << 20, dtype=np.float32)
     seconds, back = timed(lambda: to_host(to_device(sent, device)))
@@ -137,7 +138,8 @@ TWICE = """extern "C" __global__ void twice(float* a) { a[blockIdx.x * blockDim.
 
 def launch(device: str) -> str:
     """A kernel of our own: built on this machine, started, and its numbers."""
-    from minilocal.array import device_namespace, to_host
+    from minilocal.array import to_host
+    from minilocal.device import device_namespace
 
     xp = device_namespace(device)
     a = xp.ones(1024, xp.float32)
@@ -147,7 +149,8 @@ def launch(device: str) -> str:
 
 def graph(device: str) -> str:
     """The same kernel recorded as a CUDA graph, which runs nothing, and then started twice."""
-    from minilocal.array import device_namespace, to_host
+    from minilocal.array import to_host
+    from minilocal.device import device_namespace
 
     xp = device_namespace(device)
     a, kernel = xp.ones(256, xp.float32), xp.RawKernel(TWICE, "twice")
@@ -167,10 +170,12 @@ def multiply(device: str) -> str:
     """A product of two float32 matrices against float64 on the host."""
     import numpy as np
 
-    from minilocal.array import generator, to_device, to_host
+    from minilocal import streams
+    from minilocal.array import to_host
+    from minilocal.device import to_device
     from minilocal.kernels import matmul
 
-    x, W = generator(0).standard_normal((2, SIDE, SIDE)).astype(np.float32)
+    x, W = streams.rng(0).standard_normal((2, SIDE, SIDE)).astype(np.float32)
     on = to_device(x, device), to_device(W, device)
     to_host(matmul(*on))  # the first call builds and loads
     seconds, y = timed(lambda: to_host(matmul(*on)))
@@ -185,10 +190,12 @@ def kernel(device: str) -> str:
     """Batch statistics at a mean of a thousand deviations, where a careless sum fails."""
     import numpy as np
 
-    from minilocal.array import generator, to_device, to_host
+    from minilocal import streams
+    from minilocal.array import to_host
+    from minilocal.device import to_device
     from minilocal.kernels import batch_norm_stats
 
-    z = (1000 + generator(0).standard_normal((64, 16, 16, 16))).astype(np.float32)
+    z = (1000 + streams.rng(0).standard_normal((64, 16, 16, 16))).astype(np.float32)
     found = to_host(batch_norm_stats(to_device(z, device), 1e-5).variance)
     exact = z.astype(np.float64).var(axis=(0, 1, 2))
     worst = float(np.abs(found / exact - 1).max())
@@ -199,14 +206,15 @@ def step(device: str) -> str:
     """One training step of BackLink on a small network; its losses against the host's."""
     import numpy as np
 
-    from minilocal import learner, nets, rules
-    from minilocal.array import generator, to_device, to_host
+    from minilocal import learner, nets, rules, streams
+    from minilocal.array import to_host
+    from minilocal.device import to_device
 
-    x = generator(1).standard_normal((32, 16, 16, 1)).astype(np.float32)
+    x = streams.rng(1).standard_normal((32, 16, 16, 1)).astype(np.float32)
     y = np.arange(32) % 10
 
     def losses(where: str) -> Any:
-        rng = generator(0)
+        rng = streams.rng(0)
         net = nets.get("resnet8", classes=10, channels=1, size=16, rng=rng)
         small = learner.Learner(net, rules.backlink(), modules=2, rng=rng, device=where)
         return to_host(small.step(to_device(x, where), to_device(y, where), lr=0.1))

@@ -109,15 +109,14 @@ HEADS = ("rule", "up", "into", "down", "taught by", "seen", "forward", "update",
 
 def _net(name: str) -> Net:
     """A small network of this name, for images of few pixels."""
-    from minilocal import nets
-    from minilocal.array import generator
+    from minilocal import nets, streams
     from minilocal.locality.influence import toy_net
 
     if name == "tower":
         return toy_net(UNITS)
     if name == "mlp":
-        return nets.mlp((12,) * (UNITS - 1), classes=4, rng=generator(3), size=4)
-    return nets.get(name, classes=4, rng=generator(3), size=SIZE.get(name, 8), also=("tower",))
+        return nets.mlp((12,) * (UNITS - 1), classes=4, rng=streams.rng(3), size=4)
+    return nets.get(name, classes=4, rng=streams.rng(3), size=SIZE.get(name, 8), also=("tower",))
 
 
 def _cells(row: Locality) -> tuple[str, ...]:

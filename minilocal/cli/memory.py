@@ -54,8 +54,8 @@ def parser() -> Parser:
 
 def run(options: argparse.Namespace) -> int:
     """Prints a table for each number of modules; 1 where a measured step is not what was predicted."""
-    from minilocal import nets, record
-    from minilocal.array import device_namespace, generator
+    from minilocal import nets, record, streams
+    from minilocal.device import device_namespace
     from minilocal.memory import CPU, GPU
     from minilocal.memory.by_rule import recipes, table
 
@@ -64,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(f"--{name.replace('_', '-')} {number}: give the number of images, 1 or more.")
     if options.device.partition(":")[0] != "cuda" or options.measure:
         device_namespace(options.device)  # a name that is not known, or a missing GPU, is said first
-    net, lengths = nets.get(options.net, rng=generator(0)), _numbers("--length", options.length)
+    net, lengths = nets.get(options.net, rng=streams.rng(0)), _numbers("--length", options.length)
     counts = _numbers("--modules", options.modules) if options.modules else [K for K in MODULES if len(net.units) >= K]
     machine = CPU() if options.device == "cpu" else GPU()
     where = f"the CPU, {machine.workers} threads" if isinstance(machine, CPU) else "a GPU, kernels started one by one"

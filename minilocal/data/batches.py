@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from minilocal import kernels
-from minilocal.array import Array, namespace, stream
+from minilocal.array import Array, namespace
 from minilocal.data.augmentation import augment as crop
 from minilocal.data.augmentation import places
 from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError
+from minilocal.streams import stream
 
 
 def order(n: int, key: int, epoch: int) -> np.ndarray:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.array import Array, namespace, stream
+from minilocal.array import Array, namespace
 from minilocal.data.subset import balanced
 from minilocal.errors import UserError
+from minilocal.streams import stream
 
 PAD_MODES = ("constant", "reflect")
 

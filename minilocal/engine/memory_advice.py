@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from minilocal.array import Array
-from minilocal.engine.in_flight import tree_leaves
 from minilocal.engine.module import Module
 from minilocal.engine.out_of_memory import gigabytes
 from minilocal.layers import PassContext
 from minilocal.split import split
+from minilocal.tree import tree_leaves
 
 MOST = 16  # modules that are suggested
 

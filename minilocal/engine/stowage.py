@@ -28,12 +28,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minilocal.array import Array, host_copy, namespace
-from minilocal.engine.in_flight import InFlightBatch, Message, PendingBackward, tree_leaves, tree_replace
+from minilocal.engine.in_flight import InFlightBatch, Message, PendingBackward
 from minilocal.engine.module import Saved, saved_array, shapes
 from minilocal.errors import UserError
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
+from minilocal.tree import tree_leaves, tree_replace
 
 if TYPE_CHECKING:
     from minilocal.engine.delayed import DelayedEngine, Queue

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import array, ops
-from minilocal.array import Array, StreamKey, namespace
+from minilocal import device, ops
+from minilocal.array import Array, namespace
 from minilocal.kernels import cpu, cuda
 from minilocal.kernels.cuda import conv
 from minilocal.ops.batch_norm import Statistics
 from minilocal.ops.conv import conv_out_size
 from minilocal.ops.sgd import Updates
+from minilocal.streams import StreamKey
 
 __all__ = ["Updates", "Statistics", "conv_out_size", "use_tf32", *ops.__all__]
 
@@ -44,7 +45,7 @@ def use_tf32(xp: Any, on: bool) -> None:
 
     Raises: UserError where it is to be on and the GPU or CuPy cannot.
     """
-    array.use_tf32(xp, on)
+    device.use_tf32(xp, on)
     conv.use_tf32(on)
 
 

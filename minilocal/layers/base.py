@@ -17,8 +17,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from minilocal.array import Array, StreamKey, stream_key
+from minilocal.array import Array
 from minilocal.errors import UserError
+from minilocal.streams import StreamKey, stream_key
 
 Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]

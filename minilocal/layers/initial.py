@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minilocal.array import new_key, stream
 from minilocal.errors import unknown
+from minilocal.streams import new_key, stream
 
 SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
 

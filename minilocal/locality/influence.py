@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minilocal.array import stream
 from minilocal.engine import Module
 from minilocal.errors import UserError
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, Sequential
@@ -16,6 +15,7 @@ from minilocal.layers.norm import BatchNormReLU
 from minilocal.locality.perturb import Noted, PerturbedRun, Site, Subject, first_difference
 from minilocal.nets import Net
 from minilocal.rules.when import Asynchronous
+from minilocal.streams import stream
 
 Heard = dict[Site, int]  # {site: lag in iterations}
 

@@ -19,13 +19,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from minilocal.array import Array, generator, stream
+from minilocal import streams
+from minilocal.array import Array
 from minilocal.engine.hooks import Gradients, Hook, Part
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.objectives import Batch
 from minilocal.optim import Adam, Update
 from minilocal.rules import Rule
+from minilocal.streams import stream
 
 What = Literal["weights", "activation", "error", "labels", "image", "update"]
 
@@ -59,7 +61,7 @@ class Subject:
     def learner(self, optimizer: Any = None) -> Learner:
         """A fresh Learner, always the same, no array of which is 0: what starts at 0 would let nothing through."""
         with warnings.catch_warnings(action="ignore"):  # it is built many times, and would say so each time
-            it = Learner(self.net, self.rule, self.modules, rng=generator(1), dtype="float64", optimizer=optimizer)
+            it = Learner(self.net, self.rule, self.modules, rng=streams.rng(1), dtype="float64", optimizer=optimizer)
         it.epoch = self.epoch
         for name, w in it.parameters().items():
             w += 0.1 * stream(7, name).standard_normal(w.shape)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from minilocal import memory, rules
-from minilocal.array import device_namespace, generator, to_device
+from minilocal import memory, rules, streams
+from minilocal.device import device_namespace, to_device
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.memory.estimate import Machine, estimate
@@ -100,7 +100,7 @@ def free(device: str) -> float:
 
 def _is_defined(net: Net, rule: Rule, K: int) -> bool:
     try:
-        Learner(net, rule, K, rng=generator(0))
+        Learner(net, rule, K, rng=streams.rng(0))
     except UserError:
         return False
     return True
@@ -114,7 +114,7 @@ def _mean(uses: Mapping[int, Any], shares: Mapping[int, float]) -> dict[str, flo
 
 def _measure(net: Net, rule: Rule, K: int, images: int, epoch: int, device: str) -> MemoryProfile:
     """A real step."""
-    learner, rng = Learner(net, rule, K, rng=generator(0), device=device, cuda_graph=False), generator(1)
+    learner, rng = Learner(net, rule, K, rng=streams.rng(0), device=device, cuda_graph=False), streams.rng(1)
     learner.epoch = epoch
     x, y = rng.standard_normal((images, *net.shape), dtype="float32"), rng.integers(net.classes, size=images)
     return memory.profile(learner, to_device(x, device), to_device(y, device))

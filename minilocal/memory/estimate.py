@@ -18,8 +18,7 @@ from typing import Any, Union
 
 import numpy as np
 
-from minilocal import kernels, ops
-from minilocal.array import generator
+from minilocal import kernels, ops, streams
 from minilocal.kernels import cpu, threads
 from minilocal.learner import Learner
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
@@ -50,7 +49,7 @@ def estimate(
     """
     machine = machine or CPU()
     library = machine.library
-    learner = Learner(net, rule, modules, rng=generator(0), device=library, dtype=dtype, optimizer=optimizer)
+    learner = Learner(net, rule, modules, rng=streams.rng(0), device=library, dtype=dtype, optimizer=optimizer)
     learner.epoch = epoch
     machine.prepare(learner)
     x, y = library.empty((images, *net.shape), dtype), library.empty((images,), int)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from minilocal.array import Array
-from minilocal.engine.in_flight import tree_leaves
+from minilocal.tree import tree_leaves
 
 Label = TypeVar("Label")
 

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minilocal.array import device_namespace
+from minilocal.device import device_namespace
 from minilocal.kernels import threads
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from minilocal.array import Array
 from minilocal.engine.hooks import Hook, Part, hooked
-from minilocal.engine.in_flight import tree_leaves
 from minilocal.learner import Learner
 from minilocal.memory.live import LiveBytes, owner_of
+from minilocal.tree import tree_leaves
 
 
 class KeptBytes:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilocal.array import Array, StreamKey, namespace
+from minilocal.array import Array, namespace
+from minilocal.streams import StreamKey
 
 
 def dropout_mask(x: Array, rate: float, name: StreamKey, clock: Array | None = None) -> Array:

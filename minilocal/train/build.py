@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from minilocal import data, nets, optim, rules
-from minilocal.array import device_namespace, generator
+from minilocal import data, nets, optim, rules, streams
 from minilocal.config import Config
 from minilocal.data import DataSet
+from minilocal.device import device_namespace
 from minilocal.kernels import use_tf32
 from minilocal.learner import Learner
 
@@ -49,7 +49,7 @@ def learner_of(
 
     `constants` are a data set's: a rule that can use them, and was given none, gets them (InfoPro rebuilds images).
     """
-    rng = generator(config.run.seed)
+    rng = streams.rng(config.run.seed)
     n = config.net
     net = nets.get(
         n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init,

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from minilocal import record
-from minilocal.array import Array, namespace, to_device, to_host
+from minilocal.array import Array, namespace, to_host
 from minilocal.config import Config, from_tables
 from minilocal.data import DataSet, evaluation_batches
+from minilocal.device import to_device
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.train.build import learner_of

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from minilocal import data, record
-from minilocal.array import Array, namespace, to_device, to_host
+from minilocal.array import Array, namespace, to_host
 from minilocal.config import Config, tables_of
 from minilocal.data import DataSet
+from minilocal.device import to_device
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.train.build import schedule

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import equations as eq
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu, jnp, lax
 
@@ -42,7 +42,7 @@ def lengths(K: int) -> list[int]:
 
 def network(K: int) -> tuple[eq.Layers, eq.Layers, np.ndarray, np.ndarray]:
     """(layers, K classifiers, x, labels): random matrices and one mini-batch of columns."""
-    rng = generator(2)
+    rng = streams.rng(2)
     layers = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in pairwise(WIDTHS)]
     tops = np.cumsum(lengths(K))
     classifiers = [(rng.standard_normal((CLASSES, WIDTHS[t])), rng.standard_normal(CLASSES)) for t in tops]

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import rules
-from minilocal.array import generator
+from minilocal import rules, streams
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.nets import Net
@@ -49,14 +48,14 @@ class Case:
 def learner(case: Case) -> Learner:
     """A Learner of this case in float64, its arrays shaken."""
     rule, optimizer = rules.get(case.rule, **dict(case.options)), SGD(momentum=MOMENTUM, weight_decay=DECAY)
-    made = Learner(network(case.net), rule, case.modules, rng=generator(0), dtype="float64", optimizer=optimizer)
+    made = Learner(network(case.net), rule, case.modules, rng=streams.rng(0), dtype="float64", optimizer=optimizer)
     randomise(made, 0)
     return made
 
 
 def batches(net: Net, number: int, dtype: str = "float64") -> list[tuple[np.ndarray, np.ndarray]]:
     """Images and labels."""
-    rng, shape, classes = generator(7), (BATCH, *net.shape), net.classes
+    rng, shape, classes = streams.rng(7), (BATCH, *net.shape), net.classes
     return [(rng.standard_normal(shape).astype(dtype), rng.integers(classes, size=BATCH)) for _ in range(number)]
 
 

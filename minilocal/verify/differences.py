@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.array import stream
 from minilocal.contract import try_layer
-from minilocal.engine.in_flight import tree_leaves
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
+from minilocal.streams import stream
+from minilocal.tree import tree_leaves
 
 EPS = float(np.finfo(float).eps)
 ROUNDINGS = 16

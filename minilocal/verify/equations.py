@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import equations as eq
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.verify import algorithm
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu, jnp
@@ -26,7 +26,7 @@ Numbers = dict[str, Any]
 
 def numbers(columns: tuple[int, ...]) -> Numbers:
     """Random matrices and columns of every size that the equations need."""
-    rng = generator(len(columns))
+    rng = streams.rng(len(columns))
     made: Numbers = {name: rng.standard_normal((size, *columns)) for name, size in WIDTHS.items()}
     made["w"], made["b"] = rng.standard_normal((WIDTHS["z"], WIDTHS["x"])), rng.standard_normal(WIDTHS["z"])
     made["w_c"] = rng.standard_normal((WIDTHS["c"], WIDTHS["z"]))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import layers as ml
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.layers import Initializer, Layer, PassContext
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu
@@ -52,7 +52,7 @@ class Trial:
 
 def trial(case: Case, dtype: str = "float64", seed: int = 0) -> Trial:
     """Random numbers for a case: the same, rounded, in every type."""
-    rng, layer = generator(seed), case.make(Initializer(seed))
+    rng, layer = streams.rng(seed), case.make(Initializer(seed))
     p = {name: random_like(name, array, rng).astype(dtype) for name, array in layer.arrays.items()}
     x = rng.standard_normal(case.shape).astype(dtype)
     run = PassContext(training=case.training, key=seed, epoch=2, step=3, unit=1)
@@ -159,20 +159,20 @@ CASES = [
     Case("BatchNorm", "several pieces", lambda i: ml.BatchNorm(16, i, name="bn"), (2, 48, 48, 16), large=True),
     *_all("BatchNorm", ("evaluation", lambda i: ml.BatchNorm(5, i, name="bn"), (3, 3, 4, 5)), training=False),
     *_all(
-        "NormReLU",
+        "BatchNormReLU",
         ("images", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)),
         ("rows", lambda i: ml.BatchNormReLU(4, i, name="bn"), (9, 4)),
     ),
-    *_all("NormReLU", ("with a shortcut", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)), add=True),
-    *_all("NormReLU", ("evaluation", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)), training=False),
+    *_all("BatchNormReLU", ("with a shortcut", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)), add=True),
+    *_all("BatchNormReLU", ("evaluation", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)), training=False),
     *_all(
-        "NormReLU",
+        "BatchNormReLU",
         ("evaluation, shortcut", lambda i: ml.BatchNormReLU(5, i, name="bn"), (3, 3, 4, 5)),
         training=False,
         add=True,
     ),
     Case(
-        "NormReLU",
+        "BatchNormReLU",
         "several pieces",
         lambda i: ml.BatchNormReLU(16, i, name="bn"),
         (2, 48, 48, 16),

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import losses
-from minilocal.array import generator
+from minilocal import losses, streams
 from minilocal.verify import reference
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu
@@ -20,28 +19,28 @@ SCALES = [1.0, 30.0]  # the second saturates the softmax
 
 def cross_entropy(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
     """Errors of the value and of dz."""
-    rng = generator(0)
+    rng = streams.rng(0)
     z = (scale * rng.standard_normal(shape)).astype(dtype)
     return _compare(losses.cross_entropy, reference.cross_entropy, z, rng.integers(shape[1], size=shape[0]))
 
 
 def squared_error(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
     """Errors of the value and of dz."""
-    rng = generator(0)
+    rng = streams.rng(0)
     z, target = scale * rng.standard_normal((2, *shape))
     return _compare(losses.squared_error, reference.squared_error, z.astype(dtype), target.astype(dtype))
 
 
 def binary_cross_entropy(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
     """Errors of the value and of da."""
-    rng = generator(0)
+    rng = streams.rng(0)
     a, target = (scale * rng.standard_normal(shape)).astype(dtype), rng.random(shape).astype(dtype)
     return _compare(losses.binary_cross_entropy, reference.binary_cross_entropy, a, target)
 
 
 def similarity(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
     """Errors of the value and of dU, of maps and of vectors."""
-    rng, (N, C) = generator(0), shape
+    rng, (N, C) = streams.rng(0), shape
     labels = rng.integers(3, size=N + 1)
     found: dict[str, float] = {}
     for U in (rng.standard_normal((N + 1, 3, 2, C)), rng.standard_normal((N + 1, C))):
@@ -53,7 +52,7 @@ def similarity(shape: tuple[int, int], scale: float, dtype: str = "float64") -> 
 
 def supervised_contrast(shape: tuple[int, int], scale: float, dtype: str = "float64") -> dict[str, float]:
     """Errors of the value and of dz."""
-    rng, (N, F) = generator(0), shape
+    rng, (N, F) = streams.rng(0), shape
     z = (scale * rng.standard_normal((N + 1, F))).astype(dtype)
     return _compare(losses.supervised_contrast, reference.supervised_contrast, z, rng.integers(3, size=N + 1))
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import nets, rules
-from minilocal.array import generator
+from minilocal import nets, rules, streams
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.verify.compare import Result, errors
@@ -37,10 +36,10 @@ BATCH = {"alexnet, fc_norm": 4}  # else 2: a norm over two vectors makes ±1 of 
 
 def gap(name: str) -> dict[str, float]:
     """Relative errors of logits, loss and gradients."""
-    net, batch = CASES[name](generator(0)), BATCH.get(name, 2)
-    made = Learner(net, rules.bp(), 1, rng=generator(0), dtype="float64")
+    net, batch = CASES[name](streams.rng(0)), BATCH.get(name, 2)
+    made = Learner(net, rules.bp(), 1, rng=streams.rng(0), dtype="float64")
     randomise(made, 0)
-    rng = generator(1)
+    rng = streams.rng(1)
     x, y = rng.standard_normal((batch, *net.shape)), rng.integers(net.classes, size=batch)
     losses, grads = made.gradients(x, y)
     p = {**made.parameters(), **made.buffers()}

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from minilocal import boundaries as boundaries
-from minilocal import nets, rules
+from minilocal import nets, rules, streams
 from minilocal import objectives as objectives
-from minilocal.array import generator
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Initializer, Linear, Sequential
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.learner import Learner
@@ -45,7 +44,7 @@ class Case:
 def learner(case: Case, dtype: str = "float64") -> Learner:
     """A Learner of this case, its arrays shaken."""
     with warnings.catch_warnings(action="ignore"):  # of convolutions left out behind vectors: a case here, no mistake
-        made = Learner(network(case.net), case.make(), case.modules, rng=generator(0), dtype=dtype)
+        made = Learner(network(case.net), case.make(), case.modules, rng=streams.rng(0), dtype=dtype)
     randomise(made, 0)
     return made
 
@@ -57,7 +56,7 @@ def network(name: str) -> nets.Net:
     "few pixels" are images of 2×2: a mean over many makes samples alike, and a batch norm behind magnifies round-off.
     """
     if name == "mlp":
-        return nets.mlp((7, 6, 8), classes=4, channels=2, size=3, rng=generator(0))
+        return nets.mlp((7, 6, 8), classes=4, channels=2, size=3, rng=streams.rng(0))
     initial = Initializer(0)
     units = [
         Sequential([Conv(i, o, 3, initial, stride=s, pad=1, name=f"u{n}.0"), BatchNormReLU(o, initial, name=f"u{n}.1")])
@@ -70,7 +69,7 @@ def network(name: str) -> nets.Net:
 
 def batch(net: nets.Net, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
     """Images and labels; one label stands alone, so that one anchor of a contrast has no positive."""
-    x = generator(1).standard_normal((BATCH, *net.shape)).astype("float32").astype(dtype)
+    x = streams.rng(1).standard_normal((BATCH, *net.shape)).astype("float32").astype(dtype)
     return x, np.array([0, 1, 1, 0, 2, 1])
 
 

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import nets
+from minilocal import nets, streams
 from minilocal import rules as hand
-from minilocal.array import generator
 from minilocal.layers import Dropout, Flatten, Initializer, Layer, Linear, PassContext, ReLU, Sequential
 from minilocal.learner import Learner
 from minilocal.verify.compare import OWN, Result, errors
@@ -62,7 +61,7 @@ class Case:
 @lru_cache(maxsize=32)
 def network(name: str, seed: int) -> nets.Net:
     """One of the small networks; the same object each time, so that its twins are compiled once."""
-    return NETS[name](generator(seed))
+    return NETS[name](streams.rng(seed))
 
 
 def learner(case: Case, dtype: str = "float64") -> Learner:
@@ -70,7 +69,7 @@ def learner(case: Case, dtype: str = "float64") -> Learner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of lengths past a module's floor: a case here, not a mistake
         rule = hand.get(case.rule, **dict(case.options))
-        made = Learner(network(case.net, case.seed), rule, case.modules, rng=generator(case.seed), dtype=dtype)
+        made = Learner(network(case.net, case.seed), rule, case.modules, rng=streams.rng(case.seed), dtype=dtype)
     randomise(made, case.seed)
     return made
 
@@ -79,13 +78,13 @@ def randomise(made: Learner, seed: int) -> None:
     """Random numbers around the initial ones, the same for the same name in every Learner and type."""
     for number, (name, a) in enumerate(sorted({**made.parameters(), **made.buffers()}.items())):
         made.load(
-            {name: random_like(name, np.asarray(a, "float64"), generator(1000 * seed + number)).astype("float32")}
+            {name: random_like(name, np.asarray(a, "float64"), streams.rng(1000 * seed + number)).astype("float32")}
         )
 
 
 def batch(case: Case, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
     """Images and labels, the same, rounded to float32, in every type."""
-    net, rng = network(case.net, case.seed), generator(case.seed + 1)
+    net, rng = network(case.net, case.seed), streams.rng(case.seed + 1)
     x = rng.standard_normal((BATCH, *net.shape)).astype("float32").astype(dtype)
     return x, rng.integers(net.classes, size=BATCH)
 
@@ -94,7 +93,7 @@ def batch(case: Case, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray]:
 def _parts(net: str, modules: int, seed: int, aux: str | None) -> list[twins.Part]:
     """What stands where, from one Learner for all rules: its layers tell geometry and names only."""
     rule = hand.bp() if aux is None else hand.gll(aux=aux)
-    return twins.parts(Learner(network(net, seed), rule, modules, rng=generator(seed)))
+    return twins.parts(Learner(network(net, seed), rule, modules, rng=streams.rng(seed)))
 
 
 def by_autograd(case: Case, made: Learner, dtype: str = "float64") -> dict[str, np.ndarray]:

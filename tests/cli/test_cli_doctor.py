@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from minilocal import UserError, array, cli, learner
-from minilocal.array import DeviceNotFound
+from minilocal import UserError, cli, device, learner
 from minilocal.cli import doctor
+from minilocal.device import DeviceNotFound
 from minilocal.record import environment
 from tests.fake import cuda_on_host
 from tests.fake.device import fake
@@ -22,12 +22,12 @@ NVRTC = RuntimeError('DynamicLibNotFoundError: Failure finding "libnvrtc.so.13"'
 @pytest.fixture
 def gpu(monkeypatch):
     """The fake device as cuda:0, with CUDA 13."""
-    real = array.device_namespace
+    real = device.device_namespace
 
     def device_namespace(device):
         return fake if str(device).startswith("cuda") else real(device)
 
-    for module in (array, learner):
+    for module in (device, learner):
         monkeypatch.setattr(module, "device_namespace", device_namespace)
     monkeypatch.setattr(fake.cuda.runtime, "runtimeGetVersion", lambda: 13020, raising=False)
     monkeypatch.setattr(fake.cuda.Device, "compute_capability", "90", raising=False)
@@ -90,8 +90,8 @@ def test_no_gpu_is_well_and_one_that_cannot_be_used_is_not(capsys, monkeypatch, 
     def refuse(device):
         raise reason
 
-    real = array.device_namespace
-    monkeypatch.setattr(array, "device_namespace", lambda d: refuse(d) if str(d).startswith("cuda") else real(d))
+    real = device.device_namespace
+    monkeypatch.setattr(device, "device_namespace", lambda d: refuse(d) if str(d).startswith("cuda") else real(d))
     found_status, found = call(capsys)
     assert found_status == status and found["gpu"] == ("FAILED: " if status else "") + str(reason)
 

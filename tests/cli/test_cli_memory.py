@@ -8,8 +8,8 @@ import pytest
 
 import minilocal.memory as memory_package
 from minilocal import cli
-from minilocal.array import DeviceNotFound
 from minilocal.cli import memory as command
+from minilocal.device import DeviceNotFound
 from minilocal.memory import by_rule
 
 SMALL = ["--net", "resnet8", "--modules", "2,4", "--batch-size", "8"]
@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_not_measured(memory, monkeypatch):
 
 
 def test_a_gpu_that_is_not_here_can_be_predicted_for_and_not_measured(memory, monkeypatch):
-    monkeypatch.setattr("minilocal.array._cupy", lambda device: (_ for _ in ()).throw(DeviceNotFound("no GPU here")))
+    monkeypatch.setattr("minilocal.device._cupy", lambda device: (_ for _ in ()).throw(DeviceNotFound("no GPU here")))
     status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--device", "cuda")
     assert status == 0 and "on a GPU" in out
     status, _, err = memory(*SMALL, "--device", "cuda", "--measure")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from minilocal import data
-from minilocal.array import stream
 from minilocal.data.augmentation import crop_and_flip
 from minilocal.errors import UserError
+from minilocal.streams import stream
 
 
 def plain(images, padding, mode, flip, rng):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from minilocal import data
-from minilocal.array import stream
 from minilocal.errors import UserError
+from minilocal.streams import stream
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilocal import data
-from minilocal.array import stream
 from minilocal.data.subset import balanced, quotas
 from minilocal.errors import UserError
+from minilocal.streams import stream
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,6 @@ import pytest
 
 import minilocal as ml
 from minilocal.config import resolve
-from minilocal.engine.in_flight import tree_leaves, tree_replace
-from minilocal.layers.norm import NormCache
 from minilocal.nets.resnet import _stages
 from minilocal.train import train
 
@@ -146,15 +144,6 @@ def test_what_another_rule_or_split_has_in_flight_is_refused_and_nothing_changes
 def test_a_checkpoint_without_anything_in_flight_is_refused_by_a_rule_with_delays():
     with pytest.raises(ml.UserError, match="a rule without delays"):
         learner(ml.rules.ddg()).restore(learner(ml.rules.bp()).state())
-
-
-def test_leaves_are_distinct_in_order_and_can_be_replaced():
-    a, b, c = (np.full(2, v) for v in (1.0, 2.0, 3.0))
-    nest = {0: (a, None, (2, 3)), 1: [NormCache(b, None, a, c, None)]}
-    assert [x[0] for x in tree_leaves(nest, apart=c)] == [1, 2]
-    made = tree_replace(nest, [a, b], [a + 10, b + 10])
-    assert made[1][0].mean is made[0][0] and made[0][0][0] == 11 and made[1][0].r is c and made[0][2] == (2, 3)
-    assert isinstance(made[1][0], NormCache) and nest[0][0] is a
 
 
 # ---------------------------------------------------------------------- through a run

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.engine.in_flight import tree_leaves
 from minilocal.engine.memory_advice import memory_advice
 from minilocal.engine.out_of_memory import OutOfMemory, gigabytes, out_of_memory
 from minilocal.layers import PassContext
+from minilocal.tree import tree_leaves
 
 NET = ml.nets.resnet(20, size=16, rng=ml.rng(0))
 FULL = "Out of memory allocating 4,194,304 bytes (allocated so far: 8,589,934,592 bytes)."

@@ -5,15 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops
-from minilocal.array import generator
+from minilocal import ops, streams
 from minilocal.kernels import batch_norm_apply, batch_norm_backward, batch_norm_stats
 
 SHAPES = [(5, 3), (1, 1), (3, 4, 5, 2), (17, 3, 3, 16), (2, 48, 48, 16), (3, 2, 2, 600), (2, 7, 7, 1)]
 
 
 def numbers(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> dict[str, np.ndarray]:
-    rng, C = generator(seed), shape[-1]
+    rng, C = streams.rng(seed), shape[-1]
     found = {"z": rng.standard_normal(shape), "dy": rng.standard_normal(shape), "add": rng.standard_normal(shape)}
     found |= {"gamma": rng.standard_normal(C), "beta": rng.standard_normal(C)}
     return {name: a.astype(dtype) for name, a in found.items()}
@@ -50,7 +49,7 @@ def test_statistics_of_any_batch(shape, seed):
 @pytest.mark.parametrize("deviations", [1e2, 1e4])
 def test_the_variance_is_right_far_from_zero(shape, deviations):
     """float32 keeps 7 digits: of E[z²] - E[z]² nothing would be left at a mean of 1e4 deviations."""
-    z = (generator(0).standard_normal(shape) + deviations).astype("float32")
+    z = (streams.rng(0).standard_normal(shape) + deviations).astype("float32")
     truth = z.astype("float64").reshape(-1, shape[-1])
     seen = batch_norm_stats(z, 1e-5)
     assert seen.mean.dtype == seen.variance.dtype == np.float32

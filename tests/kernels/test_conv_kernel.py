@@ -5,8 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops
-from minilocal.array import generator
+from minilocal import ops, streams
 from minilocal.kernels import conv2d, conv2d_backward, conv_out_size
 from minilocal.kernels.cpu import conv as blocked
 from minilocal.ops.conv import col2im, conv2d_by_loops, im2col
@@ -25,7 +24,7 @@ def geometries(draw) -> Geometry:
 
 def draw_numbers(geometry: Geometry, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     (N, H, B, C), (k, _, _, O), stride, pad = geometry
-    rng = generator(seed)
+    rng = streams.rng(seed)
     dz = rng.standard_normal((N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O))
     return rng.standard_normal((N, H, B, C)), rng.standard_normal((k, k, C, O)), dz
 
@@ -44,7 +43,7 @@ def test_the_adjoint(geometry, seed):
     _, _, stride, pad = geometry
     x, W, dz = draw_numbers(geometry, seed)
     dx, dW = conv2d_backward(dz, x, W, stride, pad)
-    u, V = generator(seed + 1).standard_normal(x.shape), generator(seed + 2).standard_normal(W.shape)
+    u, V = streams.rng(seed + 1).standard_normal(x.shape), streams.rng(seed + 2).standard_normal(W.shape)
     assert near((dz * conv2d(u, W, stride, pad)).sum(), (dx * u).sum())
     assert near((dz * conv2d(x, V, stride, pad)).sum(), (dW * V).sum())
 
@@ -76,7 +75,7 @@ def test_col2im_is_the_transpose_of_im2col(geometry, seed):
     _, (k, _, _, _), stride, pad = geometry
     x, _, _ = draw_numbers(geometry, seed)
     cols = im2col(x, k, stride, pad)
-    w = generator(seed).standard_normal(cols.shape)
+    w = streams.rng(seed).standard_normal(cols.shape)
     assert near((cols * w).sum(), (x * col2im(w, x.shape, stride, pad)).sum())
 
 

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops
-from minilocal.array import generator
+from minilocal import ops, streams
 from minilocal.kernels import Statistics, cuda
 from minilocal.kernels.cuda import reduce_rows
 from tests.fake import cuda_on_host
@@ -30,7 +29,7 @@ EPS = {"float32": np.finfo("f4").eps, "float64": np.finfo("f8").eps}
 
 
 def numbers(shape, dtype="float64", seed=0):
-    rng, C = generator(seed), shape[-1]
+    rng, C = streams.rng(seed), shape[-1]
     drawn = [rng.standard_normal(s).astype(dtype) for s in (shape, shape, shape, C, C)]
     return dict(zip(("z", "dy", "add", "gamma", "beta"), drawn, strict=True))
 
@@ -106,7 +105,7 @@ def test_float32_is_off_by_its_own_rounding(shape):
 @pytest.mark.parametrize("deviations", [1e2, 1e4])
 def test_the_variance_is_right_far_from_zero(shape, deviations):
     """float32 keeps 7 digits: of E[z²] - E[z]² nothing would be left at a mean of 1e4 deviations."""
-    z = (generator(0).standard_normal(shape) + deviations).astype("float32")
+    z = (streams.rng(0).standard_normal(shape) + deviations).astype("float32")
     truth = z.astype("float64").reshape(-1, shape[-1])
     mean, variance, _, _ = on_device(cuda.batch_norm_stats, z, 1e-5)
     assert np.abs(variance / truth.var(axis=0) - 1).max() < 1e-5
@@ -115,7 +114,7 @@ def test_the_variance_is_right_far_from_zero(shape, deviations):
 
 def test_a_first_row_far_from_the_others_costs_few_digits():
     """z₀ is the origin of all sums: at 30 deviations from the mean the squares are 900 times the variance."""
-    z = generator(0).standard_normal((4000, 4)).astype("float32")
+    z = streams.rng(0).standard_normal((4000, 4)).astype("float32")
     z[0] = 30
     truth = z.astype("float64").var(axis=0)
     assert np.abs(on_device(cuda.batch_norm_stats, z, 1e-5)[1] / truth - 1).max() < 1e-5

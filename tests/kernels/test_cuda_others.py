@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops
-from minilocal.array import generator, stream_key
+from minilocal import ops, streams
 from minilocal.kernels import cuda
+from minilocal.streams import stream_key
 from tests.fake import cuda_on_host
 from tests.fake.device import fake
 from tests.helpers.on_device import on_device
@@ -38,7 +38,7 @@ def pools(draw):
 @often
 def test_max_pooling(geometry, seed, dtype):
     """Of few different numbers, so that the largest stands in several places: the first one counts."""
-    (shape, k, stride), rng = geometry, generator(seed)
+    (shape, k, stride), rng = geometry, streams.rng(seed)
     x = rng.integers(0, 4, shape).astype(dtype)
     y, argmax = on_device(cuda.max_pool, x, k, stride)
     there = ops.max_pool(x, k, stride)
@@ -50,7 +50,7 @@ def test_max_pooling(geometry, seed, dtype):
 
 @pytest.mark.parametrize("k", [16, 17])
 def test_windows_of_more_places_than_a_byte_numbers(k):
-    x = generator(0).standard_normal((2, 18, 18, 3)).astype("float32")
+    x = streams.rng(0).standard_normal((2, 18, 18, 3)).astype("float32")
     y, argmax = on_device(cuda.max_pool, x, k, 1)
     there = ops.max_pool(x, k, 1)
     assert same(y, there[0]) and same(argmax, there[1]) and argmax.itemsize == (1 if k == 16 else 2)
@@ -71,7 +71,7 @@ def test_a_number_that_is_none_comes_through_a_pool():
 @given(st.integers(1, 40), st.integers(1, 130), st.sampled_from(["uint8", "int32", "int64"]), st.integers(0, 99))
 @often
 def test_cross_entropy(rows, classes, labels, seed):
-    rng = generator(seed)
+    rng = streams.rng(seed)
     z, y = rng.standard_normal((rows, classes)) * 10, rng.integers(0, classes, rows).astype(labels)
     loss, dz = on_device(cuda.cross_entropy, z, y)
     exact, error = ops.cross_entropy(z, y)
@@ -81,7 +81,7 @@ def test_cross_entropy(rows, classes, labels, seed):
 
 def test_cross_entropy_in_float32_is_off_by_its_own_rounding():
     """log p is off by half an eps of its parts and of each of the C numbers summed; p by as much, relatively."""
-    rng, eps, (N, C) = generator(0), np.finfo("f4").eps, (37, 100)
+    rng, eps, (N, C) = streams.rng(0), np.finfo("f4").eps, (37, 100)
     z, y = rng.standard_normal((N, C), "float32") * 10, rng.integers(0, C, N)
     loss, dz = on_device(cuda.cross_entropy, z, y)
     exact, error = ops.cross_entropy(z.astype("float64"), y)
@@ -103,7 +103,7 @@ def test_logits_far_apart_and_a_class_that_is_none():
 @pytest.mark.parametrize("shape", [(1,), (3, 5, 5, 7), (1300,)], ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_relu_and_its_mask(shape, dtype):
-    rng = generator(0)
+    rng = streams.rng(0)
     x, dy = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape).astype(dtype)
     x.reshape(-1)[0] = 0
     a = on_device(cuda.relu, x)
@@ -156,7 +156,7 @@ def test_a_number_that_is_the_rate_itself_is_kept():
 @often
 def test_crops(shape, padding, mode, seed, dtype):
     """Padding may be wider than the image: reflections of reflections."""
-    rng, N = generator(seed), 5
+    rng, N = streams.rng(seed), 5
     images, table = rng.integers(0, 256, shape, "uint8"), rng.standard_normal((256, shape[-1])).astype(dtype)
     places = [rng.integers(0, high, N) for high in (shape[0], 2 * padding + 1, 2 * padding + 1, 2)]
     given = images, np.stack(places, axis=1).astype("int32"), table, padding, mode
@@ -165,7 +165,7 @@ def test_crops(shape, padding, mode, seed, dtype):
 
 def test_picks_that_are_part_of_an_array():
     """`there[part]` of a longer table of picks, and columns that lie apart."""
-    rng = generator(0)
+    rng = streams.rng(0)
     images, table = rng.integers(0, 256, (9, 8, 8, 3), "uint8"), rng.standard_normal((256, 3))
     picks = np.stack([rng.integers(0, high, 20) for high in (9, 9, 9, 2)], axis=0).astype("int32")
     ours = cuda.crop_flip_normalise(fake.asarray(images), fake.asarray(picks).T[4:9], fake.asarray(table), 4, "reflect")

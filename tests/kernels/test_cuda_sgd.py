@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from minilocal import ops
-from minilocal.array import generator
+from minilocal import ops, streams
 from minilocal.kernels import cuda
 from minilocal.kernels.cuda.sgd import MOST, TABLE
 from tests.fake import cuda_on_host
@@ -17,7 +16,7 @@ RULES = [(0.0, 0.0, False), (0.9, 0.0, False), (0.9, 1e-4, False), (0.9, 1e-4, T
 
 
 def updates(shapes, dtype, momentum, seed=0):
-    rng = generator(seed)
+    rng = streams.rng(seed)
     several = [[rng.standard_normal(shape).astype(dtype) for _ in range(3)] for shape in shapes]
     return [(w, g, v if momentum else None) for w, g, v in several]
 
@@ -54,7 +53,7 @@ def test_two_steps(order, momentum, decay, nesterov, dtype, in_memory):
 
 @pytest.mark.parametrize("many, launches", [(MOST, 1), (MOST + 1, 2), (2 * MOST + 3, 3)])
 def test_more_parameters_than_a_launch_takes(order, many, launches):
-    sizes = [*generator(1).integers(1, 20, many - 2), 2100, 1024]
+    sizes = [*streams.rng(1).integers(1, 20, many - 2), 2100, 1024]
     theirs = updates([(int(size),) for size in sizes], "float32", 0.9)
     ours = moved(theirs)
     with counting() as counts:

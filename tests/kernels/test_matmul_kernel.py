@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.kernels import matmul, matmul_dw, relu, relu_backward, sum_rows
 
 SHAPES = [(3, 4, 5), (1, 1, 1), (5000, 40, 30), (100, 300, 200), (17, 1200, 130)]
@@ -11,7 +11,7 @@ SHAPES = [(3, 4, 5), (1, 1, 1), (5000, 40, 30), (100, 300, 200), (17, 1200, 130)
 
 @pytest.mark.parametrize("rows, inputs, outputs", SHAPES)
 def test_products_and_their_transposes(rows, inputs, outputs):
-    rng = generator(0)
+    rng = streams.rng(0)
     x, W = rng.standard_normal((rows, inputs)), rng.standard_normal((inputs, outputs))
     dy = rng.standard_normal((rows, outputs))
     assert np.allclose(matmul(x, W), np.einsum("ni,io->no", x, W), rtol=0, atol=1e-10)
@@ -22,7 +22,7 @@ def test_products_and_their_transposes(rows, inputs, outputs):
 
 @pytest.mark.parametrize("shape", [(3, 4), (2, 50, 40, 20)], ids=str)
 def test_relu_and_its_mask_at_zero(shape):
-    rng = generator(0)
+    rng = streams.rng(0)
     x, dy = rng.standard_normal(shape), rng.standard_normal(shape)
     x[0] = 0.0
     a = relu(x)

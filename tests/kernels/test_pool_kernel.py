@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from minilocal import ops
-from minilocal.array import generator
+from minilocal import ops, streams
 from minilocal.kernels import cpu
 
 WINDOWS = [
@@ -23,7 +22,7 @@ WINDOWS = [
 @pytest.mark.parametrize("shape, k, stride", WINDOWS, ids=str)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_fast_form_is_the_plain_one(shape, k, stride, dtype):
-    rng = generator(0)
+    rng = streams.rng(0)
     x = np.round(2 * rng.standard_normal(shape)).astype(dtype)  # many equals: the first of them counts
     y, argmax = cpu.max_pool(x, k, stride)
     plain_y, plain_place = ops.max_pool(x, k, stride)

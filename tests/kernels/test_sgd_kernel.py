@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from minilocal import ops
-from minilocal.array import generator
+from minilocal import ops, streams
 from minilocal.kernels import cpu, threads
 
 
@@ -13,7 +12,7 @@ from minilocal.kernels import cpu, threads
 @pytest.mark.parametrize("decay", [0.0, 1e-3])
 @pytest.mark.parametrize("rate", [0.1, np.array([0.1], "float32")], ids=["number", "array"])
 def test_the_fast_form_is_the_plain_one(shape, momentum, nesterov, decay, rate):
-    rng = generator(0)
+    rng = streams.rng(0)
     w, g, v = (rng.standard_normal(shape).astype("float32") for _ in range(3))
     found = []
     for kernel, number in ((ops.sgd, 1), (cpu.sgd, 1), (cpu.sgd, 3)):
@@ -30,7 +29,7 @@ def test_the_fast_form_is_the_plain_one(shape, momentum, nesterov, decay, rate):
 
 
 def test_parameters_that_are_a_view_are_moved_where_they_lie():
-    rng = generator(0)
+    rng = streams.rng(0)
     w, g = rng.standard_normal((600, 300)), rng.standard_normal((300, 600))
     expected = w.T - 0.1 * g
     cpu.sgd([(w.T, g, None)], 0.1, 0.0, 0.0, False)

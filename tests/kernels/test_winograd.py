@@ -5,8 +5,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops
-from minilocal.array import generator
+from minilocal import ops, streams
 from minilocal.kernels import threads
 from minilocal.kernels.cpu import winograd
 
@@ -20,7 +19,7 @@ def shapes(draw) -> tuple[tuple[int, ...], int]:
 
 def numbers(shape: tuple[int, ...], O: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, W and dz."""
-    rng = generator(0)
+    rng = streams.rng(0)
     made = rng.standard_normal(shape), rng.standard_normal((3, 3, shape[3], O)), rng.standard_normal((*shape[:3], O))
     x, W, dz = (a.astype(dtype) for a in made)
     return x, W, dz
@@ -55,7 +54,7 @@ def test_it_is_the_plain_convolution(shape, point_by_point):
 @pytest.mark.parametrize("m", winograd.POINTS)
 def test_equation_1_is_a_filter_of_three_taps_and_its_gradient(m):
     _, T, A, G, Bt = winograd.transforms(np.zeros((1, m, 1, 1)))
-    rng = generator(0)
+    rng = streams.rng(0)
     d, g, dy = rng.standard_normal(m + 2), rng.standard_normal(3), rng.standard_normal(m)
     windows = np.stack([d[i : i + 3] for i in range(m)])
     assert m + 2 == T and np.allclose(A.T @ ((G @ g) * (Bt @ d)), windows @ g, rtol=0, atol=1e-13)

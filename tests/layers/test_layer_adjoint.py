@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilocal import layers as ml
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.layers import Initializer, Layer, PassContext
 from minilocal.verify.layers import random_like
 
@@ -20,7 +20,7 @@ STEPS = (1e-5, 1e-7)
 
 def gap(layer: Layer, shape: tuple[int, ...], seed: int, training: bool = True) -> float:
     """How far the two sides are apart, relative to the larger."""
-    rng = generator(seed)
+    rng = streams.rng(seed)
     p = {name: random_like(name, a, rng) for name, a in layer.arrays.items()}
     x, run = rng.standard_normal(shape), PassContext(training=training, key=seed)
     u, v = rng.standard_normal(shape), {name: rng.standard_normal(p[name].shape) for name in layer.parameters}

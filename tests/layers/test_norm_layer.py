@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from minilocal import layers as ml
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.layers import PassContext
 
 
 def test_commit_moves_a_tenth_of_the_way_and_the_variance_is_unbiased():
-    bn, x = ml.BatchNorm(3, name="bn"), 2 + 3 * generator(0).standard_normal((4, 5, 6, 3))
+    bn, x = ml.BatchNorm(3, name="bn"), 2 + 3 * streams.rng(0).standard_normal((4, 5, 6, 3))
     p = {name: a.astype("float64") for name, a in bn.arrays.items()}
     p["bn.running_mean"][:], p["bn.running_var"][:] = [1, 2, 3], [4, 5, 6]
     _, cache = bn.forward(x, PassContext(), p)
@@ -21,7 +21,7 @@ def test_commit_moves_a_tenth_of_the_way_and_the_variance_is_unbiased():
 
 
 def test_an_evaluation_has_nothing_to_commit():
-    bn, x = ml.BatchNorm(2, name="bn"), generator(0).standard_normal((8, 2)).astype("float32")
+    bn, x = ml.BatchNorm(2, name="bn"), streams.rng(0).standard_normal((8, 2)).astype("float32")
     _, cache = bn.forward(x, PassContext(training=False))
     bn.update_running_stats(cache)
     assert np.array_equal(bn.buffers["bn.running_mean"], [0, 0])
@@ -31,7 +31,7 @@ def test_an_evaluation_has_nothing_to_commit():
 @pytest.mark.parametrize("momentum", [0.1, 0.9])
 def test_momentum_is_the_weight_of_the_new_batch(momentum):
     bn = ml.BatchNormReLU(2, name="bn", momentum=momentum)
-    x = generator(0).standard_normal((9, 2)).astype("float32") + 5
+    x = streams.rng(0).standard_normal((9, 2)).astype("float32") + 5
     bn.update_running_stats(bn.forward(x, PassContext())[1])
     assert np.allclose(bn.buffers["bn.running_mean"], momentum * x.mean(axis=0), rtol=1e-6)
     assert bn.buffers["bn.running_var"].dtype == np.float32
@@ -40,11 +40,11 @@ def test_momentum_is_the_weight_of_the_new_batch(momentum):
 @pytest.mark.parametrize("block", ["residual", "projection", "pre"])
 def test_a_block_commits_each_of_its_norms_once(block):
     unit = {
-        "residual": lambda: ml.Residual(4, 4, 1, generator(0), name="b"),
-        "projection": lambda: ml.Residual(3, 4, 2, generator(0), name="b"),
-        "pre": lambda: ml.PreActivation(3, 4, 2, generator(0), name="b"),
+        "residual": lambda: ml.Residual(4, 4, 1, streams.rng(0), name="b"),
+        "projection": lambda: ml.Residual(3, 4, 2, streams.rng(0), name="b"),
+        "pre": lambda: ml.PreActivation(3, 4, 2, streams.rng(0), name="b"),
     }[block]()
-    x = generator(1).standard_normal((6, 4, 4, unit.conv1.inputs)).astype("float32")
+    x = streams.rng(1).standard_normal((6, 4, 4, unit.conv1.inputs)).astype("float32")
     before = {name: a.copy() for name, a in unit.buffers.items()}
     _, cache = unit.forward(x, PassContext())
     assert all(np.array_equal(before[name], a) for name, a in unit.buffers.items())
@@ -60,7 +60,7 @@ def test_a_block_commits_each_of_its_norms_once(block):
 @pytest.mark.parametrize("shape", [(4096, 2), (16, 16, 16, 8)], ids=str)
 def test_a_mean_of_ten_thousand_deviations_leaves_a_normal_batch(shape):
     """In float32, with the statistics exact, y is off by no more than the input's own last digit."""
-    x = (generator(0).standard_normal(shape) + 1e4).astype("float32")
+    x = (streams.rng(0).standard_normal(shape) + 1e4).astype("float32")
     y, _ = ml.BatchNorm(shape[-1]).forward(x, PassContext())
     exact = x.astype("float64").reshape(-1, shape[-1])
     exact = (exact - exact.mean(axis=0)) / np.sqrt(exact.var(axis=0) + 1e-5)

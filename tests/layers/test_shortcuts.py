@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from minilocal.array import generator
+from minilocal import streams
 from minilocal.errors import UserError
 from minilocal.layers import Initializer, PadShortcut, PassContext, Residual
 
 
 @pytest.mark.parametrize("side, before", [("A-both", 4), ("A-end", 0)])
 def test_every_second_pixel_and_zeros_around_the_old_channels(side, before):
-    x = generator(0).standard_normal((2, 5, 6, 8))
+    x = streams.rng(0).standard_normal((2, 5, 6, 8))
     y, _ = PadShortcut(8, 16, 2, side).forward(x, PassContext())
     assert y.shape == (2, 3, 3, 16)
     assert np.array_equal(y[..., before : before + 8], x[:, ::2, ::2])

@@ -6,7 +6,6 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import minilocal as ml
-from minilocal.array import generator
 from minilocal.layers import AveragePool, Conv, Initializer, MaxPool, PassContext
 
 sides = st.integers(1, 20)
@@ -35,7 +34,7 @@ def windows(x, k, stride):
 @example((3, 3, 2, 2), 0)
 @settings(deadline=None, derandomize=True)
 def test_pooling(kind, geometry, seed):
-    (k, stride, H, W), rng = geometry, generator(seed)
+    (k, stride, H, W), rng = geometry, ml.rng(seed)
     x, layer = rng.integers(-9, 9, (2, H, W, 3)).astype("float32"), kind(k, stride)
     if min(H, W) < k:
         return refused(layer, x, rf"{kind.__name__}\({k}\) .*at least {k}×{k}")
@@ -62,7 +61,7 @@ def test_pooling(kind, geometry, seed):
 @example((3, 1, 2, 2), 0, 0)
 @settings(deadline=None, derandomize=True)
 def test_convolution(geometry, pad, seed):
-    (k, stride, H, W), rng = geometry, generator(seed)
+    (k, stride, H, W), rng = geometry, ml.rng(seed)
     layer = Conv(2, 3, k, Initializer(seed), stride=stride, pad=pad, name="conv")
     x = rng.integers(-9, 9, (2, H, W, 2)).astype("float64")
     if min(H, W) + 2 * pad < k:

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from minilocal import losses
-from minilocal.array import generator
+from minilocal import losses, streams
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.losses import SCALES, SHAPES, cross_entropy, squared_error
 
@@ -33,13 +32,13 @@ def test_enormous_logits_stay_finite():
 
 
 def test_the_errors_of_a_sample_add_to_nothing():
-    z = generator(0).standard_normal((6, 9))
+    z = streams.rng(0).standard_normal((6, 9))
     assert np.abs(losses.cross_entropy(z, np.arange(6))[1].sum(axis=1)).max() < 1e-16
 
 
 @pytest.mark.parametrize("loss", [losses.cross_entropy, losses.squared_error])
 def test_a_loss_writes_into_nothing_and_keeps_its_type(loss):
-    z = generator(0).standard_normal((4, 3)).astype("float32")
+    z = streams.rng(0).standard_normal((4, 3)).astype("float32")
     target = np.arange(4) % 3 if loss is losses.cross_entropy else z + np.float32(1)
     z.flags.writeable = target.flags.writeable = False
     value, dz = loss(z, target)

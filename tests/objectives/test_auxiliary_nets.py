@@ -73,7 +73,7 @@ def test_every_head_classifies_wherever_it_stands(aux, shape):
     assert {a.dtype.char for a in (z, e, *grads.values())} == {"f"}
 
 
-BN = ("NormReLU", 128)
+BN = ("BatchNormReLU", 128)
 HEADS = {  # what stands behind the map of 16 channels, 8×8
     "0c2f": [("GlobalAveragePool",), ("Flatten",), ("Linear", 16, 128, True), ("ReLU",), ("Linear", 128, 10, True)],
     "0c2f+bn": [("GlobalAveragePool",), ("Flatten",), ("Linear", 16, 128, True), BN, ("Linear", 128, 10, True)],
@@ -159,9 +159,9 @@ def outline(layer):
     return type(layer).__name__, *(getattr(layer, name) for name in names if hasattr(layer, name))
 
 
-CONV = [("Conv", 16, 16, 1, 1, 0, False), ("NormReLU", 16)]
-WIDE = [("Conv", 16, 16, 3, 1, 1, False), ("NormReLU", 16)]
-FULL, BARE = ([("Linear", 64, 64, bias), ("NormReLU", 64)] for bias in (True, False))
+CONV = [("Conv", 16, 16, 1, 1, 0, False), ("BatchNormReLU", 16)]
+WIDE = [("Conv", 16, 16, 3, 1, 1, False), ("BatchNormReLU", 16)]
+FULL, BARE = ([("Linear", 64, 64, bias), ("BatchNormReLU", 64)] for bias in (True, False))
 MEAN, LAST = [("AdaptiveAveragePool", 2), ("Flatten",)], [("Linear", 64, 10, True)]
 REDUCE = [("AdaptiveAveragePool", 8)]
 OUTLINES = {  # as in DGL's and AugLocal's code: 16 channels, 32×32

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.array import stream
 from minilocal.layers import PassContext
+from minilocal.streams import stream
 
 WANTS = ml.objectives.classifier("0c1f")
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilocal.array import Array, StreamKey, namespace
+from minilocal.array import Array, namespace
 from minilocal.kernels.cuda.launch import Kernel, blocks
+from minilocal.streams import StreamKey
 
 THREADS = 128
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import nets, objectives, optim, rules
-from minilocal.array import generator, to_device, to_host
+from minilocal import nets, objectives, optim, rules, streams
+from minilocal.array import to_host
+from minilocal.device import to_device
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.rules import Rule
@@ -47,7 +48,7 @@ def pair(net: Net, rule: Rule, modules: int, device: Any, dtype: str, optimizer:
     made = []
     for where in ("cpu", device):
         with warnings.catch_warnings(action="ignore"):  # of lengths past a module's floor
-            made.append(Learner(net, rule, modules, rng=generator(0), device=where, dtype=dtype, optimizer=optimizer))
+            made.append(Learner(net, rule, modules, rng=streams.rng(0), device=where, dtype=dtype, optimizer=optimizer))
     randomise(made[0], 0)
     made[1].load({**made[0].parameters(), **made[0].buffers()})
     return made
@@ -55,7 +56,7 @@ def pair(net: Net, rule: Rule, modules: int, device: Any, dtype: str, optimizer:
 
 def batch(net: Net, number: int, dtype: str, N: int = 6) -> tuple[np.ndarray, np.ndarray]:
     """Images and labels, the same, rounded to float32, in every type."""
-    rng = generator(100 + number)
+    rng = streams.rng(100 + number)
     return rng.standard_normal((N, *net.shape)).astype("float32").astype(dtype), rng.integers(net.classes, size=N)
 
 
@@ -119,7 +120,7 @@ def subjects(quick: bool) -> dict[str, list[tuple[str, Net, Rule, int]]]:
     found["PGL, both phases"] = [("a period of 3", net, rules.pgl(period=3, duration=1), 3)]
     if quick:
         return {name: cases[:1] for name, cases in found.items()}
-    large, dropout = nets.resnet(32, rng=generator(0)), nets.vgg16(rng=generator(0))
+    large, dropout = nets.resnet(32, rng=streams.rng(0)), nets.vgg16(rng=streams.rng(0))
     named = {"BP": rules.bp(), "GLL": rules.gll(), "BackLink": rules.backlink(aux="1c2f")}
     found["full size"] = [(f"{name}, resnet32", large, rule, 16) for name, rule in named.items()]
     return found | {"full size, dropout": [("BackLink, vgg16", dropout, rules.backlink(), 4)]}
@@ -181,7 +182,7 @@ def networks(device: Any, quick: bool) -> Iterator[tuple[str, str, list[tuple[st
 
 
 def _network(make: Any, device: Any, dtype: str) -> dict[str, float]:
-    return differentiated(make(generator(0)), rules.bp(), 1, device, dtype)
+    return differentiated(make(streams.rng(0)), rules.bp(), 1, device, dtype)
 
 
 def graphs(device: Any, quick: bool) -> Named:
@@ -196,7 +197,7 @@ def _recorded(net: Net, rule: Rule, modules: int, device: Any) -> dict[str, floa
     found = []
     for graph in (True, False):
         with warnings.catch_warnings(action="ignore"):
-            it = Learner(net, rule, modules, rng=generator(0), device=device, optimizer=SGD, cuda_graph=graph)
+            it = Learner(net, rule, modules, rng=streams.rng(0), device=device, optimizer=SGD, cuda_graph=graph)
         said = [*steps(it, 5), *steps(it, 1, N=3)]
         if graph and rule.name in RECORDED and "eagerly:" in it.cuda_graph_status:
             raise RuntimeError(it.cuda_graph_status)

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilocal import kernels, ops
-from minilocal.array import device_namespace, generator, stream_key, to_host
+from minilocal import kernels, ops, streams
+from minilocal.array import to_host
+from minilocal.device import device_namespace
+from minilocal.streams import stream_key
 from minilocal.verify.compare import DOUBLE, SINGLE, errors
 
 ROUND_OFF = 1e-4
@@ -90,7 +92,7 @@ def _arrays(value: Any, name: str = "result") -> Iterator[tuple[str, np.ndarray]
 
 
 def _draw(*shapes: Shape) -> tuple[np.ndarray, ...]:
-    rng = generator(0)
+    rng = streams.rng(0)
     return tuple(rng.standard_normal(shape) for shape in shapes)
 
 
@@ -212,7 +214,7 @@ def _the_rest() -> Iterator[Case]:
 
 
 def _logits(shape: Shape, scale: float) -> tuple[Any, ...]:
-    return scale * _draw(shape)[0], generator(1).integers(shape[1], size=shape[0])
+    return scale * _draw(shape)[0], streams.rng(1).integers(shape[1], size=shape[0])
 
 
 def _moves(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[Any, ...]:
@@ -222,7 +224,7 @@ def _moves(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[An
 
 
 def _cut(N: int, side: int, padding: int, mode: str, C: int) -> tuple[Any, ...]:
-    rng = generator(0)
+    rng = streams.rng(0)
     images = rng.integers(256, size=(2 * N, side, side, C)).astype(np.uint8)
     picks = np.stack([rng.integers(most, size=N) for most in (2 * N, 2 * padding + 1, 2 * padding + 1, 2)], 1)
     return images, picks.astype(np.int32), rng.standard_normal((256, C)), padding, mode

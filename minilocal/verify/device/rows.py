@@ -16,11 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import data, kernels, losses
-from minilocal.array import device_namespace, generator, stream_key, to_device, to_host
+from minilocal import data, kernels, losses, streams
+from minilocal.array import to_host
+from minilocal.device import device_namespace, to_device
 from minilocal.errors import unknown
 from minilocal.kernels import use_tf32
 from minilocal.layers import PassContext
+from minilocal.streams import stream_key
 from minilocal.verify import layers as by_layer
 from minilocal.verify.compare import DOUBLE, SINGLE, Result, errors
 from minilocal.verify.device import learners, ops
@@ -61,7 +63,7 @@ def kernel_rows(device: Any, quick: bool) -> Iterator[Result]:
 
 
 def _far(device: Any) -> dict[str, float]:
-    z = (FAR + generator(0).standard_normal((64, 16, 16, 16))).astype("float32")
+    z = (FAR + streams.rng(0).standard_normal((64, 16, 16, 16))).astype("float32")
     found = kernels.batch_norm_stats(to_device(z, device), 1e-5)
     exact = z.astype("float64").var(axis=(0, 1, 2))
     return errors({"variance": to_host(found.variance)}, {"variance": exact})
@@ -93,7 +95,7 @@ def _layer(case: by_layer.Case, device: Any, dtype: str) -> dict[str, float]:
 
 def loss_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Each loss, its value and its error."""
-    rng, N = generator(0), 12
+    rng, N = streams.rng(0), 12
     z, other, labels = 3 * rng.standard_normal((N, 6)), rng.random((N, 6)), rng.integers(3, size=N)
     maps = rng.standard_normal((N, 4, 3, 5))
     cases: dict[str, tuple[Any, tuple[np.ndarray, ...]]] = {

@@ -9,8 +9,8 @@ from types import ModuleType, SimpleNamespace
 import numpy as np
 import pytest
 
-from minilocal import UserError, array
-from minilocal.array import DeviceNotFound, device_namespace, gpu_remedy, use_tf32
+from minilocal import UserError, device
+from minilocal.device import DeviceNotFound, device_namespace, gpu_remedy, use_tf32
 
 
 class CUDARuntimeError(RuntimeError):
@@ -75,7 +75,7 @@ def install(monkeypatch):
             return packages[name]
 
         monkeypatch.setattr(importlib.metadata, "version", version)
-        monkeypatch.setattr(array, "_sound", {})
+        monkeypatch.setattr(device, "_sound", {})
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
         monkeypatch.setitem(sys.modules, "cupy", cupy)
         monkeypatch.setitem(sys.modules, "cupy._core", cupy and ModuleType("cupy._core"))
@@ -139,7 +139,7 @@ def test_a_cupy_that_cannot_be_imported(install, monkeypatch):
     def fail(name):
         raise ImportError(page)
 
-    monkeypatch.setattr(array.importlib, "import_module", fail)
+    monkeypatch.setattr(device.importlib, "import_module", fail)
     line = refused()
     assert "cupy-cuda13x 14.2.0 cannot be imported (ImportError: libcuda.so.1: not found)" in line
     assert "pip install --force-reinstall cupy-cuda13x" in line
@@ -240,7 +240,7 @@ def test_an_array_that_does_not_fit(install):
     with pytest.raises(
         UserError, match=r"no room on cuda for an array of \(32, 32\) float32, 0\.0 MB \(MemoryError: Out"
     ):
-        array.to_device(np.zeros((32, 32), "f4"), "cuda")
+        device.to_device(np.zeros((32, 32), "f4"), "cuda")
 
 
 # ------------------------------------------------------------------ TF32

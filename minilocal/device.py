@@ -1,0 +1,210 @@
+"""Devices by name, CuPy found or refused with a remedy, and the transfer of arrays between devices.
+
+A refusal is one line: what was asked for, what is wrong with this installation, and the command that repairs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any
+
+import numpy as np
+
+from minilocal.array import Array, to_host
+from minilocal.errors import UserError
+
+
+class DeviceNotFound(UserError):
+    """A device that is not here, and nothing that is installed is at fault."""
+
+
+def device_namespace(device: Any) -> Any:
+    """The library behind a device name: "cpu" is NumPy, "cuda" or "cuda:1" is CuPy; a library stands for itself.
+
+    A GPU is tried once, by a first kernel; that one is there and answers says little, since CuPy builds its kernels on
+    the user's machine.
+
+    Raises: UserError for an unknown name, for a missing CuPy, driver or GPU, and for whatever keeps a kernel from being
+    built: in one line, with what mends it.
+    """
+    if not isinstance(device, str):
+        return device
+    if device == "cpu":
+        return np
+    kind, _, number = device.partition(":")
+    if kind != "cuda":
+        raise UserError(f"device {device!r} is not known. Known: cpu, cuda, cuda:N.")
+    cupy: Any = sys.modules.get("cupy")
+    known = cupy is not None and _sound.get(device) is cupy
+    if not known:
+        cupy = _cupy(device)
+        count = _gpus(device, cupy)
+        if number and (not number.isdecimal() or int(number) >= count):
+            raise UserError(f"device {device!r} was asked for, but there are {count} GPUs: cuda:0 to cuda:{count - 1}.")
+    if number:
+        cupy.cuda.Device(int(number)).use()
+    if not known:
+        _try(device, cupy)
+        _sound[device] = cupy
+    return cupy
+
+
+_sound: dict[str, Any] = {}  # devices whose first kernel gave the right numbers, and their library
+CUPY = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-7-0", "amd-cupy")  # all of them are `cupy`
+EXTRAS = {12: "-e '.[cuda12]'", 13: "-e '.[cuda13]'"}  # by CUDA's first number; what pip install takes in a clone
+MISSING = ("DynamicLibNotFound", "libnvrtc", "NVRTC_ERROR", "open source file", "ImportError")  # CUDA is not whole
+OLDEST = {12: 5.0, 13: 7.5}  # the compute capability that each of them still builds for
+
+
+def _cupy(device: str) -> Any:
+    """CuPy, imported.
+
+    Raises: UserError where it is missing, broken, there twice, or too old.
+    """
+    need = f"device {device!r} needs CuPy"
+    there = [name for name in CUPY if _version(name)]
+    if len(there) > 1:
+        both, remove = " and ".join(f"{name} {_version(name)}" for name in there), " ".join(there)
+        raise UserError(
+            f"{need}, which is installed more than once, as {both}, so that one overwrites the other: pip uninstall -y "
+            f"{remove}, then pip install {EXTRAS[12]}, or {EXTRAS[13]} where nvidia-smi says CUDA 13."
+        )
+    try:
+        cupy = importlib.import_module("cupy")
+        importlib.import_module("cupy._core")  # which a folder that happens to be called cupy has not
+    except ImportError as error:
+        if not there:
+            raise DeviceNotFound(
+                f"{need}, which is not installed: pip install {EXTRAS[12]} (CUDA 12 drivers) or {EXTRAS[13]} "
+                "(CUDA 13), or use --device cpu."
+            ) from None
+        broken = f"{there[0]} {_version(there[0])} cannot be imported ({_first_line(error)})"
+        raise UserError(f"{need}, and {broken}: pip install --force-reinstall {there[0]}.") from None
+    if int(cupy.__version__.partition(".")[0]) < 14:
+        old = f"this is {cupy.__version__}"
+        raise UserError(f"{need} 14 or later, and {old}: pip install -U {EXTRAS[12]} or {EXTRAS[13]}.")
+    return cupy
+
+
+def _gpus(device: str, cupy: Any) -> int:
+    """How many GPUs there are, 1 or more.
+
+    Raises: UserError for no driver, one that is too old for this CuPy, and no GPU.
+    """
+    runtime, asked = cupy.cuda.runtime, f"device {device!r} was asked for, but"
+    driver, built = runtime.driverGetVersion(), runtime.runtimeGetVersion()
+    if driver == 0:
+        raise DeviceNotFound(
+            f"{asked} no NVIDIA driver is loaded: install it (in a container: --gpus all), see nvidia-smi, or use "
+            "--device cpu."
+        )
+    if driver // 1000 < built // 1000:
+        fits = EXTRAS.get(driver // 1000)
+        wheel = next((name for name in CUPY if _version(name)), "cupy")
+        mend = f"pip uninstall -y {wheel}, then pip install {fits}, or update the driver" if fits else "update it"
+        raise UserError(
+            f"{asked} the NVIDIA driver is too old: it knows CUDA {_dotted(driver)}, and this CuPy is built for CUDA "
+            f"{_dotted(built)}: {mend}, or use --device cpu."
+        )
+    try:
+        count, why = int(runtime.getDeviceCount()), ""
+    except Exception as error:  # cudaErrorNoDevice, and whatever else a driver may answer
+        count, why = 0, f" ({_first_line(error)})"
+    if count == 0:
+        seen = os.environ.get("CUDA_VISIBLE_DEVICES")
+        hidden = f" CUDA_VISIBLE_DEVICES={seen!r} hides them;" if seen is not None else ""
+        raise DeviceNotFound(f"{asked} the driver shows no GPU{why}:{hidden} see nvidia-smi, or use --device cpu.")
+    return count
+
+
+def _try(device: str, cupy: Any) -> None:
+    """A first kernel and its numbers.
+
+    Raises: UserError where it cannot be built or run, or its numbers are wrong.
+    """
+    try:
+        numbers = (cupy.arange(4, dtype="float32") * 2).get().tolist()
+    except Exception as error:
+        mend = gpu_remedy(error, cupy) or "see minilocal doctor, or use --device cpu."
+        raise UserError(f"device {device!r}: a first kernel failed ({_first_line(error)}): {mend}") from None
+    if numbers != [0, 2, 4, 6]:
+        raise UserError(f"device {device!r}: a first kernel gave {numbers}, not [0, 2, 4, 6]: this GPU cannot be used.")
+
+
+def gpu_remedy(error: BaseException, cupy: Any) -> str:
+    """What mends a failure on the GPU, in a sentence; nothing where that is not known."""
+    said = f"{type(error).__name__} {error}"
+    if isinstance(error, MemoryError) or "cudaErrorMemoryAllocation" in said:
+        return "the GPU's memory is full; nvidia-smi tells who holds it."
+    built, capability = cupy.cuda.runtime.runtimeGetVersion() // 1000, _capability(cupy)
+    if capability and capability < OLDEST.get(built, 0):
+        old = f"this GPU's compute capability, {capability}, is below the {OLDEST[built]} of CUDA {built}"
+        return f"{old}: pip uninstall -y cupy-cuda{built}x, then pip install {EXTRAS[12]}."
+    if any(sign in said for sign in MISSING):
+        return f"CUDA's headers or libraries are missing: pip install {EXTRAS.get(built, EXTRAS[12])} brings them."
+    return ""
+
+
+def use_tf32(xp: Any, on: bool) -> None:
+    """Whether float32 products on this library's device may round their factors to TF32's 10 bits.
+
+    It is for the whole process, and settles what CUPY_TF32 asked for. Off without a GPU, where it cannot be on.
+
+    Raises: UserError where it is to be on and the GPU or CuPy cannot.
+    """
+    switch = getattr(getattr(xp, "_core", None), "set_compute_type", None)  # private, and the only one there is
+    if switch is None:
+        if on:
+            raise UserError(f"TF32 was asked for, and {xp.__name__} has no such switch: leave it out.")
+        return
+    if on and (capability := _capability(xp)) < 8:
+        found = f"this one has {capability}" if capability else "none answers"
+        raise UserError(f"TF32 needs a GPU of compute capability 8.0 (Ampere) or later, and {found}: leave it out.")
+    kinds = xp._core._routines_linalg
+    switch(np.float32, kinds.COMPUTE_TYPE_TF32 if on else kinds.COMPUTE_TYPE_FP32)
+
+
+def _capability(cupy: Any) -> float:
+    """The current GPU's compute capability, 0 where it does not say."""
+    try:
+        return int(cupy.cuda.Device().compute_capability) / 10
+    except Exception:  # the driver's own words are in the error that is being explained
+        return 0.0
+
+
+def _version(package: str) -> str:
+    """Of an installed package; nothing where there is none."""
+    import importlib.metadata  # on use: it costs a tenth of `import minilocal`
+
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _dotted(version: int) -> str:
+    """12040 as 12.4."""
+    return f"{version // 1000}.{version % 1000 // 10}"
+
+
+def _first_line(error: BaseException) -> str:
+    """What an error says, its first line; of CuPy's page about a failed import, the cause."""
+    text = str(error).rpartition("Original error:")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip(" =\n")]
+    kind, said = type(error).__name__, lines[0][:200] if lines else ""
+    return said if said.startswith(kind) else f"{kind}: {said}".rstrip(": ")
+
+
+def to_device(array: Array, device: Any) -> Array:
+    """`array` on `device` ("cpu", "cuda", "cuda:N"); the array itself where it is there already.
+
+    Raises: UserError where the device has no room for it.
+    """
+    xp = device_namespace(device)
+    try:
+        return to_host(array) if xp is np else xp.asarray(array)
+    except MemoryError as error:
+        what = f"an array of {tuple(array.shape)} {array.dtype}, {array.nbytes / 1e6:.1f} MB"
+        raise UserError(f"no room on {device} for {what} ({_first_line(error)}): send less, or free some.") from None
