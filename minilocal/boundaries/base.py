@@ -58,8 +58,7 @@ class Boundary:
     can_checkpoint = False  # `keep="inputs"` may be asked for: units keep something until an error from above comes
     passes_on = False  # an error that has passed a whole module goes on into the one below
     provides_error = False  # modules need no local loss: an error reaches each of them anyway (BP, DDG, FDG, DNI)
-    delayed = False  # errors arrive in a later iteration than the one that made them
-    kept = ""  # what is kept until an error comes, where the boundary decides it and not `keep`
+    backward_weights: str | None = None  # the weights that a delayed error meets; without delays a step has one set
     recommends: Recommended | None = None  # the optimiser and rate that its modules are known to learn under
 
     def __repr__(self) -> str:
@@ -77,8 +76,18 @@ class Boundary:
 
     @property
     def uses_input_error(self) -> bool:
-        """Is the error at a module's bottom asked for at all?"""
+        """Whether the error at a module's input is computed at all."""
         return self.linked_units(1) > 0
+
+    @property
+    def lags(self) -> tuple[int, int]:
+        """(activations, errors): how many iterations later than it was computed each arrives in the next module."""
+        return 0, 0
+
+    @property
+    def delayed(self) -> bool:
+        """Whether activations or errors arrive in a later iteration than the one that computed them."""
+        return any(self.lags)
 
     def sends(self, units: int) -> tuple[float, float]:
         """(a, b): the error that a module of `units` units below the last sends into the module below is a times its
@@ -95,7 +104,7 @@ class Boundary:
         return None
 
     def least_batches(self, modules: int) -> int:
-        """How many batches go by until each of `modules` modules has been updated."""
+        """The number of batches after which an error has reached each of `modules` modules."""
         return 1
 
     def warnings(self, sizes: Sequence[int]) -> list[str]:

@@ -12,11 +12,6 @@ from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.errors import UserError, unknown
 
 BACKWARD_WEIGHTS = ("stashed", "current", "recompute")
-KEPT = {
-    "stashed": "its caches, and a copy of its weights for each",
-    "current": "its caches, but not the weights that made them",
-    "recompute": "inputs only, recomputed with the weights of the day when an error comes",
-}
 
 
 @dataclass(frozen=True)
@@ -41,7 +36,6 @@ class DelayedBoundary(Boundary):
 
     passes_on = True
     provides_error = True
-    delayed = True
     recommends = Recommended("sgd", 0.03)  # at 0.1 an MLP in 4 modules diverges; at 0.03 it learns, as ResNet-20 does
 
     def __post_init__(self) -> None:
@@ -57,14 +51,14 @@ class DelayedBoundary(Boundary):
             raise unknown("backward_weights", self.backward_weights, BACKWARD_WEIGHTS)
 
     @property
-    def kept(self) -> str:  # type: ignore[override]
-        return KEPT[self.backward_weights]
+    def lags(self) -> tuple[int, int]:
+        return self.activations, self.errors
 
     def linked_units(self, units: int) -> int:
         return units
 
     def least_batches(self, modules: int) -> int:
-        return (modules - 1) * (self.activations + self.errors) + 1  # FDG, Eq. (6), for k = 1; DDG's K - 1
+        return (modules - 1) * sum(self.lags) + 1  # FDG, Eq. (6), for k = 1; DDG's K - 1
 
     def describe(self) -> str:
         late = f"{self.errors} iteration{'s' * (self.errors > 1)} late per boundary"

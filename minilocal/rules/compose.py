@@ -14,9 +14,16 @@ from minilocal.errors import UserError, call_it, unknown
 from minilocal.layers.base import Shape
 from minilocal.objectives import ObjectiveSpec, none
 from minilocal.rules import when as when_answers
-from minilocal.rules.when import Asynchronous, When, always
+from minilocal.rules.when import When, always
 
 KEEP = ("caches", "inputs")
+KEPT = {  # the two answers to keep=, and the three to backward_weights= of a delayed boundary
+    "caches": "its caches",
+    "inputs": "inputs only, recomputed when an error comes",
+    "stashed": "its caches, and a copy of its weights for each",
+    "current": "its caches, but not the weights that made them",
+    "recompute": "inputs only, recomputed with the weights of the day when an error comes",
+}
 
 
 @dataclass(frozen=True)
@@ -35,12 +42,15 @@ class Rule:
     accumulate: int = 1
     recommends: Recommended | None = None
 
+    @property
+    def kept(self) -> str:
+        """What a module holds until an error arrives, a key of `KEPT`: the boundary decides it where it has delays."""
+        return self.boundary.backward_weights or self.keep
+
     def describe(self) -> str:
         """One line: wants, crosses, keeps, and when where it is not always the same."""
-        inputs = "inputs only, recomputed when an error comes"
-        kept = self.boundary.kept or ("its caches" if self.keep == "caches" else inputs)
         objective, boundary, when = self.objective.describe(), self.boundary.describe(), self.when.describe()
-        always = f"{self.name}: a module wants {objective}; downward crosses {boundary}; kept: {kept}"
+        always = f"{self.name}: a module wants {objective}; downward crosses {boundary}; kept: {KEPT[self.kept]}"
         return f"{always}; {when}" if when else always
 
     def warnings(self, sizes: Sequence[int], shapes: Sequence[Shape]) -> list[str]:
@@ -49,9 +59,8 @@ class Rule:
         return self.boundary.warnings(sizes) + self.objective.warnings(tops[:-1])
 
     def least_batches(self, modules: int) -> int:
-        """How many batches go by until every one of `modules` modules has been updated."""
-        begin = 3 if isinstance(self.when, Asynchronous) and modules > 1 else 2 if self.when.first == "backward" else 1
-        return max(self.boundary.least_batches(modules), begin)
+        """The number of batches after which each of `modules` modules has been updated."""
+        return max(self.boundary.least_batches(modules), self.when.least_batches(modules))
 
     def check_batches(self, batches: int, modules: int) -> None:
         """Holds that a run of so many batches is long enough for every module to be updated.
@@ -116,7 +125,7 @@ def compose(
             f"{name}: epochs of the final loss alternate with local epochs, and modules without a local objective have "
             "no local epochs: give them objective=classifier."
         )
-    if isinstance(when, Asynchronous) and (
+    if when.engine == "asynchronous" and (
         silent or boundary.provides_error or boundary.uses_input_error or accumulate > 1
     ):
         raise UserError(

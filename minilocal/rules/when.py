@@ -15,6 +15,7 @@ FIRST = ("forward", "backward")
 class When:
     """The same in every epoch, forward first."""
 
+    engine = "synchronous"  # or "asynchronous": modules are drawn one by one, instead of all learning in every step
     first = "forward"  # what a module does first in an iteration
 
     def is_global(self, epoch: int) -> bool:
@@ -25,6 +26,10 @@ class When:
     def guided(self) -> bool:
         """Are there epochs in which they do?"""
         return type(self).is_global is not When.is_global
+
+    def least_batches(self, modules: int) -> int:
+        """The number of batches after which this order alone has let each of `modules` modules update."""
+        return 2 if self.first == "backward" else 1  # the first iteration has no gradient before its forward
 
     def describe(self) -> str:
         """In a few words; nothing where every epoch is alike."""
@@ -65,6 +70,8 @@ class Asynchronous(When):
     slowed: int | None = None
     noise: float = 0.0
 
+    engine = "asynchronous"
+
     def __post_init__(self) -> None:
         buffer, slowed = self.buffer, self.slowed
         if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
@@ -84,6 +91,9 @@ class Asynchronous(When):
     def entries(self) -> int:
         """Batches that a buffer holds: M, and 1 for M = 0, as in the DGL code."""
         return max(1, self.buffer)
+
+    def least_batches(self, modules: int) -> int:
+        return 1 if modules == 1 else 3  # a batch ends with a draw of worker 0: [0], [0], [1, 1, 2, 2, ..., 0]
 
     def draw(self, chance: np.random.Generator, drawn: int, workers: int) -> int:
         """The worker that follows `drawn` earlier draws."""

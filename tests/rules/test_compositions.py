@@ -101,3 +101,33 @@ def test_every_option_is_a_plain_value_that_a_file_can_hold(name):
         assert value is None or isinstance(value, (str, float, int, bool, list))
     bare, given = ml.rules.get(name), ml.rules.get(name, **ml.rules.options(name))
     assert (bare.objective, bare.when, bare.describe()) == (given.objective, given.when, given.describe())
+
+
+@pytest.mark.parametrize("rule, kept, prose", [
+    (ml.rules.bp(), "caches", "kept: its caches"),
+    (ml.rules.bp(keep="inputs"), "inputs", "inputs only"),
+    (ml.rules.ddg(), "stashed", "a copy of its weights"),
+    (ml.rules.fdg(backward_weights="recompute"), "recompute", "weights of the day"),
+])  # fmt: skip
+def test_one_word_says_what_waits_for_an_error(rule, kept, prose):
+    assert rule.kept == kept and prose in rule.describe()
+
+
+def test_the_answers_say_when_errors_and_activations_arrive():
+    assert [ml.rules.get(name).boundary.lags for name in ("bp", "backlink", "dni", "ddg", "fdg")] == [
+        (0, 0), (0, 0), (0, 0), (0, 1), (1, 1),
+    ]  # fmt: skip
+    assert [ml.rules.get(name).boundary.delayed for name in ml.rules.NAMES if name in ("pgl", "ddg")] == [False, True]
+
+
+def test_the_answers_say_how_many_batches_pass_until_each_module_has_been_updated():
+    backward_first, drawn = ml.when.always(first="backward"), ml.when.asynchronous()
+    assert [when.least_batches(4) for when in (ml.when.always(), ml.when.periodic(), backward_first, drawn)] == [
+        1,
+        1,
+        2,
+        3,
+    ]
+    assert drawn.least_batches(1) == 1
+    assert {when.engine for when in (ml.when.When(), ml.when.always(), ml.when.periodic())} == {"synchronous"}
+    assert drawn.engine == "asynchronous"
