@@ -21,7 +21,9 @@ from minilocal.bench.worker import PATIENCE, Pool, Worker, WorkerError
 from minilocal.bench.workload import Workload
 from minilocal.nets.counted import macs
 
-ENTER, TIME, PEAK, LEAVE = (f"minilocal.bench.workload:{what}" for what in ("enter", "time", "peak", "leave"))
+SETUP, TIME, PEAK, TEARDOWN = (
+    f"minilocal.bench.workload:{what}" for what in ("setup", "time", "peak_memory", "teardown")
+)
 LIMITS = "minilocal.bench.roofline:measure"
 SETTLE = 0.03  # seconds between contestants on the host: longer than OpenMP's threads spin
 Row = dict[str, Any]
@@ -49,7 +51,7 @@ def run_comparison(
     seats = {key: worker_for(entry, pool) for key, entry in entries.items()}
     for key, entry in entries.items():
         try:
-            first = seats[key].ask(ENTER, patience=patience, key=key, entry=entry)
+            first = seats[key].ask(SETUP, patience=patience, key=key, entry=entry)
         except WorkerError as error:
             failed[key] = str(error)
             continue
@@ -60,7 +62,7 @@ def run_comparison(
     failed |= times.failed
     for worker in seats.values():
         with suppress(WorkerError):
-            worker.ask(LEAVE)
+            worker.ask(TEARDOWN)
     rows = []
     for key, entry in entries.items():
         row: Row = {"contest": contest.title, **entry.row()}
@@ -83,9 +85,9 @@ def _bytes(entry: Workload, pool: Pool, patience: float) -> Row:
     """What a step takes on a device, nobody else being there."""
     worker = worker_for(entry, pool)
     try:
-        worker.ask(ENTER, patience=patience, key="alone", entry=entry)
+        worker.ask(SETUP, patience=patience, key="alone", entry=entry)
         found: Row = worker.ask(PEAK, patience=patience, key="alone")
-        worker.ask(LEAVE)
+        worker.ask(TEARDOWN)
     except WorkerError as error:
         worker.close(at_once=True)
         return {"failed": str(error)}

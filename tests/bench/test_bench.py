@@ -166,7 +166,7 @@ def test_every_piece_runs_and_has_work_to_count(name):
 
 def test_pieces_run_on_a_device():
     names = ["norm + shortcut + ReLU 8×8×64", "dropout mask", "crops of raw images", "ReLU"]
-    entries = [Workload(piece=name, batch=2, device=fake) for name in names]
+    entries = [Workload(op=name, batch=2, device=fake) for name in names]
     rows = harness.run_comparison(plan.Comparison("layers", "t", entries), Here(), 1)
     assert not [row["failed"] for row in rows if "failed" in row] and all(row["moved"] > 0 for row in rows)
 

@@ -52,8 +52,8 @@ def test_when_the_time_is_over_one_round_has_been_made():
 def test_medians_quartiles_and_ratios_are_those_of_the_rounds():
     values = [5.0, 1.0, 2.0, 4.0, 3.0]
     low, median, high = np.percentile(values, [25, 50, 75])
-    assert timing.parallel_map(values) == {"median": median, "low": low, "high": high}
-    assert timing.parallel_map([2.0]) == {"median": 2.0, "low": 2.0, "high": 2.0}
+    assert timing.spread(values) == {"median": median, "low": low, "high": high}
+    assert timing.spread([2.0]) == {"median": 2.0, "low": 2.0, "high": 2.0}
     a, b = [1.0, 10.0, 100.0], [2.0, 10.0, 50.0]  # the machine slowed down: medians of each would say 1
     assert timing.ratio(a, b)["median"] == 1.0 and timing.ratio(a, b)["low"] == 0.75
     with pytest.raises(ValueError):

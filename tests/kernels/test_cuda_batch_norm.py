@@ -130,11 +130,11 @@ def test_a_channel_that_never_changes_has_no_variance():
 @pytest.mark.parametrize("rows", [1, 50])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_commit_moves_the_running_statistics_in_place(rows, dtype):
-    n = numbers((reduce_rows, 300), dtype)
+    n = numbers((rows, 300), dtype)
     seen = ops.batch_norm_stats(n["z"], 1e-5)
     theirs = n["gamma"].copy(), np.abs(n["beta"])
     ours = [fake.asarray(a) for a in theirs]
-    cuda.batch_norm_update_running(*ours, Statistics(*map(fake.asarray, seen[:3]), reduce_rows), 0.1)
+    cuda.batch_norm_update_running(*ours, Statistics(*map(fake.asarray, seen[:3]), rows), 0.1)
     ops.batch_norm_update_running(*theirs, seen, 0.1)
     assert all(close(a.get(), b, 2 * EPS[dtype]) for a, b in zip(ours, theirs, strict=True))
 

@@ -10,9 +10,9 @@ from minilocal.kernels import malloc
 CODE = """
 import resource, sys
 import numpy as np
-from minilocal.kernels.malloc import keep_freed
+from minilocal.kernels.malloc import retain_freed_memory
 
-assert keep_freed() == keep_freed()
+assert retain_freed_memory() == retain_freed_memory()
 
 def faults(megabytes):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -20,7 +20,7 @@ def faults(megabytes):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 faults(40)
-print(keep_freed(), max(faults(40) for _ in range(5)))
+print(retain_freed_memory(), max(faults(40) for _ in range(5)))
 """
 
 

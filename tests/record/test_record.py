@@ -163,7 +163,7 @@ def test_a_kill_while_writing_leaves_the_old_file(folder):
     folder.close()
     code = (
         "import os, signal, sys; import numpy as np; from minilocal import record\n"
-        "folder = record.Folder(sys.argv[1])\n"
+        "folder = record.RunFolder(sys.argv[1])\n"
         "os.replace = lambda *names: os.kill(os.getpid(), signal.SIGKILL)\n"
         "folder.save({'weight': np.zeros(3)}, {})\n"
     )
@@ -220,7 +220,7 @@ def test_many_processes_take_turns_and_never_meet(tmp_path):
         "import os, sys, time; from pathlib import Path; from minilocal import record\n"
         "inside, turns, end = Path(sys.argv[1]) / 'inside', 0, time.monotonic() + 1.5\n"
         "while time.monotonic() < end:\n"
-        "    try: folder = record.Folder(sys.argv[1])\n"
+        "    try: folder = record.RunFolder(sys.argv[1])\n"
         "    except record.folder.UserError: continue\n"
         "    os.close(os.open(inside, os.O_CREAT | os.O_EXCL)); inside.unlink(); turns += 1\n"
         "    folder.close()\n"
