@@ -8,7 +8,7 @@ An exponential that underflows is 0 and no error, whatever `numpy.seterr` says.
 
 from __future__ import annotations
 
-from minilocal import kernels
+from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.kernels.underflow import underflow_is_zero
 
@@ -19,7 +19,7 @@ def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
 
     L = -1/N Σₙ log pₙ[yₙ]        dz = (p - onehot(y)) / N
     """
-    return kernels.cross_entropy(z, labels)
+    return ops.cross_entropy(z, labels)
 
 
 @underflow_is_zero()
@@ -77,10 +77,10 @@ def similarity(U: Array, labels: Array, classes: int) -> tuple[Array, Array]:
     n = xp.sqrt((t * t).sum(axis=1, keepdims=True))
     m = n + eps
     x = t / m  # (2)
-    raw = kernels.matmul(x, x.T)
+    raw = ops.matmul(x, x.T)
     difference = xp.clip(raw, -1, 1) - _alike(labels, classes, eps).astype(U.dtype)
     G = difference * (xp.abs(raw) <= 1) * (2 / N**2)
-    dx = kernels.matmul(G, x) * 2  # (4)
+    dx = ops.matmul(G, x) * 2  # (4)
     along = (t * dx).sum(axis=1, keepdims=True)
     dt = dx / m - t * (along * _inverse(n) / (m * m))
     dt *= n > 0  # (5)
@@ -123,12 +123,12 @@ def supervised_contrast(z: Array, labels: Array, temperature: float = 0.07) -> t
     positives = (labels[:, None] == labels[None, :]) * others
     count = positives.sum(axis=1, keepdims=True)
     some = (count > 0).astype(z.dtype)
-    S = kernels.matmul(f, f.T) * (1 / temperature)  # (1)
+    S = ops.matmul(f, f.T) * (1 / temperature)  # (1)
     S -= xp.where(others > 0, S, xp.full_like(S, -2 / temperature)).max(axis=1, keepdims=True)
     p = xp.exp(S * others) * others
     total = xp.maximum(p.sum(axis=1, keepdims=True), xp.ones_like(count))  # 1 or more, but for a batch of one
     q = positives * _inverse(count)
     loss = (q * (xp.log(total) - S)).sum(dtype=xp.float64) * (1 / N)  # (2)
     D = (some * p / total - q) * (1 / N)
-    df = kernels.matmul(D + D.T, f) * (1 / temperature)
+    df = ops.matmul(D + D.T, f) * (1 / temperature)
     return loss, (df - f * (f * df).sum(axis=1, keepdims=True)) * _inverse(length) * (length > 1e-12)  # (3)

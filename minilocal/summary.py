@@ -83,7 +83,7 @@ def _bytes(learner: Learner, images: int) -> tuple[KeptBytes | None, MemoryProfi
     library, sizes = machine.library, [len(m.units) for m in learner.modules]
     found: list[Any] = []
     try:
-        with warnings.catch_warnings(), machine.kernels():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it has warned already
             for _ in range(2):
                 ghost = Learner(

@@ -48,6 +48,13 @@ def imported(path: Path) -> list[str]:
     return names
 
 
+def imported_by_name(path: Path) -> list[str]:
+    """Every module of the package that a file imports by `import_module`; of an f-string, what is written out."""
+    calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
+    given = [ast.unparse(c.args[0]).strip("f'\"") for c in calls if ast.unparse(c.func).endswith("import_module")]
+    return [name for name in given if name.startswith("minilocal")]
+
+
 def violations(path: Path, names: list[str]) -> list[str]:
     part, found = part_of(path), []
     for name in names:
@@ -68,6 +75,11 @@ FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if part_of(p) not in ("__init_
 def test_imports_run_one_way(path: Path) -> None:
     assert part_of(path) in ORDER, f"{path.name} has no place in the layout"
     assert not violations(path, imported(path))
+
+
+def test_only_the_choice_of_a_fast_form_imports_by_name_what_stands_below_it() -> None:
+    found = {p: names for p in FILES if violations(p, names := imported_by_name(p))}
+    assert found == {PACKAGE / "ops" / "dispatch.py": ["minilocal.kernels.{where}"]}
 
 
 def test_a_wrong_import_is_seen() -> None:

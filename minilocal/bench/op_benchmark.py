@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import kernels
+from minilocal import ops
 from minilocal.bench.timing import Work
 
 Arrays = dict[str, np.ndarray]
@@ -17,7 +17,7 @@ COLD = 256e6  # bytes that no cache of a GPU holds
 
 @dataclass(frozen=True)
 class OpBenchmark:
-    """`arrays()` are its operands on the host; `ours(kernels, arrays)` does the work.
+    """`arrays()` are its operands on the host; `ours(ops, arrays)` does the work.
 
     `theirs(torch, F, tensors)` returns PyTorch's work; its tensors need gradients, images are channels first, and a
     convolution's weights, called W4, are as PyTorch has them. None where PyTorch has nothing of the kind.
@@ -35,7 +35,7 @@ class OpBenchmark:
         """The work on arrays of the library xp; on a device on several sets in turn, so that none stays in a cache."""
         arrays = self.arrays()
         turn = _forever([_moved(arrays, xp, dtype) for _ in range(1 if xp is np else _copies(arrays))])
-        return lambda: self.ours(kernels, next(turn))
+        return lambda: self.ours(ops, next(turn))
 
     def torch(self, torch: Any, device: str, layout: str, dtype: str = "float32") -> Work:
         """The same by PyTorch; raises RuntimeError where it has nothing of the kind."""

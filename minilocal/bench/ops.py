@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import kernels, nets, streams
+from minilocal import nets, ops, streams
 from minilocal.bench.op_benchmark import Arrays, OpBenchmark
 from minilocal.bench.timing import Work
 from minilocal.errors import unknown
@@ -125,7 +125,7 @@ def _small(N: int) -> list[OpBenchmark]:
 
     def with_places() -> Arrays:
         x = pool()
-        return {"dy": x["dy"], "place": kernels.max_pool(x["x"], 2, 2)[1]}
+        return {"dy": x["dy"], "place": ops.max_pool(x["x"], 2, 2)[1]}
 
     def raw() -> Arrays:
         rng = streams.rng(0)

@@ -173,7 +173,7 @@ def multiply(device: str) -> str:
     from minilocal import streams
     from minilocal.array import to_host
     from minilocal.device import to_device
-    from minilocal.kernels import matmul
+    from minilocal.ops import matmul
 
     x, W = streams.rng(0).standard_normal((2, SIDE, SIDE)).astype(np.float32)
     on = to_device(x, device), to_device(W, device)
@@ -193,7 +193,7 @@ def kernel(device: str) -> str:
     from minilocal import streams
     from minilocal.array import to_host
     from minilocal.device import to_device
-    from minilocal.kernels import batch_norm_stats
+    from minilocal.ops import batch_norm_stats
 
     z = (1000 + streams.rng(0).standard_normal((64, 16, 16, 16))).astype(np.float32)
     found = to_host(batch_norm_stats(to_device(z, device), 1e-5).variance)

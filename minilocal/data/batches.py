@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import kernels
+from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.data.augmentation import augment as crop
 from minilocal.data.augmentation import places
@@ -91,7 +91,7 @@ def _cut_out(
     labels = y[there[:, 0]]
     for step in steps:
         part = slice(step * batch_size, (step + 1) * batch_size)
-        yield step, kernels.crop_flip_normalise(x, there[part], table, padding, dataset.pad_mode), labels[part]
+        yield step, ops.crop_flip_normalise(x, there[part], table, padding, dataset.pad_mode), labels[part]
 
 
 def _check(x: Array, y: Array, dataset: DataSet, batch_size: int) -> None:

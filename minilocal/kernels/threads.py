@@ -13,15 +13,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
-from math import prod
 from operator import index
 from typing import Any, TypeVar
-
-import numpy as np
 
 from minilocal.errors import UserError
 from minilocal.kernels.malloc import retain_freed_memory
@@ -29,9 +26,8 @@ from minilocal.kernels.malloc import retain_freed_memory
 T = TypeVar("T")
 
 PARTS = 16  # parts of a batch: enough for 16 threads, few enough that each is worth a call
-SCRATCH_LIMIT = 32 << 20  # bytes of scratch that a thread may hold before it starts anew
 
-_own = threading.local()  # per thread: its scratch, how many of its blocks hold BLAS, and whether it works for the pool
+_own = threading.local()  # per thread: how many of its blocks hold BLAS, and whether it works for the pool
 _pool: ThreadPoolExecutor | None = None
 _threads = 0
 _lock = threading.RLock()
@@ -121,39 +117,6 @@ def _executor() -> ThreadPoolExecutor:
     if _pool is None:
         _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="minilocal")
     return _pool
-
-
-def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """A buffer of this thread's own, zero when it is new, reused by the next call with the same name and shape.
-
-    Its contents are what that call left there, and no view of it may leave the kernel that asked for it.
-    """
-    held = _own.__dict__.setdefault("scratch", {})
-    where = (name, shape, np.dtype(dtype).char)
-    buffer = held.get(where)
-    if buffer is None:
-        _bound(held)
-        buffer = held[where] = np.zeros(shape, dtype)
-    return buffer
-
-
-def _bound(held: dict[Any, np.ndarray]) -> None:
-    """Starts anew where a thread holds too much. What a kernel is working in stays until it lets go of it."""
-    if sum(buffer.nbytes for buffer in held.values()) > SCRATCH_LIMIT:
-        held.clear()
-
-
-def workspace(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """Like `scratch`, but one buffer for each name, as large as the largest asked for: its contents are anything."""
-    held = _own.__dict__.setdefault("scratch", {})
-    size, where = prod(shape), (name, np.dtype(dtype).char)
-    buffer = held.get(where)
-    if buffer is None or buffer.size < size:
-        del buffer
-        held.pop(where, None)  # let go before there is a larger one
-        _bound(held)
-        buffer = held[where] = np.empty(size, dtype)
-    return buffer[:size].reshape(shape)
 
 
 @contextmanager

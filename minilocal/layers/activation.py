@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from minilocal.array import Array
-from minilocal.kernels import relu, relu_backward
 from minilocal.layers.base import Arrays, Layer, Need, PassContext
+from minilocal.ops.relu import relu, relu_backward
 
 
 class ReLU(Layer):

@@ -6,9 +6,10 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.kernels import conv2d, conv2d_backward, conv_out_size, sum_rows
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.initial import Initializer
+from minilocal.ops.conv import conv2d, conv2d_backward, conv_out_size
+from minilocal.ops.matmul import sum_rows
 
 
 class Conv(Layer):

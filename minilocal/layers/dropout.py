@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.kernels import dropout_mask
 from minilocal.layers.base import Arrays, Layer, Need, PassContext
+from minilocal.ops.dropout import dropout_mask
 
 
 class Dropout(Layer):

@@ -8,9 +8,9 @@ import numpy as np
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.kernels import matmul, matmul_dw, sum_rows
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.initial import Initializer
+from minilocal.ops.matmul import matmul, matmul_dw, sum_rows
 
 
 class Linear(Layer):

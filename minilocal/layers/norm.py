@@ -8,15 +8,15 @@ import numpy as np
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels import (
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.initial import Initializer, filled
+from minilocal.ops.batch_norm import (
     Statistics,
     batch_norm_apply,
     batch_norm_backward,
     batch_norm_stats,
     batch_norm_update_running,
 )
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
-from minilocal.layers.initial import Initializer, filled
 
 
 class NormCache(NamedTuple):

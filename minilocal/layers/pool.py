@@ -6,10 +6,10 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels import conv_out_size, max_pool, max_pool_backward
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.resize import BySides, by_sides
-from minilocal.ops.pool import window_pixels
+from minilocal.ops.conv import conv_out_size
+from minilocal.ops.pool import max_pool, max_pool_backward, window_pixels
 
 
 class _Windows(Layer):

@@ -9,8 +9,8 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.kernels import matmul_axis1
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.ops.matmul import matmul_axis1
 
 
 class BySides(Layer):

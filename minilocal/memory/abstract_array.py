@@ -10,6 +10,7 @@ so it is known what shares memory with what; numbers are never read.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import SimpleNamespace
 from typing import Any
@@ -154,6 +155,7 @@ class AbstractNamespace:
     def __init__(self, gpu: bool = False) -> None:
         self.live = self.peak = self.scratch = 0
         self.grain = 512 if gpu else 1
+        self.fast_ops: Mapping[str, Callable[..., Any]] = {}  # what `ops.dispatch` runs on arrays of this library
         if gpu:
             self.RawKernel = lambda *source, **options: lambda *given: None
 

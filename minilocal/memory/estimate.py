@@ -9,17 +9,18 @@ time, with ghosts in its place, and what one thread takes is counted for each th
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import pkgutil
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from functools import partial
 from math import prod
 from types import FunctionType, ModuleType
 from typing import Any, Union
 
 import numpy as np
 
-from minilocal import kernels, ops, streams
-from minilocal.kernels import cpu, threads
+from minilocal import streams
+from minilocal.kernels import cpu, threads, workspace
 from minilocal.learner import Learner
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
 from minilocal.memory.profile import MemoryProfile, profile
@@ -53,23 +54,17 @@ def estimate(
     learner.epoch = epoch
     machine.prepare(learner)
     x, y = library.empty((images, *net.shape), dtype), library.empty((images,), int)
-    with machine.kernels():
-        return profile(learner, x, y)
+    return profile(learner, x, y)
 
 
 class GPU:
     """A GPU as ghosts see it. Steps are not recorded as a graph, whose memory would be that of the recorded step."""
 
     def __init__(self) -> None:
-        self.library = AbstractNamespace(gpu=True)
+        self.library = AbstractNamespace(gpu=True)  # it has `RawKernel`, so operations run their CUDA forms
 
     def prepare(self, learner: Learner) -> None:
         """A Learner takes any library but NumPy for a GPU's."""
-
-    @contextmanager
-    def kernels(self) -> Iterator[None]:
-        """`kernels` gives the forms in CUDA to whatever starts kernels."""
-        yield
 
 
 class CPU:
@@ -81,29 +76,13 @@ class CPU:
         self.asked: dict[tuple[Any, ...], None] = {}  # the scratch that the kernel which runs has asked for
         self.seen: dict[Hashable, tuple[int, Make, list[tuple[Any, ...]]]] = {}
         self.forms = self._traced_kernels()
+        self.library.fast_ops = {name: partial(self._remembered, name, form) for name, form in self.forms.items()}
 
     def prepare(self, learner: Learner) -> None:
         """As on the CPU, nothing is recorded, and updates are made module by module. Scratch is empty at first."""
         learner._recorder = None
         self.scratch.clear()
         self.library.scratch = 0
-
-    @contextmanager
-    def kernels(self) -> Iterator[None]:
-        """Inside, `kernels` gives ghosts their own forms; arrays of every other kind get theirs as ever."""
-        usual = kernels.form
-
-        def form(kernel: str, *arrays: Any) -> Any:
-            if not any(isinstance(a, AbstractArray) for a in arrays):
-                return usual(kernel, *arrays)
-            own = self.forms.get(kernel)
-            return getattr(ops, kernel) if own is None else lambda *given: self._remembered(kernel, own, given)
-
-        kernels.form = form
-        try:
-            yield
-        finally:
-            kernels.form = usual
 
     def _traced_kernels(self) -> dict[str, Callable[..., Any]]:
         """The functions of `kernels/cpu`, in modules of their own that know ghosts where they knew NumPy."""
@@ -115,8 +94,8 @@ class CPU:
             spec.loader.exec_module(copies[found.name])
         ours = {
             np: self.library,
-            threads.scratch: self._scratch,
-            threads.workspace: self._workspace,
+            workspace.scratch: self._scratch,
+            workspace.workspace: self._workspace,
             threads.parallel_map: self._spread,
         }
         for module in copies.values():
@@ -127,10 +106,10 @@ class CPU:
                     setattr(module, name, ours[thing])
                 elif isinstance(thing, FunctionType) and thing.__module__ in copies.keys() - {module.__name__}:
                     setattr(module, name, getattr(copies[thing.__module__], name))
-        return {kernel: getattr(copies[getattr(cpu, kernel).__module__], kernel) for kernel in cpu.__all__}
+        return {name: getattr(copies[form.__module__], name) for name, form in cpu.FORMS.items()}
 
     def _scratch(self, name: Hashable, shape: tuple[int, ...], dtype: Any) -> AbstractArray:
-        """As `threads.scratch`, of all threads together."""
+        """As `workspace.scratch`, of all threads together."""
         self.asked[self._scratch, name, shape, dtype] = None
         where = (name, shape, str(dtype))
         if where not in self.scratch:
@@ -138,7 +117,7 @@ class CPU:
         return self.scratch[where]
 
     def _workspace(self, name: Hashable, shape: tuple[int, ...], dtype: Any) -> AbstractArray:
-        """As `threads.room`."""
+        """As `workspace.workspace`."""
         self.asked[self._workspace, name, shape, dtype] = None
         where = (name, str(dtype))
         if where not in self.scratch or self.scratch[where].size < prod(shape):
@@ -146,13 +125,13 @@ class CPU:
         return self.scratch[where][: prod(shape)].reshape(shape)
 
     def _hold(self, where: Hashable, shape: tuple[int, ...], dtype: Any) -> None:
-        if sum(b.nbytes for b in self.scratch.values()) > threads.SCRATCH_LIMIT:
+        if sum(b.nbytes for b in self.scratch.values()) > workspace.SCRATCH_LIMIT:
             self.scratch.clear()
         self.scratch[where] = self.library.empty(shape, dtype, times=self.workers)
         self.library.scratch = sum(b.held for b in self.scratch.values())
 
     def _spread(self, work: Callable[[int, int], Any], parts: list[tuple[int, int]]) -> list[Any]:
-        """As `threads.spread`, part after part; what one part takes for itself is taken by each thread at once."""
+        """As `threads.parallel_map`, one part after the other; the temporaries of one part count for each thread."""
         library, results, most = self.library, [], 0
         for part in parts:
             before, peak = library.live, library.peak
@@ -163,8 +142,9 @@ class CPU:
         library.peak = max(library.peak, library.live + at_once * most)
         return results
 
-    def _remembered(self, kernel: str, run: Callable[..., Any], given: tuple[Any, ...]) -> Any:
-        """What `run(*given)` returns; run once for arguments of these shapes, and what it takes remembered."""
+    def _remembered(self, kernel: str, run: Callable[..., Any], *given: Any, **options: Any) -> Any:
+        """What `run(*given, **options)` returns; run once for these shapes, and what it takes is remembered."""
+        given = inspect.signature(run).bind(*given, **options).args if options else given
         library, where = self.library, {id(a): i for i, a in reversed(list(enumerate(given)))}
         key = kernel, _signature(given, where)
         if key not in self.seen:

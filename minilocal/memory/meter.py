@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from minilocal.device import device_namespace
-from minilocal.kernels import threads
+from minilocal.kernels import workspace
 
 
 class Counter(Protocol):
@@ -96,7 +96,7 @@ class _Host:
         tracemalloc.reset_peak()
 
     def scratch(self) -> int:
-        here = tracemalloc.Filter(True, threads.__file__)
+        here = tracemalloc.Filter(True, workspace.__file__)
         return sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces([here]).traces)
 
 

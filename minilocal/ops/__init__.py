@@ -1,8 +1,19 @@
-"""The plain forms: each kernel in a line or two of slices and products, for any array that knows those."""
+"""The plain arithmetic of every operation, in slices and products, for any array that knows those.
+
+Read these files to know what the engine computes. A call may run a fast form (`minilocal.kernels`) that is tested equal
+to the code here; inside `reference()` it runs the code here.
+
+    conv.py         im2col, its transpose, and convolution as one matrix product
+    batch_norm.py   statistics, normalisation and its backward pass
+    matmul.py       a linear layer's products and their transposes
+    relu.py pool.py softmax.py dropout.py augment.py sgd.py
+    dispatch.py     which code a call runs
+"""
 
 from minilocal.ops.augment import crop_flip_normalise
 from minilocal.ops.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats, batch_norm_update_running
 from minilocal.ops.conv import conv2d, conv2d_backward
+from minilocal.ops.dispatch import reference
 from minilocal.ops.dropout import dropout_mask
 from minilocal.ops.matmul import matmul, matmul_axis1, matmul_dw, sum_rows
 from minilocal.ops.pool import max_pool, max_pool_backward
@@ -25,6 +36,7 @@ __all__ = [
     "matmul_dw",
     "max_pool",
     "max_pool_backward",
+    "reference",
     "relu",
     "relu_backward",
     "sgd",

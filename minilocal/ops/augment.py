@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from minilocal.array import Array, namespace
+from minilocal.ops.dispatch import op_on
 
 
+@op_on(lambda images, picks, table, *_: (table, images, picks))
 def crop_flip_normalise(images: Array, picks: Array, table: Array, padding: int, mode: str) -> Array:
     """out[n, i, j, c] = table[padded[image, top + i, left + j, c], c], j from the right where mirrored.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from minilocal.array import Array, namespace
+from minilocal.ops.dispatch import op, op_on
 
 
 class Statistics(NamedTuple):
@@ -20,6 +21,7 @@ class Statistics(NamedTuple):
     rows: int
 
 
+@op
 def batch_norm_stats(z: Array, eps: float) -> Statistics:
     """μ, σ² and r of every channel, in two passes over the rows."""
     xp, z = namespace(z), z.reshape(-1, z.shape[-1])
@@ -28,6 +30,7 @@ def batch_norm_stats(z: Array, eps: float) -> Statistics:
     return Statistics(mean, variance, 1 / xp.sqrt(variance + eps), z.shape[0])
 
 
+@op
 def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
@@ -37,6 +40,7 @@ def batch_norm_apply(
     return namespace(y).maximum(y, namespace(y).zeros_like(y)) if relu else y
 
 
+@op
 def batch_norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
@@ -47,6 +51,7 @@ def batch_norm_backward(
     return gamma * r * (dy - dbeta / M - n * (dgamma / M)), dgamma, dbeta, dy if both else None
 
 
+@op_on(lambda running_mean, _, seen, *__: (running_mean, seen.mean))
 def batch_norm_update_running(running_mean: Array, running_var: Array, seen: Statistics, momentum: float) -> None:
     """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one, M/(M-1) σ²."""
     for running, new in ((running_mean, seen.mean), (running_var, seen.variance * (seen.rows / max(1, seen.rows - 1)))):

@@ -13,6 +13,7 @@ Slices only, so these lines run on NumPy, on CuPy, and on any array that knows s
 from __future__ import annotations
 
 from minilocal.array import Array, namespace
+from minilocal.ops.dispatch import op
 
 
 def conv_out_size(size: int, window: int, stride: int, pad: int) -> int:
@@ -44,6 +45,7 @@ def col2im(cols: Array, shape: tuple[int, ...], stride: int = 1, pad: int = 0) -
     return x[:, pad : pad + H, pad : pad + W]
 
 
+@op
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  (N, P, Q, O)"""
     k, _, C, O = W.shape
@@ -51,6 +53,7 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     return (cols.reshape(-1, k * k * C) @ W.reshape(-1, O)).reshape(*cols.shape[:3], O)
 
 
+@op
 def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
 ) -> tuple[Array | None, Array | None]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from minilocal.array import Array, namespace
+from minilocal.ops.dispatch import op
 from minilocal.streams import StreamKey
 
 
+@op
 def dropout_mask(x: Array, rate: float, name: StreamKey, clock: Array | None = None) -> Array:
     """0 with probability `rate`, else 1/(1 - rate): an array like x, float32 numbers of the stream `name` ≥ rate.
 

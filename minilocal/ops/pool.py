@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from minilocal.array import Array, namespace
 from minilocal.ops.conv import conv_out_size
+from minilocal.ops.dispatch import op
 
 
+@op
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there; the first of equals.
 
@@ -19,6 +21,7 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     return y, argmax
 
 
+@op
 def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
     """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
     dx = namespace(dy).zeros(shape, dy.dtype)

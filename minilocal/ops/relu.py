@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from minilocal.array import Array, namespace
+from minilocal.ops.dispatch import op
 
 
+@op
 def relu(x: Array) -> Array:
     """max(x, 0), a new array."""
     xp = namespace(x)
     return xp.maximum(x, xp.zeros_like(x))
 
 
+@op
 def relu_backward(dy: Array, a: Array) -> Array:
     """dy where a > 0, else 0, a new array."""
     return dy * (a > 0)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minilocal.array import Array
+from minilocal.ops.dispatch import op_on
 
 Updates = Sequence[tuple[Array, Array, Array | None]]  # (w, its gradient g, its velocity v), of one shape each
 
 
+@op_on(lambda updates, *_: updates[0][:2] if updates else ())
 def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
     """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from minilocal.array import Array, namespace
+from minilocal.ops.dispatch import op
 
 
+@op
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
     """L = -1/N Σₙ log pₙ[yₙ], p = softmax(z);   dz = (p - onehot(y)) / N.    z (N, C)  →  loss (), float64, dz"""
     xp = namespace(z, labels)

@@ -12,7 +12,7 @@ from math import inf
 from numbers import Real
 from typing import Any, ClassVar, Protocol, Self
 
-from minilocal import kernels
+from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
 
@@ -87,7 +87,7 @@ class SGD(Recipe):
                 if "v" not in state:
                     state["v"] = namespace(w).zeros_like(w)
         moved = [(w, g, state.get("v")) for w, g, state in updates]
-        kernels.sgd(moved, lr, self.momentum, self.weight_decay, self.nesterov)
+        ops.sgd(moved, lr, self.momentum, self.weight_decay, self.nesterov)
 
 
 @dataclass(frozen=True, kw_only=True)

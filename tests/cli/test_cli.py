@@ -369,9 +369,9 @@ def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
     assert status == 0 and "FAILED" not in out
     for finding in ("python", "numpy", "BLAS", "cpu product", "cpu kernel", "cpu training step", "data digits"):
         assert finding in out
-    from minilocal import kernels
+    from minilocal import ops
 
-    monkeypatch.setattr(kernels, "matmul", lambda x, W: x @ W + 1)
+    monkeypatch.setattr(ops, "matmul", lambda x, W: x @ W + 1)
     status, out, _ = minilocal("doctor")
     assert status == 1 and "FAILED: ArithmeticError: wrong result" in out
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops, streams
-from minilocal.kernels import batch_norm_apply, batch_norm_backward, batch_norm_stats
+from minilocal import streams
+from minilocal.kernels.cpu import batch_norm_apply, batch_norm_backward, batch_norm_stats
+from tests.helpers.plain import plain
 
 SHAPES = [(5, 3), (1, 1), (3, 4, 5, 2), (17, 3, 3, 16), (2, 48, 48, 16), (3, 2, 2, 600), (2, 7, 7, 1)]
 
@@ -25,15 +26,15 @@ def near(a: np.ndarray, b: np.ndarray, limit: float = 1e-12) -> bool:
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_fast_forms_are_the_plain_ones(shape):
     n = numbers(shape)
-    seen, exact = batch_norm_stats(n["z"], 1e-5), ops.batch_norm_stats(n["z"], 1e-5)
+    seen, exact = batch_norm_stats(n["z"], 1e-5), plain.batch_norm_stats(n["z"], 1e-5)
     assert all(near(np.asarray(a), np.asarray(b)) for a, b in zip(seen, exact, strict=True))
     given = (n["z"], exact.mean, exact.r, n["gamma"], n["beta"])
     for add in (None, n["add"]):
         for relu in (False, True):
-            assert near(batch_norm_apply(*given, add, relu), ops.batch_norm_apply(*given, add, relu))
+            assert near(batch_norm_apply(*given, add, relu), plain.batch_norm_apply(*given, add, relu))
     for a in (None, batch_norm_apply(*given, None, True)):
         ours = batch_norm_backward(n["dy"], n["z"], exact.mean, exact.r, n["gamma"], a)
-        theirs = ops.batch_norm_backward(n["dy"], n["z"], exact.mean, exact.r, n["gamma"], a)
+        theirs = plain.batch_norm_backward(n["dy"], n["z"], exact.mean, exact.r, n["gamma"], a)
         assert all(near(mine, other) for mine, other in zip(ours, theirs, strict=True))
 
 
@@ -73,5 +74,5 @@ def test_the_error_is_right_far_from_zero(deviations):
     z = n["z"] + np.float32(deviations)
     seen = batch_norm_stats(z, 1e-5)
     given = n["dy"], z, seen.mean, seen.r, n["gamma"]
-    dz, truth = batch_norm_backward(*given)[0], ops.batch_norm_backward(*(a.astype("f8") for a in given))[0]
+    dz, truth = batch_norm_backward(*given)[0], plain.batch_norm_backward(*(a.astype("f8") for a in given))[0]
     assert np.abs(dz - truth).max() <= 16 * np.finfo("f4").eps * np.abs(truth).max()  # a few roundings, not 1e4 of them

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops, streams
-from minilocal.kernels import conv2d, conv2d_backward, conv_out_size
+from minilocal import streams
 from minilocal.kernels.cpu import conv as blocked
-from minilocal.ops.conv import col2im, conv2d_by_loops, im2col
+from minilocal.kernels.cpu.conv import conv2d, conv2d_backward
+from minilocal.ops.conv import col2im, conv2d_by_loops, conv_out_size, im2col
+from tests.helpers.plain import plain
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int, int]
 
@@ -55,9 +56,9 @@ def test_the_adjoint(geometry, seed):
 def test_the_blocked_form_is_the_plain_one(geometry, seed):
     _, _, stride, pad = geometry
     x, W, dz = draw_numbers(geometry, seed)
-    assert near(conv2d(x, W, stride, pad), ops.conv2d(x, W, stride, pad))
+    assert near(conv2d(x, W, stride, pad), plain.conv2d(x, W, stride, pad))
     dx, dW = conv2d_backward(dz, x, W, stride, pad)
-    plain_dx, plain_dW = ops.conv2d_backward(dz, x, W, stride, pad)
+    plain_dx, plain_dW = plain.conv2d_backward(dz, x, W, stride, pad)
     assert near(dx, plain_dx) and near(dW, plain_dW)
 
 
@@ -66,7 +67,7 @@ def test_the_blocked_form_is_the_plain_one(geometry, seed):
 def test_the_plain_form_is_what_the_loops_say(geometry, seed):
     (N, H, B, C), shape, stride, pad = geometry
     x, W, _ = draw_numbers(((min(N, 2), H, B, C), shape, stride, pad), seed)
-    assert near(ops.conv2d(x, W, stride, pad), conv2d_by_loops(x, W, stride, pad))
+    assert near(plain.conv2d(x, W, stride, pad), conv2d_by_loops(x, W, stride, pad))
 
 
 @given(geometries(), st.integers(0, 99))
@@ -84,8 +85,8 @@ def test_any_size_of_block_gives_the_same_convolution(block, monkeypatch):
     geometry = ((3, 9, 8, 3), (3, 3, 3, 4), 1, 1)
     x, W, dz = draw_numbers(geometry, 0)
     monkeypatch.setattr(blocked, "BLOCK", block)
-    assert near(conv2d(x, W, 1, 1), ops.conv2d(x, W, 1, 1))
-    for ours, theirs in zip(conv2d_backward(dz, x, W, 1, 1), ops.conv2d_backward(dz, x, W, 1, 1), strict=True):
+    assert near(conv2d(x, W, 1, 1), plain.conv2d(x, W, 1, 1))
+    for ours, theirs in zip(conv2d_backward(dz, x, W, 1, 1), plain.conv2d_backward(dz, x, W, 1, 1), strict=True):
         assert near(ours, theirs)
 
 
@@ -105,4 +106,4 @@ def test_what_is_needed_changes_no_bit(geometry, seed):
 def test_images_that_are_a_view_are_read_where_they_lie():
     x, W, _ = draw_numbers(((4, 7, 6, 3), (3, 3, 3, 2), 1, 0), 0)
     for view in (x[::2], x[:, ::-1], x.transpose(0, 2, 1, 3)):
-        assert near(conv2d(view, W), ops.conv2d(np.ascontiguousarray(view), W))
+        assert near(conv2d(view, W), plain.conv2d(np.ascontiguousarray(view), W))

@@ -5,12 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops, streams
-from minilocal.kernels import Statistics, cuda
+from minilocal import streams
+from minilocal.kernels import cuda
 from minilocal.kernels.cuda import reduce_rows
+from minilocal.ops.batch_norm import Statistics
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
 from tests.helpers.on_device import on_device
+from tests.helpers.plain import plain
 
 pytestmark = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 
@@ -44,16 +46,16 @@ def close(ours, theirs, limit=1e-13):
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_the_kernels_are_the_plain_forms(shape):
     n = numbers(shape)
-    seen, exact = on_device(cuda.batch_norm_stats, n["z"], 1e-5), ops.batch_norm_stats(n["z"], 1e-5)
+    seen, exact = on_device(cuda.batch_norm_stats, n["z"], 1e-5), plain.batch_norm_stats(n["z"], 1e-5)
     assert all(close(a, b) for a, b in zip(seen, exact, strict=True))
     given = (n["z"], exact.mean, exact.r, n["gamma"], n["beta"])
     for add in (None, n["add"]):
         for relu in (False, True):
-            assert close(on_device(cuda.batch_norm_apply, *given, add, relu), ops.batch_norm_apply(*given, add, relu))
-    for a in (None, ops.batch_norm_apply(*given, None, True)):
+            assert close(on_device(cuda.batch_norm_apply, *given, add, relu), plain.batch_norm_apply(*given, add, relu))
+    for a in (None, plain.batch_norm_apply(*given, None, True)):
         for both in (False, True):
             ours = on_device(cuda.batch_norm_backward, n["dy"], *given[:4], a, both)
-            theirs = ops.batch_norm_backward(n["dy"], *given[:4], a, both)
+            theirs = plain.batch_norm_backward(n["dy"], *given[:4], a, both)
             assert all(close(mine, other) for mine, other in zip(ours[:3], theirs[:3], strict=True))
             assert ours[3] is theirs[3] is None or np.array_equal(ours[3], theirs[3])
 
@@ -62,13 +64,13 @@ def test_the_kernels_are_the_plain_forms(shape):
 @settings(deadline=None, derandomize=True, max_examples=25)
 def test_any_batch(shape, seed, relu):
     n = numbers(shape, seed=seed)
-    seen = ops.batch_norm_stats(n["z"], 1e-5)
+    seen = plain.batch_norm_stats(n["z"], 1e-5)
     assert all(close(a, b) for a, b in zip(on_device(cuda.batch_norm_stats, n["z"], 1e-5), seen, strict=True))
     given = (n["z"], seen.mean, seen.r, n["gamma"])
-    a = ops.batch_norm_apply(*given, n["beta"], n["add"], relu)
+    a = plain.batch_norm_apply(*given, n["beta"], n["add"], relu)
     assert close(on_device(cuda.batch_norm_apply, *given, n["beta"], n["add"], relu), a)
     ours = on_device(cuda.batch_norm_backward, n["dy"], *given, a if relu else None)
-    theirs = ops.batch_norm_backward(n["dy"], *given, a if relu else None)
+    theirs = plain.batch_norm_backward(n["dy"], *given, a if relu else None)
     assert all(close(mine, other) for mine, other in zip(ours, theirs, strict=True))
 
 
@@ -96,7 +98,7 @@ def test_float32_is_off_by_its_own_rounding(shape):
     assert np.array_equal(relu_backward, g.astype("float32")) and dz.dtype == dgamma.dtype == np.float32
     assert (np.abs(dgamma - (g * (z - mu)).sum(axes) * r) <= k * eps * off.sum(axes)).all()
     assert (np.abs(dbeta - g.sum(axes)) <= k * eps * np.abs(g).sum(axes)).all()
-    exact = ops.batch_norm_backward(g, z, mu, r.astype("float64"), wide["gamma"])[0]
+    exact = plain.batch_norm_backward(g, z, mu, r.astype("float64"), wide["gamma"])[0]
     size = np.abs(g) + np.abs(g).mean(axes) + np.abs((z - mu) * r) * off.mean(axes)
     assert (np.abs(dz - exact) <= k * eps * np.abs(by) * size).all()
 
@@ -131,22 +133,22 @@ def test_a_channel_that_never_changes_has_no_variance():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_commit_moves_the_running_statistics_in_place(rows, dtype):
     n = numbers((rows, 300), dtype)
-    seen = ops.batch_norm_stats(n["z"], 1e-5)
+    seen = plain.batch_norm_stats(n["z"], 1e-5)
     theirs = n["gamma"].copy(), np.abs(n["beta"])
     ours = [fake.asarray(a) for a in theirs]
     cuda.batch_norm_update_running(*ours, Statistics(*map(fake.asarray, seen[:3]), rows), 0.1)
-    ops.batch_norm_update_running(*theirs, seen, 0.1)
+    plain.batch_norm_update_running(*theirs, seen, 0.1)
     assert all(close(a.get(), b, 2 * EPS[dtype]) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_a_part_may_hold_any_number_of_rows(monkeypatch):
     n = numbers((700, 20))
-    exact = ops.batch_norm_stats(n["z"], 1e-5)
+    exact = plain.batch_norm_stats(n["z"], 1e-5)
     for parts in (1, 2, 3):
         monkeypatch.setattr(reduce_rows, "PARTS", parts)
         assert all(close(a, b) for a, b in zip(on_device(cuda.batch_norm_stats, n["z"], 1e-5), exact, strict=True))
         given = n["dy"], n["z"], exact.mean, exact.r, n["gamma"]
-        ours, theirs = on_device(cuda.batch_norm_backward, *given), ops.batch_norm_backward(*given)
+        ours, theirs = on_device(cuda.batch_norm_backward, *given), plain.batch_norm_backward(*given)
         assert all(close(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
@@ -154,23 +156,23 @@ def test_arrays_with_gaps_are_packed_first():
     n = numbers((6, 5, 4, 8))
     turned = fake.asarray(n["z"]).transpose(1, 0, 2, 3)
     seen = cuda.batch_norm_stats(turned, 1e-5)
-    exact = ops.batch_norm_stats(n["z"].transpose(1, 0, 2, 3), 1e-5)
+    exact = plain.batch_norm_stats(n["z"].transpose(1, 0, 2, 3), 1e-5)
     given = n["gamma"], n["beta"]
     y = cuda.batch_norm_apply(turned, seen.mean, seen.r, *map(fake.asarray, given))
-    assert close(y.get(), ops.batch_norm_apply(n["z"].transpose(1, 0, 2, 3), exact.mean, exact.r, *given))
+    assert close(y.get(), plain.batch_norm_apply(n["z"].transpose(1, 0, 2, 3), exact.mean, exact.r, *given))
 
 
 def test_arrays_at_odd_addresses_are_moved_first():
     n = numbers((6, 5, 8), "float32")
     odd = {name: fake.asarray(np.append(0, a).astype("float32"))[1:].reshape(a.shape) for name, a in n.items()}
-    exact = ops.batch_norm_stats(n["z"], 1e-5)
+    exact = plain.batch_norm_stats(n["z"], 1e-5)
     assert close(cuda.batch_norm_stats(odd["z"], 1e-5).mean.get(), exact.mean, 1e-6)
     given = exact.mean, exact.r, n["gamma"], n["beta"], n["add"]
     y = cuda.batch_norm_apply(odd["z"], *map(fake.asarray, given[:2]), odd["gamma"], odd["beta"], odd["add"])
-    assert close(y.get(), ops.batch_norm_apply(n["z"], *given), 1e-6)
+    assert close(y.get(), plain.batch_norm_apply(n["z"], *given), 1e-6)
     given = exact.mean, exact.r, n["gamma"]
     dz = cuda.batch_norm_backward(odd["dy"], odd["z"], *map(fake.asarray, given), y)[0]
-    assert close(dz.get(), ops.batch_norm_backward(n["dy"], n["z"], *given, y.get())[0], 1e-6)
+    assert close(dz.get(), plain.batch_norm_backward(n["dy"], n["z"], *given, y.get())[0], 1e-6)
 
 
 def test_nothing_waits_and_nothing_is_copied():

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from minilocal import ops
-from minilocal.kernels import cuda, form
+from minilocal.kernels import cuda
 from minilocal.kernels.cuda import augment, batch_norm, dropout, pool, softmax
 from minilocal.kernels.cuda.relu import MASKED
 from minilocal.kernels.cuda.sgd import EACH, MOST, SGD, THREADS
+from minilocal.ops.dispatch import fast_ops
 
 SUMS = {"THREADS": 256}
 BUILDS = [
@@ -76,8 +77,9 @@ def test_nvcc_takes_them_without_a_spill(char, tmp_path):
     assert all(row == ("0", "0", "0") for row in spills), list(zip(built, spills, strict=False))
 
 
-@pytest.mark.parametrize("name", cuda.__all__)
-def test_the_doors_lead_to_them(name):
+@pytest.mark.parametrize("name", cuda.FORMS)
+def test_operations_run_them_on_float32_and_float64(name):
+    single, double, whole = (fast_ops(array, array) for array in map(Recorder, "fdi"))
     assert name in ops.__all__
-    assert form(name, Recorder("f")) is form(name, Recorder("d")) is getattr(cuda, name)
-    assert form(name, Recorder("i")) is getattr(ops, name)
+    assert single[name] is double[name] is getattr(cuda, name)
+    assert name not in whole

@@ -14,13 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops
 from minilocal.kernels.cuda import conv, im2col, implicit_gemm, weight_grad
 from minilocal.kernels.cuda.conv import conv2d, conv2d_backward
 from minilocal.ops.conv import conv_out_size
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
 from tests.helpers.on_device import on_device
+from tests.helpers.plain import plain
 from tests.kernels.test_conv_kernel import draw_numbers, geometries, near
 
 on_host = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
@@ -65,9 +65,9 @@ def all_three(geometry, seed=0, dtype="float64"):
     x, W, dz = (a.astype(dtype) for a in draw_numbers(geometry, seed))
     ours = on_device(conv2d, x, W, stride, pad), *on_device(conv2d_backward, dz, x, W, stride, pad)
     x, W, dz = (a.astype("float64") for a in (x, W, dz))
-    theirs = ops.conv2d(x, W, stride, pad), *ops.conv2d_backward(dz, x, W, stride, pad)
+    theirs = plain.conv2d(x, W, stride, pad), *plain.conv2d_backward(dz, x, W, stride, pad)
     x, W, dz = np.abs(x), np.abs(W), np.abs(dz)
-    return ours, theirs, (ops.conv2d(x, W, stride, pad), *ops.conv2d_backward(dz, x, W, stride, pad))
+    return ours, theirs, (plain.conv2d(x, W, stride, pad), *plain.conv2d_backward(dz, x, W, stride, pad))
 
 
 def is_plain(geometry, seed=0):
@@ -176,7 +176,7 @@ def test_every_piece_of_the_weight_gradient(sides, monkeypatch):
         x, W, dz = (a.astype("float32") for a in draw_numbers(((2, 7, 9, 21), (3, 3, 21, 18), stride, 1), 0))
         dW = on_device(weight_grad.weight_gradient, dz, x, 3, stride, 1)
         x, W, dz = (a.astype("float64") for a in (x, W, dz))
-        exact, size = (ops.conv2d_backward(f(dz), f(x), W, stride, 1, "weights")[1] for f in (np.array, np.abs))
+        exact, size = (plain.conv2d_backward(f(dz), f(x), W, stride, 1, "weights")[1] for f in (np.array, np.abs))
         assert dW.dtype == np.float32 and (np.abs(dW - exact) <= 126 * 2.0**-24 * size).all()
 
 
@@ -209,15 +209,15 @@ def test_what_is_needed_changes_no_bit(window):
 @on_host
 def test_arrays_with_gaps_of_another_type_and_at_odd_addresses():
     x, W, dz = draw_numbers(((4, 6, 6, 4), (3, 3, 4, 8), 1, 1), 0)
-    dW = ops.conv2d_backward(dz, x, W, 1, 1)[1]
+    dW = plain.conv2d_backward(dz, x, W, 1, 1)[1]
     on = [fake.asarray(np.append(0, a).astype("float64")) for a in (x, W, dz)]
     odd = [a[1:].reshape(b.shape) for a, b in zip(on, (x, W, dz), strict=True)]
     gaps = [fake.asarray(np.ascontiguousarray(a.transpose(1, 0, 2, 3))).transpose(1, 0, 2, 3) for a in (x, W, dz)]
     for a, w, error in (odd, gaps, (fake.asarray(x), fake.asarray(W.astype("float32")), fake.asarray(dz))):
         w_used = w.get().astype("float64")
-        assert near(conv2d(a, w, 1, 1).get(), ops.conv2d(x, w_used, 1, 1))
+        assert near(conv2d(a, w, 1, 1).get(), plain.conv2d(x, w_used, 1, 1))
         ours = [b.get() for b in conv2d_backward(error, a, w, 1, 1)]
-        assert near(ours[0], ops.conv2d_backward(dz, x, w_used, 1, 1)[0]) and near(ours[1], dW)
+        assert near(ours[0], plain.conv2d_backward(dz, x, w_used, 1, 1)[0]) and near(ours[1], dW)
 
 
 @on_host

@@ -5,12 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops, streams
+from minilocal import streams
 from minilocal.kernels import cuda
 from minilocal.streams import stream_key
 from tests.fake import cuda_on_host
 from tests.fake.device import fake
 from tests.helpers.on_device import on_device
+from tests.helpers.plain import plain
 
 pytestmark = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 often = settings(deadline=None, derandomize=True, max_examples=25)
@@ -41,28 +42,28 @@ def test_max_pooling(geometry, seed, dtype):
     (shape, k, stride), rng = geometry, streams.rng(seed)
     x = rng.integers(0, 4, shape).astype(dtype)
     y, argmax = on_device(cuda.max_pool, x, k, stride)
-    there = ops.max_pool(x, k, stride)
+    there = plain.max_pool(x, k, stride)
     assert same(y, there[0]) and same(argmax, there[1])
     dy = rng.standard_normal(y.shape).astype(dtype)
     dx = on_device(cuda.max_pool_backward, dy, argmax, shape, k, stride)
-    assert same(dx, ops.max_pool_backward(dy, argmax, shape, k, stride))
+    assert same(dx, plain.max_pool_backward(dy, argmax, shape, k, stride))
 
 
 @pytest.mark.parametrize("k", [16, 17])
 def test_windows_of_more_places_than_a_byte_numbers(k):
     x = streams.rng(0).standard_normal((2, 18, 18, 3)).astype("float32")
     y, argmax = on_device(cuda.max_pool, x, k, 1)
-    there = ops.max_pool(x, k, 1)
+    there = plain.max_pool(x, k, 1)
     assert same(y, there[0]) and same(argmax, there[1]) and argmax.itemsize == (1 if k == 16 else 2)
     dx = on_device(cuda.max_pool_backward, y, argmax, x.shape, k, 1)
-    assert same(dx, ops.max_pool_backward(y, argmax, x.shape, k, 1))
+    assert same(dx, plain.max_pool_backward(y, argmax, x.shape, k, 1))
 
 
 def test_a_number_that_is_none_comes_through_a_pool():
     x = np.arange(16, dtype="float32").reshape(1, 4, 4, 1)
     x[0, 0, 0] = x[0, 1, 2] = np.nan
     y, _ = on_device(cuda.max_pool, x, 2, 2)
-    assert np.array_equal(y, ops.max_pool(x, 2, 2)[0], equal_nan=True) and np.isnan(y[0, 0]).all()
+    assert np.array_equal(y, plain.max_pool(x, 2, 2)[0], equal_nan=True) and np.isnan(y[0, 0]).all()
 
 
 # ------------------------------------------------------------------ softmax
@@ -74,7 +75,7 @@ def test_cross_entropy(rows, classes, labels, seed):
     rng = streams.rng(seed)
     z, y = rng.standard_normal((rows, classes)) * 10, rng.integers(0, classes, rows).astype(labels)
     loss, dz = on_device(cuda.cross_entropy, z, y)
-    exact, error = ops.cross_entropy(z, y)
+    exact, error = plain.cross_entropy(z, y)
     assert loss.shape == () and loss.dtype == np.float64 and np.isclose(loss, exact, rtol=1e-13, atol=1e-14)
     assert dz.dtype == z.dtype and np.abs(dz - error).max() <= 1e-14
 
@@ -84,7 +85,7 @@ def test_cross_entropy_in_float32_is_off_by_its_own_rounding():
     rng, eps, (N, C) = streams.rng(0), np.finfo("f4").eps, (37, 100)
     z, y = rng.standard_normal((N, C), "float32") * 10, rng.integers(0, C, N)
     loss, dz = on_device(cuda.cross_entropy, z, y)
-    exact, error = ops.cross_entropy(z.astype("float64"), y)
+    exact, error = plain.cross_entropy(z.astype("float64"), y)
     off = (z.max(axis=1, keepdims=True) - z + C + 4) * eps
     assert loss.dtype == np.float64 and abs(loss - exact) <= off[np.arange(N), y].mean()
     assert dz.dtype == np.float32 and (np.abs(dz - error) <= (off * np.exp(z - z.max()) + 4 * eps) / N).all()
@@ -107,7 +108,7 @@ def test_relu_and_its_mask(shape, dtype):
     x, dy = rng.standard_normal(shape).astype(dtype), rng.standard_normal(shape).astype(dtype)
     x.reshape(-1)[0] = 0
     a = on_device(cuda.relu, x)
-    assert same(a, ops.relu(x)) and same(on_device(cuda.relu_backward, dy, a), ops.relu_backward(dy, a))
+    assert same(a, plain.relu(x)) and same(on_device(cuda.relu_backward, dy, a), plain.relu_backward(dy, a))
 
 
 # ------------------------------------------------------------------ dropout
@@ -124,7 +125,7 @@ WORDS = st.sampled_from([0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1])
 @often
 def test_a_dropout_mask_is_numpy_s_own_stream(words, shape, rate, dtype):
     name, x = stream_key(*words), np.empty(shape, dtype)
-    theirs = ops.dropout_mask(x, rate, name)
+    theirs = plain.dropout_mask(x, rate, name)
     assert same(on_device(cuda.dropout_mask, x, rate, name), theirs)
     clock = np.array([name.epoch, name.step])
     elsewhere = name._replace(epoch=7, step=8)
@@ -133,14 +134,14 @@ def test_a_dropout_mask_is_numpy_s_own_stream(words, shape, rate, dtype):
 
 def test_a_long_mask_is_numpy_s_own_stream():
     x, name = np.empty(100_003, "float32"), stream_key(2**63 - 1, "dropout classifier.3", 12, 345, 6)
-    assert same(on_device(cuda.dropout_mask, x, 0.5, name), ops.dropout_mask(x, 0.5, name))
+    assert same(on_device(cuda.dropout_mask, x, 0.5, name), plain.dropout_mask(x, 0.5, name))
 
 
 def test_a_number_that_is_the_rate_itself_is_kept():
     name, x = stream_key(1, "dropout"), np.empty(9, "float32")
     rate = float(name.stream().random(9, dtype=np.float32)[5])
     mask = on_device(cuda.dropout_mask, x, rate, name)
-    assert mask[5] > 0 and same(mask, ops.dropout_mask(x, rate, name))
+    assert mask[5] > 0 and same(mask, plain.dropout_mask(x, rate, name))
 
 
 # ------------------------------------------------------------------ crops
@@ -160,7 +161,7 @@ def test_crops(shape, padding, mode, seed, dtype):
     images, table = rng.integers(0, 256, shape, "uint8"), rng.standard_normal((256, shape[-1])).astype(dtype)
     places = [rng.integers(0, high, N) for high in (shape[0], 2 * padding + 1, 2 * padding + 1, 2)]
     given = images, np.stack(places, axis=1).astype("int32"), table, padding, mode
-    assert same(on_device(cuda.crop_flip_normalise, *given), ops.crop_flip_normalise(*given))
+    assert same(on_device(cuda.crop_flip_normalise, *given), plain.crop_flip_normalise(*given))
 
 
 def test_picks_that_are_part_of_an_array():
@@ -169,4 +170,4 @@ def test_picks_that_are_part_of_an_array():
     images, table = rng.integers(0, 256, (9, 8, 8, 3), "uint8"), rng.standard_normal((256, 3))
     picks = np.stack([rng.integers(0, high, 20) for high in (9, 9, 9, 2)], axis=0).astype("int32")
     ours = cuda.crop_flip_normalise(fake.asarray(images), fake.asarray(picks).T[4:9], fake.asarray(table), 4, "reflect")
-    assert same(ours.get(), ops.crop_flip_normalise(images, picks.T[4:9], table, 4, "reflect"))
+    assert same(ours.get(), plain.crop_flip_normalise(images, picks.T[4:9], table, 4, "reflect"))

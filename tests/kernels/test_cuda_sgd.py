@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from minilocal import ops, streams
+from minilocal import streams
 from minilocal.kernels import cuda
 from minilocal.kernels.cuda.sgd import MOST, TABLE
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
+from tests.helpers.plain import plain
 
 pytestmark = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 
@@ -47,7 +48,7 @@ def test_two_steps(order, momentum, decay, nesterov, dtype, in_memory):
     for lr in (0.1, 0.03):
         rate = fake.asarray(np.array([lr], dtype)) if in_memory else lr
         cuda.sgd(ours, rate, momentum, decay, nesterov)
-        ops.sgd([(w, g.copy(), v) for w, g, v in theirs], lr, momentum, decay, nesterov)
+        plain.sgd([(w, g.copy(), v) for w, g, v in theirs], lr, momentum, decay, nesterov)
     assert same(ours, theirs)
 
 
@@ -58,7 +59,7 @@ def test_more_parameters_than_a_launch_takes(order, many, launches):
     ours = moved(theirs)
     with counting() as counts:
         cuda.sgd(ours, 0.1, 0.9, 1e-4, True)
-    ops.sgd(theirs, 0.1, 0.9, 1e-4, True)
+    plain.sgd(theirs, 0.1, 0.9, 1e-4, True)
     assert same(ours, theirs)
     assert (counts.launches, counts.syncs, counts.uploads) == (launches, 0, 0)
 
@@ -70,7 +71,7 @@ def test_arrays_with_gaps_go_the_plain_way(order):
     ours[1] = fake.asarray(w.T.copy()).T, fake.asarray(g), fake.asarray(v)
     assert not ours[1][0].flags.c_contiguous
     cuda.sgd(ours, 0.1, 0.9, 1e-4, False)
-    ops.sgd(theirs, 0.1, 0.9, 1e-4, False)
+    plain.sgd(theirs, 0.1, 0.9, 1e-4, False)
     assert same(ours, theirs)
 
 

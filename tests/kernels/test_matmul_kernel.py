@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minilocal import streams
-from minilocal.kernels import matmul, matmul_dw, relu, relu_backward, sum_rows
+from minilocal.kernels.cpu import matmul, matmul_dw, relu, relu_backward, sum_rows
 
 SHAPES = [(3, 4, 5), (1, 1, 1), (5000, 40, 30), (100, 300, 200), (17, 1200, 130)]
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from minilocal import ops, streams
+from minilocal import streams
 from minilocal.kernels import cpu
+from tests.helpers.plain import plain
 
 WINDOWS = [
     ((3, 8, 8, 5), 2, 2),
@@ -25,9 +26,9 @@ def test_the_fast_form_is_the_plain_one(shape, k, stride, dtype):
     rng = streams.rng(0)
     x = np.round(2 * rng.standard_normal(shape)).astype(dtype)  # many equals: the first of them counts
     y, argmax = cpu.max_pool(x, k, stride)
-    plain_y, plain_place = ops.max_pool(x, k, stride)
+    plain_y, plain_place = plain.max_pool(x, k, stride)
     assert argmax.dtype == plain_place.dtype == (np.uint8 if k <= 16 else np.uint16) and y.dtype == dtype
     assert np.array_equal(y, plain_y) and np.array_equal(argmax, plain_place)
     dy = rng.standard_normal(y.shape).astype(dtype)
     dx = cpu.max_pool_backward(dy, argmax, shape, k, stride)
-    assert dx.dtype == dtype and np.array_equal(dx, ops.max_pool_backward(dy, argmax, shape, k, stride))
+    assert dx.dtype == dtype and np.array_equal(dx, plain.max_pool_backward(dy, argmax, shape, k, stride))

@@ -14,7 +14,9 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from minilocal.errors import UserError
 from minilocal.kernels import threads
-from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, scratch, use_threads, workspace
+from minilocal.kernels import workspace as memory
+from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
+from minilocal.kernels.workspace import scratch, workspace
 
 
 @pytest.fixture(autouse=True)
@@ -132,8 +134,8 @@ def test_scratch_belongs_to_a_thread_and_a_shape():
 
 
 def test_what_a_thread_holds_is_bounded_and_in_use_it_stays(monkeypatch):
-    monkeypatch.setattr(threads, "SCRATCH_LIMIT", 1000)
-    held = threads._own.__dict__.setdefault("scratch", {})
+    monkeypatch.setattr(memory, "SCRATCH_LIMIT", 1000)
+    held = memory._own.__dict__.setdefault("buffers", {})
     held.clear()
     first = workspace("first", (300,), "float32")
     first[:] = 7

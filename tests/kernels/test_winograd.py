@@ -5,9 +5,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minilocal import ops, streams
+from minilocal import streams
 from minilocal.kernels import threads
 from minilocal.kernels.cpu import winograd
+from tests.helpers.plain import plain
 
 
 @st.composite
@@ -45,8 +46,8 @@ def test_it_is_the_plain_convolution(shape, point_by_point):
         only_dx, only_dW = (winograd.conv2d_backward(dz, x, W, *want) for want in ((True, False), (False, True)))
     finally:
         winograd.WIDE = usual
-    plain_dx, plain_dW = ops.conv2d_backward(dz, x, W, 1, 1)
-    assert gap(z, ops.conv2d(x, W, 1, 1)) < 1e-12 and gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
+    plain_dx, plain_dW = plain.conv2d_backward(dz, x, W, 1, 1)
+    assert gap(z, plain.conv2d(x, W, 1, 1)) < 1e-12 and gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
     assert only_dx[1] is None and np.array_equal(only_dx[0], dx)
     assert only_dW[0] is None and np.array_equal(only_dW[1], dW)
 
@@ -66,7 +67,7 @@ def test_float32_loses_no_more_than_a_few_times_what_im2col_loses(O, rows):
     """The points are chosen for this: with 0, ±1, ±2 and ∞ the loss is twice as large."""
     x, W, dz = numbers((8, rows, rows, O), O, "float32")
     wide = tuple(a.astype("float64") for a in (x, W, dz))
-    exact = ops.conv2d(*wide[:2], 1, 1), *ops.conv2d_backward(wide[2], *wide[:2], 1, 1)
+    exact = plain.conv2d(*wide[:2], 1, 1), *plain.conv2d_backward(wide[2], *wide[:2], 1, 1)
     ours = winograd.conv2d(x, W), *winograd.conv2d_backward(dz, x, W, True, True)
     assert {a.dtype for a in ours} == {np.dtype("float32")}
     assert max(gap(a, b) for a, b in zip(ours, exact, strict=True)) < 3e-6
@@ -90,7 +91,7 @@ def test_what_an_earlier_call_left_behind_is_never_read():
     small, large = numbers((3, 4, 11, 8), 9), numbers((16, 12, 17, 20), 8)
     for x, W, dz in (large, small, large):
         x, dz = x * np.float64(1e200), dz * np.float64(1e100)
-        plain_dx, plain_dW = ops.conv2d_backward(dz, x, W, 1, 1)
+        plain_dx, plain_dW = plain.conv2d_backward(dz, x, W, 1, 1)
         dx, dW = winograd.conv2d_backward(dz, x, W, True, True)
         assert gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
 
@@ -128,7 +129,7 @@ def test_a_hot_pixel_reaches_the_rows_of_its_tiles_and_no_other(m, H, hot, row):
     others = [i for i in range(H) if i not in reached]
     with np.errstate(invalid="ignore"):
         z, dx = winograd.conv2d(spoilt, W), winograd.conv2d_backward(spoilt, x, W, True, False)[0]
-        exact = ops.conv2d(spoilt.astype("float64"), W.astype("float64"), 1, 1)
+        exact = plain.conv2d(spoilt.astype("float64"), W.astype("float64"), 1, 1)
     assert np.array_equal(z[0][others], winograd.conv2d(x, W)[0][others])
     assert np.array_equal(dx[0][others], winograd.conv2d_backward(x, x, W, True, False)[0][0][others])
     assert np.array_equal(z[1], winograd.conv2d(x, W)[1]), "another image"

@@ -22,3 +22,5 @@ __all__ = [
     "sgd",
     "sum_rows",
 ]  # fmt: skip
+
+FORMS = {name: globals()[name] for name in __all__}  # what `ops.dispatch` chooses from

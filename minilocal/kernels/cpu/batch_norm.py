@@ -16,7 +16,8 @@ from functools import cache
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.threads import PARTS, ordered_sum, parallel_map, partition, scratch, workspace
+from minilocal.kernels.threads import PARTS, ordered_sum, parallel_map, partition
+from minilocal.kernels.workspace import scratch, workspace
 from minilocal.ops.batch_norm import Statistics
 
 PIECE = 512 << 10  # bytes that are worked on at a time

@@ -21,7 +21,8 @@ import numpy as np
 from minilocal.array import Array
 from minilocal.kernels.cpu import winograd
 from minilocal.kernels.cpu.matmul import matmul, matmul_dw
-from minilocal.kernels.threads import ordered_sum, parallel_map, partition, scratch
+from minilocal.kernels.threads import ordered_sum, parallel_map, partition
+from minilocal.kernels.workspace import scratch
 from minilocal.ops.conv import conv_out_size
 
 BLOCK = 600 << 10  # bytes of im2col at a time: it, its images and its product fit a 1 MB second-level cache

@@ -12,7 +12,8 @@ from collections.abc import Callable
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.threads import parallel_map, partition, workspace
+from minilocal.kernels.threads import parallel_map, partition
+from minilocal.kernels.workspace import workspace
 from minilocal.ops.pool import argmax_type, window_pixels
 
 PIECE = 256 << 10  # bytes of images that are worked on at a time

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.threads import parallel_map, partition, scratch
+from minilocal.kernels.threads import parallel_map, partition
+from minilocal.kernels.workspace import scratch
 
 PIECE = 1 << 16  # numbers that are worked on at a time
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.threads import parallel_map, partition, workspace
+from minilocal.kernels.threads import parallel_map, partition
+from minilocal.kernels.workspace import workspace
+from minilocal.ops.dispatch import plain
 from minilocal.ops.sgd import Updates
-from minilocal.ops.sgd import sgd as plain
+from minilocal.ops.sgd import sgd as operation
 
 PIECE = 1 << 16  # numbers that are worked on at a time
 
@@ -20,7 +22,7 @@ def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: floa
     """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov. The same bits as the plain form."""
     for w, g, v in updates:
         if w.size < PIECE or not all(a is None or a.flags.c_contiguous for a in (w, g, v)):
-            plain([(w, g, v)], lr, momentum, weight_decay, nesterov)
+            plain(operation)([(w, g, v)], lr, momentum, weight_decay, nesterov)
         else:
             vs = None if v is None else v.reshape(-1)
             _in_pieces(w.reshape(-1), g.reshape(-1), vs, lr, momentum, weight_decay, nesterov)

@@ -26,7 +26,8 @@ from typing import NamedTuple
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.kernels.threads import ordered_sum, parallel_map, partition, workspace
+from minilocal.kernels.threads import ordered_sum, parallel_map, partition
+from minilocal.kernels.workspace import workspace
 
 BLOCK = 1 << 20  # bytes of transformed images, or of copied windows, at a time
 ROWS = 512  # windows that are worth a product of their own

@@ -35,3 +35,5 @@ __all__ = [
     "relu_backward",
     "sgd",
 ]  # fmt: skip
+
+FORMS = {name: globals()[name] for name in __all__}  # what `ops.dispatch` chooses from

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import ops
 from minilocal.array import Array
 from minilocal.kernels.cuda.launch import Kernel, blocks
+from minilocal.ops.dispatch import plain
 from minilocal.ops.sgd import Updates
+from minilocal.ops.sgd import sgd as operation
 
 MOST = 120  # parameters in a launch
 THREADS, EACH = 256, 4  # of a block, and numbers of a thread
@@ -68,9 +69,8 @@ def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: floa
     """
     like = updates[0][0]
     flat = [all(a is None or (a.flags.c_contiguous and a.dtype == like.dtype) for a in update) for update in updates]
-    ops.sgd(
-        [update for update, fits in zip(updates, flat, strict=True) if not fits], lr, momentum, weight_decay, nesterov
-    )
+    others = [update for update, fits in zip(updates, flat, strict=True) if not fits]
+    plain(operation)(others, lr, momentum, weight_decay, nesterov)
     updates = [update for update, fits in zip(updates, flat, strict=True) if fits and update[0].size]
     rate, number = (lr, 0.0) if isinstance(lr, type(like)) else (None, float(lr))
     for i in range(0, len(updates), MOST):

@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from minilocal import kernels, ops, streams
+from minilocal import ops, streams
 from minilocal.array import to_host
 from minilocal.device import device_namespace
+from minilocal.ops.batch_norm import Statistics
+from minilocal.ops.conv import conv_out_size
+from minilocal.ops.dispatch import plain
 from minilocal.streams import stream_key
 from minilocal.verify.compare import DOUBLE, SINGLE, errors
 
@@ -42,7 +45,8 @@ def gap(case: Case, device: Any, dtype: str) -> dict[str, float]:
     rounded = _each(case.arguments(), lambda a: a.astype(dtype) if a.dtype == np.float64 else a)
     here = _each(rounded, lambda a: a.astype("float64") if a.dtype == dtype else a.copy(), turn=True)
     there = _each(rounded, xp.asarray, turn=True)
-    ours, theirs = getattr(kernels, case.kernel)(*there), getattr(ops, case.kernel)(*here)
+    operation = getattr(ops, case.kernel)
+    ours, theirs = operation(*there), plain(operation)(*here)
     if case.changed:
         ours, theirs = case.changed(there), case.changed(here)
     if case.kernel == "batch_norm_backward" and not here[-1]:
@@ -59,7 +63,7 @@ def _each(value: Any, work: Callable[[Any], Any], turn: bool = False) -> Any:
         return array.T if turn else Turned(array)
     if type(value) in (list, tuple):
         return type(value)(_each(v, work, turn) for v in value)
-    return kernels.Statistics(*(_each(v, work) for v in value)) if isinstance(value, kernels.Statistics) else value
+    return Statistics(*(_each(v, work) for v in value)) if isinstance(value, Statistics) else value
 
 
 def apart(ours: Mapping[str, Any], reference: Mapping[str, Any], dtype: str = "float64") -> dict[str, float]:
@@ -121,7 +125,7 @@ def _given(*shapes: Shape, then: tuple[Any, ...] = ()) -> Arguments:
 def _convolutions() -> Iterator[Case]:
     for N, H, W, C, O, k, s, pad in CONVOLUTIONS:
         name, x, w = f"{N}×{H}×{W}×{C} → {O}, {k}×{k}, stride {s}, pad {pad}", (N, H, W, C), (k, k, C, O)
-        z = (N, kernels.conv_out_size(H, k, s, pad), kernels.conv_out_size(W, k, s, pad), O)
+        z = (N, conv_out_size(H, k, s, pad), conv_out_size(W, k, s, pad), O)
         yield Case("conv2d", name, _given(x, w, then=(s, pad)))
         for need in ("both", "input", "weights"):
             yield Case("conv2d_backward", f"{name}, {need}", _given(z, x, w, then=(s, pad, need)))
@@ -153,7 +157,7 @@ def _norms() -> Iterator[Case]:
 
 def _commit(c: Shape) -> tuple[Any, ...]:
     running_mean, running_var, mean, variance, r = (np.abs(a) for a in _draw(c, c, c, c, c))
-    return running_mean, running_var, kernels.Statistics(mean, variance, r, 50), 0.1
+    return running_mean, running_var, Statistics(mean, variance, r, 50), 0.1
 
 
 def _apply(shape: Shape, add: bool, relu: bool) -> tuple[Any, ...]:
@@ -192,7 +196,7 @@ def _pool(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
 
 
 def _pool_backward(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
-    y, place = ops.max_pool(*_pool(shape, k, stride, digits))
+    y, place = plain(ops.max_pool)(*_pool(shape, k, stride, digits))
     return (*_draw(y.shape), place, shape, k, stride)
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import data, kernels, losses, streams
+from minilocal import data, losses, streams
 from minilocal.array import to_host
 from minilocal.device import device_namespace, to_device
 from minilocal.errors import unknown
 from minilocal.kernels import use_tf32
 from minilocal.layers import PassContext
+from minilocal.ops import batch_norm_stats, dropout_mask
 from minilocal.streams import stream_key
 from minilocal.verify import layers as by_layer
 from minilocal.verify.compare import DOUBLE, SINGLE, Result, errors
@@ -64,7 +65,7 @@ def kernel_rows(device: Any, quick: bool) -> Iterator[Result]:
 
 def _far(device: Any) -> dict[str, float]:
     z = (FAR + streams.rng(0).standard_normal((64, 16, 16, 16))).astype("float32")
-    found = kernels.batch_norm_stats(to_device(z, device), 1e-5)
+    found = batch_norm_stats(to_device(z, device), 1e-5)
     exact = z.astype("float64").var(axis=(0, 1, 2))
     return errors({"variance": to_host(found.variance)}, {"variance": exact})
 
@@ -140,7 +141,7 @@ def data_rows(device: Any, quick: bool) -> Iterator[Result]:
     def masks() -> dict[str, float]:
         a, run = np.zeros((33, 70), "float32"), PassContext(key=9, epoch=4, step=7, unit=3)
         names = [run.rng_key("dropout x"), stream_key(2**62, "y"), replace(run, part=2).rng_key("dropout x")]
-        pairs = [(kernels.dropout_mask(to_device(a, device), 0.3, n), kernels.dropout_mask(a, 0.3, n)) for n in names]
+        pairs = [(dropout_mask(to_device(a, device), 0.3, n), dropout_mask(a, 0.3, n)) for n in names]
         return errors(*({f"name {i}": to_host(pair[side]) for i, pair in enumerate(pairs)} for side in (0, 1)))
 
     trials: Trials = [("as they are", lambda: batches(False)), ("augmented", lambda: batches(True))]

@@ -1,0 +1,108 @@
+"""`@op`: the definition of an operation is its plain code; a call runs the fast form for the library of its arrays.
+
+    NumPy                                                  kernels/cpu
+    a library that builds CUDA kernels (`RawKernel`)       kernels/cuda, for float32 and float64
+    a library that brings a table of its own               its `fast_ops`, {name: function}
+    any other, or where the table has no such name         the plain code
+
+A fast form has the name, the arguments and the result of its operation. On NumPy the choice is cached by the types of
+the arrays; any other library is asked at each call, since it may change `RawKernel` and `fast_ops`. A table is imported
+by name when it is first needed: no other file of the package imports from below its place.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, wraps
+from importlib import import_module
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+
+from minilocal.array import Array, namespace
+
+P = ParamSpec("P")
+R = TypeVar("R")
+Pick = Callable[..., Sequence[Array]]
+Table = Mapping[str, Callable[..., Any]]
+
+_reference: ContextVar[bool] = ContextVar("minilocal.ops.reference", default=False)
+
+
+def op(plain: Callable[P, R]) -> Callable[P, R]:
+    """An operation on its leading arguments, those annotated `Array`; the first one's type decides with its library.
+
+    The operation raises TypeError where arrays of two libraries meet.
+    """
+    annotations = [p.annotation for p in inspect.signature(plain).parameters.values()]
+    arrays = next((i for i, a in enumerate(annotations) if a not in ("Array", Array)), len(annotations))
+    return op_on(lambda *args: args[:arrays])(plain)
+
+
+def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """The same, for an operation whose arrays `pick` takes out of its arguments. Without any, the plain code runs."""
+
+    def decorate(plain: Callable[P, R]) -> Callable[P, R]:
+        on_numpy: dict[tuple[type, ...], Callable[P, R]] = {}
+
+        def choose(arrays: Sequence[Array]) -> Callable[P, R]:
+            xp = namespace(*arrays)
+            if _reference.get():
+                return plain
+            form = fast_ops(xp, arrays[0]).get(plain.__name__, plain)
+            if xp is np:
+                on_numpy[tuple(map(type, arrays))] = form
+            return form
+
+        @wraps(plain)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            arrays = pick(*args)
+            form = on_numpy.get(tuple(map(type, arrays)))
+            if form is None or _reference.get():
+                arrays = arrays or pick(*inspect.signature(plain).bind(*args, **kwargs).args)
+                form = choose(arrays) if arrays else plain
+            return form(*args, **kwargs)
+
+        return run
+
+    return decorate
+
+
+def plain(operation: Callable[P, R]) -> Callable[P, R]:
+    """The plain code of an operation, whatever its arrays: what fast forms fall back to and are compared with."""
+    body: Callable[P, R] = inspect.unwrap(operation)
+    return body
+
+
+def fast_ops(xp: Any, like: Array) -> Table:
+    """{name: function}: the fast forms for arrays of the library `xp` and of the type of `like`."""
+    if xp is np:
+        return _table("cpu")
+    if hasattr(xp, "RawKernel"):
+        return _table("cuda") if like.dtype.char in "fd" else {}
+    table: Table = getattr(xp, "fast_ops", {})
+    return table
+
+
+@cache
+def _table(where: str) -> Table:
+    """`FORMS` of kernels/cpu or kernels/cuda."""
+    forms: Table = import_module(f"minilocal.kernels.{where}").FORMS
+    return forms
+
+
+@contextmanager
+def reference() -> Iterator[None]:
+    """Run every operation inside the block in plain code: `with ml.ops.reference(): learner.step(x, y, lr=0.1)`.
+
+    It holds for the calling thread, and for workers of the thread pool that it starts (a context variable: they run in
+    a copy of its context). Other threads go on with fast forms.
+    """
+    token = _reference.set(True)
+    try:
+        yield
+    finally:
+        _reference.reset(token)
