@@ -39,8 +39,8 @@ def composed(
     objective: Answer = "none",
     boundary: Answer = "open",
     when: Answer = "always",
-    keep: str = "caches",
-    accumulate: int = 1,
+    keep: str = Rule.keep,
+    accumulate: int = Rule.accumulate,
 ) -> Rule:
     """The rule that these answers make, each as text, "link:length=2", or as a table with a name in it.
 

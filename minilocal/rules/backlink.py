@@ -31,12 +31,12 @@ from minilocal.rules.compose import Rule, compose
 
 def backlink(
     *,
-    length: int | str = 1,
-    alpha: float = 0.5,
-    aux: str = "0c1f",
-    weighting: str = "literal",
-    error: str = "own",
-    keep: str = "caches",
+    length: int | str = boundaries.link.length,
+    alpha: float = boundaries.link.alpha,
+    aux: str = objectives.classifier.aux,
+    weighting: str = boundaries.link.weighting,
+    error: str = boundaries.link.error,
+    keep: str = Rule.keep,
 ) -> Rule:
     """BackLink: the last units of each module also learn from the loss of the module above.
 

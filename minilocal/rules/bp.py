@@ -15,7 +15,7 @@ from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
-def bp(*, keep: str = "caches", accumulate: int = 1) -> Rule:
+def bp(*, keep: str = Rule.keep, accumulate: int = Rule.accumulate) -> Rule:
     """Backpropagation.
 
     Args:

@@ -80,8 +80,8 @@ def compose(
     objective: ObjectiveSpec | None = None,
     boundary: Boundary | None = None,
     when: When | None = None,
-    keep: str = "caches",
-    accumulate: int = 1,
+    keep: str = Rule.keep,
+    accumulate: int = Rule.accumulate,
     recommends: Recommended | None = None,
 ) -> Rule:
     """The rule that these answers make; left out, they are BP's.

@@ -27,7 +27,7 @@ from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
-def ddg(*, backward_weights: str = "stashed") -> Rule:
+def ddg(*, backward_weights: str = boundaries.delayed.backward_weights) -> Rule:
     """Decoupled parallel backpropagation: delayed backward passes; needs at least K batches.
 
     Huo, Gu, Yang and Huang, "Decoupled Parallel Backpropagation with Convergence Guarantee", 2018.

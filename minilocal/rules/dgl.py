@@ -23,7 +23,13 @@ from minilocal.rules.compose import Rule, compose
 from minilocal.rules.when import always, asynchronous
 
 
-def dgl(*, aux: str = "mlp-sr", buffer: int | None = None, slowed: int | None = None, noise: float = 0.0) -> Rule:
+def dgl(
+    *,
+    aux: str = "mlp-sr",
+    buffer: int | None = None,
+    slowed: int | None = asynchronous.slowed,
+    noise: float = asynchronous.noise,
+) -> Rule:
     """Decoupled greedy learning; asynchronous where a `buffer` is given.
 
     Belilovsky, Eickenberg and Oyallon, "Decoupled Greedy Learning of CNNs".

@@ -28,7 +28,13 @@ from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
-def dni(*, labels: bool = False, kernel: int = 5, scaled: bool = False, zero_bias: bool = False) -> Rule:
+def dni(
+    *,
+    labels: bool = boundaries.synthetic_gradient.labels,
+    kernel: int = boundaries.synthetic_gradient.kernel,
+    scaled: bool = boundaries.synthetic_gradient.scaled,
+    zero_bias: bool = boundaries.synthetic_gradient.zero_bias,
+) -> Rule:
     """Decoupled neural interfaces: synthetic gradients.
 
     Jaderberg et al., "Decoupled Neural Interfaces using Synthetic Gradients", 2017.

@@ -39,7 +39,7 @@ from minilocal.rules import when
 from minilocal.rules.compose import Rule, compose
 
 
-def fdg(*, beta: float = 1.0, backward_weights: str = "stashed") -> Rule:
+def fdg(*, beta: float = boundaries.delayed.beta, backward_weights: str = boundaries.delayed.backward_weights) -> Rule:
     """Fully decoupled gradients: delayed activations and errors; needs at least 2K-1 batches.
 
     Zhuang, Wang, Liu and Lin, "Fully Decoupled Neural Network Learning Using Delayed Gradients", 2021.

@@ -15,7 +15,7 @@ from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
-def gll(*, aux: str = "0c1f") -> Rule:
+def gll(*, aux: str = objectives.classifier.aux) -> Rule:
     """Greedy local learning.
 
     Args:

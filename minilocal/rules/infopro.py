@@ -25,12 +25,12 @@ from minilocal.rules.compose import Rule, compose
 
 def infopro(
     *,
-    lambdas: str | Sequence[float] = "resnet32-cifar10",
-    version: str = "softmax",
-    aux: str = "1c2f",
-    temperature: float = 0.07,
-    mean: float | Sequence[float] | None = None,
-    std: float | Sequence[float] | None = None,
+    lambdas: str | Sequence[float] = objectives.infopro.lambdas,
+    version: str = objectives.infopro.version,
+    aux: str = objectives.infopro.aux,
+    temperature: float = objectives.infopro.temperature,
+    mean: float | Sequence[float] | None = objectives.infopro.mean,
+    std: float | Sequence[float] | None = objectives.infopro.std,
 ) -> Rule:
     """InfoPro: a module is to rebuild the image too.
 

@@ -16,17 +16,19 @@ period is less.
 
 from __future__ import annotations
 
-from minilocal import rules
 from minilocal.errors import UserError
-from minilocal.rules import text
+from minilocal.rules import registry
 from minilocal.rules.compose import Rule, compose
 from minilocal.rules.when import always, periodic
 
-EXAMPLE = "backlink:length=2,alpha=0.25"
-
 
 def pgl(
-    *, period: int = 10, duration: int = 2, includes: bool = True, around: str | Rule = "gll", aux: str | None = None
+    *,
+    period: int = periodic.period,
+    duration: int = periodic.duration,
+    includes: bool = periodic.includes,
+    around: str | Rule = "gll",
+    aux: str | None = None,
 ) -> Rule:
     """Periodically guided local learning: now and then an epoch of the last loss, all the way down.
 
@@ -41,26 +43,23 @@ def pgl(
 
     Raises: UserError for Q > P where P includes Q, and around a rule with delays or without a loss of its own.
     """
-    if isinstance(around, Rule):
-        if aux is not None:
-            raise UserError(f"PGL around {around.name} has that rule's auxiliary networks: leave aux={aux!r} out.")
-        inner = around
-    else:
-        name, options = text.read("around", around, EXAMPLE)
-        own = {} if (aux := aux or ("aux-adapt" if around == "gll" else None)) is None else {"aux": aux}
-        inner = rules.get(name, **options, **own)
-    if inner.boundary.delayed or inner.boundary.provides_error:
+    if not isinstance(around, Rule):
+        aux = aux or ("aux-adapt" if around == "gll" else None)
+        around = registry.parse("around", around, **({} if aux is None else {"aux": aux}))
+    elif aux is not None:
+        raise UserError(f"PGL around {around.name} has that rule's auxiliary networks: leave aux={aux!r} out.")
+    if around.boundary.delayed or around.boundary.provides_error:
         raise UserError(
-            f"PGL around {inner.name}: it takes a rule without delays whose modules have a loss of their own: around = "
-            "gll, backlink, dgl, predsim or infopro."
+            f"PGL around {around.name}: it takes a rule without delays whose modules have a loss of their own: around "
+            "= gll, backlink, dgl, predsim or infopro."
         )
-    if inner.when != always():
-        raise UserError(f"PGL around {inner.name}: that rule says itself when it learns; give one that always does.")
+    if around.when != always():
+        raise UserError(f"PGL around {around.name}: that rule says itself when it learns; give one that always does.")
     return compose(
-        "PGL" if inner.name == "GLL" else f"PGL+{inner.name}",
-        objective=inner.objective,
-        boundary=inner.boundary,
+        "PGL" if around.name == "GLL" else f"PGL+{around.name}",
+        objective=around.objective,
+        boundary=around.boundary,
         when=periodic(period, duration, includes),
-        keep=inner.keep,
-        accumulate=inner.accumulate,
+        keep=around.keep,
+        accumulate=around.accumulate,
     )

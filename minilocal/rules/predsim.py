@@ -23,7 +23,11 @@ from minilocal.rules.compose import Rule, compose
 
 
 def predsim(
-    *, beta: float = 0.99, dim_in_decoder: int = 4096, zero: bool = True, final_weight: float | str = 1.0
+    *,
+    beta: float = objectives.predsim.beta,
+    dim_in_decoder: int = objectives.predsim.dim_in_decoder,
+    zero: bool = objectives.predsim.zero,
+    final_weight: float | str = objectives.predsim.final_weight,
 ) -> Rule:
     """PredSim: similarity matching beside prediction.
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import warnings
 
 import numpy as np
@@ -131,3 +133,18 @@ def test_the_answers_say_how_many_batches_pass_until_each_module_has_been_update
     assert drawn.least_batches(1) == 1
     assert {when.engine for when in (ml.when.When(), ml.when.always(), ml.when.periodic())} == {"synchronous"}
     assert drawn.engine == "asynchronous"
+
+
+OWN_DEFAULTS = {"dgl": {"aux", "buffer"}, "pgl": {"around", "aux"}}  # the other options are those of a rule's answers
+
+
+@pytest.mark.parametrize("name", ml.rules.NAMES)
+def test_a_default_stands_once_at_the_answer_whose_option_it_is(name):
+    (function,) = ast.parse(inspect.getsource(ml.rules.constructor(name))).body
+    assert not function.args.args, "a rule takes keywords only"
+    written = {
+        option.arg
+        for option, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)
+        if isinstance(default, ast.Constant)
+    }
+    assert written == OWN_DEFAULTS.get(name, set())

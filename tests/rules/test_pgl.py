@@ -122,6 +122,7 @@ WRONG = [
     (lambda: ml.rules.pgl(around="backlink:length=x"), "length 'x'"),
     (lambda: ml.rules.pgl(around=ml.rules.gll(), aux="1c2f"), "leave aux='1c2f' out"),
     (lambda: ml.rules.pgl(around="predsim", aux="1c2f"), "has no option 'aux'"),
+    (lambda: ml.rules.pgl(around="backlink:aux=1c2f", aux="0c1f"), "sets aux, and so does aux = '0c1f'"),
     (
         lambda: ml.rules.compose(boundary=ml.boundaries.open(), when=ml.when.periodic(4, 1)),
         "modules without a local objective",
