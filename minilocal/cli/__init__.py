@@ -1,7 +1,7 @@
-"""The command line: one file a command, read only when that command is called.
+"""The command line: one file a command, imported when that command is called.
 
-A mistake that the user can mend is one line on stderr and exit status 2; a run stopped by Ctrl-C or SIGTERM is one line
-and 130; everything else keeps its traceback.
+A mistake that the user can correct is one line on stderr, with exit status 2. A run stopped by Ctrl-C or SIGTERM is one
+line, with status 130. Everything else keeps its traceback.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ COMMANDS = {
     "train": "one run, from flags or a TOML file; resumes",
     "predict": "a trained run on its test images, or on yours",
     "verify": "every equation, layer, head and rule against automatic differentiation",
-    "locality": "what really crosses each boundary, by perturbation, and which locks a rule breaks",
-    "memory": "bytes of a step under each rule: predicted from shapes, and measured beside it",
-    "bench": "seconds: steps and layers, against PyTorch, and against what the machine can do",
+    "locality": "which errors cross each boundary, measured by perturbation, and which locks a rule breaks",
+    "memory": "bytes of a training step under each rule, predicted from shapes and measured",
+    "bench": "seconds of steps and layers, against PyTorch and against the roofline of the machine",
     "data": "fetch, verify or show a data set",
-    "doctor": "versions, threads, GPU and data, tried rather than listed",
+    "doctor": "versions, threads, GPU and data sets, each of them tried",
 }
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Runs `minilocal WORDS`, by default those of the command line; the exit status."""
+    """Run `minilocal WORDS`, by default those of the command line, and return the exit status."""
     words = sys.argv[1:] if words is None else list(words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal lacks is shown as \u03b1
+            stream.reconfigure(errors="backslashreplace")  # a letter that the terminal cannot show becomes \u03b1
     with warnings.catch_warnings():
         warnings.showwarning = _once()
         try:
             status = _dispatch(words)
-            sys.stdout.flush()  # what cannot be written is told here, and not when Python ends
+            sys.stdout.flush()  # here, so that an error of writing is caught below and not at the end of Python
             return status
         except UserError as error:
             return _one_line(str(error), 2)
         except KeyboardInterrupt as stop:
             return _one_line(str(stop) or "stopped", 130)
-        except BrokenPipeError:  # the reader of our output has left: `minilocal data show | head`
+        except BrokenPipeError:  # the reader of the output has ended: `minilocal data show | head`
             _print_no_more()
             return 1
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
-            _print_no_more()  # files are written under `explained`: what is full is where our output goes
+            _print_no_more()  # files have `os_errors_explained`: here the disk of stdout is full
             return _one_line("the output cannot be written: no space left. Free some, or send it elsewhere.", 2)
 
 
@@ -77,7 +77,7 @@ def _overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {does}" for name, does in COMMANDS.items()]
     return "\n".join(
-        ["usage: minilocal COMMAND ...", "", *lines, "", "minilocal COMMAND --help tells the options of one."]
+        ["usage: minilocal COMMAND ...", "", *lines, "", "minilocal COMMAND --help shows the options of a command."]
     )
 
 
@@ -91,12 +91,12 @@ def _one_line(text: str, status: int) -> int:
 
 
 def _once() -> Any:
-    """Shows a warning in one line, and no line twice."""
-    said: set[str] = set()
+    """A `showwarning` that prints each different warning once, in one line."""
+    shown: set[str] = set()
 
     def show(message: Any, *where: Any, **details: Any) -> None:
-        if str(message) not in said:
-            said.add(str(message))
+        if str(message) not in shown:
+            shown.add(str(message))
             _one_line(f"warning: {message}", 0)
 
     return show

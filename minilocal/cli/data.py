@@ -1,4 +1,4 @@
-"""`minilocal data`: what data sets there are and which are here; with a name: fetch it, verify it, show it."""
+"""`minilocal data`: the data sets and where they lie; with a name, fetch, verify and show one."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ def parser() -> Parser:
     from minilocal import data
 
     p = Parser("data", __doc__)
-    p.add_argument("name", nargs="?", metavar="NAME", help=f"{', '.join(data.NAMES)}; without it, what is here")
-    p.add_argument("--data-dir", metavar="DIR", help=f"where the files are, or go ({data.default_folder()})")
-    p.add_argument("--no-download", action="store_true", help="use only what is there")
+    p.add_argument("name", nargs="?", metavar="NAME", help=f"{', '.join(data.NAMES)}; without it, all of them")
+    p.add_argument("--data-dir", metavar="DIR", help=f"the folder of the files ({data.default_folder()})")
+    p.add_argument("--no-download", action="store_true", help="use only files that are there")
     p.add_argument("--sheet", metavar="FILE", help=f"a contact sheet of the first images of each class ({FORMATS})")
     return p
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints what is here, or fetches, verifies and describes one data set."""
+    """Print the state of every data set, or fetch, verify and describe one."""
     from minilocal import data
 
     if options.sheet:
@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(
                 "data: --sheet needs the name of a data set, as in minilocal data digits --sheet digits.png."
             )
-        for name, state in here(options.data_dir):
+        for name, state in states(options.data_dir):
             print(f"{name:<10}{state}")
         return 0
     dataset = data.load(options.name, dir=options.data_dir, download=not options.no_download)
@@ -49,8 +49,8 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def here(data_dir: str | None) -> list[tuple[str, str]]:
-    """Each data set's name, and where it lies or how to get it. Nothing is read or fetched."""
+def states(data_dir: str | None) -> list[tuple[str, str]]:
+    """(name, its folder or the command that fetches it) of each data set. Nothing is read or fetched."""
     from pathlib import Path
 
     from minilocal.data import default_folder
@@ -58,24 +58,24 @@ def here(data_dir: str | None) -> list[tuple[str, str]]:
     from minilocal.data.official import FORMATS
 
     folder = Path(data_dir).expanduser() if data_dir else default_folder()
-    found = [("digits", "in the package")]
+    rows = [("digits", "in the package")]
     for name, cifar in FORMATS.items():
-        there = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""
-        state = f"not in {folder}; fetch it: minilocal data {name}{there}"
+        flag = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""
+        state = f"not in {folder}; fetch it: minilocal data {name}{flag}"
         for layout, place in copies(cifar, folder)[:1]:
             missing = ", ".join(absent(layout, place))
             state = f"{place}, without {missing}" if missing else str(place)
-        found.append((name, state))
-    return [*found, ("npz:PATH", "your own images: train_x, train_y, test_x, test_y")]
+        rows.append((name, state))
+    return [*rows, ("npz:PATH", "your own images: train_x, train_y, test_x, test_y")]
 
 
 def _check_format(path: str) -> None:
     if not path.lower().endswith(tuple(f".{kind}" for kind in FORMATS.split(", "))):
-        raise UserError(f"data: --sheet {path} names no format that can be written; end it in one of {FORMATS}.")
+        raise UserError(f"data: --sheet {path} has no known format: end it in one of {FORMATS}.")
 
 
 def sheet(dataset: DataSet, path: str, columns: int = 10) -> None:
-    """A picture of the first training images of each class, a row with a name for each of the first ten classes.
+    """Write a picture of the first training images of each class, one named row for each of the first ten classes.
 
     Raises: UserError for images of neither 1, 3 nor 4 channels.
     """
@@ -83,7 +83,7 @@ def sheet(dataset: DataSet, path: str, columns: int = 10) -> None:
 
     from minilocal.data import contact_sheet
     from minilocal.draw import to_png, to_svg
-    from minilocal.draw.sheet import sheet as drawn
+    from minilocal.draw.sheet import sheet as contact_figure
     from minilocal.record import atomic_write
 
     if dataset.channels not in (1, 3, 4):
@@ -97,6 +97,6 @@ def sheet(dataset: DataSet, path: str, columns: int = 10) -> None:
     images = np.concatenate(
         [np.concatenate([dataset.train_x[row], white.repeat(columns - len(row), 0)]) for row in rows]
     )
-    figure = drawn(contact_sheet(images, columns), dataset.classes[: len(rows)])
+    figure = contact_figure(contact_sheet(images, columns), dataset.classes[: len(rows)])
     with atomic_write(path) as file:
         file.write(to_svg(figure).encode() if path.lower().endswith(".svg") else to_png(figure))

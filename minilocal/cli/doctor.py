@@ -1,7 +1,6 @@
-"""`minilocal doctor`: versions, threads, devices and data, tried rather than listed.
+"""`minilocal doctor`: versions, threads, devices and data sets, each of them tried.
 
-Exit status 0 when everything that is here works, 1 when something was tried and failed. What it prints belongs in a
-report of a problem.
+Exit status 0 when everything that is present works, 1 when something failed. Add its output to a bug report.
 """
 
 from __future__ import annotations
@@ -30,60 +29,66 @@ def parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints a line for each finding."""
-    from minilocal.cli.data import here
+    """Print a line for each finding."""
+    from minilocal.cli.data import states
     from minilocal.record import current_environment
 
-    found = current_environment()
-    git = found["git"]
+    environment = current_environment()
+    git = environment["git"]
     commit = f", commit {git['commit'][:12]}{' and changes' if git['modified'] else ''}" if git else ""
-    line("minilocal", f"{found['minilocal'] or 'not installed, run from its source'}{commit}")
-    line("python", f"{found['python']} on {found['system']}")
-    well = packages(found["packages"])
-    line("processor", f"{found['processor'] or found['machine']}, {found['cores']} cores for this process")
-    line("threads", f"{found['threads']}" + "".join(f", {k}={v}" for k, v in found["thread_settings"].items()))
-    for library in found["blas"] or []:
+    line("minilocal", f"{environment['minilocal'] or 'not installed, run from its source'}{commit}")
+    line("python", f"{environment['python']} on {environment['system']}")
+    well = packages(environment["packages"])
+    line(
+        "processor",
+        f"{environment['processor'] or environment['machine']}, {environment['cores']} cores for this process",
+    )
+    line(
+        "threads",
+        f"{environment['threads']}" + "".join(f", {k}={v}" for k, v in environment["thread_settings"].items()),
+    )
+    for library in environment["blas"] or []:
         line("BLAS", ", ".join(f"{value}" for value in library.values() if value) + " threads")
-    if found["blas"] is None:
+    if environment["blas"] is None:
         line("BLAS", "unknown: threadpoolctl is not installed")
-    found_devices, sound = devices()
+    usable, sound = devices()
     well &= sound
-    for device in found_devices:
+    for device in usable:
         for name, trial in (TRIALS if device == "cpu" else GPU_TRIALS | TRIALS).items():
             well &= attempt(f"{device} {name}", partial(trial, device), remedy=device != "cpu")
     well &= attempt("run folders", partial(writable, Path("runs")))
-    for name, state in here(options.data_dir):
+    for name, state in states(options.data_dir):
         line(f"data {name}", state)
     return 0 if well else 1
 
 
 def line(name: str, finding: str) -> None:
-    """One finding."""
+    """Print one finding."""
     print(f"{name:<22}{finding}", flush=True)
 
 
 def attempt(name: str, trial: Callable[[], str], remedy: bool = False) -> bool:
-    """Runs a trial, prints what it found, or why it failed and perhaps what mends it, and tells which."""
+    """Run a trial and print its result, or its error and a remedy. Returns whether it passed."""
     try:
         finding = trial()
-    except Exception as error:  # the very thing that a doctor is asked about
+    except Exception as error:  # any error is a finding
         failed = f"FAILED: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
         line(name, f"{failed} {_gpu_remedy(error) if remedy else ''}".rstrip())
         return False
-    line(name, finding)  # outside: where it cannot be printed, nothing that was tried is at fault
+    line(name, finding)  # outside the try: an error of printing is no failure of the trial
     return True
 
 
 def packages(recorded: dict[str, str]) -> bool:
-    """Prints the versions of what a run records and of other packages, and what is missing; False if that is needed."""
+    """Print the packages' versions and which are missing. False if a required one is missing."""
     from minilocal.record.environment import version
 
     others = {name: version(name) for name in (*REQUIRED, *OPTIONAL) if name not in recorded}
-    here = {**recorded, **{name: found for name, found in others.items() if found}}
-    line("packages", ", ".join(f"{name} {found}" for name, found in here.items()))
-    if absent := [f"{name} (for {use})" for name, use in OPTIONAL.items() if name not in here]:
-        line("not installed", ", ".join(absent))
-    lacking = [name for name in REQUIRED if name not in here]
+    installed = {**recorded, **{name: number for name, number in others.items() if number}}
+    line("packages", ", ".join(f"{name} {number}" for name, number in installed.items()))
+    if missing := [f"{name} (for {use})" for name, use in OPTIONAL.items() if name not in installed]:
+        line("not installed", ", ".join(missing))
+    lacking = [name for name in REQUIRED if name not in installed]
     for name in lacking:
         line(name, f"FAILED: it is not installed, and minilocal needs it: pip install {name}")
     return not lacking
@@ -96,9 +101,9 @@ def _gpu_remedy(error: Exception) -> str:
 
 
 def devices() -> tuple[list[str], bool]:
-    """The devices that can be tried, and whether all is well: the CPU, and each GPU that CuPy sees.
+    """(the CPU and each GPU that CuPy finds, whether none of them is broken).
 
-    A line says why there is none. That there is no GPU is well; one that cannot be used is not.
+    Prints why there is no GPU. A machine without a GPU is sound; a GPU that cannot be used is not.
     """
     from minilocal.device import DeviceNotFound, device_namespace
 
@@ -122,22 +127,22 @@ def devices() -> tuple[list[str], bool]:
 
 
 def transfer(device: str) -> str:
-    """16 MiB to the device and back, unchanged."""
+    """Copy 16 MiB to the device and back, and compare."""
     import numpy as np
 
     from minilocal.array import to_host
     from minilocal.device import to_device
 
-    sent = np.arange(4 << 20, dtype=np.float32)
-    seconds, back = timed(lambda: to_host(to_device(sent, device)))
-    return verdict(np.array_equal(sent, back), f"16 MiB there and back in {1e3 * seconds:.1f} ms")
+    original = np.arange(4 << 20, dtype=np.float32)
+    seconds, back = timed(lambda: to_host(to_device(original, device)))
+    return verdict(np.array_equal(original, back), f"16 MiB there and back in {1e3 * seconds:.1f} ms")
 
 
 TWICE = """extern "C" __global__ void twice(float* a) { a[blockIdx.x * blockDim.x + threadIdx.x] *= 2; }"""
 
 
 def launch(device: str) -> str:
-    """A kernel of our own: built on this machine, started, and its numbers."""
+    """Build a kernel on this machine, launch it, and check its result."""
     from minilocal.array import to_host
     from minilocal.device import device_namespace
 
@@ -148,7 +153,7 @@ def launch(device: str) -> str:
 
 
 def graph(device: str) -> str:
-    """The same kernel recorded as a CUDA graph, which runs nothing, and then started twice."""
+    """Record the same kernel as a CUDA graph, launch the graph twice, and check the result."""
     from minilocal.array import to_host
     from minilocal.device import device_namespace
 
@@ -156,7 +161,7 @@ def graph(device: str) -> str:
     a, kernel = xp.ones(256, xp.float32), xp.RawKernel(TWICE, "twice")
     kernel((1,), (256,), (a,))  # built before the recording
     xp.cuda.Device().synchronize()
-    stream = xp.cuda.Stream(non_blocking=True)  # the default one cannot be recorded
+    stream = xp.cuda.Stream(non_blocking=True)  # the default stream cannot be recorded
     with stream:
         stream.begin_capture()
         kernel((1,), (256,), (a,))
@@ -167,7 +172,7 @@ def graph(device: str) -> str:
 
 
 def multiply(device: str) -> str:
-    """A product of two float32 matrices against float64 on the host."""
+    """Compare a float32 matrix product with float64 on the host."""
     import numpy as np
 
     from minilocal import streams
@@ -177,7 +182,7 @@ def multiply(device: str) -> str:
 
     x, W = streams.rng(0).standard_normal((2, SIDE, SIDE)).astype(np.float32)
     on = to_device(x, device), to_device(W, device)
-    to_host(matmul(*on))  # the first call builds and loads
+    to_host(matmul(*on))  # the first call builds the kernel and loads libraries
     seconds, y = timed(lambda: to_host(matmul(*on)))
     exact = x.astype(np.float64) @ W
     worst = float(np.abs(y - exact).max() / np.abs(exact).max())
@@ -187,7 +192,7 @@ def multiply(device: str) -> str:
 
 
 def kernel(device: str) -> str:
-    """Batch statistics at a mean of a thousand deviations, where a careless sum fails."""
+    """Batch variance at a mean of 1000 deviations, where a one-pass float32 sum fails."""
     import numpy as np
 
     from minilocal import streams
@@ -196,14 +201,14 @@ def kernel(device: str) -> str:
     from minilocal.ops import batch_norm_stats
 
     z = (1000 + streams.rng(0).standard_normal((64, 16, 16, 16))).astype(np.float32)
-    found = to_host(batch_norm_stats(to_device(z, device), 1e-5).variance)
+    variance = to_host(batch_norm_stats(to_device(z, device), 1e-5).variance)
     exact = z.astype(np.float64).var(axis=(0, 1, 2))
-    worst = float(np.abs(found / exact - 1).max())
+    worst = float(np.abs(variance / exact - 1).max())
     return verdict(worst < 1e-2, f"batch norm's variance, largest relative error {worst:.1e}")
 
 
 def step(device: str) -> str:
-    """One training step of BackLink on a small network; its losses against the host's."""
+    """Compare the losses of one BackLink step of a small network with the host's."""
     import numpy as np
 
     from minilocal import learner, nets, rules, streams
@@ -213,23 +218,23 @@ def step(device: str) -> str:
     x = streams.rng(1).standard_normal((32, 16, 16, 1)).astype(np.float32)
     y = np.arange(32) % 10
 
-    def losses(where: str) -> Any:
+    def losses(place: str) -> Any:
         rng = streams.rng(0)
         net = nets.get("resnet8", classes=10, channels=1, size=16, rng=rng)
-        small = learner.Learner(net, rules.backlink(), modules=2, rng=rng, device=where)
-        return to_host(small.step(to_device(x, where), to_device(y, where), lr=0.1))
+        small = learner.Learner(net, rules.backlink(), modules=2, rng=rng, device=place)
+        return to_host(small.step(to_device(x, place), to_device(y, place), lr=0.1))
 
-    seconds, here = timed(lambda: losses(device))
-    worst = float(np.abs(here / losses("cpu") - 1).max())
-    return verdict(worst < 1e-3, f"a BackLink step of ResNet-8 in {seconds:.2f} s; losses {np.round(here, 3)}")
+    seconds, result = timed(lambda: losses(device))
+    worst = float(np.abs(result / losses("cpu") - 1).max())
+    return verdict(worst < 1e-3, f"a BackLink step of ResNet-8 in {seconds:.2f} s; losses {np.round(result, 3)}")
 
 
-GPU_TRIALS = {"launch": launch, "transfer": transfer, "graph": graph}  # on the host there is nothing of the kind
+GPU_TRIALS = {"launch": launch, "transfer": transfer, "graph": graph}  # only on a GPU
 TRIALS = {"product": multiply, "kernel": kernel, "training step": step}
 
 
 def writable(folder: Path) -> str:
-    """Whether runs can be written below the current folder, and how much space is left there."""
+    """Write a temporary file where runs go, and report the free space."""
     import shutil
     import tempfile
 
@@ -240,14 +245,17 @@ def writable(folder: Path) -> str:
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """Seconds that `work` takes, and what it returns."""
+    """(seconds, result) of `work()`."""
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
 
 
 def verdict(right: bool, finding: str) -> str:
-    """The finding, or an error that carries it."""
+    """The finding.
+
+    Raises: ArithmeticError, with the finding, where the result is wrong.
+    """
     if not right:
         raise ArithmeticError(f"wrong result: {finding}")
     return finding

@@ -9,15 +9,15 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-LEAST = 40  # columns for what an option does, however narrow the terminal is
+LEAST = 40  # columns for the text of an option, also on a narrower terminal
 
 
 def of_the_rules(words: Sequence[str], flags: Mapping[str, str] | None = None) -> str:
-    """What there is to know of each rule that is named among the words of a command line, or how to ask for it.
+    """The help text of each rule named on a command line; without one, how to ask for it.
 
-    `flags` are those that the command has for keys, {"rule.length": "--length"}.
+    `flags` maps configuration keys to the flags of the command, {"rule.length": "--length"}.
 
-    Raises: UserError for a rule that is not known.
+    Raises: UserError for an unknown rule.
     """
     asked = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     asked.add_argument("--rule", action="append", default=[])
@@ -25,12 +25,12 @@ def of_the_rules(words: Sequence[str], flags: Mapping[str, str] | None = None) -
         names = asked.parse_known_args([word for word in words if word not in ("-h", "--help")])[0].rule
     except argparse.ArgumentError:  # --rule without a name
         names = []
-    told = [of_rule(name, flags or {}) for name in names]
-    return "\n".join(told) or "--rule NAME --help tells the options of that rule too.\n"
+    texts = [of_rule(name, flags or {}) for name in names]
+    return "\n".join(texts) or "--rule NAME --help shows the options of that rule too.\n"
 
 
 def of_rule(name: str, flags: Mapping[str, str]) -> str:
-    """A rule's options: each with its default, what it does, and its flag where it has one."""
+    """The help text of one rule: each option with its default, its meaning and its flag."""
     from minilocal import rules
     from minilocal.rules.option_docs import headline, options_of
 
@@ -43,21 +43,21 @@ def of_rule(name: str, flags: Mapping[str, str]) -> str:
     lines = [f"{head}, with their defaults:" if rows else f"{rules.label(name)} has no options.", _table(rows)]
     if name == rules.COMPOSED:
         lines += [f"\n{question}:\n{_table(_rows(answers))}" for question, answers in rules.ANSWERS.items()]
-    said = [f"{rules.label(name)}: {headline(make)}", ""] if headline(make) else []
-    return "\n".join([*said, *lines, ""])
+    title = [f"{rules.label(name)}: {headline(make)}", ""] if headline(make) else []
+    return "\n".join([*title, *lines, ""])
 
 
 def _rows(answers: dict[str, Callable[..., Any]]) -> list[tuple[str, str]]:
-    """The answers to a question, and their options as they are written after the name."""
+    """The answers to a question, each with its options as they are written after its name."""
     rows = []
     for name, make in answers.items():
-        given = [f"{key}={_written(p.default)}" for key, p in inspect.signature(make).parameters.items()]
-        rows.append((name, ",".join(given)))
+        options = [f"{key}={_written(p.default)}" for key, p in inspect.signature(make).parameters.items()]
+        rows.append((name, ",".join(options)))
     return rows
 
 
 def _written(value: Any) -> str:
-    """A default as the command line would take it; nothing where the rule decides."""
+    """A default as it is written on the command line; empty where the rule chooses it."""
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""An argparse parser whose complaints are one line with the nearest known name."""
+"""An argparse parser whose errors are one line, with the nearest known name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minilocal.errors import UserError, nearest
 class Parser(argparse.ArgumentParser):
     """The parser of one command. `parse` raises UserError where argparse would print its usage and exit.
 
-    Its help ends with the command's examples; `more` makes what comes before them out of the words of the command line.
+    The help ends with the command's examples. `more` returns the text before them, from the words of the command line.
     """
 
     def __init__(
@@ -26,16 +26,16 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(prog=f"minilocal {command}", description=does, allow_abbrev=False, **options)
 
-    def add_argument(self, *names: Any, **how: Any) -> argparse.Action:
-        """As argparse has it; in a DIR, RUN or FILE, `~` is the home folder: shells leave --out=~ alone."""
-        if re.match(r"(DIR|RUN|FILE)\b", str(how.get("metavar"))):
-            how.setdefault("type", os.path.expanduser)
-        return super().add_argument(*names, **how)
+    def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
+        """As in argparse; `~` in a DIR, RUN or FILE is the home folder, since shells do not expand --out=~."""
+        if re.match(r"(DIR|RUN|FILE)\b", str(options.get("metavar"))):
+            options.setdefault("type", os.path.expanduser)
+        return super().add_argument(*names, **options)
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The options in `words`.
 
-        Raises: UserError for a flag that is not known, a value that is missing, or a word too many.
+        Raises: UserError for an unknown flag, a missing value or a word too many.
         """
         self.words = tuple(words)
         options, left = self.parse_known_args(words)

@@ -1,4 +1,4 @@
-"""`minilocal predict RUN`: a trained run on its own test images, or on yours: errors, confusions, probabilities."""
+"""`minilocal predict RUN`: errors, confusion matrix and probabilities of a trained run, on test images or on yours."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from minilocal.train import Images
 
 ABOUT_FILE = (
-    "An image file holds x, uint8 (N, H, H, C) or (N, H, H), and labels y (N,) if they are known; a data set's file "
-    "with test_x and test_y will do too."
+    "An image file holds x, uint8 (N, H, H, C) or (N, H, H), and labels y (N,) if they are known. A data set's file "
+    "with test_x and test_y works too."
 )
 ABOUT_OUT = (
     "The file of predictions holds predictions (N,), probabilities (N, classes) and classes; where labels are known "
@@ -38,7 +38,7 @@ def parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Predicts, writes what was predicted, and prints the error where labels are known."""
+    """Write the predictions, and print the errors where labels are known."""
     import numpy as np
 
     from minilocal.record import atomic_write
@@ -49,17 +49,17 @@ def run(options: argparse.Namespace) -> int:
         x, y = read_images(options.images, len(expected.classes))
         source = options.images
     else:
-        own = dataset_of(config)
-        x, y, source = own.test_x, own.test_y, f"the test set of {expected.name}"
+        test = dataset_of(config)
+        x, y, source = test.test_x, test.test_y, f"the test set of {expected.name}"
     dataset = expected.dataset(x, np.zeros(len(x), np.int64) if y is None else y)
-    found = answers(learner, x, dataset, device=config.run.device, dtype=config.run.dtype)
-    predicted = found.logits.argmax(axis=1)
+    outputs = answers(learner, x, dataset, device=config.run.device, dtype=config.run.dtype)
+    predicted = outputs.logits.argmax(axis=1)
     out = Path(options.out or Path(options.run) / "predictions.npz")
     arrays: dict[str, Any] = {
-        "predictions": predicted, "probabilities": probabilities(found.logits), "classes": np.array(expected.classes),
+        "predictions": predicted, "probabilities": probabilities(outputs.logits), "classes": np.array(expected.classes),
     }  # fmt: skip
     if y is not None:
-        local = found.errors(y)
+        local = outputs.errors(y)
         arrays |= {"labels": y, "confusion": confusion(predicted, y, len(expected.classes))}
         arrays["local_errors"] = np.array([np.nan if e is None else e for e in local])
     with atomic_write(out) as file:
@@ -86,21 +86,21 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
 
 
 def confusion(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """How many images of class i, the row, were taken for class j, the column: int64 (classes, classes)."""
+    """The number of images of class i (row) predicted as class j (column): int64 (classes, classes)."""
     import numpy as np
 
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
 def by_module(errors: list[float | None]) -> str:
-    """Each module's error in percent, first to last, `-` where it has no classifier of its own."""
+    """Each module's error in percent, first to last; `-` for a module without a classifier."""
     words = ["-" if e is None else f"{e:.2f}" for e in errors]
     lines = textwrap.wrap(" ".join(f"{word:>6}" for word in words), 76, drop_whitespace=False, break_long_words=False)
     return "error % of each module's own classifier, first to last:\n" + "\n".join(line.rstrip() for line in lines)
 
 
 def matrix(counts: np.ndarray, classes: tuple[str, ...]) -> str:
-    """A confusion matrix in columns, a dot for none."""
+    """The confusion matrix as text; a dot is 0."""
     width, wide = max(5, *map(len, classes)), max(5, len(str(counts.max())) + 1)
     head = (
         f"{'true':<{width}}  taken for\n"
@@ -115,7 +115,7 @@ def matrix(counts: np.ndarray, classes: tuple[str, ...]) -> str:
 
 
 def table(predicted: np.ndarray, labels: np.ndarray, images: Images) -> str:
-    """For each class that occurs: its images, its error in percent, and what it is most often taken for."""
+    """A row for each class that occurs: images, error in percent, and the most frequent wrong class."""
     import numpy as np
 
     width = max(5, *(len(name) for name in images.classes))
@@ -131,9 +131,9 @@ def table(predicted: np.ndarray, labels: np.ndarray, images: Images) -> str:
 
 
 def read_images(path: str, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images uint8 (N, H, H, C) of an .npz file, and their labels int64 (N,) where it has them.
+    """Images uint8 (N, H, H, C) of an .npz file, and its labels int64 (N,) or None.
 
-    Raises: UserError, one line, when the file cannot be read or does not hold what it should.
+    Raises: UserError where the file cannot be read or its arrays do not fit.
     """
     from minilocal.data.arrays import as_images, as_labels
     from minilocal.data.npz import read

@@ -1,4 +1,4 @@
-"""`minilocal train`: one run, from flags or a TOML file, into a folder from which it can go on."""
+"""`minilocal train`: one training run, from flags or a TOML file, into a folder from which it can be resumed."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from minilocal.config import Config, Source
 
 EPOCHS = "optim.epochs"
-BY_HAND = ("--epochs", "--set")  # where a new number of epochs is meant for the run that goes on
-HELP = {  # what the value of each flag is, and what it means
+BY_HAND = ("--epochs", "--set")  # sources whose number of epochs extends a resumed run
+HELP = {  # of each flag: the name of its value, and its meaning
     "--rule": ("NAME", "{rules}, compose, or FILE.py:NAME for one of your own"),
     "--length": ("L", "BackLink's propagation length l, in units, or module: all of a module"),
     "--alpha": ("A", "BackLink's weight α of the local error, 0 to 1"),
@@ -26,23 +26,23 @@ HELP = {  # what the value of each flag is, and what it means
     "--net": ("NAME", "{nets}, {more}"),
     "--modules": ("K", "number of modules, their unit counts as 3,3,2,2, or a published split as infopro:16"),
     "--dataset": ("NAME", "digits (in the package), cifar10, cifar100, or npz:PATH for your own images"),
-    "--data-dir": ("DIR", "where data sets lie or are fetched to"),
-    "--no-download": (None, "use only what is there"),
-    "--limit-train": ("N", "so many training images, class-balanced"),
-    "--limit-test": ("N", "so many test images, class-balanced"),
+    "--data-dir": ("DIR", "the folder of data sets"),
+    "--no-download": (None, "use only files that are there"),
+    "--limit-train": ("N", "use N training images, class-balanced"),
+    "--limit-test": ("N", "use N test images, class-balanced"),
     "--augment": (None, "random crops and mirrors, as the data set allows"),
     "--epochs": ("N", "passes over the training images"),
-    "--batch-size": ("N", "images a step"),
+    "--batch-size": ("N", "images in a step"),
     "--lr": ("LR", "learning rate η at the start"),
     "--schedule": ("HOW", "constant, cosine, infopro, steps, steps:15,30:0.2; before it warmup:5+ or hold:3:0.01+"),
     "--momentum": ("MU", "SGD's momentum μ"),
     "--weight-decay": ("WD", "weight decay λ"),
-    "--seed": ("N", "of all random numbers: weights, order, crops"),
+    "--seed": ("N", "seed of all random numbers: weights, order, crops"),
     "--device": ("DEV", "cpu, cuda, cuda:1, ..."),
     "--dtype": ("TYPE", "float32 or float64"),
     "--tf32": (None, "on a GPU, products with factors rounded to 10 bits: faster, less exact"),
-    "--cuda-graph": (None, "on a GPU, record whole steps and start them at once (the default)"),
-    "--no-cuda-graph": (None, "start every kernel by itself"),
+    "--cuda-graph": (None, "on a GPU, record whole steps as CUDA graphs (the default)"),
+    "--no-cuda-graph": (None, "launch every kernel separately"),
     "--threads": ("N", "threads, at most 16; 0 is every core; results do not depend on it"),
     "--processes": ("N", "1: this version trains in one process"),
     "--out": ("RUN", "the run's folder; by default a new one under runs/"),
@@ -56,23 +56,23 @@ def parser() -> Parser:
     from minilocal.config import FLAGS, SWITCHES, Config, flatten, tables_of
 
     more = partial(of_the_rules, flags={key: flag for flag, key in FLAGS.items()})
-    p = Parser("train", f"{__doc__}\n\nA flag that is given twice has its last value.", more=more)
+    p = Parser("train", f"{__doc__}\n\nThe last value of a repeated flag counts.", more=more)
     known = {"rules": rules.NAMES, "auxiliary": objectives.NAMES, "nets": nets.NAMES}
     names = {what: ", ".join(those) for what, those in known.items()} | {"more": nets.MORE}
     defaults = flatten(tables_of(Config()), "defaults")
     for flag, key in FLAGS.items():
         metavar, text = HELP[flag]
         default = f" ({defaults[key]})" if defaults.get(key) is not None and flag not in SWITCHES else ""
-        how: dict[str, Any] = {"action": "store_true"} if flag in SWITCHES else {"metavar": metavar}
-        p.add_argument(flag, help=text.format(**names).replace("%", "%%") + default, **how)
-    p.add_argument("--resume", metavar="RUN", help="go on with the run in this folder; other flags must agree")
+        options: dict[str, Any] = {"action": "store_true"} if flag in SWITCHES else {"metavar": metavar}
+        p.add_argument(flag, help=text.format(**names).replace("%", "%%") + default, **options)
+    p.add_argument("--resume", metavar="RUN", help="continue the run in this folder; other flags must agree with it")
     p.add_argument(
         "--config",
         metavar="FILE",
         help="a TOML file of [rule] [net] [data] [optim] [run], or the config.json of a run; flags override it",
     )
     p.add_argument("--preset", metavar="NAME", help=f"a published recipe: {', '.join(presets())}")
-    p.add_argument("--quiet", action="store_true", help="no bar and no lines but the last, warnings and errors")
+    p.add_argument("--quiet", action="store_true", help="print the last line, warnings and errors only")
     p.add_argument(
         "--set",
         metavar="T.K=V",
@@ -85,7 +85,7 @@ def parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains, a line for each epoch."""
+    """Train, and print a line for each epoch."""
     from minilocal.train import train
 
     if options.show:
@@ -93,13 +93,13 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.resume is None:
         config = _asked(sources_of(options))
-        epochs, how = config.optim.epochs, dict[str, Any](config=config)
+        epochs, options_of_train = config.optim.epochs, dict[str, Any](config=config)
     else:
-        epochs, how = _gone_on_with(options)
+        epochs, options_of_train = _resumed(options)
     if options.quiet:
-        result = train(**how, bar=False)
+        result = train(**options_of_train, bar=False)
     else:
-        result = train(**how, on_epoch=Lines(epochs), say=partial(print, flush=True))
+        result = train(**options_of_train, on_epoch=Lines(epochs), say=partial(print, flush=True))
     if not result.rows:
         raise UserError(
             f"{result.path} has no rows in metrics.jsonl any more: minilocal predict {result.path} still works."
@@ -111,84 +111,84 @@ def run(options: argparse.Namespace) -> int:
 
 
 def shown(options: argparse.Namespace) -> str:
-    """What would be trained, as a TOML file; a preset's own words on where it comes from stand above."""
+    """The configuration as a TOML file, under the comment of its preset on its source."""
     from minilocal import record
     from minilocal.config import as_toml, flatten
 
-    layers = sources_of(options)
+    sources = sources_of(options)
     if options.resume is not None:
-        then = f"{options.resume}/config.json"
-        layers.insert(0, (then, flatten(record.config(options.resume), then)))
+        recorded = f"{options.resume}/config.json"
+        sources.insert(0, (recorded, flatten(record.config(options.resume), recorded)))
     words = _presets().joinpath(f"{options.preset}.toml").read_text("utf-8") if options.preset else ""
     comment = takewhile(lambda line: line.startswith("#"), words.splitlines(keepends=True))
-    return "".join([*comment, "\n"] if words else []) + as_toml(_asked(layers))
+    return "".join([*comment, "\n"] if words else []) + as_toml(_asked(sources))
 
 
-def _asked(layers: list[Source]) -> Config:
-    """The configuration that these layers make, after the remarks on it."""
+def _asked(sources: list[Source]) -> Config:
+    """The configuration from these sources. Prints remarks on it to stderr."""
     from minilocal.config import resolve
 
-    config, remarks = resolve(layers)
+    config, remarks = resolve(sources)
     for remark in remarks:
         print(f"minilocal: {remark}", file=sys.stderr)
     return config
 
 
-def _gone_on_with(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
-    """The last epoch of the run to go on with, and what `train` is called with.
+def _resumed(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
+    """(last epoch, keyword arguments of `train`) of a resumed run.
 
-    What is asked again must be what the run was started with, but for two cases: --epochs, and a run that has saved
-    nothing, which may start anew with other flags.
+    Repeated flags must agree with the run's configuration, with two exceptions: --epochs, and a run without a
+    checkpoint, which may start again with other flags.
     """
     from minilocal import record
     from minilocal.config import check_agrees, flatten, from_tables, tables_of
 
-    run, layers = options.resume, sources_of(options)
+    run, sources = options.resume, sources_of(options)
     if not run:
-        raise UserError("--resume was given no name: give the folder of a run, as runs/backlink-resnet20-digits-seed0.")
+        raise UserError("--resume has no name: give the folder of a run, as runs/backlink-resnet20-digits-seed0.")
     config = from_tables(record.config(run), f"{run}/config.json")
     _same_folder(options)
-    epochs = next((flat[EPOCHS] for name, flat in reversed(layers) if name in BY_HAND and EPOCHS in flat), None)
+    epochs = next((flat[EPOCHS] for name, flat in reversed(sources) if name in BY_HAND and EPOCHS in flat), None)
     try:
-        check_agrees(config, layers, run)
+        check_agrees(config, sources, run)
     except UserError:
         if record.saved_nothing(run):
-            anew = _asked([(run, flatten(tables_of(config), run)), *layers, ("--resume", {"run.out": run})])
+            anew = _asked([(run, flatten(tables_of(config), run)), *sources, ("--resume", {"run.out": run})])
             return anew.optim.epochs, {"config": anew}
         if epochs is None:
             raise
-        check_agrees(config, [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in layers], run)
+        check_agrees(config, [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in sources], run)
         return epochs, {"resume": run, "epochs": epochs}
     return config.optim.epochs, {"resume": run}
 
 
 def sources_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:
-    """What was asked: the preset, under the file, under the flags and --set."""
+    """The sources of a configuration, weakest first: preset, file, flags, --set."""
     from minilocal.config import FLAGS, SWITCHES, parse_setting, read_file, value_of
 
-    layers = []
+    sources = []
     if options.preset is not None:
-        layers.append(preset_layer(options.preset))
+        sources.append(preset_source(options.preset))
     if options.config is not None:
-        layers.append(read_file(options.config))
+        sources.append(read_file(options.config))
     for flag, key in FLAGS.items():
-        given = getattr(options, flag[2:].replace("-", "_"))
+        value = getattr(options, flag[2:].replace("-", "_"))
         if flag in SWITCHES:
-            layers += [(flag, {key: SWITCHES[flag]})] if given else []
-        elif given is not None:
-            layers.append((flag, {key: value_of(key, given)}))
-    return layers + [parse_setting(text) for text in options.set]
+            sources += [(flag, {key: SWITCHES[flag]})] if value else []
+        elif value is not None:
+            sources.append((flag, {key: value_of(key, value)}))
+    return sources + [parse_setting(text) for text in options.set]
 
 
 def presets() -> list[str]:
-    """The names of the recipes that come with the package."""
+    """The names of the package's recipes."""
     return sorted(entry.name.removesuffix(".toml") for entry in _presets().iterdir() if entry.name.endswith(".toml"))
 
 
-def preset_layer(name: str) -> tuple[str, dict[str, Any]]:
-    """A recipe as a layer of the configuration.
+def preset_source(name: str) -> tuple[str, dict[str, Any]]:
+    """A recipe as a source of the configuration.
 
-    Raises: UserError for a name that is not known.
+    Raises: UserError for an unknown name.
     """
     from minilocal.config import read_file
 
@@ -198,7 +198,7 @@ def preset_layer(name: str) -> tuple[str, dict[str, Any]]:
 
 
 class Lines:
-    """Prints each epoch as a line that ends with the time this process has taken < the time that is left."""
+    """Print a line for each epoch, which ends with the time spent < the time left."""
 
     def __init__(self, epochs: int) -> None:
         self.epochs = epochs

@@ -107,7 +107,7 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("train --config none.toml", "none.toml: No such file"),
         ("train --preset backlink", "did you mean 'backlink-"),
         ("train --resume nowhere", "nowhere is no run folder"),
-        ("train --resume=", "--resume was given no name"),
+        ("train --resume=", "--resume has no name"),
         ("train --rule gll --alpha 0.5", "rule.alpha (--alpha): gll has no such option"),
         ("train --dataset cifar10 --no-download --data-dir nowhere", "/nowhere"),
         ("predict", "the following arguments are required: RUN"),

@@ -135,7 +135,7 @@ def test_a_line_that_cannot_be_printed_is_no_fault_of_what_was_tried(monkeypatch
 
 
 def test_a_data_set_is_fetched_to_where_it_was_looked_for(capsys):
-    from minilocal.cli.data import here
+    from minilocal.cli.data import states
 
-    states = dict(here("my data"))
-    assert states["cifar10"] == "not in my data; fetch it: minilocal data cifar10 --data-dir 'my data'"
+    state = dict(states("my data"))["cifar10"]
+    assert state == "not in my data; fetch it: minilocal data cifar10 --data-dir 'my data'"

@@ -69,9 +69,9 @@ def test_a_rule_without_a_docstring_is_named_without_a_colon(help_of, tmp_path):
 
 
 def test_without_a_rule_the_help_says_how_to_ask(help_of):
-    assert "tells the options of that rule too" in help_of("train --help --rule")
+    assert "shows the options of that rule too" in help_of("train --help --rule")
     text = help_of("train --help")
-    assert "--rule NAME --help tells the options of that rule too" in text
+    assert "--rule NAME --help shows the options of that rule too" in text
     assert all(name in text for name in rules.NAMES)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minilocal.cli.train import preset_layer, presets
+from minilocal.cli.train import preset_source, presets
 from minilocal.config import resolve
 from minilocal.split import infopro, infopro_star
 from minilocal.train.build import learner_of, schedule
@@ -12,14 +12,14 @@ from minilocal.train.build import learner_of, schedule
 
 @pytest.mark.parametrize("name", presets())
 def test_it_checks_and_builds(name):
-    found, remarks = resolve([preset_layer(name)])
+    found, remarks = resolve([preset_source(name)])
     assert not remarks and found.data.name == "cifar10"
     made = learner_of(found, 10, 3, 32)
     assert len(made.modules) >= 2
 
 
 def cut(name, *more):
-    found, _ = resolve([preset_layer(name), *more])
+    found, _ = resolve([preset_source(name), *more])
     return [len(m.units) for m in learner_of(found, 10, 3, 32).modules]
 
 
@@ -40,7 +40,7 @@ FDG = {  # reference: that paper's Tables 2 and 4
 @pytest.mark.parametrize("name", FDG)
 def test_fdgs_recipes_are_its_papers(name):
     net, modules, beta, warms_up, units = FDG[name]
-    found, _ = resolve([preset_layer(name)])
+    found, _ = resolve([preset_source(name)])
     assert (found.net.name, found.net.modules, found.rule.options["beta"]) == (net, modules, beta)
     o = found.optim
     assert (o.name, o.momentum, o.nesterov, o.weight_decay, o.batch_size, o.epochs) == (
@@ -64,7 +64,7 @@ def test_other_networks_of_a_recipe_start_from_it():
 
 
 def test_a_run_that_is_too_short_for_a_recipe_is_told_so():
-    _, remarks = resolve([preset_layer("fdg"), ("--epochs", {"optim.epochs": 2})])
+    _, remarks = resolve([preset_source("fdg"), ("--epochs", {"optim.epochs": 2})])
     assert remarks == [
         "schedule hold:3:0.01+steps:150,225,275 changes as late as epoch 276, and this run ends after 2."
     ]

@@ -381,11 +381,11 @@ def test_what_is_asked_again_must_agree():
 
 
 def test_the_presets_are_the_papers_recipe():
-    from minilocal.cli.train import preset_layer, presets
+    from minilocal.cli.train import preset_source, presets
 
     assert {"backlink-conv", "backlink-linear"} <= set(presets())
     for name, aux in {"backlink-linear": "0c1f", "backlink-conv": "1c2f"}.items():
-        found, _ = resolve([preset_layer(name)])
+        found, _ = resolve([preset_source(name)])
         assert (found.data.name, found.net.name, found.rule.options["aux"]) == ("cifar10", "resnet32", aux)
         o = found.optim
         assert (o.batch_size, o.epochs, o.weight_decay, o.lr, o.momentum) == (512, 200, 1e-4, 0.5, 0.9)

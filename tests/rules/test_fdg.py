@@ -289,10 +289,10 @@ RECIPES = {
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_presets_are_the_published_recipes(name):
-    from minilocal.cli.train import preset_layer
+    from minilocal.cli.train import preset_source
     from minilocal.config import resolve
 
-    found, _ = resolve([preset_layer(name)])
+    found, _ = resolve([preset_source(name)])
     o, (network, modules, recipe) = found.optim, RECIPES[name]
     assert (found.rule.name, found.net.name, found.net.modules, found.data.name) == (name, network, modules, "cifar10")
     asked = (o.name, o.lr, o.schedule, o.momentum, o.nesterov, o.weight_decay, o.batch_size, o.epochs)
