@@ -147,23 +147,35 @@ def gpu_remedy(error: BaseException, cupy: Any) -> str:
     return ""
 
 
-def use_tf32(xp: Any, on: bool) -> None:
-    """Whether float32 products on this library's device may round their factors to TF32's 10 bits.
+_tf32 = False  # what `use_tf32` was last called with
 
-    It is for the whole process, and settles what CUPY_TF32 asked for. Off without a GPU, where it cannot be on.
+
+def tf32() -> bool:
+    """Whether float32 products may round their factors to TF32's 10 bits: off until `use_tf32` turns it on."""
+    return _tf32
+
+
+def use_tf32(xp: Any, on: bool) -> None:
+    """Let float32 products on this library's device round their factors to TF32's 10 bits, or no longer.
+
+    The products of the library follow, and wide convolutions, which then go through them (kernels/cuda/conv.py). It is
+    for the whole process, and settles what CUPY_TF32 asked for. Off without a GPU, where it cannot be on.
 
     Raises: UserError where it is to be on and the GPU or CuPy cannot.
     """
+    global _tf32
     switch = getattr(getattr(xp, "_core", None), "set_compute_type", None)  # private, and the only one there is
     if switch is None:
         if on:
             raise UserError(f"TF32 was asked for, and {xp.__name__} has no such switch: leave it out.")
+        _tf32 = False
         return
     if on and (capability := _capability(xp)) < 8:
         found = f"this one has {capability}" if capability else "none answers"
         raise UserError(f"TF32 needs a GPU of compute capability 8.0 (Ampere) or later, and {found}: leave it out.")
     kinds = xp._core._routines_linalg
     switch(np.float32, kinds.COMPUTE_TYPE_TF32 if on else kinds.COMPUTE_TYPE_FP32)
+    _tf32 = on
 
 
 def _capability(cupy: Any) -> float:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from minilocal import UserError, device
-from minilocal.device import DeviceNotFound, device_namespace, gpu_remedy, use_tf32
+from minilocal.device import DeviceNotFound, device_namespace, gpu_remedy, tf32, use_tf32
 
 
 class CUDARuntimeError(RuntimeError):
@@ -256,8 +256,9 @@ def with_switch(**properties):
 def test_tf32_is_switched_on_and_off():
     cupy, set_to = with_switch(capability="80")
     use_tf32(cupy, True)
+    assert tf32()
     use_tf32(cupy, False)
-    assert set_to == [(np.float32, 7), (np.float32, 4)]
+    assert set_to == [(np.float32, 7), (np.float32, 4)] and not tf32()
 
 
 def test_tf32_is_refused_by_an_older_gpu_which_can_be_told_not_to_use_it():
@@ -265,7 +266,7 @@ def test_tf32_is_refused_by_an_older_gpu_which_can_be_told_not_to_use_it():
     with pytest.raises(UserError, match=r"capability 8\.0 \(Ampere\) or later, and this one has 7\.5"):
         use_tf32(cupy, True)
     use_tf32(cupy, False)
-    assert set_to == [(np.float32, 4)]
+    assert set_to == [(np.float32, 4)] and not tf32()
 
 
 @pytest.mark.parametrize("library", [np, played()])

@@ -14,8 +14,7 @@ import numpy as np
 
 from minilocal import streams
 from minilocal.bench import timing
-from minilocal.device import device_namespace
-from minilocal.kernels import use_tf32
+from minilocal.device import device_namespace, use_tf32
 from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
 
 SQUARE = {"cpu": 2048, "device": 8192}

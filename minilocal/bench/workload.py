@@ -17,8 +17,7 @@ from minilocal import nets, rules, streams
 from minilocal.bench.ops import op_benchmark
 from minilocal.bench.timing import Clock, Work, clock_of, torch_clock
 from minilocal.bench.torch_learner import TorchLearner, allow_tf32
-from minilocal.device import device_namespace, to_device
-from minilocal.kernels import use_tf32
+from minilocal.device import device_namespace, to_device, use_tf32
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
 from minilocal.memory.meter import Meter

@@ -8,8 +8,7 @@ from typing import Any
 from minilocal import data, nets, optim, rules, streams
 from minilocal.config import Config
 from minilocal.data import DataSet
-from minilocal.device import device_namespace
-from minilocal.kernels import use_tf32
+from minilocal.device import device_namespace, use_tf32
 from minilocal.learner import Learner
 
 

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from minilocal import device
 from minilocal.kernels.cuda import conv, im2col, implicit_gemm, weight_grad
 from minilocal.kernels.cuda.conv import conv2d, conv2d_backward
 from minilocal.ops.conv import conv_out_size
@@ -240,12 +241,12 @@ def test_by_columns(geometry, seed):
     """In tiles of 300 bytes, so that there are several, and one may be a single row."""
     before = conv.WIDE, im2col.TILE
     conv.WIDE, im2col.TILE = 0, 300
-    conv.use_tf32(True)
+    device._tf32 = True
     try:
         assert is_rounded(geometry, seed)
     finally:
         conv.WIDE, im2col.TILE = before
-        conv.use_tf32(False)
+        device._tf32 = False
 
 
 @on_host
@@ -256,10 +257,9 @@ def test_tf32_is_for_float32_with_many_channels_out(monkeypatch):
         im2col, "conv2d", lambda *given: ways.append((*given[1].shape, given[1].dtype.char)) or by_columns(*given)
     )
     for on in (False, True):
-        conv.use_tf32(on)
+        monkeypatch.setattr(device, "_tf32", on)
         for O, dtype in ((64, "float32"), (68, "float32"), (68, "float64")):
             conv2d(*(fake.asarray(a.astype(dtype)) for a in draw_numbers(((1, 2, 2, 4), (1, 1, 4, O), 1, 0), 0)[:2]))
-    conv.use_tf32(False)
     assert ways == [(1, 1, 4, 68, "f")]
 
 

@@ -13,17 +13,10 @@ A 1x1 window is a product of rows, and made as one. Plain twin: plain/convolutio
 from __future__ import annotations
 
 from minilocal.array import Array, namespace
+from minilocal.device import tf32
 from minilocal.kernels.cuda import im2col, implicit_gemm, weight_grad
 
 WIDE = 64  # channels out, above which im2col is worth its bytes if products are TF32
-
-_tf32 = False
-
-
-def use_tf32(on: bool) -> None:
-    """Whether convolutions with many channels out, in float32, go through the library's products, which may be TF32."""
-    global _tf32
-    _tf32 = on
 
 
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
@@ -57,7 +50,7 @@ def _conv(x: Array, W: Array, stride: int, pad: int) -> Array:
 
 
 def _by_columns(W: Array) -> bool:
-    return _tf32 and W.shape[3] > WIDE and W.dtype.char == "f"
+    return tf32() and W.shape[3] > WIDE and W.dtype.char == "f"
 
 
 def _is_product(W: Array, stride: int, pad: int) -> bool:

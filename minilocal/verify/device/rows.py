@@ -18,9 +18,8 @@ import numpy as np
 
 from minilocal import data, losses, streams
 from minilocal.array import to_host
-from minilocal.device import device_namespace, to_device
+from minilocal.device import device_namespace, to_device, use_tf32
 from minilocal.errors import unknown
-from minilocal.kernels import use_tf32
 from minilocal.layers import PassContext
 from minilocal.ops import batch_norm_stats, dropout_mask
 from minilocal.streams import stream_key
