@@ -1,4 +1,4 @@
-"""`minilocal locality`: what really crosses each boundary, measured by perturbation, and which locks a rule breaks."""
+"""`minilocal locality`: the errors that cross each boundary, measured by perturbation, and the locks a rule breaks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from minilocal.locality.comparison import Compared
     from minilocal.nets import Net
 
-UNITS = 7  # of the tower and the mlp
+UNITS = 7  # of "tower" and "mlp"
 SIZE = {"vgg16": 32, "alexnet": 32}  # of the images; elsewhere 8, since only the structure counts
 LEGEND = """
 up          iterations until h_k arrives in module k+1; 1-3 where it is random
@@ -53,21 +53,21 @@ def parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measures and prints; 1 where a rule does not do what its own answers say."""
+    """Measure each rule and print the table. Returns 1 where a measurement contradicts the rule's own description."""
     from minilocal import rules
     from minilocal.config import parse_setting, value_of
     from minilocal.locality.certificate import measure
     from minilocal.locality.comparison import compared
 
-    given: dict[str, Any] = {}
+    rule_options: dict[str, Any] = {}
     for text in options.set:
         for key, value in parse_setting(text)[1].items():
             if not key.startswith("rule."):
                 raise UserError(f"--set {text!r}: locality takes options of the rule, as rule.length=2.")
-            given[key.removeprefix("rule.")] = value
-    if given and not options.rule:
+            rule_options[key.removeprefix("rule.")] = value
+    if rule_options and not options.rule:
         raise UserError("--set gives options to a rule: name it with --rule.")
-    chosen = [rules.get(name, **given) for name in options.rule or rules.NAMES]
+    chosen = [rules.get(name, **rule_options) for name in options.rule or rules.NAMES]
     if not options.rule:
         chosen.append(rules.dgl(buffer=2))
     net, modules = _net(options.net), value_of("net.modules", options.modules)
@@ -89,13 +89,13 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _beside(rows: Sequence[Compared]) -> Iterator[str]:
-    """A table for each of the papers', two lines a method: printed, and here. Below them, where they differ."""
+    """The papers' comparison tables, each method as printed and as measured; then the differences."""
     from minilocal.locality.comparison import words
 
     for title in dict.fromkeys(row.title for row in rows):
-        mine = [row for row in rows if row.title == title]
-        lines = [("", "", *map(words, mine[0].printed))]
-        for row in mine:
+        methods = [row for row in rows if row.title == title]
+        lines = [("", "", *map(words, methods[0].printed))]
+        for row in methods:
             lines += [(row.method, "printed", *row.printed.values()), ("", "here", *row.here.values())]
         yield f"{title}\n{_table(lines)}\n"
     differences = [text for row in rows for text in row.differences]
@@ -108,7 +108,7 @@ HEADS = ("rule", "up", "into", "down", "taught by", "seen", "forward", "update",
 
 
 def _net(name: str) -> Net:
-    """A small network of this name, for images of few pixels."""
+    """A small network of this name, for small images."""
     from minilocal import nets, streams
     from minilocal.locality.influence import toy_net
 
@@ -136,10 +136,10 @@ def _cells(row: Locality) -> tuple[str, ...]:
 
 
 def _down(down: Sequence[Downward]) -> str:
-    """The error's way down, in a few words."""
-    guess, lag = _all_alike(str(d.synthesiser) for d in down), _all_alike(str(d.lag) for d in down)
-    if guess != "None":
-        return f"{guess}, teaches the guess"
+    """The column "down": the lag of an error and how many modules it passes."""
+    teacher, lag = _all_alike(str(d.synthesiser) for d in down), _all_alike(str(d.lag) for d in down)
+    if teacher != "None":
+        return f"{teacher}, teaches the guess"
     if lag == "None":
         return "nothing"
     deep = max(d.deep for d in down)
@@ -148,7 +148,7 @@ def _down(down: Sequence[Downward]) -> str:
 
 
 def _all_alike(texts: Any) -> str:
-    """One text where all are the same, else all of them."""
+    """One text where all are equal, else all of them."""
     texts = list(texts)
     return texts[0] if len(set(texts)) == 1 else " ".join(texts)
 

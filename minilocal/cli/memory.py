@@ -1,7 +1,7 @@
-"""`minilocal memory`: what a training step takes under each rule, from shapes; with --measure, measured beside it.
+"""`minilocal memory`: the peak bytes of a training step under each rule, estimated, and with --measure also measured.
 
-The bytes are predicted by running the engine on arrays without memory, so that sizes which fit nowhere can be asked
-for, and a GPU that is not here.
+The estimate runs the engine on abstract arrays, which have a shape and no memory. So it covers sizes that fit no
+machine, and GPUs that are not installed.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from minilocal.nets import Net
 
 MODULES = (2, 4, 8, 16)
-CLOSE = 0.03  # how far a prediction may be off
-DRAWN = ("BP", "BP, checkpointed", "GLL", "BackLink, l = 1", "BackLink, l = 1, inputs kept")
+CLOSE = 0.03  # the largest relative error of an estimate
+CURVES = ("BP", "BP, checkpointed", "GLL", "BackLink, l = 1", "BackLink, l = 1, inputs kept")
 LEGEND = """
 step        the most bytes of a step above all that is held between steps: the sum of the four columns after "over GLL"
 activations caches and outputs of the network's units        auxiliary   those of auxiliary networks and the head
@@ -40,7 +40,7 @@ def parser() -> Parser:
     """The options of `minilocal memory`."""
     p = Parser("memory", __doc__, epilog=LEGEND)
     p.add_argument("--net", metavar="NAME", default="resnet110", help="the network (resnet110)")
-    p.add_argument("--modules", metavar="K,K", help="numbers of modules (2,4,8,16, as many as there are units for)")
+    p.add_argument("--modules", metavar="K,K", help="numbers of modules (2,4,8,16, up to the number of units)")
     p.add_argument("--aux", metavar="NAME", default="1c2f", help="the auxiliary networks (1c2f)")
     p.add_argument(
         "--length", metavar="L,L", default="1", help="lengths of BackLink, as 1,2,3,4; too long ones are left out (1)"
@@ -53,7 +53,7 @@ def parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints a table for each number of modules; 1 where a measured step is not what was predicted."""
+    """Print a table for each number of modules. Returns 1 where a measured step differs from its estimate."""
     from minilocal import nets, record, streams
     from minilocal.device import device_namespace
     from minilocal.memory import CPU, GPU
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
         if (number := getattr(options, name)) is not None and number < 1:
             raise UserError(f"--{name.replace('_', '-')} {number}: give the number of images, 1 or more.")
     if options.device.partition(":")[0] != "cuda" or options.measure:
-        device_namespace(options.device)  # a name that is not known, or a missing GPU, is said first
+        device_namespace(options.device)  # refuses an unknown name or a missing GPU before anything runs
     net, lengths = nets.get(options.net, rng=streams.rng(0)), _numbers("--length", options.length)
     counts = _numbers("--modules", options.modules) if options.modules else [K for K in MODULES if len(net.units) >= K]
     machine = CPU() if options.device == "cpu" else GPU()
@@ -71,22 +71,22 @@ def run(options: argparse.Namespace) -> int:
     print(f"{net.name}, {options.batch_size} images of 32×32, heads {options.aux}, float32, on {where}. Bytes in MB.")
     tables: dict[int, Table] = {}
     for K in counts:
-        rows, given = recipes(net, K, lengths, options.aux), {"device": options.device, "measured": options.measure}
-        tables[K] = table(net, K, rows, options.batch_size, machine=machine, **given)
+        rows, place = recipes(net, K, lengths, options.aux), {"device": options.device, "measured": options.measure}
+        tables[K] = table(net, K, rows, options.batch_size, machine=machine, **place)
         print(f"\n{K} modules of {_sizes(net, K)} units\n{_shown(tables[K], bool(options.measure))}", flush=True)
     if len(tables) > 1:
         print(f"\n{_over_gll(tables)}")
     print(LEGEND + "\n".join(_findings(tables, options)))
-    with record.atomic_write(_made(options.out) / "memory.json") as file:
-        told = {"asked": vars(options), "environment": record.current_environment(), "modules": tables}
-        file.write(json.dumps(told, indent=1).encode())
+    with record.atomic_write(_folder(options.out) / "memory.json") as file:
+        metadata = {"asked": vars(options), "environment": record.current_environment(), "modules": tables}
+        file.write(json.dumps(metadata, indent=1).encode())
     _draw(tables[counts[-1]], f"{net.name}, K = {counts[-1]}, {options.batch_size} images", options.out)
     print(f"everything is in {options.out}")
     return 0 if _is_close(tables) else 1
 
 
 def _shown(table: Table, measured: bool) -> str:
-    """The table, in Megabytes and per cent."""
+    """The table as text, in megabytes and percent."""
     from minilocal.memory.by_rule import PARTS, off
 
     heads = ["rule", "step", "of BP", "over GLL", *PARTS, "in all", "of BP", "over GLL"]
@@ -102,7 +102,7 @@ def _shown(table: Table, measured: bool) -> str:
 
 
 def _over_gll(tables: dict[int, Table]) -> str:
-    """What BackLink and InfoPro take above GLL, in all, for each number of modules."""
+    """A table of the total bytes of BackLink and InfoPro above GLL, for each number of modules."""
     names = dict.fromkeys(n for table in tables.values() for n in table if n.startswith(("BackLink", "InfoPro")))
     lines = [["over GLL, in all", *(f"K = {K}" for K in tables)]]
     for name in sorted(names, key=lambda n: (n.startswith("InfoPro"), "total" in n, "inputs" in n)):
@@ -117,7 +117,7 @@ def _aligned(lines: list[list[str]]) -> str:
 
 
 def _findings(tables: dict[int, Table], options: argparse.Namespace) -> list[str]:
-    """What the tables say, in sentences."""
+    """The main results of the tables, in sentences."""
     from minilocal.memory.by_rule import off
 
     K, table = max(tables.items())
@@ -153,12 +153,12 @@ def _findings(tables: dict[int, Table], options: argparse.Namespace) -> list[str
 
 
 def _is(name: str, kept: bool) -> bool:
-    """Is it a row of BackLink with its own error, with inputs kept or with caches?"""
+    """Whether a row is BackLink with its own error, and with inputs or caches kept as `kept` says."""
     return name.startswith("BackLink") and "total" not in name and name.endswith("inputs kept") == kept
 
 
 def _beside(share: float) -> str:
-    """A share of something else's bytes in words: "20 % less than", "5 % more than", "as much as"."""
+    """A ratio of bytes in words: "20 % less than", "5 % more than", "as much as"."""
     percent = round(100 * (share - 1))
     return f"{abs(percent)} % {'more' if percent > 0 else 'less'} than" if percent else "as much as"
 
@@ -171,18 +171,18 @@ def _is_close(tables: dict[int, Table]) -> bool:
 
 
 def _draw(table: Table, title: str, out: str) -> None:
-    """live.svg: what is kept after each piece of work of a step."""
+    """Write live.svg: live bytes after each forward and backward of a step."""
     from minilocal import draw, record
 
-    runs = {name: [n / 1e6 for n in row["live"]] for name, row in table.items() if name in DRAWN}
+    runs = {name: [n / 1e6 for n in row["live"]] for name, row in table.items() if name in CURVES}
     work = "forwards and backwards of units and classifiers, in order"
     figure = draw.timeline(runs, label="live caches (MB)", work=work, title=title)
-    with record.atomic_write(_made(out) / "live.svg") as file:
+    with record.atomic_write(_folder(out) / "live.svg") as file:
         file.write(draw.to_svg(figure).encode())
 
 
-def _made(out: str) -> Path:
-    """The folder, made where it is missing."""
+def _folder(out: str) -> Path:
+    """The folder, created where it is missing."""
     from minilocal.record.files import os_errors_explained
 
     with os_errors_explained(Path(out)):

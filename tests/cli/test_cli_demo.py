@@ -13,8 +13,8 @@ import pytest
 
 from minilocal import UserError, cli, record
 from minilocal.cli.demo import recipe
-from minilocal.cli.demo.processes import together
-from minilocal.cli.demo.results import Seen, findings
+from minilocal.cli.demo.processes import run_all
+from minilocal.cli.demo.results import Runs, findings
 from minilocal.config import tables_of
 from minilocal.train.stop import Interrupted
 
@@ -89,7 +89,7 @@ def test_it_replaces_its_own_last_runs_all_of_them_or_none(tmp_path):
     foreign = tables_of(ours[1]) | {"rule": {"name": "gll", "aux": "1c2f"}}
     for run, tables in zip(ours, (tables_of(longer), foreign), strict=True):
         record.RunFolder.create(run.run.out, tables, {}).close()
-    with pytest.raises(UserError, match="seed1 holds a run that is not the demo's, and it stays"):
+    with pytest.raises(UserError, match="seed1 holds a run that is not the demo's: give another --out"):
         recipe.make_way(ours)
     assert Path(ours[0].run.out).exists()
     recipe.make_way(ours[:1])
@@ -113,20 +113,20 @@ def test_a_run_that_is_stopped_saves_what_it_has(tmp_path):
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted):
-        together([["train", *TINY, "--epochs", "9999", "--out", str(out)]], stop)
+        run_all([["train", *TINY, "--epochs", "9999", "--out", str(out)]], stop)
     assert record.checkpoint(out)[1]["progress"]["epoch"] >= 1
     record.RunFolder(out).close()  # nobody holds it
 
 
 def test_what_a_run_is_refused_for_is_one_line():
     with pytest.raises(UserError, match=r"^net\.name.* did you mean 'mlp'"):
-        together([["train", "--net", "mlpp"]], lambda: None)
+        run_all([["train", "--net", "mlpp"]], lambda: None)
 
 
 def test_what_is_nobodys_mistake_is_shown_whole(monkeypatch):
     monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not start
     with pytest.raises(RuntimeError, match="minilocal --version ended with status 1"):
-        together([["--version"]], lambda: None)
+        run_all([["--version"]], lambda: None)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_what_is_nobodys_mistake_is_shown_whole(monkeypatch):
     ],
 )
 def test_the_finding_is_of_the_means(last, said):
-    class Played(Seen):
+    class Played(Runs):
         peak = 8
 
         def errors(self):

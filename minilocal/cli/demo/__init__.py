@@ -1,6 +1,6 @@
-"""`minilocal demo`: BP, GLL and BackLink on real images, offline, in about a minute: a table and a report.
+"""`minilocal demo`: BP, GLL and BackLink on handwritten digits, offline, in about a minute: a table and a report.
 
-Each rule learns from three seeds; each run is an ordinary `minilocal train`, one a core at a time.
+Each rule trains from three seeds. Each run is an ordinary `minilocal train`, one on each core at a time.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ def parser() -> Parser:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Trains the three rules from every seed, measures a step of each, and writes the report."""
+    """Train the three rules from every seed, measure a step of each, and write the report."""
     from minilocal import record
     from minilocal.cli.demo import recipe
-    from minilocal.cli.demo.processes import together, width
+    from minilocal.cli.demo.processes import run_all, width
     from minilocal.cli.demo.report import report
-    from minilocal.cli.demo.results import Seen, findings
+    from minilocal.cli.demo.results import Runs, findings
     from minilocal.cli.demo.table import Table
     from minilocal.train import Interrupted
 
@@ -41,30 +41,30 @@ def run(options: argparse.Namespace) -> int:
     if options.seeds < 1:
         raise UserError(f"--seeds {options.seeds}: give 1 or more.")
     seeds = list(range(options.seed, options.seed + options.seeds))
-    seen = {
-        name: Seen(name, [recipe.config(rule, seed, options) for seed in seeds]) for name, rule in recipe.RULES.items()
+    trained = {
+        name: Runs(name, [recipe.config(rule, seed, options) for seed in seeds]) for name, rule in recipe.RULES.items()
     }
-    checkpointed = Seen("BP, checkpointed", [recipe.config(recipe.CHECKPOINTED, seeds[0], options)])
-    runs = [run for rule in seen.values() for run in rule.runs]
+    checkpointed = Runs("BP, checkpointed", [recipe.config(recipe.CHECKPOINTED, seeds[0], options)])
+    runs = [run for rule in trained.values() for run in rule.runs]
     recipe.make_way(runs)
 
     print(f"{recipe.NET} in {recipe.MODULES} modules on handwritten digits: 1437 to learn from, 360 to be tested on.")
     print(f"{len(runs)} runs, {width(len(runs))} at a time: each rule from seed {', '.join(map(str, seeds))}.\n")
     print(f"{'rule':9} what crosses a boundary between modules, downward")
-    for rule in seen.values():
+    for rule in trained.values():
         print(f"{rule.name:9} {rule.rule.boundary.describe()}")
     print()
     try:
-        with Table(list(seen.values())) as table:
-            together([recipe.words(run) for run in runs], table.show)
+        with Table(list(trained.values())) as table:
+            run_all([recipe.words(run) for run in runs], table.show)
             table.show()
     except Interrupted:
         raise Interrupted(
             f"stopped; what was trained is saved in {out}. The same minilocal demo starts again from the beginning."
         ) from None
-    lines = findings(seen, checkpointed)
+    lines = findings(trained, checkpointed)
     print("\n" + "\n".join(lines))
     with record.atomic_write(out / "report.html") as file:
-        file.write(report(seen, checkpointed, lines).encode())
+        file.write(report(trained, checkpointed, lines).encode())
     print(f"\nreport: {out / 'report.html'}        {time.perf_counter() - began:.0f} s in all")
     return 0

@@ -1,4 +1,4 @@
-"""Several commands at a time: as many as there are cores, each in a process of its own."""
+"""Commands in parallel: one process on each core."""
 
 from __future__ import annotations
 
@@ -17,39 +17,39 @@ from minilocal.errors import UserError
 from minilocal.kernels.threads import available
 from minilocal.train.stop import Interrupted, stop_on_signal
 
-PAUSE = 0.1  # seconds between two looks at the processes
+PAUSE = 0.1  # seconds between two polls of the processes
 
 
 class Process(NamedTuple):
-    """A command under way."""
+    """A running command."""
 
     command: Sequence[str]
     process: subprocess.Popen[bytes]
 
 
 def width(runs: int) -> int:
-    """How many of so many runs go on at once."""
+    """The number of `runs` that run at the same time."""
     return min(runs, available())
 
 
-def together(commands: Sequence[Sequence[str]], meanwhile: Callable[[], None]) -> None:
-    """Runs these commands, each what stands after `minilocal`, in order; calls `meanwhile` until all have ended.
+def run_all(commands: Sequence[Sequence[str]], on_poll: Callable[[], None]) -> None:
+    """Run the commands, each the words after `minilocal`, in order; call `on_poll` until all have ended.
 
-    Ctrl-C and SIGTERM reach every run that is under way once, so that it saves what it has; so does any error here.
+    Ctrl-C, SIGTERM and any error here send SIGINT to every running process once, so that it saves its checkpoint.
 
-    Raises: UserError for what a run was refused for; Interrupted.
+    Raises: UserError with the message of a run that was refused; Interrupted.
     """
-    waiting, running = deque(commands), list[Process]()
-    with stop_on_signal() as wish:
+    queue, running = deque(commands), list[Process]()
+    with stop_on_signal() as request:
         try:
-            while waiting or running:
-                while waiting and len(running) < available():
-                    running.append(_start(waiting.popleft()))
+            while queue or running:
+                while queue and len(running) < available():
+                    running.append(_start(queue.popleft()))
                 for one in [one for one in running if one.process.poll() is not None]:
                     running.remove(one)
                     _check(one)
-                meanwhile()
-                if wish.stop:
+                on_poll()
+                if request.stop:
                     raise Interrupted()
                 time.sleep(PAUSE)
         finally:
@@ -60,7 +60,7 @@ def together(commands: Sequence[Sequence[str]], meanwhile: Callable[[], None]) -
 
 
 def _start(command: Sequence[str]) -> Process:
-    """In a session of its own: a terminal's Ctrl-C comes from us, and once."""
+    """Start a command in its own session, so that it gets a terminal's Ctrl-C once, from here."""
     path = os.pathsep.join(filter(None, (str(Path(minilocal.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
     process = subprocess.Popen(
         [sys.executable, "-m", "minilocal", *command],
@@ -74,9 +74,9 @@ def _start(command: Sequence[str]) -> Process:
 
 
 def _check(ended: Process) -> None:
-    """Raises what ended a process early."""
+    """Raise the error of a process that failed."""
     if status := ended.process.returncode:
-        said = ended.process.communicate()[1].decode(errors="replace").strip()
+        output = ended.process.communicate()[1].decode(errors="replace").strip()
         if status == 2:
-            raise UserError(said.splitlines()[-1].removeprefix("minilocal: "))
-        raise RuntimeError(f"minilocal {' '.join(ended.command)} ended with status {status}:\n{said}")
+            raise UserError(output.splitlines()[-1].removeprefix("minilocal: "))
+        raise RuntimeError(f"minilocal {' '.join(ended.command)} ended with status {status}:\n{output}")

@@ -1,4 +1,4 @@
-"""What the demo trains: three rules on one small network, each from several seeds."""
+"""The demo's runs: three rules on one small network, each from several seeds."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ RULES: dict[str, dict[str, Any]] = {
     "GLL": {"name": "gll", "aux": AUX},
     "BackLink": {"name": "backlink", "length": 1, "alpha": 0.5, "aux": AUX},
 }
-CHECKPOINTED = {"name": "bp", "keep": "inputs"}  # BP, its activations recomputed from one module boundary to the next
+CHECKPOINTED = {"name": "bp", "keep": "inputs"}  # activation checkpointing at the module boundaries
 
 
 def config(rule: dict[str, Any], seed: int, options: argparse.Namespace) -> Config:
-    """One run, on one thread.
+    """The configuration of one run, on one thread.
 
     Raises: UserError for --seed and --epochs out of range.
     """
@@ -38,34 +38,34 @@ def config(rule: dict[str, Any], seed: int, options: argparse.Namespace) -> Conf
 
 
 def words(run: Config, *, out: bool = True) -> list[str]:
-    """The run as a command: what stands after `minilocal`; without `out`, in a new folder."""
-    usual = flatten(tables_of(from_tables({"rule": {"name": run.rule.name}}, "")), "")
+    """The words after `minilocal` that train this run; without `out`, in a new folder."""
+    defaults = flatten(tables_of(from_tables({"rule": {"name": run.rule.name}}, "")), "")
     asked = {
         k: v
         for k, v in flatten(tables_of(run), "").items()
-        if (v != usual[k] or k == "rule.name") and (out or k != "run.out")
+        if (v != defaults[k] or k == "rule.name") and (out or k != "run.out")
     }
     return ["train", *(word for flag, key in FLAGS.items() if key in asked for word in (flag, str(asked[key])))]
 
 
 def make_way(runs: list[Config]) -> None:
-    """Makes the folder of these runs, and removes those that an earlier demo left in it: all of them, or none.
+    """Create the folder of these runs and remove the runs of an earlier demo from it: all of them, or none.
 
-    Raises: UserError where a folder holds another run, or one that is still under way, and where none can be made.
+    Raises: UserError where a folder holds another run or a running one, and where it cannot be created.
     """
     from minilocal import record
     from minilocal.record.files import os_errors_explained
 
-    with ExitStack() as held:
-        found = []
+    with ExitStack() as locks:
+        earlier = []
         for run in runs:
             folder = Path(str(run.run.out))
             if (folder / "config.json").exists():
-                held.enter_context(record.RunFolder(folder))  # locks it
+                locks.enter_context(record.RunFolder(folder))  # locks it
                 if not _of_the_demo(record.config(folder), run):
-                    raise UserError(f"{folder} holds a run that is not the demo's, and it stays: give another --out.")
-                found.append(folder)
-        for folder in found:
+                    raise UserError(f"{folder} holds a run that is not the demo's: give another --out.")
+                earlier.append(folder)
+        for folder in earlier:
             shutil.rmtree(folder)
     for folder in {Path(str(run.run.out)).parent for run in runs}:
         with os_errors_explained(folder):
@@ -73,7 +73,7 @@ def make_way(runs: list[Config]) -> None:
 
 
 def _of_the_demo(tables: dict[str, Any], run: Config) -> bool:
-    """Whether a recorded run differs from `run` in nothing but its length."""
+    """Whether a recorded run differs from `run` only in its number of epochs."""
     then, now = flatten(tables, ""), flatten(tables_of(run), "")
     free = {"optim.epochs", "run.out"}
     return all(then[key] == now[key] for key in (then.keys() & now.keys()) - free)

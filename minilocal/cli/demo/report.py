@@ -1,4 +1,4 @@
-"""The demo's page: the idea in three pictures, what the runs have shown, and where to go on."""
+"""The demo's page: the idea in three pictures, the results, and links to go on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import numpy as np
 import minilocal
 from minilocal import draw
 from minilocal.cli.demo.recipe import MODULES, NET, OPTIM, words
-from minilocal.cli.demo.results import Seen
+from minilocal.cli.demo.results import Runs
 from minilocal.data import DataSet
 from minilocal.draw.images import png
 from minilocal.draw.page import Page
 from minilocal.train import dataset_of, error, load
 
 SIZE = 4.7, 3.0  # inches: text of 10 points stays legible on a phone
-DRAWN = 4  # modules in a picture; the other ones repeat them
-WRONG = 8  # digits shown that GLL misreads
+SHOWN = 4  # modules in a picture; the others repeat them
+WRONG = 8  # misread digits in the page
 IDEA = {
     "BP": "Backpropagation: one loss, at the top. Its error goes down through all modules, so each of them keeps its "
     "activations until the error has come through all above it.",
@@ -45,10 +45,10 @@ MEANINGS = {
 }
 
 
-def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -> str:
+def report(trained: Mapping[str, Runs], checkpointed: Runs, lines: Sequence[str]) -> str:
     """The page, in HTML."""
-    run = seen["BP"].runs[0]
-    seeds, epochs, out = [r.run.seed for r in seen["BP"].runs], run.optim.epochs, seen["BP"].folders[0].parent
+    run = trained["BP"].runs[0]
+    seeds, epochs, out = [r.run.seed for r in trained["BP"].runs], run.optim.epochs, trained["BP"].folders[0].parent
     digits = dataset_of(run)
     page = Page("BP, GLL and BackLink on handwritten digits")
     for line in lines:
@@ -63,20 +63,20 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
 
     page.heading("The idea")
     page.text(
-        f"Drawn for {DRAWN} of the {MODULES} modules. Each square is a unit, each shade behind it a module. Black "
+        f"Drawn for {SHOWN} of the {MODULES} modules. Each square is a unit, each shade behind it a module. Black "
         "arrows are activations; coloured arrows are errors, of the loss that has their colour."
     )
-    for name, rule in seen.items():
-        drawn = draw.rule_picture(rule.rule, DRAWN, DRAWN, title=name, words=False)
-        page.figure(draw.to_svg(drawn), IDEA[name], f"{name}, drawn as a row of {DRAWN} modules. {IDEA[name]}")
+    for name, rule in trained.items():
+        picture = draw.rule_picture(rule.rule, SHOWN, SHOWN, title=name, words=False)
+        page.figure(draw.to_svg(picture), IDEA[name], f"{name}, drawn as a row of {SHOWN} modules. {IDEA[name]}")
 
     page.heading("Test error, epoch by epoch")
     page.figure(
-        _svg({name: rule.errors() for name, rule in seen.items()}),
+        _svg({name: rule.errors() for name, rule in trained.items()}),
         f"Error on {len(digits.test_y)} images after each epoch.",
-        "Three falling curves. " + _ends(seen),
+        "Three falling curves. " + _ends(trained),
     )
-    local = {name: [_local(folder, digits) for folder in rule.folders] for name, rule in seen.items()}
+    local = {name: [_local(folder, digits) for folder in rule.folders] for name, rule in trained.items()}
     errors = {name: [[_percent(c, digits) for c in run] for run in runs] for name, runs in local.items()}
     page.heading("Error of each module")
     page.figure(
@@ -89,7 +89,7 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
     _misread(page, {name: np.asarray(runs[0][-1]) for name, runs in local.items()}, digits, seeds[0])
 
     page.heading("Memory")
-    peaks = {name: rule.peak / 1e6 for name, rule in seen.items()} | {checkpointed.name: checkpointed.peak / 1e6}
+    peaks = {name: rule.peak / 1e6 for name, rule in trained.items()} | {checkpointed.name: checkpointed.peak / 1e6}
     bars = draw.bars(peaks, label="peak of one step (MB)", form="{:.2f}")
     bars.set_size_inches(SIZE[0], 2.4)
     page.figure(
@@ -107,11 +107,11 @@ def report(seen: Mapping[str, Seen], checkpointed: Seen, lines: Sequence[str]) -
                 "training": f"{sum(row['seconds'] for row in rows):.1f} s",
                 "peak MB": f"{rule.peak / 1e6:.2f}",
             }
-            for rule in seen.values()
+            for rule in trained.values()
             for folder, rows in zip(rule.folders, rule.rows(), strict=True)
         ]
     )
-    link = seen["BackLink"]
+    link = trained["BackLink"]
     again, first = shlex.join(words(link.runs[-1], out=False)), shlex.quote(str(link.folders[0]))
     page.text(f"Each is an ordinary run. The last one again, in a folder of its own: `minilocal {again}`.")
     page.text(f"What one of them takes each digit for: `minilocal predict {first}`.")
@@ -132,19 +132,19 @@ def _svg(runs: Mapping[str, Any], **named: str) -> str:
 
 
 def _local(folder: Path, digits: DataSet) -> list[np.ndarray | None]:
-    """The class that each module's own classifier takes each test image for; None where a module has none."""
+    """Each module's predicted class of each test image (N,); None for a module without a classifier."""
     config, learner, _ = load(folder)
     logits = learner.local_logits(digits.normalise(digits.test_x, config.run.dtype))
     return [None if z is None else z.argmax(axis=1) for z in logits]
 
 
-def _percent(taken_for: np.ndarray | None, digits: DataSet) -> float:
-    return np.nan if taken_for is None else error(taken_for, digits.test_y)
+def _percent(predicted: np.ndarray | None, digits: DataSet) -> float:
+    return np.nan if predicted is None else error(predicted, digits.test_y)
 
 
-def _misread(page: Page, taken_for: Mapping[str, np.ndarray], digits: DataSet, seed: int) -> None:
-    """Some of the digits that GLL takes for others."""
-    wrong = np.flatnonzero(taken_for["GLL"] != digits.test_y)
+def _misread(page: Page, predicted: Mapping[str, np.ndarray], digits: DataSet, seed: int) -> None:
+    """Add the first test digits that GLL misclassifies, with each rule's prediction."""
+    wrong = np.flatnonzero(predicted["GLL"] != digits.test_y)
     if not len(wrong):
         return
     page.heading("Digits that GLL misreads")
@@ -156,15 +156,15 @@ def _misread(page: Page, taken_for: Mapping[str, np.ndarray], digits: DataSet, s
             (
                 png(digits.test_x[i]),
                 f"A handwritten {digits.test_y[i]}.",
-                "\n".join([f"a {digits.test_y[i]}", *(f"{name} {found[i]}" for name, found in taken_for.items())]),
+                "\n".join([f"a {digits.test_y[i]}", *(f"{name} {classes[i]}" for name, classes in predicted.items())]),
             )
             for i in wrong[:WRONG]
         ]
     )
 
 
-def _ends(seen: Mapping[str, Seen]) -> str:
-    return " ".join(f"{name} ends at {rule.last():.1f} %." for name, rule in seen.items())
+def _ends(trained: Mapping[str, Runs]) -> str:
+    return " ".join(f"{name} ends at {rule.last():.1f} %." for name, rule in trained.items())
 
 
 def _listed(values: np.ndarray) -> str:

@@ -1,4 +1,4 @@
-"""What the runs of one rule have shown so far, read from their folders, and what all of them say together."""
+"""The results of the demo's runs, read from their folders, and their summary."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from minilocal.config import Config
 
 
 @dataclass
-class Seen:
-    """One rule's runs, a seed each."""
+class Runs:
+    """The runs of one rule, one for each seed."""
 
     name: str
     runs: list[Config]
@@ -30,13 +30,13 @@ class Seen:
         return rules.get(self.runs[0].rule.name, **self.runs[0].rule.options)
 
     def rows(self) -> list[list[dict[str, Any]]]:
-        """The rows of every run, as far as it has come."""
+        """The rows of every run so far."""
         return [record.rows(folder) for folder in self.folders]
 
     def errors(self) -> np.ndarray:
-        """Test errors in percent, (seeds, epochs), of the epochs that every run has come through."""
-        found = [[row["test_error"] for row in rows] for rows in self.rows()]
-        return np.array([errors[: min(map(len, found))] for errors in found])
+        """Test errors in percent, (seeds, epochs), of the epochs that all runs have finished."""
+        errors = [[row["test_error"] for row in rows] for rows in self.rows()]
+        return np.array([run[: min(map(len, errors))] for run in errors])
 
     def last(self) -> float:
         """The mean test error after the last epoch."""
@@ -46,12 +46,12 @@ class Seen:
         return self.errors().shape[1] == self.runs[0].optim.epochs
 
     def seconds(self) -> float:
-        """What the training steps of one run took, on average."""
+        """The training time of one run, on average."""
         return sum(row["seconds"] for rows in self.rows() for row in rows) / len(self.runs)
 
     @cached_property
     def peak(self) -> int:
-        """Bytes of a step, above parameters, statistics and momentum: the second step, so that scratch is warm."""
+        """Peak bytes of the second step, above parameters, statistics and momentum. The first one allocates scratch."""
         from minilocal.kernels.threads import threads, use_threads
         from minilocal.memory import Meter
         from minilocal.train import build
@@ -60,7 +60,7 @@ class Seen:
         dataset, learner = build(config)
         n = config.optim.batch_size
         x, y = dataset.normalise(dataset.train_x[:n], config.run.dtype), dataset.train_y[:n]
-        use_threads(config.run.threads)  # each has scratch of its own
+        use_threads(config.run.threads)  # each thread has its own scratch memory
         try:
             learner.step(x, y, lr=config.optim.lr)
             with Meter() as meter:
@@ -70,11 +70,11 @@ class Seen:
         return meter.peak
 
 
-def findings(seen: Mapping[str, Seen], checkpointed: Seen) -> list[str]:
-    """What these runs show, said from their numbers, and what they do not."""
-    bp, gll, link = (seen[name].last() for name in ("BP", "GLL", "BackLink"))
-    seeds = len(seen["BP"].runs)
-    peak = {name: rule.peak / seen["BP"].peak for name, rule in seen.items()}
+def findings(trained: Mapping[str, Runs], checkpointed: Runs) -> list[str]:
+    """The summary of these runs in sentences, from their numbers."""
+    bp, gll, link = (trained[name].last() for name in ("BP", "GLL", "BackLink"))
+    seeds = len(trained["BP"].runs)
+    peak = {name: rule.peak / trained["BP"].peak for name, rule in trained.items()}
     if gll <= bp:
         between = "GLL is not worse than BP here, so there is nothing to win back"
     elif link <= bp:
@@ -85,16 +85,16 @@ def findings(seen: Mapping[str, Seen], checkpointed: Seen) -> list[str]:
         between = "BackLink won nothing back in these runs"
     return [
         f"Last test error: BP {bp:.1f} %, GLL {gll:.1f} %, BackLink {link:.1f} %: {between}.",
-        *([_seed_by_seed(seen)] if seeds > 1 else []),
+        *([_seed_by_seed(trained)] if seeds > 1 else []),
         f"Peak bytes of a step, BP = 1: GLL {peak['GLL']:.2f}, BackLink {peak['BackLink']:.2f}; BP checkpointed at "
-        f"the same boundaries {checkpointed.peak / seen['BP'].peak:.2f}, for one more forward.",
+        f"the same boundaries {checkpointed.peak / trained['BP'].peak:.2f}, for one more forward.",
         f"{seeds} seed{'s' * (seeds > 1)}, a small network, small images: an illustration of the rules, no evidence "
         "for any of them.",
     ]
 
 
-def _seed_by_seed(seen: Mapping[str, Seen]) -> str:
-    bp, gll, link = (seen[name].errors()[:, -1] for name in ("BP", "GLL", "BackLink"))
+def _seed_by_seed(trained: Mapping[str, Runs]) -> str:
+    bp, gll, link = (trained[name].errors()[:, -1] for name in ("BP", "GLL", "BackLink"))
     return (
         f"These are means of {len(bp)} seeds. BackLink ends below GLL in {(link < gll).sum()} of them, BP below both "
         f"in {((bp < gll) & (bp < link)).sum()}."

@@ -1,4 +1,4 @@
-"""The demo's table: on a terminal the row under way fills with its epochs; a pipe gets each row once it is whole."""
+"""The demo's table: a terminal shows the current row epoch by epoch; a pipe gets each row when it is complete."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilocal.cli.demo.results import Seen
+from minilocal.cli.demo.results import Runs
 
 
 class Table:
     """A row for each rule, in order."""
 
-    def __init__(self, rules: Sequence[Seen]) -> None:
+    def __init__(self, rules: Sequence[Runs]) -> None:
         from tqdm import tqdm
 
         self._left, self._rules = list(rules), rules
@@ -27,7 +27,7 @@ class Table:
         )  # fmt: skip
 
     def show(self) -> None:
-        """Prints the rows that have become whole, and the next one as far as it has come."""
+        """Print the rows that are complete, and update the next one."""
         while self._left and self._left[0].done():
             rule = self._left.pop(0)
             last = _numbers(rule.errors()[:, -1]) if self._seeds > 1 else ""
@@ -49,7 +49,7 @@ class Table:
         seeds = f"  {last:{max(9, 6 * self._seeds)}}" if self._seeds > 1 else ""
         return f"{name:9} {errors:{self._wide}}{seeds} {seconds:>7} {peak:>8}".rstrip()
 
-    def _means(self, rule: Seen) -> str:
+    def _means(self, rule: Runs) -> str:
         errors = rule.errors()
         return _numbers(errors.mean(axis=0)) if errors.size else ""
 
