@@ -44,12 +44,12 @@ def test_parity_is_written_with_an_epoch_of_training(check, tmp_path, capsys):
 
 def test_both_parts_of_a_day_are_one_file_and_a_failure_is_told(check, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(check, "available", lambda: False)
-    right = Worker.ask
+    ask_worker = Worker.ask
 
-    def ask(self, what, **given):
-        if what.endswith(":train") or (what.endswith(":enter") and given["entry"].what == "gll"):
+    def ask(self, function, **arguments):
+        if function.endswith(":train") or (function.endswith(":setup") and arguments["workload"].what == "gll"):
             raise WorkerError("the device fell off")
-        return right(self, what, **given)
+        return ask_worker(self, function, **arguments)
 
     monkeypatch.setattr(Worker, "ask", ask)
     assert run(check, tmp_path, "parity")[0] == 1

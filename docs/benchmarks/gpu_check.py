@@ -33,7 +33,7 @@ from minilocal.bench import report  # noqa: E402
 from minilocal.bench.harness import roofline, run_comparison  # noqa: E402
 from minilocal.bench.plan import Plan, comparisons  # noqa: E402
 from minilocal.bench.torch_learner import available  # noqa: E402
-from minilocal.bench.worker import Pool, Worker, WorkerError  # noqa: E402
+from minilocal.bench.worker import Worker, WorkerError, WorkerPool  # noqa: E402
 from minilocal.errors import UserError  # noqa: E402
 from minilocal.nets.counted import macs  # noqa: E402
 from minilocal.record import atomic_write, current_environment  # noqa: E402
@@ -71,7 +71,7 @@ def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
             with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
                 left = max(5.0, deadline.left - 90 * (not options.quick))
                 given = {"device": options.device, "quick": options.quick, "only": kind, "budget": left - 30}
-                results = worker.ask("minilocal.verify.device.rows:rows", patience=left, **given)
+                results = worker.ask("minilocal.verify.device.rows:rows", timeout=left, **given)
         except WorkerError as error:
             return [{"kind": f"device {kind}", "name": "all of it", "cases": 0, "passed": False, "worst": str(error)}]
         finally:
@@ -82,7 +82,7 @@ def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
         rows = [row for kind in together.map(check, KINDS) for row in kind]
     try:
         with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
-            recorded = worker.ask("minilocal.verify.device.learners:recordings", patience=60, device=options.device)
+            recorded = worker.ask("minilocal.verify.device.learners:recordings", timeout=60, device=options.device)
     except WorkerError as error:
         recorded = {"all": str(error)}
     return {"rows": rows, "recorded": recorded, "training": trained(options, deadline)}
@@ -100,7 +100,7 @@ def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
             with Worker(os.cpu_count() or 1) as worker:
                 budget = deadline.left / (2 * len(TRAINED))
                 found.append(
-                    worker.ask("minilocal.bench.gpu_run:train", patience=deadline.left, budget=budget, **given)
+                    worker.ask("minilocal.bench.gpu_run:train", timeout=deadline.left, budget=budget, **given)
                 )
         except WorkerError as error:
             found.append({"rule": rule, "failed": str(error), "rows": []})
@@ -118,22 +118,22 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
     ]
     batch = 8 if quick else 512
     plans.append(Plan(["limits", "layers"], batches=[batch], device=options.device, quick=quick))
-    with Pool() as pool:
+    with WorkerPool() as pool:
         try:
             found["limits"] = roofline(plans[-1], pool, "before")
         except WorkerError as error:
             found["left out"].append(f"limits: {error}")
         for plan in plans:
             found["macs"] |= {net: macs(nets.get(net, rng=streams.rng(0))) for net in plan.nets}
-            for contest in comparisons(plan, available()):
+            for comparison in comparisons(plan, available()):
                 if deadline.passed(20):
-                    found["left out"].append(f"{contest.title}: no time was left")
+                    found["left out"].append(f"{comparison.title}: no time was left")
                     continue
-                steps, began = contest.section == "steps", time.monotonic()
-                how = {"budget": deadline.left / 12 if steps else 2.0, "patience": min(120.0, deadline.left)}
-                found[contest.section] += run_comparison(contest, pool, rounds if steps else 3, **how)
+                steps, start = comparison.section == "steps", time.monotonic()
+                limits = {"budget": deadline.left / 12 if steps else 2.0, "timeout": min(120.0, deadline.left)}
+                found[comparison.section] += run_comparison(comparison, pool, rounds if steps else 3, **limits)
                 if steps:
-                    print(f"bench: {contest.title}, {time.monotonic() - began:.0f} s", flush=True)
+                    print(f"bench: {comparison.title}, {time.monotonic() - start:.0f} s", flush=True)
     return found
 
 
@@ -151,8 +151,7 @@ def failures(found: Row) -> list[str]:
         told += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in found["parity"]["rows"] if not r["passed"]]
         told += [f"training, {run['rule']}: {run['failed']}" for run in found["parity"]["training"] if "failed" in run]
     if "bench" in found:
-        rows = found["bench"]["steps"] + found["bench"]["layers"]
-        told += [f"{r['contest']}, {r['what']}, {r['label']}: {r['failed']}" for r in rows if "failed" in r]
+        told += report.failures(found["bench"])
         told += found["bench"]["left out"]
     return told
 
@@ -217,7 +216,7 @@ def main(words: list[str] | None = None) -> int:
     found: Row = json.loads(out.read_text()) if out.exists() else {}
     try:
         with Worker() as worker:
-            facts = worker.ask("minilocal.bench.gpu_run:facts", device=options.device, patience=120)
+            facts = worker.ask("minilocal.bench.gpu_run:facts", device=options.device, timeout=120)
     except WorkerError as error:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 2

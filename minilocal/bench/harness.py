@@ -1,6 +1,6 @@
-"""Contests held: contestants enter their workers, take turns in rounds, and what was seen is written down.
+"""Comparisons run: workloads are set up in worker processes and timed in rounds; a row says what each of them took.
 
-Contestants of one engine share a worker, since only one works at a time; engines never share one.
+Workloads of one engine share a worker, since only one runs at a time. Two engines never share one.
 """
 
 from __future__ import annotations
@@ -14,119 +14,143 @@ from typing import Any
 
 from minilocal import nets, streams
 from minilocal.bench import timing
-from minilocal.bench.ops import op_benchmarks
+from minilocal.bench.ops import op_benchmark
 from minilocal.bench.plan import Comparison, Plan, comparisons
 from minilocal.bench.torch_learner import available
-from minilocal.bench.worker import PATIENCE, Pool, Worker, WorkerError
+from minilocal.bench.worker import TIMEOUT, Worker, WorkerError, WorkerPool
 from minilocal.bench.workload import Workload
 from minilocal.nets.counted import macs
 
-SETUP, TIME, PEAK, TEARDOWN = (
-    f"minilocal.bench.workload:{what}" for what in ("setup", "time", "peak_memory", "teardown")
-)
-LIMITS = "minilocal.bench.roofline:measure"
-SETTLE = 0.03  # seconds between contestants on the host: longer than OpenMP's threads spin
+SETUP = "minilocal.bench.workload:setup"
+TIME = "minilocal.bench.workload:time"
+PEAK_MEMORY = "minilocal.bench.workload:peak_memory"
+TEARDOWN = "minilocal.bench.workload:teardown"
+ROOFLINE = "minilocal.bench.roofline:measure"
+COOLDOWN = 0.03  # seconds between two workloads on the host: longer than OpenMP's threads spin
 Row = dict[str, Any]
 
 
 def run_comparison(
-    contest: Comparison,
-    pool: Pool,
-    number: int,
+    comparison: Comparison,
+    pool: WorkerPool,
+    rounds: int,
     *,
     budget: float = math.inf,
-    patience: float = PATIENCE,
-    turn: Callable[[], None] = lambda: None,
+    timeout: float = TIMEOUT,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> list[Row]:
-    """The rows of a contest: what each contestant was, its seconds round by round, their median and quartiles.
+    """A row for each workload: its fields, its seconds round by round, and their median and quartiles.
 
-    `number` rounds, fewer when `budget` seconds are over; a worker has `patience` seconds for each answer.
-
-    A contestant that fails has a row that says why. Steps on a device have their bytes in their rows too, measured
-    after the rounds, one contestant at a time.
+    There are `rounds` rounds, fewer when `budget` seconds are over. A worker has `timeout` seconds for each answer.
+    `on_progress` is called after each timing. The row of a workload that fails says why under "failed". A step on a
+    device has its bytes in its row too, measured after the rounds, one workload at a time.
     """
-    failed: dict[str, str] = {}
-    turns: dict[str, Callable[[], float]] = {}
-    entries = {str(place): entry for place, entry in enumerate(contest.entries)}
-    seats = {key: worker_for(entry, pool) for key, entry in entries.items()}
-    for key, entry in entries.items():
-        try:
-            first = seats[key].ask(SETUP, patience=patience, key=key, entry=entry)
-        except WorkerError as error:
-            failed[key] = str(error)
-            continue
-        runs = timing.enough(first, contest.least) if contest.least else 1
-        turns[key] = partial(seats[key].ask, TIME, patience=patience, key=key, number=runs)
-    settle = SETTLE if all(entry.device == "cpu" for entry in contest.entries) else 0.0
-    times = timing.rounds(turns, number, budget=budget, settle=settle, turn=turn)
+    workloads = {str(number): workload for number, workload in enumerate(comparison.workloads)}
+    workers = {key: worker_for(workload, pool) for key, workload in workloads.items()}
+    timers, failed = _timers(workloads, workers, comparison.least, timeout)
+    on_host = all(workload.device == "cpu" for workload in comparison.workloads)
+    cooldown = COOLDOWN if on_host else 0.0
+    times = timing.rounds(timers, rounds, budget=budget, cooldown=cooldown, on_progress=on_progress)
     failed |= times.failed
-    for worker in seats.values():
+    for worker in workers.values():
         with suppress(WorkerError):
             worker.ask(TEARDOWN)
-    rows = []
-    for key, entry in entries.items():
-        row: Row = {"contest": contest.title, **entry.row()}
+    rows: list[Row] = []
+    for key, workload in workloads.items():
+        row: Row = {"comparison": comparison.title, **workload.row()}
         if key in failed:
             rows.append({**row, "failed": failed[key]})
-            if entry.device != "cpu":
-                seats[key].close(at_once=True)  # an error of CUDA stays in its process
+            if workload.device != "cpu":
+                workers[key].close(at_once=True)  # after a CUDA error every later call in this process fails
             continue
-        row |= {**timing.spread(times.seconds[key]), "seconds": times.seconds[key]}
-        if entry.op:
-            it = op_benchmarks(entry.batch)[entry.op]
-            row |= {"flops": it.flops, "moved": it.numbers * (8 if entry.dtype == "float64" else 4)}
-        elif entry.device != "cpu":
-            row["bytes"] = _bytes(entry, pool, patience)
-        rows.append(row)
+        seconds = times.seconds[key]
+        rows.append({**row, **timing.quartiles(seconds), "seconds": seconds, **_costs(workload, pool, timeout)})
     return rows
 
 
-def _bytes(entry: Workload, pool: Pool, patience: float) -> Row:
-    """What a step takes on a device, nobody else being there."""
-    worker = worker_for(entry, pool)
+def _timers(
+    workloads: dict[str, Workload], workers: dict[str, Worker], least: float, timeout: float
+) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
+    """Set up every workload: {key: its timer}, and {key: error} of those that failed.
+
+    A timer runs its workload once, or as often as fills `least` seconds.
+    """
+    timers: dict[str, Callable[[], float]] = {}
+    failed: dict[str, str] = {}
+    for key, workload in workloads.items():
+        ask = workers[key].ask
+        try:
+            warm = ask(SETUP, timeout=timeout, key=key, workload=workload)
+        except WorkerError as error:
+            failed[key] = str(error)
+            continue
+        repeats = timing.enough(warm, least) if least else 1
+        timers[key] = partial(ask, TIME, timeout=timeout, key=key, repeats=repeats)
+    return timers, failed
+
+
+def _costs(workload: Workload, pool: WorkerPool, timeout: float) -> Row:
+    """What an operation computes and moves at least, or the bytes of a step on a device."""
+    if workload.op:
+        op = op_benchmark(workload.op, workload.batch)
+        return {"flops": op.flops, "moved": op.elements * (8 if workload.dtype == "float64" else 4)}
+    return {"bytes": _bytes(workload, pool, timeout)} if workload.device != "cpu" else {}
+
+
+def _bytes(workload: Workload, pool: WorkerPool, timeout: float) -> Row:
+    """The bytes of a step on a device, with no other workload in its worker."""
+    worker = worker_for(workload, pool)
     try:
-        worker.ask(SETUP, patience=patience, key="alone", entry=entry)
-        found: Row = worker.ask(PEAK, patience=patience, key="alone")
+        worker.ask(SETUP, timeout=timeout, key="alone", workload=workload)
+        memory: Row = worker.ask(PEAK_MEMORY, timeout=timeout, key="alone")
         worker.ask(TEARDOWN)
     except WorkerError as error:
         worker.close(at_once=True)
         return {"failed": str(error)}
-    return found
+    return memory
 
 
-def worker_for(entry: Workload, pool: Pool) -> Worker:
-    """The worker of this entry's engine."""
-    environ = {"CUPY_TF32": "1"} if entry.tf32 else {}
-    return pool.at((entry.label, entry.threads, str(entry.device)), entry.threads, environ)
+def worker_for(workload: Workload, pool: WorkerPool) -> Worker:
+    """The worker of this workload's engine, with its threads and its device."""
+    environ = {"CUPY_TF32": "1"} if workload.tf32 else {}
+    return pool.worker((workload.label, workload.threads, str(workload.device)), workload.threads, environ)
 
 
 def run(
-    plan: Plan, *, turn: Callable[[str], None] = lambda title: None, save: Callable[[Row], None] = lambda found: None
+    plan: Plan,
+    *,
+    on_progress: Callable[[str], None] = lambda title: None,
+    save: Callable[[Row], None] = lambda results: None,
 ) -> dict[str, Any]:
-    """Everything that the plan asks for, by section; `turn` is called after each timing, `save` after each contest."""
-    found: dict[str, Any] = {"plan": asdict(plan), "torch": available(), **{what: [] for what in plan.what}}
-    found["macs"] = {name: macs(nets.get(name, rng=streams.rng(0))) for name in plan.nets}
-    with Pool() as pool:
+    """The results of a plan, by section; as `report.markdown` takes them.
+
+    `on_progress` is called after each timing with the comparison's title, `save` after each comparison with the
+    results so far.
+    """
+    results: Row = {"plan": asdict(plan), "torch": available(), **{section: [] for section in plan.what}}
+    results["macs"] = {name: macs(nets.get(name, rng=streams.rng(0))) for name in plan.nets}
+    with WorkerPool() as pool:
         if "limits" in plan.what:
-            found["limits"] += roofline(plan, pool, "before")
-        for contest in comparisons(plan, available()):
-            found[contest.section] += run_comparison(contest, pool, plan.rounds, turn=partial(turn, contest.title))
-            save(found)
+            results["limits"] += roofline(plan, pool, "before")
+        for comparison in comparisons(plan, available()):
+            progress = partial(on_progress, comparison.title)
+            results[comparison.section] += run_comparison(comparison, pool, plan.rounds, on_progress=progress)
+            save(results)
         if "limits" in plan.what:
-            found["limits"] += roofline(plan, pool, "after")
-            save(found)
-    return found
+            results["limits"] += roofline(plan, pool, "after")
+            save(results)
+    return results
 
 
-def roofline(plan: Plan, pool: Pool, when: str) -> list[Row]:
-    """The machine's limits for each number of threads, in a worker of their own; on a device with TF32 too."""
+def roofline(plan: Plan, pool: WorkerPool, when: str) -> list[Row]:
+    """The machine's peak rates for each number of threads, in a worker of their own; on a device with TF32 too."""
     rows = []
     for threads in plan.threads:
         for tf32 in (False,) if plan.device == "cpu" else (False, True):
-            ask = pool.at(("limits", threads, tf32), threads, {"CUPY_TF32": "1"} if tf32 else {}).ask
-            given: Row = {"device": plan.device, "threads": threads, "batch": plan.batches[0], "quick": plan.quick}
+            worker = pool.worker(("limits", threads, tf32), threads, {"CUPY_TF32": "1"} if tf32 else {})
+            options: Row = {"device": plan.device, "threads": threads, "batch": plan.batches[0], "quick": plan.quick}
             try:
-                measured = ask(LIMITS, tf32=tf32, **given)
+                measured = worker.ask(ROOFLINE, tf32=tf32, **options)
             except WorkerError:
                 if not tf32:
                     raise

@@ -1,8 +1,8 @@
-"""What `minilocal bench` measures: which contestants take turns with which.
+"""Plans of `minilocal bench`: which workloads are compared with each other.
 
-limits   what the machine can do at most, before and after everything else
-steps    a training step of each rule, by the engine and by PyTorch
-layers   the pieces of a step, by both, and how near the limits they come
+limits   the machine's peak rates, before and after everything else
+steps    a training step of each rule, by minilocal and by PyTorch
+layers   the operations of a step by both, beside the peak rates
 growth   a step of each rule as batch, depth, K and l grow
 """
 
@@ -25,7 +25,7 @@ RULES = ("bp", "gll", "backlink")
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that `minilocal bench` may be asked for; every combination is measured."""
+    """The options of `minilocal bench`; every combination of their values is measured."""
 
     what: Sequence[str] = ("limits", "steps")
     nets: Sequence[str] = ("resnet32",)
@@ -40,20 +40,20 @@ class Plan:
     quick: bool = False
 
     def check(self) -> None:
-        """Raises: UserError for names that are not known, numbers below 1 and modules that a network cannot have."""
+        """Raises: UserError for unknown names, numbers below 1 and more modules than a network has units."""
         words = (("--what", self.what, WHAT), ("--rule", self.rules, RULES), ("--keep", self.keeps, KEEP))
-        for kind, given, known in words:
-            for word in given:
-                if word not in known:
-                    raise unknown(f"bench: {kind}", word, known)
+        for flag, values, known in words:
+            for value in values:
+                if value not in known:
+                    raise unknown(f"bench: {flag}", value, known)
         numbers = {"--batch-size": self.batches, "--threads": self.threads, "--rounds": [self.rounds]}
-        for flag, values in numbers.items():
-            if min(values) < 1:
-                raise UserError(f"bench: {flag} {min(values)}: give 1 or more.")
+        for flag, counts in numbers.items():
+            if min(counts) < 1:
+                raise UserError(f"bench: {flag} {min(counts)}: give 1 or more.")
         if min(self.lengths) < 0:
             raise UserError(f"bench: --length {min(self.lengths)}: give a number of units, 0 or more.")
         for name in self.nets:
-            units = len(nets.get(name, rng=streams.rng(0)).units)
+            units = _units(name)
             for K in self.modules:
                 try:
                     sizes(units, K)
@@ -63,39 +63,44 @@ class Plan:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Contestants that take turns; `least` seconds of work are timed at once."""
+    """Workloads that are timed in turns; each timing lasts `least` seconds, or one run where that is 0."""
 
     section: str
     title: str
-    entries: list[Workload]
+    workloads: list[Workload]
     least: float = 0.0
 
 
-def comparisons(plan: Plan, peer: bool) -> list[Comparison]:
-    """All of them, in order; PyTorch takes part if `peer`."""
-    found: list[Comparison] = []
+def comparisons(plan: Plan, with_torch: bool) -> list[Comparison]:
+    """Every comparison of the plan, in order."""
+    compared: list[Comparison] = []
     if "steps" in plan.what:
-        found += _steps(plan, peer)
+        compared += _steps(plan, with_torch)
     if "layers" in plan.what:
-        found += _layers(plan, peer)
+        compared += _layers(plan, with_torch)
     if "growth" in plan.what:
-        found += _growth(plan)
-    return found
+        compared += _growth(plan)
+    return compared
 
 
-def sides(entry: Workload, peer: bool) -> list[Workload]:
-    """The same thing by everyone who can do it on this device. PyTorch's steps keep caches."""
-    peer = peer and "keep" not in entry.options
-    ours, theirs = [entry], [replace(entry, engine="torch", layout=layout) for layout in ("nchw", "channels_last")]
-    if entry.device != "cpu" and not entry.op:
-        ours.append(replace(entry, graph=True))
+def on_every_engine(workload: Workload, with_torch: bool) -> list[Workload]:
+    """The same workload on every engine and setting that its device has. PyTorch's steps keep caches."""
+    with_torch = with_torch and "keep" not in workload.options
+    ours = [workload]
+    torch = [replace(workload, engine="torch", layout=layout) for layout in ("nchw", "channels_last")]
+    if workload.device != "cpu" and not workload.op:
+        ours.append(replace(workload, graph=True))
         ours.append(replace(ours[-1], tf32=True))
-        theirs.append(replace(theirs[-1], tf32=True))
-    return ours + theirs * peer
+        torch.append(replace(torch[-1], tf32=True))
+    return ours + torch * with_torch
+
+
+def _units(net: str) -> int:
+    return len(nets.get(net, rng=streams.rng(0)).units)
 
 
 def _by_rule(plan: Plan, base: Workload) -> list[Workload]:
-    """The base with each of the plan's rules, BackLink in each of its lengths and ways to keep."""
+    """The base workload with each rule of the plan, and BackLink with each length and `keep`."""
     links: list[dict[str, Any]] = [
         {"length": l} | ({"keep": keep} if keep != "caches" else {}) for l in plan.lengths for keep in plan.keeps
     ]
@@ -107,6 +112,7 @@ def _by_rule(plan: Plan, base: Workload) -> list[Workload]:
 
 
 def _bases(plan: Plan) -> Iterator[Workload]:
+    """A step without its rule, for each number of threads, network, batch and K."""
     for threads in plan.threads:
         for name in plan.nets:
             for batch in plan.batches:
@@ -114,51 +120,52 @@ def _bases(plan: Plan) -> Iterator[Workload]:
                     yield Workload(net=name, modules=K, batch=batch, threads=threads, device=plan.device)
 
 
-def _steps(plan: Plan, peer: bool) -> list[Comparison]:
+def title(workload: Workload) -> str:
+    """What all workloads of a comparison of steps have in common."""
+    threads = "" if workload.device != "cpu" else f", {workload.threads} thread{'s' * (workload.threads > 1)}"
+    return f"{workload.net}, batch {workload.batch}, K = {workload.modules}{threads}"
+
+
+def _steps(plan: Plan, with_torch: bool) -> list[Comparison]:
     least = 0.0 if plan.device == "cpu" else 0.1
-    return [
-        Comparison("steps", title(base), [one for entry in _by_rule(plan, base) for one in sides(entry, peer)], least)
-        for base in _bases(plan)
-    ]
+    compared = []
+    for base in _bases(plan):
+        workloads = [engine for rule in _by_rule(plan, base) for engine in on_every_engine(rule, with_torch)]
+        compared.append(Comparison("steps", title(base), workloads, least))
+    return compared
 
 
-def title(entry: Workload) -> str:
-    """What all contestants of a contest have in common."""
-    threads = "" if entry.device != "cpu" else f", {entry.threads} thread{'s' * (entry.threads > 1)}"
-    return f"{entry.net}, batch {entry.batch}, K = {entry.modules}{threads}"
-
-
-def _layers(plan: Plan, peer: bool) -> list[Comparison]:
-    found, least = [], 0.02 if plan.device == "cpu" else 0.005
+def _layers(plan: Plan, with_torch: bool) -> list[Comparison]:
+    compared, least = [], 0.02 if plan.device == "cpu" else 0.005
     for threads in plan.threads:
         for batch in plan.batches:
-            for name, piece in list(op_benchmarks(batch).items())[:: 4 if plan.quick else 1]:
-                entry = Workload(op=name, batch=batch, threads=threads, device=plan.device)
-                entries = sides(entry, peer and piece.theirs is not None)
-                entries = [e for e in entries if piece.maps or e.layout == "nchw"]
-                found.append(Comparison("layers", f"{name}, batch {batch}", entries, least))
-    return found
+            for name, op in list(op_benchmarks(batch).items())[:: 4 if plan.quick else 1]:
+                base = Workload(op=name, batch=batch, threads=threads, device=plan.device)
+                workloads = on_every_engine(base, with_torch and op.torch is not None)
+                workloads = [workload for workload in workloads if op.images or workload.layout == "nchw"]
+                compared.append(Comparison("layers", f"{name}, batch {batch}", workloads, least))
+    return compared
 
 
 def _growth(plan: Plan) -> list[Comparison]:
-    """One number grows, everything else is the plan's first; all points and rules of a sweep take turns."""
+    """Sweeps over one number, with the plan's first value of every other; a sweep is one comparison."""
     one = replace(
         plan, nets=plan.nets[:1], batches=plan.batches[:1], modules=plan.modules[:1], lengths=plan.lengths[:1]
     )
-    found: list[Comparison] = []
+    compared: list[Comparison] = []
     for threads in plan.threads:
         base = next(_bases(replace(one, threads=[threads])))
-        units = len(nets.get(base.net, rng=streams.rng(0)).units)
-        ks = [K for K in (1, 2, 4, 8, 16) if units >= K]
+        units = _units(base.net)
+        Ks = [K for K in (1, 2, 4, 8, 16) if units >= K]
         sweeps = {
             "batch": [replace(base, batch=n) for n in ((4, 8) if plan.quick else (16, 32, 64, 128, 256))],
             "depth": [replace(base, net=f"resnet{n}") for n in ((8, 14) if plan.quick else (8, 20, 32, 56, 110))],
-            "K": [replace(base, modules=K) for K in (ks[:2] if plan.quick else ks)],
+            "K": [replace(base, modules=K) for K in (Ks[:2] if plan.quick else Ks)],
         }
-        for what, bases in sweeps.items():
-            bases = [b for b in bases if b.modules <= len(nets.get(b.net, rng=streams.rng(0)).units)]
-            entries = [entry for b in bases for entry in _by_rule(one, b)]
-            found.append(Comparison("growth", f"{what} grows: {title(base)}", entries))
+        for swept, points in sweeps.items():
+            points = [point for point in points if point.modules <= _units(point.net)]
+            workloads = [workload for point in points for workload in _by_rule(one, point)]
+            compared.append(Comparison("growth", f"{swept} grows: {title(base)}", workloads))
         links = [replace(base, rule="backlink", options={"length": l}) for l in range(3 if plan.quick else 5)]
-        found.append(Comparison("growth", f"l grows: {title(base)}", [replace(base, rule="bp"), *links]))
-    return found
+        compared.append(Comparison("growth", f"l grows: {title(base)}", [replace(base, rule="bp"), *links]))
+    return compared

@@ -1,5 +1,8 @@
-"""What a benchmark found, as tables in Markdown. A ratio is the median of the ratios round by round, its quartiles
-behind it; below 1 the first of the two was faster."""
+"""The tables of a benchmark in Markdown, from the results of `harness.run`.
+
+A ratio is the median of the ratios round by round, with its quartiles in brackets. Below 1 the first of the two was
+faster.
+"""
 
 from __future__ import annotations
 
@@ -11,33 +14,39 @@ from minilocal.bench.timing import ratio
 
 Row = dict[str, Any]
 LAYOUTS = {"nchw": "NCHW", "channels_last": "channels last"}
-BYTES = " Bytes: what a step takes above what is there between steps, and what its process has taken from the device."
+BYTES = " Bytes: the peak of a step above what is allocated between steps, and all that its process took of the device."
 
 
-def markdown(found: Row) -> str:
-    """Every section that was measured."""
+def markdown(results: Row) -> str:
+    """A section for each part that was measured, and one for what failed."""
     sections: dict[str, Callable[[Row], list[str]]] = {
         "limits": _limits, "steps": _steps, "layers": _layers, "growth": _growth
     }  # fmt: skip
-    texts = [
-        line for what, tell in sections.items() if found.get(what) for line in [f"## {what.title()}", *tell(found)]
-    ]
-    failed = [r for what in ("steps", "layers", "growth") for r in found.get(what, []) if "failed" in r]
+    texts: list[str] = []
+    for name, section in sections.items():
+        if results.get(name):
+            texts += [f"## {name.title()}", *section(results)]
+    failed = failures(results)
     if failed:
-        texts.append("## Failed")
-        texts.append("\n".join(f"- {r['contest']}: {r['label']}, {r['what']}: {r['failed']}" for r in failed))
+        texts += ["## Failed", "\n".join(f"- {line}" for line in failed)]
     return "\n\n".join(texts) + "\n"
 
 
+def failures(results: Row) -> list[str]:
+    """A line for each workload that failed: its comparison, its rule or operation, its engine, and the error."""
+    rows = [row for section in ("steps", "layers", "growth") for row in results.get(section, []) if "failed" in row]
+    return [f"{row['comparison']}, {row['what']}, {row['label']}: {row['failed']}" for row in rows]
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table whose source can be read too."""
+    """A Markdown table with columns of equal width, so that its source reads as a table too."""
     widths = [max(len(cell) for cell in column) for column in zip(heads, *rows, strict=True)]
     lines = [heads, ["-" * w for w in widths], *rows]
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |" for line in lines)
 
 
 def seconds(value: float) -> str:
-    """Three figures, in the unit that suits them."""
+    """Three digits and the unit that suits them: s, ms or µs."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if value >= size:
             return f"{value / size:.3g} {unit}"
@@ -45,115 +54,116 @@ def seconds(value: float) -> str:
 
 
 def times(a: Row | None, b: Row | None) -> str:
-    """a over b, round by round."""
+    """The seconds of a over those of b, round by round; "-" where one is missing or failed."""
     if a is None or b is None or "failed" in a or "failed" in b:
         return "-"
     if a is b:
         return "1"
     n = min(len(a["seconds"]), len(b["seconds"]))
-    found = ratio(a["seconds"][:n], b["seconds"][:n])
-    low, high = f"{found['low']:.2f}", f"{found['high']:.2f}"
-    return f"{found['median']:.2f}" + (f" ({low}-{high})" if low != high else "")
+    ratios = ratio(a["seconds"][:n], b["seconds"][:n])
+    low, high = f"{ratios['low']:.2f}", f"{ratios['high']:.2f}"
+    return f"{ratios['median']:.2f}" + (f" ({low}-{high})" if low != high else "")
 
 
-def time(row: Row | None) -> str:
-    """Its median."""
+def median(row: Row | None) -> str:
+    """The median seconds of a row; "-" where it is missing or failed."""
     return "-" if row is None or "failed" in row else seconds(row["median"])
 
 
-def _contests(rows: list[Row]) -> dict[str, list[Row]]:
-    return {title: [r for r in rows if r["contest"] == title] for title in dict.fromkeys(r["contest"] for r in rows)}
+def _threads(number: int) -> str:
+    return f"{number} thread{'s' * (number > 1)}"
 
 
-def _limits(found: Row) -> list[str]:
-    rows, counts = found["limits"], sorted({row["threads"] for row in found["limits"]})
-    heads = ["limit", "unit", *(f"{t} thread{'s' * (t > 1)}" for t in counts)]
+def _by_comparison(rows: list[Row]) -> dict[str, list[Row]]:
+    titles = dict.fromkeys(row["comparison"] for row in rows)
+    return {title: [row for row in rows if row["comparison"] == title] for title in titles}
+
+
+def _limits(results: Row) -> list[str]:
+    rows = results["limits"]
+    counts = sorted({row["threads"] for row in rows})
     cells = []
     for what in dict.fromkeys(row["what"] for row in rows):
-        here = [row for row in rows if row["what"] == what]
-        by = [[row["median"] for row in here if row["threads"] == t] for t in counts]
-        cells.append([what, here[0]["unit"], *(" and ".join(f"{m:.4g}" for m in medians) for medians in by)])
-    return [f"Medians, {' and '.join(dict.fromkeys(r['when'] for r in rows))} everything else.", table(heads, cells)]
+        measured = [row for row in rows if row["what"] == what]
+        medians = [[row["median"] for row in measured if row["threads"] == count] for count in counts]
+        cells.append(
+            [what, measured[0]["unit"], *(" and ".join(f"{m:.4g}" for m in before_after) for before_after in medians)]
+        )
+    when = " and ".join(dict.fromkeys(row["when"] for row in rows))
+    return [f"Medians, {when} everything else.", table(["limit", "unit", *map(_threads, counts)], cells)]
 
 
-def _steps(found: Row) -> list[str]:
+def _steps(results: Row) -> list[str]:
     texts = []
-    for title, rows in _contests(found["steps"]).items():
-        by = {(row["label"], row["what"]): row for row in rows}
-        peers = list(dict.fromkeys(r["layout"] for r in rows if r["engine"] == "torch"))
+    for title, rows in _by_comparison(results["steps"]).items():
+        by_label = {(row["label"], row["what"]): row for row in rows}
+        layouts = list(dict.fromkeys(row["layout"] for row in rows if row["engine"] == "torch"))
         on_device = any("bytes" in row for row in rows)
-        heads = ["rule", "who", "a step", *(f"over torch {LAYOUTS[p]}" for p in peers), "over BP by the same"]
         cells = []
         for row in rows:
-            there = [_peer(rows, row, layout) for layout in peers]
-            line = [row["what"], row["label"], time(row), *(times(row, r) for r in there)]
-            line.append(times(row, by.get((row["label"], "bp"))))
-            if on_device:
-                line += [_mega(row.get("bytes", {}).get(k)) for k in ("above", "taken")]
-            cells.append(line)
-        macs = found.get("macs", {}).get(rows[0]["net"])
-        counted = f"; a step of BP takes {6e-9 * macs * rows[0]['batch']:.4g} GFLOP" if macs else ""
-        texts += [f"### {title}", f"Median seconds of a step{counted}.{BYTES * on_device}"]
-        texts.append(table([*heads, *["MB above", "MB taken"] * on_device], cells))
+            over_torch = [times(row, _torch_row(rows, row, layout)) for layout in layouts]
+            over_bp = times(row, by_label.get((row["label"], "bp")))
+            memory = [_megabytes(row.get("bytes", {}).get(key)) for key in ("peak", "process")]
+            cells.append([row["what"], row["label"], median(row), *over_torch, over_bp, *memory * on_device])
+        macs = results.get("macs", {}).get(rows[0]["net"])
+        flops = f"; a step of BP takes {6e-9 * macs * rows[0]['batch']:.4g} GFLOP" if macs else ""
+        heads = ["rule", "engine", "a step", *(f"over torch {LAYOUTS[layout]}" for layout in layouts)]
+        heads += ["over BP by the same", *["peak MB", "process MB"] * on_device]
+        texts += [f"### {title}", f"Median seconds of a step{flops}.{BYTES * on_device}", table(heads, cells)]
     return texts
 
 
-def _peer(rows: list[Row], row: Row, layout: str) -> Row | None:
-    """PyTorch's row of the same rule, layout and precision."""
+def _torch_row(rows: list[Row], row: Row, layout: str) -> Row | None:
+    """PyTorch's row of the same rule and precision, in this layout."""
     wanted = "torch", layout, row["what"], row["tf32"]
     return next((r for r in rows if (r["engine"], r["layout"], r["what"], r["tf32"]) == wanted), None)
 
 
-def _mega(number: int | None) -> str:
+def _megabytes(number: int | None) -> str:
     return "-" if number is None else f"{number / 1e6:.0f}"
 
 
-def _layers(found: Row) -> list[str]:
-    rows = found["layers"]
+def _layers(results: Row) -> list[str]:
+    rows = results["layers"]
     labels = list(dict.fromkeys(row["label"] for row in rows))
-    ours, theirs = labels[0], [label for label in labels if label.startswith("torch")]
-    heads = ["piece", *labels, *(f"over {label}" for label in theirs)]
-    limits = {
-        t: [r for r in found.get("limits", []) if r["threads"] == t and not r.get("tf32")]
-        for t in {r["threads"] for r in rows}
-    }
+    ours, torch = labels[0], [label for label in labels if label.startswith("torch")]
+    heads = ["operation", *labels, *(f"over {label}" for label in torch)]
     heads += ["GFLOP/s", "of the limit", "GB/s", "of the limit"]
     texts = []
     for threads, batch in dict.fromkeys((row["threads"], row["batch"]) for row in rows):
+        peaks = [r for r in results.get("limits", []) if r["threads"] == threads and not r.get("tf32")]
+        part = [row for row in rows if (row["threads"], row["batch"]) == (threads, batch)]
         cells = []
-        for what in dict.fromkeys(row["what"] for row in rows):
-            mine = [r for r in rows if r["what"] == what and (r["threads"], r["batch"]) == (threads, batch)]
-            by = {row["label"]: row for row in mine}
-            line = [what, *(time(by.get(label)) for label in labels)]
-            line += [times(by.get(ours), by.get(label)) for label in theirs]
-            cells.append(line + _rates(by.get(ours), limits[threads]))
-        texts += [f"### Batch {batch}, {threads} thread{'s' * (threads > 1)}", table(heads, cells)]
+        for what in dict.fromkeys(row["what"] for row in part):
+            by_label = {row["label"]: row for row in part if row["what"] == what}
+            over_torch = [times(by_label.get(ours), by_label.get(label)) for label in torch]
+            medians = [median(by_label.get(label)) for label in labels]
+            cells.append([what, *medians, *over_torch, *_rates(by_label.get(ours), peaks)])
+        texts += [f"### Batch {batch}, {_threads(threads)}", table(heads, cells)]
     return texts
 
 
-def _rates(row: Row | None, limits: list[Row]) -> list[str]:
-    """What a piece computes and moves in a second, and the share of the measured limits that this is."""
+def _rates(row: Row | None, peaks: list[Row]) -> list[str]:
+    """GFLOP/s and GB/s of an operation, and each one's share of the measured peak rate."""
     if row is None or "failed" in row:
         return ["-"] * 4
     cells = []
     for amount, unit in ((row["flops"], "GFLOP/s"), (row["moved"], "GB/s")):
-        rate, most = amount / row["median"], peak_rate(limits, unit)
-        cells += [f"{rate / 1e9:.3g}", f"{100 * rate / most:.0f} %" if most == most else "-"]
+        rate, peak = amount / row["median"], peak_rate(peaks, unit)
+        cells += [f"{rate / 1e9:.3g}", f"{100 * rate / peak:.0f} %" if peak == peak else "-"]
     return cells
 
 
-def _growth(found: Row) -> list[str]:
+def _growth(results: Row) -> list[str]:
+    heads = ["net", "batch", "K", "rule", "a step", "over BP here", "over its first row"]
     texts = []
-    for title, rows in _contests(found["growth"]).items():
-        cells, first = [], {row["rule"]: row for row in reversed(rows)}
-        places = list(dict.fromkeys((row["net"], row["batch"], row["modules"]) for row in rows))
-        for net, batch, K in places:
-            here = [row for row in rows if (row["net"], row["batch"], row["modules"]) == (net, batch, K)]
-            bp = next((row for row in here if row["rule"] == "bp"), None)
-            for row in here:
-                cells.append(
-                    [net, str(batch), str(K), row["what"], time(row), times(row, bp), times(row, first[row["rule"]])]
-                )
-        heads = ["net", "batch", "K", "rule", "a step", "over BP here", "over its first row"]
+    for title, rows in _by_comparison(results["growth"]).items():
+        cells, first_of_rule = [], {row["rule"]: row for row in reversed(rows)}
+        for point in dict.fromkeys((row["net"], row["batch"], row["modules"]) for row in rows):
+            at_point = [row for row in rows if (row["net"], row["batch"], row["modules"]) == point]
+            bp = next((row for row in at_point if row["rule"] == "bp"), None)
+            for row in at_point:
+                ratios = [times(row, bp), times(row, first_of_rule[row["rule"]])]
+                cells.append([*map(str, point), row["what"], median(row), *ratios])
         texts += [f"### {title}", table(heads, cells)]
     return texts

@@ -1,8 +1,8 @@
-"""What the machine can do at most, measured: float32 products and copies, in the same run as what is held to them.
+"""The roofline of this machine, measured: its peak rates of float32 products and of copies.
 
-The products are a large square one, and those that convolutions come down to by im2col, which have few columns:
-rows × 9C times 9C × C forward, and its transpose with a huge inner dimension for the weight gradient. On the host those
-are also done in blocks that stay in the cache, shared by threads, which is how the engine does them.
+Products are a large square one, and those that convolutions come down to by im2col, which have few columns: rows × 9C
+times 9C × C forward, and its transpose with a huge inner dimension for the weight gradient. On the host the im2col
+products are also measured in blocks that stay in the cache, shared by threads, which is how the engine computes them.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import streams
+from minilocal.array import Array
 from minilocal.bench import timing
 from minilocal.device import device_namespace, use_tf32
 from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
@@ -27,27 +28,28 @@ REPEATS = 7
 def measure(
     device: Any = "cpu", threads: int = 1, batch: int = 128, tf32: bool = False, quick: bool = False
 ) -> list[dict[str, Any]]:
-    """A row for each limit: what, unit ("GFLOP/s" or "GB/s"), the median of some repeats, and the best of them.
+    """A row for each rate: what, unit ("GFLOP/s" or "GB/s"), the median of some repeats, and the best of them.
 
-    A copied byte is counted twice, as read and as written.
+    A copied byte counts twice, as read and as written.
     """
     xp = device_namespace(device)
     use_threads(threads)
-    where, clock = "cpu" if xp is np else "device", timing.clock_of(xp)
+    kind, clock = "cpu" if xp is np else "device", timing.clock_of(xp)
     if xp is not np:
         use_tf32(xp, tf32)
-    side, size = (SQUARE[where], COPY[where]) if not quick else (256, 1 << 20)
+    side, nbytes = (SQUARE[kind], COPY[kind]) if not quick else (256, 1 << 20)
     rows: list[dict[str, Any]] = []
 
     def add(what: str, work: timing.Work, amount: float, unit: str) -> None:
-        number = timing.enough([clock.seconds(work) for _ in range(2)][-1], 0.001 if quick else 0.02)
-        rates = sorted(amount / 1e9 / clock.seconds(work, number) for _ in range(3 if quick else REPEATS))
+        warm = [clock.seconds(work) for _ in range(2)][-1]
+        repeats = timing.enough(warm, 0.001 if quick else 0.02)
+        rates = sorted(amount / 1e9 / clock.seconds(work, repeats) for _ in range(3 if quick else REPEATS))
         rows.append({"what": what, "unit": unit, "median": rates[len(rates) // 2], "best": rates[-1]})
 
-    def product(what: str, n: int, inner: int, m: int, turned: bool = False) -> None:
+    def product(what: str, n: int, inner: int, m: int, transposed: bool = False) -> None:
         x, W, z = (_random(xp, shape) for shape in ((n, inner), (inner, m), (n, m)))
         flops = 2.0 * n * inner * m
-        if turned:
+        if transposed:
             add(what, lambda: xp.matmul(x.T, z, out=W), flops, "GFLOP/s")
             return
         add(what, lambda: xp.matmul(x, W, out=z), flops, "GFLOP/s")
@@ -57,19 +59,19 @@ def measure(
     product(f"product, {side} square", side, side, side)
     for name, (pixels, C) in SKINNY.items():
         product(f"im2col product {name}", batch * pixels, 9 * C, C)
-        product(f"weight gradient {name}", batch * pixels, 9 * C, C, turned=True)
-    for what, nbytes in (("copy", size), ("copy of 1 MB", 1 << 20)):
-        source, target = xp.zeros(nbytes // 4, xp.float32), xp.zeros(nbytes // 4, xp.float32)
-        add(what, _copy(xp, source, target), 2.0 * nbytes, "GB/s")
+        product(f"weight gradient {name}", batch * pixels, 9 * C, C, transposed=True)
+    for what, size in (("copy", nbytes), ("copy of 1 MB", 1 << 20)):
+        source, target = xp.zeros(size // 4, xp.float32), xp.zeros(size // 4, xp.float32)
+        add(what, _copy(xp, source, target), 2.0 * size, "GB/s")
     return rows
 
 
-def _random(xp: Any, shape: tuple[int, int]) -> Any:
+def _random(xp: Any, shape: tuple[int, int]) -> Array:
     return xp.asarray(streams.rng(0).standard_normal(shape, dtype=np.float32))
 
 
-def _copy(xp: Any, source: Any, target: Any) -> Callable[[], Any]:
-    """A copy, by all threads on the host."""
+def _copy(xp: Any, source: Array, target: Array) -> Callable[[], Any]:
+    """A copy; on the host by all threads."""
     if xp is not np:
         return lambda: xp.copyto(target, source)
     return lambda: parallel_map(lambda i, j: np.copyto(target[i:j], source[i:j]), partition(len(source)))
@@ -89,5 +91,5 @@ def _in_blocks(x: np.ndarray, W: np.ndarray, z: np.ndarray) -> None:
 
 
 def peak_rate(rows: list[dict[str, Any]], unit: str) -> float:
-    """The best of the medians in this unit, per second: no piece of work can be expected to pass it."""
+    """The highest median rate in this unit, per second; NaN where none was measured. No work should exceed it."""
     return 1e9 * max((row["median"] for row in rows if row["unit"] == unit), default=float("nan"))

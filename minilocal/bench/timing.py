@@ -1,7 +1,7 @@
-"""Seconds: of work on the host or on a device, and of contestants that take turns.
+"""Seconds of a piece of work on the host or on a device, and of several that take turns.
 
-Only ratios of neighbours in time are evidence: a machine's speed moves by half within minutes. So contestants are
-timed in rounds, one after the other, each round beginning with another one, and compared round by round.
+A machine's speed moves by half within minutes, so only timings next to each other in time can be compared. Several
+pieces of work are therefore timed in rounds, each round beginning with another one, and compared round by round.
 """
 
 from __future__ import annotations
@@ -19,41 +19,41 @@ Work = Callable[[], Any]
 
 
 class HostClock:
-    """Seconds by the host's clock, of work that is done when it returns."""
+    """Seconds by the host's clock, for work that is done when it returns."""
 
-    def seconds(self, work: Work, number: int = 1) -> float:
-        """Of one of `number` runs in a row."""
-        began = time.perf_counter()
-        for _ in range(number):
+    def seconds(self, work: Work, repeats: int = 1) -> float:
+        """Mean seconds of `repeats` runs in a row."""
+        start = time.perf_counter()
+        for _ in range(repeats):
             work()
-        return (time.perf_counter() - began) / number
+        return (time.perf_counter() - start) / repeats
 
 
 class DeviceClock:
-    """Seconds between two events on a device's stream: also where the host returns before the work is done.
+    """Seconds between two events on a device's stream, for work that is not done when the host returns.
 
-    Where the host is too slow to keep the device busy, its pauses are counted, as they should be.
+    Where the host is too slow to keep the device busy, the device's pauses count too.
     """
 
     def __init__(self, event: Callable[[], Any], elapsed: Callable[[Any, Any], float]) -> None:
         self._event, self._elapsed = event, elapsed  # milliseconds from one event to another
 
-    def seconds(self, work: Work, number: int = 1) -> float:
-        """Of one of `number` runs in a row."""
+    def seconds(self, work: Work, repeats: int = 1) -> float:
+        """Mean seconds of `repeats` runs in a row."""
         first, last = self._event(), self._event()
         first.record()
-        for _ in range(number):
+        for _ in range(repeats):
             work()
         last.record()
         last.synchronize()
-        return self._elapsed(first, last) / 1000 / number
+        return self._elapsed(first, last) / 1000 / repeats
 
 
 Clock = HostClock | DeviceClock
 
 
 def clock_of(xp: Any) -> Clock:
-    """The clock for arrays of this library: NumPy's is the host's, others have events under `cuda`."""
+    """The clock for arrays of this library: the host's for NumPy, events under `cuda` for others."""
     return HostClock() if xp is np else DeviceClock(xp.cuda.Event, xp.cuda.get_elapsed_time)
 
 
@@ -66,54 +66,56 @@ def torch_clock(torch: Any, device: str) -> Clock:
 
 @dataclass
 class Times:
-    """{contestant: its seconds, round by round}, and why the others have none."""
+    """{name: seconds, round by round} of the work that ran, and {name: error} of the work that failed."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
 def rounds(
-    contestants: Mapping[str, Callable[[], float]],
+    timers: Mapping[str, Callable[[], float]],
     number: int,
     *,
     budget: float = math.inf,
-    settle: float = 0.0,
-    turn: Callable[[], None] = lambda: None,
+    cooldown: float = 0.0,
+    on_progress: Callable[[], None] = lambda: None,
 ) -> Times:
-    """`number` rounds in which each contestant is timed once; fewer when `budget` seconds are over, at least one.
+    """The times of `number` rounds, in each of which every timer is called once.
 
-    A contestant is a function that does its work once and returns its seconds; one that raises RuntimeError is out.
-    `settle` seconds pass before each, so that threads of the one before have gone to sleep; `turn` is called after.
+    A timer does its work and returns its seconds. One that raises RuntimeError takes no further part. There are fewer
+    rounds when `budget` seconds are over, but at least one. `cooldown` seconds pass before each call, in which the
+    threads of the call before go to sleep. `on_progress` is called after each.
     """
-    began, result = time.perf_counter(), Times({name: [] for name in contestants})
-    for now in range(number):
-        if now and time.perf_counter() - began > budget:
+    start, times = time.perf_counter(), Times({name: [] for name in timers})
+    for number_of_round in range(number):
+        if number_of_round and time.perf_counter() - start > budget:
             break
-        names = [name for name in contestants if name not in result.failed]
-        for name in names[now % max(1, len(names)) :] + names[: now % max(1, len(names))]:
-            time.sleep(settle)
+        names = [name for name in timers if name not in times.failed]
+        first = number_of_round % max(1, len(names))
+        for name in names[first:] + names[:first]:
+            time.sleep(cooldown)
             try:
-                result.seconds[name].append(contestants[name]())
+                times.seconds[name].append(timers[name]())
             except RuntimeError as error:
-                result.failed[name] = str(error)
-                del result.seconds[name]
-            turn()
-    return result
+                times.failed[name] = str(error)
+                del times.seconds[name]
+            on_progress()
+    return times
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Median and quartiles."""
+def quartiles(values: list[float]) -> dict[str, float]:
+    """Median, and lower and upper quartile ("low", "high")."""
     if len(values) < 2:
         return {"median": values[0], "low": values[0], "high": values[0]}
     low, median, high = statistics.quantiles(values, n=4, method="inclusive")
     return {"median": median, "low": low, "high": high}
 
 
-def ratio(ours: list[float], theirs: list[float]) -> dict[str, float]:
+def ratio(numerators: list[float], denominators: list[float]) -> dict[str, float]:
     """Median and quartiles of the ratios round by round."""
-    return spread([a / b for a, b in zip(ours, theirs, strict=True)])
+    return quartiles([a / b for a, b in zip(numerators, denominators, strict=True)])
 
 
 def enough(seconds: float, least: float) -> int:
-    """How many runs of so many seconds fill `least` seconds."""
+    """The number of runs of so many seconds that fill `least` seconds, from 1 to 1000."""
     return max(1, min(1000, math.ceil(least / max(seconds, 1e-9))))

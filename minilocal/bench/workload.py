@@ -1,7 +1,7 @@
-"""Contestants: one training step, or one piece of it, by the engine or by PyTorch; what a worker holds and times.
+"""Workloads: one training step or one operation, run by minilocal or by PyTorch inside a worker process.
 
-An `Entry` says what is to be timed and travels to a worker; `enter`, `time`, `peak` and `leave` are what a worker is
-asked to do with it. Images are noise and the learning rate is tiny: what a step costs does not depend on either.
+A `Workload` travels to a worker, which is asked to `setup` it, to `time` it, for its `peak_memory`, and to `teardown`
+all that it has set up. Images are noise and the learning rate is tiny: neither changes what a step costs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,13 @@ from minilocal.memory.meter import Meter
 from minilocal.optim import SGD
 
 LR = 1e-4
-ENGINES = ("minilocal", "torch")
 
 
 @dataclass(frozen=True)
 class Workload:
-    """A contestant. `op` names an operation of a step (`pieces.NAMES`); without one it is a step of `rule`.
+    """The operation named `op` (`ops.op_benchmarks`), or without one a training step of `rule`, and its engine.
 
-    `layout` and `tf32` are PyTorch's; `tf32` and `graph` (CUDA graphs) are the engine's on a GPU.
+    `layout` is PyTorch's memory format. `graph` (CUDA graphs) is minilocal's, on a GPU; `tf32` is both engines'.
     """
 
     engine: str = "minilocal"
@@ -50,141 +49,141 @@ class Workload:
 
     @property
     def label(self) -> str:
-        """Who it is, whatever is timed."""
+        """The engine and its settings, whatever it runs."""
         layout = "" if self.engine == "minilocal" else {"nchw": " NCHW"}.get(self.layout, " channels last")
         return self.engine + layout + ", graph" * self.graph + ", TF32" * self.tf32
 
     @property
     def what(self) -> str:
-        """What is timed, whoever does it."""
+        """The operation or the rule, whichever engine runs it."""
         if self.op:
             return self.op
-        length, kept = self.options.get("length"), self.options.get("keep", "caches")
-        return self.rule + (f" l={length}" if length is not None else "") + f", {kept} kept" * (kept != "caches")
+        length, keep = self.options.get("length"), self.options.get("keep", "caches")
+        return self.rule + (f" l={length}" if length is not None else "") + f", {keep} kept" * (keep != "caches")
 
     def row(self) -> dict[str, Any]:
-        """As JSON can write it, nothing left out."""
+        """Every field, the label and what is timed, as JSON can write them."""
         return {**asdict(self), "device": str(self.device), "label": self.label, "what": self.what}
 
     def learner(self) -> Learner:
-        """The Learner of a step, on the host for PyTorch's sake.
+        """The Learner of a step; on the host for PyTorch, which copies its weights.
 
         Raises: UserError where net, rule and modules do not fit.
         """
         rng = streams.rng(0)
         net, rule = nets.get(self.net, rng=rng), rules.get(self.rule, **self.options)
-        there: dict[str, Any] = {}
+        on_device: dict[str, Any] = {}
         if self.engine == "minilocal":
-            there = {"device": self.device, "cuda_graph": self.graph}
-        with warnings.catch_warnings(action="ignore"):  # of lengths past a module's floor
+            on_device = {"device": self.device, "cuda_graph": self.graph}
+        with warnings.catch_warnings(action="ignore"):  # lengths beyond a module's first unit are measured too
             optimizer = SGD(momentum=0.9, weight_decay=1e-4)
-            return Learner(net, rule, self.modules, rng=rng, dtype=self.dtype, optimizer=optimizer, **there)
+            return Learner(net, rule, self.modules, rng=rng, dtype=self.dtype, optimizer=optimizer, **on_device)
 
 
 class Instance:
-    """An Entry at its place: `work` is done once a call, and `clock` tells how long it took."""
+    """A workload that is ready to run: each call of `work` does it once, and `clock` times it."""
 
-    def __init__(self, entry: Workload) -> None:
-        self.entry, self.free = entry, _free(entry)
-        self.work, self.clock = _by_torch(entry) if entry.engine == "torch" else _by_engine(entry)
-        self.warm = [self.clock.seconds(self.work) for _ in range(3)][
-            -1
-        ]  # the second step is where graphs are recorded
+    def __init__(self, workload: Workload) -> None:
+        self.workload, self.free_before = workload, _free_bytes(workload)
+        self.work, self.clock = _torch_work(workload) if workload.engine == "torch" else _minilocal_work(workload)
+        for _ in range(3):  # CUDA graphs are recorded in the second run
+            self.warm = self.clock.seconds(self.work)
 
 
-def _by_engine(entry: Workload) -> tuple[Work, Clock]:
-    use_threads(entry.threads)
-    xp = device_namespace(entry.device)
+def _minilocal_work(workload: Workload) -> tuple[Work, Clock]:
+    use_threads(workload.threads)
+    xp = device_namespace(workload.device)
     if xp is not np:
-        use_tf32(xp, entry.tf32)
-    if entry.op:
-        return op_benchmark(entry.op, entry.batch).engine(xp, entry.dtype), clock_of(xp)
-    made = entry.learner()
-    x, y = (to_device(a, entry.device) for a in _batch(made, entry))
-    return lambda: made.step(x, y, lr=LR), clock_of(xp)
+        use_tf32(xp, workload.tf32)
+    if workload.op:
+        return op_benchmark(workload.op, workload.batch).bind(xp, workload.dtype), clock_of(xp)
+    learner = workload.learner()
+    x, y = (to_device(a, workload.device) for a in _batch(learner, workload))
+    return lambda: learner.step(x, y, lr=LR), clock_of(xp)
 
 
-def _by_torch(entry: Workload) -> tuple[Work, Clock]:
+def _torch_work(workload: Workload) -> tuple[Work, Clock]:
     import torch
 
-    torch.set_num_threads(entry.threads)
-    clock = torch_clock(torch, entry.device)
-    if entry.op:
-        allow_tf32(torch, entry.tf32)
+    torch.set_num_threads(workload.threads)
+    device, layout, clock = workload.device, workload.layout, torch_clock(torch, workload.device)
+    if workload.op:
+        allow_tf32(torch, workload.tf32)
         torch.backends.cudnn.benchmark = True
-        return op_benchmark(entry.op, entry.batch).torch(torch, entry.device, entry.layout, entry.dtype), clock
-    made = entry.learner()
-    peer = TorchLearner(made, device=entry.device, layout=entry.layout, tf32=entry.tf32)
-    x, y = peer.batch(*_batch(made, entry))
-    return lambda: peer.step(x, y, lr=LR), clock
+        return op_benchmark(workload.op, workload.batch).bind_torch(torch, device, layout, workload.dtype), clock
+    learner = workload.learner()
+    torch_learner = TorchLearner(learner, device=device, layout=layout, tf32=workload.tf32)
+    x, y = torch_learner.batch(*_batch(learner, workload))
+    return lambda: torch_learner.step(x, y, lr=LR), clock
 
 
-def _batch(made: Learner, entry: Workload) -> tuple[np.ndarray, np.ndarray]:
+def _batch(learner: Learner, workload: Workload) -> tuple[np.ndarray, np.ndarray]:
     rng = streams.rng(1)
-    x = rng.standard_normal((entry.batch, *made.net.shape), dtype=np.float32)
-    return x.astype(entry.dtype), rng.integers(made.net.classes, size=entry.batch)
+    x = rng.standard_normal((workload.batch, *learner.net.shape), dtype=np.float32)
+    return x.astype(workload.dtype), rng.integers(learner.net.classes, size=workload.batch)
 
 
-def _free(entry: Workload) -> int:
-    """Bytes that are free on the device: what the driver says, all processes counted."""
-    if entry.device == "cpu":
+def _free_bytes(workload: Workload) -> int:
+    """Free bytes of the device by its driver, which counts every process; 0 for the host."""
+    if workload.device == "cpu":
         return 0
-    if entry.engine == "torch":
+    if workload.engine == "torch":
         import torch
 
         return int(torch.cuda.mem_get_info()[0])
-    xp = device_namespace(entry.device)
-    runtime = getattr(getattr(xp, "cuda", None), "runtime", None)
+    runtime = getattr(getattr(device_namespace(workload.device), "cuda", None), "runtime", None)
     return 0 if runtime is None else int(runtime.memGetInfo()[0])
 
 
 # ---------------------------------------------------------------------- what a worker is asked
 
-_held: dict[str, Instance] = {}
+_instances: dict[str, Instance] = {}
 
 
-def setup(key: str, entry: Workload) -> float:
-    """Builds the contestant and runs it three times; the seconds of the last."""
-    _held[key] = Instance(entry)
-    return _held[key].warm
+def setup(key: str, workload: Workload) -> float:
+    """Build the workload and run it three times; the seconds of the last run."""
+    _instances[key] = Instance(workload)
+    return _instances[key].warm
 
 
-def time(key: str, number: int = 1) -> float:
-    """Seconds of one of `number` runs in a row."""
-    it = _held[key]
-    return it.clock.seconds(it.work, number)
+def time(key: str, repeats: int = 1) -> float:
+    """Mean seconds of `repeats` runs in a row."""
+    instance = _instances[key]
+    return instance.clock.seconds(instance.work, repeats)
 
 
 def peak_memory(key: str) -> dict[str, int]:
-    """Bytes: `above`, of one run above what is there between runs; on a device also `taken`, since it entered.
+    """Bytes of one run: `peak`, above what is allocated between runs, and on a device also `process`.
 
-    `above` is what the library counts: it cannot be told for PyTorch on the host, nor for a graph, which allocates
-    nothing when it runs. `taken` is what the driver counts, pools and graphs and libraries included.
+    `peak` is what the library counts. PyTorch on the host counts nothing, and a CUDA graph allocates nothing when it
+    runs; both have none. `process` is what the process has taken from the driver since before `setup`: memory pools,
+    graphs and libraries included.
     """
-    it = _held[key]
-    found, on_host = {}, it.entry.device == "cpu"
-    if it.entry.engine == "minilocal" and not it.entry.graph:
-        with Meter(it.entry.device) as meter:
-            it.work()
-        found["above"] = meter.peak
-    elif not on_host:
+    instance = _instances[key]
+    workload, work = instance.workload, instance.work
+    memory, on_host = {}, workload.device == "cpu"
+    if workload.engine == "minilocal" and not workload.graph:
+        with Meter(workload.device) as meter:
+            work()
+        memory["peak"] = meter.peak
+    elif workload.engine == "torch" and not on_host:
         import torch
 
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
-        base = torch.cuda.memory_allocated()
-        it.work()
+        between_runs = torch.cuda.memory_allocated()
+        work()
         torch.cuda.synchronize()
-        found["above"] = torch.cuda.max_memory_allocated() - base
-    return found if on_host else {**found, "taken": it.free - _free(it.entry)}
+        memory["peak"] = torch.cuda.max_memory_allocated() - between_runs
+    return memory if on_host else {**memory, "process": instance.free_before - _free_bytes(workload)}
 
 
 def teardown() -> None:
-    """Lets every contestant go, and on a device the memory that its library kept for later."""
-    entries = [it.entry for it in _held.values()]
-    _held.clear()
+    """Drop every workload, and on a device the memory that its library holds for reuse."""
+    on_devices = {(i.workload.engine, i.workload.device) for i in _instances.values() if i.workload.device != "cpu"}
+    _instances.clear()
     gc.collect()
-    for engine, device in {(entry.engine, entry.device) for entry in entries if entry.device != "cpu"}:
+    for engine, device in on_devices:
         if engine == "torch":
             import torch
 

@@ -1,11 +1,11 @@
-"""`minilocal bench`: seconds of steps and of their pieces, beside PyTorch where it is installed, and beside the limits.
+"""`minilocal bench`: seconds of training steps and operations, beside PyTorch and the machine's peak rates.
 
-Engines take turns in rounds, each in a process of its own; given are medians, quartiles, and ratios round by
+Engines take turns in rounds, each in a process of its own. Tables give medians, quartiles, and ratios round by
 round. Several values, as `--net resnet20,vgg16`, are all measured, in every combination.
 
-  limits   the arithmetic and the bandwidth of this machine, measured before and after the rest
+  limits   the peak rates of this machine (its roofline), measured before and after the rest
   steps    a training step of each rule
-  layers   convolutions, norms, products, ... one by one, held to the limits
+  layers   convolutions, norms, products, ... one by one, beside the peak rates
   growth   how a step grows with the batch, the depth, K and l
 """
 
@@ -20,6 +20,7 @@ from minilocal.errors import UserError
 
 DEFAULT = "runs/bench.json"
 USUAL = {"net": "resnet32", "batch_size": "128", "rounds": "7"}
+QUICK = {"net": "resnet8", "batch_size": "16", "rounds": "3"}
 
 
 def parser() -> Parser:
@@ -36,15 +37,15 @@ def parser() -> Parser:
     p.add_argument("--rounds", metavar="N", help="rounds (7, with --quick 3)")
     p.add_argument("--device", metavar="DEV", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
     p.add_argument("--out", metavar="FILE", default=DEFAULT, help=f"the JSON; its table beside it as .md ({DEFAULT})")
-    p.add_argument("--quick", action="store_true", help="small sizes, few pieces, seconds: to see what it does")
+    p.add_argument("--quick", action="store_true", help="small sizes, few operations, seconds: to see what it does")
     return p
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measures, prints the tables, and writes them; 1 where a contestant failed."""
+    """Measure, print the tables and write them; 1 where a workload failed."""
     from minilocal.bench import harness
     from minilocal.bench.plan import comparisons
-    from minilocal.bench.report import markdown
+    from minilocal.bench.report import failures, markdown
     from minilocal.bench.torch_learner import available
     from minilocal.device import device_namespace
 
@@ -54,31 +55,32 @@ def run(options: argparse.Namespace) -> int:
     out = _writable(Path(options.out))
     if not available():
         print("PyTorch is not installed, so only the engine is measured: in the clone, pip install -e '.[bench]'.")
-    turns = sum(plan.rounds * len(contest.entries) for contest in comparisons(plan, available()))
-    with _bar(turns) as bar:
+    timings = sum(plan.rounds * len(comparison.workloads) for comparison in comparisons(plan, available()))
+    with _bar(timings) as bar:
 
-        def turn(title: str) -> None:
+        def on_progress(title: str) -> None:
             bar.set_postfix_str(title, refresh=False)
             bar.update()
 
-        found = harness.run(plan, turn=turn, save=lambda found: _write(out, found))
-    _write(out, found)
-    print(markdown(found))
+        results = harness.run(plan, on_progress=on_progress, save=lambda results: _write(out, results))
+    _write(out, results)
+    print(markdown(results))
     print(f"written: {out} and {out.with_suffix('.md')}")
-    return int(any("failed" in row for what in ("steps", "layers", "growth") for row in found.get(what, [])))
+    return int(bool(failures(results)))
 
 
 def plan_of(options: argparse.Namespace) -> Any:
-    """What the flags ask for.
+    """The plan that the flags describe.
 
-    Raises: UserError for what is no number where a number stands.
+    Raises: UserError for a flag that needs numbers and has something else.
     """
     from minilocal.bench.plan import Plan
     from minilocal.kernels.threads import PARTS, available
 
     quick = options.quick
-    usual = {"net": "resnet8", "batch_size": "16", "rounds": "3"} if quick else USUAL
-    net, images, rounds = (usual[key] if getattr(options, key) is None else getattr(options, key) for key in usual)
+    defaults = QUICK if quick else USUAL
+    asked = {key: getattr(options, key) for key in defaults}
+    net, images, rounds = (defaults[key] if value is None else value for key, value in asked.items())
     return Plan(
         what=_words("--what", options.what),
         nets=_words("--net", net),
@@ -111,13 +113,13 @@ def _numbers(flag: str, text: str) -> tuple[int, ...]:
 def _bar(total: int) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=total, desc="bench", unit="turn", disable=None)
+    return tqdm(total=total, desc="bench", unit="timing", disable=None)
 
 
 def _writable(out: Path) -> Path:
-    """The file, its folder made: so that an hour of measuring is not lost at its end.
+    """`out` in a folder that exists and can be written: an hour of measuring must not fail at its end.
 
-    Raises: UserError where it cannot be written, or its name does not end in .json.
+    Raises: UserError where the folder cannot be written, or the name does not end in .json.
     """
     import tempfile
 
@@ -131,17 +133,17 @@ def _writable(out: Path) -> Path:
     return out
 
 
-def _write(out: Path, found: dict[str, Any]) -> None:
+def _write(out: Path, results: dict[str, Any]) -> None:
     import json
 
     from minilocal.bench.report import markdown
     from minilocal.record import atomic_write, current_environment
 
-    told = {"environment": {**current_environment(), "torch": _torch()}, **found}
+    document = {"environment": {**current_environment(), "torch": _torch()}, **results}
     with atomic_write(out) as file:
-        file.write(json.dumps(told, indent=1, ensure_ascii=False).encode())
+        file.write(json.dumps(document, indent=1, ensure_ascii=False).encode())
     with atomic_write(out.with_suffix(".md")) as file:
-        file.write(markdown(found).encode())
+        file.write(markdown(results).encode())
 
 
 def _torch() -> str | None:

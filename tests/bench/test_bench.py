@@ -1,9 +1,8 @@
-"""What is measured, by whom, and what is written of it: with workers that are this process, and tiny sizes."""
+"""Plans, comparisons and reports: in this process in the place of workers, and with tiny sizes."""
 
 from __future__ import annotations
 
 import json
-from importlib import import_module
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +12,7 @@ import minilocal as ml
 from minilocal.bench import harness, plan, report, roofline, workload
 from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
-from minilocal.bench.worker import WorkerError
+from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
 from minilocal.nets.counted import macs
 from tests.fake.device import fake
@@ -21,20 +20,18 @@ from tests.fake.device import fake
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)
 
 
-class Here:
-    """A pool and a worker in one, in this process."""
+class InProcess:
+    """A pool and its one worker, which calls functions in this process."""
 
     def __init__(self):
-        self.closed, self.asked = 0, []
+        self.closed = 0
 
-    def at(self, name, threads=1, environ=None):
-        self.asked.append(name)
+    def worker(self, key, threads=1, environ=None):
         return self
 
-    def ask(self, what, patience=0.0, **given):
-        module, _, function = what.partition(":")
+    def ask(self, function, timeout=0.0, **arguments):
         try:
-            return getattr(import_module(module), function)(**given)
+            return resolve(function)(**arguments)
         except Exception as error:
             raise WorkerError(f"{type(error).__name__}: {error}") from None
 
@@ -51,40 +48,40 @@ def _threads_as_before():
     ml.use_threads(before)
 
 
-def test_a_step_is_measured_by_everyone_who_can():
-    labels = [e.label for e in plan.sides(Workload(), peer=True)]
+def test_a_step_is_measured_on_every_engine_that_its_device_has():
+    labels = [w.label for w in plan.on_every_engine(Workload(), with_torch=True)]
     assert labels == ["minilocal", "torch NCHW", "torch channels last"]
-    assert [e.label for e in plan.sides(Workload(), peer=False)] == ["minilocal"]
-    there = [e.label for e in plan.sides(Workload(device="cuda"), peer=True)]
-    assert there == [
+    assert [w.label for w in plan.on_every_engine(Workload(), with_torch=False)] == ["minilocal"]
+    on_gpu = [w.label for w in plan.on_every_engine(Workload(device="cuda"), with_torch=True)]
+    assert on_gpu == [
         "minilocal", "minilocal, graph", "minilocal, graph, TF32",
         "torch NCHW", "torch channels last", "torch channels last, TF32",
     ]  # fmt: skip
 
 
-def test_all_combinations_are_contests_and_their_rules_take_turns():
+def test_every_combination_is_a_comparison_of_its_rules():
     asked = plan.Plan(("steps",), ("mlp", "resnet8"), batches=(4, 8), threads=(1, 2), modules=(2, 4), lengths=(0, 1, 2))
-    found = plan.comparisons(asked, peer=False)
-    assert len(found) == 16 and len({c.title for c in found}) == 16
-    assert [e.what for e in found[0].entries] == ["bp", "gll", "backlink l=0", "backlink l=1", "backlink l=2"]
+    compared = plan.comparisons(asked, with_torch=False)
+    assert len(compared) == 16 and len({c.title for c in compared}) == 16
+    assert [w.what for w in compared[0].workloads] == ["bp", "gll", "backlink l=0", "backlink l=1", "backlink l=2"]
 
 
-def test_backlink_takes_turns_with_itself_by_what_its_linked_units_keep():
+def test_backlink_is_compared_with_itself_by_what_its_linked_units_keep():
     asked = plan.Plan(("steps",), ("resnet8",), rules=("gll", "backlink"), keeps=("caches", "inputs"))
-    (workload,) = plan.comparisons(asked, peer=True)
-    told = [(entry.engine, entry.what) for entry in workload.entries]
-    assert told[0] == ("minilocal", "gll") and ("minilocal", "backlink l=1") in told
-    assert [who for who, what in told if what == "backlink l=1, inputs kept"] == ["minilocal"]  # PyTorch keeps caches
-    assert workload.entries[-1].learner().rule.keep == "inputs"
+    (comparison,) = plan.comparisons(asked, with_torch=True)
+    steps = [(workload.engine, workload.what) for workload in comparison.workloads]
+    assert steps[0] == ("minilocal", "gll") and ("minilocal", "backlink l=1") in steps
+    assert [engine for engine, what in steps if what == "backlink l=1, inputs kept"] == ["minilocal"]
+    assert comparison.workloads[-1].learner().rule.keep == "inputs"
 
 
 def test_growth_sweeps_batch_depth_modules_and_length():
-    found = plan.comparisons(plan.Plan(("growth",), nets=("resnet8",), modules=(2,)), peer=True)
-    assert [c.title.partition(" ")[0] for c in found] == ["batch", "depth", "K", "l"]
-    batch, depth, K, l = ([(e.batch, e.net, e.modules, e.options) for e in c.entries] for c in found)
+    compared = plan.comparisons(plan.Plan(("growth",), nets=("resnet8",), modules=(2,)), with_torch=True)
+    assert [c.title.partition(" ")[0] for c in compared] == ["batch", "depth", "K", "l"]
+    batch, depth, K, l = ([(w.batch, w.net, w.modules, w.options) for w in c.workloads] for c in compared)
     assert {b[0] for b in batch} == {16, 32, 64, 128, 256} and {d[1] for d in depth} >= {"resnet8", "resnet110"}
     assert {k[2] for k in K} == {1, 2, 4} and [x[3].get("length") for x in l] == [None, 0, 1, 2, 3, 4]
-    assert all(e.engine == "minilocal" for c in found for e in c.entries)
+    assert all(w.engine == "minilocal" for c in compared for w in c.workloads)
 
 
 @pytest.mark.parametrize("wrong, says", [
@@ -98,25 +95,25 @@ def test_a_plan_that_cannot_be_is_refused(wrong, says):
     plan.Plan().check()
 
 
-def test_a_contest_gives_each_contestants_rounds_and_holds_nobody_afterwards():
-    turns = []
-    rows = harness.run_comparison(plan.comparisons(TINY, peer=False)[0], Here(), 3, turn=lambda: turns.append(1))
-    assert [row["what"] for row in rows] == ["bp", "gll", "backlink l=1"] and len(turns) == 9
+def test_a_comparison_gives_each_workloads_rounds_and_tears_all_down():
+    calls = []
+    comparison = plan.comparisons(TINY, with_torch=False)[0]
+    rows = harness.run_comparison(comparison, InProcess(), 3, on_progress=lambda: calls.append(1))
+    assert [row["what"] for row in rows] == ["bp", "gll", "backlink l=1"] and len(calls) == 9
     for row in rows:
         assert len(row["seconds"]) == 3 and min(row["seconds"]) > 0 and row["low"] <= row["median"] <= row["high"]
         assert "bytes" not in row
-    assert not workload._held
+    assert not workload._instances
     json.dumps(rows)
 
 
-def test_one_that_cannot_enter_has_a_row_that_says_why():
+def test_a_workload_that_cannot_be_set_up_has_a_row_that_says_why():
     wrong = Workload(net="mlp", modules=99, batch=4)
-    rows = harness.run_comparison(
-        plan.Comparison("steps", "t", [wrong, Workload(net="mlp", modules=2, batch=4)]), Here(), 1
-    )
+    right = Workload(net="mlp", modules=2, batch=4)
+    rows = harness.run_comparison(plan.Comparison("steps", "t", [wrong, right]), InProcess(), 1)
     assert "UserError: K = 99" in rows[0]["failed"] and "median" in rows[1]
-    told = report.markdown({"steps": rows})
-    assert "## Failed" in told and "K = 99" in told
+    text = report.markdown({"steps": rows})
+    assert "## Failed" in text and "K = 99" in text
 
 
 @pytest.fixture
@@ -128,13 +125,14 @@ def tiny_nets(monkeypatch):
 
 def test_a_step_on_a_device_has_its_bytes_and_graphs_are_asked_for(monkeypatch, tiny_nets):
     monkeypatch.setattr(workload, "Meter", _Meter)
-    entries = [Workload(net="mlp", modules=2, batch=4, device=fake, graph=graph) for graph in (False, True)]
-    rows = harness.run_comparison(plan.Comparison("steps", "t", entries), Here(), 1)
+    workloads = [Workload(net="mlp", modules=2, batch=4, device=fake, graph=graph) for graph in (False, True)]
+    rows = harness.run_comparison(plan.Comparison("steps", "t", workloads), InProcess(), 1)
     assert not [row["failed"] for row in rows if "failed" in row]
-    assert [row["bytes"].get("above") for row in rows] == [12_300_000, None]  # a graph allocates nothing
+    assert [row["bytes"].get("peak") for row in rows] == [12_300_000, None]  # a graph allocates nothing
+    assert all("process" in row["bytes"] for row in rows)
     assert [row["label"] for row in rows] == ["minilocal", "minilocal, graph"]
-    told = report.markdown({"steps": rows})
-    assert "MB above" in told and "| 12 " in told
+    text = report.markdown({"steps": rows})
+    assert "peak MB" in text and "| 12 " in text
 
 
 class _Meter:
@@ -151,35 +149,35 @@ class _Meter:
 
 
 def test_after_a_failure_on_a_device_its_worker_is_not_used_again():
-    here = Here()
-    harness.run_comparison(plan.Comparison("steps", "t", [Workload(net="mlp", modules=99, device=fake)]), here, 1)
-    assert here.closed == 1
+    pool = InProcess()
+    harness.run_comparison(plan.Comparison("steps", "t", [Workload(net="mlp", modules=99, device=fake)]), pool, 1)
+    assert pool.closed == 1
 
 
 @pytest.mark.parametrize("name", op_benchmarks(2))
-def test_every_piece_runs_and_has_work_to_count(name):
-    it = op_benchmark(name, 2)
-    it.engine(np)()
-    assert it.numbers > 0 and it.flops >= 0
-    assert isinstance(it.engine(np, "float64")(), object)
+def test_every_operation_runs_and_has_work_to_count(name):
+    op = op_benchmark(name, 2)
+    op.bind(np)()
+    assert op.elements > 0 and op.flops >= 0
+    assert isinstance(op.bind(np, "float64")(), object)
 
 
-def test_pieces_run_on_a_device():
+def test_operations_run_on_a_device():
     names = ["norm + shortcut + ReLU 8×8×64", "dropout mask", "crops of raw images", "ReLU"]
-    entries = [Workload(op=name, batch=2, device=fake) for name in names]
-    rows = harness.run_comparison(plan.Comparison("layers", "t", entries), Here(), 1)
+    workloads = [Workload(op=name, batch=2, device=fake) for name in names]
+    rows = harness.run_comparison(plan.Comparison("layers", "t", workloads), InProcess(), 1)
     assert not [row["failed"] for row in rows if "failed" in row] and all(row["moved"] > 0 for row in rows)
 
 
 @pytest.mark.skipif(not available(), reason="PyTorch is only in the bench extra")
 @pytest.mark.parametrize("layout", ["nchw", "channels_last"])
-@pytest.mark.parametrize("name", [n for n, p in op_benchmarks(2).items() if p.theirs])
-def test_pytorch_does_the_same_piece(name, layout):
-    """Where both give what can be laid side by side: not SGD, which changes in place, nor a norm's backward."""
+@pytest.mark.parametrize("name", [n for n, op in op_benchmarks(2).items() if op.torch])
+def test_pytorch_does_the_same_operation(name, layout):
+    """Where both results can be compared: not SGD, which updates in place, nor a norm's backward."""
     import torch
 
-    it = op_benchmark(name, 2)
-    ours, theirs = it.engine(np, "float64")(), it.torch(torch, "cpu", layout, "float64")()
+    op = op_benchmark(name, 2)
+    ours, theirs = op.bind(np, "float64")(), op.bind_torch(torch, "cpu", layout, "float64")()
     if "SGD" in name or name.endswith("ReLU 32×32×16, backward") or ("norm" in name and "backward" in name):
         return
     ours, theirs = ours if isinstance(ours, tuple) else (ours,), theirs if isinstance(theirs, tuple) else (theirs,)
@@ -197,11 +195,11 @@ def test_pytorch_does_the_same_piece(name, layout):
 
 def test_the_layouts_differ_in_memory_only():
     torch = pytest.importorskip("torch")
-    y = op_benchmark("convolution 3×3 8×8×64", 2).torch(torch, "cpu", "channels_last")()
+    y = op_benchmark("convolution 3×3 8×8×64", 2).bind_torch(torch, "cpu", "channels_last")()
     assert y.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_limits_are_measured_for_products_and_copies():
+def test_peak_rates_are_measured_for_products_and_copies():
     rows = roofline.measure(batch=2, quick=True)
     assert {row["unit"] for row in rows} == {"GFLOP/s", "GB/s"} and all(0 < r["median"] <= r["best"] for r in rows)
     assert roofline.peak_rate(rows, "GB/s") == 1e9 * max(r["median"] for r in rows if r["unit"] == "GB/s")
@@ -221,26 +219,26 @@ def test_multiplications_are_counted(net, millions):
     assert macs(ml.nets.get(net, rng=ml.rng(0))) == millions * 1e6
 
 
-def test_of_blocks_with_a_way_around_too():
+def test_those_of_blocks_with_a_shortcut_too():
     net = ml.nets.wrn(10, 1, size=8, rng=ml.rng(0))
     first, blocks = 8 * 8 * 9 * 3 * 16, [(16, 16, 8, 8), (16, 32, 8, 4), (32, 64, 4, 2)]
     each = [h * h * 9 * i * o + p * p * 9 * o * o + (p * p * i * o if i != o else 0) for i, o, h, p in blocks]
     assert macs(net) == first + sum(each) + 64 * 10
 
 
-def test_everything_is_saved_and_told(tmp_path, monkeypatch, tiny_nets):
-    monkeypatch.setattr(harness, "Pool", lambda: _Entered())
+def test_everything_is_saved_and_reported(tmp_path, monkeypatch, tiny_nets):
+    monkeypatch.setattr(harness, "WorkerPool", lambda: _Pool())
     monkeypatch.setattr(harness, "available", lambda: False)
     saved = []
     asked = plan.Plan(plan.WHAT, ("mlp",), batches=(4,), modules=(2,), rounds=1, quick=True)
-    found = harness.run(asked, save=lambda now: saved.append(json.dumps(now)))
+    results = harness.run(asked, save=lambda results: saved.append(json.dumps(results)))
     assert len(saved) == len(plan.comparisons(asked, False)) + 1 and json.loads(saved[-1]).keys() >= set(plan.WHAT)
-    told = report.markdown(found)
+    text = report.markdown(results)
     for head in ("## Limits", "## Steps", "## Layers", "## Growth", "before and after", "of the limit", "l grows"):
-        assert head in told
+        assert head in text
 
 
-class _Entered(Here):
+class _Pool(InProcess):
     def __enter__(self):
         return self
 
@@ -249,13 +247,13 @@ class _Entered(Here):
 
 
 def test_the_tables_compare_round_by_round_and_like_with_like():
-    def entry(label, engine, layout, seconds, **more):
-        row = Workload(engine=engine, layout=layout, **more).row()
-        return {**row, "contest": "c", "seconds": seconds, "median": float(np.median(seconds))}
+    def row(label, engine, layout, seconds, **fields):
+        workload = Workload(engine=engine, layout=layout, **fields).row()
+        return {**workload, "comparison": "c", "seconds": seconds, "median": float(np.median(seconds))}
 
     rows = [
-        entry("minilocal", "minilocal", "nchw", [1.0, 4.0]), entry("torch", "torch", "nchw", [2.0, 8.0]),
-        entry("x", "minilocal", "nchw", [1.0, 1.0], tf32=True), entry("y", "torch", "nchw", [4.0, 4.0], tf32=True),
+        row("minilocal", "minilocal", "nchw", [1.0, 4.0]), row("torch", "torch", "nchw", [2.0, 8.0]),
+        row("x", "minilocal", "nchw", [1.0, 1.0], tf32=True), row("y", "torch", "nchw", [4.0, 4.0], tf32=True),
     ]  # fmt: skip
     lines = report.markdown({"steps": rows}).splitlines()
     ours, theirs, fast, _ = (line.split("|")[4].strip() for line in lines if line.startswith("| bp"))

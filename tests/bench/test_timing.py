@@ -1,4 +1,4 @@
-"""Rounds, ratios and clocks: who takes a turn when, and what is made of the seconds."""
+"""Rounds, ratios and clocks: which work is timed when, and what is computed from the seconds."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import pytest
 from minilocal.bench import timing
 
 
-def contestants(log, **seconds):
+def timers(log, **seconds):
     def one(name):
-        def turn():
+        def timer():
             log.append(name)
             return seconds[name]
 
-        return turn
+        return timer
 
     return {name: one(name) for name in seconds}
 
 
-def test_every_round_begins_with_another_contestant():
+def test_every_round_begins_with_another_workload():
     log = []
-    times = timing.rounds(contestants(log, a=1.0, b=2.0, c=3.0), 4)
+    times = timing.rounds(timers(log, a=1.0, b=2.0, c=3.0), 4)
     assert "".join(log) == "abc" + "bca" + "cab" + "abc"
     assert times.seconds == {"a": [1.0] * 4, "b": [2.0] * 4, "c": [3.0] * 4} and not times.failed
 
@@ -31,11 +31,11 @@ def test_one_that_fails_is_out_and_the_others_go_on():
         raise RuntimeError("no memory")
 
     log = []
-    times = timing.rounds({"x": broken, **contestants(log, a=1.0, b=2.0)}, 3)
+    times = timing.rounds({"x": broken, **timers(log, a=1.0, b=2.0)}, 3)
     assert times.failed == {"x": "no memory"} and times.seconds == {"a": [1.0] * 3, "b": [2.0] * 3}
 
 
-def test_what_is_no_failure_of_a_contestant_is_raised():
+def test_an_error_that_is_no_failure_of_a_workload_is_raised():
     def broken():
         raise ZeroDivisionError
 
@@ -44,16 +44,16 @@ def test_what_is_no_failure_of_a_contestant_is_raised():
 
 
 def test_when_the_time_is_over_one_round_has_been_made():
-    turns = []
-    times = timing.rounds(contestants([], a=1.0, b=2.0), 100, budget=0.0, turn=lambda: turns.append(1))
-    assert times.seconds == {"a": [1.0], "b": [2.0]} and len(turns) == 2
+    calls = []
+    times = timing.rounds(timers([], a=1.0, b=2.0), 100, budget=0.0, on_progress=lambda: calls.append(1))
+    assert times.seconds == {"a": [1.0], "b": [2.0]} and len(calls) == 2
 
 
 def test_medians_quartiles_and_ratios_are_those_of_the_rounds():
     values = [5.0, 1.0, 2.0, 4.0, 3.0]
     low, median, high = np.percentile(values, [25, 50, 75])
-    assert timing.spread(values) == {"median": median, "low": low, "high": high}
-    assert timing.spread([2.0]) == {"median": 2.0, "low": 2.0, "high": 2.0}
+    assert timing.quartiles(values) == {"median": median, "low": low, "high": high}
+    assert timing.quartiles([2.0]) == {"median": 2.0, "low": 2.0, "high": 2.0}
     a, b = [1.0, 10.0, 100.0], [2.0, 10.0, 50.0]  # the machine slowed down: medians of each would say 1
     assert timing.ratio(a, b)["median"] == 1.0 and timing.ratio(a, b)["low"] == 0.75
     with pytest.raises(ValueError):

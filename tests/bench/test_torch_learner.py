@@ -1,4 +1,4 @@
-"""The PyTorch peer computes what the engine computes: after two float64 steps the weights are equal."""
+"""TorchLearner computes what minilocal computes: after two float64 steps the weights are equal."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def small(name: str):
 
 
 def learner(net, rule, modules, dtype="float64"):
-    made = ml.Learner(net, rule, modules, rng=ml.rng(1), dtype=dtype, optimizer=SGD)
-    for number, a in enumerate(made.parameters().values()):
+    learner = ml.Learner(net, rule, modules, rng=ml.rng(1), dtype=dtype, optimizer=SGD)
+    for number, a in enumerate(learner.parameters().values()):
         a += 0.1 * ml.rng(number).standard_normal(a.shape)
-    return made
+    return learner
 
 
 def batch(net, N=6):
@@ -46,6 +46,7 @@ CASES = [
     ("resnet14", ml.rules.backlink(length=1, alpha=0.3, aux="1c2f"), 3),
     ("resnet14", ml.rules.backlink(length=2, alpha=0.3), 3),
     ("resnet14", ml.rules.backlink(length=3, alpha=0.3, weighting="unfolded"), 2),
+    ("resnet14", ml.rules.backlink(length=1, alpha=0.3, error="total"), 3),  # no first unit is linked: the own error
     ("mlp", ml.rules.backlink(length=2, alpha=0.7), 2), ("mlp", ml.rules.bp(), 2),
     ("vgg16", ml.rules.backlink(length=1), 4), ("alexnet", ml.rules.gll(), 2),
 ]  # fmt: skip
@@ -54,27 +55,28 @@ CASES = [
 @needs_torch
 @pytest.mark.parametrize("layout", ["nchw", "channels_last"])
 @pytest.mark.parametrize("name, rule, modules", CASES, ids=lambda v: getattr(v, "name", str(v)))
-def test_two_steps_are_the_engines_steps(name, rule, modules, layout):
+def test_two_steps_are_minilocals_steps(name, rule, modules, layout):
     net = small(name)
     ours = learner(net, rule, modules)
-    peer = TorchLearner(ours, layout=layout)
-    assert all((peer.arrays()[n] == a).all() for n, a in {**ours.parameters(), **ours.buffers()}.items())
+    torch_learner = TorchLearner(ours, layout=layout)
+    assert all((torch_learner.arrays()[n] == a).all() for n, a in {**ours.parameters(), **ours.buffers()}.items())
     x, y = batch(net)
     for _ in range(2):
-        said, losses = ours.step(x, y, lr=0.05), peer.step(*peer.batch(x, y), lr=0.05)
-    np.testing.assert_allclose(said[~np.isnan(said)], [float(loss) for loss in losses], rtol=1e-9)
-    found = errors(ours.parameters() | ours.buffers(), peer.arrays())
-    assert max(found.values()) < 1e-9, max(found.items(), key=lambda item: item[1])
+        losses = ours.step(x, y, lr=0.05)
+        torch_losses = torch_learner.step(*torch_learner.batch(x, y), lr=0.05)
+    np.testing.assert_allclose(losses[~np.isnan(losses)], [float(loss) for loss in torch_losses], rtol=1e-9)
+    differences = errors(ours.parameters() | ours.buffers(), torch_learner.arrays())
+    assert max(differences.values()) < 1e-9, max(differences.items(), key=lambda item: item[1])
 
 
 @needs_torch
-def test_names_and_layouts_are_the_engines():
+def test_names_and_layouts_are_minilocals():
     net = small("resnet8")
     ours = learner(net, ml.rules.gll(aux="1c2f"), 3, "float32")
-    peer = TorchLearner(ours, layout="channels_last")
-    names = {n for n in peer.root.state_dict() if not n.endswith("num_batches_tracked")}
+    torch_learner = TorchLearner(ours, layout="channels_last")
+    names = {n for n in torch_learner.root.state_dict() if not n.endswith("num_batches_tracked")}
     assert names == {*ours.parameters(), *ours.buffers()}
-    x, _ = peer.batch(*batch(net))
+    x, _ = torch_learner.batch(*batch(net))
     assert x.shape == (6, 3, 8, 8) and x.stride()[1] == 1 and str(x.dtype) == "torch.float32"
 
 
@@ -82,11 +84,19 @@ def test_names_and_layouts_are_the_engines():
 @pytest.mark.parametrize("rule, says", [
     (ml.rules.predsim(), "modules that classify"), (ml.rules.ddg(), "knows BP, GLL and BackLink"),
     (ml.rules.pgl(), "knows BP, GLL and BackLink"), (ml.rules.dgl(buffer=2), "knows BP, GLL and BackLink"),
-    (ml.rules.bp(keep="inputs"), "knows BP, GLL and BackLink"),
+    (ml.rules.bp(keep="inputs"), "knows BP, GLL and BackLink"), (ml.rules.dni(), "knows BP, GLL and BackLink"),
+    (ml.rules.bp(accumulate=2), "knows BP, GLL and BackLink"),
 ])  # fmt: skip
-def test_what_it_cannot_do_is_said(rule, says):
+def test_a_rule_that_it_does_not_have_is_refused(rule, says):
     with pytest.raises(ml.UserError, match=says):
         TorchLearner(learner(small("resnet8"), rule, 2))
+
+
+@needs_torch
+@pytest.mark.parametrize("error", ["total", "own-scaled"])
+def test_an_error_that_passes_a_whole_module_is_refused(error):
+    with pytest.raises(ml.UserError, match="knows BP, GLL and BackLink"):
+        TorchLearner(learner(small("resnet8"), ml.rules.backlink(error=error), 4))
 
 
 @needs_torch
@@ -104,5 +114,5 @@ def test_other_optimisers_layers_and_layouts_are_refused():
 def test_importing_the_measurements_does_not_import_torch():
     names = "minilocal.bench.torch_learner, minilocal.bench.harness, minilocal.cli.bench"
     code = f"import sys, {names}; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"

@@ -1,4 +1,4 @@
-"""A worker answers, says what failed, and is gone when it dies or hangs; a pool starts another one."""
+"""A worker answers, reports a failure, and is gone when it dies or hangs; a pool starts another one."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from minilocal.bench.worker import Pool, Worker, WorkerError
+from minilocal.bench.worker import Worker, WorkerError, WorkerPool
 
 
 @pytest.fixture(scope="module")
 def worker():
-    with Worker(3, {"MINILOCAL_TEST": "heard"}) as made:
-        yield made
+    with Worker(3, {"MINILOCAL_TEST": "set"}) as worker:
+        yield worker
 
 
 def test_it_calls_a_function_by_name_in_its_own_process(worker):
@@ -23,10 +23,10 @@ def test_it_calls_a_function_by_name_in_its_own_process(worker):
 def test_its_environment_is_set_before_anything_is_imported(worker):
     for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         assert worker.ask("os:getenv", key=name) == "3"
-    assert worker.ask("os:getenv", key="MINILOCAL_TEST") == "heard"
+    assert worker.ask("os:getenv", key="MINILOCAL_TEST") == "set"
 
 
-def test_what_fails_there_is_told_here_and_it_lives_on(worker):
+def test_an_error_in_it_is_raised_here_and_it_lives_on(worker):
     with pytest.raises(
         WorkerError, match=r"UserError: resnet: .* is none|UserError: ResNet-9 is none of CIFAR's.*\(resnet.py:"
     ):
@@ -36,7 +36,7 @@ def test_what_fails_there_is_told_here_and_it_lives_on(worker):
     assert worker.ask("os.path:basename", p="a/b") == "b"
 
 
-def test_one_that_ends_is_told_with_its_last_words():
+def test_the_end_of_its_process_is_raised_with_its_last_output():
     worker = Worker()
     with pytest.raises(WorkerError, match="its process ended: exit status 3"):
         worker.ask("os:_exit", status=3)
@@ -49,16 +49,16 @@ def test_one_that_hangs_is_ended():
     worker = Worker()
     worker.ask("os:getpid")
     with pytest.raises(WorkerError, match="no answer within 0 s"):
-        worker.ask("subprocess:call", patience=0.3, args=["sleep", "20"])
+        worker.ask("subprocess:call", timeout=0.3, args=["sleep", "20"])
     assert not worker.alive
 
 
-def test_a_pool_keeps_workers_by_name_and_replaces_the_dead():
-    with Pool() as pool:
-        first = pool.at("a")
-        assert pool.at("a") is first and pool.at("b") is not first
-        number = first.ask("os:getpid")
+def test_a_pool_keeps_workers_by_key_and_replaces_the_dead():
+    with WorkerPool() as pool:
+        first = pool.worker("a")
+        assert pool.worker("a") is first and pool.worker("b") is not first
+        process = first.ask("os:getpid")
         first.close(at_once=True)
-        assert pool.at("a").ask("os:getpid") != number
-        last = pool.at("a")
+        assert pool.worker("a").ask("os:getpid") != process
+        last = pool.worker("a")
     assert not last.alive

@@ -39,10 +39,10 @@ def test_quick_is_small_unless_a_size_is_given():
     assert asked("--quick", "--net", "mlp", "--batch-size", "4", "--rounds", "9") == (("mlp",), (4,), 9)
 
 
-def test_a_contestant_that_failed_is_the_exit_status(capsys, tmp_path, monkeypatch):
-    row = {"contest": "c", "what": "bp", "label": "minilocal", "failed": "no memory"}
+def test_a_workload_that_failed_is_the_exit_status(capsys, tmp_path, monkeypatch):
+    row = {"comparison": "c", "what": "bp", "label": "minilocal", "failed": "no memory"}
     monkeypatch.setattr(
-        harness, "run", lambda plan, **how: {"steps": [{**row, "net": "mlp", "engine": "minilocal"} | LIKE]}
+        harness, "run", lambda plan, **callbacks: {"steps": [{**row, "net": "mlp", "engine": "minilocal"} | LIKE]}
     )
     status, said, _ = call(capsys, "--net", "mlp", "--out", tmp_path / "b.json")
     assert status == 1 and "no memory" in said
