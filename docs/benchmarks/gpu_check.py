@@ -99,9 +99,7 @@ def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
                 raise WorkerError("no time was left")
             with Worker(os.cpu_count() or 1) as worker:
                 budget = deadline.left / (2 * len(TRAINED))
-                found.append(
-                    worker.ask("minilocal.bench.gpu_run:train", timeout=deadline.left, budget=budget, **given)
-                )
+                found.append(worker.ask("minilocal.bench.gpu_run:train", timeout=deadline.left, budget=budget, **given))
         except WorkerError as error:
             found.append({"rule": rule, "failed": str(error), "rows": []})
         print(f"training: {rule}", flush=True)
