@@ -14,8 +14,7 @@ jax = pytest.importorskip("jax")
 jax.config.update("jax_enable_x64", True)
 jnp = jax.numpy
 
-from minilocal.verify.algorithm import ALPHA, CUTS, by_hand, network  # noqa: E402
-from minilocal.verify.algorithm import gap as step_gap  # noqa: E402
+from minilocal.verify.algorithm import ALPHA, CUTS, by_engine, network, relative_errors  # noqa: E402
 
 B, LR = 7, 0.3
 
@@ -228,7 +227,7 @@ UNITS = 6
 
 def run(K, length=1, alpha=ALPHA, **how):
     """The network after Algorithm 1, as [w, b, w, b, ...] of its layers and of its classifiers."""
-    return [[a for pair in part for a in pair] for part in by_hand(K, length, alpha, **how)]
+    return [[a for pair in part for a in pair] for part in by_engine(K, length, alpha, **how)]
 
 
 def same(ours, theirs):
@@ -239,7 +238,7 @@ def same(ours, theirs):
 @pytest.mark.parametrize("weighting", ["literal", "unfolded"])
 @pytest.mark.parametrize(("K", "length"), CUTS)
 def test_algorithm_1_is_a_gradient_step_in_every_reading(K, length, weighting, error):
-    found = step_gap(K, length, weighting, error)
+    found = relative_errors(K, length, weighting, error)
     assert max(found.values()) < 1e-9, found
 
 

@@ -5,24 +5,25 @@ import pytest
 
 import minilocal as ml
 from minilocal.verify import losses as loss_checks
-from minilocal.verify import synchronous
+from minilocal.verify import rules as rule_checks
 from minilocal.verify.compare import OWN, SINGLE, errors
-from minilocal.verify.layers import CASES, Trial, by_autograd, by_hand, trial
+from minilocal.verify.layers import CASES, Inputs, by_engine, by_jax, inputs
+from minilocal.verify.synchronous import single_precision
 
 BLOCKS = ("Residual", "PreActivation", "Sequential")  # several layers: their round-off is rules.single's matter
 
 
-def in_double(t: Trial) -> Trial:
+def in_double(t: Inputs) -> Inputs:
     """The same float32 numbers, in float64."""
     wide = {name: a.astype("float64") for name, a in t.p.items()}
     more = {name: a.astype("float64") for name, a in t.more.items()}
-    return Trial(t.layer, wide, t.x.astype("float64"), t.run, more, t.dy.astype("float64"))
+    return Inputs(t.layer, wide, t.x.astype("float64"), t.ctx, more, t.dy.astype("float64"))
 
 
 @pytest.mark.parametrize("case", [c for c in CASES if c.kind not in BLOCKS and not c.large], ids=str)
 def test_a_single_layer_loses_five_digits_at_most_two(case):
-    t = trial(case, "float32")
-    found = errors(by_hand(t), by_autograd(in_double(t)))
+    t = inputs(case, "float32")
+    found = errors(by_engine(t), by_jax(in_double(t)))
     assert max(found.values()) <= SINGLE, found
 
 
@@ -32,9 +33,9 @@ def test_losses(check, shape):
     assert max(check(shape, 1.0, "float32").values()) <= SINGLE
 
 
-@pytest.mark.parametrize("case", synchronous.SINGLE, ids=str)
+@pytest.mark.parametrize("case", rule_checks.SINGLE.values(), ids=str)
 def test_a_rule_loses_no_more_than_three_times_what_autograd_loses(case):
-    ours, theirs = synchronous.single(case)
+    ours, theirs = single_precision(case)
     assert ours <= OWN * theirs
 
 

@@ -7,7 +7,7 @@ import minilocal as ml
 from minilocal import losses
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.rules import NAMES
-from minilocal.verify.layers import CASES, by_hand, trial
+from minilocal.verify.layers import CASES, by_engine, inputs
 
 LABELS = np.array([0, 1, 2, 0])
 IMAGES = ml.rng(1).standard_normal((4, 8, 8, 3)).astype("float32")
@@ -44,10 +44,10 @@ def test_losses(name, dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_layers(case, dtype):
-    t = trial(case, dtype)
-    silent = by_hand(t)
+    t = inputs(case, dtype)
+    silent = by_engine(t)
     with np.errstate(all="raise"):
-        assert all(np.array_equal(a, silent[name]) for name, a in by_hand(t).items())
+        assert all(np.array_equal(a, silent[name]) for name, a in by_engine(t).items())
 
 
 def trained(rule: str, number: int) -> list[np.ndarray]:

@@ -71,7 +71,7 @@ def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
             with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
                 left = max(5.0, deadline.left - 90 * (not options.quick))
                 given = {"device": options.device, "quick": options.quick, "only": kind, "budget": left - 30}
-                results = worker.ask("minilocal.verify.device.rows:rows", timeout=left, **given)
+                results = worker.ask("minilocal.verify.device.rows:run_within", timeout=left, **given)
         except WorkerError as error:
             return [{"kind": f"device {kind}", "name": "all of it", "cases": 0, "passed": False, "worst": str(error)}]
         finally:
@@ -82,7 +82,7 @@ def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
         rows = [row for kind in together.map(check, KINDS) for row in kind]
     try:
         with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
-            recorded = worker.ask("minilocal.verify.device.learners:recordings", timeout=60, device=options.device)
+            recorded = worker.ask("minilocal.verify.device.learners:cuda_graphs", timeout=60, device=options.device)
     except WorkerError as error:
         recorded = {"all": str(error)}
     return {"rows": rows, "recorded": recorded, "training": trained(options, deadline)}

@@ -1,4 +1,4 @@
-"""The referee: each thing beside its autograd twin, and layers of your own beside finite differences.
+"""Verification: equations, layers, losses, networks and rules against JAX; a layer of your own against differences.
 
 `for result in verify.run(): print(result.name, result.error, result.passed)` is what `minilocal verify` does; it needs
 JAX. `verify.check_layer(layer, shape)` does not.
@@ -15,14 +15,14 @@ from minilocal.verify.compare import Result
 from minilocal.verify.differences import Check, check_layer
 
 if TYPE_CHECKING:
-    from minilocal.verify import delayed, equations, layers, losses, nets, objectives, synchronous
+    from minilocal.verify import delayed, equations, layers, losses, nets, objectives, rules, synchronous
 
-KINDS = {  # the file of each, imported on use
+KINDS = {  # the module of each, imported on use
     "equations": "equations",
     "layers": "layers",
     "losses": "losses",
     "nets": "nets",
-    "rules": "synchronous",
+    "rules": "rules",
     "objectives": "objectives",
     "decoupled": "delayed",
 }
@@ -36,14 +36,14 @@ def run(quick: bool = False, only: str | None = None) -> Iterator[Result]:
     if only is not None and only not in KINDS:
         raise unknown("kind of check", only, KINDS)
     checks = [
-        importlib.import_module(f"minilocal.verify.{file}") for kind, file in KINDS.items() if only in (None, kind)
+        importlib.import_module(f"minilocal.verify.{module}") for kind, module in KINDS.items() if only in (None, kind)
     ]
     return (result for kind in checks for result in kind.run(quick))
 
 
 def __getattr__(name: str) -> Any:
-    """A kind of check, whose file brings JAX with it."""
-    if name in KINDS.values():
+    """A module of checks, which imports JAX."""
+    if name in (*KINDS.values(), "synchronous"):
         return importlib.import_module(f"minilocal.verify.{name}")
     raise AttributeError(f"module 'minilocal.verify' has no attribute {name!r}")
 
@@ -53,6 +53,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "KINDS", "Check", "Result", "check_layer", "delayed", "equations", "layers", "losses", "nets", "objectives", "run",
-    "synchronous",
+    "KINDS", "Check", "Result", "check_layer", "delayed", "equations", "layers", "losses", "nets", "objectives",
+    "rules", "run", "synchronous",
 ]  # fmt: skip

@@ -1,9 +1,9 @@
-"""How far two sets of arrays are apart, in the one measure that every check uses.
+"""The relative error between two sets of arrays, the measure of every check.
 
     largest |ours - reference|  /  (largest |reference| + 1e-6 × the largest number among all references of the case)
 
-The second term says how small a gradient may be before it is compared with its neighbours' round-off instead of with
-itself: a bias in front of a batch norm has gradient 0, and no two programs agree on the digits of their zero.
+The second term bounds the scale from below: an array smaller than the others' round-off is measured against that
+round-off. A bias in front of a batch norm has gradient 0, and no two programs agree on the digits of such a zero.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-DOUBLE = 1e-9  # float64, anything against autograd
-SINGLE = 1e-5  # float32, one layer against autograd
-OWN = 3  # float32, a rule: how many times JAX's own float32 error ours may be
+DOUBLE = 1e-9  # float64
+SINGLE = 1e-5  # float32, one layer
+OWN = 3  # float32, a rule: largest ratio of the engine's error to JAX's own float32 error
 
 
 @dataclass(frozen=True)

@@ -1,29 +1,28 @@
-"""Rules whose modules need not wait: delays beside their replay, guesses beside their stop-gradient loss.
+"""Rules whose modules do not wait for the modules above: delayed gradients (DDG, FDG) and synthetic gradients (DNI).
 
-DDG and FDG have no loss whose gradient they are: what moves a weight today is of another day's weights. So they train,
-from shaken weights, for as many iterations as it takes every module to learn from batches that it forwarded with moved
-weights, and how far the weights have gone is compared after each. DNI has such a loss.
+DDG and FDG are not the gradient of any single loss: an update uses gradients computed at older weights. So they train,
+from random weights, until every module has learnt from batches that it forwarded with moved weights, and the distance
+that every array has moved is compared after each iteration. DNI is the gradient of a stop-gradient loss.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from minilocal import rules, streams
+from minilocal import streams
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.optim import SGD
+from minilocal.verify import synchronous
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu
-from minilocal.verify.objectives import network
 from minilocal.verify.reference.delayed import DelayedReference
 from minilocal.verify.reference.synthetic import dni
-from minilocal.verify.synchronous import randomise
+from minilocal.verify.synchronous import RuleCase, named
 
 BATCH = 4
 STEPS = 12
@@ -31,26 +30,9 @@ LR, MOMENTUM, DECAY = 0.05, 0.9, 1e-2
 MODES = ("stashed", "current", "recompute")
 
 
-@dataclass(frozen=True)
-class Case:
-    """A rule, by name and options, on a small network cut into K modules."""
-
-    rule: str
-    options: tuple[tuple[str, Any], ...] = ()
-    modules: int = 2
-    net: str = "mlp"
-
-    def __str__(self) -> str:
-        options = ", ".join(f"{key}={value}" for key, value in self.options)
-        return f"{self.rule}({options}), {self.net}, K={self.modules}"
-
-
-def learner(case: Case) -> Learner:
-    """A Learner of this case in float64, its arrays shaken."""
-    rule, optimizer = rules.get(case.rule, **dict(case.options)), SGD(momentum=MOMENTUM, weight_decay=DECAY)
-    made = Learner(network(case.net), rule, case.modules, rng=streams.rng(0), dtype="float64", optimizer=optimizer)
-    randomise(made, 0)
-    return made
+def learner(case: RuleCase) -> Learner:
+    """A Learner of this case in float64, its arrays random."""
+    return synchronous.learner(case, optimizer=SGD(momentum=MOMENTUM, weight_decay=DECAY))
 
 
 def batches(net: Net, number: int, dtype: str = "float64") -> list[tuple[np.ndarray, np.ndarray]]:
@@ -59,32 +41,35 @@ def batches(net: Net, number: int, dtype: str = "float64") -> list[tuple[np.ndar
     return [(rng.standard_normal(shape).astype(dtype), rng.integers(classes, size=BATCH)) for _ in range(number)]
 
 
-def beside_replay(made: Learner, steps: int, lr: float = LR, **options: Any) -> dict[str, float]:
-    """The largest relative error, over `steps` iterations, of how far each array has gone, and of the loss.
+def beside_replay(learner: Learner, steps: int, lr: float = LR, **options: Any) -> dict[str, float]:
+    """The largest relative error, over `steps` iterations, of how far each array has moved, and of the loss.
 
-    The replay starts from the Learner's weights and takes its `options`; the Learner's optimiser has this file's
+    The reference starts from the Learner's weights and takes its `options`; the Learner's optimiser has this file's
     momentum and decay.
     """
-    start = {name: a.copy() for name, a in made.parameters().items()}
-    twin = DelayedReference(made.modules, start, lr=lr, momentum=MOMENTUM, decay=DECAY, **options)
+    start = {name: a.copy() for name, a in learner.parameters().items()}
+    reference = DelayedReference(learner.modules, start, lr=lr, momentum=MOMENTUM, decay=DECAY, **options)
     worst = dict.fromkeys([*start, "loss"], 0.0)
-    for x, y in batches(made.net, steps):
-        losses, loss = made.step(x, y, lr=lr), twin.iterate(x, y)
-        ours, theirs = ({n: a - start[n] for n, a in one.items()} for one in (made.parameters(), twin.arrays()))
-        said = [-1.0] * (len(losses) - 1) + [-1.0 if loss is None else loss]  # no module says -1
-        found = errors(ours, theirs) | errors({"loss": np.nan_to_num(losses, nan=-1.0)}, {"loss": said})
-        worst = {name: max(worst[name], error) for name, error in found.items()}
+    for x, y in batches(learner.net, steps):
+        losses, loss = learner.step(x, y, lr=lr), reference.iterate(x, y)
+        ours, theirs = ({n: a - start[n] for n, a in arrays.items()}
+                        for arrays in (learner.parameters(), reference.arrays()))  # fmt: skip
+        expected = [-1.0] * (len(losses) - 1) + [-1.0 if loss is None else loss]  # -1: no loss
+        step_errors = errors(ours, theirs) | errors({"loss": np.nan_to_num(losses, nan=-1.0)}, {"loss": expected})
+        worst = {name: max(worst[name], error) for name, error in step_errors.items()}
     return worst
 
 
-def beside_loss(made: Learner) -> dict[str, float]:
+def beside_loss(learner: Learner) -> dict[str, float]:
     """Relative errors of DNI's loss and gradients, the synthesisers' by layer."""
-    x, y = batches(made.net, 1)[0]
-    losses, grads = made.gradients(x, y)
+    x, y = batches(learner.net, 1)[0]
+    losses, grads = learner.gradients(x, y)
     with jax_on_cpu():
-        whole = jax.value_and_grad(lambda p: dni(made.modules, p, x, y, PassContext()), has_aux=True)
-        (_, said), slopes = jax.jit(whole)(made.parameters())
-    ours, theirs = ({"losses": np.nan_to_num(l, nan=-1.0)} for l in (losses, np.asarray([float(v) for v in said])))
+        number = jax.value_and_grad(lambda p: dni(learner.modules, p, x, y, PassContext()), has_aux=True)
+        (_, expected), slopes = jax.jit(number)(learner.parameters())
+    ours, theirs = (
+        {"losses": np.nan_to_num(values, nan=-1.0)} for values in (losses, np.array([float(v) for v in expected]))
+    )
     return errors(ours | by_layer(grads), theirs | by_layer(slopes))
 
 
@@ -97,39 +82,43 @@ def by_layer(grads: Mapping[str, Any]) -> dict[str, np.ndarray]:
     return {layer: np.concatenate(arrays) for layer, arrays in joined.items()}
 
 
-def gap(case: Case) -> dict[str, float]:
+def relative_errors(case: RuleCase) -> dict[str, float]:
     """Relative errors by name of the array."""
-    made = learner(case)
-    if case.rule == "dni":
-        return beside_loss(made)
+    ours, boundary = learner(case), case.rule.boundary
+    if not boundary.delayed:
+        return beside_loss(ours)
     with jax_on_cpu():
-        return beside_replay(made, STEPS, activations_late=case.rule == "fdg", **dict(case.options))
+        return beside_replay(ours, STEPS, **replay_options(boundary))
 
 
-def _delayed(rule: str, mode: str, **options: Any) -> list[Case]:
-    given = (*options.items(), ("backward_weights", mode))
-    small = [Case(rule, given, K) for K in (3, 2)]
-    return [*small, Case(rule, given, 3, "convolutions")] if mode == "current" else small
+def replay_options(boundary: Any) -> dict[str, Any]:
+    """The reference's options for a delayed boundary."""
+    late = boundary.lags[0] > 0
+    return {"activations_late": late, "beta": boundary.beta, "backward_weights": boundary.backward_weights}
 
 
-REPLAY, LOSS = "a replay by the paper's indices", "jax.grad of its stop-gradient loss"
-CASES = {
-    **{f"DDG, {mode}": (REPLAY, _delayed("ddg", mode)) for mode in MODES},
-    **{f"FDG, {mode}": (REPLAY, _delayed("fdg", mode, beta=0.7)) for mode in MODES},
-    "DNI": (
-        LOSS,
-        [
-            Case("dni", (), 3),
-            Case("dni", (("labels", True), ("scaled", True)), 4),
-            Case("dni", (("labels", True), ("kernel", 3)), 2, "convolutions"),
-        ],
-    ),
+def _delayed(rule: str, mode: str, **options: Any) -> list[RuleCase]:
+    options["backward_weights"] = mode
+    small = [named(rule, "mlp, four units", K, **options) for K in (3, 2)]
+    return [*small, named(rule, "convolutions", 3, **options)] if mode == "current" else small
+
+
+REPLAY = "a replay by the paper's indices"
+CASES: dict[str, list[RuleCase]] = {
+    **{f"DDG, {mode}": _delayed("ddg", mode) for mode in MODES},
+    **{f"FDG, {mode}": _delayed("fdg", mode, beta=0.7) for mode in MODES},
+    "DNI": [
+        named("dni", "mlp, four units", 3),
+        named("dni", "mlp, four units", 4, labels=True, scaled=True),
+        named("dni", "convolutions", 2, labels=True, kernel=3),
+    ],
 }
 
 
 def run(quick: bool = False) -> Iterator[Result]:
     """One row for each rule, and for the delayed ones for each choice of backward weights."""
-    for name, (against, cases) in CASES.items():
+    for name, cases in CASES.items():
         chosen = cases[:1] if quick else cases
-        error, worst = max((e, f"{case}: {array}") for case in chosen for array, e in gap(case).items())
+        error, worst = max((e, f"{case}: {array}") for case in chosen for array, e in relative_errors(case).items())
+        against = REPLAY if chosen[0].rule.boundary.delayed else synchronous.AGAINST
         yield Result("decoupled", name, against, len(chosen), error, worst=worst)

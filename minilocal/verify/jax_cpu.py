@@ -1,7 +1,7 @@
-"""JAX, the referee: an automatic differentiation that knows nothing of this engine.
+"""JAX on the CPU: the automatic differentiation that every gradient is compared with.
 
-It is imported here and nowhere else in the package, and only by who verifies. It always judges on the CPU, and its
-switches are thrown inside a context, so that nobody's own JAX settings change.
+This is the only file of the package that imports JAX. Its switches are set inside a context, so the user's own JAX
+settings do not change.
 """
 
 from __future__ import annotations
@@ -18,30 +18,31 @@ try:
     from jax import lax
 except ImportError:
     raise UserError(
-        "verifying needs JAX, whose automatic differentiation is the referee: in the clone, pip install -e '.[verify]'."
+        "verifying needs JAX for its automatic differentiation: in the clone, pip install -e '.[verify]'."
     ) from None
 
 __all__ = ["jax", "jax_on_cpu", "jnp", "lax"]
 
-HASTE = "jax_disable_most_optimizations"
+UNOPTIMISED = "jax_disable_most_optimizations"
 
 
 @contextmanager
-def jax_on_cpu(dtype: str = "float64", *, hasty: bool = True) -> Iterator[None]:
-    """Inside the block JAX computes on the CPU, and in 64 bits where `dtype` says so.
+def jax_on_cpu(dtype: str = "float64", *, optimise: bool = False) -> Iterator[None]:
+    """A context in which JAX computes on the CPU, in float64 if `dtype` is that.
 
-    In haste it compiles without optimising: most twins run once, on a few numbers, and compiling is all they cost.
+    Without `optimise` JAX compiles fast and unoptimised code. Most references run once, on few numbers, so compiling
+    is nearly all of their cost.
     """
-    before = jax.config.values[HASTE]
-    jax.config.update(HASTE, hasty)
+    before = jax.config.values[UNOPTIMISED]
+    jax.config.update(UNOPTIMISED, not optimise)
     try:
         with _x64(dtype == "float64"), jax.default_device(jax.devices("cpu")[0]):
             yield
     finally:
-        jax.config.update(HASTE, before)
+        jax.config.update(UNOPTIMISED, before)
 
 
 def _x64(on: bool) -> Any:
-    """JAX's 64-bit switch as a context; it has moved between versions."""
-    where: Any = jax if hasattr(jax, "enable_x64") else __import__("jax.experimental", fromlist=["enable_x64"])
-    return where.enable_x64(on)
+    """JAX's 64-bit switch as a context; its module depends on the version of JAX."""
+    module: Any = jax if hasattr(jax, "enable_x64") else __import__("jax.experimental", fromlist=["enable_x64"])
+    return module.enable_x64(on)

@@ -1,4 +1,4 @@
-"""Every layer against the autograd of its twin, over a written table of geometries.
+"""Every layer against the derivative of its reference implementation, over a table of geometries.
 
 The upstream error is random, never ones (a transposed or shifted error of ones is still ones), and so are scales,
 shifts and running statistics, which start at 1 and 0 and would hide a factor or a term.
@@ -18,13 +18,14 @@ from minilocal.layers import Initializer, Layer, PassContext
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu
 from minilocal.verify.reference.layers import reference
+from minilocal.verify.small_nets import random_like
 
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Case:
-    """A layer, the shape of a batch that it is given, and whether it trains; `add` is a norm's added shortcut."""
+class LayerCase:
+    """A layer, the shape of its input batch, and the mode; `add` gives a norm an added shortcut."""
 
     kind: str
     name: str
@@ -32,47 +33,38 @@ class Case:
     shape: Shape
     training: bool = True
     add: bool = False
-    large: bool = False  # slower: left out of a quick run
+    large: bool = False  # slow: left out of a quick run
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
 
 
 @dataclass
-class Trial:
-    """A case with its numbers: everything that the engine and the twin are given."""
+class Inputs:
+    """The arrays of a case, the same for the engine and for JAX: parameters p, input x, error dy of the output."""
 
     layer: Layer
     p: dict[str, np.ndarray]
     x: np.ndarray
-    run: PassContext
+    ctx: PassContext
     more: dict[str, np.ndarray]
     dy: np.ndarray
 
 
-def trial(case: Case, dtype: str = "float64", seed: int = 0) -> Trial:
-    """Random numbers for a case: the same, rounded, in every type."""
+def inputs(case: LayerCase, dtype: str = "float64", seed: int = 0) -> Inputs:
+    """Random arrays for a case: the same numbers, rounded, in every type."""
     rng, layer = streams.rng(seed), case.make(Initializer(seed))
     p = {name: random_like(name, array, rng).astype(dtype) for name, array in layer.arrays.items()}
     x = rng.standard_normal(case.shape).astype(dtype)
-    run = PassContext(training=case.training, key=seed, epoch=2, step=3, unit=1)
+    ctx = PassContext(training=case.training, key=seed, epoch=2, step=3, unit=1)
     more = {"add": rng.standard_normal(case.shape).astype(dtype)} if case.add else {}
-    y, _ = layer.forward(x, run, p, **more)
-    return Trial(layer, p, x, run, more, rng.standard_normal(y.shape).astype(dtype))
+    y, _ = layer.forward(x, ctx, p, **more)
+    return Inputs(layer, p, x, ctx, more, rng.standard_normal(y.shape).astype(dtype))
 
 
-def random_like(name: str, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A random array in the place of an initial one: near it where its values have a meaning, like batch norm's."""
-    noise = rng.standard_normal(array.shape)
-    if name.endswith("running_var"):
-        return 0.5 + np.abs(noise)
-    spread = array.std()
-    return array + (0.3 if spread == 0 else spread) * noise
-
-
-def by_hand(t: Trial) -> dict[str, np.ndarray]:
-    """y, dx, every parameter's gradient, and the added shortcut's, from the engine."""
-    y, cache = t.layer.forward(t.x, t.run, t.p, **t.more)
+def by_engine(t: Inputs) -> dict[str, np.ndarray]:
+    """y, dx, every parameter's gradient, and the added shortcut's error, from the engine."""
+    y, cache = t.layer.forward(t.x, t.ctx, t.p, **t.more)
     if not t.more:
         dx, grads = t.layer.backward(t.dy, cache, t.p)
         return {"y": y, "dx": dx, **grads}
@@ -80,11 +72,11 @@ def by_hand(t: Trial) -> dict[str, np.ndarray]:
     return {"y": y, "dx": dx, "dadd": dadd, **grads}
 
 
-def by_autograd(t: Trial) -> dict[str, Any]:
-    """The same from the twin, in the type of the trial's numbers."""
+def by_jax(t: Inputs) -> dict[str, Any]:
+    """The same from the reference implementation, in the type of the inputs."""
 
     def forward(x: Any, weights: Any, more: Any) -> Any:
-        return reference(t.layer, x, {**t.p, **weights}, t.run, **more)
+        return reference(t.layer, x, {**t.p, **weights}, t.ctx, **more)
 
     @jax.jit
     def both(x: Any, weights: Any, more: Any, dy: Any) -> Any:
@@ -100,26 +92,29 @@ def run(quick: bool = False) -> Iterator[Result]:
     """One row for each kind of layer: its cases, and the largest error among them."""
     for kind in dict.fromkeys(case.kind for case in CASES):
         cases = [case for case in CASES if case.kind == kind and not (quick and case.large)]
-        found = []
+        rows = []
         for case in cases:
-            t = trial(case)
-            found += [(error, f"{case.name}: {name}") for name, error in errors(by_hand(t), by_autograd(t)).items()]
-        error, worst = max(found)
-        yield Result("layers", kind, "jax.vjp of its twin", len(cases), error, worst=worst)
+            t = inputs(case)
+            rows += [(error, f"{case.name}: {name}") for name, error in errors(by_engine(t), by_jax(t)).items()]
+        error, worst = max(rows)
+        yield Result("layers", kind, "jax.vjp of its reference", len(cases), error, worst=worst)
 
 
-def _conv(N: int, H: int, W: int, C: int, O: int, k: int, s: int, pad: int, note: str = "", **how: Any) -> Case:
+def _conv(
+    N: int, H: int, W: int, C: int, O: int, k: int, s: int, pad: int, note: str = "", **options: Any
+) -> LayerCase:
     def make(initial: Initializer) -> Layer:
         return ml.Conv(C, O, k, initial, stride=s, pad=pad, bias=(C + O) % 2 == 1, name="conv")
 
     name = f"{N}×{H}×{W}×{C} → {O}, {k}×{k}, stride {s}, pad {pad}{note and ', ' + note}"
-    return Case("Conv", name, make, (N, H, W, C), **how)
+    return LayerCase("Conv", name, make, (N, H, W, C), **options)
 
 
-def _all(kind: str, *cases: tuple[str, Callable[[Initializer], Layer], Shape], **how: Any) -> list[Case]:
-    return [Case(kind, name, make, shape, **how) for name, make, shape in cases]
+def _all(kind: str, *cases: tuple[str, Callable[[Initializer], Layer], Shape], **options: Any) -> list[LayerCase]:
+    return [LayerCase(kind, name, make, shape, **options) for name, make, shape in cases]
 
 
+# Geometries at which an index goes wrong first: odd sides, gaps and overlaps, batches that parts do not divide.
 CASES = [
     *_all(
         "Linear",
@@ -156,7 +151,7 @@ CASES = [
         ("one channel, odd side", lambda i: ml.BatchNorm(1, i, name="bn"), (18, 5, 5, 1)),
         ("more channels than a wide row", lambda i: ml.BatchNorm(600, i, name="bn"), (3, 2, 2, 600)),
     ),
-    Case("BatchNorm", "several pieces", lambda i: ml.BatchNorm(16, i, name="bn"), (2, 48, 48, 16), large=True),
+    LayerCase("BatchNorm", "several pieces", lambda i: ml.BatchNorm(16, i, name="bn"), (2, 48, 48, 16), large=True),
     *_all("BatchNorm", ("evaluation", lambda i: ml.BatchNorm(5, i, name="bn"), (3, 3, 4, 5)), training=False),
     *_all(
         "BatchNormReLU",
@@ -171,7 +166,7 @@ CASES = [
         training=False,
         add=True,
     ),
-    Case(
+    LayerCase(
         "BatchNormReLU",
         "several pieces",
         lambda i: ml.BatchNormReLU(16, i, name="bn"),

@@ -1,6 +1,6 @@
-"""Whole networks against the autograd of their twins: logits in both modes, the loss, and every parameter's gradient.
+"""Whole networks against JAX: logits in evaluation mode, the loss, and every parameter's gradient.
 
-Small variants where the layer list allows it; AlexNet and VGG16 need their full 32×32 images.
+Small variants where the architecture allows it; AlexNet and VGG16 need full 32×32 images.
 """
 
 from __future__ import annotations
@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from minilocal import nets, rules, streams
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax_on_cpu
-from minilocal.verify.reference import rules as twins
-from minilocal.verify.synchronous import randomise
+from minilocal.verify.reference.synchronous import forward_all, gradients
+from minilocal.verify.small_nets import randomise
 
 CASES: dict[str, Any] = {
     "mlp": lambda rng: nets.mlp((9, 8), classes=5, size=4, rng=rng),
@@ -29,36 +27,31 @@ CASES: dict[str, Any] = {
     "vgg16": lambda rng: nets.vgg16(classes=5, hidden=32, rng=rng),
 }
 LARGE = ("alexnet", "alexnet, fc_norm", "vgg16")
+BATCH = {"alexnet, fc_norm": 4}  # else 2: a batch norm over two vectors makes ±1 of any two
 
 
-BATCH = {"alexnet, fc_norm": 4}  # else 2: a norm over two vectors makes ±1 of any of them
-
-
-def gap(name: str) -> dict[str, float]:
+def relative_errors(name: str) -> dict[str, float]:
     """Relative errors of logits, loss and gradients."""
     net, batch = CASES[name](streams.rng(0)), BATCH.get(name, 2)
-    made = Learner(net, rules.bp(), 1, rng=streams.rng(0), dtype="float64")
-    randomise(made, 0)
+    learner = Learner(net, rules.bp(), 1, rng=streams.rng(0), dtype="float64")
+    randomise(learner)
     rng = streams.rng(1)
     x, y = rng.standard_normal((batch, *net.shape)), rng.integers(net.classes, size=batch)
-    losses, grads = made.gradients(x, y)
-    p = {**made.parameters(), **made.buffers()}
+    losses, grads = learner.gradients(x, y)
+    weights, buffers, (module,) = learner.parameters(), learner.buffers(), learner.modules
     with jax_on_cpu():
-        stack = twins.parts(made)
-        (loss,), reference = twins.gradients(
-            lambda q: twins.bp(stack, q, x, y, PassContext(key=made.key)), p, list(grads)
-        )
-        run = PassContext(training=False)
-        h = twins.climb(stack[0].units, 0, x, p, run)
-        logits = twins.climb([net.head], 0, h, p, run)
-    found = errors({"evaluated logits": made.predict(x)}, {"evaluated logits": logits})
-    found |= errors({"loss": losses[0]}, {"loss": np.float64(loss)})
-    return found | errors(grads, reference)
+        loss, slopes = gradients(learner.rule, [module], weights, buffers, x, y, PassContext(key=learner.key))
+        logits = forward_all([*module.units, net.head], 0, x, {**weights, **buffers}, PassContext(training=False))
+    return (
+        errors({"evaluated logits": learner.predict(x)}, {"evaluated logits": logits})
+        | errors({"loss": losses}, {"loss": loss})
+        | errors(grads, slopes)
+    )
 
 
 def run(quick: bool = False) -> Iterator[Result]:
     """One row for each network."""
     for name in CASES:
         if not (quick and name in LARGE):
-            worst, error = max(gap(name).items(), key=lambda item: item[1])
-            yield Result("nets", name, "jax.grad of its twin", 1, error, worst=worst)
+            worst, error = max(relative_errors(name).items(), key=lambda item: item[1])
+            yield Result("nets", name, "jax.grad of its reference", 1, error, worst=worst)

@@ -25,8 +25,8 @@ MODULES = 2
 def learner(rule: ml.rules.Rule) -> ml.Learner:
     """ResNet-8 for 8×8 images, two modules, float64."""
     net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    how = ml.optim.SGD(momentum=MOMENTUM, weight_decay=DECAY)
-    return ml.Learner(net, rule, MODULES, rng=ml.rng(0), dtype="float64", optimizer=how)
+    optimizer = ml.optim.SGD(momentum=MOMENTUM, weight_decay=DECAY)
+    return ml.Learner(net, rule, MODULES, rng=ml.rng(0), dtype="float64", optimizer=optimizer)
 
 
 def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -38,34 +38,26 @@ def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
 
 def by_engine(name: str) -> np.ndarray:
     """Losses (steps, K), NaN where a module has none."""
-    made = learner(RULES[name])
-    return np.array([made.step(*batch(step), lr=LR) for step in range(STEPS)])
+    ours = learner(RULES[name])
+    return np.array([ours.step(*batch(step), lr=LR) for step in range(STEPS)])
 
 
 def by_jax(name: str) -> np.ndarray:
-    """The same, from the engine's initial weights on, by nothing of the engine's."""
+    """The same from the engine's initial weights, computed without the engine."""
     from minilocal.layers import PassContext
     from minilocal.verify.jax_cpu import jax_on_cpu
-    from minilocal.verify.reference import rules as twins
+    from minilocal.verify.reference.synchronous import gradients
 
-    made = learner(RULES[name])
-    w = {key: np.array(a) for key, a in made.parameters().items()}
+    initial = learner(RULES[name])
+    w = {key: np.array(a) for key, a in initial.parameters().items()}
     v = {key: np.zeros_like(a) for key, a in w.items()}
-    net, run, rows = twins.parts(made), PassContext(), []
-    length = {"backlink, l=1": 1, "backlink, l=2": 2}.get(name)
+    rows = []
     for step in range(STEPS):
-        x, y = batch(step)
-
-        def rule(p, x=x, y=y):  # type: ignore[no-untyped-def]
-            if length is not None:
-                return twins.backlink(net, p, x, y, run, length=length, alpha=0.3, weighting="literal")
-            return (twins.bp if name == "bp" else twins.gll)(net, p, x, y, run)
-
         with jax_on_cpu():
-            losses, grads = twins.gradients(rule, {**w, **made.buffers()}, list(w))
-        rows.append([float(loss) for loss in losses])
+            losses, grads = gradients(RULES[name], initial.modules, w, initial.buffers(), *batch(step), PassContext())
+        rows.append(losses)
         for key in w:
-            v[key] = MOMENTUM * v[key] + np.asarray(grads[key]) + DECAY * w[key]
+            v[key] = MOMENTUM * v[key] + grads[key] + DECAY * w[key]
             w[key] = w[key] - LR * v[key]
     return np.array(rows)
 

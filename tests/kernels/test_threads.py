@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_info, threadpool_limits
 import minilocal as ml
 from minilocal.kernels import threads
 from minilocal.kernels.threads import one_blas_thread, use_threads
-from minilocal.verify.layers import CASES, by_hand, trial
+from minilocal.verify.layers import CASES, by_engine, inputs
 
 NUMBERS = (2, 3, 5)
 
@@ -22,13 +22,13 @@ def _as_many_threads_as_before():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_layers(case, dtype):
-    t = trial(case, dtype)
+    t = inputs(case, dtype)
     with one_blas_thread():
         use_threads(1)
-        alone = by_hand(t)
+        alone = by_engine(t)
         for number in NUMBERS:
             use_threads(number)
-            assert all(np.array_equal(a, alone[name]) for name, a in by_hand(t).items()), number
+            assert all(np.array_equal(a, alone[name]) for name, a in by_engine(t).items()), number
 
 
 RULES = [ml.rules.bp(), ml.rules.gll(aux="1c2f"), ml.rules.backlink(length=2)]

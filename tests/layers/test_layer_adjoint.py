@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from minilocal import layers as ml
 from minilocal import streams
 from minilocal.layers import Initializer, Layer, PassContext
-from minilocal.verify.layers import random_like
+from minilocal.verify.small_nets import random_like
 
 STEPS = (1e-5, 1e-7)
 

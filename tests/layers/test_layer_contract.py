@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minilocal.layers import Layer, PassContext
-from minilocal.verify.layers import CASES, Trial, trial
+from minilocal.verify.layers import CASES, Inputs, inputs
 
 
 def arrays_in(cache: Any) -> list[np.ndarray]:
@@ -16,7 +16,7 @@ def arrays_in(cache: Any) -> list[np.ndarray]:
     return [a for part in cache for a in arrays_in(part)] if isinstance(cache, (tuple, list)) else []
 
 
-def backward(t: Trial, cache: Any, need: str = "both") -> dict[str, Any]:
+def backward(t: Inputs, cache: Any, need: str = "both") -> dict[str, Any]:
     if t.more:
         dz, dadd, grads = t.layer.backward_both(t.dy, cache, t.p, need)
         return {"dx": dz, "dadd": dadd, **grads}
@@ -27,14 +27,14 @@ def backward(t: Trial, cache: Any, need: str = "both") -> dict[str, Any]:
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
 def test_a_layer_is_pure_and_keeps_its_type(case, dtype):
-    t = trial(case, dtype)
+    t = inputs(case, dtype)
     given = [t.x, t.dy, *t.p.values(), *t.more.values()]
     before = [a.copy() for a in given]
     own = {name: a.copy() for name, a in t.layer.arrays.items()}
     for a in given:
         a.flags.writeable = False
 
-    y, cache = t.layer.forward(t.x, t.run, t.p, **t.more)
+    y, cache = t.layer.forward(t.x, t.ctx, t.p, **t.more)
     kept = [a.copy() for a in arrays_in(cache)]
     first = backward(t, cache)
     second = backward(t, cache)
@@ -46,14 +46,14 @@ def test_a_layer_is_pure_and_keeps_its_type(case, dtype):
     assert all(np.array_equal(a, b) for a, b in zip(arrays_in(cache), kept, strict=True)), "it wrote into its cache"
     assert all(np.array_equal(first[name], second[name]) for name in first), "the cache was used up"
     assert all(np.array_equal(own[name], a) for name, a in t.layer.arrays.items()), "a forward updated something"
-    if t.run.training:
+    if t.ctx.training:
         assert not any(np.shares_memory(a, w) for a in arrays_in(cache) for w in t.p.values()), "a cache holds weights"
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_what_is_needed_changes_no_bit(case):
-    t = trial(case)
-    _, cache = t.layer.forward(t.x, t.run, t.p, **t.more)
+    t = inputs(case)
+    _, cache = t.layer.forward(t.x, t.ctx, t.p, **t.more)
     both, only_dx, only_weights = (backward(t, cache, need) for need in ("both", "input", "weights"))
     assert np.array_equal(only_dx["dx"], both["dx"]) and not only_dx.keys() & t.layer.parameters.keys()
     assert only_weights["dx"] is None
@@ -62,15 +62,15 @@ def test_what_is_needed_changes_no_bit(case):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_the_layer_knows_the_shape_it_will_give(case):
-    t = trial(case)
+    t = inputs(case)
     assert t.dy.shape[1:] == tuple(t.layer.out_shape(case.shape[1:]))
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
 def test_without_p_a_layer_uses_its_own_arrays(case):
-    t = trial(case, "float32")
-    given, _ = t.layer.forward(t.x, t.run, t.layer.arrays, **t.more)
-    own, _ = t.layer.forward(t.x, t.run, **t.more)
+    t = inputs(case, "float32")
+    given, _ = t.layer.forward(t.x, t.ctx, t.layer.arrays, **t.more)
+    own, _ = t.layer.forward(t.x, t.ctx, **t.more)
     assert np.array_equal(given, own)
 
 
@@ -81,7 +81,7 @@ def all_of(kind: str) -> list:
 @pytest.mark.parametrize("case", all_of("Dropout")[:2], ids=str)
 def test_the_mask_has_a_name(case):
     """The same place and time draw the same mask; another step, unit, epoch, layer or micro-batch draws its own."""
-    t = trial(case)
+    t = inputs(case)
     y, _ = t.layer.forward(t.x, PassContext(key=1, epoch=2, step=3, unit=4))
     again, _ = t.layer.forward(t.x, PassContext(key=1, epoch=2, step=3, unit=4))
     assert np.array_equal(y, again)

@@ -5,13 +5,13 @@ import pytest
 from minilocal import layers
 from minilocal.layers import Layer
 from minilocal.verify.compare import DOUBLE, errors
-from minilocal.verify.layers import CASES, by_autograd, by_hand, trial
+from minilocal.verify.layers import CASES, by_engine, by_jax, inputs
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_forward_and_every_gradient(case):
-    t = trial(case)
-    found = errors(by_hand(t), by_autograd(t))
+    t = inputs(case)
+    found = errors(by_engine(t), by_jax(t))
     assert max(found.values()) <= DOUBLE, found
 
 

@@ -7,7 +7,7 @@ import minilocal as ml
 from minilocal.errors import UserError
 from minilocal.nets import count
 from minilocal.verify.compare import DOUBLE
-from minilocal.verify.nets import CASES, LARGE, gap
+from minilocal.verify.nets import CASES, LARGE, relative_errors
 
 COUNTS = [  # name, options, units, parameters for 10 and 100 classes
     ("resnet20", {"shortcut": "A-both"}, 10, 269_722, 275_572),
@@ -89,7 +89,7 @@ def test_the_names_are_those_of_common_pytorch_code():
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in LARGE])
 def test_forward_and_backward_against_autograd(name):
-    found = gap(name)
+    found = relative_errors(name)
     assert max(found.values()) <= DOUBLE, found
 
 

@@ -76,7 +76,7 @@ def test_masks_of_dropout_are_the_old_batchs(mode):
     with jax_on_cpu():
         it = learner(net("dropout"), ml.rules.ddg(backward_weights=mode), 4)
         run = lambda b: PassContext(key=it.key, step=b)  # noqa: E731
-        assert replayed(it, 12, 0.05, activations_late=False, backward_weights=mode, run=run) <= DOUBLE
+        assert replayed(it, 12, 0.05, activations_late=False, backward_weights=mode, ctx=run) <= DOUBLE
 
 
 def test_float32_stays_float32():

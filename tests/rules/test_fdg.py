@@ -40,7 +40,7 @@ def test_masks_of_dropout_are_the_old_batchs():
     with jax_on_cpu():
         it = learner(net("dropout"), ml.rules.fdg(backward_weights="recompute"), 4)
         run = lambda b: PassContext(key=it.key, step=b)  # noqa: E731
-        assert replayed(it, 12, 0.05, activations_late=True, backward_weights="recompute", run=run) <= DOUBLE
+        assert replayed(it, 12, 0.05, activations_late=True, backward_weights="recompute", ctx=run) <= DOUBLE
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.verify.synchronous import Case, learner, with_dropout
+from minilocal.verify.small_nets import with_dropout
+from minilocal.verify.synchronous import learner, named
 
 X = ml.rng(1).standard_normal((6, 8, 8, 3))
 Y = np.array([0, 1, 2, 3, 1, 0])
@@ -98,5 +99,5 @@ def test_a_unit_computed_again_meets_its_own_dropout(keep):
 
 
 def test_the_cases_of_verify_are_what_they_say():
-    made = learner(Case("backlink", (("length", 2),), "resnet8", 2))
-    assert made.dtype == "float64" and len(made.modules) == 2 and made.rule.boundary.length == 2
+    ours = learner(named("backlink", "resnet8", 2, length=2))
+    assert ours.dtype == "float64" and len(ours.modules) == 2 and ours.rule.boundary.length == 2

@@ -68,15 +68,15 @@ def test_all_that_failed_are_named_up_to_five():
 
 def test_what_is_round_off_beside_its_neighbours_is_compared_with_them():
     ours, reference = {"W": np.ones(3), "b": np.full(2, 3e-7)}, {"W": np.ones(3), "b": np.full(2, 1e-7)}
-    assert device_ops.apart(ours, reference, "float32")["b"] == pytest.approx(2e-7)
-    assert device_ops.apart(ours, reference, "float64")["b"] > 0.1
-    assert device_ops.apart({"W": np.ones(3)}, reference, "float32")["b"] == math.inf
+    assert device_ops.device_errors(ours, reference, "float32")["b"] == pytest.approx(2e-7)
+    assert device_ops.device_errors(ours, reference, "float64")["b"] > 0.1
+    assert device_ops.device_errors({"W": np.ones(3)}, reference, "float32")["b"] == math.inf
 
 
 def test_a_list_of_rows_stops_when_the_time_is_over_and_says_so():
-    rows = device.rows(fake, True, "losses", budget=0.0)
+    rows = device.run_within(0.0, fake, True, "losses")
     assert len(rows) == 2 and not rows[-1].passed and rows[-1].worst == "no time was left"
-    assert all(row.passed for row in device.rows(fake, True, "losses"))
+    assert all(row.passed for row in device.run_within(600, fake, True, "losses"))
 
 
 def test_where_there_is_no_tf32_nothing_is_checked():

@@ -20,34 +20,33 @@ from minilocal.layers.base import PassContext
 from minilocal.optim import SGD
 from minilocal.verify import losses as loss_checks
 from minilocal.verify.compare import DOUBLE, errors
-from minilocal.verify.layers import CASES, Case, by_autograd, by_hand, trial
-from minilocal.verify.synchronous import Case as RuleCase
-from minilocal.verify.synchronous import gap
-from tests.helpers.toy import by_engine
+from minilocal.verify.layers import CASES, LayerCase, by_engine, by_jax, inputs
+from minilocal.verify.synchronous import named, relative_errors
+from tests.helpers import toy
 from tests.rules.remembered import REMEMBERED, TOLERANCE
 
-SQUARE = Case("Linear", "5 → 5", lambda i: ml.Linear(5, 5, i, name="fc"), (4, 5))
+SQUARE = LayerCase("Linear", "5 → 5", lambda i: ml.Linear(5, 5, i, name="fc"), (4, 5))
 
 
-def layer(case: Case) -> Callable[[], float]:
+def layer(case: LayerCase) -> Callable[[], float]:
     def check() -> float:
-        t = trial(case)
-        return max(errors(by_hand(t), by_autograd(t)).values()) / DOUBLE
+        t = inputs(case)
+        return max(errors(by_engine(t), by_jax(t)).values()) / DOUBLE
 
     return check
 
 
-def found(kind: str, name: str) -> Case:
+def found(kind: str, name: str) -> LayerCase:
     return next(case for case in CASES if case.kind == kind and name in case.name)
 
 
 def rule(modules: int = 2, **options: Any) -> Callable[[], float]:
-    case = RuleCase("backlink", tuple(options.items()), "mlp", modules)
-    return lambda: max(gap(case).values()) / DOUBLE
+    case = named("backlink", "mlp", modules, **options)
+    return lambda: max(relative_errors(case).values()) / DOUBLE
 
 
 def remembered() -> float:
-    ours = by_engine("backlink, l=1")
+    ours = toy.by_engine("backlink, l=1")
     return float(np.abs(ours - REMEMBERED["backlink, l=1"]).max() / TOLERANCE)
 
 

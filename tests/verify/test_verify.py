@@ -11,6 +11,7 @@ from minilocal import losses, verify
 from minilocal.cli import main
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax_on_cpu
+from minilocal.verify.synchronous import named
 
 
 def test_the_table_says_what_against_what_and_how_far(capsys):
@@ -35,7 +36,10 @@ def test_an_unknown_kind_is_one_line(capsys):
 
 @pytest.mark.parametrize("name", verify.equations.EQUATIONS)
 def test_equations(name):
-    assert max(e for c in verify.equations.COLUMNS for e in verify.equations.gap(name, c, 0.3).values()) <= 1e-9
+    assert (
+        max(e for c in verify.equations.COLUMNS for e in verify.equations.relative_errors(name, c, 0.3).values())
+        <= 1e-9
+    )
 
 
 def test_rules_whose_modules_need_not_wait():
@@ -48,11 +52,11 @@ def test_a_replay_tells_the_backward_weights_apart(rule):
     """So it runs for long enough: every array has moved, and weights between a forward and its backward too."""
     for mode in verify.delayed.MODES:
         for other in verify.delayed.MODES:
-            made = verify.delayed.learner(verify.delayed.Case(rule, (("backward_weights", mode),), 3))
+            learner = verify.delayed.learner(named(rule, "mlp, four units", 3, backward_weights=mode))
             with jax_on_cpu():
-                given = {"activations_late": rule == "fdg", "backward_weights": other}
-                found = verify.delayed.beside_replay(made, verify.delayed.STEPS, **given)
-            assert (max(found.values()) <= 1e-9) == (mode == other), (mode, other)
+                options = {"activations_late": rule == "fdg", "backward_weights": other}
+                errors = verify.delayed.beside_replay(learner, verify.delayed.STEPS, **options)
+            assert (max(errors.values()) <= 1e-9) == (mode == other), (mode, other)
 
 
 def test_without_jax_the_line_says_what_to_install():

@@ -1,7 +1,7 @@
-"""Every kernel on a device against its plain form on the host, over a written table of shapes.
+"""Every operation on a device against its plain code on the host in float64, over a table of shapes.
 
-A case is a kernel's arguments as host arrays in float64; the device gets them rounded to its type, and the plain form
-gets the same rounded numbers in float64. What a kernel returns is compared, and what it changes in place.
+The arguments of a case are host arrays in float64, rounded to the type of the device's run for both sides. Compared is
+what the operation returns, or what it changes in place.
 """
 
 from __future__ import annotations
@@ -30,58 +30,58 @@ Arguments = Callable[[], tuple[Any, ...]]
 Shape = tuple[int, ...]
 
 
-class Case(NamedTuple):
-    """A kernel, what tells the case from others, its arguments, and, if it works in place, which of them it changes."""
+class OpCase(NamedTuple):
+    """An operation, the name of the case, its arguments, and which of them it changes if it works in place."""
 
-    kernel: str
+    op: str
     name: str
     arguments: Arguments
     changed: Callable[[Any], Any] | None = None
 
 
-def gap(case: Case, device: Any, dtype: str) -> dict[str, float]:
-    """The relative error of everything that the kernel returns or changes."""
+def relative_errors(case: OpCase, device: Any, dtype: str) -> dict[str, float]:
+    """The relative error of every array that the operation returns or changes."""
     xp = device_namespace(device)
     rounded = _each(case.arguments(), lambda a: a.astype(dtype) if a.dtype == np.float64 else a)
-    here = _each(rounded, lambda a: a.astype("float64") if a.dtype == dtype else a.copy(), turn=True)
-    there = _each(rounded, xp.asarray, turn=True)
-    operation = getattr(ops, case.kernel)
-    ours, theirs = operation(*there), plain(operation)(*here)
+    on_host = _each(rounded, lambda a: a.astype("float64") if a.dtype == dtype else a.copy(), transpose=True)
+    on_device = _each(rounded, xp.asarray, transpose=True)
+    operation = getattr(ops, case.op)
+    ours, theirs = operation(*on_device), plain(operation)(*on_host)
     if case.changed:
-        ours, theirs = case.changed(there), case.changed(here)
-    if case.kernel == "batch_norm_backward" and not here[-1]:
-        ours, theirs = ours[:3], theirs[:3]  # the masked error was not asked for, and a form may hand it out or not
-    return apart(dict(_arrays(ours)), dict(_arrays(theirs)), dtype)
+        ours, theirs = case.changed(on_device), case.changed(on_host)
+    if case.op == "batch_norm_backward" and not on_host[-1]:
+        ours, theirs = ours[:3], theirs[:3]  # the error in front of the ReLU, not asked for, is optional
+    return device_errors(dict(_arrays(ours)), dict(_arrays(theirs)), dtype)
 
 
-def _each(value: Any, work: Callable[[Any], Any], turn: bool = False) -> Any:
-    """The same arguments with `work` done to each host array in them; transposes are taken after it if `turn`."""
+def _each(value: Any, work: Callable[[Any], Any], transpose: bool = False) -> Any:
+    """The arguments with `work` applied to each host array; `transpose` then makes views of transposed matrices."""
     if isinstance(value, np.ndarray):
         return work(value)
-    if isinstance(value, Turned):
+    if isinstance(value, Transposed):
         array = work(value.array)
-        return array.T if turn else Turned(array)
+        return array.T if transpose else Transposed(array)
     if type(value) in (list, tuple):
-        return type(value)(_each(v, work, turn) for v in value)
+        return type(value)(_each(v, work, transpose) for v in value)
     return Statistics(*(_each(v, work) for v in value)) if isinstance(value, Statistics) else value
 
 
-def apart(ours: Mapping[str, Any], reference: Mapping[str, Any], dtype: str = "float64") -> dict[str, float]:
-    """The relative error of every array, as `errors` says.
+def device_errors(ours: Mapping[str, Any], reference: Mapping[str, Any], dtype: str = "float64") -> dict[str, float]:
+    """The relative error of every array, as `errors` defines it, with a wider bound on the scale in float32.
 
-    In float32 an array that is round-off beside the largest of its case, like the gradient of a bias in front of a
-    batch norm, is compared with that one: no two programs agree on the digits of such a zero.
+    A float32 array that is round-off beside the largest of its case is measured against that one: the gradient of a
+    bias in front of a batch norm is 0, and no two programs agree on the digits of such a zero.
     """
-    found, sizes = errors(ours, reference), {name: float(np.abs(a).max(initial=0)) for name, a in reference.items()}
+    relative, sizes = errors(ours, reference), {name: float(np.abs(a).max(initial=0)) for name, a in reference.items()}
     largest = max(sizes.values(), default=0.0)
     for name, size in sizes.items():
-        if dtype == "float32" and size < ROUND_OFF * largest and np.isfinite(found[name]):
-            found[name] = float(np.abs(ours[name] - reference[name]).max(initial=0)) / largest
-    return found
+        if dtype == "float32" and size < ROUND_OFF * largest and np.isfinite(relative[name]):
+            relative[name] = float(np.abs(ours[name] - reference[name]).max(initial=0)) / largest
+    return relative
 
 
-class Turned(NamedTuple):
-    """A matrix that is handed over as the transpose of this one, a view."""
+class Transposed(NamedTuple):
+    """An argument that is the transpose of this matrix, a view."""
 
     array: np.ndarray
 
@@ -117,45 +117,50 @@ CROPS = [(40, 32, 4, "constant", 3), (9, 16, 2, "reflect", 1), (20, 32, 0, "cons
 UPDATES = [(0.9, 1e-3, False), (0.9, 1e-3, True), (0.9, 0.0, False), (0.0, 1e-3, False), (0.0, 0.0, False)]
 
 
-def _given(*shapes: Shape, then: tuple[Any, ...] = ()) -> Arguments:
-    """Random arrays of these shapes, and what comes behind them."""
+def _random(*shapes: Shape, then: tuple[Any, ...] = ()) -> Arguments:
+    """Random arrays of these shapes, followed by the arguments `then`."""
     return lambda: (*_draw(*shapes), *then)
 
 
-def _convolutions() -> Iterator[Case]:
+def _convolutions() -> Iterator[OpCase]:
     for N, H, W, C, O, k, s, pad in CONVOLUTIONS:
         name, x, w = f"{N}×{H}×{W}×{C} → {O}, {k}×{k}, stride {s}, pad {pad}", (N, H, W, C), (k, k, C, O)
         z = (N, conv_out_size(H, k, s, pad), conv_out_size(W, k, s, pad), O)
-        yield Case("conv2d", name, _given(x, w, then=(s, pad)))
+        yield OpCase("conv2d", name, _random(x, w, then=(s, pad)))
         for need in ("both", "input", "weights"):
-            yield Case("conv2d_backward", f"{name}, {need}", _given(z, x, w, then=(s, pad, need)))
+            yield OpCase("conv2d_backward", f"{name}, {need}", _random(z, x, w, then=(s, pad, need)))
 
 
-def _products() -> Iterator[Case]:
+def _products() -> Iterator[OpCase]:
     for rows, I, O in PRODUCTS:
         x, w, y, name = (rows, I), (I, O), (rows, O), f"{rows}×{I}×{O}"
-        yield Case("matmul", name, _given(x, w))
-        yield Case("matmul", f"{name}, by a transpose", _given(y, then=(Turned(_draw(w)[0]),)))
-        yield Case("matmul_dw", name, _given(x, y))
-        yield Case("sum_rows", name, _given(y))
-        yield Case("matmul_axis1", name, _given(w, (3, O, 5)))
+        yield OpCase("matmul", name, _random(x, w))
+        yield OpCase("matmul", f"{name}, by a transpose", _random(y, then=(Transposed(_draw(w)[0]),)))
+        yield OpCase("matmul_dw", name, _random(x, y))
+        yield OpCase("sum_rows", name, _random(y))
+        yield OpCase("matmul_axis1", name, _random(w, (3, O, 5)))
 
 
-def _norms() -> Iterator[Case]:
+def _norms() -> Iterator[OpCase]:
     for shape in MAPS:
         name = "×".join(map(str, shape))
-        yield Case("batch_norm_stats", name, _given(shape, then=(1e-5,)))
-        yield Case(
-            "batch_norm_update_running", name, partial(_commit, shape[-1:]), changed=lambda arguments: arguments[:2]
+        yield OpCase("batch_norm_stats", name, _random(shape, then=(1e-5,)))
+        yield OpCase(
+            "batch_norm_update_running",
+            name,
+            partial(_running_stats, shape[-1:]),
+            changed=lambda arguments: arguments[:2],
         )
         for one in (False, True):
             for relu in (False, True):
                 more = ", ReLU" * relu
-                yield Case("batch_norm_apply", f"{name}{', shortcut' * one}{more}", partial(_apply, shape, one, relu))
-                yield Case("batch_norm_backward", f"{name}{', both' * one}{more}", partial(_backward, shape, one, relu))
+                yield OpCase("batch_norm_apply", f"{name}{', shortcut' * one}{more}", partial(_apply, shape, one, relu))
+                yield OpCase(
+                    "batch_norm_backward", f"{name}{', both' * one}{more}", partial(_backward, shape, one, relu)
+                )
 
 
-def _commit(c: Shape) -> tuple[Any, ...]:
+def _running_stats(c: Shape) -> tuple[Any, ...]:
     running_mean, running_var, mean, variance, r = (np.abs(a) for a in _draw(c, c, c, c, c))
     return running_mean, running_var, Statistics(mean, variance, r, 50), 0.1
 
@@ -172,23 +177,23 @@ def _backward(shape: Shape, both: bool, relu: bool) -> tuple[Any, ...]:
     return dy, z, mean, np.abs(r), gamma, np.maximum(a, 0) if relu else None, both
 
 
-def _elementwise() -> Iterator[Case]:
+def _elementwise() -> Iterator[OpCase]:
     for shape in MAPS:
         name = "×".join(map(str, shape))
-        yield Case("relu", name, _given(shape))
-        yield Case("relu_backward", name, _given(shape, shape))
+        yield OpCase("relu", name, _random(shape))
+        yield OpCase("relu_backward", name, _random(shape, shape))
         for rate in (0.2, 0.5):
             drawn = rate, stream_key(5, "dropout of a test", 2, 3, 4)
-            yield Case("dropout_mask", f"{name}, {rate}", _given(shape, then=drawn))
-            yield Case("dropout_mask", f"{name}, {rate}, a clock", _given(shape, then=(*drawn, np.array([2, 3]))))
+            yield OpCase("dropout_mask", f"{name}, {rate}", _random(shape, then=drawn))
+            yield OpCase("dropout_mask", f"{name}, {rate}, a clock", _random(shape, then=(*drawn, np.array([2, 3]))))
     for N, H, W, C, k, stride in POOLS:
         for digits in (9, 0):  # with 0 most windows hold equals
             name, given = (
                 f"{N}×{H}×{W}×{C}, {k}×{k}, stride {stride}, {digits} digits",
                 ((N, H, W, C), k, stride, digits),
             )
-            yield Case("max_pool", name, partial(_pool, *given))
-            yield Case("max_pool_backward", name, partial(_pool_backward, *given))
+            yield OpCase("max_pool", name, partial(_pool, *given))
+            yield OpCase("max_pool_backward", name, partial(_pool_backward, *given))
 
 
 def _pool(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
@@ -196,24 +201,24 @@ def _pool(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
 
 
 def _pool_backward(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
-    y, place = plain(ops.max_pool)(*_pool(shape, k, stride, digits))
-    return (*_draw(y.shape), place, shape, k, stride)
+    y, argmax = plain(ops.max_pool)(*_pool(shape, k, stride, digits))
+    return (*_draw(y.shape), argmax, shape, k, stride)
 
 
-def _the_rest() -> Iterator[Case]:
+def _losses_updates_images() -> Iterator[OpCase]:
     for shape in LOGITS:
         for scale in (1.0, 30.0):  # the second saturates the softmax
-            yield Case("cross_entropy", f"{shape}, scale {scale}", partial(_logits, shape, scale))
+            yield OpCase("cross_entropy", f"{shape}, scale {scale}", partial(_logits, shape, scale))
     for momentum, decay, nesterov in UPDATES:
         kind = f"momentum {momentum}, decay {decay}" + ", Nesterov" * nesterov
         for rate, where in ((0.1, ""), (np.array([0.1]), ", rate on the device")):
-            made = partial(_moves, rate, momentum, decay, nesterov)
-            yield Case("sgd", kind + where, made, changed=lambda arguments: [(w, v) for w, _, v in arguments[0]])
+            arguments = partial(_updates, rate, momentum, decay, nesterov)
+            yield OpCase("sgd", kind + where, arguments, changed=lambda a: [(w, v) for w, _, v in a[0]])
     for N, side, padding, mode, C in CROPS:
-        yield Case(
+        yield OpCase(
             "crop_flip_normalise",
             f"{N} of {side}×{side}×{C}, padding {padding}, {mode}",
-            partial(_cut, N, side, padding, mode, C),
+            partial(_crops, N, side, padding, mode, C),
         )
 
 
@@ -221,23 +226,23 @@ def _logits(shape: Shape, scale: float) -> tuple[Any, ...]:
     return scale * _draw(shape)[0], streams.rng(1).integers(shape[1], size=shape[0])
 
 
-def _moves(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[Any, ...]:
+def _updates(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[Any, ...]:
     shapes = [(3, 3, 5, 7), (7,), (1,), (300, 41), (2, 2)]
     updates = [(w, g, v if momentum else None) for w, g, v in (_draw(shape, shape, shape) for shape in shapes)]
     return updates, rate, momentum, decay, nesterov
 
 
-def _cut(N: int, side: int, padding: int, mode: str, C: int) -> tuple[Any, ...]:
+def _crops(N: int, side: int, padding: int, mode: str, C: int) -> tuple[Any, ...]:
     rng = streams.rng(0)
     images = rng.integers(256, size=(2 * N, side, side, C)).astype(np.uint8)
     picks = np.stack([rng.integers(most, size=N) for most in (2 * N, 2 * padding + 1, 2 * padding + 1, 2)], 1)
     return images, picks.astype(np.int32), rng.standard_normal((256, C)), padding, mode
 
 
-def cases() -> dict[str, list[Case]]:
-    """{kernel: its cases}."""
-    found: dict[str, list[Case]] = {}
-    for table in (_convolutions, _products, _norms, _elementwise, _the_rest):
+def cases() -> dict[str, list[OpCase]]:
+    """{operation: its cases}."""
+    by_op: dict[str, list[OpCase]] = {}
+    for table in (_convolutions, _products, _norms, _elementwise, _losses_updates_images):
         for case in table():
-            found.setdefault(case.kernel, []).append(case)
-    return found
+            by_op.setdefault(case.op, []).append(case)
+    return by_op

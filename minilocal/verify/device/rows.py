@@ -1,17 +1,18 @@
-"""The engine on a device beside the engine on the host: the same numbers go in, what comes out is compared.
+"""The engine on a device against the engine on the host, from the same numbers: one row of the table for each check.
 
-    for result in devices.run("cuda"): print(result.name, result.error, result.passed)
+    for result in rows.run("cuda"): print(result.name, result.error, result.passed)
 
-The host's numbers are held to automatic differentiation by the rest of this package; these rows carry that over to a
-device. A device is a name, or any array library that stands for itself. A case that raises is a row that failed.
+The host's results are verified with JAX by the rest of this package. A device is a name, or an array library. A case
+that raises an exception makes a failed row, which quotes it.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -23,74 +24,73 @@ from minilocal.errors import unknown
 from minilocal.layers import PassContext
 from minilocal.ops import batch_norm_stats, dropout_mask
 from minilocal.streams import stream_key
-from minilocal.verify import layers as by_layer
+from minilocal.verify import layers as layer_checks
 from minilocal.verify.compare import DOUBLE, SINGLE, Result, errors
 from minilocal.verify.device import learners, ops
 
 DTYPES = {"float64": DOUBLE, "float32": SINGLE}
-LOOSE = 2e-2  # TF32: factors of ten bits
-FAR = 1e4  # deviations from 0: where a careless variance fails
+TF32 = 2e-2  # its factors have ten bits
+FAR = 1e4  # deviations from 0: E[z²] - E[z]² fails there
 HOST = "the same on NumPy"
-Trials = Iterable[tuple[str, Callable[[], dict[str, float]]]]
+Checks = Sequence[tuple[str, Callable[[], dict[str, float]]]]
 
 
-def row(kind: str, name: str, trials: Trials, limit: float, against: str = HOST) -> Result:
-    """One row: all trials are made, and one that raises has failed. `worst` names those that failed, or the worst."""
-    cases, worst, bad = 0, (0.0, ""), []
-    for label, trial in trials:
-        cases += 1
+def row(kind: str, name: str, checks: Checks, limit: float, against: str = HOST) -> Result:
+    """The row of these checks, all of which run. `worst` names those that failed, or the one with the largest error."""
+    worst, failed = (0.0, ""), []
+    for label, check in checks:
         try:
-            error, array = max(((e, name) for name, e in trial().items()), default=(0.0, ""))
-            told = f"{label}: {array}"
+            error, array = max(((e, name) for name, e in check().items()), default=(0.0, ""))
+            what = f"{label}: {array}"
         except Exception as problem:  # one case must not hide the others
-            error, told = math.inf, f"{label}: {type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
-        worst = max(worst, (error, told))
+            error, what = math.inf, f"{label}: {type(problem).__name__}: {' '.join(str(problem).split())[:200]}"
+        worst = max(worst, (error, what))
         if not error <= limit:
-            bad.append(f"{told} ({error:.1e})")
-    more = f"; and {len(bad) - 5} more" if len(bad) > 5 else ""
-    return Result(f"device {kind}", name, against, cases, worst[0], limit, "; ".join(bad[:5]) + more or worst[1])
+            failed.append(f"{what} ({error:.1e})")
+    more = f"; and {len(failed) - 5} more" if len(failed) > 5 else ""
+    return Result(
+        f"device {kind}", name, against, len(checks), worst[0], limit, "; ".join(failed[:5]) + more or worst[1]
+    )
 
 
 def kernel_rows(device: Any, quick: bool) -> Iterator[Result]:
-    """Each kernel against its plain form, in both types; and a variance far from 0."""
+    """Each operation against its plain code, in both types; and a variance far from 0."""
     for kernel, cases in ops.cases().items():
         cases = cases[:: max(1, len(cases) // 2)][:2] if quick else cases
         for dtype, limit in DTYPES.items():
             limit = 0.0 if kernel in ops.EXACT else limit
-            trials = [(c.name, lambda c=c, dtype=dtype: ops.gap(c, device, dtype)) for c in cases]
-            yield row("kernels", f"{kernel}, {dtype}", trials, limit, "its plain form on NumPy, float64")
+            checks: Checks = [(c.name, partial(ops.relative_errors, c, device, dtype)) for c in cases]
+            yield row("kernels", f"{kernel}, {dtype}", checks, limit, "its plain code on NumPy, float64")
     yield row("kernels", "batch_norm_stats, far", [("float32", lambda: _far(device))], 1e-3, "NumPy, float64")
 
 
 def _far(device: Any) -> dict[str, float]:
     z = (FAR + streams.rng(0).standard_normal((64, 16, 16, 16))).astype("float32")
-    found = batch_norm_stats(to_device(z, device), 1e-5)
+    ours = batch_norm_stats(to_device(z, device), 1e-5)
     exact = z.astype("float64").var(axis=(0, 1, 2))
-    return errors({"variance": to_host(found.variance)}, {"variance": exact})
+    return errors({"variance": to_host(ours.variance)}, {"variance": exact})
 
 
 def layer_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Forward and backward of every layer case, in both types."""
-    for kind in dict.fromkeys(case.kind for case in by_layer.CASES):
-        cases = [case for case in by_layer.CASES if case.kind == kind]
+    for kind in dict.fromkeys(case.kind for case in layer_checks.CASES):
+        cases = [case for case in layer_checks.CASES if case.kind == kind]
         for dtype, limit in DTYPES.items():
-            trials = [
-                (c.name, lambda c=c, dtype=dtype: _layer(c, device, dtype)) for c in cases[: 1 if quick else None]
-            ]
-            yield row("layers", f"{kind}, {dtype}", trials, limit)
+            checks = [(c.name, partial(_layer, c, device, dtype)) for c in cases[: 1 if quick else None]]
+            yield row("layers", f"{kind}, {dtype}", checks, limit)
 
 
-def _layer(case: by_layer.Case, device: Any, dtype: str) -> dict[str, float]:
-    here = by_layer.trial(case, dtype)
-    there = replace(
-        here,
-        p={name: to_device(a, device) for name, a in here.p.items()},
-        x=to_device(here.x, device),
-        more={name: to_device(a, device) for name, a in here.more.items()},
-        dy=to_device(here.dy, device),
+def _layer(case: layer_checks.LayerCase, device: Any, dtype: str) -> dict[str, float]:
+    on_host = layer_checks.inputs(case, dtype)
+    on_device = replace(
+        on_host,
+        p={name: to_device(a, device) for name, a in on_host.p.items()},
+        x=to_device(on_host.x, device),
+        more={name: to_device(a, device) for name, a in on_host.more.items()},
+        dy=to_device(on_host.dy, device),
     )
-    found = {name: to_host(a) for name, a in by_layer.by_hand(there).items()}
-    return ops.apart(found, by_layer.by_hand(here), dtype)
+    ours = {name: to_host(a) for name, a in layer_checks.by_engine(on_device).items()}
+    return ops.device_errors(ours, layer_checks.by_engine(on_host), dtype)
 
 
 def loss_rows(device: Any, quick: bool) -> Iterator[Result]:
@@ -106,33 +106,33 @@ def loss_rows(device: Any, quick: bool) -> Iterator[Result]:
         "similarity of vectors": (lambda U, y: losses.similarity(U, y, 3), (z, labels)),
         "supervised contrast": (losses.supervised_contrast, (z, labels)),
     }
-    for name, (loss, given) in cases.items():
+    for name, (loss, arguments) in cases.items():
         for dtype, limit in DTYPES.items():
-            trial = lambda loss=loss, given=given, dtype=dtype: _loss(loss, given, device, dtype)  # noqa: E731
-            yield row("losses", f"{name}, {dtype}", [("12 samples", trial)], limit)
+            check = partial(_loss, loss, arguments, device, dtype)
+            yield row("losses", f"{name}, {dtype}", [("12 samples", check)], limit)
 
 
-def _loss(loss: Any, given: tuple[np.ndarray, ...], device: Any, dtype: str) -> dict[str, float]:
-    here = [a.astype(dtype) if a.dtype.kind == "f" else a for a in given]
-    found, reference = (loss(*arguments) for arguments in ([to_device(a, device) for a in here], here))
-    return errors(*({"value": to_host(v), "error": to_host(e)} for v, e in (found, reference)))
+def _loss(loss: Any, arguments: tuple[np.ndarray, ...], device: Any, dtype: str) -> dict[str, float]:
+    on_host = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arguments]
+    on_device = [to_device(a, device) for a in on_host]
+    return errors(*({"value": to_host(v), "error": to_host(e)} for v, e in (loss(*on_device), loss(*on_host))))
 
 
 def data_rows(device: Any, quick: bool) -> Iterator[Result]:
-    """Batches that are cut out where the images live, and dropout's masks: equal to the last bit."""
+    """Batches that are cut out on the device, and dropout masks: equal to the last bit."""
     digits = data.load("digits").reduced(limit_train=200, limit_test=70)
     x, y = to_device(digits.train_x, device), to_device(digits.train_y, device)
-    how: dict[str, Any] = {"key": 3, "epoch": 2}
+    options: dict[str, Any] = {"key": 3, "epoch": 2}
 
     def batches(augment: bool) -> dict[str, float]:
-        theirs = data.batches(digits.train_x, digits.train_y, digits, 64, augment=augment, **how)
-        ours = data.batches(x, y, digits, 64, augment=augment, **how)
+        theirs = data.batches(digits.train_x, digits.train_y, digits, 64, augment=augment, **options)
+        ours = data.batches(x, y, digits, 64, augment=augment, **options)
         return _same(ours, theirs)
 
     def evaluation() -> dict[str, float]:
-        there = to_device(digits.test_x, device), to_device(digits.test_y, device)
+        on_device = to_device(digits.test_x, device), to_device(digits.test_y, device)
         ours, theirs = (
-            data.evaluation_batches(*there, digits, 64),
+            data.evaluation_batches(*on_device, digits, 64),
             data.evaluation_batches(digits.test_x, digits.test_y, digits, 64),
         )
         return _same(ours, theirs)
@@ -143,8 +143,8 @@ def data_rows(device: Any, quick: bool) -> Iterator[Result]:
         pairs = [(dropout_mask(to_device(a, device), 0.3, n), dropout_mask(a, 0.3, n)) for n in names]
         return errors(*({f"name {i}": to_host(pair[side]) for i, pair in enumerate(pairs)} for side in (0, 1)))
 
-    trials: Trials = [("as they are", lambda: batches(False)), ("augmented", lambda: batches(True))]
-    yield row("data", "training batches", trials, 0.0)
+    checks: Checks = [("as they are", lambda: batches(False)), ("augmented", lambda: batches(True))]
+    yield row("data", "training batches", checks, 0.0)
     yield row("data", "evaluation batches", [("70 images", evaluation)], 0.0)
     yield row("data", "dropout masks", [("three names", masks)], 0.0)
 
@@ -156,7 +156,7 @@ def _same(ours: Any, theirs: Any) -> dict[str, float]:
 
 
 def tf32_rows(device: Any, quick: bool) -> Iterator[Result]:
-    """With TF32 allowed: a convolution, a product, and a step of each rule, to as many digits as TF32 has."""
+    """With TF32 allowed: convolutions, products, and a step of each rule, to the digits of TF32."""
     xp, cases = device_namespace(device), ops.cases()
     if not hasattr(getattr(xp, "_core", None), "set_compute_type"):
         return  # a library without CuPy's switch has no TF32
@@ -164,56 +164,56 @@ def tf32_rows(device: Any, quick: bool) -> Iterator[Result]:
     try:
         for kernel in ("conv2d", "conv2d_backward", "matmul", "matmul_dw"):
             some = cases[kernel][: 1 if quick else 6]
-            made = [(c.name, lambda c=c: ops.gap(c, device, "float32")) for c in some]
-            yield row("tf32", kernel, made, LOOSE, "its plain form on NumPy, float64")
-        for name, trials in learners.single(device, quick):
-            yield row("tf32", name, trials, LOOSE)
+            checks: Checks = [(c.name, partial(ops.relative_errors, c, device, "float32")) for c in some]
+            yield row("tf32", kernel, checks, TF32, "its plain code on NumPy, float64")
+        for name, checks in learners.single(device, quick):
+            yield row("tf32", name, checks, TF32)
     finally:
         use_tf32(xp, False)
 
 
-def heads(device: Any, quick: bool) -> Iterator[Result]:
-    """Auxiliary networks: losses and gradients of GLL with each of them."""
-    for name, dtype, trials in learners.heads(device, quick):
-        yield row("heads", f"{name}, {dtype}", trials, learners.GRADIENTS[dtype])
+def classifier_rows(device: Any, quick: bool) -> Iterator[Result]:
+    """Losses and gradients of GLL with each auxiliary network."""
+    for name, dtype, checks in learners.classifiers(device, quick):
+        yield row("heads", f"{name}, {dtype}", checks, learners.GRADIENTS[dtype])
 
 
 def net_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Whole networks: logits, loss and gradients of BP."""
-    for name, dtype, trials in learners.networks(device, quick):
-        yield row("nets", f"{name}, {dtype}", trials, learners.GRADIENTS[dtype])
+    for name, dtype, checks in learners.networks(device, quick):
+        yield row("nets", f"{name}, {dtype}", checks, learners.GRADIENTS[dtype])
 
 
 def rule_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Every rule: the weights after five steps in float64, and after one in float32."""
-    for name, trials in learners.double(device, quick):
-        yield row("rules", f"{name}, five steps", trials, learners.FIVE_STEPS)
-    for name, trials in learners.single(device, quick):
-        yield row("rules", f"{name}, float32", trials, learners.ONE_STEP)
+    for name, checks in learners.double(device, quick):
+        yield row("rules", f"{name}, five steps", checks, learners.FIVE_STEPS)
+    for name, checks in learners.single(device, quick):
+        yield row("rules", f"{name}, float32", checks, learners.ONE_STEP)
 
 
 def graph_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Steps recorded as CUDA graphs against steps run eagerly, on the device: equal to the last bit."""
-    for name, trials in learners.graphs(device, quick):
-        yield row("graphs", name, trials, 0.0, "eager steps on the device")
+    for name, checks in learners.graphs(device, quick):
+        yield row("graphs", name, checks, 0.0, "eager steps on the device")
 
 
 def state_rows(device: Any, quick: bool) -> Iterator[Result]:
-    """A run that is saved on the device goes on on the host, and the other way round."""
-    for name, trials in learners.carried(device, quick):
-        yield row("state", name, trials, learners.FIVE_STEPS)
+    """A Learner saved on the device and restored on the host, and the other way round."""
+    for name, checks in learners.restored(device, quick):
+        yield row("state", name, checks, learners.FIVE_STEPS)
 
 
 KINDS: dict[str, Callable[[Any, bool], Iterator[Result]]] = {
-    "kernels": kernel_rows, "layers": layer_rows, "losses": loss_rows, "heads": heads, "nets": net_rows,
+    "kernels": kernel_rows, "layers": layer_rows, "losses": loss_rows, "heads": classifier_rows, "nets": net_rows,
     "rules": rule_rows, "graphs": graph_rows, "state": state_rows, "data": data_rows, "tf32": tf32_rows,
 }  # fmt: skip
 
 
 def run(device: Any = "cuda", quick: bool = False, only: str | None = None) -> Iterator[Result]:
-    """Every check, one row at a time; `quick` takes few cases of each, `only` names one kind.
+    """Every check, one row of the table at a time; `quick` takes few cases of each, `only` names one kind.
 
-    Raises: UserError for a kind or a device that is not known, and for a device that cannot be had.
+    Raises: UserError for an unknown kind or device, and for a device that cannot be used.
     """
     if only is not None and only not in KINDS:
         raise unknown("kind of check", only, KINDS)
@@ -223,12 +223,12 @@ def run(device: Any = "cuda", quick: bool = False, only: str | None = None) -> I
             yield from rows(device, quick)
 
 
-def rows(device: Any = "cuda", quick: bool = False, only: str | None = None, budget: float = math.inf) -> list[Result]:
-    """The same as a list: what a worker is asked for. After `budget` seconds a last row says that more was to come."""
-    found, began = [], time.perf_counter()
+def run_within(budget: float, device: Any = "cuda", quick: bool = False, only: str | None = None) -> list[Result]:
+    """The same rows as a list. After `budget` seconds it stops, and a last, failed row says so."""
+    rows, began = [], time.perf_counter()
     for result in run(device, quick, only):
-        found.append(result)
+        rows.append(result)
         if time.perf_counter() - began > budget:
-            found.append(Result(f"device {only}", "what comes after", HOST, 0, math.inf, 0.0, "no time was left"))
+            rows.append(Result(f"device {only}", "what comes after", HOST, 0, math.inf, 0.0, "no time was left"))
             break
-    return found
+    return rows

@@ -1,4 +1,4 @@
-"""Twins: what the engine computes by hand, said again in `jax.numpy`, forward only. JAX differentiates them."""
+"""Reference implementations: what the engine computes, forward only, in `jax.numpy`; JAX differentiates it."""
 
 from minilocal.verify.reference.layers import reference
 from minilocal.verify.reference.losses import (

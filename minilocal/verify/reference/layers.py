@@ -1,12 +1,13 @@
-"""The twin of every layer: its forward pass in `jax.numpy`, from the layer's geometry and its arrays by name.
+"""The reference of every layer: its forward pass in `jax.numpy`, from the layer's geometry and its arrays by name.
 
-`twin(layer, x, p, run)` finds the twin by the layer's class, so layers made of layers compose by themselves. No twin
-calls a line of the engine: a layer only tells its numbers (stride, pad, name) and who its children are.
+`reference(layer, x, p, ctx)` dispatches on the layer's class, so layers made of layers compose by themselves. Of the
+engine a reference reads geometry (stride, pad), names and children; it calls none of its functions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -16,28 +17,21 @@ from minilocal.layers import Layer, PassContext
 from minilocal.verify.jax_cpu import jnp, lax
 
 Parameters = Mapping[str, Any]
-REFERENCES: dict[type, Callable[..., Any]] = {}
+HERE = "minilocal/verify/reference/layers.py"
 
 
-def reference(layer: Layer, x: Any, p: Parameters, run: PassContext, **more: Any) -> Any:
+@singledispatch
+def reference(layer: Layer, x: Any, p: Parameters, ctx: PassContext, **more: Any) -> Any:
     """y = layer(x), in `jax.numpy`; `more` is an added shortcut, for a norm that takes one.
 
-    Raises: NotImplementedError for a layer class that has no twin yet.
+    Raises: NotImplementedError for a layer class without a reference.
     """
-    for kind in type(layer).__mro__:
-        if kind in REFERENCES:
-            return REFERENCES[kind](layer, x, p, run, **more)
-    raise NotImplementedError(f"{type(layer).__name__} has no twin: write one in minilocal/verify/reference/layers.py.")
+    raise NotImplementedError(f"{type(layer).__name__} has no reference implementation: write one in {HERE}.")
 
 
-def of(*kinds: type) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Registers the twin of these layer classes."""
-
-    def register(function: Callable[..., Any]) -> Callable[..., Any]:
-        REFERENCES.update(dict.fromkeys(kinds, function))
-        return function
-
-    return register
+def arrays_of(layer: Layer, p: Parameters) -> dict[str, Any]:
+    """The arrays of this layer, out of those of a network."""
+    return {name: p[name] for name in layer.arrays}
 
 
 def array(layer: Layer, local: str, p: Parameters) -> Any:
@@ -45,14 +39,14 @@ def array(layer: Layer, local: str, p: Parameters) -> Any:
     return p[f"{layer.name}.{local}" if layer.name else local]
 
 
-@of(layers.Linear)
-def linear(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.Linear)
+def linear(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     y = jnp.einsum("ni,io->no", x, array(layer, "weight", p), precision="highest")
     return y + array(layer, "bias", p) if layer.bias else y
 
 
-@of(layers.Conv)
-def conv(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.Conv)
+def conv(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     z = lax.conv_general_dilated(
         x,
         array(layer, "weight", p),
@@ -64,24 +58,24 @@ def conv(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return z + array(layer, "bias", p) if layer.bias else z
 
 
-@of(layers.BatchNorm)
-def batch_norm(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.BatchNorm)
+def batch_norm(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     over = tuple(range(x.ndim - 1))
-    if run.training:
+    if ctx.training:
         mean, variance = jnp.mean(x, axis=over), jnp.var(x, axis=over)
     else:
         mean, variance = array(layer, "running_mean", p), array(layer, "running_var", p)
     return (x - mean) / jnp.sqrt(variance + layer.eps) * array(layer, "weight", p) + array(layer, "bias", p)
 
 
-@of(layers.BatchNormReLU)
-def norm_relu(layer: Any, x: Any, p: Parameters, run: PassContext, add: Any = None) -> Any:
-    y = batch_norm(layer, x, p, run)
+@reference.register(layers.BatchNormReLU)
+def batch_norm_relu(layer: Any, x: Any, p: Parameters, ctx: PassContext, add: Any = None) -> Any:
+    y = batch_norm(layer, x, p, ctx)
     return _relu(y if add is None else y + add)
 
 
-@of(layers.ReLU)
-def relu(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.ReLU)
+def relu(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     return _relu(x)
 
 
@@ -89,13 +83,13 @@ def _relu(x: Any) -> Any:
     return jnp.where(x > 0, x, 0)  # slope 0 at 0, where jnp.maximum's would be 1/2
 
 
-@of(layers.MaxPool)
-def max_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.MaxPool)
+def max_pool(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     return lax.reduce_window(x, -jnp.inf, lax.max, *_windows(layer))
 
 
-@of(layers.AveragePool)
-def average_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.AveragePool)
+def average_pool(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     return lax.reduce_window(x, 0.0, lax.add, *_windows(layer)) / layer.size**2
 
 
@@ -103,13 +97,13 @@ def _windows(layer: Any) -> tuple[tuple[int, ...], tuple[int, ...], str]:
     return (1, layer.size, layer.size, 1), (1, layer.stride, layer.stride, 1), "VALID"
 
 
-@of(layers.GlobalAveragePool)
-def global_average_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.GlobalAveragePool)
+def global_average_pool(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     return jnp.sum(x, axis=(1, 2), keepdims=True) / (x.shape[1] * x.shape[2])
 
 
-@of(layers.AdaptiveAveragePool)
-def adaptive_average_pool(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.AdaptiveAveragePool)
+def adaptive_average_pool(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     rows, columns = (_bins(side, layer.bins).astype(x.dtype) for side in x.shape[1:3])
     return jnp.einsum("ah,nhwc,bw->nabc", rows, x, columns, precision="highest")
 
@@ -123,9 +117,9 @@ def _bins(side: int, bins: int) -> np.ndarray:
     return matrix
 
 
-@of(layers.Resize)
-def resize(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
-    """The two neighbours of each place, weighed by nearness."""
+@reference.register(layers.Resize)
+def resize(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
+    """Linear interpolation between the two neighbours of each place, one axis after the other."""
     for axis, size in ((1, layer.height), (2, layer.width)):
         side = x.shape[axis]
         places = [r * (side - 1) / max(1, size - 1) for r in range(size)]
@@ -136,8 +130,8 @@ def resize(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     return x
 
 
-@of(layers.BlockAverage)
-def block_average(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.BlockAverage)
+def block_average(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     h, w = layer.height, layer.width
     rows = [x[:, i : i + h] for i in range(0, x.shape[1], h)]
     return jnp.stack(
@@ -145,45 +139,45 @@ def block_average(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
     )
 
 
-@of(layers.Dropout)
-def dropout(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
-    """The mask is drawn from the same named stream: chance is an input here, not a thing to verify."""
-    if not run.training:
+@reference.register(layers.Dropout)
+def dropout(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
+    """The mask comes from the same random stream as the engine's: it is an input here, and not verified."""
+    if not ctx.training:
         return x
-    keep = run.rng(f"dropout {layer.name}").random(x.shape, dtype="float32") >= layer.rate
+    keep = ctx.rng(f"dropout {layer.name}").random(x.shape, dtype="float32") >= layer.rate
     return jnp.where(keep, x / (1 - layer.rate), 0)
 
 
-@of(layers.Flatten)
-def flatten(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.Flatten)
+def flatten(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     return x if x.ndim == 2 else jnp.reshape(jnp.moveaxis(x, 3, 1), (x.shape[0], -1))
 
 
-@of(layers.Sequential)
-def sequential(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.Sequential)
+def sequential(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     for child in layer.layers:
-        x = reference(child, x, p, run)
+        x = reference(child, x, p, ctx)
     return x
 
 
-@of(layers.Identity)
-def identity(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.Identity)
+def identity(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     return x
 
 
-@of(layers.PadShortcut)
-def pad_shortcut(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
+@reference.register(layers.PadShortcut)
+def pad_shortcut(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     after = layer.outputs - layer.before - x.shape[3]
     return jnp.pad(x[:, :: layer.stride, :: layer.stride], ((0, 0), (0, 0), (0, 0), (layer.before, after)))
 
 
-@of(layers.Residual)
-def residual(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
-    a = reference(layer.norm1, reference(layer.conv1, x, p, run), p, run)
-    return reference(layer.norm2, reference(layer.conv2, a, p, run), p, run, add=reference(layer.shortcut, x, p, run))
+@reference.register(layers.Residual)
+def residual(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
+    a = reference(layer.norm1, reference(layer.conv1, x, p, ctx), p, ctx)
+    return reference(layer.norm2, reference(layer.conv2, a, p, ctx), p, ctx, add=reference(layer.shortcut, x, p, ctx))
 
 
-@of(layers.PreActivation)
-def pre_activation(layer: Any, x: Any, p: Parameters, run: PassContext) -> Any:
-    a = reference(layer.conv1, reference(layer.norm1, x, p, run), p, run)
-    return reference(layer.conv2, reference(layer.norm2, a, p, run), p, run) + reference(layer.shortcut, x, p, run)
+@reference.register(layers.PreActivation)
+def pre_activation(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
+    a = reference(layer.conv1, reference(layer.norm1, x, p, ctx), p, ctx)
+    return reference(layer.conv2, reference(layer.norm2, a, p, ctx), p, ctx) + reference(layer.shortcut, x, p, ctx)

@@ -1,4 +1,4 @@
-"""The twins of the losses."""
+"""The reference of every loss."""
 
 from __future__ import annotations
 

@@ -1,43 +1,78 @@
-"""The twin of every objective: L_k of h_k, forward only, found by the classes of its branches' losses."""
+"""The reference of every objective: L_k of h_k, forward only."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import lru_cache, singledispatch
 from typing import Any
 
 from minilocal.layers import Layer, PassContext
-from minilocal.objectives.branches import Labels
+from minilocal.objectives.base import ClassifierLoss
+from minilocal.objectives.branches import Branches, Labels
 from minilocal.objectives.infopro import Contrast, Reconstruction
 from minilocal.objectives.predsim import Similarity
 from minilocal.verify.jax_cpu import jax, jnp
 from minilocal.verify.reference import losses
-from minilocal.verify.reference.layers import reference
+from minilocal.verify.reference.layers import arrays_of, reference
 
-TWINS: dict[type, Callable[..., Any]] = {
-    Labels: lambda loss, z, x, y: losses.cross_entropy(z, y),
-    Similarity: lambda loss, z, x, y: losses.similarity(z, y, loss.classes),
-    Contrast: lambda loss, z, x, y: losses.supervised_contrast(z, y, loss.temperature),
-    Reconstruction: lambda loss, z, x, y: losses.binary_cross_entropy(z, _image(loss, x)),
-}
+Arrays = Mapping[str, Any]
+HERE = "minilocal/verify/reference/objectives.py"
 
 
-def objective(wanted: Any, p: Mapping[str, Any], h: Any, x: Any, y: Any, run: PassContext) -> Any:
-    """L_k, from the objective's networks and weights."""
-    if hasattr(wanted, "network"):
-        return _branch(wanted.network, Labels(), run)(_of(wanted.network, p), h, x, y)
-    return sum(b.weight * _branch(b.network, b.loss, run)(_of(b.network, p), h, x, y) for b in wanted.branches)
+@singledispatch
+def objective(objective: Any, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
+    """L_k of h_k, from the objective's networks and their arrays in p.
+
+    Raises: NotImplementedError for an objective without a reference.
+    """
+    raise NotImplementedError(f"{type(objective).__name__} has no reference implementation: write one in {HERE}.")
 
 
-def _of(layer: Layer, p: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: p[name] for name in layer.arrays}
+@objective.register
+def classifier(objective: ClassifierLoss, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
+    return _branch(objective.network, Labels(), ctx)(arrays_of(objective.network, p), h, x, y)
+
+
+@objective.register
+def branches(objective: Branches, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
+    return sum(
+        branch.weight * _branch(branch.network, branch.loss, ctx)(arrays_of(branch.network, p), h, x, y)
+        for branch in objective.branches
+    )
+
+
+@singledispatch
+def loss(loss: Any, z: Any, x: Any, y: Any) -> Any:
+    """A branch's loss of its network's output z, the images x and the labels y.
+
+    Raises: NotImplementedError for a loss without a reference.
+    """
+    raise NotImplementedError(f"{type(loss).__name__} has no reference implementation: write one in {HERE}.")
+
+
+@loss.register
+def labels(loss: Labels, z: Any, x: Any, y: Any) -> Any:
+    return losses.cross_entropy(z, y)
+
+
+@loss.register
+def similarity(loss: Similarity, z: Any, x: Any, y: Any) -> Any:
+    return losses.similarity(z, y, loss.classes)
+
+
+@loss.register
+def contrast(loss: Contrast, z: Any, x: Any, y: Any) -> Any:
+    return losses.supervised_contrast(z, y, loss.temperature)
+
+
+@loss.register
+def reconstruction(loss: Reconstruction, z: Any, x: Any, y: Any) -> Any:
+    """The target is the image before it was normalised."""
+    image = jnp.clip(x * jnp.asarray(loss.std, x.dtype) + jnp.asarray(loss.mean, x.dtype), 0, 1)
+    return losses.binary_cross_entropy(z, image)
 
 
 @lru_cache(maxsize=128)
-def _branch(network: Layer, loss: Any, run: PassContext) -> Any:
-    return jax.jit(lambda p, h, x, y: TWINS[type(loss)](loss, reference(network, h, p, run), x, y))
-
-
-def _image(loss: Any, x: Any) -> Any:
-    """What x was before it was normalised."""
-    return jnp.clip(x * jnp.asarray(loss.std, x.dtype) + jnp.asarray(loss.mean, x.dtype), 0, 1)
+def _branch(network: Layer, of: Any, ctx: PassContext) -> Any:
+    """The loss behind a network, compiled once for every rule that has this branch."""
+    return jax.jit(lambda p, h, x, y: loss(of, reference(network, h, p, ctx), x, y))

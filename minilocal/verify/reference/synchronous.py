@@ -1,0 +1,154 @@
+"""The reference of every synchronous rule: one number whose plain gradient, under stop-gradients, is its update.
+
+    sg[·] is a constant to the differentiation; c_k are the last l units of module k.
+
+    BP         L_K( f_K(... f_1(x)) )            also PGL's global epochs, with Σ_{k<K} L_k( sg[h_k] ) added
+    GLL        Σ_k L_k( f_k(sg[h_{k-1}]) )
+    BackLink   Σ_k L_k( c_k(f_k^below(sg[h_{k-1}])) ; c_k constant )        units below the range, and classifiers
+             + Σ_k L_k( c_k^α(sg[h_k^below]) ; objective constant )         linked units, their own module's loss
+             + Σ_{k<K} D_{k+1}( c_k^{1-α}(sg[h_k^below]) ; all weights above constant )         ... the next module's
+
+The last two lines are the paper's two branches with shared weights. c^α computes what c does, and multiplies the error
+that comes back by α: after its top unit only (unfolded: α once), or after every unit, as (4) and (5) are printed
+(literal: α compounds). D_m(h) is the number whose slope at module m's input h is the error that module m sends down:
+
+    D_m = L_m(f_m(h))                                     own; always so for m = K, or where f_m is longer than c_m
+    D_m = L_m(c_m^α(h))                                   own-scaled
+    D_m = L_m(c_m^α(h)) + D_{m+1}(c_m^{1-α}(h))           total: δ_lc + δ_gl
+
+Of a link this reads the options l, α, weighting and error. Its methods (`linked_units`, `weights`, `sends`) are what
+the reference verifies, so they are not called here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from minilocal.layers import Layer, PassContext
+from minilocal.rules import Rule
+from minilocal.verify.jax_cpu import jax, jnp, lax
+from minilocal.verify.reference.layers import arrays_of, reference
+from minilocal.verify.reference.objectives import objective
+
+Arrays = Mapping[str, Any]
+Losses = tuple[Any, list[Any]]  # the rule's one number, and the loss of each module
+NO_LOSS = float("nan")
+
+stop_gradient = lax.stop_gradient
+
+
+def gradients(
+    rule: Rule,
+    modules: Sequence[Any],
+    weights: Arrays,
+    buffers: Arrays,
+    x: Any,
+    y: Any,
+    ctx: PassContext,
+    is_global: bool = False,
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(losses of the modules, {name: gradient of a weight}), the mean over the rule's micro-batches.
+
+    `modules` are those of a Learner: their layers give geometry and names, the numbers are `weights` and `buffers`.
+    `is_global` is for epochs of the final loss.
+    """
+    losses, grads = np.zeros(len(modules)), {name: np.zeros_like(w) for name, w in weights.items()}
+    m, N = rule.accumulate, len(x)
+
+    def number(w: Arrays, x: Any, y: Any, ctx: PassContext) -> Losses:
+        p = {**buffers, **w}
+        if is_global or rule.boundary.provides_error:
+            return global_loss(modules, p, x, y, ctx)
+        return local_losses(modules, p, x, y, ctx, rule.boundary if rule.boundary.uses_input_error else None)
+
+    for part in range(m):
+        batch = slice(part * N // m, (part + 1) * N // m)
+
+        given = x[batch], y[batch], replace(ctx, part=part)
+        (_, values), slopes = jax.value_and_grad(number, has_aux=True)(dict(weights), *given)
+        losses += np.array([float(value) for value in values]) / m
+        grads = {name: g + np.asarray(slopes[name]) / m for name, g in grads.items()}
+    return losses, grads
+
+
+def global_loss(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext) -> Losses:
+    """The last loss for all units; each auxiliary network learns from its own loss, of an input that is a constant."""
+    total: Any = 0.0
+    h, losses = x, []
+    for k, module in enumerate(modules):
+        h = forward_all(module.units, module.first, h, p, ctx)
+        if module.objective is None:
+            losses.append(NO_LOSS)
+            continue
+        input = h if k == len(modules) - 1 else stop_gradient(h)
+        loss = objective(module.objective, p, input, x, y, ctx.at(module.top))
+        total += loss
+        losses.append(stop_gradient(loss))
+    return total, losses
+
+
+def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext, link: Any = None) -> Losses:
+    """Every module's own loss, boundaries constant; with a link, the two branches of the linked units."""
+    constant, total = stop_gradient(p), 0.0
+    h, losses = x, []
+    if link is not None:
+        local, above = (link.alpha, link.weighting), (1 - link.alpha, link.weighting)
+
+    def loss_of(m: int, h: Any, p: Arrays) -> Any:
+        return objective(modules[m].objective, p, h, x, y, ctx.at(modules[m].top))
+
+    def linked_units(m: int) -> int:
+        units = len(modules[m].units)
+        if link is None or m == len(modules) - 1:
+            return 0
+        return units if link.length == "module" else min(link.length, units)
+
+    def sent(m: int, h: Any) -> Any:  # D_m
+        units, first = modules[m].units, modules[m].first
+        if link.error == "own" or linked_units(m) < len(units):
+            return loss_of(m, forward_all(units, first, h, constant, ctx), constant)
+        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local), constant)
+        if link.error == "own-scaled":
+            return scaled
+        return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above))
+
+    for k, module in enumerate(modules):
+        below = len(module.units) - linked_units(k)
+        linked, first = module.units[below:], module.first + below
+        base = forward_all(module.units[:below], module.first, stop_gradient(h), p, ctx)
+        h = forward_all(linked, first, base, constant, ctx)
+        loss = loss_of(k, h, p)
+        total += loss
+        losses.append(stop_gradient(loss))
+        if linked:
+            total += loss_of(k, forward_all(linked, first, stop_gradient(base), p, ctx, local), constant)
+            total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, above))
+    return total, losses
+
+
+def forward_all(
+    units: Sequence[Layer], first: int, h: Any, p: Arrays, ctx: PassContext, scaled: tuple[float, str] | None = None
+) -> Any:
+    """The units one after another; `scaled` = (a, weighting) multiplies the error that comes back by a."""
+    for number, unit in enumerate(units):
+        h = _compiled(unit, ctx.at(first + number))(arrays_of(unit, p), h)
+        if scaled and (number == len(units) - 1 or scaled[1] == "literal"):
+            h = _scaled_error(h, scaled[0])
+    return h
+
+
+@lru_cache(maxsize=256)
+def _compiled(unit: Layer, ctx: PassContext) -> Any:
+    """A unit's reference, compiled once for every rule, K, l and α."""
+    return jax.jit(lambda p, x: reference(unit, x, p, ctx))
+
+
+@jax.jit
+def _scaled_error(h: Any, factor: Any) -> Any:
+    """h, whose error comes back times `factor`."""
+    return stop_gradient(h) + jnp.asarray(factor, h.dtype) * (h - stop_gradient(h))

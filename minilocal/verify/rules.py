@@ -1,0 +1,78 @@
+"""BP, GLL and BackLink: the cases, from the closed boundary to links through whole modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minilocal.verify.compare import OWN, Result
+from minilocal.verify.synchronous import RuleCase, named, row, single_precision
+
+NETS = ("dropout", "mlp", "resnet8")
+CASES: dict[str, list[RuleCase]] = {
+    "BP": [
+        *(named("bp", net, K) for net in NETS for K in (1, 3)),
+        named("bp", "dropout", 2, keep="inputs"),
+        named("bp", modules=3, keep="inputs"),
+        named("bp", modules=2, accumulate=2),
+    ],
+    "GLL": [
+        *(named("gll", net, K) for net in NETS for K in (1, 2, 4)),
+        *(named("gll", modules=3, aux=aux) for aux in ("1c2f", "0c2f", "aux-adapt")),
+    ],
+    "BackLink, literal": [
+        *(
+            named("backlink", net, K, length=l, alpha=alpha, weighting="literal")
+            for net, K, l in (
+                ("mlp", 2, 2),
+                ("mlp", 3, 1),
+                ("mlp", 5, 1),
+                ("resnet8", 2, 1),
+                ("resnet8", 2, 2),
+                ("resnet8", 3, 1),
+            )
+            for alpha in (0.0, 0.25, 1.0)
+        ),
+        named("backlink", "resnet8", 2, length=2, alpha=0.25, weighting="literal", keep="inputs"),
+        named("backlink", "resnet8", 4, length=3, alpha=0.25, weighting="literal"),
+        named("backlink", "dropout", 2, length=2, alpha=0.25, keep="inputs"),
+    ],
+    "BackLink, unfolded": [
+        *(
+            named("backlink", net, K, length=l, alpha=alpha, weighting="unfolded")
+            for net, K, l in (("mlp", 2, 2), ("mlp", 3, 2), ("resnet8", 2, 2), ("resnet8", 3, 1))
+            for alpha in (0.0, 0.25, 1.0)
+        ),
+        named("backlink", "resnet8", 2, length=2, alpha=0.25, weighting="unfolded", aux="1c2f"),
+    ],
+    **{
+        f"BackLink, {error}": [
+            named("backlink", net, K, length=l, alpha=alpha, weighting=weighting, error=error)
+            for net, K, l, alpha, weighting in (
+                ("mlp", 5, 1, 0.25, "literal"),
+                ("mlp", 3, 2, 0.25, "literal"),
+                ("mlp", 3, "module", 0.25, "unfolded"),
+                ("mlp", 5, 1, 0.0, "literal"),
+                ("resnet8", 4, 1, 0.25, "literal"),
+                ("resnet8", 2, 2, 0.25, "literal"),
+                ("dropout", 4, "module", 0.5, "literal"),
+            )
+        ]
+        for error in ("own-scaled", "total")
+    },
+}
+SINGLE = {
+    "bp": named("bp", modules=1),
+    "gll": named("gll", modules=4),
+    "backlink": named("backlink", modules=2, length=2, alpha=0.25),
+}
+
+
+def run(quick: bool = False) -> Iterator[Result]:
+    """One row for each rule in float64, then one for each in float32."""
+    for name, cases in CASES.items():
+        yield row("rules", name, cases[::2] if quick else cases)
+    for rule, case in list(SINGLE.items())[-1:] if quick else SINGLE.items():
+        ours, jax = single_precision(case)
+        yield Result(
+            "rules", f"{rule}, float32", f"{OWN} × JAX's own float32 error", 1, ours, OWN * jax, worst=str(case)
+        )
