@@ -14,7 +14,7 @@ from typing import Any
 from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
 from minilocal.engine import Module
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.layers import Layer, PassContext, Sequential
 from minilocal.layers.base import Need, Shape
 from minilocal.nets import Net
@@ -132,12 +132,8 @@ def _try_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -> 
 
 def _try_crossing(boundary: Boundary, modules: Sequence[Module]) -> None:
     for k, units in enumerate((len(m.units) for m in modules), 1):
-        linked = boundary.linked_units(units)
-        if isinstance(linked, bool) or not isinstance(linked, int) or not 0 <= linked <= units:
-            name = type(boundary).__name__
-            raise UserError(
-                f"{name}.linked_units({units}) is {linked!r}, and module {k} has {units} units: give 0 to {units}."
-            )
+        call = f"{type(boundary).__name__}.linked_units({units})"
+        linked = whole(call, boundary.linked_units(units), 0, units, give=f"0 to {units}, the units of module {k}")
         for j in range(linked):
             _two(f"{type(boundary).__name__}.weights({j})", "(a, b)", partial(boundary.weights, j))
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from numbers import Real
 from operator import index
+from typing import Any
 
 CLOSE = 0.65  # difflib's ratio: 'sdg' is close to 'sgd' (0.67), 'foo' is not to 'infopro' (0.60)
 
@@ -38,18 +40,57 @@ def call_it(thing: object) -> str:
     return f": call it, {thing.__name__}()" if callable(thing) and hasattr(thing, "__name__") else ""
 
 
-def whole(what: str, number: object, least: int = 1) -> int:
-    """`number` as a Python int.
+def whole(what: str, number: Any, least: int = 1, most: int | None = None, *, give: str = "") -> int:
+    """`number` as a Python int; NumPy's integers are whole numbers, truth values are not.
 
-    Raises: UserError where it is no whole number, or below `least`.
+    `give` replaces "a whole number, 1 or more" at the end of the message.
+
+    Raises: UserError where it is no whole number, below `least` or above `most`.
     """
     try:
-        value = None if isinstance(number, bool) else index(number)  # type: ignore[arg-type]
+        value = None if isinstance(number, bool) else index(number)
     except TypeError:
         value = None
-    if value is None or value < least:
-        raise UserError(f"{what} = {number!r}: give a whole number, {least} or more.")
+    if value is None or value < least or (most is not None and value > most):
+        limits = f"{least} or more" if most is None else f"{least} to {most}"
+        raise UserError(f"{what} = {number!r}: give {give or f'a whole number, {limits}'}.")
     return value
+
+
+def real(what: str, number: Any, low: float, high: float, ends: str = "[]", *, why: str = "") -> float:
+    """`number` as a Python int or float, between `low` and `high`; a round bracket in `ends` excludes that end.
+
+    A number of NumPy's would widen float32 arrays, and no configuration could hold it. `why` ends the message.
+
+    Raises: UserError where it is no number, or outside.
+    """
+    is_number = isinstance(number, Real) and not isinstance(number, bool)
+    excluded = low if ends[0] == "(" else None, high if ends[1] == ")" else None
+    if is_number and low <= number <= high and number not in excluded:
+        return number if type(number) in (int, float) else float(number)
+    then = f": {why}." if why else "."
+    raise UserError(f"{what} {number!r} is outside {ends[0]}{low:g}, {high:g}{ends[1]}{then}")
+
+
+def fraction(what: str, number: object, ends: str = "[]", *, why: str = "") -> float:
+    """`number` as a Python number between 0 and 1, as `real`."""
+    return real(what, number, 0, 1, ends, why=why)
+
+
+def boolean(what: str, value: object) -> bool:
+    """`value` where it is True or False.
+
+    Raises: UserError for anything else, 0 and 1 too.
+    """
+    if not isinstance(value, bool):
+        raise UserError(f"{what} = {value!r}: give true or false.")
+    return value
+
+
+def set_checked(recipe: object, **values: Any) -> None:
+    """Write checked values into a frozen dataclass, for its own `__post_init__`."""
+    for name, value in values.items():
+        object.__setattr__(recipe, name, value)
 
 
 def _parts(name: str) -> list[str]:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from operator import index
 from typing import Any
 
 import numpy as np
 
 from minilocal import optim
 from minilocal.array import Array, namespace, to_host
-from minilocal.errors import UserError, call_it, nearest
+from minilocal.errors import UserError, call_it, nearest, whole
 from minilocal.nets import NAMES, Net
 from minilocal.optim import Optimizer
 from minilocal.rules import Rule
@@ -141,13 +140,7 @@ def rate(lr: Any) -> float:
 
 def epoch(number: Any) -> int:
     """An epoch's number, a Python int."""
-    try:
-        value = -1 if isinstance(number, bool) else index(number)
-    except TypeError:
-        value = -1
-    if value < 0:
-        raise UserError(f"epoch = {number!r}: give a whole number, 0 or more.")
-    return value
+    return whole("epoch", number, 0)
 
 
 # ---------------------------------------------------------------------- weights, and a state to go on from

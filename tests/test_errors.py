@@ -5,10 +5,11 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.errors import nearest, unknown
+from minilocal.errors import boolean, fraction, nearest, real, unknown, whole
 
 
 @pytest.mark.parametrize(
@@ -62,3 +63,36 @@ def test_a_name_of_weights_that_is_not_here_is_answered_with_one_full_stop():
 def test_a_network_may_be_named_that_is_not_in_the_list():
     with pytest.raises(ml.UserError, match=r"any resnetN with N = 6m \+ 2, any wrnD-W with D = 6m \+ 4\."):
         ml.nets.get("foo", rng=ml.rng(0))
+
+
+@pytest.mark.parametrize("number", [True, 1.0, "1", None, [1], -1, np.float64(1), np.bool_(True)])
+def test_a_whole_number_is_one_of_pythons_or_numpys_and_not_a_truth_value(number):
+    assert type(whole("n", np.int64(3))) is int and whole("n", 0, 0) == 0 and whole("n", 5, 1, 5) == 5
+    for wrong, limits in ((number, "0 or more"), (6, "0 to 5")):
+        with pytest.raises(ml.UserError, match=f"^n = .*: give a whole number, {limits}\\.$"):
+            whole("n", wrong, 0, 5 if wrong == 6 else None)
+    with pytest.raises(ml.UserError, match=r"^n = .*: give a side"):
+        whole("n", number, give="a side")
+
+
+@pytest.mark.parametrize("number", [True, "1", None, float("nan"), float("inf"), -0.1, 1.1, 10**400, 1j])
+def test_a_fraction_is_a_number_between_0_and_1(number):
+    assert fraction("x", 1) == 1 and fraction("x", 0.0) == 0 and type(fraction("x", np.float32(0.5))) is float
+    with pytest.raises(ml.UserError, match=r"^x .* is outside \[0, 1\]: why\.$"):
+        fraction("x", number, why="why")
+
+
+def test_a_round_bracket_excludes_its_end():
+    for ends, wrong, right in (("[)", 1, 0), ("(]", 0, 1)):
+        assert fraction("x", right, ends) == right
+        with pytest.raises(ml.UserError, match=r"x \d is outside [\[(]0, 1[\])]\.$"):
+            fraction("x", wrong, ends)
+    with pytest.raises(ml.UserError, match=r"^x inf is outside \[0, inf\)\.$"):
+        real("x", float("inf"), 0, float("inf"), "[)")
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", None, np.bool_(True)])
+def test_a_truth_value_is_true_or_false(value):
+    assert boolean("b", True) is True
+    with pytest.raises(ml.UserError, match=r"^b = .*: give true or false"):
+        boolean("b", value)

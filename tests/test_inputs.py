@@ -320,7 +320,7 @@ def test_a_crossing_that_reaches_too_far_is_refused():
             return 99
 
     rule = ml.rules.compose(objective=ml.objectives.classifier(), boundary=Far())
-    refused(lambda: learner(rule), r"Far\.linked_units\(2\) is 99, and module 1 has 2 units: give 0 to 2")
+    refused(lambda: learner(rule), r"Far\.linked_units\(2\) = 99: give 0 to 2, the units of module 1")
 
 
 # ---------------------------------------------------------------------- copies, pickles, and states

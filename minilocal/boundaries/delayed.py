@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from minilocal.boundaries.base import Boundary, Recommended
-from minilocal.errors import UserError, unknown
+from minilocal.errors import fraction, set_checked, unknown, whole
 
 BACKWARD_WEIGHTS = ("stashed", "current", "recompute")
 
@@ -39,14 +39,13 @@ class DelayedBoundary(Boundary):
     recommends = Recommended("sgd", 0.03)  # at 0.1 an MLP in 4 modules diverges; at 0.03 it learns, as ResNet-20 does
 
     def __post_init__(self) -> None:
-        if isinstance(self.activations, bool) or not isinstance(self.activations, int) or self.activations < 0:
-            raise UserError(f"activations = {self.activations!r}: give the iterations that they are late, 0 or more.")
-        if isinstance(self.errors, bool) or not isinstance(self.errors, int) or self.errors < 1:
-            raise UserError(
-                f"errors = {self.errors!r}: give the iterations that they are late, 1 or more; 0 is boundary=open."
-            )
-        if isinstance(self.beta, bool) or not isinstance(self.beta, (int, float)) or not 0 < self.beta <= 1:
-            raise UserError(f"beta {self.beta!r} is outside (0, 1]: 1 shrinks nothing, 0 would let no error through.")
+        delay = "the iterations that they are delayed"
+        set_checked(
+            self,
+            activations=whole("activations", self.activations, 0, give=f"{delay}, 0 or more"),
+            errors=whole("errors", self.errors, 1, give=f"{delay}, 1 or more; 0 is boundary=open"),
+            beta=fraction("beta", self.beta, "(]", why="1 shrinks nothing, 0 would let no error through"),
+        )
         if self.backward_weights not in BACKWARD_WEIGHTS:
             raise unknown("backward_weights", self.backward_weights, BACKWARD_WEIGHTS)
 

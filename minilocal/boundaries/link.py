@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minilocal.boundaries.base import Boundary
-from minilocal.errors import UserError, unknown
+from minilocal.errors import fraction, set_checked, unknown, whole
 
 WEIGHTINGS = ("literal", "unfolded")
 ERRORS = ("own", "own-scaled", "total")
@@ -43,11 +43,11 @@ class BackwardLink(Boundary):
     error: str = "own"
 
     def __post_init__(self) -> None:
-        l, alpha = self.length, self.alpha
-        if l != "module" and (isinstance(l, bool) or not isinstance(l, int) or l < 0):
-            raise UserError(f'BackLink length {l!r}: give a whole number of units, 0 (GLL) or more, or "module".')
-        if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 <= alpha <= 1:
-            raise UserError(f"BackLink alpha {alpha!r} is outside [0, 1]: 1 is GLL, 0 is the next module's loss alone.")
+        if self.length != "module":
+            units = 'a whole number of units, 0 (GLL) or more, or "module"'
+            set_checked(self, length=whole("BackLink length", self.length, 0, give=units))
+        ends = "1 is GLL, 0 is the next module's loss alone"
+        set_checked(self, alpha=fraction("BackLink alpha", self.alpha, why=ends))
         if self.weighting not in WEIGHTINGS:
             raise unknown("weighting", self.weighting, WEIGHTINGS)
         if self.error not in ERRORS:

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from minilocal.array import Array, namespace
 from minilocal.boundaries.base import Boundary, Recommended
-from minilocal.errors import UserError
+from minilocal.errors import UserError, boolean, set_checked, whole
 from minilocal.layers import Conv, Layer, Linear, PassContext, ReLU, Sequential
 from minilocal.layers.base import Arrays
 from minilocal.layers.norm import BatchNormReLU
@@ -37,11 +37,12 @@ class SyntheticGradient(Boundary):
     recommends = Recommended("adam", 1e-3)  # SGD diverges on convolutions at 0.1, 0.01 and 0.001, scaled or not
 
     def __post_init__(self) -> None:
-        if isinstance(self.kernel, bool) or not isinstance(self.kernel, int) or self.kernel < 1 or self.kernel % 2 == 0:
-            raise UserError(f"kernel {self.kernel!r}: a synthesiser's window is odd, 1 or more: a map keeps its size.")
+        odd = "the side of a synthesiser's window, odd, 1 or more: a map keeps its size"
+        set_checked(self, kernel=whole("kernel", self.kernel, give=odd))
+        if self.kernel % 2 == 0:
+            raise UserError(f"kernel = {self.kernel}: give {odd}.")
         for name in ("labels", "scaled", "zero_bias"):
-            if not isinstance(getattr(self, name), bool):
-                raise UserError(f"{name} = {getattr(self, name)!r}: give true or false.")
+            boolean(name, getattr(self, name))
 
     @property
     def uses_input_error(self) -> bool:

@@ -16,7 +16,7 @@ from minilocal.array import Array, namespace
 from minilocal.data.augmentation import augment as crop
 from minilocal.data.augmentation import places
 from minilocal.data.dataset import DataSet
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.streams import stream
 
 
@@ -101,5 +101,4 @@ def _check(x: Array, y: Array, dataset: DataSet, batch_size: int) -> None:
         )
     if len(x) != len(y):
         raise UserError(f"{len(x)} images met {len(y)} labels: every image needs one label.")
-    if isinstance(batch_size, bool) or not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
-        raise UserError(f"the batch size is {batch_size!r}, but it must be an integer of at least 1.")
+    whole("the batch size", batch_size)

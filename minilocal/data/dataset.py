@@ -9,7 +9,7 @@ import numpy as np
 
 from minilocal.array import Array, namespace
 from minilocal.data.subset import balanced
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.streams import stream
 
 PAD_MODES = ("constant", "reflect")
@@ -114,8 +114,7 @@ class DataSet:
 
         Raises: UserError when a number is negative or larger than what there is.
         """
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**63:
-            raise UserError(f"{self.name}: the seed is {seed!r}, but it must be an integer from 0 to 2^63 - 1.")
+        seed = whole(f"{self.name}: the seed", seed, 0, 2**63 - 1)
         changes: dict[str, Any] = {}
         train = np.arange(len(self.train_y))
         if isinstance(validation, bool) or validation != 0:

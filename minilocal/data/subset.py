@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import whole
 
 
 def balanced(labels: np.ndarray, count: int, rng: np.random.Generator, what: str) -> np.ndarray:
@@ -15,12 +15,11 @@ def balanced(labels: np.ndarray, count: int, rng: np.random.Generator, what: str
 
     Raises: UserError when `count` is not an integer from 1 to the number of images.
     """
-    if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= len(labels):
-        raise UserError(f"{what} is {count!r}, but there are {len(labels)} images: an integer from 1 to {len(labels)}.")
+    count = whole(what, count, 1, len(labels), give=f"1 to {len(labels)}, the number of images")
     classes, sizes = np.unique(labels, return_counts=True)
     first_served = rng.permutation(len(classes))  # who gets one more, where the count does not divide evenly
     shuffled = rng.permutation(len(labels))
-    shares = quotas(sizes, int(count), first_served)
+    shares = quotas(sizes, count, first_served)
     chosen = [shuffled[labels[shuffled] == c][:share] for c, share in zip(classes, shares, strict=True)]
     return np.sort(np.concatenate(chosen))
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from minilocal.array import Array, namespace
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, real, set_checked, unknown
 from minilocal.layers import Conv, Resize, Sequential
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
@@ -89,7 +89,7 @@ class InfoPro(ObjectiveSpec):
             if self.lambdas not in LAMBDAS:
                 raise unknown("InfoPro's lambdas", self.lambdas, LAMBDAS)
         else:
-            object.__setattr__(self, "lambdas", _numbers("lambdas", self.lambdas, 0.0))
+            set_checked(self, lambdas=_numbers("lambdas", self.lambdas, 0.0))
             if len(self.lambdas) != 4:
                 raise UserError(
                     f"InfoPro was given {len(self.lambdas)} lambdas: give four, ixx_1, ixy_1, ixx_2, ixy_2 (λ1 and λ2 "
@@ -99,14 +99,14 @@ class InfoPro(ObjectiveSpec):
             raise unknown("InfoPro's version", self.version, VERSIONS)
         known(self.aux)
         if isinstance(self.temperature, (list, tuple)):
-            raise UserError(f"InfoPro's temperature {self.temperature!r}: give a number above 0.")
-        object.__setattr__(self, "temperature", _numbers("temperature", self.temperature, TINY)[0])
+            raise UserError(f"InfoPro's temperature {self.temperature!r}: give one number above 0.")
+        set_checked(self, temperature=_numbers("temperature", self.temperature, TINY)[0])
         for name, least in (("mean", -BOUND), ("std", TINY)):
             if (given := getattr(self, name)) is not None:
                 numbers = _numbers(name, given, least)
                 if not numbers:
                     raise UserError(f"InfoPro's {name} {given!r}: give a number, or one for each channel.")
-                object.__setattr__(self, name, numbers)
+                set_checked(self, **{name: numbers})
 
     def build(self, context: ModuleContext) -> Branches:
         if len(context.shape) != 3:
@@ -159,11 +159,8 @@ def decoder(context: ModuleContext) -> Sequential:
     return Sequential(layers, name)
 
 
-def _numbers(name: str, given: Any, least: float) -> tuple[float, ...]:
+def _numbers(name: str, numbers: Any, least: float) -> tuple[float, ...]:
     """One number or several, as floats of at least `least`."""
-    several = given if isinstance(given, (list, tuple)) else (given,)
-    numbers = [n for n in several if isinstance(n, (int, float)) and not isinstance(n, bool) and least <= n < BOUND]
-    if len(numbers) < len(several):
-        kind = "numbers" if least < 0 else "numbers of 0 or more" if least == 0 else "a number above 0"
-        raise UserError(f"InfoPro's {name} {given!r}: give {kind}.")
-    return tuple(float(n) for n in numbers)
+    several = numbers if isinstance(numbers, (list, tuple)) else (numbers,)
+    why = "give " + ("numbers" if least < 0 else "numbers of 0 or more" if least == 0 else "a number above 0")
+    return tuple(float(real(f"InfoPro's {name}", number, least, BOUND, "[)", why=why)) for number in several)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from minilocal.array import Array
-from minilocal.errors import UserError
+from minilocal.errors import boolean, fraction, real, set_checked, whole
 from minilocal.layers import BlockAverage, Conv, Flatten, Layer, Linear, Sequential
 from minilocal.losses import similarity
 from minilocal.objectives.base import Batch, ClassifierLoss, ModuleContext, Objective, ObjectiveSpec
@@ -45,14 +45,16 @@ class PredSim(ObjectiveSpec):
     final_weight: float | str = 1.0
 
     def __post_init__(self) -> None:
-        if not _is_number(self.beta) or not 0 <= self.beta <= 1:
-            raise UserError(f"PredSim's beta {self.beta!r} is outside [0, 1]: 1 is similarity only, 0 prediction only.")
-        if isinstance(self.dim_in_decoder, bool) or not isinstance(self.dim_in_decoder, int) or self.dim_in_decoder < 1:
-            raise UserError(f"PredSim's dim_in_decoder {self.dim_in_decoder!r}: give the most features, 1 or more.")
-        if not isinstance(self.zero, bool):
-            raise UserError(f"PredSim's zero {self.zero!r}: give true or false.")
-        if self.final_weight != "1-beta" and not (_is_number(self.final_weight) and 0 < float(self.final_weight) < 1e9):
-            raise UserError(f"PredSim's final_weight {self.final_weight!r}: give a number above 0, or '1-beta'.")
+        most = "the most features, 1 or more"
+        set_checked(
+            self,
+            beta=fraction("PredSim's beta", self.beta, why="1 is similarity only, 0 prediction only"),
+            dim_in_decoder=whole("PredSim's dim_in_decoder", self.dim_in_decoder, give=most),
+            zero=boolean("PredSim's zero", self.zero),
+        )
+        if self.final_weight != "1-beta":
+            why = "give a number above 0, or '1-beta'"
+            set_checked(self, final_weight=real("PredSim's final_weight", self.final_weight, 0, 1e9, "()", why=why))
 
     def build(self, context: ModuleContext) -> Branches:
         similar = Branch(self._similar(context), Similarity(context.classes), float(self.beta))
@@ -102,7 +104,3 @@ def block(shape: tuple[int, ...], most: int) -> tuple[int, int]:
         if features() > most:
             width *= 2
     return height, width
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)

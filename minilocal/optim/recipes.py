@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
-from numbers import Real
 from typing import Any, ClassVar, Protocol, Self
 
 from minilocal import ops
 from minilocal.array import Array, namespace
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, real, set_checked, unknown
 
 State = dict[str, Any]  # arrays of the parameter's shape, and counters
 Update = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the recipe keeps of it
@@ -47,13 +46,9 @@ class Recipe:
 
     def _within(self, below: float, *names: str) -> None:
         for name in names:
-            number = getattr(self, name)
-            is_number = isinstance(number, Real) and not isinstance(number, bool)
-            if not is_number or not 0 <= float(number) < below:
-                room = "0 or more, and finite" if below == inf else f"0 or more, and below {below:g}"
-                raise UserError(f"{type(self).__name__}: {name} = {number!r}: give {room}.")
-            if type(number) not in (int, float):  # one of NumPy's would widen float32, and has no word in a file
-                object.__setattr__(self, name, float(number))
+            limits = "give 0 or more, and finite" if below == inf else f"give 0 or more, and below {below:g}"
+            number = real(f"{type(self).__name__}: {name} =", getattr(self, name), 0, below, "[)", why=limits)
+            set_checked(self, **{name: number})
 
 
 @dataclass(frozen=True, kw_only=True)

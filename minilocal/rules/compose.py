@@ -10,7 +10,7 @@ from types import ModuleType
 from minilocal import boundaries, objectives
 from minilocal.boundaries import Boundary, Recommended
 from minilocal.boundaries import open as open_boundary
-from minilocal.errors import UserError, call_it, unknown
+from minilocal.errors import UserError, call_it, unknown, whole
 from minilocal.layers.base import Shape
 from minilocal.objectives import ObjectiveSpec, none
 from minilocal.rules import when as when_answers
@@ -106,8 +106,7 @@ def compose(
     objective, boundary, when = objective or none(), boundary or open_boundary(), when or always()
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
-    if isinstance(accumulate, bool) or not isinstance(accumulate, int) or accumulate < 1:
-        raise UserError(f"accumulate = {accumulate!r}: give the number of micro-batches, 1 or more.")
+    accumulate = whole("accumulate", accumulate, give="the number of micro-batches, 1 or more")
     silent = objective == none()
     if silent and not boundary.provides_error:
         raise UserError(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, boolean, fraction, set_checked, unknown, whole
 
 FIRST = ("forward", "backward")
 
@@ -73,18 +73,17 @@ class Asynchronous(When):
     engine = "asynchronous"
 
     def __post_init__(self) -> None:
-        buffer, slowed = self.buffer, self.slowed
-        if isinstance(buffer, bool) or not isinstance(buffer, int) or buffer < 0:
-            raise UserError(f"buffer = {buffer!r}: give the batches that wait at a boundary, 1 or more (0 is 1 too).")
-        if slowed is not None and (isinstance(slowed, bool) or not isinstance(slowed, int) or slowed < 0):
-            raise UserError(f"slowed = {slowed!r}: give the number of a worker, counted from 0, or leave it out.")
-        if isinstance(self.noise, bool) or not isinstance(self.noise, (int, float)) or not 0 <= self.noise < 1:
-            raise UserError(f"noise = {self.noise!r} is outside [0, 1): at 1 the slowed worker would never work.")
-        if (slowed is None) != (self.noise == 0):
+        size = whole("buffer", self.buffer, 0, give="the batches that a buffer holds, 1 or more (0 is 1 too)")
+        noise = fraction("noise =", self.noise, "[)", why="at 1 the slowed worker would never work")
+        set_checked(self, buffer=size, noise=noise)
+        if self.slowed is not None:
+            worker = "the number of a worker, counted from 0, or leave it out"
+            set_checked(self, slowed=whole("slowed", self.slowed, 0, give=worker))
+        if (self.slowed is None) != (self.noise == 0):
             missing = "noise above 0" if self.noise == 0 else "the slowed worker's number"
             raise UserError(
-                f"slowed = {slowed} with noise = {self.noise}: one means nothing without the other; give {missing}, or "
-                "neither."
+                f"slowed = {self.slowed} with noise = {self.noise}: one means nothing without the other; give {missing}"
+                ", or neither."
             )
 
     @property
@@ -128,10 +127,9 @@ class Periodic(When):
 
     def __post_init__(self) -> None:
         for name, number, least in (("period", self.period, 1), ("duration", self.duration, 0)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < least:
-                raise UserError(f"{name} = {number!r}: give a whole number of epochs, {least} or more.")
-        if not isinstance(self.includes, bool):
-            raise UserError(f"includes = {self.includes!r}: give true or false.")
+            epochs = whole(name, number, least, give=f"a whole number of epochs, {least} or more")
+            set_checked(self, **{name: epochs})
+        boolean("includes", self.includes)
         if self.includes and self.duration > self.period:
             raise UserError(
                 f"duration {self.duration} is longer than the period {self.period} that includes it: give at most "

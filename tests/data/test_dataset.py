@@ -126,16 +126,16 @@ def test_without_limits_nothing_is_copied(digits):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"limit_train": 1438}, "limit_train is 1438, but there are 1437"),
-        ({"limit_train": 0}, "limit_train is 0"),
-        ({"limit_test": -5}, "limit_test is -5"),
-        ({"limit_test": 2.5}, "limit_test is 2.5"),
-        ({"limit_test": True}, "limit_test is True"),
-        ({"validation": -1}, "validation is -1"),
+        ({"limit_train": 1438}, "limit_train = 1438: give 1 to 1437, the number of images"),
+        ({"limit_train": 0}, "limit_train = 0"),
+        ({"limit_test": -5}, "limit_test = -5"),
+        ({"limit_test": 2.5}, "limit_test = 2.5"),
+        ({"limit_test": True}, "limit_test = True"),
+        ({"validation": -1}, "validation = -1"),
         ({"validation": 1437}, "takes all 1437"),
-        ({"validation": 1400, "limit_train": 100}, "limit_train is 100, but there are 37"),
-        ({"seed": -1}, "the seed is -1"),
-        ({"seed": 1.5}, "the seed is 1.5"),
+        ({"validation": 1400, "limit_train": 100}, "limit_train = 100: give 1 to 37"),
+        ({"seed": -1}, "the seed = -1"),
+        ({"seed": 1.5}, "the seed = 1.5"),
     ],
 )
 def test_numbers_that_do_not_fit(options, said):

@@ -203,8 +203,8 @@ def test_float32_stays_float32():
 
 
 WRONG = [
-    (lambda: ml.rules.dni(kernel=4), "window is odd"),
-    (lambda: ml.rules.dni(kernel=0), "window is odd"),
+    (lambda: ml.rules.dni(kernel=4), "window, odd"),
+    (lambda: ml.rules.dni(kernel=0), "window, odd"),
     (lambda: ml.rules.dni(labels="yes"), "labels = 'yes'"),
     (
         lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.synthetic_gradient()),

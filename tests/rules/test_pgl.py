@@ -120,7 +120,7 @@ WRONG = [
     (lambda: ml.rules.pgl(around="backlnk"), "did you mean 'backlink'"),
     (lambda: ml.rules.pgl(around="backlink:length"), "write backlink:option=value"),
     (lambda: ml.rules.pgl(around="backlink:lenght=2"), "did you mean 'length'"),
-    (lambda: ml.rules.pgl(around="backlink:length=x"), "length 'x'"),
+    (lambda: ml.rules.pgl(around="backlink:length=x"), "length = 'x'"),
     (lambda: ml.rules.pgl(around=ml.rules.gll(), aux="1c2f"), "leave aux='1c2f' out"),
     (lambda: ml.rules.pgl(around="predsim", aux="1c2f"), "has no option 'aux'"),
     (lambda: ml.rules.pgl(around="backlink:aux=1c2f", aux="0c1f"), "sets aux, and so does aux = '0c1f'"),
