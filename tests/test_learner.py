@@ -163,7 +163,7 @@ CONSTRUCTIONS = [
     (lambda: learner(dtype="float16"), "float32, float64"),
     (lambda: learner(device="gpu"), "Known: cpu, cuda"),
     (lambda: ml.rules.backlink(alpha=1.5), r"alpha 1.5 is outside \[0, 1\]"),
-    (lambda: ml.rules.backlink(length=-1), "length -1"),
+    (lambda: ml.rules.backlink(length=-1), "length = -1"),
     (lambda: ml.rules.backlink(weighting="litteral"), "did you mean 'literal'"),
     (lambda: ml.rules.backlink(aux="1c2"), "did you mean '1c2f'"),
     (lambda: ml.rules.get("backlnk"), "did you mean 'backlink'"),
