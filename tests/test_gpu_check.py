@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
 import json
 import sys
@@ -63,6 +64,14 @@ def test_both_parts_of_a_day_are_one_file_and_a_failure_is_told(check, tmp_path,
 def test_what_there_is_no_time_for_is_named(check, tmp_path, capsys):
     status, found, _ = run(check, tmp_path, "bench", "--minutes", "0.01")
     assert status == 1 and any("no time was left" in line for line in found["bench"]["left out"])
+
+
+def test_a_check_that_takes_too_long_or_dies_ends_with_a_row_that_says_so(check):
+    options = argparse.Namespace(device="cpu", quick=True)
+    (slow,) = check.verified("data", options, timeout=0.01)
+    assert not slow["passed"] and slow["worst"] == "no time was left"
+    (dead,) = check.verified("nothing", options, timeout=60)
+    assert not dead["passed"] and "kind of check 'nothing' is not known" in dead["worst"]
 
 
 def test_without_the_device_it_says_so_in_a_line(check, tmp_path, capsys):

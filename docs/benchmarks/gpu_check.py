@@ -1,12 +1,12 @@
-"""What only a GPU can tell: that the engine computes there what it computes on the host, and how fast.
+"""Checks on a machine with a GPU: the engine's results there against the host's, and their speed.
 
     python3 docs/benchmarks/gpu_check.py parity --data-dir DIR     everything on the device against NumPy; CIFAR-10
     python3 docs/benchmarks/gpu_check.py bench                     seconds and bytes of steps, kernel by kernel
     python3 docs/benchmarks/gpu_check.py all --data-dir DIR        both, one after the other
 
-It uses the Python that runs it and installs nothing: CuPy 14 and NumPy; JAX for `parity` (importing the checks needs
-it, though NumPy judges here), PyTorch for a comparison in `bench`, tqdm and msgspec for nothing. Each part keeps to
---minutes. A case that fails, hangs or takes its process with it is a row that says so; the exit status is 1 then.
+It uses the Python that runs it and installs nothing: CuPy 14 and NumPy, JAX for `parity` (to import the cases), PyTorch
+for a comparison in `bench`; neither tqdm nor msgspec. Each part ends after --minutes. A case that fails, hangs or ends
+its process makes a failed row; the exit status is 1 then.
 
 Written: gpu-YYYY-MM-DD.json and .md in --out, both parts of a day in one file. Without --data-dir the digits of the
 package are trained on in the place of CIFAR-10.
@@ -17,10 +17,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,20 +34,20 @@ from minilocal.bench import report  # noqa: E402
 from minilocal.bench.harness import roofline, run_comparison  # noqa: E402
 from minilocal.bench.plan import Plan, comparisons  # noqa: E402
 from minilocal.bench.torch_learner import available  # noqa: E402
-from minilocal.bench.worker import Worker, WorkerError, WorkerPool  # noqa: E402
+from minilocal.bench.worker import Worker, WorkerError, WorkerPool, thread_settings  # noqa: E402
 from minilocal.errors import UserError  # noqa: E402
 from minilocal.nets.counted import macs  # noqa: E402
 from minilocal.record import atomic_write, current_environment  # noqa: E402
 
 KINDS = ("kernels", "rules", "nets", "graphs", "layers", "heads", "state", "tf32", "data", "losses")  # longest first
 STEPS = (("resnet32", 512), ("resnet32", 128), ("resnet110", 128), ("resnet110", 512))
-TOGETHER = 5  # kinds that are checked at the same time
+TOGETHER = 5  # kinds that are verified at the same time
 TRAINED = ("backlink", "bp", "gll")
 Row = dict[str, Any]
 
 
 class Deadline:
-    """So many minutes from now."""
+    """A point in time, so many minutes from now."""
 
     def __init__(self, minutes: float) -> None:
         self._end = time.monotonic() + 60 * minutes
@@ -57,35 +58,44 @@ class Deadline:
         return max(1.0, self._end - time.monotonic())
 
     def passed(self, spare: float = 0.0) -> bool:
-        """Are less than `spare` seconds left?"""
+        """Whether less than `spare` seconds are left."""
         return self._end - time.monotonic() < spare
 
 
 def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
-    """Every kind of check in a process of its own, some at a time, and then the epochs of training, alone."""
-    threads = max(1, (os.cpu_count() or 1) // TOGETHER)
+    """The rows of `minilocal verify --device`, some kinds at a time, and then the epochs of training, alone."""
+    left = max(5.0, deadline.left - 90 * (not options.quick))
 
-    def check(kind: str) -> list[Row]:
-        began = time.monotonic()
-        try:
-            with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
-                left = max(5.0, deadline.left - 90 * (not options.quick))
-                given = {"device": options.device, "quick": options.quick, "only": kind, "budget": left - 30}
-                results = worker.ask("minilocal.verify.device.rows:run_within", timeout=left, **given)
-        except WorkerError as error:
-            return [{"kind": f"device {kind}", "name": "all of it", "cases": 0, "passed": False, "worst": str(error)}]
-        finally:
-            print(f"parity: {kind}, {time.monotonic() - began:.0f} s", flush=True)
-        return [{**asdict(result), "error": _finite(result.error), "passed": result.passed} for result in results]
+    def verify(kind: str) -> list[Row]:
+        start = time.monotonic()
+        rows = verified(kind, options, left)
+        print(f"parity: {kind}, {time.monotonic() - start:.0f} s", flush=True)
+        return rows
 
     with ThreadPoolExecutor(TOGETHER) as together:
-        rows = [row for kind in together.map(check, KINDS) for row in kind]
-    try:
-        with Worker(threads, {"JAX_PLATFORMS": "cpu"}) as worker:
-            recorded = worker.ask("minilocal.verify.device.learners:cuda_graphs", timeout=60, device=options.device)
-    except WorkerError as error:
-        recorded = {"all": str(error)}
-    return {"rows": rows, "recorded": recorded, "training": trained(options, deadline)}
+        rows = [row for kind in together.map(verify, KINDS) for row in kind]
+    return {"rows": rows, "training": trained(options, deadline)}
+
+
+def verified(kind: str, options: argparse.Namespace, timeout: float) -> list[Row]:
+    """The rows of one kind of check, from a process of its own; the last one says why it ended early, if it did."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "rows.jsonl"
+        words = ["--device", options.device, "--only", kind, "--out", str(out), *["--quick"] * options.quick]
+        environ = os.environ | thread_settings(max(1, (os.cpu_count() or 1) // TOGETHER)) | {"JAX_PLATFORMS": "cpu"}
+        command = [sys.executable, "-m", "minilocal", "verify", *words]
+        try:
+            done = subprocess.run(command, cwd=TOP, env=environ, timeout=timeout, capture_output=True, text=True)
+            problem = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+            status = done.returncode
+        except subprocess.TimeoutExpired:
+            status, problem = 2, "no time was left"
+        lines = out.read_text().split("\n")[:-1] if out.exists() else []  # the last line may be unfinished
+    rows = [json.loads(line) for line in lines]
+    if status != int(not all(row["passed"] for row in rows)):
+        last = {"kind": f"device {kind}", "name": "what comes after", "cases": 0, "passed": False, "worst": problem}
+        rows.append(last)
+    return rows
 
 
 def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
@@ -135,26 +145,22 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
     return found
 
 
-# ---------------------------------------------------------------------- told
-
-
-def _finite(number: float) -> float | None:
-    return number if number < float("inf") else None
+# ---------------------------------------------------------------------- the report
 
 
 def failures(found: Row) -> list[str]:
-    """Everything that is not as it should be, a line each."""
-    told = []
+    """Everything that failed, a line each."""
+    lines = []
     if "parity" in found:
-        told += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in found["parity"]["rows"] if not r["passed"]]
-        told += [f"training, {run['rule']}: {run['failed']}" for run in found["parity"]["training"] if "failed" in run]
+        lines += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in found["parity"]["rows"] if not r["passed"]]
+        lines += [f"training, {run['rule']}: {run['failed']}" for run in found["parity"]["training"] if "failed" in run]
     if "bench" in found:
-        told += report.failures(found["bench"])
-        told += found["bench"]["left out"]
-    return told
+        lines += report.failures(found["bench"])
+        lines += found["bench"]["left out"]
+    return lines
 
 
-def told_parity(found: Row) -> list[str]:
+def parity_tables(found: Row) -> list[str]:
     """The parity rows and the epochs of training, as tables."""
     rows = found["rows"]
     cells = [
@@ -162,7 +168,8 @@ def told_parity(found: Row) -> list[str]:
          f"{r.get('limit', 0):.0e}", "passed" if r["passed"] else "FAILED"] for r in rows
     ]  # fmt: skip
     texts = ["## Parity", report.table(["kind", "what", "cases", "error", "limit", ""], cells)]
-    texts += ["## CUDA graphs", report.table(["rule", "its steps"], [[r, s] for r, s in found["recorded"].items()])]
+    graphs = [[r["name"], r["note"]] for r in rows if r.get("note")]
+    texts += ["## CUDA graphs", report.table(["rule", "its steps"], graphs)]
     lines = [
         [run["data"], run["net"], run["rule"], str(row["epoch"]), f"{row['seconds']:.2f}", f"{row['error']:.2f} %"]
         for run in found["training"] for row in run["rows"]
@@ -179,7 +186,7 @@ def document(found: Row) -> str:
     if "bench" in found:
         texts.append(report.markdown({"device": True, **found["bench"]}).strip())
     if "parity" in found:
-        texts += told_parity(found["parity"])
+        texts += parity_tables(found["parity"])
     return "\n\n".join(texts) + "\n"
 
 
@@ -191,7 +198,7 @@ def summary(found: Row, parts: list[str]) -> str:
         texts.append(report.markdown({what: found["bench"][what] for what in ("steps", "macs")}))
     if "parity" in parts:
         rows = found["parity"]["rows"]
-        texts.append("\n".join(told_parity({**found["parity"], "rows": [r for r in rows if not r["passed"]]})))
+        texts.append("\n".join(parity_tables({**found["parity"], "rows": [r for r in rows if not r["passed"]]})))
         texts.append(f"parity: {sum(r['passed'] for r in rows)} of {len(rows)} rows passed")
     failed = failures({part: found[part] for part in parts})
     texts.append("\n".join(f"FAILED {line[:300]}" for line in failed[:25]) or "everything passed")
@@ -199,7 +206,7 @@ def summary(found: Row, parts: list[str]) -> str:
 
 
 def main(words: list[str] | None = None) -> int:
-    """Runs the parts that are asked for; 1 where something failed, 2 where there is no device."""
+    """Runs the parts that were asked for; 1 if something failed, 2 if there is no device."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["parity", "bench", "all"])
     parser.add_argument("--device", default="cuda")

@@ -1,48 +1,100 @@
-"""`minilocal verify`: every equation, layer, head and rule against automatic differentiation, in one table."""
+"""`minilocal verify`: every equation, layer, loss, network and rule against automatic differentiation, in one table.
+
+With --device the engine on that device is compared with the engine on the host instead. Exit status 1 if a row fails.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import time
-from typing import Any
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from minilocal.cli.parser import Parser
-from minilocal.errors import unknown
+from minilocal.errors import UserError, unknown
 
-KINDS = ("equations", "layers", "losses", "nets", "rules", "objectives", "decoupled")  # verify's, without its JAX
+if TYPE_CHECKING:
+    from minilocal.verify import Result
+
+# Those of minilocal.verify and minilocal.verify.device, which import JAX.
+KINDS = ("equations", "layers", "losses", "nets", "rules", "objectives", "decoupled")
+DEVICE_KINDS = ("kernels", "layers", "losses", "heads", "nets", "rules", "graphs", "state", "data", "tf32")
 FORM = "{:<10} {:<25} {:<35} {:>5}  {:>9}  {:>9}  {}"
 
 
 def parser() -> Parser:
     """The options of `minilocal verify`."""
     p = Parser("verify", __doc__)
-    p.add_argument("--only", metavar="KIND", help=f"one kind of check: {', '.join(KINDS)}")
+    p.add_argument(
+        "--only", metavar="KIND", help=f"one kind of check: {', '.join(KINDS)}; with --device {', '.join(DEVICE_KINDS)}"
+    )
     p.add_argument("--quick", action="store_true", help="leave out the large networks and half of the cases")
+    p.add_argument("--device", metavar="DEV", help="compare this device with the host: cuda, cuda:1")
+    p.add_argument("--out", metavar="FILE", help="also write the rows here, one JSON object a line")
     return p
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the table row by row; 1 if something fails."""
-    if options.only is not None and options.only not in KINDS:
-        raise unknown("kind of check", options.only, KINDS)
-    from minilocal import verify
-
-    start, rows, results = time.perf_counter(), [], verify.run(options.quick, options.only)
-    print(FORM.format("kind", "what", "against", "cases", "error", "limit", ""))
-    for result in results:
-        rows.append(result)
-        print(show(result), flush=True)
+    """Prints the table row by row; 1 if a row fails."""
+    kinds = KINDS if options.device is None else DEVICE_KINDS
+    if options.only is not None and options.only not in kinds:
+        raise unknown("kind of check", options.only, kinds)
+    start, rows, results = time.perf_counter(), [], results_of(options)
+    with opened(options.out) as file:
+        print(FORM.format("kind", "what", "against", "cases", "error", "limit", ""))
+        for result in results:
+            rows.append(result)
+            print(show(result), flush=True)
+            if file:
+                file.write(json.dumps(as_json(result), ensure_ascii=False) + "\n")
+                file.flush()
     failed = [result for result in rows if not result.passed]
     cases, seconds = sum(result.cases for result in rows), time.perf_counter() - start
-    print(f"\n{cases} cases in {seconds:.0f} s. Error: largest |ours - autograd| / largest |autograd|.")
+    reference = "autograd" if options.device is None else "host"
+    print(f"\n{cases} cases in {seconds:.0f} s. Error: largest |ours - {reference}| / largest |{reference}|.")
     for result in failed:
         print(f"FAILED {result.kind}, {result.name}: {result.error:.1e} in {result.worst}")
     return 1 if failed else 0
 
 
-def show(result: Any) -> str:
-    """One row."""
+def results_of(options: argparse.Namespace) -> Iterator[Result]:
+    """The rows, computed one by one.
+
+    Raises: UserError where JAX is not installed, and for a device that cannot be used.
+    """
+    from minilocal import verify
+
+    if options.device is None:
+        return verify.run(options.quick, options.only)
+    from minilocal.device import device_namespace
+
+    device_namespace(options.device)
+    return verify.device.run(options.device, options.quick, options.only)
+
+
+def opened(path: str | None) -> Any:
+    """The file of the rows, or None.
+
+    Raises: UserError for a file that cannot be written.
+    """
+    try:
+        return nullcontext() if path is None else open(path, "w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--out {path} cannot be written ({error.strerror}): give another file.") from None
+
+
+def as_json(result: Result) -> dict[str, Any]:
+    """A row as JSON can write it: an infinite error is null."""
+    return {**asdict(result), "error": result.error if math.isfinite(result.error) else None, "passed": result.passed}
+
+
+def show(result: Result) -> str:
+    """One row of the table."""
     verdict = "passed" if result.passed else "FAILED"
-    return FORM.format(
-        result.kind, result.name, result.against, result.cases, f"{result.error:.1e}", f"{result.limit:.1e}", verdict
-    )
+    error, limit = f"{result.error:.1e}", f"{result.limit:.1e}"
+    row = FORM.format(result.kind, result.name, result.against, result.cases, error, limit, verdict)
+    return f"{row}  {result.note}".rstrip()

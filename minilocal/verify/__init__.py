@@ -15,7 +15,7 @@ from minilocal.verify.compare import Result
 from minilocal.verify.differences import Check, check_layer
 
 if TYPE_CHECKING:
-    from minilocal.verify import delayed, equations, layers, losses, nets, objectives, rules, synchronous
+    from minilocal.verify import delayed, device, equations, layers, losses, nets, objectives, rules, synchronous
 
 KINDS = {  # the module of each, imported on use
     "equations": "equations",
@@ -43,7 +43,7 @@ def run(quick: bool = False, only: str | None = None) -> Iterator[Result]:
 
 def __getattr__(name: str) -> Any:
     """A module of checks, which imports JAX."""
-    if name in (*KINDS.values(), "synchronous"):
+    if name in (*KINDS.values(), "device", "synchronous"):
         return importlib.import_module(f"minilocal.verify.{name}")
     raise AttributeError(f"module 'minilocal.verify' has no attribute {name!r}")
 
@@ -53,6 +53,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "KINDS", "Check", "Result", "check_layer", "delayed", "equations", "layers", "losses", "nets", "objectives",
-    "rules", "run", "synchronous",
+    "KINDS", "Check", "Result", "check_layer", "delayed", "device", "equations", "layers", "losses", "nets",
+    "objectives", "rules", "run", "synchronous",
 ]  # fmt: skip

@@ -30,6 +30,7 @@ class Result:
     error: float
     limit: float = DOUBLE
     worst: str = ""  # the case and the array with the largest error
+    note: str = ""  # how it was computed, where that is not always the same
 
     @property
     def passed(self) -> bool:

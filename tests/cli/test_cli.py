@@ -379,6 +379,6 @@ def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
 def test_verify_offers_the_kinds_of_check_that_there_are():
     pytest.importorskip("jax", reason="the referee needs JAX")
     from minilocal import verify
-    from minilocal.cli.verify import KINDS
+    from minilocal.cli.verify import DEVICE_KINDS, KINDS
 
-    assert tuple(verify.KINDS) == KINDS
+    assert tuple(verify.KINDS) == KINDS and tuple(verify.device.KINDS) == DEVICE_KINDS

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
 from functools import wraps
 
 import numpy as np
 import pytest
 
-from minilocal import ops
+from minilocal import device as devices
+from minilocal import learner, ops
+from minilocal.cli import main
 from minilocal.errors import UserError
 from minilocal.verify.device import learners
 from minilocal.verify.device import ops as device_ops
 from minilocal.verify.device import rows as device
+from tests.fake import cuda_on_host
 from tests.fake.device import fake
 from tests.helpers.plain import NAMES
+
+needs_kernels = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 
 
 @pytest.mark.parametrize("kind", ["kernels", "layers", "losses", "heads", "data"])
@@ -73,10 +79,54 @@ def test_what_is_round_off_beside_its_neighbours_is_compared_with_them():
     assert device_ops.device_errors({"W": np.ones(3)}, reference, "float32")["b"] == math.inf
 
 
-def test_a_list_of_rows_stops_when_the_time_is_over_and_says_so():
-    rows = device.run_within(0.0, fake, True, "losses")
-    assert len(rows) == 2 and not rows[-1].passed and rows[-1].worst == "no time was left"
-    assert all(row.passed for row in device.run_within(600, fake, True, "losses"))
+@needs_kernels
+def test_the_note_of_a_graph_row_says_how_the_steps_ran(monkeypatch):
+    subjects = learners.subjects(quick=True)
+    monkeypatch.setattr(learners, "subjects", lambda quick: {name: subjects[name] for name in ("GLL", "DDG, stashed")})
+    (only,) = device.run(fake, quick=True, only="graphs")
+    assert only.name == "GLL" and only.passed and "recorded as CUDA graphs" in only.note
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """The fake device under the name cuda."""
+    real = devices.device_namespace
+    for module in (devices, device, device_ops, learner):
+        monkeypatch.setattr(module, "device_namespace", lambda name: fake if name == "cuda" else real(name))
+
+
+def test_the_command_prints_the_rows_of_a_device_and_writes_them(cuda, capsys, tmp_path):
+    out = tmp_path / "rows.jsonl"
+    assert main(["verify", "--device", "cuda", "--only", "losses", "--quick", "--out", str(out)]) == 0
+    printed, rows = capsys.readouterr().out.splitlines(), [json.loads(line) for line in out.read_text().splitlines()]
+    assert len(rows) == 12 and all(row["passed"] for row in rows)
+    assert [line.split()[:2] for line in printed[1:13]] == [["device", "losses"]] * 12
+    assert "|ours - host|" in printed[-1]
+
+
+def test_a_failed_row_of_a_device_is_the_exit_status(cuda, capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(device.losses, "squared_error", lambda z, target: 1 / 0)
+    out = tmp_path / "rows.jsonl"
+    assert main(["verify", "--device", "cuda", "--only", "losses", "--out", str(out)]) == 1
+    assert (
+        "FAILED device losses, squared error, float32: inf in 12 samples: ZeroDivisionError" in capsys.readouterr().out
+    )
+    failed = [row for row in map(json.loads, out.read_text().splitlines()) if not row["passed"]]
+    assert [row["error"] for row in failed] == [None, None]
+
+
+@pytest.mark.parametrize(
+    "words, reason",
+    [
+        (["--device", "tpu"], "device 'tpu' is not known. Known: cpu, cuda, cuda:N."),
+        (["--device", "cpu", "--only", "objectives"], "kind of check 'objectives' is not known. Known: kernels"),
+        (["--device", "cpu", "--only", "data", "--out", "no/such/folder/rows"], "--out no/such/folder/rows cannot be"),
+    ],
+)
+def test_what_the_command_refuses_is_one_line(words, reason, capsys):
+    assert main(["verify", *words]) == 2
+    out, err = capsys.readouterr()
+    assert reason in err and err.count("\n") == 1 and not out
 
 
 def test_where_there_is_no_tf32_nothing_is_checked():

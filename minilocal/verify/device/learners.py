@@ -180,14 +180,8 @@ def _network(make: Any, device: Any, dtype: str) -> dict[str, float]:
     return differentiated(Subject("", make(streams.rng(0)), rules.bp(), 1), device, dtype)
 
 
-def graphs(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:
-    """Six steps recorded and eager, the last batch smaller, for every rule that can be recorded."""
-    for name, cases in subjects(quick).items():
-        if recordable := [s for s in cases if s.single_step][:3]:
-            yield name, [(s.name, partial(_recorded, s, device)) for s in recordable]
-
-
-def _recorded(subject: Subject, device: Any) -> dict[str, float]:
+def recorded(subject: Subject, device: Any) -> dict[str, float]:
+    """Relative errors of six steps recorded as CUDA graphs against eager ones; the last batch is smaller."""
     after = []
     for graph in (True, False):
         with warnings.catch_warnings(action="ignore"):
@@ -199,14 +193,11 @@ def _recorded(subject: Subject, device: Any) -> dict[str, float]:
     return errors(*after)
 
 
-def cuda_graphs(device: Any) -> dict[str, str]:
-    """{rule: whether its steps are recorded as CUDA graphs, or why not}, on a small network."""
-    statuses = {}
-    for name, (subject, *_) in subjects(quick=True).items():
-        learner = pair(subject, device, "float32")[1]
-        steps(learner, 3)
-        statuses[name] = learner.cuda_graph_status
-    return statuses
+def cuda_graph_status(subject: Subject, device: Any) -> str:
+    """Whether the steps of this rule are recorded as CUDA graphs, or why not."""
+    learner = pair(subject, device, "float32")[1]
+    steps(learner, 3)
+    return learner.cuda_graph_status
 
 
 def restored(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:

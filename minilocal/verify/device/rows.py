@@ -1,6 +1,6 @@
 """The engine on a device against the engine on the host, from the same numbers: one row of the table for each check.
 
-    for result in rows.run("cuda"): print(result.name, result.error, result.passed)
+    for result in verify.device.run("cuda"): print(result.name, result.error, result.passed)
 
 The host's results are verified with JAX by the rest of this package. A device is a name, or an array library. A case
 that raises an exception makes a failed row, which quotes it.
@@ -9,7 +9,6 @@ that raises an exception makes a failed row, which quotes it.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -194,8 +193,11 @@ def rule_rows(device: Any, quick: bool) -> Iterator[Result]:
 
 def graph_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Steps recorded as CUDA graphs against steps run eagerly, on the device: equal to the last bit."""
-    for name, checks in learners.graphs(device, quick):
-        yield row("graphs", name, checks, 0.0, "eager steps on the device")
+    for name, subjects in learners.subjects(quick).items():
+        if recordable := [subject for subject in subjects if subject.single_step][:3]:
+            checks = [(subject.name, partial(learners.recorded, subject, device)) for subject in recordable]
+            result = row("graphs", name, checks, 0.0, "eager steps on the device")
+            yield replace(result, note=learners.cuda_graph_status(recordable[0], device)) if result.passed else result
 
 
 def state_rows(device: Any, quick: bool) -> Iterator[Result]:
@@ -221,14 +223,3 @@ def run(device: Any = "cuda", quick: bool = False, only: str | None = None) -> I
     for kind, rows in KINDS.items():
         if only in (None, kind):
             yield from rows(device, quick)
-
-
-def run_within(budget: float, device: Any = "cuda", quick: bool = False, only: str | None = None) -> list[Result]:
-    """The same rows as a list. After `budget` seconds it stops, and a last, failed row says so."""
-    rows, began = [], time.perf_counter()
-    for result in run(device, quick, only):
-        rows.append(result)
-        if time.perf_counter() - began > budget:
-            rows.append(Result(f"device {only}", "what comes after", HOST, 0, math.inf, 0.0, "no time was left"))
-            break
-    return rows
