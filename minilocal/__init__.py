@@ -36,10 +36,11 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from minilocal import bench, config, draw, locality, memory, record, train, verify
     from minilocal.saved import load
+    from minilocal.train.fit import fit
 
 __all__ = [
-    "Learner", "UserError", "bench", "boundaries", "config", "data", "draw", "equations", "interop", "layers", "load",
-    "locality", "losses", "memory", "namespace", "nets", "objectives", "ops", "optim", "record", "rng", "rules",
+    "Learner", "UserError", "bench", "boundaries", "config", "data", "draw", "equations", "fit", "interop", "layers",
+    "load", "locality", "losses", "memory", "namespace", "nets", "objectives", "ops", "optim", "record", "rng", "rules",
     "split", "to_device", "to_host", "train", "use_threads", "verify", "when",
 ]  # fmt: skip
 
@@ -52,6 +53,8 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module(f"minilocal.{name}")
     if name == "load":
         return _importlib.import_module("minilocal.saved").load
+    if name == "fit":
+        return _importlib.import_module("minilocal.train.fit").fit
     raise AttributeError(f"module 'minilocal' has no attribute {name!r}")
 
 

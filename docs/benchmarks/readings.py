@@ -23,7 +23,6 @@ import numpy as np
 from tqdm import tqdm
 
 import minilocal as ml
-from minilocal.data import batches
 from minilocal.record import atomic_write
 
 HERE = Path(__file__).parent
@@ -58,10 +57,9 @@ def error(subject: Subject, rule: ml.rules.Rule, seed: int, digits: ml.data.Data
     net = subject.net(channels=digits.channels, size=digits.size, rng=rng)
     how = ml.optim.SGD(momentum=0.9, weight_decay=subject.decay)
     learner = ml.Learner(net, rule, len(net.units), rng=rng, optimizer=how)
-    given: dict[str, Any] = {"key": seed, "augment": False}
     for learner.epoch in range(subject.epochs):
         lr = subject.schedule.lr(learner.epoch)
-        for _, x, y in batches(digits.train_x, digits.train_y, digits, BATCH, epoch=learner.epoch, **given):
+        for x, y in digits.batches(learner.epoch, BATCH, key=seed):
             learner.step(x, y, lr=lr)
     return 100 * float((learner.predict(digits.normalise(digits.test_x)).argmax(1) != digits.test_y).mean())
 

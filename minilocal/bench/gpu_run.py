@@ -67,12 +67,11 @@ def train(
     learner = Learner(
         made, rules.get(rule), modules, rng=rng, device=device, optimizer=SGD(momentum=0.9, weight_decay=1e-4)
     )
-    x, y = to_device(found.train_x, device), to_device(found.train_y, device)
     test = to_device(found.test_x, device), to_device(found.test_y, device)
     rows, start = [], time.perf_counter()
     for epoch in range(epochs):
         began, learner.epoch, losses = time.perf_counter(), epoch, []
-        for _, images, labels in data.batches(x, y, found, batch, key=KEY, epoch=epoch, augment=True):
+        for images, labels in found.batches(epoch, batch, KEY, augment=True, device=device):
             losses.append(learner.step(images, labels, lr=lr))
         mean = np.mean([to_host(loss) for loss in losses], axis=0)
         seconds = time.perf_counter() - began  # the losses have come home: every step is done
@@ -97,7 +96,7 @@ def train(
 def _error(learner: Learner, found: data.DataSet, test: tuple[Any, Any]) -> float:
     """Percent of the test images that the network gets wrong."""
     wrong = 0
-    for _, x, y in data.evaluation_batches(*test, found, 1000):
+    for x, y in data.evaluation_batches(*test, found, 1000):
         wrong += int(to_host((learner.predict(x).argmax(axis=1) != y).sum()))
     return 100 * wrong / len(found.test_y)
 

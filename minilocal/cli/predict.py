@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from minilocal.record import atomic_write
-    from minilocal.train import answers, dataset_of, error, load
+    from minilocal.train import dataset_of, error, load, predict
 
     config, learner, expected = load(options.run, device=options.device, data_dir=options.data_dir)
     if options.images is not None:
@@ -52,14 +52,14 @@ def run(options: argparse.Namespace) -> int:
         test = dataset_of(config)
         x, y, source = test.test_x, test.test_y, f"the test set of {expected.name}"
     dataset = expected.dataset(x, np.zeros(len(x), np.int64) if y is None else y)
-    outputs = answers(learner, x, dataset, device=config.run.device, dtype=config.run.dtype)
-    predicted = outputs.logits.argmax(axis=1)
+    result = predict(learner, x, dataset, local=True)
+    predicted = result.classes
     out = Path(options.out or Path(options.run) / "predictions.npz")
     arrays: dict[str, Any] = {
-        "predictions": predicted, "probabilities": probabilities(outputs.logits), "classes": np.array(expected.classes),
+        "predictions": predicted, "probabilities": probabilities(result.logits), "classes": np.array(expected.classes),
     }  # fmt: skip
     if y is not None:
-        local = outputs.errors(y)
+        local = result.errors(y)
         arrays |= {"labels": y, "confusion": confusion(predicted, y, len(expected.classes))}
         arrays["local_errors"] = np.array([np.nan if e is None else e for e in local])
     with atomic_write(out) as file:

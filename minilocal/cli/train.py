@@ -205,16 +205,11 @@ class Lines:
         self.taken: list[float] = []
 
     def __call__(self, row: dict[str, Any]) -> None:
-        from minilocal.train import duration, losses_text
+        from minilocal.train import duration, row_text
 
         self.taken.append(row["seconds"] + row["evaluation_seconds"])
         spent, left = sum(self.taken), (self.epochs - row["epoch"]) * sum(self.taken) / len(self.taken)
-        validation = f"  validation {row['validation_error']:5.2f} %" if "validation_error" in row else ""
-        print(
-            f"epoch {row['epoch']:3d}  lr {row['lr']:.4g}  losses {losses_text(row['losses'])}{validation}"
-            f"  test {row['test_error']:5.2f} %  {duration(spent)}<{duration(left)}",
-            flush=True,
-        )
+        print(f"{row_text(row)}  {duration(spent)}<{duration(left)}", flush=True)
 
 
 def _presets() -> Any:

@@ -1,10 +1,10 @@
-"""Images to learn from: `load` a data set by name, then take `batches` of it.
+"""Data sets of images: `load` one by name, then take its `batches`.
 
     dataset = load("digits")
-    for step, x, y in batches(dataset.train_x, dataset.train_y, dataset, 128, key=0, epoch=0, augment=True):
+    for x, y in dataset.batches(epoch=0, batch_size=128, augment=True):
         ...
 
-Everything here is NumPy on the host, but for what `batches` does to images that live on a device.
+Everything here is NumPy on the host, but for batches of images that live on a device.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from minilocal.data import cifar, digits, npz
 from minilocal.data.arrays import from_arrays
 from minilocal.data.augmentation import augment, crop_and_flip
-from minilocal.data.batches import batches, evaluation_batches, order
+from minilocal.data.batches import evaluation_batches, order
 from minilocal.data.dataset import DataSet
 from minilocal.data.official import FORMATS
 from minilocal.data.show import contact_sheet, describe
@@ -25,7 +25,6 @@ __all__ = [
     "NAMES",
     "DataSet",
     "augment",
-    "batches",
     "check_name",
     "contact_sheet",
     "crop_and_flip",

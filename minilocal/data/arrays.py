@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.data.dataset import DataSet, check_images
+from minilocal.data.checks import check_images
+from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError
 
 

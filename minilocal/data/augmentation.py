@@ -6,10 +6,15 @@ The numbers are drawn on the host, the pixels are moved where they are. Padding 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from minilocal.array import Array, namespace
-from minilocal.data.dataset import DataSet, check_padding
+from minilocal.data.checks import check_padding
+
+if TYPE_CHECKING:
+    from minilocal.data.dataset import DataSet
 
 
 def augment(images: Array, dataset: DataSet, rng: np.random.Generator) -> Array:

@@ -1,13 +1,15 @@
-"""Batches in an order, and with crops, that (key, epoch, step) name: stopping and resuming changes nothing.
+"""Batches of raw images, normalised and augmented. (key, epoch, step) names the order and the crops, so a resumed run
+meets the batches of the run that was not stopped.
 
-On a device the raw images stay where they are. What the host draws for a whole epoch, (image, top, left, mirrored) for
-each of its images, goes up once before the first step; a batch is then one kernel, and no step waits for a copy.
+On a device the raw images stay where they are. The choices of a whole epoch, (image, top, left, mirrored) for each
+image, are drawn on the host and copied once, before the first step. A batch is then one kernel, and no step waits for
+a copy.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +17,11 @@ from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.data.augmentation import augment as crop
 from minilocal.data.augmentation import places
-from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError, whole
 from minilocal.streams import stream
+
+if TYPE_CHECKING:
+    from minilocal.data.dataset import DataSet
 
 
 def order(n: int, key: int, epoch: int) -> np.ndarray:
@@ -25,7 +29,7 @@ def order(n: int, key: int, epoch: int) -> np.ndarray:
     return stream(key, "order", epoch).permutation(n)
 
 
-def batches(
+def training_batches(
     x: Array,
     y: Array,
     dataset: DataSet,
@@ -36,15 +40,8 @@ def batches(
     augment: bool,
     dtype: Any = "float32",
     start: int = 0,
-) -> Iterator[tuple[int, Array, Array]]:
-    """The training batches of one epoch from step `start` on: (step, normalised images (N, H, W, C), labels (N,)).
-
-    x and y may live on a device; the batches stay there. The last batch holds what is left and may be smaller.
-    `augment` crops and mirrors as the data set allows, from the stream (key, "augment", epoch, step).
-
-    Raises: UserError when x and y differ in length, or for a batch size below 1.
-    """
-    _check(x, y, dataset, batch_size)
+) -> Iterator[tuple[Array, Array]]:
+    """`DataSet.batches` of training images x and labels y that are on their device already."""
     visits, steps = order(len(x), key, epoch), range(start, -(-len(x) // batch_size))
     if namespace(x) is not np:
         picks = np.zeros((len(x), 4), np.int32)
@@ -60,18 +57,25 @@ def batches(
         images = x[chosen]
         if augment:
             images = crop(images, dataset, stream(key, "augment", epoch, step))
-        yield step, dataset.normalise(images, dtype), y[chosen]
+        yield dataset.normalise(images, dtype), y[chosen]
 
 
 def evaluation_batches(
     x: Array, y: Array, dataset: DataSet, batch_size: int, *, dtype: Any = "float32"
-) -> Iterator[tuple[int, Array, Array]]:
-    """All images in their own order, normalised and not augmented: (step, images (N, H, W, C), labels (N,)).
+) -> Iterator[tuple[Array, Array]]:
+    """All images in their own order, normalised and not augmented: (images (N, H, W, C), labels (N,)).
 
-    Raises: as `batches`.
+    x, uint8 (N, H, W, C), and y may live on a device; the batches stay there.
+
+    Raises: UserError when x and y differ in length, for a batch size below 1, and where `dataset` is none.
     """
-    _check(x, y, dataset, batch_size)
-    steps = range(-(-len(x) // batch_size))
+    if not hasattr(dataset, "normalise"):
+        raise UserError(
+            f"batches was given a {type(dataset).__name__} for its data set: give the DataSet that x is of."
+        )
+    if len(x) != len(y):
+        raise UserError(f"{len(x)} images met {len(y)} labels: every image needs one label.")
+    steps = range(-(-len(x) // whole("batch size", batch_size)))
     if namespace(x) is not np:
         picks = np.zeros((len(x), 4), np.int32)
         picks[:, 0] = np.arange(len(x))
@@ -79,26 +83,16 @@ def evaluation_batches(
         return
     for step in steps:
         part = slice(step * batch_size, (step + 1) * batch_size)
-        yield step, dataset.normalise(x[part], dtype), y[part]
+        yield dataset.normalise(x[part], dtype), y[part]
 
 
 def _cut_out(
     x: Array, y: Array, dataset: DataSet, picks: np.ndarray, steps: range, batch_size: int, padding: int, dtype: Any
-) -> Iterator[tuple[int, Array, Array]]:
-    """The batches that rows of `picks` (all, 4) make of the images x and labels y on a device."""
+) -> Iterator[tuple[Array, Array]]:
+    """The batches that rows of `picks` (all, 4) select from the images x and labels y on a device."""
     xp = namespace(x)
-    there, table = xp.asarray(picks), xp.asarray(dataset.grey_levels(dtype))
-    labels = y[there[:, 0]]
+    picked, table = xp.asarray(picks), xp.asarray(dataset.grey_levels(dtype))
+    labels = y[picked[:, 0]]
     for step in steps:
         part = slice(step * batch_size, (step + 1) * batch_size)
-        yield step, ops.crop_flip_normalise(x, there[part], table, padding, dataset.pad_mode), labels[part]
-
-
-def _check(x: Array, y: Array, dataset: DataSet, batch_size: int) -> None:
-    if not isinstance(dataset, DataSet):
-        raise UserError(
-            f"batches was given a {type(dataset).__name__} for its data set: give the DataSet that x is of."
-        )
-    if len(x) != len(y):
-        raise UserError(f"{len(x)} images met {len(y)} labels: every image needs one label.")
-    whole("the batch size", batch_size)
+        yield ops.crop_flip_normalise(x, picked[part], table, padding, dataset.pad_mode), labels[part]

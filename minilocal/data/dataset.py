@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from minilocal.array import Array, namespace
+from minilocal.data.batches import training_batches
+from minilocal.data.checks import check_images, check_labels, check_padding, shape_text
 from minilocal.data.subset import balanced
+from minilocal.device import to_device
 from minilocal.errors import UserError, whole
 from minilocal.streams import stream
-
-PAD_MODES = ("constant", "reflect")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -98,6 +100,31 @@ class DataSet:
         rows -= xp.asarray(shift * W, dtype=dtype)
         return rows.reshape(N, H, W, C)
 
+    def batches(
+        self,
+        epoch: int,
+        batch_size: int = 64,
+        key: int = 0,
+        *,
+        augment: bool = False,
+        device: Any = "cpu",
+        dtype: Any = "float32",
+        start: int = 0,
+    ) -> Iterator[tuple[Array, Array]]:
+        """Training batches of one epoch: (images (N, H, H, C) of `dtype`, labels (N,)), from step `start` on.
+
+        (key, epoch) names the order, and (key, epoch, step) the crops: the same call gives the same batches, on every
+        device. The last batch holds the rest and may be smaller. `augment` crops and mirrors as far as `padding` and
+        `flip` allow. The raw images are copied to `device` once a call, and the batches are made there.
+
+        Raises: UserError for a batch size below 1, an epoch, key or start below 0, and a device that is not there.
+        """
+        whole("batch size", batch_size)
+        for name, number in (("epoch", epoch), ("key", key), ("start", start)):
+            whole(name, number, least=0)
+        x, y = to_device(self.train_x, device), to_device(self.train_y, device)
+        return training_batches(x, y, self, batch_size, key=key, epoch=epoch, augment=augment, dtype=dtype, start=start)
+
     def grey_levels(self, dtype: Any = "float32") -> np.ndarray:
         """What `normalise` makes of each grey level, to the bit.        →  `dtype` (256, C)"""
         levels = np.arange(256, dtype=np.uint8).reshape(1, 256, 1, 1)
@@ -135,55 +162,3 @@ class DataSet:
             test = balanced(self.test_y, limit_test, rng, f"{self.name}: limit_test")
             changes.update(test_x=self.test_x[test], test_y=self.test_y[test])
         return replace(self, **changes) if changes else self
-
-
-def shape_text(shape: tuple[int, ...]) -> str:
-    """(32, 32, 3) as `32×32×3`."""
-    return "×".join(map(str, shape))
-
-
-def check_images(name: str, key: str, x: Any) -> tuple[int, ...]:
-    """The shape of one image, when `x` is uint8 (N, H, H, C) with at least one image; UserError otherwise."""
-    shape: tuple[int, ...] = getattr(x, "shape", ())
-    if not isinstance(x, np.ndarray) or len(shape) != 4 or 0 in shape:
-        raise UserError(f"{name}: {key} has shape {shape}; images must be (N, H, W, C), channels last, none of them 0.")
-    if x.dtype != np.uint8:
-        raise UserError(f"{name}: {key} is {x.dtype}; images must be uint8, grey levels 0 to 255: {_cast(key, x)}.")
-    if shape[1] != shape[2]:
-        hint = " This looks like channels first: x.transpose(0, 2, 3, 1)." if shape[2] == shape[3] else ""
-        raise UserError(f"{name}: {key} has images of {shape_text(shape[1:])}; they must be square, H×H×C.{hint}")
-    return shape[1:]
-
-
-def _cast(key: str, x: np.ndarray) -> str:
-    """What makes uint8 of these numbers, as far as their range tells."""
-    if x.dtype.kind not in "biuf":
-        return "numbers, scaled and then cast"
-    low, high = x.min(), x.max()
-    if low >= 0 and high <= 1:
-        return f"(255 * {key}).round().astype('uint8')" if x.dtype.kind == "f" else f"255 * {key}.astype('uint8')"
-    if low >= 0 and high <= 255:
-        return f"{key}.round().astype('uint8')" if x.dtype.kind == "f" else f"{key}.astype('uint8')"
-    return f"these run from {low:g} to {high:g}, so scale, round and then cast them"
-
-
-def check_labels(name: str, key: str, y: Any, images: int, classes: int) -> None:
-    """UserError unless `y` is int64 (images,) with labels from 0 to classes - 1."""
-    if not isinstance(y, np.ndarray) or y.shape != (images,):
-        shape = getattr(y, "shape", ())
-        raise UserError(f"{name}: {key} has shape {shape}, but {images} images need ({images},), one label each.")
-    if y.dtype != np.int64:
-        raise UserError(f"{name}: {key} is {y.dtype}; labels must be int64.")
-    low, high = int(y.min()), int(y.max())
-    if low < 0 or high >= classes:
-        wrong = low if low < 0 else high
-        raise UserError(f"{name}: {key} holds the label {wrong}; {classes} classes have labels 0 to {classes - 1}.")
-
-
-def check_padding(name: str, padding: int, mode: str, size: int) -> None:
-    """UserError unless an image of this size can be padded so."""
-    if mode not in PAD_MODES:
-        raise UserError(f"{name}: pad mode {mode!r} is not known. Known: {', '.join(PAD_MODES)}.")
-    most = size - 1 if mode == "reflect" else size
-    if not 0 <= padding <= most:
-        raise UserError(f"{name}: padding {padding} does not fit images of side {size} ({mode}: 0 to {most}).")

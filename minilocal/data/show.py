@@ -6,7 +6,8 @@ import textwrap
 
 import numpy as np
 
-from minilocal.data.dataset import DataSet, shape_text
+from minilocal.data.checks import shape_text
+from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError
 
 

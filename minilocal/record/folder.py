@@ -135,7 +135,7 @@ class RunFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def cut_rows(self, epochs: int) -> list[int]:
+    def truncate_rows(self, epochs: int) -> list[int]:
         """Drops the rows after epoch `epochs` and a torn last one; returns which epochs up to there have no row."""
         kept = [row for row in rows(self.path) if row["epoch"] <= epochs]
         text = "".join(json.dumps(row) + "\n" for row in kept)

@@ -1,43 +1,43 @@
-"""How long a run has taken, and how long it will go on at this pace."""
+"""The time that a run has taken, and an estimate of the time that is left."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-LONG = 3600  # seconds: a run that takes longer says so as soon as it can be told
-SURE = 5, 2.0  # steps and seconds after which it can
+LONG = 3600  # seconds: a run with more than this left is announced
+SURE = 5, 2.0  # steps and seconds after which the estimate is good enough to announce it
 
 
 @dataclass
 class Clock:
-    """The seconds that this process has spent on a run of `epochs` epochs, `steps` steps each.
+    """The seconds that this process has spent on a run of `epochs` epochs with `steps` steps each.
 
-    What another process spent on the run before it was resumed does not count: it may have been another machine.
+    The time before a resume is not counted: it may be another machine's.
     """
 
     epochs: int
     steps: int
-    done: int = 0
-    trained: float = 0.0  # seconds of the steps that are done
-    evaluated: int = 0
-    judged: float = 0.0  # seconds of the evaluations
+    steps_done: int = 0
+    step_seconds: float = 0.0
+    evaluations: int = 0
+    evaluation_seconds: float = 0.0
     announced: bool = False
 
     def left(self, epoch: int, step: int) -> float:
         """Seconds to the end of the run from `step` steps into `epoch`, counted from 0; NaN before the first step.
 
-        The first evaluation is foreseen to cost nothing.
+        Evaluations count as 0 s until the first one has been measured.
         """
-        if not self.done:
+        if not self.steps_done:
             return math.nan
         steps = (self.epochs - epoch) * self.steps - step
-        evaluation = self.judged / self.evaluated if self.evaluated else 0.0
-        return steps * self.trained / self.done + (self.epochs - epoch) * evaluation
+        evaluation = self.evaluation_seconds / self.evaluations if self.evaluations else 0.0
+        return steps * self.step_seconds / self.steps_done + (self.epochs - epoch) * evaluation
 
     def announce(self, epoch: int, step: int) -> str:
-        """Once, and only for a run that will take long: the line that says so."""
-        if self.announced or self.done < SURE[0] or self.trained < SURE[1]:
+        """The line about the time that is left, once, and only for a long run; else empty."""
+        if self.announced or self.steps_done < SURE[0] or self.step_seconds < SURE[1]:
             return ""
         self.announced = True
         left = self.left(epoch, step)
@@ -47,7 +47,7 @@ class Clock:
 
 
 def duration(seconds: float) -> str:
-    """3.2 as `0:03`, 3723 as `1:02:03`, a day and more as `25 h`; `?` where it is not known."""
+    """3.2 as `0:03`, 3723 as `1:02:03`, a day and more as `25 h`; `?` for NaN."""
     if not math.isfinite(seconds):
         return "?"
     minutes, s = divmod(round(seconds), 60)

@@ -14,11 +14,11 @@ from minilocal.data import DataSet
 from minilocal.errors import UserError
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.learner import Learner
-from minilocal.train.build import build, schedule
+from minilocal.train.from_config import build, schedule
 from minilocal.train.loop import Loop, Report, Say
 from minilocal.train.same_run import EPOCHS, check_epochs
 from minilocal.train.stop import stop_on_signal
-from minilocal.train.warm_start import warm_start
+from minilocal.train.weights import warm_start
 
 
 @dataclass(frozen=True, repr=False)
@@ -66,8 +66,8 @@ def train(
         opened = _resumed(Path(resume), epochs, say, bar)
     before = threads()
     try:
-        with opened as (loop, folder), stop_on_signal() as wish:
-            loop.go(folder, wish, on_epoch, say)
+        with opened as (loop, folder), stop_on_signal() as request:
+            loop.run(folder, request, on_epoch, say)
         return Result(loop.learner, loop.dataset, record.rows(folder.path), folder.path)
     finally:
         use_threads(before)

@@ -7,7 +7,7 @@ import pytest
 from minilocal.cli.train import preset_source, presets
 from minilocal.config import resolve
 from minilocal.split import infopro, infopro_star
-from minilocal.train.build import learner_of, schedule
+from minilocal.train.from_config import learner_of, schedule
 
 
 @pytest.mark.parametrize("name", presets())

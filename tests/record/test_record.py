@@ -71,7 +71,7 @@ def test_a_torn_last_row_is_left_out_and_then_cut(folder):
     with open(folder.path / "metrics.jsonl", "ab") as file:
         file.write(b'{"epoch": 4, "los')
     assert [row["epoch"] for row in record.rows(folder.path)] == [1, 2, 3]
-    assert folder.cut_rows(2) == []
+    assert folder.truncate_rows(2) == []
     assert (folder.path / "metrics.jsonl").read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
     folder.add_row({"epoch": 3})
     assert [row["epoch"] for row in record.rows(folder.path)] == [1, 2, 3]
@@ -311,8 +311,8 @@ def test_the_checkpoint_before_stays_and_serves_when_the_last_is_damaged(folder)
 def test_rows_that_are_missing_are_told(folder):
     for epoch in (1, 3, 4):
         folder.add_row({"epoch": epoch})
-    assert folder.cut_rows(3) == [2]
-    assert folder.cut_rows(5) == [2, 4, 5]
+    assert folder.truncate_rows(3) == [2]
+    assert folder.truncate_rows(5) == [2, 4, 5]
 
 
 def test_a_damaged_record_of_the_environment_starts_anew(folder):

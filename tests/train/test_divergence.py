@@ -118,11 +118,12 @@ def test_a_rule_that_recommends_another_optimiser_says_how_to_use_it(tmp_path, m
 
 def test_workers_that_were_not_drawn_cost_one_look_at_the_state(tmp_path, monkeypatch):
     """Losses that come home together, as from a GPU, lead to one copy of the state to the host."""
-    from minilocal.train import loop
+    from minilocal.train import loop, trainer
 
     looks = []
-    monkeypatch.setattr(loop, "VISIT", {"cpu": 20})
-    monkeypatch.setattr(loop, "not_finite", lambda state: looks.append(1) or "")
+    monkeypatch.setitem(trainer.SYNC_EVERY, "cpu", 20)
+    for file in (loop, trainer):
+        monkeypatch.setattr(file, "not_finite", lambda state: looks.append(1) or "")
     keys = {"rule__name": "dgl", "rule__buffer": 2, "net__modules": 4, "optim__lr": 1e-3, "data__limit_train": 320}
     train(configuration(tmp_path / "run", **keys))
     assert len(looks) == 4  # of two epochs, each with one visit and one checkpoint

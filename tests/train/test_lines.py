@@ -44,9 +44,9 @@ def test_the_time_that_is_left():
     """10 epochs of 100 steps; 50 steps took 5 s, an evaluation 3 s."""
     clock = Clock(10, 100)
     assert duration(clock.left(0, 0)) == "?"
-    clock.done, clock.trained = 50, 5.0
+    clock.steps_done, clock.step_seconds = 50, 5.0
     assert clock.left(0, 50) == pytest.approx(95)
-    clock.evaluated, clock.judged = 1, 3.0
+    clock.evaluations, clock.evaluation_seconds = 1, 3.0
     assert clock.left(1, 0) == pytest.approx(90 + 9 * 3)
     assert clock.left(10, 0) == 0
 
@@ -55,7 +55,7 @@ def test_only_a_long_run_is_announced_and_once():
     short, long = Clock(10, 100), Clock(200, 391)
     for clock in (short, long):
         assert clock.announce(0, 1) == ""  # too soon to tell
-        clock.done, clock.trained = 10, 12.0
+        clock.steps_done, clock.step_seconds = 10, 12.0
     assert short.announce(0, 10) == ""
     assert long.announce(0, 10).startswith("at this pace it takes 26 h more")
     assert long.announce(0, 11) == ""

@@ -9,7 +9,7 @@ import pytest
 
 from minilocal import record
 from minilocal.errors import UserError
-from minilocal.train import answers, load, predict, train
+from minilocal.train import load, predict, train
 from tests.helpers.small_run import configuration
 
 
@@ -26,9 +26,9 @@ def test_a_row_has_the_error_of_every_module(tmp_path, rule, silent):
 def test_answers_are_what_predict_says(tmp_path):
     result = train(configuration(tmp_path / "run"))
     d = result.dataset
-    found = answers(result.learner, d.test_x, d)
+    found = predict(result.learner, d.test_x, d, local=True)
     np.testing.assert_array_equal(found.logits, result.learner.predict(d.normalise(d.test_x)))
-    np.testing.assert_array_equal(found.local[-1], predict(result.learner, d.test_x, d))
+    np.testing.assert_array_equal(found.local[-1], predict(result.learner, d.test_x, d).classes)
     np.testing.assert_array_equal(found.logits.argmax(1), found.local[-1])
 
 

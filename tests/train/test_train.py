@@ -18,7 +18,7 @@ from minilocal import record
 from minilocal.config import Config, resolve
 from minilocal.errors import UserError
 from minilocal.kernels.threads import threads
-from minilocal.train import Interrupted, build, error, load, loop, predict, train
+from minilocal.train import Interrupted, build, error, load, predict, train, trainer
 from minilocal.train.stop import stop_on_signal
 
 KEYS = {
@@ -91,10 +91,8 @@ def test_a_run_is_the_plain_loop(whole):
     dataset, learner = build(configuration(None))
     x, y = dataset.normalise(dataset.test_x), dataset.test_y
     for epoch, lr, row in zip((0, 1), (0.05, 0.025), record.rows(whole), strict=True):  # half a cosine in two epochs
-        learner.epoch, losses, batches = epoch, np.zeros(2), ml.data.batches
-        for _, images, labels in batches(
-            dataset.train_x, dataset.train_y, dataset, 16, key=learner.key, epoch=epoch, augment=True
-        ):
+        learner.epoch, losses = epoch, np.zeros(2)
+        for images, labels in dataset.batches(epoch, 16, learner.key, augment=True):
             losses += learner.step(images, labels, lr=lr) * len(labels)
         assert (row["epoch"], row["lr"]) == (epoch + 1, pytest.approx(lr))
         np.testing.assert_allclose(row["losses"], losses / 40, rtol=1e-12)
@@ -205,7 +203,7 @@ def test_a_run_on_any_number_of_threads_is_the_same(tmp_path, whole):
 @pytest.mark.parametrize("step", [None, STEPS + 1, STEPS + 2])
 def test_losses_that_come_home_seldom_are_the_same(tmp_path, whole, monkeypatch, step):
     """As on a device, where they are read every 32 steps: here every second one of three."""
-    monkeypatch.setitem(loop.VISIT, "cpu", 2)
+    monkeypatch.setitem(trainer.SYNC_EVERY, "cpu", 2)
     with monkeypatch.context() as patch:
         if step is None:
             train(configuration(tmp_path / "run"))
@@ -356,7 +354,7 @@ def test_validation_images_have_a_column(tmp_path):
 def test_a_trained_run_predicts_as_it_was_recorded(whole):
     config, learner, images = load(whole)
     digits = ml.data.load("digits", limit_train=40, limit_test=20)
-    predicted = predict(learner, digits.test_x, images.dataset(digits.test_x, digits.test_y))
+    predicted = predict(learner, digits.test_x, images.dataset(digits.test_x, digits.test_y)).classes
     assert error(predicted, digits.test_y) == record.rows(whole)[-1]["test_error"]
     assert config.net.name == "resnet8" and images.classes == digits.classes
     with pytest.raises(UserError, match="16×16×1"):
@@ -373,9 +371,9 @@ def test_train_starts_or_goes_on(whole):
 def test_the_second_signal_acts_at_once():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # in a script's background it is ignored
     try:
-        with stop_on_signal() as wish:
+        with stop_on_signal() as request:
             os.kill(os.getpid(), signal.SIGINT)
-            assert wish.stop
+            assert request.stop
             with pytest.raises(KeyboardInterrupt):
                 os.kill(os.getpid(), signal.SIGINT)
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -387,15 +385,15 @@ def test_under_nohup_a_run_outlives_its_terminal():
     """There SIGHUP is ignored. Ctrl-C is too in a script's background, and is heard all the same."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stop_on_signal() as wish:
+        with stop_on_signal() as request:
             os.kill(os.getpid(), signal.SIGHUP)
-            assert not wish.stop
+            assert not request.stop
     finally:
         signal.signal(signal.SIGHUP, before)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        with stop_on_signal() as wish:
+        with stop_on_signal() as request:
             os.kill(os.getpid(), signal.SIGINT)
-            assert wish.stop
+            assert request.stop
     finally:
         signal.signal(signal.SIGINT, before)

@@ -120,12 +120,11 @@ def _loss(loss: Any, arguments: tuple[np.ndarray, ...], device: Any, dtype: str)
 def data_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Batches that are cut out on the device, and dropout masks: equal to the last bit."""
     digits = data.load("digits").reduced(limit_train=200, limit_test=70)
-    x, y = to_device(digits.train_x, device), to_device(digits.train_y, device)
-    options: dict[str, Any] = {"key": 3, "epoch": 2}
+    options: dict[str, Any] = {"key": 3, "epoch": 2, "batch_size": 64}
 
     def batches(augment: bool) -> dict[str, float]:
-        theirs = data.batches(digits.train_x, digits.train_y, digits, 64, augment=augment, **options)
-        ours = data.batches(x, y, digits, 64, augment=augment, **options)
+        theirs = digits.batches(augment=augment, **options)
+        ours = digits.batches(augment=augment, device=device, **options)
         return _same(ours, theirs)
 
     def evaluation() -> dict[str, float]:
@@ -149,7 +148,7 @@ def data_rows(device: Any, quick: bool) -> Iterator[Result]:
 
 
 def _same(ours: Any, theirs: Any) -> dict[str, float]:
-    sides = [{f"{part} {step}": to_host(a) for step, *xy in side for part, a in zip("xy", xy, strict=True)}
+    sides = [{f"{part} {step}": to_host(a) for step, xy in enumerate(side) for part, a in zip("xy", xy, strict=True)}
              for side in (ours, theirs)]  # fmt: skip
     return errors(*sides)
 

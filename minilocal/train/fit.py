@@ -1,0 +1,120 @@
+"""`minilocal.fit`: a training loop in one call.
+
+    rows = ml.fit(learner, dataset, epochs=5, on_epoch=print)
+
+`minilocal.train.train` is the same loop with a configuration, a run folder, checkpoints and signals around it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from minilocal import inputs, optim
+from minilocal.data import DataSet
+from minilocal.errors import UserError, call_it, whole
+from minilocal.learner import Learner
+from minilocal.streams import new_key, rng
+from minilocal.train.divergence import Diverged
+from minilocal.train.progress import Progress
+from minilocal.train.row import Row
+from minilocal.train.trainer import Trainer
+
+OnEpoch = Callable[[Row], object]
+
+
+def fit(
+    learner: Learner,
+    dataset: DataSet,
+    epochs: int = 5,
+    batch_size: int = 64,
+    lr: float = 0.1,
+    schedule: str = "cosine",
+    seed: int = 0,
+    on_epoch: OnEpoch | None = None,
+    *,
+    augment: bool = False,
+) -> list[Row]:
+    """Train `learner` for `epochs` epochs of `dataset`; return a row per epoch: losses, test error, seconds.
+
+    lr, schedule   the learning rate at the start, and its course over these epochs, as in `minilocal.optim.schedule`
+    seed           names the order of the images and their crops, as --seed does for `minilocal train`: a Learner built
+                   from `minilocal.rng(seed)`, its network first, gets the same weights from both
+    on_epoch       called with each new row; `print` shows it. Where it returns True, training stops; what it raises
+                   ends `fit` after a whole epoch
+    augment        random crops and mirrors, as the data set allows
+
+    Epochs are numbered from `learner.epoch` on, and afterwards it is the number of the next one: another call trains
+    further, with a schedule of its own. `minilocal.train.Row` describes the rows.
+
+    Raises: UserError for a Learner and a data set that do not fit each other, for numbers out of range, for an unknown
+    schedule, for fewer batches than the rule needs, and where a loss is no longer finite.
+    """
+    _check_fit(learner, dataset)
+    epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
+    rates = _schedule(schedule, lr, epochs)
+    if on_epoch is not None and not callable(on_epoch):
+        raise UserError(f"on_epoch = {on_epoch!r}: give a function of a row, as print is.")
+    key = order_key(whole("seed", seed, least=0))
+    trainer = Trainer(learner, dataset, batch_size=batch_size, key=key, augment=bool(augment))
+    learner.rule.check_batches(trainer.steps * epochs, len(learner.modules))
+    rows: list[Row] = []
+    for e in range(epochs):
+        rows.append(_epoch(trainer, rates.lr(e)))
+        learner.epoch += 1
+        if on_epoch is not None and on_epoch(rows[-1]) is True:
+            break
+    return rows
+
+
+def order_key(seed: int) -> int:
+    """The key of a run with this seed: the one that its Learner draws, after its network has drawn one."""
+    generator = rng(seed)
+    new_key(generator)  # the network's, which names its initial weights
+    return new_key(generator)
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is not finite is found by the trainer, and said once
+def _epoch(trainer: Trainer, lr: float) -> Row:
+    """One epoch of training and its evaluation."""
+    progress, began = Progress(epoch=trainer.learner.epoch), time.perf_counter()
+    try:
+        for _ in trainer.train(progress, lr):
+            pass
+    except Diverged as diverged:
+        where = f"in epoch {progress.epoch + 1}, step {progress.step} of {trainer.steps} (lr {lr:g})"
+        raise UserError(
+            f"training diverged: {diverged} {where}. Build the Learner again, and fit it at a lower lr."
+        ) from None
+    progress.seconds = time.perf_counter() - began
+    row = trainer.row(progress, lr)
+    return Row(row, train_loss=row["losses"][-1])
+
+
+def _check_fit(learner: Any, dataset: Any) -> None:
+    """Raises: UserError unless these are a Learner and a data set of images that it takes."""
+    if not isinstance(learner, Learner):
+        hint = call_it(learner) or ": give minilocal.Learner(net, rule, modules, rng=rng)"
+        raise UserError(f"fit(learner, ...) was given a {type(learner).__name__} for the Learner{hint}.")
+    if not isinstance(dataset, DataSet):
+        raise UserError(
+            f"fit(..., dataset) was given a {type(dataset).__name__} for the data set: give minilocal.data.load(name), "
+            "or minilocal.data.from_arrays(...)."
+        )
+    net, image, classes = learner.net, dataset.train_x.shape[1:], len(dataset.classes)
+    if (tuple(net.shape), net.classes) != (image, classes):
+        height, width, channels = net.shape
+        raise UserError(
+            f"{net.name} takes images of {height}×{width}×{channels} in {net.classes} classes, and {dataset.name} has "
+            f"{'×'.join(map(str, image))} in {classes}: build the network with classes={classes}, "
+            f"channels={dataset.channels}, size={dataset.size}."
+        )
+
+
+def _schedule(text: Any, lr: Any, epochs: int) -> optim.Schedule:
+    if not isinstance(text, str):
+        raise UserError(f"schedule = {text!r}: give its name, as 'cosine', 'constant' or 'steps:15,30'.")
+    return optim.schedule(text, inputs.rate(lr), epochs)
