@@ -66,9 +66,7 @@ def foreign(layer: Layer, shape: Shape) -> list[tuple[Layer, Shape]]:
 
 
 def _holds_foreign(layer: Layer) -> bool:
-    inside = [part for part in vars(layer).values() if isinstance(part, Layer)]
-    inside += [part for part in getattr(layer, "layers", ()) if isinstance(part, Layer)]
-    return _foreign(layer) or any(map(_holds_foreign, inside))
+    return _foreign(layer) or any(map(_holds_foreign, layer.children()))
 
 
 def try_layer(layer: Layer, shape: Shape, p: Mapping[str, Array], training: bool = True) -> None:

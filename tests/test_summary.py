@@ -8,7 +8,6 @@ import pytest
 import minilocal as ml
 from minilocal.layers import Layer
 from minilocal.memory.per_module import KeptBytes
-from minilocal.nets.counted import macs
 from minilocal.summary import _bytes
 
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
@@ -32,7 +31,7 @@ def test_a_network_says_its_units_shapes_parameters_and_multiplications():
     lines = said.splitlines()
     assert repr(said) == str(said) and lines[0] == "resnet8: 4 units, images 8×8×3, 4 classes"
     assert lines[4].split() == ["stem", "8×8×16", "464", f"{8 * 8 * 27 * 16:,}"]
-    assert lines[-1].split() == ["total", f"{ml.nets.count(made.parameters()):,}", f"{macs(made):,}"]
+    assert lines[-1].split() == ["total", f"{ml.nets.count(made.parameters()):,}", f"{made.macs:,}"]
     assert "head" in said and "head" not in ml.nets.mlp((5,), rng=ml.rng(0)).summary()
 
 

@@ -36,7 +36,6 @@ from minilocal.bench.plan import Plan, comparisons  # noqa: E402
 from minilocal.bench.torch_learner import available  # noqa: E402
 from minilocal.bench.worker import Worker, WorkerError, WorkerPool, thread_settings  # noqa: E402
 from minilocal.errors import UserError  # noqa: E402
-from minilocal.nets.counted import macs  # noqa: E402
 from minilocal.record import atomic_write, current_environment  # noqa: E402
 
 KINDS = ("kernels", "rules", "nets", "graphs", "layers", "heads", "state", "tf32", "data", "losses")  # longest first
@@ -132,7 +131,7 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
         except WorkerError as error:
             found["left out"].append(f"limits: {error}")
         for plan in plans:
-            found["macs"] |= {net: macs(nets.get(net, rng=streams.rng(0))) for net in plan.nets}
+            found["macs"] |= {net: nets.get(net, rng=streams.rng(0)).macs for net in plan.nets}
             for comparison in comparisons(plan, available()):
                 if deadline.passed(20):
                     found["left out"].append(f"{comparison.title}: no time was left")

@@ -19,7 +19,6 @@ from minilocal.bench.plan import Comparison, Plan, comparisons
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import TIMEOUT, Worker, WorkerError, WorkerPool
 from minilocal.bench.workload import Workload
-from minilocal.nets.counted import macs
 
 SETUP = "minilocal.bench.workload:setup"
 TIME = "minilocal.bench.workload:time"
@@ -128,7 +127,7 @@ def run(
     results so far.
     """
     results: Row = {"plan": asdict(plan), "torch": available(), **{section: [] for section in plan.what}}
-    results["macs"] = {name: macs(nets.get(name, rng=streams.rng(0))) for name in plan.nets}
+    results["macs"] = {name: nets.get(name, rng=streams.rng(0)).macs for name in plan.nets}
     with WorkerPool() as pool:
         if "limits" in plan.what:
             results["limits"] += roofline(plan, pool, "before")

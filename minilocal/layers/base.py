@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -81,6 +82,15 @@ class Layer:
         Raises: UserError where the layer cannot take such an input.
         """
         return shape
+
+    def children(self) -> list[Layer]:
+        """The layers that this one is made of, in order. Most have none."""
+        return []
+
+    def macs(self, shape: Shape) -> int:
+        """The multiply-adds of a forward pass of one input of this shape: each weight is used once per output pixel."""
+        weights = sum(w.size for w in self.parameters.values() if w.ndim > 1)
+        return weights * prod(self.out_shape(shape)[:-1])
 
     def __repr__(self) -> str:
         size = sum(a.size for a in self.parameters.values())

@@ -132,6 +132,9 @@ class Residual(Composite):
         self.shortcut.out_shape(shape)
         return self.conv2.out_shape(self.conv1.out_shape(shape))
 
+    def macs(self, shape: Shape) -> int:
+        return self.conv1.macs(shape) + self.conv2.macs(self.conv1.out_shape(shape)) + self.shortcut.macs(shape)
+
 
 class PreActivation(Composite):
     """The wide ResNet's block: norm and ReLU before each convolution, the stride in the second one.
@@ -175,3 +178,6 @@ class PreActivation(Composite):
 
     def out_shape(self, shape: Shape) -> Shape:
         return self.main.out_shape(shape)
+
+    def macs(self, shape: Shape) -> int:
+        return self.main.macs(shape) + self.shortcut.macs(shape)

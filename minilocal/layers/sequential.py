@@ -17,10 +17,14 @@ class Composite(Layer):
 
     def __init__(self, children: Sequence[Layer], name: str = "") -> None:
         super().__init__(name)
+        self._children = list(children)
         apart([(child.name or type(child).__name__, child.arrays) for child in children])
         for child in children:
             self.parameters |= child.parameters
             self.buffers |= child.buffers
+
+    def children(self) -> list[Layer]:
+        return self._children
 
 
 class Sequential(Composite):
@@ -28,7 +32,7 @@ class Sequential(Composite):
 
     def __init__(self, layers: Sequence[Layer], name: str = "") -> None:
         super().__init__(layers, name)
-        self.layers = list(layers)
+        self.layers = self.children()
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, list[Any]]:
         caches = []
@@ -63,3 +67,10 @@ class Sequential(Composite):
         for layer in self.layers:
             shape = layer.out_shape(shape)
         return shape
+
+    def macs(self, shape: Shape) -> int:
+        total = 0
+        for layer in self.layers:
+            total += layer.macs(shape)
+            shape = layer.out_shape(shape)
+        return total

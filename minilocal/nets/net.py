@@ -56,6 +56,15 @@ class Net:
         """The most channels that any unit with maps hands up."""
         return max((s[2] for s in self.shapes if len(s) == 3), default=0)
 
+    @property
+    def macs(self) -> int:
+        """The multiply-adds of a forward pass of one image, in convolutions and linear layers.
+
+        A training step of BP takes three times as many, and twice that in floating point operations.
+        """
+        inputs = [self.shape, *self.shapes]
+        return sum(layer.macs(shape) for layer, shape in zip((*self.units, self.head), inputs, strict=True))
+
     def parameters(self) -> dict[str, Array]:
         """{name: array} of everything that learns, bottom to top."""
         return {name: a for layer in (*self.units, self.head) for name, a in layer.parameters.items()}

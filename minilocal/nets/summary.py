@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minilocal.layers.base import Shape
-from minilocal.nets.counted import of_layer
 from minilocal.nets.net import Net
 
 
@@ -36,7 +35,7 @@ def rows(net: Net) -> list[tuple[str, str, int, int]]:
     found, shape = [], net.shape
     for layer in (*net.units, net.head):
         out = layer.out_shape(shape)
-        found.append((layer.name, by(out), sum(a.size for a in layer.parameters.values()), of_layer(layer, shape)))
+        found.append((layer.name, by(out), sum(a.size for a in layer.parameters.values()), layer.macs(shape)))
         shape = out
     return found
 

@@ -5,7 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from minilocal.layers import Layer, PassContext
+from minilocal.layers import (
+    Conv,
+    GlobalAveragePool,
+    Initializer,
+    Layer,
+    Linear,
+    PassContext,
+    PreActivation,
+    Residual,
+    Sequential,
+)  # fmt: skip
 from minilocal.verify.layers import CASES, Inputs, inputs
 
 
@@ -64,6 +74,45 @@ def test_what_is_needed_changes_no_bit(case):
 def test_the_layer_knows_the_shape_it_will_give(case):
     t = inputs(case)
     assert t.dy.shape[1:] == tuple(t.layer.out_shape(case.shape[1:]))
+
+
+def multiply_adds(layer: Layer, shape: tuple[int, ...]) -> list[int]:
+    """Of each convolution and linear layer that runs in a forward pass of one input."""
+    counts = []
+
+    def counted(layer: Layer) -> None:
+        forward = layer.forward
+
+        def count(x: Any, *others: Any, **more: Any) -> Any:
+            y, cache = forward(x, *others, **more)
+            counts.append(y[0].size * next(iter(layer.parameters.values()))[..., 0].size)
+            return y, cache
+
+        if isinstance(layer, (Conv, Linear)):
+            layer.forward = count
+        for child in layer.children():
+            counted(child)
+
+    counted(layer)
+    layer.forward(np.zeros((2, *shape), "f4"), PassContext())
+    return counts
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
+def test_the_layer_knows_its_multiply_adds(case):
+    """An output is a sum over as many products as a weight has rows."""
+    layer = case.make(Initializer(0))
+    assert layer.macs(case.shape[1:]) == sum(multiply_adds(layer, case.shape[1:]))
+
+
+def test_children_are_in_order_and_hold_all_arrays():
+    conv, pool = Conv(3, 4, 3, Initializer(0), name="0.conv"), GlobalAveragePool("0.pool")
+    assert Sequential([conv, pool], "0").children() == [conv, pool] and conv.children() == []
+    block = Residual(4, 8, 2, Initializer(0), name="1")
+    assert block.children() == [block.conv1, block.norm1, block.conv2, block.norm2, block.shortcut]
+    wide = PreActivation(4, 8, 2, Initializer(0), name="2")
+    for layer in (block, wide):
+        assert list(layer.parameters) == [name for child in layer.children() for name in child.parameters]
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
