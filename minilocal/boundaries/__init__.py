@@ -1,4 +1,4 @@
-"""Boundaries: which errors pass between modules. Open (BP), closed (GLL), link (BackLink), delayed, synthetic."""
+"""Boundaries: which errors pass between modules. Open (BP), closed (GLL), link, delayed, synthetic_gradient."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from minilocal.objectives import Batch, ModuleContext
 
 @dataclass(frozen=True)
 class Recommended:
-    """What modules are known to learn under: an optimiser, "sgd" or "adam", and a learning rate.
+    """An optimiser, "sgd" or "adam", and a learning rate under which modules are known to learn.
 
     Raises: UserError for a rate that is not above 0 and finite.
     """
@@ -29,7 +29,7 @@ class Recommended:
 
     @property
     def title(self) -> str:
-        """The optimiser as people write it: SGD, Adam."""
+        """The optimiser's name in prose: SGD, Adam."""
         return {"sgd": "SGD"}.get(self.optimizer, self.optimizer.capitalize())
 
     def describe(self) -> str:
@@ -37,7 +37,7 @@ class Recommended:
 
 
 class ErrorModel(Protocol):
-    """A guess of the error at a module's top, made from h_k at once, and taught when the module above answers."""
+    """A model that predicts the error at a module's top from h_k, and learns from the true error when it arrives."""
 
     parameters: dict[str, Array]
     buffers: dict[str, Array]
@@ -46,20 +46,20 @@ class ErrorModel(Protocol):
         """(ê_k, cache)."""
 
     def gradients(self, cache: Any, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
-        """The guess's own gradients, once the error that it tried to foresee has arrived."""
+        """The gradients of the model's own parameters, given the error that it predicted."""
 
     def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
-        """Running statistics of its own batch norms."""
+        """Update the running statistics of the model's own batch norms."""
 
 
 class Boundary:
     """The closed boundary: no error passes, so modules are gradient-isolated (GLL). Other boundaries override it."""
 
-    can_checkpoint = False  # `keep="inputs"` may be asked for: units keep something until an error from above comes
-    passes_on = False  # an error that has passed a whole module goes on into the one below
+    can_checkpoint = False  # keep="inputs" is allowed: units wait for an error from above within the step
+    passes_on = False  # an error that has passed through a whole module enters the module below
     provides_error = False  # modules need no local loss: an error reaches each of them anyway (BP, DDG, FDG, DNI)
     backward_weights: str | None = None  # the weights that a delayed error meets; without delays a step has one set
-    recommends: Recommended | None = None  # the optimiser and rate that its modules are known to learn under
+    recommends: Recommended | None = None  # an optimiser and rate under which its modules are known to learn
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -71,7 +71,7 @@ class Boundary:
         return hash(type(self))
 
     def linked_units(self, units: int) -> int:
-        """How many units, counted from its top, of a module of `units` units an error from above may enter."""
+        """The number of units that an error from above enters, counted from the top of a module of `units` units."""
         return 0
 
     @property
@@ -90,17 +90,18 @@ class Boundary:
         return any(self.lags)
 
     def sends(self, units: int) -> tuple[float, float]:
-        """(a, b): the error that a module of `units` units below the last sends into the module below is a times its
-        own loss's error plus b times the error from above, each as it arrives at the module's first unit.
+        """(a, b): a module of `units` units sends a e_loc + b e_glb into the module below.
+
+        e_loc is the error of its own loss and e_glb the error from above, each at the input of the module's first unit.
         """
         return 1.0, 1.0 if self.passes_on else 0.0
 
     def weights(self, j: int) -> tuple[float, float]:
-        """(a, b): the unit j steps below the top takes a g_loc + b g_glb where it has both."""
+        """(a, b): the gradient of the unit j steps below the top is a g_loc + b g_glb where it has both."""
         return 1.0, 1.0
 
     def synthesiser(self, context: ModuleContext) -> ErrorModel | None:
-        """What stands in for the error from above at this place, if anything."""
+        """The model that supplies a synthetic gradient at the top of this module; None: there is none."""
         return None
 
     def least_batches(self, modules: int) -> int:
@@ -108,16 +109,16 @@ class Boundary:
         return 1
 
     def warnings(self, sizes: Sequence[int]) -> list[str]:
-        """What a user should know about modules of these sizes."""
+        """One line for each surprise in modules of these sizes."""
         return []
 
     def describe(self) -> str:
-        """In a few words: what crosses downward. Upward it is always h_k."""
-        return "nothing"
+        """The error from above, in a few words."""
+        return "none"
 
 
 class OpenBoundary(Boundary):
-    """Backpropagation: the error of the last loss enters every unit and passes on into the module below."""
+    """The open boundary of backpropagation: the error of the last loss enters every unit of every module."""
 
     can_checkpoint = True
     passes_on = True
@@ -127,4 +128,4 @@ class OpenBoundary(Boundary):
         return units
 
     def describe(self) -> str:
-        return "the error of the last loss, all the way"
+        return "the error of the last loss, through every module"

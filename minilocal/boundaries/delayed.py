@@ -1,4 +1,4 @@
-"""Everything crosses, but late: each boundary holds errors, and perhaps activations, back for some iterations.
+"""Delayed gradients: errors, and optionally activations, arrive some iterations later in the next module.
 
 Huo, Gu, Yang and Huang, "Decoupled Parallel Backpropagation with Convergence Guarantee" (DDG): errors only.
 Zhuang, Wang, Liu and Lin, "Fully Decoupled Neural Network Learning Using Delayed Gradients" (FDG): both.
@@ -16,15 +16,15 @@ BACKWARD_WEIGHTS = ("stashed", "current", "recompute")
 
 @dataclass(frozen=True)
 class DelayedBoundary(Boundary):
-    """An error arrives `errors` iterations after it was sent, times β; an activation `activations` iterations after.
+    """Errors are delayed by `errors` iterations per boundary and scaled by β, activations by `activations` iterations.
 
-    So module k waits (K-k)(activations + errors) iterations for an error, and its weights have moved meanwhile: K-k
-    in DDG, and 2(K-k) in FDG, its Eq. (6). β acts at each boundary, β^{K-k} in all, FDG's Eq. (7). The backward
-    uses, by `backward_weights`:
+    Module k waits (K-k)(activations + errors) iterations for an error: K-k in DDG, 2(K-k) in FDG, its Eq. (6).
+    Meanwhile its weights are updated. β acts at each boundary, β^{K-k} in all, FDG's Eq. (7). `backward_weights` is
+    the weights of the backward:
 
-        stashed      the weights of the forward, of which a copy waits with the cache (the papers' equations)
-        current      the weights of the day, with the activations of the forward (what both public codes do)
-        recompute    the weights of the day, with activations made again from the input
+        stashed      those of the forward, of which a copy is kept with the caches (the papers' equations)
+        current      the current weights, with the activations of the forward (what both public codes do)
+        recompute    the current weights, with activations recomputed from the input
 
     Raises: UserError for a β outside (0, 1], activations below 0, errors below 1, unknown backward weights.
     """
@@ -60,6 +60,6 @@ class DelayedBoundary(Boundary):
         return (modules - 1) * sum(self.lags) + 1  # FDG, Eq. (6), for k = 1; DDG's K - 1
 
     def describe(self) -> str:
-        late = f"{self.errors} iteration{'s' * (self.errors > 1)} late per boundary"
-        upward = f" (and activations {self.activations} late upward)" if self.activations else ""
-        return "the error of the last loss" + f", times {self.beta:g}" * (self.beta != 1) + f", {late}{upward}"
+        delay = f"delayed by {self.errors} iteration{'s' * (self.errors > 1)} per boundary"
+        activations = f" (activations by {self.activations})" * (self.activations > 0)
+        return "the error of the last loss" + f", times {self.beta:g}" * (self.beta != 1) + f", {delay}{activations}"

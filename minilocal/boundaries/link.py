@@ -18,24 +18,24 @@ ERRORS = ("own", "own-scaled", "total")
 
 @dataclass(frozen=True)
 class BackwardLink(Boundary):
-    """The last l units of each module below the last get two errors, propagated apart and weighed by α.
+    """The last l units of each module below the last get two errors, propagated separately and weighted by α.
 
-    A backward is linear in its error, so weighing the gradients is weighing the errors. Carried as one sum, the
-    global error would leak below the range and the local one would be shrunk there.
+    A backward is linear in its error, so weights on the gradients are weights on the errors. One weighted sum of both
+    errors would be wrong below the last l units: the global error would enter there, and the local one be shrunk.
 
     `length` is l, or "module": all units of the module. `error` is which δⁿ⁺¹ enters (4) where layer n+1, the first
-    unit of module k+1, is itself linked, so that l is not less than that module's length:
+    unit of module k+1, is itself linked (l is at least that module's length):
 
         own           the error of module k+1's own loss (the default)
         own-scaled    the same times the α of (4) and (5): δ_lc, which is what Algorithm 1's first loop leaves
-        total         δ_lc + δ_gl, the letter of (4); such modules wait for the modules above them
+        total         δ_lc + δ_gl, (4) as printed; such modules wait for the modules above them
 
     Where module k+1 is longer than l, or the last, its first unit is not linked, and the three are equal bit for bit.
 
     Raises: UserError for a length below 0, an α outside [0, 1], an unknown weighting or error.
     """
 
-    can_checkpoint = True  # over length 0 in vain
+    can_checkpoint = True  # also for length 0, where it saves nothing
 
     length: int | str = 1
     alpha: float = 0.5
@@ -80,11 +80,11 @@ class BackwardLink(Boundary):
 
     def describe(self) -> str:
         if self.length == 0:
-            return "nothing"
+            return "none"
         units = {1: "the last unit", "module": "every unit"}.get(self.length, f"the last {self.length} units")
-        which = {
+        error = {
             "own": "the error of the next module's loss",
             "own-scaled": "the error of the next module's loss (times α where its first unit is linked)",
             "total": "the total error of the next module (which waits for those above where its first unit is linked)",
         }[self.error]
-        return f"{which}, into {units}"
+        return f"{error}, into {units}"

@@ -1,4 +1,4 @@
-"""A guess crosses: a small network at each boundary foresees the error, so that a module need not wait for it.
+"""Synthetic gradients: a small network at each boundary predicts the error, so that a module need not wait for it.
 
 Jaderberg, Czarnecki, Osindero, Vinyals, Graves, Silver and Kavukcuoglu, "Decoupled Neural Interfaces using Synthetic
 Gradients". Synthesisers and their loss as in the code dni-pytorch, which the DGL paper compares with.
@@ -20,10 +20,10 @@ from minilocal.objectives import Batch, ModuleContext
 
 @dataclass(frozen=True)
 class SyntheticGradient(Boundary):
-    """Each module below the last walks down the error that its synthesiser foresees.
+    """Each module below the last learns from the error that its synthesiser predicts.
 
-    The error at the bottom of the module above is what that synthesiser should have said. It is used for nothing
-    else, and made of a guess itself (bootstrapped) everywhere but under the last module.
+    The error at the input of the module above is the synthesiser's target, and is used for nothing else. It comes from
+    a synthetic gradient itself (bootstrapped) at every boundary but the last.
 
     Raises: UserError for a kernel that is not odd.
     """
@@ -46,19 +46,19 @@ class SyntheticGradient(Boundary):
 
     @property
     def uses_input_error(self) -> bool:
-        """The error at a module's bottom teaches, though it enters no unit below."""
+        """True: the error at a module's input trains the synthesiser below, though it enters no unit there."""
         return True
 
     def synthesiser(self, context: ModuleContext) -> Synthesiser:
         return Synthesiser(context, self)
 
     def describe(self) -> str:
-        seen = "its output and the labels" if self.labels else "its output"
-        return f"a guess of the error, by a synthesiser that sees {seen}; the error from above teaches it"
+        inputs = "h_k and the labels" if self.labels else "h_k"
+        return f"a synthetic gradient, predicted from {inputs} by a synthesiser, which the error from above trains"
 
 
 class SynthesiserCache(NamedTuple):
-    """What a synthesiser keeps until the error arrives: its caches, the labels' cache, and s = Φ(h)."""
+    """The state of a synthesiser until the error arrives: its caches, the labels' cache, and s = Φ(h)."""
 
     first: Any
     label: Any
@@ -67,7 +67,7 @@ class SynthesiserCache(NamedTuple):
 
 
 class Synthesiser:
-    """Φ_k foresees ∂L/∂h_k from h_k, a constant to it, and from the label where asked ("cDNI").
+    """Φ_k predicts ∂L/∂h_k from h_k, a constant, and with `labels` from the label too ("cDNI").
 
         s = Φ(h)      ê = s, or s/B where scaled                                                (1)
         L_Φ = 1/B Σ_b ‖s_b - t_b‖²      ∂L_Φ/∂s = 2/B (s - t),      t = the error e, or B e     (2)
@@ -75,13 +75,13 @@ class Synthesiser:
         images:  conv k×k → [+ W_y onehot(y)] → BN → ReLU → conv k×k → BN → ReLU → conv k×k,  C channels throughout
         vectors: linear → [+ W_y onehot(y)] → ReLU → linear,  F features throughout
 
-    The sum in (2) runs over features, the mean over the batch only. The last weight starts at 0; its bias is left as
-    drawn (small), or 0 with `zero_bias`. An error holds the 1/B of a mean loss, so it is tiny: Adam copes, and
-    `scaled` lets SGD cope too. Named synth.k.i, i as in torch.nn.Sequential; the label's layer is synth.k.label.
+    (2) sums over features and averages over the batch only. The last weight starts at 0; its bias keeps its small
+    initial values, or starts at 0 with `zero_bias`. An error contains the 1/B of a mean loss, so it is tiny: Adam
+    works, and with `scaled` SGD works too. Arrays are named synth.k.i, i as in torch.nn.Sequential, and synth.k.label.
     """
 
-    def __init__(self, context: ModuleContext, recipe: SyntheticGradient) -> None:
-        name, initial, width, k = f"synth.{context.module}", context.initial, context.shape[-1], recipe.kernel
+    def __init__(self, context: ModuleContext, spec: SyntheticGradient) -> None:
+        name, initial, width, k = f"synth.{context.module}", context.initial, context.shape[-1], spec.kernel
         layers: list[Layer]
         if len(context.shape) == 3:
             layers = [
@@ -96,29 +96,29 @@ class Synthesiser:
             layers = [linear[0], ReLU(f"{name}.1"), linear[1]]
         last = layers[-1]
         last.parameters[f"{last.name}.weight"][...] = 0
-        if recipe.zero_bias:
+        if spec.zero_bias:
             last.parameters[f"{last.name}.bias"][...] = 0
         self.first, self.rest = layers[0], Sequential(layers[1:], name)
-        self.label = Linear(context.classes, width, initial, name=f"{name}.label") if recipe.labels else None
-        self.classes, self.scaled = context.classes, recipe.scaled
-        owners = [o for o in (self.first, self.label, self.rest) if o is not None]
-        self.parameters = {n: a for o in owners for n, a in o.parameters.items()}
-        self.buffers = {n: a for o in owners for n, a in o.buffers.items()}
+        self.label = Linear(context.classes, width, initial, name=f"{name}.label") if spec.labels else None
+        self.classes, self.scaled = context.classes, spec.scaled
+        parts = [part for part in (self.first, self.label, self.rest) if part is not None]
+        self.parameters = {n: a for part in parts for n, a in part.parameters.items()}
+        self.buffers = {n: a for part in parts for n, a in part.buffers.items()}
 
     def forward(
         self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None
     ) -> tuple[Array, SynthesiserCache]:
-        """(ê_k like h_k, what `learn` needs)."""
+        """(ê_k of the shape of h_k, cache for `gradients`)."""
         z, first = self.first.forward(h, ctx, p)
         label = None
         if self.label is not None:
-            of_label, label = self.label.forward(_onehot(batch.y, self.classes, h), ctx, p)
-            z = z + of_label.reshape(z.shape[0], *(1,) * (z.ndim - 2), -1)
+            shift, label = self.label.forward(_onehot(batch.y, self.classes, h), ctx, p)
+            z = z + shift.reshape(z.shape[0], *(1,) * (z.ndim - 2), -1)
         s, rest = self.rest.forward(z, ctx, p)  # (1)
         return s * (1 / len(s)) if self.scaled else s, SynthesiserCache(first, label, rest, s)
 
     def gradients(self, cache: SynthesiserCache, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
-        """The gradients of L_Φ, once the error is there."""
+        """The gradients of L_Φ, given the error."""
         assert error is not None
         B = len(cache.s)
         ds = cache.s - (error * B if self.scaled else error)
@@ -127,17 +127,17 @@ class Synthesiser:
         grads |= self.first.backward(dz, cache.first, p, "weights")[1]
         if self.label is not None:
             assert dz is not None
-            over = tuple(range(1, dz.ndim - 1))
-            grads |= self.label.backward(dz.sum(axis=over) if over else dz, cache.label, p, "weights")[1]
+            places = tuple(range(1, dz.ndim - 1))
+            grads |= self.label.backward(dz.sum(axis=places) if places else dz, cache.label, p, "weights")[1]
         return grads
 
     def update_running_stats(self, cache: SynthesiserCache, p: Arrays | None = None) -> None:
-        """Running statistics of its batch norms, which nothing reads: they are kept as any other's."""
+        """Update the running statistics of its batch norms; nothing reads them, but they are saved like any others."""
         self.rest.update_running_stats(cache.rest, p)
 
 
 def _onehot(labels: Array, classes: int, like: Array) -> Array:
-    """(N,) whole numbers  →  (N, classes), of `like`'s type and home."""
+    """Labels (N,)  →  one-hot (N, classes), of the dtype and device of `like`."""
     xp = namespace(like)
     return (labels[:, None] == xp.arange(classes)[None]).astype(like.dtype)
 

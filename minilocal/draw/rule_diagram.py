@@ -130,7 +130,7 @@ def _words(rule: Rule, errors: list[Walk]) -> str:
     weighed = "; ×, its weight there" if any(w != 1 for walk in errors for w in walk.weights) else ""
     when = f"; {rule.when.describe()}" if rule.when.describe() else ""
     legend = f"Black, activations; colour, an error, as far as it goes{weighed}."
-    return f"{legend} Downward crosses {rule.boundary.describe()}{when}."
+    return f"{legend} Error from above: {rule.boundary.describe()}{when}."
 
 
 def _colour(k: int) -> str:

@@ -1,4 +1,4 @@
-"""Auxiliary classifiers: the family <c>c<f>f of c convolutions and f fully connected layers, from InfoPro's code.
+"""Auxiliary networks: the family <c>c<f>f of c convolutions and f fully connected layers, from InfoPro's code.
 
 The BackLink paper's linear classifier is 0c1f, its convolutional one 1c2f; AUX-ADAPT (Locally Supervised Learning
 with Periodic Global Guidance) changes the member with depth. Convolutions on CIFAR's ResNet widths:
@@ -6,13 +6,13 @@ with Periodic Global Guidance) changes the member with depth. Convolutions on CI
     16 → 32, stride 2        32 → 64, stride 2        64 → 64, stride 1
 
 and at other widths C → min(2C, widest) with stride 2 while the map is larger than 8×8, then C → C with stride 1 (this
-project's choice). Behind fully connected units the convolutions are left out. DGL's networks are in `decoupled`.
+project's choice). Behind fully connected units the convolutions are left out. DGL's networks are in `dgl_nets`.
 
-Each member, and aux-adapt, may be built with more of what the BackLink paper says, as 1c2f+bn+dropout:
+Each member, and aux-adapt, takes options for other readings of the BackLink paper, as 1c2f+bn+dropout:
 
     +bn         batch norm before the ReLU of each hidden fully connected layer
-    +dropout    dropout 0.5 behind it
-    +flat       every number of the map goes into the fully connected layers, where it else is one mean a channel
+    +dropout    dropout 0.5 behind that ReLU
+    +flat       the whole map goes into the fully connected layers, instead of one mean per channel
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ ADAPT = ("2c2f", "1c3f", "1c2f")  # for 16, 32, 64 channels, or by thirds of the
 
 @dataclass(frozen=True)
 class ClassifierSpec(ObjectiveSpec):
-    """The labels' cross entropy behind an auxiliary network, in every module below the last.
+    """The cross entropy of an auxiliary classifier, in every module below the last.
 
     `aux` is the network's name, one of `minilocal.objectives.NAMES`.
 
@@ -49,28 +49,31 @@ class ClassifierSpec(ObjectiveSpec):
     aux: str = "0c1f"
 
     def __post_init__(self) -> None:
-        known(self.aux)
+        check_name(self.aux)
 
     def build(self, context: ModuleContext) -> ClassifierLoss:
-        """The auxiliary classifier at this place, its arrays named aux.{k}.{i} as in torch.nn.Sequential."""
+        """The auxiliary classifier of this module, its arrays named aux.{k}.{i} as in torch.nn.Sequential."""
         return ClassifierLoss(auxiliary_network(self.aux, context))
 
     def describe(self) -> str:
         return f"a classifier ({self.aux})"
 
     def warnings(self, shapes: Sequence[Shape]) -> list[str]:
-        name, without = self.aux.partition("+")[0], [k + 1 for k, shape in enumerate(shapes) if len(shape) == 1]
-        if not without or FAMILY.get(name, (1, 0))[0] == 0:
+        name, vectors = self.aux.partition("+")[0], [k + 1 for k, shape in enumerate(shapes) if len(shape) == 1]
+        if not vectors or FAMILY.get(name, (1, 0))[0] == 0:
             return []
-        numbers = ", ".join(map(str, without))
-        where = f"modules {numbers} end with" if len(without) > 1 else f"module {numbers} ends with"
-        left = "is one linear layer, as 0c1f is" if name in dgl_nets.NAMES else "has no convolutions"
-        so = ": this is greedy local learning through 0c1f" * (name in dgl_nets.NAMES and len(without) == len(shapes))
-        return [f"{self.aux} behind the fully connected units that {where} {left}{so}."]
+        is_dgls, numbers = name in dgl_nets.NAMES, ", ".join(map(str, vectors))
+        where = f"modules {numbers} end with" if len(vectors) > 1 else f"module {numbers} ends with"
+        effect = "is one linear layer, as 0c1f is" if is_dgls else "has no convolutions"
+        so = ": this is greedy local learning through 0c1f" * (is_dgls and len(vectors) == len(shapes))
+        return [f"{self.aux} behind the fully connected units that {where} {effect}{so}."]
 
 
-def known(aux: str) -> None:
-    """Raises: UserError for a name that is none of `NAMES`, and for options that it does not take."""
+def check_name(aux: str) -> None:
+    """Check the name of an auxiliary network, options included.
+
+    Raises: UserError for a name that is none of `NAMES`, and for options that it does not take.
+    """
     name, *options = aux.split("+") if isinstance(aux, str) else [aux]
     if name not in NAMES:
         raise unknown("auxiliary network", name, NAMES, more=f"with {MORE}")
@@ -90,7 +93,7 @@ def known(aux: str) -> None:
 
 
 def auxiliary_network(aux: str, context: ModuleContext, branch: str = "", outputs: int | None = None) -> Sequential:
-    """The auxiliary network `aux` for this place: from h_k to one logit per class, or to `outputs` numbers.
+    """The auxiliary network `aux` for this module: from h_k to one logit per class, or to `outputs` numbers.
 
     Its arrays are named aux.{k}.{i}, as one branch of several aux.{k}.{branch}.{i}.
     """
@@ -98,7 +101,7 @@ def auxiliary_network(aux: str, context: ModuleContext, branch: str = "", output
     if aux in dgl_nets.NAMES:
         return dgl_nets.network(aux, context, name, outputs)
     member, *options = aux.split("+")
-    return _family(FAMILY[_adapted(context) if member == "aux-adapt" else member], options, context, name, outputs)
+    return _family(FAMILY[_aux_adapt(context) if member == "aux-adapt" else member], options, context, name, outputs)
 
 
 def _family(
@@ -132,15 +135,15 @@ def _family(
 
 
 def _convolution(context: ModuleContext) -> tuple[int, int]:
-    """Output channels and stride of the first convolution."""
+    """(output channels, stride) of the first convolution."""
     side, _, C = context.shape
     if context.widest == 64 and C in CIFAR:
         return CIFAR[C]
     return (min(2 * C, context.widest), 2) if side > 8 else (C, 1)
 
 
-def _adapted(context: ModuleContext) -> str:
-    """AUX-ADAPT: by width in CIFAR's ResNets, elsewhere by thirds of the depth."""
+def _aux_adapt(context: ModuleContext) -> str:
+    """AUX-ADAPT's member of the family: by width in CIFAR's ResNets, elsewhere by thirds of the depth."""
     if context.widest == 64 and len(context.shape) == 3 and context.shape[2] in CIFAR:
         return ADAPT[list(CIFAR).index(context.shape[2])]
     return ADAPT[min(2, 3 * (context.unit - 1) // context.units)]

@@ -14,7 +14,7 @@ from minilocal.losses import cross_entropy
 
 
 class Batch(NamedTuple):
-    """Images (N, H, W, C) as the network gets them, and labels (N,)."""
+    """Normalised images (N, H, W, C), and labels (N,)."""
 
     x: Array
     y: Array
@@ -22,21 +22,21 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class ModuleContext:
-    """The module that an objective is built for: its place in the network, and its shapes."""
+    """The module that an objective is built for: its position in the network, and its shapes."""
 
     module: int  # k, counted from 0
     modules: int  # K
-    unit: int  # units below it, its own module's included
+    unit: int  # units up to this module's top
     units: int  # of the whole network
     shape: Shape  # of one h_k
     classes: int
-    widest: int  # most channels in the network
+    widest: int  # the most channels in the network
     image: Shape  # of one x
     initial: Initializer
 
 
 class Objective(Protocol):
-    """A local objective with its own parameters. Like a layer, it is pure and commits nothing by itself."""
+    """A local objective with its own parameters. Like a layer, it is a pure function of them and its input."""
 
     parameters: dict[str, Array]
     buffers: dict[str, Array]
@@ -50,14 +50,16 @@ class Objective(Protocol):
         """(e_k = ∂L_k/∂h_k, gradients of the objective's own parameters)."""
 
     def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
-        """Running statistics of its own batch norms."""
+        """Update the running statistics of its own batch norms."""
 
     def logits(self, h: Array, ctx: PassContext, p: Arrays | None = None) -> Array | None:
-        """What the classifier in it makes of h_k, (N, classes); None where no classifier learns in it."""
+        """The logits of its classifier for h_k, (N, classes); None where it trains no classifier."""
 
 
 class ObjectiveSpec:
-    """The recipe of a local objective: `build` makes that of one module, when a Learner is built."""
+    """The recipe of a local objective: a Learner calls `build` for each module below the last."""
+
+    is_local = True  # modules below the last have a loss of their own
 
     def build(self, context: ModuleContext) -> Objective | None:
         """The local objective of a module below the last; None where it has none.
@@ -67,28 +69,30 @@ class ObjectiveSpec:
         return None
 
     def last(self, head: Sequential, context: ModuleContext) -> Objective:
-        """The last module's objective: the network's own head classifies."""
+        """The last module's objective: by default the cross entropy of the network's own head."""
         return ClassifierLoss(head)
 
     def warnings(self, shapes: Sequence[Shape]) -> list[str]:
-        """What a user should know where the modules below the last end with outputs of these shapes."""
+        """One line for each surprise where the modules below the last end with outputs of these shapes."""
         return []
 
     def describe(self) -> str:
-        """In a few words."""
-        return "nothing of its own"
+        """A few words for reports."""
+        return type(self).__name__
 
 
 @dataclass(frozen=True)
 class NoObjective(ObjectiveSpec):
     """No local loss: a module learns from the errors that pass its boundary (BP)."""
 
+    is_local = False
+
+    def describe(self) -> str:
+        return "none"
+
 
 class ClassifierLoss:
-    """L_k = CE(A_k(h_k; γ_k), y): the labels, seen through an auxiliary network.
-
-    The last module's classifier is the network's own head.
-    """
+    """L_k = CE(A_k(h_k; γ_k), y): the cross entropy of an auxiliary network, or of the network's own head (A_K)."""
 
     def __init__(self, network: Sequential) -> None:
         self.network, self.parameters, self.buffers = network, network.parameters, network.buffers

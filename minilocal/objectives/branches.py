@@ -1,4 +1,4 @@
-"""An objective of several branches: a weighted sum of losses, each seen through a small network of its own."""
+"""An objective of several branches: a weighted sum of losses, each behind a small network of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minilocal.layers.base import Arrays, Need, PassContext
 from minilocal.losses import cross_entropy
 from minilocal.objectives.base import Batch
 
-Loss = Callable[[Array, Batch], tuple[Array, Array]]  # (value, error) of what a network says about a batch
+Loss = Callable[[Array, Batch], tuple[Array, Array]]  # (value, error) of a network's output for a batch
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Branch:
-    """A network behind h_k, the loss of what it says, and the weight of that loss."""
+    """A network behind h_k, the loss of its output, and the weight of that loss."""
 
     network: Sequential
     loss: Loss
@@ -33,7 +33,7 @@ class Branch:
 
 
 class Branches:
-    """L_k = Σ_i w_i L_i(A_i(h_k))      e_k = Σ_i w_i ∂L_i/∂h_k      the networks, too, see their loss times w_i
+    """L_k = Σ_i w_i L_i(A_i(h_k))      e_k = Σ_i w_i ∂L_i/∂h_k      the gradients of A_i have the factor w_i too
 
     A branch of weight 0 is not computed; its gradients are 0.
     """
@@ -46,28 +46,28 @@ class Branches:
     def forward(self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         xp = namespace(h)
         total = xp.zeros((), xp.float64)
-        kept: list[Any] = []
+        branch_caches: list[Any] = []
         for branch in self.branches:
             if branch.weight == 0:
-                kept.append(None)
+                branch_caches.append(None)
                 continue
             z, caches = branch.network.forward(h, ctx, p)
             loss, dz = branch.loss(z, batch)
             total = total + branch.weight * loss
-            kept.append((caches, branch.weight * dz))
-        return total, (h, kept)
+            branch_caches.append((caches, branch.weight * dz))
+        return total, (h, branch_caches)
 
     def backward(
         self, cache: Any, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        h, kept = cache
+        h, branch_caches = cache
         error: Array | None = None
         grads: dict[str, Array] = {}
-        for branch, of_branch in zip(self.branches, kept, strict=True):
-            if of_branch is None:
+        for branch, branch_cache in zip(self.branches, branch_caches, strict=True):
+            if branch_cache is None:
                 grads |= {} if need == "input" else self._zeros(branch, p)
                 continue
-            caches, dz = of_branch
+            caches, dz = branch_cache
             e, more = branch.network.backward(dz, caches, p, need)
             grads |= more
             error = e if error is None else error + e
@@ -76,12 +76,12 @@ class Branches:
         return error, grads
 
     def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
-        for branch, of_branch in zip(self.branches, cache[1], strict=True):
-            if of_branch is not None:
-                branch.network.update_running_stats(of_branch[0], p)
+        for branch, branch_cache in zip(self.branches, cache[1], strict=True):
+            if branch_cache is not None:
+                branch.network.update_running_stats(branch_cache[0], p)
 
     def logits(self, h: Array, ctx: PassContext, p: Arrays | None = None) -> Array | None:
-        """Of the branch that learns from the labels' cross entropy; None where there is none, or its weight is 0."""
+        """The logits of the branch with the labels' cross entropy; None where there is none, or its weight is 0."""
         for branch in self.branches:
             if isinstance(branch.loss, Labels) and branch.weight:
                 return branch.network.forward(h, ctx, p)[0]

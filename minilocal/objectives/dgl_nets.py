@@ -1,13 +1,12 @@
-"""The auxiliary networks of Decoupled Greedy Learning, from that paper's code. C channels, maps of H×H, s = ⌈H/4⌉:
+"""DGL's auxiliary networks, from the code of Decoupled Greedy Learning. C channels, maps of H×H, s = ⌈H/4⌉:
 
     mlp-sr              mean to s×s, 3 × [1×1 convolution, BN, ReLU], mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
     mlp-sr-auglocal     the same with 2 × [FC 4C → 4C without bias, BN, ReLU]
     mlp                 mean to s×s, mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
     cnn                 2 × [3×3 convolution C → C, BN, ReLU], mean to 2×2, BN, FC
 
-"sr" is the spatial reduction before the convolutions, by 4 a side. The second form is the one that AugLocal's code
-runs on CIFAR's ResNets. Behind fully connected units all four are one FC layer (this project's choice; the code has
-no such place).
+"sr" is the spatial reduction before the convolutions, by 4 a side. AugLocal's code runs the second form on CIFAR's
+ResNets. Behind fully connected units all four are one FC layer (this project's choice; the code has no such case).
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ NAMES = (*PERCEPTRONS, "cnn")
 
 
 def network(aux: str, context: ModuleContext, name: str, outputs: int) -> Sequential:
-    """The auxiliary network `aux`, from h_k to `outputs` numbers; its layers are counted as in torch.nn.Sequential."""
+    """The auxiliary network `aux`, from h_k to `outputs` numbers; its arrays are numbered as in torch.nn.Sequential."""
     if len(context.shape) == 1:
         return Sequential([Linear(context.shape[0], outputs, context.initial, name=f"{name}.0")], name)
     return _convolutional(context, name, outputs) if aux == "cnn" else _perceptron(aux, context, name, outputs)

@@ -1,12 +1,12 @@
-"""InfoPro's objective: to keep what tells the image, while telling the label.
+"""InfoPro's objective: keep the information about the image while learning the label.
 
     V   = h_k resized to the image's sides, bilinear, corners aligned
     a   = 3×3 convolution to 12, BN, ReLU, 3×3 convolution to the image's channels, of V             aux.k.decoder
-    z   = an auxiliary classifier of h_k: logits, or 128 features to be contrasted                   aux.k.classifier
+    z   = an auxiliary network of h_k: logits, or 128 features for the contrast                   aux.k.classifier
     L_k = λ1 BCE(sigmoid(a), x·std + mean) + λ2 L_task(z, y)
 
 Wang, Ni, Song, Yang and Huang, "Revisiting Locally Supervised Learning: an Alternative to End-to-end Training".
-λ1 and λ2 run linearly from module 1 to module K-1, as in that paper's code, from which are also the published values.
+λ1 and λ2 run linearly from module 1 to module K-1, as in that paper's code, which also has the published values.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from minilocal.errors import UserError, real, set_checked, unknown
 from minilocal.layers import Conv, Resize, Sequential
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
-from minilocal.objectives.auxiliary_nets import auxiliary_network, known
+from minilocal.objectives.auxiliary_nets import auxiliary_network, check_name
 from minilocal.objectives.base import Batch, ModuleContext, ObjectiveSpec
 from minilocal.objectives.branches import Branch, Branches, Labels
 
 VERSIONS = ("softmax", "contrast")
-FEATURES = 128  # that the contrast version compares
-TINY, BOUND = 1e-9, 1e9  # what a deviation or temperature must reach, and no number may
+FEATURES = 128  # outputs of the auxiliary network in the contrast version
+TINY, BOUND = 1e-9, 1e9  # the least deviation or temperature; the bound of every number
 HIDDEN = 12  # channels of the decoder
 MEAN, STD = (125.3 / 255, 123.0 / 255, 113.9 / 255), (63.0 / 255, 62.1 / 255, 66.7 / 255)  # CIFAR-10's
 # K: (ixx_1, ixy_1, ixx_2, ixy_2), published for the contrast version; star: on the memory-balanced splits
@@ -42,7 +42,7 @@ LAMBDAS: dict[str, dict[int, tuple[float, ...]]] = {
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """The binary cross entropy with the image as it was before x = (image - mean) / std, kept inside [0, 1]."""
+    """The binary cross entropy with the image before normalisation, x·std + mean, clipped to [0, 1]."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -51,13 +51,13 @@ class Reconstruction:
         x = batch.x
         target = namespace(x).empty_like(x)
         for c, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
-            target[..., c] = x[..., c] * std + mean  # by numbers: an array of them would go up to the device in a step
+            target[..., c] = x[..., c] * std + mean  # an array of means would be copied to the device each step
         return binary_cross_entropy(z, target.clip(0, 1))
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The supervised contrast, at this temperature."""
+    """The supervised contrastive loss, at this temperature."""
 
     temperature: float
 
@@ -67,11 +67,11 @@ class Contrast:
 
 @dataclass(frozen=True)
 class InfoPro(ObjectiveSpec):
-    """`lambdas` is (ixx_1, ixy_1, ixx_2, ixy_2), λ1 and λ2 at module 1 and at module K-1, or a name in `LAMBDAS`.
+    """`lambdas` is (ixx_1, ixy_1, ixx_2, ixy_2), λ1 and λ2 of module 1 and of module K-1, or a name in `LAMBDAS`.
 
-    A name stands for the published values of the K that is asked for, or else of the next larger one (largest: 16, or
-    4 with star). `version` is "softmax" (cross entropy) or "contrast". Without `mean` and `std` they are CIFAR-10's,
-    and their averages over the channels for images that do not have three.
+    A name means the values published for K modules, or else for the next larger K (the largest: 16, or 4 with star).
+    `version` is "softmax" (cross entropy) or "contrast". `mean` and `std` default to CIFAR-10's, and to their averages
+    over the channels for images that do not have three.
 
     Raises: UserError for lambdas of another count, below 0 or of an unknown name, an unknown version or auxiliary
     network, a temperature or deviation that is not above 0.
@@ -97,22 +97,22 @@ class InfoPro(ObjectiveSpec):
                 )
         if self.version not in VERSIONS:
             raise unknown("InfoPro's version", self.version, VERSIONS)
-        known(self.aux)
+        check_name(self.aux)
         if isinstance(self.temperature, (list, tuple)):
             raise UserError(f"InfoPro's temperature {self.temperature!r}: give one number above 0.")
         set_checked(self, temperature=_numbers("temperature", self.temperature, TINY)[0])
         for name, least in (("mean", -BOUND), ("std", TINY)):
-            if (given := getattr(self, name)) is not None:
-                numbers = _numbers(name, given, least)
+            if (value := getattr(self, name)) is not None:
+                numbers = _numbers(name, value, least)
                 if not numbers:
-                    raise UserError(f"InfoPro's {name} {given!r}: give a number, or one for each channel.")
+                    raise UserError(f"InfoPro's {name} {value!r}: give a number, or one for each channel.")
                 set_checked(self, **{name: numbers})
 
     def build(self, context: ModuleContext) -> Branches:
         if len(context.shape) != 3:
             raise UserError(
-                f"InfoPro rebuilds the image from maps, but module {context.module + 1} of {context.modules} ends with "
-                "a fully connected unit: use fewer modules, or another rule."
+                f"InfoPro reconstructs the image from maps, but module {context.module + 1} of {context.modules} ends "
+                "with a fully connected unit: use fewer modules, or another rule."
             )
         image = Reconstruction(self._constants("mean", MEAN, context), self._constants("std", STD, context))
         task = Labels() if self.version == "softmax" else Contrast(self.temperature)
@@ -128,7 +128,7 @@ class InfoPro(ObjectiveSpec):
         return ixx_1 * (1 - r) + ixx_2 * r, ixy_1 * (1 - r) + ixy_2 * r
 
     def describe(self) -> str:
-        return f"the image, and a classifier ({self.aux}, {self.version})"
+        return f"reconstruction of the image, and a classifier ({self.aux}, {self.version})"
 
     def _lambdas(self, K: int) -> Sequence[float]:
         if not isinstance(self.lambdas, str):
@@ -138,17 +138,17 @@ class InfoPro(ObjectiveSpec):
 
     def _constants(self, name: str, cifar: tuple[float, ...], context: ModuleContext) -> tuple[float, ...]:
         """One number for each channel of the image."""
-        given: tuple[float, ...] | None = getattr(self, name)
+        numbers: tuple[float, ...] | None = getattr(self, name)
         channels = context.image[-1]
-        if given is None:
+        if numbers is None:
             return cifar if channels == len(cifar) else (sum(cifar) / len(cifar),) * channels
-        if len(given) not in (1, channels):
-            raise UserError(f"InfoPro's {name} has {len(given)} numbers, the images have {channels} channels.")
-        return given if len(given) == channels else given * channels
+        if len(numbers) not in (1, channels):
+            raise UserError(f"InfoPro's {name} has {len(numbers)} numbers, the images have {channels} channels.")
+        return numbers if len(numbers) == channels else numbers * channels
 
 
 def decoder(context: ModuleContext) -> Sequential:
-    """From h_k to an image of logits; the resize is not counted, so the arrays are aux.{k}.decoder.0, .1 and .3."""
+    """The decoder, from h_k to an image of logits; its arrays are aux.{k}.decoder.0, .1 and .3, as in the code."""
     (H, W, channels), name, initial = context.image, f"aux.{context.module}.decoder", context.initial
     layers = [
         Resize(H, W, name=name),

@@ -1,7 +1,7 @@
-"""PredSim's objective: samples of one class are to look alike, and to be told by a linear classifier.
+"""PredSim's objective: similarity matching within a class, and prediction by a linear classifier.
 
     U   = 3×3 convolution of h_k, C → C, without bias; of features F, a linear F → F without bias    aux.k.sim
-    p   = linear classifier of the means of blocks of h_k, its weight 0 at first                     aux.k.pred
+    p   = linear classifier of the means of blocks of h_k, initial weight 0                          aux.k.pred
     L_k = (1-β) CE(p, y) + β similarity(U, y)
 
 Nøkland and Eidnes, "Training Neural Networks with Local Error Signals"; from their code the blocks, the zeros and β.
@@ -21,7 +21,7 @@ from minilocal.objectives.branches import Branch, Branches, Labels
 
 @dataclass(frozen=True)
 class Similarity:
-    """Similarity matching with the labels, in a problem of that many classes."""
+    """The similarity matching loss between features and one-hot labels of this many classes."""
 
     classes: int
 
@@ -31,10 +31,10 @@ class Similarity:
 
 @dataclass(frozen=True)
 class PredSim(ObjectiveSpec):
-    """`beta` mixes similarity (1) and prediction (0); the classifier sees at most `dim_in_decoder` features.
+    """`beta` weights similarity (1) against prediction (0); the classifier gets at most `dim_in_decoder` features.
 
     `zero` starts the classifiers from weight 0, as the paper's code does; AugLocal's port has False and 512 features.
-    `final_weight` is that of the last module's cross entropy: 1.0 as in that port, "1-beta" as in the paper's code.
+    `final_weight` is the weight of the last module's cross entropy: 1.0 as in that port, "1-beta" as in the paper's.
 
     Raises: UserError for a β outside [0, 1], fewer than one feature, and a final weight that is neither.
     """
@@ -57,9 +57,9 @@ class PredSim(ObjectiveSpec):
             set_checked(self, final_weight=real("PredSim's final_weight", self.final_weight, 0, 1e9, "()", why=why))
 
     def build(self, context: ModuleContext) -> Branches:
-        similar = Branch(self._similar(context), Similarity(context.classes), float(self.beta))
-        predict = Branch(self._predict(context), Labels(), 1 - float(self.beta))
-        return Branches([similar, predict])
+        similarity_branch = Branch(self._similarity_net(context), Similarity(context.classes), float(self.beta))
+        prediction = Branch(self._classifier(context), Labels(), 1 - float(self.beta))
+        return Branches([similarity_branch, prediction])
 
     def last(self, head: Sequential, context: ModuleContext) -> Objective:
         weight = 1 - float(self.beta) if self.final_weight == "1-beta" else float(self.final_weight)
@@ -68,13 +68,13 @@ class PredSim(ObjectiveSpec):
     def describe(self) -> str:
         return f"similarity (weight {self.beta:g}) and prediction ({1 - self.beta:g})"
 
-    def _similar(self, context: ModuleContext) -> Sequential:
+    def _similarity_net(self, context: ModuleContext) -> Sequential:
         name, features = f"aux.{context.module}.sim", context.shape[-1]
         if len(context.shape) == 3:
             return Sequential([Conv(features, features, 3, context.initial, pad=1, name=f"{name}.0")], name)
         return Sequential([Linear(features, features, context.initial, bias=False, name=f"{name}.0")], name)
 
-    def _predict(self, context: ModuleContext) -> Sequential:
+    def _classifier(self, context: ModuleContext) -> Sequential:
         name, features = f"aux.{context.module}.pred", context.shape[0]
         layers: list[Layer] = []
         if len(context.shape) == 3:
@@ -88,10 +88,10 @@ class PredSim(ObjectiveSpec):
 
 
 def block(shape: tuple[int, ...], most: int) -> tuple[int, int]:
-    """Height and width of the blocks that leave at most `most` features of maps (H, W, C).
+    """(height, width) of the blocks whose means are at most `most` features of maps (H, W, C).
 
-    They double in turn, the height first; 32×32×128 to 4096 features gives 8×4. A block never outgrows the map's
-    height, so more features than `most` remain where C alone is more.
+    They are doubled in turn, the height first; 32×32×128 to 4096 features gives 8×4. A block is at most as high as the
+    map, so more features than `most` remain where C alone is more.
     """
     H, W, C = shape
     height = width = 1

@@ -1,4 +1,4 @@
-"""The answers to a rule's questions by name, as a configuration writes them, and the rule that they make."""
+"""A rule composed of answers by name, as a configuration writes them."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def composed(
     keep: str = Rule.keep,
     accumulate: int = Rule.accumulate,
 ) -> Rule:
-    """The rule that these answers make, each as text, "link:length=2", or as a table with a name in it.
+    """The rule with these answers, each as text, "link:length=2", or as a table with a name in it.
 
     Args:
-        objective: what a module learns from by itself: none, classifier, predsim or infopro.
-        boundary: what comes down from the module above: open (every error), closed, link, delayed, synthetic_gradient.
+        objective: the local objective: none, classifier, predsim or infopro.
+        boundary: which errors pass from module to module: open (all), closed, link, delayed, synthetic_gradient.
         when: always, periodic (of every `period` epochs the last `duration` learn from the last loss), asynchronous.
-        keep: what is kept while an error is awaited: caches, or inputs (computed again when it comes).
+        keep: what is kept until an error arrives: caches, or inputs (activation checkpointing).
         accumulate: micro-batches whose mean gradient makes a step, 1 or more.
 
-    Raises: UserError for an answer or an option that is not known, and for answers that do not fit together.
+    Raises: UserError for an unknown answer or option, and for answers that do not fit together.
     """
     return compose(
         objective=_answer("objective", objective),
@@ -62,9 +62,9 @@ def composed(
     )
 
 
-def _answer(question: str, given: Answer) -> Any:
-    """What an answer stands for."""
-    name, options = text.read(question, given, EXAMPLE[question])
+def _answer(question: str, written: Answer) -> Any:
+    """The answer that a text or a table names, with its options."""
+    name, options = text.read(question, written, EXAMPLE[question])
     answers = ANSWERS[question]
     if name not in answers:
         raise unknown(question, name, answers)

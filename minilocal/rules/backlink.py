@@ -16,11 +16,11 @@ Where module k+1 < K is linked to its first unit, three errors can be meant by t
 
     own           E_{k+1} of module k+1's own loss; the loops run in any order, as printed ("in parallel")
     own-scaled    a E_{k+1}, with a = a_j of that first unit
-    total         a E_{k+1} + b (the error that has come from above, at the same place); such modules chain, wait for
-                  each other from the top, and keep what backpropagation keeps
+    total         a E_{k+1} + b (the error from above at the same place); such modules form a chain: they run from the
+                  top down, and keep what backpropagation keeps
 
-l larger than a module stops at its first unit; length="module" asks for that. l = 0 or α = 1 is GLL. Keeps one
-module's caches, and l units' of the module below.
+A link longer than its module stops at the first unit; length="module" asks for that. l = 0 or α = 1 is GLL. Memory:
+one module's caches, and those of l units of the module below.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ def backlink(
     Guo, Fouda, Eltawil and Salama, "Supervised Local Training With Backward Links for Deep Neural Networks", 2023.
 
     Args:
-        length: l, those units, counted from the module's top: 0 (GLL) or more, or "module" for all of them.
+        length: l, the number of those units, counted from the module's top: 0 (GLL) or more, or "module" for all.
         alpha: α, the weight of the module's own loss there, 0 to 1; 1 is GLL.
         aux: the auxiliary network of each module below the last: 0c1f (linear), 1c2f (convolutional), and nine more.
         weighting: literal (α and 1-α once more for each unit further down, as in Eq. 5) or unfolded (α once).
-        error: which error of the module above comes: own (of its own loss), own-scaled, or total (then errors chain).
-        keep: what linked units keep until that error comes: caches, or inputs (computed again).
+        error: which error of the module above arrives: own (of its own loss), own-scaled, or total (a chain).
+        keep: what linked units keep until that error arrives: caches, or inputs (activation checkpointing).
 
     >>> backlink(length=2, alpha=0.25).boundary.weights(0)
     (0.25, 0.75)

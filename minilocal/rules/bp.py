@@ -1,12 +1,12 @@
-"""BP: one loss, and its error goes down the whole network.
+"""BP, backpropagation: one loss, whose error passes through the whole network.
 
     for k = 1 ... K        h_k = f_k(h_{k-1})
     L = CE(head(h_K), y)
-    for k = K ... 1        (g_k, e_{k-1}) = the error e_k walked down module k
+    for k = K ... 1        (g_k, e_{k-1}) = backward of module k, of the error e_k
     w ← w - η g
 
-K changes nothing but what `keep="inputs"` keeps: then a module's caches are made again from its input when the error
-arrives (gradient checkpointing at module boundaries), for one more forward. Every other rule at K = 1 is this one.
+`keep="inputs"` is activation checkpointing at module boundaries: a module keeps its input only, and recomputes its
+caches when the error arrives, for one more forward. K changes nothing else. Every other rule at K = 1 is BP.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ def bp(*, keep: str = Rule.keep, accumulate: int = Rule.accumulate) -> Rule:
     """Backpropagation.
 
     Args:
-        keep: what a module keeps until its error comes: caches, or inputs (gradient checkpointing: computed again).
+        keep: what a module keeps until its error arrives: caches, or inputs (activation checkpointing).
         accumulate: micro-batches, each with its own batch statistics, whose mean gradient makes a step; 1 or more.
 
-    Raises: UserError for anything else.
+    Raises: UserError for any other keep, and fewer than 1 micro-batch.
     """
     return compose("BP", objective=objectives.none(), boundary=boundaries.open(), keep=keep, accumulate=accumulate)

@@ -1,4 +1,4 @@
-"""A rule is the answers to four questions: what a module wants, what crosses, when, and what is kept."""
+"""A rule is the answers to four questions: the local objective, the boundary, when modules learn, what they keep."""
 
 from __future__ import annotations
 
@@ -18,20 +18,21 @@ from minilocal.rules.when import When, always
 
 KEEP = ("caches", "inputs")
 KEPT = {  # the two answers to keep=, and the three to backward_weights= of a delayed boundary
-    "caches": "its caches",
-    "inputs": "inputs only, recomputed when an error comes",
-    "stashed": "its caches, and a copy of its weights for each",
-    "current": "its caches, but not the weights that made them",
-    "recompute": "inputs only, recomputed with the weights of the day when an error comes",
+    "caches": "caches",
+    "inputs": "inputs only, recomputed when an error arrives",
+    "stashed": "caches, and for each a copy of the weights",
+    "current": "caches, but not the weights of their forward",
+    "recompute": "inputs only, recomputed with the current weights when an error arrives",
 }
 
 
 @dataclass(frozen=True)
 class Rule:
-    """A training rule. `name` is for reports; the engine never asks for it.
+    """A training rule: the answers to the four questions.
 
-    `accumulate` is the number m of micro-batches whose mean gradient makes one step. `recommends` is the optimiser and
-    learning rate under which the rule is known to learn, where it does not under SGD.
+    `name` is for reports only. `accumulate` is the number m of micro-batches of gradient accumulation: a step applies
+    the mean of their gradients. `recommends` is an optimiser and a learning rate under which the rule is known to
+    learn, for rules that do not learn under SGD at its usual rate.
     """
 
     name: str
@@ -48,13 +49,13 @@ class Rule:
         return self.boundary.backward_weights or self.keep
 
     def describe(self) -> str:
-        """One line: wants, crosses, keeps, and when where it is not always the same."""
+        """One line: the four answers; when modules learn is left out where every epoch is alike."""
         objective, boundary, when = self.objective.describe(), self.boundary.describe(), self.when.describe()
-        always = f"{self.name}: a module wants {objective}; downward crosses {boundary}; kept: {KEPT[self.kept]}"
-        return f"{always}; {when}" if when else always
+        answers = f"local objective: {objective}; error from above: {boundary}; kept for it: {KEPT[self.kept]}"
+        return f"{self.name}: {answers}" + f"; {when}" * bool(when)
 
     def warnings(self, sizes: Sequence[int], shapes: Sequence[Shape]) -> list[str]:
-        """What a user should know about modules of so many units, each unit with an output of its shape."""
+        """One line for each surprise in modules of `sizes` units, given the output shape of each unit."""
         tops = [shapes[units - 1] for units in accumulate(sizes)]
         return self.boundary.warnings(sizes) + self.objective.warnings(tops[:-1])
 
@@ -63,13 +64,13 @@ class Rule:
         return max(self.boundary.least_batches(modules), self.when.least_batches(modules))
 
     def check_batches(self, batches: int, modules: int) -> None:
-        """Holds that a run of so many batches is long enough for every module to be updated.
+        """Check that a run of this many batches updates every module.
 
-        Raises: UserError where it is not.
+        Raises: UserError where it does not.
         """
         if batches < (least := self.least_batches(modules)):
             raise UserError(
-                f"{self.name} on {modules} modules takes {least} batches until each of them learns, and this run has "
+                f"{self.name} on {modules} modules needs {least} batches to update each of them, and this run has "
                 f"{batches}: use fewer modules, smaller batches or more epochs."
             )
 
@@ -84,17 +85,17 @@ def compose(
     accumulate: int = Rule.accumulate,
     recommends: Recommended | None = None,
 ) -> Rule:
-    """The rule that these answers make; left out, they are BP's.
+    """The rule with these answers; an answer that is left out is BP's.
 
     Args:
-        name: for reports; the engine never asks for it.
+        name: for reports only.
         objective: the local objective, one of `minilocal.objectives` or your own `ObjectiveSpec`.
         boundary: which errors pass between modules, one of `minilocal.boundaries` or your own `Boundary`.
         when: when a module learns, one of `minilocal.when`.
-        keep: what units keep until an error from above comes: caches, or inputs (computed again).
+        keep: what units keep until an error from above arrives: caches, or inputs (activation checkpointing).
         accumulate: micro-batches whose mean gradient makes a step, 1 or more.
-        recommends: an optimiser and learning rate, used where a Learner or a run is given none; by default those that
-            the boundary recommends, as `synthetic_gradient` does.
+        recommends: an optimiser and learning rate, used where a Learner or a run is given none; by default those of
+            the boundary, which `synthetic_gradient` and `delayed` have.
 
     >>> from minilocal import boundaries, objectives
     >>> print(compose("BackLink with InfoPro", objective=objectives.infopro(), boundary=boundaries.link()).name)
@@ -102,40 +103,69 @@ def compose(
 
     Raises: UserError for answers that do not fit together.
     """
-    _are_answers(name, objective, boundary, when)
-    objective, boundary, when = objective or none(), boundary or open_boundary(), when or always()
+    _check_kinds(name, objective, boundary, when)
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
-    accumulate = whole("accumulate", accumulate, give="the number of micro-batches, 1 or more")
-    silent = objective == none()
-    if silent and not boundary.provides_error:
-        raise UserError(
-            f"{name}: modules without a local objective need the global error: use boundary=open, or give them "
-            "objective=classifier."
-        )
-    if not silent and boundary.provides_error:
-        which = "an open boundary" if boundary.passes_on else "synthetic gradients"
-        raise UserError(f"{name}: with {which} a local objective is ignored: use objective=none, or boundary=link.")
-    _check_delays(name, boundary, when, keep, accumulate)
-    if keep == "inputs" and not (boundary.can_checkpoint or when.guided):
-        raise UserError(f'{name}: keep="inputs" is for units that await an error from above, and none does here.')
-    if when.guided and silent:
-        raise UserError(
-            f"{name}: epochs of the final loss alternate with local epochs, and modules without a local objective have "
-            "no local epochs: give them objective=classifier."
-        )
-    if when.engine == "asynchronous" and (
-        silent or boundary.provides_error or boundary.uses_input_error or accumulate > 1
-    ):
-        raise UserError(
-            f"{name}: asynchronous modules learn from their local loss alone, one batch at a time: use "
-            "objective=classifier, boundary=closed and accumulate=1."
-        )
-    return Rule(name, objective, boundary, when, keep, accumulate, recommends or boundary.recommends)
+    micro_batches = whole("accumulate", accumulate, give="the number of micro-batches, 1 or more")
+    objective, boundary, when = objective or none(), boundary or open_boundary(), when or always()
+    rule = Rule(name, objective, boundary, when, keep, micro_batches, recommends or boundary.recommends)
+    for refused, why in _refusals(rule):
+        if refused:
+            raise UserError(f"{name}: {why}.")
+    return rule
 
 
-def _are_answers(name: str, objective: object, boundary: object, when: object) -> None:
-    """Checks that each answer is an instance of its kind.
+def _refusals(rule: Rule) -> list[tuple[bool, str]]:
+    """(condition, message) of every combination that is refused; the first whose condition holds is reported."""
+    boundary, when, keep = rule.boundary, rule.when, rule.keep
+    local, delayed = rule.objective.is_local, boundary.delayed
+    which = "an open boundary" if boundary.passes_on else "synthetic gradients"
+    only_local = local and not boundary.provides_error and not boundary.uses_input_error and rule.accumulate == 1
+    return [
+        (
+            not local and not boundary.provides_error,
+            "modules without a local objective need the global error: use boundary=open, or give them "
+            "objective=classifier",
+        ),
+        (
+            local and boundary.provides_error,
+            f"with {which} a local objective is ignored: use objective=none, or boundary=link",
+        ),
+        (
+            not delayed and when.first == "backward",
+            "when=always(first=backward) needs an error of an earlier iteration: use boundary=delayed",
+        ),
+        (
+            delayed and when.guided,
+            "when=periodic takes rules without delays only: use when=always, or another boundary",
+        ),
+        (
+            delayed and keep != "caches",
+            f'keep={keep!r} has no effect on delayed boundaries: use backward_weights="recompute"',
+        ),
+        (
+            delayed and rule.accumulate != 1,
+            "delayed errors span several steps, micro-batches one: use accumulate=1",
+        ),
+        (
+            keep == "inputs" and not (boundary.can_checkpoint or when.guided),
+            'keep="inputs" is for units that await an error from above, and none does here',
+        ),
+        (
+            when.guided and not local,
+            "epochs of the final loss alternate with local epochs, and modules without a local objective have no local "
+            "epochs: give them objective=classifier",
+        ),
+        (
+            when.engine == "asynchronous" and not only_local,
+            "asynchronous modules learn from their local loss alone, one batch at a time: use objective=classifier, "
+            "boundary=closed and accumulate=1",
+        ),
+    ]
+
+
+def _check_kinds(name: str, objective: object, boundary: object, when: object) -> None:
+    """Check that each answer is an instance of its kind.
 
     Raises: UserError for a name, a class or a function in place of an answer.
     """
@@ -145,25 +175,10 @@ def _are_answers(name: str, objective: object, boundary: object, when: object) -
         "when": (when, When, when_answers, "periodic"),
     }
     for question, (answer, kind, package, example) in answers.items():
-        if answer is not None and not isinstance(answer, kind):
-            named = [word for word, thing in vars(package).items() if thing is answer and word.islower()]
-            hint = f": call it, {named[0]}()" if named else call_it(answer)
-            place = f"minilocal.{package.__name__.rpartition('.')[2]}"
-            given = named[0] if named else getattr(answer, "__name__", answer)
-            raise UserError(f"{name}: {question} = {given!r} is no answer{hint or f': give {place}.{example}()'}.")
-
-
-def _check_delays(name: str, boundary: Boundary, when: When, keep: str, accumulate: int) -> None:
-    """Holds that what asks for delays has them, and that what cannot bear them is not asked for beside them."""
-    if not boundary.delayed:
-        if when.first == "backward":
-            raise UserError(
-                f"{name}: when=always(first=backward) needs an error of an earlier iteration: use boundary=delayed."
-            )
-        return
-    if when.guided:
-        raise UserError(f"{name}: when=periodic takes rules without delays only: use when=always, or another boundary.")
-    if keep != "caches":
-        raise UserError(f'{name}: keep={keep!r} has no effect on delayed boundaries: use backward_weights="recompute".')
-    if accumulate != 1:
-        raise UserError(f"{name}: delayed errors span several steps, micro-batches one: use accumulate=1.")
+        if answer is None or isinstance(answer, kind):
+            continue
+        exported = [word for word, thing in vars(package).items() if thing is answer and word.islower()]
+        word = exported[0] if exported else getattr(answer, "__name__", answer)
+        call = f": call it, {exported[0]}()" if exported else call_it(answer)
+        place = f"minilocal.{package.__name__.rpartition('.')[2]}"
+        raise UserError(f"{name}: {question} = {word!r} is no answer{call or f': give {place}.{example}()'}.")

@@ -1,25 +1,25 @@
-"""DNI: a module does not wait for its error, it guesses it; the error from above only teaches the guess.
+"""DNI, decoupled neural interfaces: a module learns from a synthetic gradient, which the error from above trains.
 
 Jaderberg, Czarnecki, Osindero, Vinyals, Graves, Silver and Kavukcuoglu, "Decoupled Neural Interfaces using Synthetic
 Gradients", 2017; its backward interface. Synthesisers and loss as in the code dni-pytorch.
 
     for k = 1 ... K-1
         h_k = F_k(h_{k-1});   ê_k = Φ_k(h_k [, y])
-        (g_k, t_{k-1}) = the error ê_k walked down module k            w_k learns from the guess only
-        k ≥ 2: Φ_{k-1} learns towards t_{k-1}                          a target that is itself made of a guess
-    (g_K, t_{K-1}) = the error of the loss walked down module K;       Φ_{K-1} learns towards t_{K-1}, a true error
+        (g_k, t_{k-1}) = backward of module k, of ê_k                  w_k learns from the synthetic gradient only
+        k ≥ 2: Φ_{k-1} learns towards t_{k-1}                          a target that is itself synthetic
+    (g_K, t_{K-1}) = backward of module K, of the loss's error;        Φ_{K-1} learns towards t_{K-1}, a true error
     L_Φ = 1/B Σ_b ‖ê_b - t_b‖²                                         h_k and t constants
 
 The true error never enters module k < K: it takes K-1 updates of one synthesiser after the other to reach the bottom.
 
-In the published code one Adam steps over everything at the end of a batch, so nothing is asynchronous there either;
-it evaluates each synthesiser twice on one input, here once. It sums over features and averages over the batch only.
-The last weight starts at 0, its bias does not (`zero_bias` makes it). t holds the 1/B of the mean loss and is tiny:
-Adam trains and is recommended, at 0.001; SGD diverges at 0.1, 0.01 and 0.001. With `scaled` the synthesiser foresees
-B t and divides: then SGD trains a small perceptron, and diverges on convolutions as before.
+The published code is synchronous too: one Adam step over all weights ends a batch. It evaluates each synthesiser twice
+on one input, here once. L_Φ sums over features and averages over the batch only. The last weight starts at 0, its bias
+does not (`zero_bias` makes it). t contains the 1/B of the mean loss, so it is tiny: Adam trains and is recommended, at
+0.001; SGD diverges at 0.1, 0.01 and 0.001. With `scaled` the synthesiser predicts B t, and its output is divided by B:
+then SGD trains a small perceptron, and still diverges on convolutions.
 
-A synthesiser has as many channels as the map that it stands on and k×k windows: 3 k² C² weights at each boundary.
-With a perfect guess this is BP; so it is at K = 1.
+A synthesiser has the map's channels and k×k windows: 3 k² C² weights at each boundary. With exact synthetic gradients
+this is BP, as it is at K = 1.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ def dni(
     Jaderberg et al., "Decoupled Neural Interfaces using Synthetic Gradients", 2017.
 
     Args:
-        labels: whether the synthesisers see the labels too ("cDNI").
-        kernel: the side of their convolutions' windows, odd, 1 or more.
+        labels: whether the synthesisers get the labels too ("cDNI").
+        kernel: the side of the windows of their convolutions, odd, 1 or more.
         scaled: whether they predict the error times the batch size, which plain SGD can learn.
         zero_bias: whether the bias of their last layer starts at 0, as its weight does.
 

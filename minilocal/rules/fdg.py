@@ -1,15 +1,15 @@
-"""FDG: activations and errors both cross one iteration late, so no module waits for another within an iteration.
+"""FDG, fully decoupled gradients: activations and errors are both delayed by one iteration per boundary (no locking).
 
 Zhuang, Wang, Liu and Lin, "Fully Decoupled Neural Network Learning Using Delayed Gradients", 2021. Algorithm I, with
 gradient shrinking.
 
     iteration g = 1, 2, ...                                    every module at the same time, each on another batch
-        k < K    (g_k, e) from the oldest forward kept and β × the e that module k+1 made in iteration g - 1     Eq. (7)
+        k < K    (g_k, e) from the oldest forward kept and β × the e of module k+1 in iteration g - 1            Eq. (7)
                  w_k ← w_k - η g_k                             first the update, Eq. (5),
                  h_k = F_k(newest input; w_k)                  then the forward of batch g-k+1
         k = K    w_K ← w_K - η (gradient of iteration g - 1)
-                 forward of batch g-K+1, loss with its labels, backward; the gradient is held
-        hand h_k up and e down, to be found there in iteration g + 1
+                 forward of batch g-K+1, loss with its labels, backward; the gradient is kept
+        h_k goes to module k+1 and e to module k-1, for iteration g + 1
 
 In the paper's letters, l a layer of module k, γ_t the learning rate of iteration t, g_l^t the gradient of that batch:
 
@@ -17,19 +17,19 @@ In the paper's letters, l a layer of module k, γ_t the learning rate of iterati
     ĝ_l^t = g_l^{t-2(K-k)}                                     Eq. (6)
     ĝ_l^t = β^{K-k} g_l^{t-2(K-k)}                             Eq. (7), gradient shrinking in place of (6)
 
-Batch b is forwarded by module k at g = b+k-1 and comes back at b+2K-k-1 (k < K): the delay is 2(K-k) iterations, and
-2(K-k) forwards are kept. So (6) is right as a delay in iterations. As the age of the weights it is off by one against
-the paper's own Algorithm I, which is followed here: the update comes before the forward, so the weights have moved
-only 2(K-k) - 1 times between a forward and its backward, and not at all for k = K. Before its first error (g = 2K-k;
-g = K+1 for k = K) a module does not move: no decay, no momentum.
+Module k runs the forward of batch b at g = b+k-1 and its backward at b+2K-k-1 (k < K): the delay is 2(K-k) iterations,
+and 2(K-k) forwards are kept. So (6) is right as a delay in iterations. As the age of the weights it is off by one,
+compared with the paper's own Algorithm I, which is followed here: the update comes before the forward, so there are
+2(K-k) - 1 updates between a forward and its backward, and none for k = K. Before its first error (g = 2K-k; g = K+1
+for k = K) a module has no update: no decay, no momentum.
 
-β shrinks the error in each module it enters, β^{K-k} in all at module k. It is no smaller learning rate: decay is
-not shrunk. At the end of a run the batches in flight are dropped, unless `Learner.finish(lr)` drains them.
+β shrinks the error in each module it enters, β^{K-k} in all at module k. It differs from a smaller learning rate: decay
+is not shrunk. At the end of a run the batches in flight are dropped, unless `Learner.finish(lr)` drains them.
 
 `backward_weights`: "stashed", the weights of that forward, as the papers differentiate; "current", old activations
-and the weights of the day, which is what the public code computes; "recompute", inputs only. All modules having
-forwarded a batch in different iterations, no single set of weights belongs to a stashed gradient.
-At K = 1 this is BP once drained; at K = 2 and β = 1 it makes the weights of DDG.
+and the current weights, which is what the public code computes; "recompute", inputs only. The modules run the forward
+of one batch in different iterations, so no single set of weights belongs to a stashed gradient.
+At K = 1 this is BP once drained; at K = 2 and β = 1 its weights are those of DDG.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ def fdg(*, beta: float = boundaries.delayed.beta, backward_weights: str = bounda
     Zhuang, Wang, Liu and Lin, "Fully Decoupled Neural Network Learning Using Delayed Gradients", 2021.
 
     Args:
-        beta: β, what an error is multiplied with at each boundary; above 0, at most 1.
-        backward_weights: of which weights a late gradient is taken: stashed (those of its forward), current (with its
-            activations), recompute (activations made again from the input).
+        beta: β, the factor of an error at each boundary; above 0, at most 1.
+        backward_weights: the weights at which a delayed gradient is taken: stashed (those of its forward), current
+            (with the activations of its forward), recompute (current, activations recomputed from the input).
 
     Raises: UserError for a β outside (0, 1], unknown backward weights.
     """

@@ -1,4 +1,4 @@
-"""A rule of the user's own, named by where it stands: FILE.py:NAME, a Rule or a function that returns one."""
+"""A user's own rule by name, FILE.py:NAME: a Rule in that file, or a function that returns one."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from typing import Any
 from minilocal.errors import UserError, nearest
 from minilocal.rules.compose import Rule
 
-TAKEN = {"name", "sha256"}  # keys of [rule] beside a rule's options
+RESERVED = {"name", "sha256"}  # keys of [rule] that are not options
 FORM = re.compile(r"(?P<path>.+\.py)(:(?P<name>\w*))?")
 
 
 def is_own(name: object) -> bool:
-    """Whether a rule's name is that of a file."""
+    """Whether a rule's name has the form FILE.py:NAME."""
     return isinstance(name, str) and FORM.fullmatch(name) is not None
 
 
 def parts(name: str) -> tuple[Path, str]:
     """(file, the rule's name in it).
 
-    Raises: UserError where a file is named alone.
+    Raises: UserError where only the file is named.
     """
-    found = FORM.fullmatch(name)
-    assert found, name
-    if not found["name"]:
-        raise UserError(f"rule {name!r}: name the rule in it too, as {found['path']}:my_rule.")
-    return Path(found["path"]).expanduser(), found["name"]
+    match = FORM.fullmatch(name)
+    assert match, name
+    if not match["name"]:
+        raise UserError(f"rule {name!r}: name the rule in it too, as {match['path']}:my_rule.")
+    return Path(match["path"]).expanduser(), match["name"]
 
 
 def constructor(name: str) -> Callable[..., Rule]:
-    """What makes the rule, with the signature and docstring of the user's function. A Rule takes no options.
+    """The function that makes the rule, with the signature and docstring of the user's. A Rule takes no options.
 
-    Raises: UserError for a file that cannot be read or run, and one that holds no such rule.
+    Raises: UserError for a file that cannot be read or run, and one without such a rule.
     """
     path, rule = parts(name)
-    found = getattr(_module(path.absolute(), fingerprint(name)), rule, None)
-    if found is None:
-        held = [key for key, thing in vars(_module(path.absolute(), fingerprint(name))).items() if _is_rule(key, thing)]
-        raise UserError(f"{path} has no rule {rule!r}{nearest(rule, held)} It has {', '.join(held) or 'none'}.")
-    if isinstance(found, Rule):
-        return lambda: found
-    if not callable(found):
-        raise UserError(f"{path}:{rule} is a {type(found).__name__}: give a Rule, or a function that returns one.")
-    if taken := sorted(TAKEN & inspect.signature(found).parameters.keys()):
-        raise UserError(f"{path}:{rule} has an option {taken[0]!r}, which is [rule]'s own key: call it otherwise.")
-    return _checked(found, path, rule)
+    module = _module(path.absolute(), fingerprint(name))
+    own = getattr(module, rule, None)
+    if own is None:
+        rules = [key for key, value in vars(module).items() if _is_rule(key, value)]
+        raise UserError(f"{path} has no rule {rule!r}{nearest(rule, rules)} It has {', '.join(rules) or 'none'}.")
+    if isinstance(own, Rule):
+        return lambda: own
+    if not callable(own):
+        raise UserError(f"{path}:{rule} is a {type(own).__name__}: give a Rule, or a function that returns one.")
+    if reserved := sorted(RESERVED & inspect.signature(own).parameters.keys()):
+        raise UserError(f"{path}:{rule} has an option {reserved[0]!r}, a key of [rule] itself: give it another name.")
+    return _checked(own, path, rule)
 
 
 def fingerprint(name: str) -> str:
@@ -73,20 +74,20 @@ def _checked(function: Callable[..., Any], path: Path, rule: str) -> Callable[..
     @wraps(function)
     def make(**options: Any) -> Rule:
         with _explained(path):
-            made = function(**options)
-        if not isinstance(made, Rule):
-            raise UserError(f"{path}:{rule} returned a {type(made).__name__}, not a Rule: return what compose makes.")
-        return made
+            result = function(**options)
+        if not isinstance(result, Rule):
+            raise UserError(f"{path}:{rule} returned a {type(result).__name__}, not a Rule: return what compose makes.")
+        return result
 
     return make
 
 
 @lru_cache
 def _module(path: Path, fingerprint: str) -> Any:
-    """The file, run once for each content that it has had. What lies beside it can be imported."""
+    """The file as a module, run once for each content. Files beside it can be imported."""
     spec = importlib.util.spec_from_file_location(f"minilocal_own_{fingerprint[:12]}", path)
     assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look themselves up there
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look up their module there
     sys.path.insert(0, str(path.parent))
     try:
         with _explained(path):
@@ -101,7 +102,7 @@ def _module(path: Path, fingerprint: str) -> Any:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Errors in the user's file as one line that says where in it; in Python their traceback is their cause."""
+    """Errors in the user's file as one line with the file's line; the error with its traceback is the cause."""
     try:
         yield
     except UserError:
@@ -113,8 +114,8 @@ def _explained(path: Path) -> Iterator[None]:
         raise UserError(f"{path}:{line or 1}: {type(error).__name__}: {what}") from error
 
 
-def _is_rule(key: str, thing: Any) -> bool:
-    """Whether something in the user's file is meant to be found: a Rule, or a function that was written there."""
-    return isinstance(thing, Rule) or (
-        not key.startswith("_") and callable(thing) and getattr(thing, "__module__", "").startswith("minilocal_own_")
+def _is_rule(name: str, value: Any) -> bool:
+    """Whether a global of the user's file is a Rule, or a public function written there."""
+    return isinstance(value, Rule) or (
+        not name.startswith("_") and callable(value) and getattr(value, "__module__", "").startswith("minilocal_own_")
     )

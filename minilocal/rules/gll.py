@@ -1,12 +1,12 @@
-"""GLL, greedy local learning: every module has its own loss, and nothing crosses downward.
+"""GLL, greedy local learning: every module has its own loss, and boundaries are gradient-isolated.
 
     for k = 1 ... K
         h_k = f_k(h_{k-1}),  h_{k-1} a constant
         L_k = CE(A_k(h_k; γ_k), y)                     A_K is the network's own head
-        e_k = ∂L_k/∂h_k walks down module k and stops
+        e_k = ∂L_k/∂h_k, backward through module k only
     w_k ← w_k - η ∂L_k/∂w_k      γ_k ← γ_k - η ∂L_k/∂γ_k
 
-Keeps one module's caches at a time.
+Memory: one module's caches at a time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""PGL, periodic global guidance: local learning, and every few epochs some of backpropagation.
+"""PGL, periodic global guidance: local learning, with a few epochs of backpropagation in every period.
 
 Bhatti and Moon, "Locally Supervised Learning with Periodic Global Guidance".
 
@@ -9,9 +9,9 @@ Bhatti and Moon, "Locally Supervised Learning with Periodic Global Guidance".
                                         min over γ_k of L_k, k < K              Eq. (4)    h_k a constant
 
 The paper's J, j, X_j, θ_j are K, k, h_k, w_k here, its L_local and L_global L_k and L_K. P is `period`, Q `duration`.
-Q = 0 is the local rule, Q = P is BP on the main weights. Optimiser state and running statistics go on across the
-phases, and the auxiliary networks never stop learning. A global epoch needs the memory of BP; only the average over a
-period is less.
+Q = 0 is the local rule, Q = P is BP on the main weights. Both kinds of epoch share optimiser state and running
+statistics, and train the auxiliary networks. A global epoch needs the memory of BP; only the average over a period is
+less.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def pgl(
     around: str | Rule = "gll",
     aux: str | None = None,
 ) -> Rule:
-    """Periodically guided local learning: now and then an epoch of the last loss, all the way down.
+    """Periodically guided local learning: a local rule, with epochs of the last loss in every period.
 
     Bhatti and Moon, "Locally Supervised Learning with Periodic Global Guidance".
 
@@ -54,7 +54,7 @@ def pgl(
             "= gll, backlink, dgl, predsim or infopro."
         )
     if around.when != always():
-        raise UserError(f"PGL around {around.name}: that rule says itself when it learns; give one that always does.")
+        raise UserError(f"PGL around {around.name}: that rule has a schedule of its own: give one with when=always.")
     return compose(
         "PGL" if around.name == "GLL" else f"PGL+{around.name}",
         objective=around.objective,

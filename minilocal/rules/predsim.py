@@ -1,4 +1,4 @@
-"""PredSim, local error signals: a module is to make samples of one class alike, and to predict.
+"""PredSim, local error signals: similarity matching within a class, beside prediction.
 
 Nøkland and Eidnes, "Training Neural Networks with Local Error Signals".
 
@@ -9,11 +9,11 @@ Nøkland and Eidnes, "Training Neural Networks with Local Error Signals".
         L_pred = CE(pred_k(h_k), y)                    block means and a linear layer
         L_k = (1-β) L_pred + β L_sim
     L_K = CE(head(h_K), y), times 1-β in the paper's code
-    each module, its sim_k and pred_k learn from L_k; nothing crosses downward
+    each module, its sim_k and pred_k learn from L_k; no error passes a boundary
 
-In the paper every layer is a module: with as many modules as units it is one here too (a residual block has one loss,
-as in AugLocal's port; the paper's code gives it two). The output layer's weight matters with SGD: 1-β makes its
-learning rate a hundredth. The paper trains with Adam and calls for LeakyReLU, which these networks do not have.
+In the paper every layer is a module, as here with as many modules as units (a residual block has one loss, as in
+AugLocal's port; the paper's code gives it two). The output layer's weight matters with SGD: 1-β makes its learning
+rate a hundredth. The paper trains with Adam and LeakyReLU, which these networks do not have.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def predsim(
 
     Args:
         beta: β, the weight of similarity matching, 0 to 1; prediction has 1-β.
-        dim_in_decoder: features of a module that its predictor sees, at most; 1 or more.
+        dim_in_decoder: the most features that the predictor gets of a module, 1 or more.
         zero: whether the predictors start from weight 0.
         final_weight: the weight of the last module's loss: a number above 0, or "1-beta".
 

@@ -1,4 +1,4 @@
-"""One answer to a rule's question as text, "link:length=2,alpha=0.25", or as a table, {name = "link", length = 2}."""
+"""An answer read from text, "link:length=2,alpha=0.25", or from a table, {name = "link", length = 2}."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PART = r"(?:[^,\[]|\[[^\]]*\])+"  # up to a comma that is in no list
 
 
 def read(question: str, answer: Any, example: str) -> tuple[str, dict[str, Any]]:
-    """(name, options) of an answer; `question` names it in errors, and `example` shows how one is written.
+    """(name, options) of an answer; `question` and `example` stand in its errors.
 
-    Raises: UserError for what is neither a name, nor name:key=value,key=value, nor a table with a name in it.
+    Raises: UserError unless it is a name, name:key=value,key=value, or a table with a name in it.
     """
     if isinstance(answer, Mapping):
         options = {str(key): value for key, value in answer.items()}
@@ -35,7 +35,7 @@ def read(question: str, answer: Any, example: str) -> tuple[str, dict[str, Any]]
 
 
 def value(text: str) -> Any:
-    """What a word stands for: a number, a list or a truth value as in TOML, `.5` too, and else the word itself."""
+    """The value of a word: a number, a list or a truth value as in TOML, `.5` too, else the word itself."""
     import tomllib
 
     try:

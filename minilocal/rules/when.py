@@ -1,4 +1,4 @@
-"""When a module learns, and from which loss: always from its own, in some epochs from the last, or when it is drawn."""
+"""When a module learns, and from which loss: always from its own, in some epochs from the last, or asynchronously."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ FIRST = ("forward", "backward")
 class When:
     """The same in every epoch, forward first."""
 
-    engine = "synchronous"  # or "asynchronous": modules are drawn one by one, instead of all learning in every step
+    engine = "synchronous"  # every module learns in every step; "asynchronous": one module at a time, drawn at random
     first = "forward"  # what a module does first in an iteration
 
     def is_global(self, epoch: int) -> bool:
-        """Do the main weights learn from the final loss in this epoch?"""
+        """Whether the main weights learn from the final loss in this epoch."""
         return False
 
     @property
     def guided(self) -> bool:
-        """Are there epochs in which they do?"""
+        """Whether there are such global epochs."""
         return type(self).is_global is not When.is_global
 
     def least_batches(self, modules: int) -> int:
-        """The number of batches after which this order alone has let each of `modules` modules update."""
+        """The number of batches after which each of `modules` modules can have been updated, in this order."""
         return 2 if self.first == "backward" else 1  # the first iteration has no gradient before its forward
 
     def describe(self) -> str:
-        """In a few words; nothing where every epoch is alike."""
+        """A few words; "" where every epoch is alike."""
         return ""
 
 
 @dataclass(frozen=True)
 class Always(When):
-    """The same in every epoch; with first="backward" a module updates before it forwards (rules with delays only).
+    """The same in every epoch; with first="backward" the update comes before the forward (rules with delays only).
 
-    The second is the order of FDG's Algorithm I.
+    "backward" is the order of FDG's Algorithm I.
 
     Raises: UserError for any other order.
     """
@@ -52,18 +52,19 @@ class Always(When):
             raise unknown("first", self.first, FIRST)
 
     def describe(self) -> str:
-        return "it updates before it forwards" if self.first == "backward" else ""
+        return "updates come before forwards" if self.first == "backward" else ""
 
 
 @dataclass(frozen=True)
 class Asynchronous(When):
-    """One module at a time is drawn and learns; its input comes out of a buffer of the last `buffer` batches.
+    """Asynchronous modules with replay buffers: each update is of one module, drawn at random (DGL, Algorithm 2).
 
-    Worker j has the probability p_j, the same for all but the slowed one, whose p is in proportion 1 - noise. So that
-    every buffer holds something, the first 2K draws are 0, 0, 1, 1, 2, 2, ... Every worker drawn in a step learns with
-    that step's learning rate; the drops by a worker's own count of epochs, as in the DGL code, are not offered.
+    The module's input comes from a buffer of the last `buffer` batches of the module below. Worker j is drawn with
+    probability p_j: equal for all, but for `slowed`, whose probability is 1 - noise times that of another. The first
+    2K draws are 0, 0, 1, 1, 2, 2, ..., so that no buffer is empty. Every update in a step uses that step's learning
+    rate; learning-rate drops by a worker's own count of epochs, as in the DGL code, are not offered.
 
-    Raises: UserError for a buffer below 0, a noise outside [0, 1), a slowed worker without noise, noise for nobody.
+    Raises: UserError for a buffer below 0, a noise outside [0, 1), and `slowed` or `noise` without the other.
     """
 
     buffer: int = 1
@@ -88,37 +89,37 @@ class Asynchronous(When):
 
     @property
     def entries(self) -> int:
-        """Batches that a buffer holds: M, and 1 for M = 0, as in the DGL code."""
+        """The capacity of a buffer, in batches: M, and 1 for M = 0, as in the DGL code."""
         return max(1, self.buffer)
 
     def least_batches(self, modules: int) -> int:
         return 1 if modules == 1 else 3  # a batch ends with a draw of worker 0: [0], [0], [1, 1, 2, 2, ..., 0]
 
-    def draw(self, chance: np.random.Generator, drawn: int, workers: int) -> int:
-        """The worker that follows `drawn` earlier draws."""
-        if drawn < 2 * workers:
-            return drawn // 2
+    def draw(self, rng: np.random.Generator, draws: int, workers: int) -> int:
+        """The worker drawn after `draws` earlier draws."""
+        if draws < 2 * workers:
+            return draws // 2
         weights = [1 - self.noise if j == self.slowed else 1.0 for j in range(workers)]
         edges = np.cumsum(weights) / sum(weights)
-        return min(int(np.searchsorted(edges, chance.random(), side="right")), workers - 1)
+        return min(int(np.searchsorted(edges, rng.random(), side="right")), workers - 1)
 
     def describe(self) -> str:
-        slow = f", worker {self.slowed} {self.noise:.0%} less often" if self.slowed is not None else ""
-        return f"it works when it is drawn{slow}, on one of the last {self.entries} batches of the module below"
+        slow = f" (module {self.slowed} {self.noise:.0%} less often)" if self.slowed is not None else ""
+        return f"modules are drawn at random{slow}, each to learn from one of the last {self.entries} batches below it"
 
 
 @dataclass(frozen=True)
 class Periodic(When):
-    """Of every P epochs the last Q are global: then the main weights learn from the final loss (PGL).
+    """Periodic global guidance: in the last Q of every P epochs the main weights learn from the final loss (PGL).
 
-    In a local epoch PGL's Equation (2) holds, in a global one its (3) and (4).
+    A local epoch minimises PGL's Eq. (2), a global one its Eq. (3) and (4).
 
         includes       epoch (from 0) is global where  epoch mod P ≥ P - Q
         not            P local epochs, then Q global:  epoch mod (P + Q) ≥ P
 
-    The paper's text bears both readings; its average memory fits the first only.
+    The paper's text allows both readings; its average memory fits the first only.
 
-    Raises: UserError for a period below 1, a duration below 0, and one longer than the period that is to include it.
+    Raises: UserError for a period below 1, a duration below 0, and one longer than the period that includes it.
     """
 
     period: int = 10
@@ -142,7 +143,7 @@ class Periodic(When):
 
     def describe(self) -> str:
         cycle = self.period if self.includes else self.period + self.duration
-        return f"in the last {self.duration} of every {cycle} epochs it learns from the last loss instead"
+        return f"in the last {self.duration} of every {cycle} epochs the main weights learn from the last loss"
 
 
 always, asynchronous, periodic = Always, Asynchronous, Periodic

@@ -105,7 +105,7 @@ def test_every_rule_can_be_drawn_and_its_words_are_its_own(name):
     rule = ml.rules.get(name)
     figure = rule_picture(rule, [2, 1, 2], 5)
     shown = " ".join(t.get_text().replace("\n", " ") for t in figure.axes[0].texts)
-    assert f"Downward crosses {rule.boundary.describe()}" in shown
+    assert f"Error from above: {rule.boundary.describe()}" in shown
 
 
 def test_it_can_be_drawn_without_words():

@@ -107,10 +107,10 @@ def test_every_option_is_a_plain_value_that_a_file_can_hold(name):
 
 
 @pytest.mark.parametrize("rule, kept, prose", [
-    (ml.rules.bp(), "caches", "kept: its caches"),
+    (ml.rules.bp(), "caches", "kept for it: caches"),
     (ml.rules.bp(keep="inputs"), "inputs", "inputs only"),
-    (ml.rules.ddg(), "stashed", "a copy of its weights"),
-    (ml.rules.fdg(backward_weights="recompute"), "recompute", "weights of the day"),
+    (ml.rules.ddg(), "stashed", "a copy of the weights"),
+    (ml.rules.fdg(backward_weights="recompute"), "recompute", "current weights"),
 ])  # fmt: skip
 def test_one_word_says_what_waits_for_an_error(rule, kept, prose):
     assert rule.kept == kept and prose in rule.describe()
