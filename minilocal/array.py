@@ -43,6 +43,11 @@ def _home(array: Array) -> Any:
     return sys.modules[root]
 
 
+def is_device(xp: Any) -> bool:
+    """Whether arrays of library `xp` are on a device: all but NumPy's, unless the library says otherwise."""
+    return xp is not np and bool(getattr(xp, "is_device", True))
+
+
 def to_host(array: Array) -> np.ndarray:
     """`array` as a NumPy array. From a device this waits and copies, so it never happens inside a step."""
     return array if isinstance(array, np.ndarray) else array.get() if hasattr(array, "get") else np.asarray(array)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from math import inf
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -192,13 +192,19 @@ def _meant(name: str, known: Mapping[str, Array]) -> str:
 Held = dict[str, dict[str, Any]]
 
 
+class SavedState(NamedTuple):
+    """A `Learner.state()` by kind. What is in flight is the engine's to check."""
+
+    arrays: dict[str, Any]
+    optimizer_states: Held
+    in_flight: dict[str, Any]
+    counters: tuple[int, int, int, float]  # key, epoch, steps, lr
+
+
 def state(
     saved: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Mapping[str, Array], net: str
-) -> tuple[dict[str, Any], Held, dict[str, Any], tuple[int, int, int, float]]:
-    """(arrays, the optimiser's state, what is in flight, counters) out of a `Learner.state()`.
-
-    All but what is in flight, which the engine knows, is checked.
-    """
+) -> SavedState:
+    """A `Learner.state()`, checked but for what is in flight."""
     kinds: Held = {"array": {}, "optim": {}, "flight": {}}
     for entry, a in saved.items():
         kind, _, name = entry.partition(":")
@@ -208,7 +214,8 @@ def state(
         raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")
     for name, a in kinds["array"].items():
         fits(name, a, arrays, net)
-    return kinds["array"], optimiser_state(kinds["optim"], parameters), kinds["flight"], counters(saved)
+    states = optimiser_state(kinds["optim"], parameters)
+    return SavedState(kinds["array"], states, kinds["flight"], counters(saved))
 
 
 def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -> Held:

@@ -58,6 +58,7 @@ class Boundary:
     can_checkpoint = False  # keep="inputs" is allowed: units wait for an error from above within the step
     passes_on = False  # an error that has passed through a whole module enters the module below
     provides_error = False  # modules need no local loss: an error reaches each of them anyway (BP, DDG, FDG, DNI)
+    beta: float = 1.0  # the factor of a delayed error at each boundary (FDG, Eq. 7)
     backward_weights: str | None = None  # the weights that a delayed error meets; without delays a step has one set
     recommends: Recommended | None = None  # an optimiser and rate under which its modules are known to learn
 

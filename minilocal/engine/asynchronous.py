@@ -1,14 +1,14 @@
-"""Workers that are drawn: one module works at a time, on what the module below left in a buffer some time ago.
+"""Asynchronous modules: one is drawn at a time, and learns from what the module below left in a buffer earlier.
 
 Belilovsky, Eickenberg and Oyallon, "Decoupled Greedy Learning of CNNs", asynchronous DGL, as in its public code.
 
     until worker 0 has taken this step's batch
-        draw a worker j                                           0, 0, 1, 1, 2, 2, ... at first; then by chance
+        draw a worker j                                           0, 0, 1, 1, 2, 2, ... at first; then at random
         j = 0: the fresh batch      j > 0: a batch out of buffer j-1, the least used, of those the most recent
-        h_j = f_j(h_{j-1});   L_j, e_j = objective of h_j;   e_j walks down module j
-        buffer j takes (h_j, batch) over its oldest entry         h_j as it was before the update
+        h_j = f_j(h_{j-1});   L_j, e_j = local loss of h_j;   backward of e_j through module j
+        buffer j stores (h_j, batch) over its oldest entry        h_j as it was before the update
 
-No error crosses. An input may stem from old weights of the module below; its labels are always its own.
+No error passes a boundary. An input may come from old weights of the module below; its labels are always its own.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
+from typing import cast
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from minilocal.rules.when import Asynchronous
 
 @dataclass
 class BufferEntry:
-    """What one module has handed up: h (N, ...), the batch that it was made of, and how often it has been used."""
+    """An output of one module, h (N, ...), the batch that it was computed from, and how often it has been used."""
 
     h: Array
     batch: Batch
@@ -46,74 +47,80 @@ class Buffer:
         self.entries: list[BufferEntry] = []
 
     def push(self, entry: BufferEntry) -> None:
-        """Takes a new entry; where it is full, over the oldest."""
+        """Store a new entry; where the buffer is full, over the oldest."""
         self.entries = [*self.entries, entry][-self.size :]
 
     def read(self) -> BufferEntry:
-        """The most recent of those used least, once more used."""
+        """The most recent of the least used entries. Its use is counted."""
         entry = min(reversed(self.entries), key=lambda e: e.uses)
         entry.uses += 1
         return entry
 
 
 class AsynchronousEngine:
-    """The engine of drawn workers. Between steps it holds the buffers, and how often each worker has worked."""
+    """The engine of asynchronous modules. Between steps it holds the replay buffers and the workers' update counts."""
 
     holds_batches = True
 
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
-        assert isinstance(rule.when, Asynchronous)
-        slowed = rule.when.slowed
+        self.modules, self.arrays, self.when = modules, arrays, cast(Asynchronous, rule.when)
+        slowed = self.when.slowed
         if slowed is not None and slowed >= len(modules):
             raise UserError(f"slowed = {slowed}, but {len(modules)} modules have workers 0 to {len(modules) - 1}.")
-        self.modules, self.arrays, self.when = modules, arrays, rule.when
         self.updates = [0] * len(modules)
         self.full = 0  # images in a full batch: the first one
-        self.buffers = [Buffer(rule.when.entries) for _ in modules[1:]]
+        self.buffers = [Buffer(self.when.entries) for _ in modules[1:]]
 
     @property
-    def in_flight(self) -> list[int]:
-        """No batch awaits an error."""
+    def batches_in_flight(self) -> list[int]:
+        """None at any module: no batch waits for an error."""
         return [0] * len(self.modules)
 
     def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
-        """Losses (K,), float64: of each worker the mean over its draws in this step, NaN where it was not drawn."""
+        """Losses (K,), float64: for each worker the mean over its draws in this step, NaN where it was not drawn.
+
+        Raises: OutOfMemory.
+        """
         xp = namespace(batch.x)
-        fresh = Batch(batch.x.copy(), batch.y.copy())  # it may stay in the buffers for longer than the caller keeps it
+        fresh = Batch(batch.x.copy(), batch.y.copy())  # the buffers may hold it for longer than the caller does
         self.full = self.full or len(batch.x)
-        chance = ctx.rng("draw")
-        heard: list[list[Array]] = [[] for _ in self.modules]
+        rng = ctx.rng("draw")
+        drawn: list[list[Array]] = [[] for _ in self.modules]
         for number in count():
-            j = self.when.draw(chance, sum(self.updates), len(self.modules))
-            here = self.buffers[j - 1].read() if j > 0 else BufferEntry(fresh.x, fresh)
-            heard[j].append(self._work(j, here, replace(ctx, part=number), on_gradients, update_stats))
+            j = self.when.draw(rng, sum(self.updates), len(self.modules))
+            entry = self.buffers[j - 1].read() if j > 0 else BufferEntry(fresh.x, fresh)
+            drawn[j].append(self._work(j, entry, replace(ctx, part=number), on_gradients, update_stats))
             if j == 0:
                 break
         losses = xp.full(len(self.modules), float("nan"), xp.float64)
-        for j, own in enumerate(heard):
-            if own:
-                losses[j] = sum(own) * (1 / len(own))
+        for j, of_worker in enumerate(drawn):
+            if of_worker:
+                losses[j] = sum(of_worker) * (1 / len(of_worker))
         return losses
 
     def _work(
-        self, j: int, here: BufferEntry, ctx: PassContext, on_gradients: OnGradients, update_stats: bool
+        self, j: int, entry: BufferEntry, ctx: PassContext, on_gradients: OnGradients, update_stats: bool
     ) -> Array:
-        """Worker j's update from one batch; what its module hands up goes into the buffer above. Returns its loss."""
+        """Worker j's loss of one batch, after its update. Its output goes into the buffer above."""
         module, p = self.modules[j], self.arrays
-        h, caches = module.forward_all(here.h, ctx, p, update_stats)
+        h, caches = module.forward(entry.h, ctx, p, update_stats)
         if j < len(self.buffers) and len(h) >= self.full:
-            self.buffers[j].push(BufferEntry(namespace(h).ascontiguousarray(h), here.batch))
-        loss, error, grads = module.local_loss(h, here.batch, ctx, p, update_stats)
+            self.buffers[j].push(BufferEntry(namespace(h).ascontiguousarray(h), entry.batch))
+        loss, error, grads = module.local_loss(h, entry.batch, ctx, p, update_stats)
         on_gradients(grads)
-        module.backward(error, caches, p, False, lambda u, g: on_gradients(g))
+        module.backward(error, caches, p, False, lambda u, grads: on_gradients(grads))
         self.updates[j] += 1
         return loss
 
+    def memory_advice(self, images: Array, epoch: int) -> str:
+        """Nothing: what is held depends on the buffers, not on one batch."""
+        return ""
+
     def finish(self, on_gradients: OnGradients) -> None:
-        """Nothing waits for an error: what lies in the buffers would only be used again."""
+        """No gradient is left to come: entries of the buffers would only be used again."""
 
     def state(self) -> dict[str, np.ndarray]:
-        """The buffers with their use counts, the workers' updates, and what a full batch is."""
+        """The buffers with their use counts, the workers' update counts, and the size of a full batch."""
         saved = {"updates": host_copy(self.updates), "full": host_copy(self.full)}
         for b, buffer in enumerate(self.buffers):
             saved[f"{b}:uses"] = host_copy([e.uses for e in buffer.entries], int)
@@ -123,7 +130,7 @@ class AsynchronousEngine:
         return saved
 
     def restore(self, saved: Saved, image: Shape) -> None:
-        """Goes on from a `state()`.
+        """Continue from a `state()`.
 
         Raises: UserError where it is of a rule with larger buffers, or none, or of another network; then nothing has
         changed.
@@ -139,8 +146,8 @@ class AsynchronousEngine:
             held.append([])
             for i, uses in enumerate(saved_array(saved, f"{b}:uses")):
                 images = len(saved_array(saved, f"{b}:{i}:y"))
-                form = {"h": (images, *tops[b]), "x": (images, *image), "y": (images,)}
-                h, x, y = (xp.array(saved_array(saved, f"{b}:{i}:{name}", shape)) for name, shape in form.items())
+                shapes_of = {"h": (images, *tops[b]), "x": (images, *image), "y": (images,)}
+                h, x, y = (xp.array(saved_array(saved, f"{b}:{i}:{name}", shape)) for name, shape in shapes_of.items())
                 held[b].append(BufferEntry(h, Batch(x, y), int(uses)))
         self.updates, self.full = updates, int(saved_array(saved, "full", ()))
         for buffer, entries in zip(self.buffers, held, strict=True):

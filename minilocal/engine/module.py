@@ -1,4 +1,10 @@
-"""A module, and the three things that every engine does with one: climb, speak, walk."""
+"""A module: a run of units with their local objective. Engines run its forward, its local loss and its backward.
+
+forward       h_k = f_k(h_{k-1})                                     for all units, or some of them
+local_loss    L_k and e_k = ∂L_k/∂h_k                                through the auxiliary network
+backward      an error at the output, e_k or one from above, to the input of the module or of its linked units
+synthesise    ê_k, where a synthesiser predicts the error from above
+"""
 
 from __future__ import annotations
 
@@ -11,7 +17,7 @@ import numpy as np
 from minilocal.array import Array
 from minilocal.boundaries.base import ErrorModel
 from minilocal.engine.hooks import Hooks
-from minilocal.engine.out_of_memory import out_of_memory
+from minilocal.engine.out_of_memory import naming
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Need, Shape
@@ -24,7 +30,7 @@ Saved = Mapping[str, np.ndarray]  # what an engine holds between steps, as a che
 
 @dataclass(frozen=True)
 class Module:
-    """A run of units, the number of the first of them, what the module wants, and what it guesses."""
+    """Units of the network from number `first` on, their local objective, and the synthesiser at their output."""
 
     units: list[Layer]
     first: int
@@ -42,29 +48,29 @@ class Module:
         return [name for unit in self.units for name in unit.parameters]
 
     def forward(
-        self, u: int, h: Array, ctx: PassContext, p: Mapping[str, Array], update_stats: bool
-    ) -> tuple[Array, Any]:
-        """(output, cache) of unit u.
-
-        Raises: UserError where memory does not suffice, as all that follow.
-        """
-        self.hooks.before_forward(u)
-        try:
-            y, cache = self.units[u].forward(h, ctx.at(self.first + u), p)
-        except MemoryError as error:
-            raise out_of_memory(error, f"forward of {self.units[u].name}", h) from None
-        y = self.hooks.after_forward(u, y, cache)
-        if update_stats:
-            self.units[u].update_running_stats(cache, p)
-        return y, cache
-
-    def forward_all(
-        self, h: Array, ctx: PassContext, p: Mapping[str, Array], update_stats: bool, lowest: int = 0
+        self,
+        h: Array,
+        ctx: PassContext,
+        p: Mapping[str, Array],
+        update_stats: bool,
+        units: range | None = None,
+        keep: bool = True,
     ) -> tuple[Array, Caches]:
-        """h_k = f_k(h_{k-1}) and all caches, from unit `lowest` up."""
-        caches = {}
-        for u in range(lowest, len(self.units)):
-            h, caches[u] = self.forward(u, h, ctx, p, update_stats)
+        """The output of `units` (all of the module's by default) and their caches; without `keep` no cache is held.
+
+        Raises: OutOfMemory where memory does not suffice, as all methods that follow.
+        """
+        caches: Caches = {}
+        for u in range(len(self.units)) if units is None else units:
+            self.hooks.before_forward(u)
+            with naming(f"forward of {self.units[u].name}", h):
+                y, cache = self.units[u].forward(h, ctx.at(self.first + u), p)
+            h = self.hooks.after_forward(u, y, cache)
+            if update_stats:
+                self.units[u].update_running_stats(cache, p)
+            if keep:
+                caches[u] = cache
+            del y, cache
         return h, caches
 
     def local_loss(
@@ -74,16 +80,14 @@ class Module:
         assert self.objective is not None
         self.hooks.before_forward("objective")
         batch = self.hooks.replace_batch("objective", batch)
-        try:
+        with naming(f"objective behind {self.units[-1].name}", h):
             loss, cache = self.objective.forward(h, batch, ctx.at(self.top), p)
             loss = self.hooks.after_forward("objective", loss, cache)
             if update_stats:
                 self.objective.update_running_stats(cache, p)
             self.hooks.before_backward("objective")
             error, grads = self.objective.backward(cache, p, need)
-            return loss, self.hooks.after_backward("objective", error, grads), grads
-        except MemoryError as error:
-            raise out_of_memory(error, f"objective behind {self.units[-1].name}", h) from None
+        return loss, self.hooks.after_backward("objective", error, grads), grads
 
     def synthesise(
         self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool
@@ -112,39 +116,38 @@ class Module:
         caches: Caches,
         p: Mapping[str, Array],
         passes_on: bool,
-        each: Callable[[int, dict[str, Array]], None],
+        on_unit: Callable[[int, dict[str, Array]], None],
         lowest: int = 0,
     ) -> Array | None:
-        """The error walks down to unit `lowest`; `each(u, gradients)` unit by unit, its cache dropped as it passes.
+        """The error at the input of unit `lowest`, from the error at the module's output.
 
-        Returns what arrives below; None unless `onward`, since then nobody listens and it is not computed. A unit is
-        given its error and its cache for good: nothing here holds them while it works.
+        Calls `on_unit(u, gradients)` for each unit, top to bottom. Without `passes_on` the error at the input is not
+        computed, and None is returned. Each unit receives the only reference to its error and its cache, so both can
+        be freed during its backward.
         """
-        error_slot = [error]
+        error_slot = [error]  # a list of one: popping from it hands a unit the last reference to its error
         del error
         for u in reversed(range(lowest, len(self.units))):
             need: Need = "both" if u > lowest or passes_on else "weights"
             self.hooks.before_backward(u)
-            try:
+            with naming(f"backward of {self.units[u].name}"):
                 dx, grads = self.units[u].backward(error_slot.pop(), caches.pop(u), p, need)
-            except MemoryError as no_room:
-                raise out_of_memory(no_room, f"backward of {self.units[u].name}") from None
             dx = self.hooks.after_backward(u, dx, grads)
-            each(u, grads)
+            on_unit(u, grads)
             error_slot.append(dx)
             del dx, grads
         return error_slot.pop()
 
 
 def shapes(modules: Sequence[Module], image: Shape) -> list[tuple[Shape, Shape]]:
-    """(what enters, what comes out) of each module, for one image of this shape."""
-    found, shape = [], image
+    """(shape of the input, shape of the output) of each module, for one image of shape `image`."""
+    pairs, shape = [], image
     for module in modules:
-        entry = shape
+        given = shape
         for unit in module.units:
             shape = unit.out_shape(shape)
-        found.append((entry, shape))
-    return found
+        pairs.append((given, shape))
+    return pairs
 
 
 def saved_array(saved: Saved, name: str, shape: Shape | None = None) -> np.ndarray:

@@ -1,6 +1,8 @@
-"""Out of memory, said in one line: where, for which tensor, and what to do."""
+"""Out of memory in a step, in one line: in what, on which tensor, and what to do."""
 
 from __future__ import annotations
+
+from types import TracebackType
 
 from minilocal.array import Array
 from minilocal.errors import UserError
@@ -10,14 +12,31 @@ class OutOfMemory(UserError):
     """A device, or the host, has no room for an array of a step."""
 
 
-def out_of_memory(error: MemoryError, doing: str, x: Array | None = None) -> OutOfMemory:
-    """The error to raise instead of `error`, which came while `doing` something with `x`."""
-    given = "" if x is None else f" on {tuple(x.shape)} {x.dtype}, {gigabytes(x.nbytes)}"
-    less = "" if x is None else f" to {max(1, x.shape[0] // 2)}"
-    said = " ".join(str(error).split()).rstrip(".") or "no more is known"
-    return OutOfMemory(f"out of memory in the {doing}{given} ({said}): halve the batch size{less}, or keep less.")
+class naming:
+    """`with naming("forward of conv1", x):` turns a MemoryError inside into an OutOfMemory that names both.
+
+    Raises: OutOfMemory.
+    """
+
+    def __init__(self, work: str, x: Array | None = None) -> None:
+        self.work, self.x = work, x
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if isinstance(error, MemoryError):
+            raise out_of_memory(error, self.work, self.x) from None
+
+
+def out_of_memory(error: MemoryError, work: str, x: Array | None = None) -> OutOfMemory:
+    """The error to raise for `error`, which stopped `work` on the tensor x."""
+    tensor = "" if x is None else f" on {tuple(x.shape)} {x.dtype}, {gigabytes(x.nbytes)}"
+    half = "" if x is None else f" to {max(1, x.shape[0] // 2)}"
+    reason = " ".join(str(error).split()).rstrip(".") or "no more is known"
+    return OutOfMemory(f"out of memory in the {work}{tensor} ({reason}): halve the batch size{half}, or keep less.")
 
 
 def gigabytes(nbytes: float) -> str:
-    """In the unit that reads well."""
+    """A number of bytes in GB, below 0.1 GB in MB."""
     return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e6:.1f} MB"

@@ -1,23 +1,22 @@
-"""One step of any rule without delays: activations climb, objectives speak, errors come down, and what no error can
-reach any more is let go.
+"""One synchronous training step: forward each module, compute its local loss, backpropagate, and free every cache that
+no later error can need.
 
     for every module k, bottom to top
-        h_k = f_k(h_{k-1})                                      climb
-        L_k, e_k = objective of h_k; or e_k is guessed          speak
-        e_k walks down all units of module k                    own error
-        what arrives at its bottom, E_k, is handed to the module below, which was waiting for it:
-            it walks down as many units as the crossing lets it, and there
-            g = a_j g_loc + b_j g_glb                           weigh
-            where the crossing says so it goes on into the next module below: backpropagation, or a link whose total
-            error a E_k + b E_gl is wanted there; then module k, too, waits with its E_k
+        h_k = f_k(h_{k-1})                                                  forward
+        L_k, e_k = ∂L_k/∂h_k; or ê_k, predicted by a synthesiser            local loss
+        e_k through all units of module k; E_k arrives at its input         backward of its own loss
+        E_k through as many units of module k-1 as its boundary links       backward from above
+            g = a_j g_loc + b_j g_glb                                       Eq. (4)-(6)
+            where the boundary passes it on, it goes into module k-2 too: backpropagation, or a link whose total error
+            a E_{k-1} + b (the error from above) is wanted there; then module k-1 is pending with its E_{k-1}
 
-A backward is linear in its error, so every error takes its own walk, and two walks leave two gradients that can be
-weighed. A unit's cache is dropped as soon as its last error has passed: BP holds every module until the last loss,
-GLL one module, BackLink one module and the linked units of the one below. An error is dropped as soon as it has become
-the next one: it is handed on in a list of one, `carried`, so that nobody above holds what has passed.
+A backward is linear in its error. So each error takes a backward of its own, and two of them leave two gradients that
+can be weighted. BP holds the caches of every module until the last loss, GLL those of one module, BackLink those of one
+module and of the linked units of the module below. An error is freed as soon as it has become the next one: it is
+passed in a list of one, `error_slot`, so that no frame above holds it.
 
-Gradients are handed to `take` unit by unit, as soon as they are final; whoever takes them may update the weights at
-once, since no later walk of this step reads them again.
+Gradients go to `on_gradients` unit by unit, as soon as they are final. The weights may be updated there: no later
+backward of this step reads them.
 """
 
 from __future__ import annotations
@@ -29,28 +28,35 @@ from typing import Any
 import numpy as np
 
 from minilocal.array import Array, namespace
-from minilocal.boundaries import open as everything
+from minilocal.boundaries import Boundary
+from minilocal.boundaries import open as open_boundary
 from minilocal.engine.memory_advice import memory_advice
 from minilocal.engine.module import Caches, Module, OnGradients, Saved
-from minilocal.engine.out_of_memory import OutOfMemory, out_of_memory
 from minilocal.errors import UserError
 from minilocal.layers import PassContext
-from minilocal.layers.base import Shape
+from minilocal.layers.base import Need, Shape
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
+
+ErrorSlot = list[Array | None]
 
 
 @dataclass
 class PendingModule:
-    """A module that an error from above may still reach: what is kept until then."""
+    """A module that an error from above may still reach, and what is kept for it until then."""
 
     module: Module
-    lowest: int  # the lowest unit that waits
+    lowest: int  # the lowest linked unit; the number of units where none is linked
     caches: Caches = field(default_factory=dict)
-    entry: Array | None = None  # with keep="inputs", the input of unit `lowest` instead of the caches
-    own: dict[int, dict[str, Array]] = field(default_factory=dict)  # g_loc of the units that wait
-    bottom: Array | None = None  # E_k of its own loss, where the module below wants the total error
-    guessed: Any = None  # the cache of the guess, which the error from above will teach
+    input: Array | None = None  # with keep="inputs": the input of unit `lowest`, in place of the caches
+    local_grads: dict[int, dict[str, Array]] = field(default_factory=dict)  # g_loc of the linked units
+    input_error: Array | None = None  # E_k of its own loss, where the module below takes the total error
+    synth_cache: Any = None  # of the synthesiser's forward
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether an error from above enters it: into a linked unit, or as the target of its synthesiser."""
+        return self.lowest < len(self.module.units) or self.synth_cache is not None
 
 
 class SynchronousEngine:
@@ -61,22 +67,129 @@ class SynchronousEngine:
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
         self.modules, self.rule, self.arrays = modules, rule, arrays
 
-    @property
-    def in_flight(self) -> list[int]:
-        """Nothing waits between steps."""
-        return [0] * len(self.modules)
-
     def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
-        """Losses (K,), float64, NaN where a module has none; every gradient has gone to `take`.
+        """Losses (K,), float64, NaN where a module has none. Every gradient has gone to `on_gradients`.
 
-        Raises: UserError where memory does not suffice; with `take` updating, some modules have been updated then.
+        Raises: OutOfMemory; some modules have been updated then, where `on_gradients` updates.
         """
-        try:
-            return _Step(self, ctx, on_gradients, update_stats).learn(batch)
-        except (MemoryError, OutOfMemory) as error:
-            told = error if isinstance(error, OutOfMemory) else out_of_memory(error, "update")
-            passes_on = self.rule.boundary.passes_on or self.rule.when.is_global(ctx.epoch)
-        raise OutOfMemory(f"{told} {memory_advice(self.modules, batch.x, self.arrays, passes_on)}".strip())
+        xp, p, last = namespace(batch.x), self.arrays, len(self.modules) - 1
+        is_global = self.rule.when.is_global(ctx.epoch)
+        boundary = open_boundary() if is_global else self.rule.boundary  # PGL, Eq. (3)
+        losses = xp.full(last + 1, float("nan"), xp.float64)
+        below: list[PendingModule] = []  # bottom to top
+        h = batch.x
+        for k, module in enumerate(self.modules):
+            units = len(module.units)
+            pending = PendingModule(module, units - (boundary.linked_units(units) if k < last else 0))
+            has_error = k == last or module.synthesiser or (module.objective and not is_global)
+            own, keeps = bool(has_error), self.rule.keep == "caches"
+            h, caches = module.forward(h, ctx, p, update_stats, range(pending.lowest), keep=own)
+            pending.input = None if keeps or pending.lowest == units else h
+            h, linked = module.forward(h, ctx, p, update_stats, range(pending.lowest, units), keep=own or keeps)
+            caches |= linked if own else {}
+            pending.caches = linked if keeps else {}
+            del linked
+
+            error: Array | None = None
+            if module.objective is not None:
+                # PGL: Eq. (2) for w_k and γ_k; in a global epoch Eq. (4) for γ_k alone, and Eq. (3) for w by L_K
+                need: Need = "both" if k == last or not is_global else "weights"
+                losses[k], error, grads = module.local_loss(h, batch, ctx, p, update_stats, need)
+                on_gradients(grads)
+                del grads
+            if module.synthesiser is not None:
+                error, pending.synth_cache = module.synthesise(h, batch, ctx, p, update_stats)
+            if error is None:
+                below.append(pending)
+                continue
+            if k == last:
+                del h  # nothing reads it any more
+            error_slot: ErrorSlot = [error]
+            del error
+            self._backward_own_loss(boundary, pending, caches, error_slot, on_gradients)
+            del caches
+            if pending.input_error is None:
+                self._backward_from_above(boundary, below, error_slot, ctx, on_gradients)
+            if pending.is_reached:
+                below.append(pending)
+            del error_slot
+        return losses
+
+    def _backward_own_loss(
+        self,
+        boundary: Boundary,
+        pending: PendingModule,
+        caches: Caches,
+        error_slot: ErrorSlot,
+        on_gradients: OnGradients,
+    ) -> None:
+        """Replace e_k in the slot by what the module below receives: None where nothing is computed for it."""
+        module = pending.module
+
+        def on_unit(u: int, grads: dict[str, Array]) -> None:
+            if u >= pending.lowest:
+                pending.local_grads[u] = grads  # final only when the error from above has been mixed in
+            else:
+                on_gradients(grads)
+
+        passes_on = module.first > 0 and boundary.uses_input_error
+        error_slot.append(module.backward(error_slot.pop(), caches, self.arrays, passes_on, on_unit))
+        if error_slot[0] is None or module is self.modules[-1]:
+            return
+        a, b = boundary.sends(len(module.units))  # of its own error, and of the error from above
+        if b != 0:
+            pending.input_error = error_slot.pop()
+        elif a != 1:
+            error_slot[0] = a * error_slot[0]
+
+    def _backward_from_above(
+        self,
+        boundary: Boundary,
+        below: list[PendingModule],
+        error_slot: ErrorSlot,
+        ctx: PassContext,
+        on_gradients: OnGradients,
+    ) -> None:
+        """Backpropagate the error in the slot through the linked units below, and on where the boundary passes it."""
+        while below:
+            pending = below.pop()
+            module, lowest, top = pending.module, pending.lowest, len(pending.module.units) - 1
+            if pending.synth_cache is not None:
+                on_gradients(module.synthesiser_gradients(pending.synth_cache, error_slot[0], self.arrays))
+            if lowest > top:
+                return
+            caches = pending.caches if pending.input is None else self._recompute(pending, ctx)
+            a, b = boundary.sends(len(module.units))
+            passes_on = b != 0 and lowest == 0 and module.first > 0
+
+            def on_unit(u: int, g_glb: dict[str, Array], pending: PendingModule = pending, top: int = top) -> None:
+                g_loc = pending.local_grads.pop(u, None)
+                on_gradients(g_glb if g_loc is None else _mix(g_loc, g_glb, *boundary.weights(top - u)))
+
+            error_slot.append(module.backward(error_slot.pop(), caches, self.arrays, passes_on, on_unit, lowest))
+            if not passes_on:
+                return
+            if pending.input_error is not None:
+                error: Any = error_slot.pop()
+                error_slot.append(a * pending.input_error + b * error)  # δ_lc + δ_gl at the module's first unit
+                pending.input_error = None
+                del error
+
+    def _recompute(self, pending: PendingModule, ctx: PassContext) -> Caches:
+        """The linked units' caches, from the input that was kept (activation checkpointing). Updates no statistics."""
+        h, pending.input = pending.input, None
+        units = range(pending.lowest, len(pending.module.units))
+        return pending.module.forward(h, ctx, self.arrays, False, units)[1]
+
+    def memory_advice(self, images: Array, epoch: int) -> str:
+        """What would keep less for these images, in a sentence; see `memory_advice`."""
+        passes_on = self.rule.boundary.passes_on or self.rule.when.is_global(epoch)
+        return memory_advice(self.modules, images, self.arrays, passes_on)
+
+    @property
+    def batches_in_flight(self) -> list[int]:
+        """None at any module: nothing is in flight between steps."""
+        return [0] * len(self.modules)
 
     def finish(self, on_gradients: OnGradients) -> None:
         """Nothing is in flight."""
@@ -94,126 +207,11 @@ class SynchronousEngine:
             raise UserError(f"a checkpoint with batches in flight met {self.rule.name}, which has none: take its rule.")
 
 
-class _Step:
-    """The parts of one step over one batch; `learn` runs them in order."""
-
-    def __init__(
-        self, engine: SynchronousEngine, ctx: PassContext, on_gradients: OnGradients, update_stats: bool
-    ) -> None:
-        self.modules, self.rule, self.p = engine.modules, engine.rule, engine.arrays
-        self.ctx, self.on_gradients, self.update_running_stats = ctx, on_gradients, update_stats
-        self.is_global = self.rule.when.is_global(ctx.epoch)
-        self.boundary = everything() if self.is_global else self.rule.boundary  # PGL, Eq. (3)
-
-    def learn(self, batch: Batch) -> Array:
-        xp = namespace(batch.x)
-        losses = xp.full(len(self.modules), float("nan"), xp.float64)
-        below: list[PendingModule] = []  # bottom to top
-        h = batch.x
-        for k, module in enumerate(self.modules):
-            last = k == len(self.modules) - 1
-            h, here, caches = self._climb(module, h, last)
-            error = None
-            if module.objective is not None:
-                # PGL: Eq. (2) asks for w_k and γ_k; in a global epoch Eq. (4) for γ_k alone, and Eq. (3) for w by L_K
-                local: Any = "both" if last or not self.is_global else "weights"
-                losses[k], error, grads = module.local_loss(
-                    h, batch, self.ctx, self.p, self.update_running_stats, local
-                )
-                self.on_gradients(grads)
-                del grads
-            if module.synthesiser is not None:
-                error, here.guessed = module.synthesise(h, batch, self.ctx, self.p, self.update_running_stats)
-            if error is None:
-                below.append(here)
-                continue
-            if last:
-                del h  # nobody climbs on it
-            error_slot = [error]
-            del error
-            self._own_error(module, caches, error_slot, here)
-            del caches
-            if not last:
-                self._hand_down(error_slot, here)
-            if here.bottom is None:
-                self._from_above(below, error_slot)
-            if here.lowest < len(module.units) or here.guessed is not None:
-                below.append(here)
-            del error_slot
-        return losses
-
-    def _climb(self, module: Module, h: Array, last: bool) -> tuple[Array, PendingModule, Caches]:
-        """h_k = f_k(h_{k-1}), what the module will wait with, and the caches that walks will need."""
-        here = PendingModule(module, len(module.units) - (0 if last else self.boundary.linked_units(len(module.units))))
-        walks_now = last or module.synthesiser is not None or (module.objective is not None and not self.is_global)
-        caches = {}
-        for u in range(len(module.units)):
-            if u == here.lowest and self.rule.keep == "inputs":
-                here.entry = h
-            h, cache = module.forward(u, h, self.ctx, self.p, self.update_running_stats)
-            if walks_now or self.rule.keep == "caches":
-                caches[u] = cache
-            del cache
-        if self.rule.keep == "caches":
-            here.caches = {u: c for u, c in caches.items() if u >= here.lowest}
-        return h, here, caches
-
-    def _own_error(self, module: Module, caches: Caches, error_slot: list[Array | None], here: PendingModule) -> None:
-        """e_k walks down the whole module; what arrives at its bottom is E_k, None where nobody listens below."""
-
-        def each(u: int, grads: dict[str, Array]) -> None:
-            if u >= here.lowest:
-                here.own[u] = grads  # final only when the error from above has been weighed in
-            else:
-                self.on_gradients(grads)
-
-        passes_on = module.first > 0 and self.boundary.uses_input_error
-        error_slot.append(module.backward(error_slot.pop(), caches, self.p, passes_on, each))
-
-    def _from_above(self, below: list[PendingModule], error_slot: list[Array | None]) -> None:
-        """The error teaches the guess of the module below, walks down its waiting units, and on where it may."""
-        while below:
-            here = below.pop()
-            module, top = here.module, len(here.module.units) - 1
-            if here.guessed is not None:
-                self.on_gradients(module.synthesiser_gradients(here.guessed, error_slot[0], self.p))
-            if here.lowest > top:
-                return
-            caches = here.caches if here.entry is None else self._again(here)
-            a, b = self.boundary.sends(len(module.units))
-            passes_on = b != 0 and here.lowest == 0 and module.first > 0
-
-            def each(u: int, g_glb: dict[str, Array], here: PendingModule = here, top: int = top) -> None:
-                self.on_gradients(self._weigh(here.own.pop(u), g_glb, top - u) if u in here.own else g_glb)
-
-            error_slot.append(module.backward(error_slot.pop(), caches, self.p, passes_on, each, here.lowest))
-            if not passes_on:
-                return
-            if here.bottom is not None:
-                error: Any = error_slot.pop()
-                error_slot.append(a * here.bottom + b * error)  # δ_lc + δ_gl at the module's first unit
-                here.bottom = None
-                del error
-
-    def _hand_down(self, error_slot: list[Array | None], here: PendingModule) -> None:
-        """What leaves a module below the last for the one below it: a times its own error, at once, or in `bottom`."""
-        a, b = self.boundary.sends(len(here.module.units))
-        if error_slot[0] is not None and b != 0:
-            here.bottom = error_slot.pop()
-        elif error_slot[0] is not None and a != 1:
-            error_slot[0] = a * error_slot[0]
-
-    def _weigh(self, g_loc: dict[str, Array], g_glb: dict[str, Array], j: int) -> dict[str, Array]:
-        """g = a_j g_loc + b_j g_glb for the unit j steps below its module's top, in the place of g_loc."""
-        a, b = self.boundary.weights(j)
-        for name, g in g_loc.items():
-            other = g_glb.pop(name)
-            g *= a
-            other *= b
-            g += other  # Eq. (6) with the factors of (4), (5)
-        return g_loc
-
-    def _again(self, here: PendingModule) -> Caches:
-        """The waiting units' caches, made again from the input that was kept. Commits nothing."""
-        entry, here.entry = here.entry, None
-        return here.module.forward_all(entry, self.ctx, self.p, False, here.lowest)[1]
+def _mix(g_loc: dict[str, Array], g_glb: dict[str, Array], a: float, b: float) -> dict[str, Array]:
+    """g = a g_loc + b g_glb of one unit, parameter by parameter, in the memory of g_loc."""
+    for name, g in g_loc.items():
+        g_above = g_glb.pop(name)
+        g *= a
+        g_above *= b
+        g += g_above  # Eq. (6) with the factors of (4), (5)
+    return g_loc

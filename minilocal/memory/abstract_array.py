@@ -155,6 +155,7 @@ class AbstractNamespace:
     def __init__(self, gpu: bool = False) -> None:
         self.live = self.peak = self.scratch = 0
         self.grain = 512 if gpu else 1
+        self.is_device = gpu
         self.fast_ops: Mapping[str, Callable[..., Any]] = {}  # what `ops.dispatch` runs on arrays of this library
         if gpu:
             self.RawKernel = lambda *source, **options: lambda *given: None

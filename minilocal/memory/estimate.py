@@ -79,8 +79,7 @@ class CPU:
         self.library.fast_ops = {name: partial(self._remembered, name, form) for name, form in self.forms.items()}
 
     def prepare(self, learner: Learner) -> None:
-        """As on the CPU, nothing is recorded, and updates are made module by module. Scratch is empty at first."""
-        learner._recorder = None
+        """Scratch is empty at first."""
         self.scratch.clear()
         self.library.scratch = 0
 

@@ -101,7 +101,12 @@ def profile(learner: Learner, x: Array, y: Array) -> MemoryProfile:
 
 def _optimizer(learner: Learner) -> int:
     """Bytes of the optimiser's state."""
-    return sum(a.nbytes for state in learner._state.values() for a in state.values() if hasattr(a, "nbytes"))
+    return sum(
+        a.nbytes
+        for state in learner._training.optimizer_states.values()
+        for a in state.values()
+        if hasattr(a, "nbytes")
+    )
 
 
 class Profiler:

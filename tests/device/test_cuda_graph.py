@@ -67,7 +67,7 @@ def same(one, other) -> None:
 def test_a_recorded_step_is_the_step(rule):
     recorded = run(rule, True)
     assert "recorded as CUDA graphs" in recorded[0].cuda_graph_status
-    assert recorded[0]._recorder._tapes, "nothing was recorded"
+    assert recorded[0]._graphs._recorded, "nothing was recorded"
     same(recorded, run(rule, False))
 
 
@@ -81,13 +81,13 @@ def test_masks_are_drawn_anew_in_every_recorded_step():
 def test_the_last_smaller_batch_runs_eagerly():
     sizes = (6, 6, 4, 6, 4)
     recorded = run(ml.rules.gll(), True, sizes=sizes)
-    assert len(recorded[0]._recorder._tapes) == 1
+    assert len(recorded[0]._graphs._recorded) == 1
     same(recorded, run(ml.rules.gll(), False, sizes=sizes))
 
 
 def test_each_phase_of_pgl_has_its_graph():
     recorded = run(RULES["pgl"], True, sizes=(6,) * 6)
-    assert {phase for phase, *_ in recorded[0]._recorder._tapes} == {False, True}
+    assert {phase for phase, *_ in recorded[0]._graphs._recorded} == {False, True}
     same(recorded, run(RULES["pgl"], False, sizes=(6,) * 6))
 
 
@@ -124,7 +124,7 @@ def test_what_cannot_be_recorded_runs_eagerly_and_says_so(rule, optimizer, reaso
     assert (
         made.cuda_graph_status.startswith("steps run eagerly")
         and reason in made.cuda_graph_status
-        and not made._recorder._tapes
+        and not made._graphs._recorded
     )
 
 
@@ -144,7 +144,7 @@ def test_a_step_that_fails_while_it_is_recorded_leaves_nothing_open(monkeypatch)
         m.setattr(made.optimizer.__class__, "update", failing)
         made.step(x, y, lr=0.1)
     made.step(x, y, lr=0.1)
-    assert made._recorder._tapes
+    assert made._graphs._recorded
 
 
 def failing(*_) -> None:

@@ -134,7 +134,9 @@ def test_float32_stays_float32(name, forms):
     for _ in range(3):  # as ever, recorded, repeated
         made.step(x, y, lr=0.01)
     assert {str(a.dtype) for a in (*made.parameters().values(), *made.buffers().values())} == {"float32"}
-    kept = [a for state in made._state.values() for a in state.values() if not isinstance(a, int)]  # but for counters
+    kept = [
+        a for state in made._training.optimizer_states.values() for a in state.values() if not isinstance(a, int)
+    ]  # but for counters
     assert {str(a.dtype) for a in kept} == {"float32"}
     assert made.predict(x).dtype == "f4"
 

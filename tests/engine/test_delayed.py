@@ -82,7 +82,7 @@ def test_stashing_costs_one_copy_of_a_modules_weights_for_each_batch_that_waits(
     it, _ = watched(3, 1, ml.rules.fdg())
     for _ in range(9):
         step(it)
-    for tickets, module in zip(it._engine.tickets, it.modules, strict=True):
+    for tickets, module in zip(it._engine.in_flight.pending, it.modules, strict=True):
         for ticket in tickets:
             assert list(ticket.weights) == module.parameters()
             assert not any(np.shares_memory(w, it.parameters()[name]) for name, w in ticket.weights.items())

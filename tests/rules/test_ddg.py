@@ -39,8 +39,8 @@ def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient
     true = learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
     for t, (x, y) in enumerate(data):
         it.step(x, y, lr=0.0)
-        for name in it._state:
-            moved.setdefault(name, (t, it._state[name]["v"].copy()))
+        for name in it._training.optimizer_states:
+            moved.setdefault(name, (t, it._training.optimizer_states[name]["v"].copy()))
     for k, module in enumerate(it.modules, 1):
         for name in [*module.parameters(), *(module.objective.parameters if module.objective else ())]:
             t, g = moved[name]
@@ -55,7 +55,7 @@ def test_before_the_first_error_there_is_neither_decay_nor_momentum():
         for k, module in enumerate(it.modules, 1):
             still = all((it.parameters()[name] == start[name]).all() for name in module.parameters())
             assert still == (t < K - k)
-            assert not still or not any(name in it._state for name in module.parameters())
+            assert not still or not any(name in it._training.optimizer_states for name in module.parameters())
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -83,7 +83,11 @@ def test_float32_stays_float32():
     it = learner(net("narrow"), ml.rules.ddg(), 3, dtype="float32")
     for x, y in batches(net("narrow"), 4, "float32"):
         it.step(x, y, lr=0.1)
-    kept = [*it.parameters().values(), *it.buffers().values(), *(s["v"] for s in it._state.values())]
+    kept = [
+        *it.parameters().values(),
+        *it.buffers().values(),
+        *(s["v"] for s in it._training.optimizer_states.values()),
+    ]
     assert {a.dtype for a in kept} == {np.dtype("float32")}
     floats = {a.dtype for n, a in it.state().items() if n.startswith("flight:") and a.dtype.kind == "f"}
     assert floats == {np.dtype("float32")}

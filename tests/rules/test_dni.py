@@ -85,13 +85,13 @@ def test_with_a_perfect_guess_it_is_bp_bit_for_bit(name):
     K = 4
     dni, bp = learner(net(name), ml.rules.compose(boundary=Oracles()), K), learner(net(name), ml.rules.bp(), K)
     for x, y in batches(net(name), 4):
-        h, run, kept = x, PassContext(key=bp.key, step=bp._steps), []
+        h, run, kept = x, PassContext(key=bp.key, step=bp._training.steps), []
         for module in bp.modules:
-            h, caches = module.forward_all(h, run, bp._arrays, False)
+            h, caches = module.forward(h, run, bp._training.arrays, False)
             kept.append(caches)
-        error = bp.modules[-1].local_loss(h, ml.objectives.Batch(x, y), run, bp._arrays, False)[1]
+        error = bp.modules[-1].local_loss(h, ml.objectives.Batch(x, y), run, bp._training.arrays, False)[1]
         for k in range(K - 1, 0, -1):
-            error = bp.modules[k].backward(error, kept[k], bp._arrays, True, lambda u, grads: None)
+            error = bp.modules[k].backward(error, kept[k], bp._training.arrays, True, lambda u, grads: None)
             dni.modules[k - 1].synthesiser.truth = error
         assert dni.step(x, y, lr=0.1)[-1] == bp.step(x, y, lr=0.1)[-1]
         assert same(dni, bp)
@@ -143,7 +143,7 @@ def test_a_synthesisers_running_statistics_move_once_a_step_and_never_in_gradien
     it, (x, y) = learner(net("narrow"), ml.rules.dni(), 2), batches(net("narrow"), 1)[0]
     it.gradients(x, y)
     assert (it.buffers()["synth.0.1.running_mean"] == 0).all()
-    h, _ = it.modules[0].forward_all(x, PassContext(), it.parameters(), False)
+    h, _ = it.modules[0].forward(x, PassContext(), it.parameters(), False)
     z, _ = it.modules[0].synthesiser.first.forward(h, PassContext(), it.parameters())
     it.step(x, y, lr=0.1)
     np.testing.assert_allclose(it.buffers()["synth.0.1.running_mean"], 0.1 * z.mean(axis=(0, 1, 2)), rtol=1e-12)
@@ -162,9 +162,9 @@ def test_it_trains(optimizer, lr, options):
         last = it.step(x, y, lr=lr)[-1]
     run, below, above = PassContext(key=it.key), it.modules[0], it.modules[1]
     batch, p = ml.objectives.Batch(x, y), it.parameters()
-    h, _ = below.forward_all(x, run, p, False)
+    h, _ = below.forward(x, run, p, False)
     synthesiser, _ = below.synthesiser.forward(h, batch, run, p)
-    top, caches = above.forward_all(h, run, p, False)
+    top, caches = above.forward(h, run, p, False)
     truth = above.backward(above.local_loss(top, batch, run, p, False)[1], caches, p, True, lambda u, g: None)
     assert last < 0.5 * first and ((synthesiser - truth) ** 2).sum() < 0.5 * (truth**2).sum()
 

@@ -193,8 +193,8 @@ def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient
     true = learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
     for g, (x, y) in enumerate(data, 1):
         it.step(x, y, lr=0.0)
-        for name in it._state:
-            moved.setdefault(name, (g, it._state[name]["v"].copy()))
+        for name in it._training.optimizer_states:
+            moved.setdefault(name, (g, it._training.optimizer_states[name]["v"].copy()))
     for k, module in enumerate(it.modules, 1):
         for name in [*module.parameters(), *(module.objective.parameters if module.objective else ())]:
             g, grad = moved[name]
@@ -208,9 +208,9 @@ def test_with_two_modules_the_first_gradient_is_bps_though_weights_have_begun_to
     names = it.modules[0].parameters()
     for x, y in data:
         it.step(x, y, lr=0.1)
-        if names[0] in it._state:
+        if names[0] in it._training.optimizer_states:
             break
-    assert all((it._state[name]["v"] == true[name]).all() for name in names)
+    assert all((it._training.optimizer_states[name]["v"] == true[name]).all() for name in names)
 
 
 def test_before_the_first_error_there_is_neither_decay_nor_momentum():
@@ -229,7 +229,7 @@ def test_the_first_gradient_is_linear_in_beta_to_the_power_of_the_boundaries_cro
         it = learner(net("mlp"), ml.rules.fdg(beta=beta), K, weight_decay=0.0, momentum=0.0001)
         for x, y in batches(net("mlp"), 2 * K):
             it.step(x, y, lr=0.0)
-            for name, state in it._state.items():
+            for name, state in it._training.optimizer_states.items():
                 firsts.setdefault((name, beta), state["v"].copy())
     for k, module in enumerate(it.modules, 1):
         for name in module.parameters():

@@ -104,15 +104,15 @@ def leak(m: pytest.MonkeyPatch) -> None:
 
 
 def shrunk_below(m: pytest.MonkeyPatch) -> None:
-    """α is taken where the error enters, as if one sum walked down, instead of where the gradient is weighed."""
-    right = synchronous._Step._own_error
+    """α is applied to the error where it enters, as if both errors were one sum, instead of to the gradient."""
+    right = synchronous.SynchronousEngine._backward_own_loss
 
-    def wrong(self: Any, module: Any, caches: Any, carried: Any, here: Any) -> Any:
-        if here.lowest < len(module.units):
-            carried[0] = carried[0] * self.boundary.weights(0)[0]
-        return right(self, module, caches, carried, here)
+    def wrong(self: Any, boundary: Any, pending: Any, caches: Any, error_slot: Any, on_gradients: Any) -> Any:
+        if pending.lowest < len(pending.module.units):
+            error_slot[0] = error_slot[0] * boundary.weights(0)[0]
+        return right(self, boundary, pending, caches, error_slot, on_gradients)
 
-    m.setattr(synchronous._Step, "_own_error", wrong)
+    m.setattr(synchronous.SynchronousEngine, "_backward_own_loss", wrong)
 
 
 def own_for_total(m: pytest.MonkeyPatch) -> None:
