@@ -136,7 +136,7 @@ def test_a_wrong_lag_is_caught(monkeypatch):
 
     def slow(self, *given):
         init(self, *given)
-        for queue in self.downward:
+        for queue in self.in_flight.down:
             queue.append(None)
 
     monkeypatch.setattr(DelayedEngine, "__init__", slow)
