@@ -15,7 +15,7 @@ import minilocal
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
     "errors", "array", "device", "streams", "tree", "equations", "ops", "kernels", "losses", "layers", "nets", "split",
-    "objectives", "boundaries", "rules", "optim", "engine", "contract", "inputs", "learner", "interop", "data",
+    "objectives", "boundaries", "rules", "optim", "engine", "contract", "inputs", "training_state", "learner", "interop", "data",
     "published", "memory", "locality", "bench", "summary", "record", "saved", "draw", "config", "train", "parallel",
     "verify", "reproduce", "cli",
 ]  # fmt: skip
