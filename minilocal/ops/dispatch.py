@@ -62,7 +62,8 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
             arrays = pick(*args)
             form = on_numpy.get(tuple(map(type, arrays)))
             if form is None or _reference.get():
-                arrays = arrays or pick(*inspect.signature(plain).bind(*args, **kwargs).args)
+                if not arrays and kwargs:  # arrays given by name
+                    arrays = pick(*inspect.signature(plain).bind(*args, **kwargs).args)
                 form = choose(arrays) if arrays else plain
             return form(*args, **kwargs)
 

@@ -15,6 +15,7 @@ from minilocal.ops.dispatch import plain
 from minilocal.ops.sgd import Updates
 from minilocal.ops.sgd import sgd as operation
 
+PLAIN = plain(operation)
 PIECE = 1 << 16  # numbers that are worked on at a time
 
 
@@ -22,7 +23,7 @@ def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: floa
     """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov. The same bits as the plain form."""
     for w, g, v in updates:
         if w.size < PIECE or not all(a is None or a.flags.c_contiguous for a in (w, g, v)):
-            plain(operation)([(w, g, v)], lr, momentum, weight_decay, nesterov)
+            PLAIN([(w, g, v)], lr, momentum, weight_decay, nesterov)
         else:
             vs = None if v is None else v.reshape(-1)
             _in_pieces(w.reshape(-1), g.reshape(-1), vs, lr, momentum, weight_decay, nesterov)

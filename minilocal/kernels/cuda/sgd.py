@@ -16,6 +16,7 @@ from minilocal.ops.dispatch import plain
 from minilocal.ops.sgd import Updates
 from minilocal.ops.sgd import sgd as operation
 
+PLAIN = plain(operation)
 MOST = 120  # parameters in a launch
 THREADS, EACH = 256, 4  # of a block, and numbers of a thread
 TABLE = np.dtype(
@@ -70,7 +71,7 @@ def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: floa
     like = updates[0][0]
     flat = [all(a is None or (a.flags.c_contiguous and a.dtype == like.dtype) for a in update) for update in updates]
     others = [update for update, fits in zip(updates, flat, strict=True) if not fits]
-    plain(operation)(others, lr, momentum, weight_decay, nesterov)
+    PLAIN(others, lr, momentum, weight_decay, nesterov)
     updates = [update for update, fits in zip(updates, flat, strict=True) if fits and update[0].size]
     rate, number = (lr, 0.0) if isinstance(lr, type(like)) else (None, float(lr))
     for i in range(0, len(updates), MOST):
