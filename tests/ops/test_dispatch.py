@@ -43,7 +43,7 @@ def is_fast(code):
 
 def arguments(name):
     """What one case of `minilocal.verify` gives to the operation, on NumPy."""
-    return cases._each(cases.cases()[name][0].arguments(), np.copy, turn=True)
+    return cases._each(cases.cases()[name][0].arguments(), np.copy, True)
 
 
 @pytest.mark.parametrize("name", NAMES)
