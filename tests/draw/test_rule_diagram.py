@@ -1,4 +1,4 @@
-"""The picture of a rule: its arrows go as far as the engine's errors do."""
+"""The diagram of a rule: its arrows pass the units that the engine's errors pass."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from matplotlib.colors import to_hex
 
 import minilocal as ml
 from minilocal.draw import rule_picture, to_png
-from minilocal.draw.rule_diagram import _rows, walks
+from minilocal.draw.rule_diagram import error_paths, rows_of
 from minilocal.draw.style import MODULES
 
 
@@ -18,18 +18,18 @@ def named(value):
 
 
 def test_bp_has_one_error_and_it_goes_all_the_way():
-    (only,) = walks(ml.rules.bp(), [2, 1, 2])
+    (only,) = error_paths(ml.rules.bp(), [2, 1, 2])
     assert only.loss == 2 and only.units == [4, 3, 2, 1, 0] and set(only.weights) == {1}
 
 
 def test_gll_has_an_error_per_module_and_it_stops_at_the_floor():
-    assert [w.units for w in walks(ml.rules.gll(), [2, 1, 2])] == [[1, 0], [2], [4, 3]]
+    assert [p.units for p in error_paths(ml.rules.gll(), [2, 1, 2])] == [[1, 0], [2], [4, 3]]
 
 
 def test_backlink_crosses_one_boundary_for_l_units():
-    found = walks(ml.rules.backlink(length=2, alpha=0.25), [3, 3, 2])
-    assert [w.units for w in found] == [[2, 1, 0], [5, 4, 3, 2, 1], [7, 6, 5, 4]]
-    assert [w.weights for w in found] == [
+    paths = error_paths(ml.rules.backlink(length=2, alpha=0.25), [3, 3, 2])
+    assert [p.units for p in paths] == [[2, 1, 0], [5, 4, 3, 2, 1], [7, 6, 5, 4]]
+    assert [p.weights for p in paths] == [
         [0.25, 0.0625, 1],
         [0.25, 0.0625, 1, 0.75, 0.5625],
         [1, 1, 0.75, 0.5625],
@@ -37,44 +37,44 @@ def test_backlink_crosses_one_boundary_for_l_units():
 
 
 def test_it_stops_at_a_floor_that_comes_sooner():
-    assert [w.units for w in walks(ml.rules.backlink(length=3), [1, 1, 2])] == [[0], [1, 0], [3, 2, 1]]
+    assert [p.units for p in error_paths(ml.rules.backlink(length=3), [1, 1, 2])] == [[0], [1, 0], [3, 2, 1]]
 
 
 def test_a_total_error_goes_on_below_modules_that_are_linked_to_their_first_unit():
-    found = walks(ml.rules.backlink(length=1, alpha=0.25, error="total"), [2, 1, 1, 1])
-    assert [w.units for w in found] == [[1, 0], [2, 1], [3, 2, 1], [4, 3, 2, 1]]
-    assert [w.weights for w in found] == [
+    total = error_paths(ml.rules.backlink(length=1, alpha=0.25, error="total"), [2, 1, 1, 1])
+    assert [p.units for p in total] == [[1, 0], [2, 1], [3, 2, 1], [4, 3, 2, 1]]
+    assert [p.weights for p in total] == [
         [0.25, 1],
         [0.25, 0.1875],
         [0.25, 0.1875, 0.140625],
         [1, 0.75, 0.5625, 0.421875],
     ]
-    scaled = walks(ml.rules.backlink(length=1, alpha=0.25, error="own-scaled"), [2, 1, 1, 1])
-    assert [w.units for w in scaled] == [[1, 0], [2, 1], [3, 2], [4, 3]]
-    assert [w.weights for w in scaled] == [[0.25, 1], [0.25, 0.1875], [0.25, 0.1875], [1, 0.75]]
+    scaled = error_paths(ml.rules.backlink(length=1, alpha=0.25, error="own-scaled"), [2, 1, 1, 1])
+    assert [p.units for p in scaled] == [[1, 0], [2, 1], [3, 2], [4, 3]]
+    assert [p.weights for p in scaled] == [[0.25, 1], [0.25, 0.1875], [0.25, 0.1875], [1, 0.75]]
 
 
 def test_no_arrow_lies_over_another():
-    assert _rows(walks(ml.rules.gll(), [2, 1, 2])) == {0: 0, 1: 0, 2: 0}
-    assert _rows(walks(ml.rules.backlink(), [2, 1, 2])) == {0: 0, 1: 1, 2: 0}
-    assert _rows(walks(ml.rules.backlink(error="total"), [1, 1, 1, 1])) == {0: 0, 1: 1, 2: 2, 3: 3}
+    assert rows_of(error_paths(ml.rules.gll(), [2, 1, 2])) == {0: 0, 1: 0, 2: 0}
+    assert rows_of(error_paths(ml.rules.backlink(), [2, 1, 2])) == {0: 0, 1: 1, 2: 0}
+    assert rows_of(error_paths(ml.rules.backlink(error="total"), [1, 1, 1, 1])) == {0: 0, 1: 1, 2: 2, 3: 3}
 
 
 def test_delays_change_when_an_error_arrives_and_not_how_far_it_goes():
     for rule in (ml.rules.ddg(), ml.rules.fdg()):
-        assert walks(rule, [2, 1, 2]) == walks(ml.rules.bp(), [2, 1, 2])
+        assert error_paths(rule, [2, 1, 2]) == error_paths(ml.rules.bp(), [2, 1, 2])
 
 
-def test_a_guess_of_the_error_walks_its_own_module():
-    assert walks(ml.rules.dni(), [2, 1, 2]) == walks(ml.rules.gll(), [2, 1, 2])
+def test_a_synthetic_gradient_passes_its_own_module():
+    assert error_paths(ml.rules.dni(), [2, 1, 2]) == error_paths(ml.rules.gll(), [2, 1, 2])
     shown = [t.get_text() for t in rule_picture(ml.rules.dni(), 3, 5).axes[0].texts]
     assert [s for s in shown if s.startswith(("$L", "$\\hat"))] == ["$\\hat{e}_{1}$", "$\\hat{e}_{2}$", "$L_{3}$"]
 
 
-def test_a_rule_that_takes_turns_is_drawn_as_of_an_epoch():
+def test_a_rule_with_global_epochs_is_drawn_for_an_epoch():
     rule = ml.rules.pgl(period=3, duration=1)
-    assert walks(rule, [2, 1, 2], epoch=1) == walks(ml.rules.gll(), [2, 1, 2])
-    assert walks(rule, [2, 1, 2], epoch=2) == walks(ml.rules.bp(), [2, 1, 2])
+    assert error_paths(rule, [2, 1, 2], epoch=1) == error_paths(ml.rules.gll(), [2, 1, 2])
+    assert error_paths(rule, [2, 1, 2], epoch=2) == error_paths(ml.rules.bp(), [2, 1, 2])
 
 
 @pytest.mark.filterwarnings("ignore:BackLink length")
@@ -89,15 +89,15 @@ def test_what_is_drawn_is_what_the_engine_does(rule, sizes):
     x, y = rng.standard_normal((9, 3, 3, 1)), rng.integers(0, 3, 9)
     learner = ml.Learner(net, rule, modules=sizes, rng=rng, dtype="float64")
     before = learner.gradients(x, y)[1]
-    for walk in walks(rule, sizes):
-        last = walk.loss == len(sizes) - 1
-        weight = "layers.5.bias" if last else f"aux.{walk.loss}.0.bias"
+    for path in error_paths(rule, sizes):
+        last = path.loss == len(sizes) - 1
+        weight = "layers.5.bias" if last else f"aux.{path.loss}.0.bias"
         saved = learner.parameters()[weight].copy()
         learner.load({weight: saved + np.array([1.0, -2.0, 0.5])})
         after = learner.gradients(x, y)[1]
         learner.load({weight: saved})
         changed = {u for u in range(6) if not np.array_equal(before[f"layers.{u}.weight"], after[f"layers.{u}.weight"])}
-        assert changed == set(walk.units)
+        assert changed == set(path.units)
 
 
 @pytest.mark.parametrize("name", ml.rules.NAMES)
