@@ -1,4 +1,4 @@
-"""Figures: curves, bars, timelines, coloured tables, a rule drawn with its arrows. The only importer of matplotlib."""
+"""Figures: curves, bars, timelines, heat maps, and the diagram of a rule. The only importer of matplotlib."""
 
 from __future__ import annotations
 

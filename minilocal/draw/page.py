@@ -1,4 +1,4 @@
-"""A page of figures, images and tables in one HTML file that needs nothing beside it, for a desk and a phone."""
+"""A page of figures, images and tables in one self-contained HTML file, for desktops and phones."""
 
 from __future__ import annotations
 
@@ -31,48 +31,50 @@ code { background: var(--code); padding: .1rem .3rem; border-radius: 3px }
 
 
 class Page:
-    """Built from top to bottom; `html()` is the file.
+    """A page, built from top to bottom; `html()` is its file.
 
-    In texts, `code` stands between backquotes, and a link is [words](address).
+    Texts may hold `code` between backquotes, and links as [words](address).
     """
 
     def __init__(self, title: str) -> None:
         self.title, self._parts = title, [f"<h1>{escape(title)}</h1>"]
 
     def heading(self, text: str) -> None:
+        """Add a heading."""
         self._parts.append(f"<h2>{escape(text)}</h2>")
 
     def text(self, text: str) -> None:
-        """A paragraph."""
+        """Add a paragraph."""
         self._parts.append(f"<p>{_inline(text)}</p>")
 
     def figure(self, svg: str, caption: str, shows: str) -> None:
-        """A figure from `to_svg`. `shows` is read to those who cannot see it."""
-        drawing = svg[svg.index("<svg") :]  # without the XML prologue, which HTML does not take
+        """Add a figure from `to_svg`, its caption, and the text `shows` for readers who cannot see it."""
+        drawing = svg[svg.index("<svg") :]  # HTML does not allow the XML prologue
         drawing = drawing.replace("<svg", f'<svg role="img" aria-label="{escape(shows)}"', 1)
         self._parts.append(f"<figure>{drawing}<figcaption>{_inline(caption)}</figcaption></figure>")
 
     def images(self, images: Sequence[tuple[bytes, str, str]]) -> None:
-        """Small images side by side, each a PNG's bytes, what it shows, and its caption."""
-        shown = "".join(
+        """Add small images side by side, each (bytes of a PNG file, what it shows, caption)."""
+        figures = "".join(
             f'<figure><img src="data:image/png;base64,{b64encode(png).decode()}" alt="{escape(shows)}">'
             f"<figcaption>{escape(caption)}</figcaption></figure>"
             for png, shows, caption in images
         )
-        self._parts.append(f"<div class='images'>{shown}</div>")
+        self._parts.append(f"<div class='images'>{figures}</div>")
 
     def table(self, rows: Sequence[Mapping[str, str]]) -> None:
-        """Rows of the same columns; what begins with a digit stands to the right."""
+        """Add a table of rows with the same columns; a cell that begins with a digit is aligned right."""
         head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
         body = "".join("<tr>" + "".join(_cell(text) for text in row.values()) + "</tr>" for row in rows)
         self._parts.append(f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>")
 
     def words(self, meanings: Mapping[str, str]) -> None:
-        """Words, and what they mean."""
-        listed = "".join(f"<dt>{_inline(word)}</dt><dd>{_inline(meaning)}</dd>" for word, meaning in meanings.items())
-        self._parts.append(f"<dl>{listed}</dl>")
+        """Add a list of words and their meanings."""
+        entries = "".join(f"<dt>{_inline(word)}</dt><dd>{_inline(meaning)}</dd>" for word, meaning in meanings.items())
+        self._parts.append(f"<dl>{entries}</dl>")
 
     def html(self) -> str:
+        """The whole file."""
         head = (
             f"<meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
             f"<title>{escape(self.title)}</title><style>{STYLE}</style>"
@@ -81,7 +83,7 @@ class Page:
 
 
 def _inline(text: str) -> str:
-    """`code` and [links](address), the rest as it is."""
+    """The text in HTML, with `code` and [links](address); everything else is escaped."""
     text = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
     return re.sub(r"\[([^]]*)\]\(([^)]*)\)", r'<a href="\2">\1</a>', text)
 

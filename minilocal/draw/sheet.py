@@ -1,4 +1,4 @@
-"""Images in rows, each row with its name before it, enlarged without smoothing."""
+"""Contact sheets as figures: rows of images with their names, enlarged without smoothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ GAP = 8  # pixels between a name and its row
 
 
 def sheet(pixels: np.ndarray, names: Sequence[str], enlarge: int = 3) -> Figure:
-    """A figure of a contact sheet, pixel for pixel.
+    """The figure of a contact sheet, pixel for pixel.
 
     pixels   uint8 (H, W, C), C of 1 (grey), 3 or 4 (with opacity), in len(names) rows of one height; each pixel is
              drawn enlarge×enlarge, and the sheet ends at the figure's right edge
@@ -28,8 +28,8 @@ def sheet(pixels: np.ndarray, names: Sequence[str], enlarge: int = 3) -> Figure:
             for name in names
         ]
         margin = GAP + int(np.ceil(max(label.get_window_extent().width for label in labels))) + GAP
-        wide, high = margin + width + 0.5, height + 0.5  # the half pixel is cut off again
-        figure.set_size_inches(wide / figure.dpi, high / figure.dpi)
+        size = np.array([margin + width + 0.5, height + 0.5])  # matplotlib rounds down to whole pixels
+        figure.set_size_inches(*size / figure.dpi)
         for row, label in enumerate(labels):
             label.set_position((margin - GAP, height * (1 - (row + 0.5) / len(names))))
         figure.figimage(large.repeat(3, axis=2) if large.shape[2] == 1 else large, xo=margin)

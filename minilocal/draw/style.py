@@ -1,13 +1,14 @@
-"""One look for every figure, and one colour for every rule, whatever the figure; modules have others.
+"""The style of every figure: one colour for each rule and other colours for modules.
 
-Figures are made as objects and never through pyplot: nothing is opened, nothing is left behind, no screen is needed.
+Figures are objects, never pyplot's, so matplotlib opens no window, keeps no figure and needs no screen.
 """
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import cycle
 from typing import Any
@@ -18,26 +19,22 @@ from PIL import Image
 
 STYLE = ["petroff10", "minilocal.draw.minilocal"]
 
-# Petroff's ten, told apart by colour-blind readers too; grey for BP, which the others are measured against.
+# Petroff's ten colours, which colour-blind readers can distinguish; grey for BP, the baseline.
 COLOURS = {
     "bp": "#717581", "gll": "#ffa90e", "backlink": "#3f90da", "dgl": "#e76300", "predsim": "#832db6",
     "infopro": "#bd1f01", "pgl": "#a96b59", "dni": "#b9ac70", "ddg": "#94a4a2", "fdg": "#92dadd",
 }  # fmt: skip
 CYCLE = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd", "#94a4a2"]
-MODULES = [
-    "#1b7f5c",
-    "#b0307a",
-    "#5f6b12",
-    "#5a4fcf",
-]  # of neighbouring modules; a colour of a module is none of a rule
+MODULES = ["#1b7f5c", "#b0307a", "#5f6b12", "#5a4fcf"]  # of neighbouring modules; no rule has one of them
+DASHES = ["-", "--", ":", "-."]  # of runs that share a colour
 INK = "#333333"
 
 
 class Figure(matplotlib.figure.Figure):
-    """A figure that shows itself at the end of a notebook cell, without a magic line.
+    """A figure that a notebook cell displays without a magic line.
 
-    `alt` says what it shows, for those who cannot see it; a notebook keeps it beside the picture, which has 256 colours
-    there and a quarter of the bytes.
+    `alt` describes it for readers who cannot see it; a notebook stores it beside the image. That image has 256 colours,
+    which takes a quarter of the bytes.
     """
 
     alt = ""
@@ -51,21 +48,31 @@ class Figure(matplotlib.figure.Figure):
 
 @contextmanager
 def look() -> Iterator[None]:
-    """The style, for as long as a figure is made or written."""
+    """Use the style while a figure is made or written, and restore matplotlib's settings."""
     with matplotlib.style.context(STYLE):
         yield
 
 
 def colours(names: Iterable[str]) -> dict[str, str]:
-    """A colour for each name: its rule's, by the first word ("BackLink, l = 2"), else one that no rule here has."""
+    """A colour for each name: its rule's, by the first word ("BackLink, l = 2"), else one of no rule in `names`."""
     names = list(names)
     rules = {name: COLOURS.get(re.findall(r"[a-z]*", name.lower())[0]) for name in names}
     free = cycle([colour for colour in CYCLE if colour not in rules.values()] or CYCLE)
     return {name: rules[name] or next(free) for name in names}
 
 
+def dashes(colour_of: Mapping[str, str]) -> dict[str, str]:
+    """A dash for each name, from {name: colour}: names of one colour get different ones."""
+    count: Counter[str] = Counter()
+    dash_of = {}
+    for name, colour in colour_of.items():
+        dash_of[name] = DASHES[count[colour] % len(DASHES)]
+        count[colour] += 1
+    return dash_of
+
+
 def to_png(figure: matplotlib.figure.Figure) -> bytes:
-    """The figure as a PNG file's bytes."""
+    """The figure as the bytes of a PNG file."""
     return _written(figure, "png", {"Software": None})
 
 

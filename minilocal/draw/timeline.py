@@ -1,18 +1,18 @@
-"""A timeline: what is alive after each piece of work of a step."""
+"""Timelines: the bytes that are live after each operation of a step."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
-from minilocal.draw.curves import DASHES
-from minilocal.draw.style import Figure, colours, look
+from minilocal.draw.style import Figure, colours, dashes, look
 from minilocal.errors import UserError
 
 
 def timeline(
     runs: Mapping[str, Sequence[float]], *, label: str, work: str = "pieces of work", title: str = ""
 ) -> Figure:
-    """A stair for each run, one tread a piece of `work`, from the first to the last; it begins and ends at 0.
+    """A stair for each run, from 0 to 0, with one tread for each number; `work` names what a tread stands for.
 
     Runs of one rule share its colour and differ by their dashes.
 
@@ -20,16 +20,14 @@ def timeline(
     """
     if not runs:
         raise UserError("timeline: there is no run to draw.")
-    chosen = colours(runs)
+    colour_of = colours(runs)
+    dash_of = dashes(colour_of)
     with look():
         figure = Figure()
         axes = figure.add_subplot(xlabel=work, ylabel=label, title=title)
-        seen: dict[str, int] = {}
         for name, values in runs.items():
-            colour = chosen[name]
-            dash = DASHES[seen.get(colour, 0) % len(DASHES)]
-            seen[colour] = seen.get(colour, 0) + 1
-            axes.stairs(values, color=colour, linestyle=dash, linewidth=1.5, label=name, baseline=0)
+            style: dict[str, Any] = {"color": colour_of[name], "linestyle": dash_of[name], "linewidth": 1.5}
+            axes.stairs(values, label=name, baseline=0, **style)
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         axes.legend()
