@@ -1,8 +1,8 @@
-"""What the engine counts on in a layer, an objective and a crossing, held for those that come from outside the package.
+"""The contract of layers, objectives and boundaries, checked for classes from outside the package.
 
-Their shapes, types and names are tried once, when a Learner is built, on two images of random numbers. The package's
-own are held by its tests and not tried again, so this costs a network of them nothing. Whether a derivative is right
-cannot be seen so: `minilocal.verify.check_layer` finds out.
+When a Learner is built they run once, on two images of random numbers: results, shapes, types and names are checked.
+The package's own classes are checked by its tests and not here, so a network of them costs nothing. Derivatives are not
+checked here either; `minilocal.verify.check_layer` compares them with finite differences.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ OBJECTIVE = ("parameters", "buffers", "forward", "backward", "update_running_sta
 NEEDS: tuple[Need, ...] = ("both", "input", "weights")
 
 
-def hold(modules: Sequence[Module], net: Net, rule: Rule, p: Mapping[str, Array]) -> None:
-    """Tries all that is not the package's own, on arrays like those in p.
+def check(modules: Sequence[Module], net: Net, rule: Rule, p: Mapping[str, Array]) -> None:
+    """Check every layer, objective and boundary from outside the package, with arrays like those in p.
 
     Raises: UserError for what does not keep to the contract of minilocal.layers.Layer, minilocal.objectives.Objective
     or minilocal.boundaries.Boundary.
@@ -37,47 +37,47 @@ def hold(modules: Sequence[Module], net: Net, rule: Rule, p: Mapping[str, Array]
     for k, module in enumerate(modules, 1):
         for u, unit in enumerate(module.units, module.first):
             for layer, shape in foreign(unit, shapes[u]):
-                try_layer(layer, shape, p)
+                check_layer(layer, shape, p)
         if module.objective is not None and (_foreign(rule.objective) or _foreign(module.objective)):
-            _try_objective(module, k, net, p)
+            _check_objective(module, k, net, p)
     for layer, shape in foreign(net.head, net.shapes[-1]):
-        try_layer(layer, shape, p)
+        check_layer(layer, shape, p)
     if _foreign(rule.boundary):
-        _try_crossing(rule.boundary, modules)
+        _check_boundary(rule.boundary, modules)
 
 
 def _foreign(thing: object) -> bool:
-    """Is its class defined outside the package?"""
+    """Whether its class is defined outside the package."""
     return not type(thing).__module__.startswith("minilocal.")
 
 
 def foreign(layer: Layer, shape: Shape) -> list[tuple[Layer, Shape]]:
-    """(layer, shape of its input) of what comes from outside the package in this layer.
+    """(layer, shape of its input) of each layer from outside the package in this layer.
 
-    A row of layers is looked through one by one; any other layer of the package that holds one is tried as a whole.
+    The layers of a Sequential are listed one by one. Any other layer that contains a foreign one is listed as a whole.
     """
     if not isinstance(layer, Sequential):
         return [(layer, shape)] if _holds_foreign(layer) else []
-    found = []
+    pairs = []
     for inner in layer.layers:
-        found += foreign(inner, shape)
+        pairs += foreign(inner, shape)
         shape = inner.out_shape(shape)
-    return found
+    return pairs
 
 
 def _holds_foreign(layer: Layer) -> bool:
     return _foreign(layer) or any(map(_holds_foreign, layer.children()))
 
 
-def try_layer(layer: Layer, shape: Shape, p: Mapping[str, Array], training: bool = True) -> None:
-    """One forward and three backwards on random images: results, shapes, types and names.
+def check_layer(layer: Layer, shape: Shape, p: Mapping[str, Array], training: bool = True) -> None:
+    """Check results, shapes, types and names of one forward and three backwards on random images.
 
     Raises: UserError naming what came back and what was expected.
     """
     who = f"{type(layer).__name__} {layer.name!r}".removesuffix(" ''")
     x = _random((IMAGES, *shape), next(iter(p.values())))
     y, cache = _two(
-        f"{who}: forward(x, run, p)", "(y, cache)", partial(layer.forward, x, PassContext(training=training), p)
+        f"{who}: forward(x, ctx, p)", "(y, cache)", partial(layer.forward, x, PassContext(training=training), p)
     )
     _like(f"{who}: forward of x {tuple(x.shape)}", y, (IMAGES, *layer.out_shape(shape)), x.dtype, "as out_shape says")
     dy = _random(tuple(y.shape), y)
@@ -91,10 +91,10 @@ def try_layer(layer: Layer, shape: Shape, p: Mapping[str, Array], training: bool
         _gradients(call, grads, layer.parameters if need != "input" else {}, p)
 
 
-def hold_objectives(modules: Sequence[Module]) -> None:
-    """Holds that what a recipe has built is an objective, before anything is asked of it.
+def check_objectives(modules: Sequence[Module]) -> None:
+    """Check that each module's objective has the methods of one.
 
-    Raises: UserError where it is something else.
+    Raises: UserError where it has not.
     """
     for k, module in enumerate(modules, 1):
         objective, who = module.objective, f"the objective of module {k}, a {type(module.objective).__name__}"
@@ -107,13 +107,13 @@ def hold_objectives(modules: Sequence[Module]) -> None:
             raise UserError(f"{who} has no {lacks[0]!r}: build() returns a minilocal.objectives.Objective, or None.")
 
 
-def _try_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -> None:
+def _check_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -> None:
     objective: Any = module.objective
     who = f"the objective of module {k}, a {type(objective).__name__}"
     like = next(iter(p.values()))
     h, x = _random((IMAGES, *net.shapes[module.top]), like), _random((IMAGES, *net.shape), like)
     batch = Batch(x, namespace(like).asarray([net.classes - 1] * IMAGES))
-    call = f"{who}: forward(h, batch, run, p)"
+    call = f"{who}: forward(h, batch, ctx, p)"
     loss, cache = _two(call, "(loss, cache)", partial(objective.forward, h, batch, PassContext(), p))
     if tuple(getattr(loss, "shape", ())) != ():
         raise UserError(f"{call} returned a loss of shape {tuple(loss.shape)}: give one number, the mean over images.")
@@ -123,12 +123,12 @@ def _try_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -> 
         if need != "weights":
             _like(f"{call}, its error", error, tuple(h.shape), h.dtype, "as h")
         _gradients(call, grads, objective.parameters if need != "input" else {}, p)
-    said = objective.logits(h, PassContext(training=False), p) if hasattr(objective, "logits") else None
-    if said is not None:
-        _like(f"{who}: logits(h, run, p)", said, (IMAGES, net.classes), h.dtype, "one for each class")
+    logits = objective.logits(h, PassContext(training=False), p) if hasattr(objective, "logits") else None
+    if logits is not None:
+        _like(f"{who}: logits(h, ctx, p)", logits, (IMAGES, net.classes), h.dtype, "one for each class")
 
 
-def _try_crossing(boundary: Boundary, modules: Sequence[Module]) -> None:
+def _check_boundary(boundary: Boundary, modules: Sequence[Module]) -> None:
     for k, units in enumerate((len(m.units) for m in modules), 1):
         call = f"{type(boundary).__name__}.linked_units({units})"
         linked = whole(call, boundary.linked_units(units), 0, units, give=f"0 to {units}, the units of module {k}")
@@ -137,17 +137,20 @@ def _try_crossing(boundary: Boundary, modules: Sequence[Module]) -> None:
 
 
 def _two(call: str, what: str, work: Callable[[], Any]) -> tuple[Any, Any]:
-    """The two things that `work` returns."""
+    """The pair that `work` returns.
+
+    Raises: UserError where it raises, or returns something else; `call` and `what` name both in the message.
+    """
     try:
-        found = work()
+        result = work()
     except UserError:
         raise
     except Exception as error:
-        told = str(error).strip().splitlines()
-        raise UserError(f"{call} failed: {type(error).__name__}: {told[0] if told else 'no word'}.") from error
-    if not isinstance(found, tuple) or len(found) != 2:
-        raise UserError(f"{call} returned a {type(found).__name__}: it returns {what}.")
-    return found
+        lines = str(error).strip().splitlines()
+        raise UserError(f"{call} failed: {type(error).__name__}: {lines[0] if lines else 'no message'}.") from error
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise UserError(f"{call} returned a {type(result).__name__}: it returns {what}.")
+    return result
 
 
 def _like(what: str, a: Any, shape: Shape, dtype: Any, why: str) -> None:
@@ -170,5 +173,5 @@ def _gradients(call: str, grads: Any, parameters: Mapping[str, Array], p: Mappin
 
 
 def _random(shape: Shape, like: Array) -> Array:
-    """Normal numbers, the same each time, of the type of `like` and where it lives."""
+    """Normal random numbers, the same each time, in the type and library of `like`."""
     return namespace(like).asarray(stream(1, "contract").standard_normal(shape).astype(str(like.dtype)))

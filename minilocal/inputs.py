@@ -1,7 +1,7 @@
-"""What is handed to a Learner, checked where it comes in: one line says what is wrong with it, and nothing has changed.
+"""Checks of a Learner's arguments. Each raises a UserError of one line, and nothing has changed then.
 
-The check for numbers that are not finite is one sum over a batch on the host. On a device it would be a wait, so there
-it is left to whoever made the batch.
+The check for finite numbers is one sum over a batch on the host. On a device it would wait for the device, so there it
+is left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ELSEWHERE = (("shortcut.", "downsample."), ("downsample.", "shortcut."), ("modul
 
 
 def network(net: Any) -> Net:
-    """`net`, where it is one."""
+    """`net`, if it is a network."""
     if isinstance(net, Net):
         return net
     known = isinstance(net, str) and net in NAMES
@@ -35,7 +35,7 @@ def network(net: Any) -> Net:
 
 
 def training_rule(rule: Any) -> Rule:
-    """`rule`, where it is one."""
+    """`rule`, if it is a rule."""
     if isinstance(rule, Rule):
         return rule
     if hint := call_it(rule):
@@ -54,30 +54,30 @@ def precision(dtype: Any) -> str:
     return name
 
 
-def place(device: Any) -> Any:
-    """`device`, where it may be one: a name, or an array library."""
+def device(device: Any) -> Any:
+    """`device`, if it can be one: a name, or an array library."""
     if isinstance(device, str) or hasattr(device, "asarray"):
         return device
     raise UserError(f"device {device!r} is not known. Known: cpu, cuda, cuda:N.")
 
 
 def recipe(optimizer: Any, rule: Rule) -> Optimizer:
-    """`optimizer`, where it is one; for None, the one that the rule recommends, or else SGD."""
+    """`optimizer`, if it is one; for None the rule's recommendation, or else SGD."""
     if optimizer is None:
         return optim.get(rule.recommends.optimizer if rule.recommends else "sgd")
     if isinstance(optimizer, type) or not callable(getattr(optimizer, "update", None)):
         named = getattr(optimizer, "__name__", optimizer)
         hint = call_it(optimizer) or ": give minilocal.optim.SGD(momentum=0.9), or minilocal.optim.Adam()"
         raise UserError(f"optimizer {named!r} is no optimiser{hint}.")
-    made: Optimizer = optimizer
-    return made
+    checked: Optimizer = optimizer
+    return checked
 
 
 # ---------------------------------------------------------------------- a batch, and a rate
 
 
 def images(x: Any, net: Net, dtype: str, like: Array) -> Array:
-    """x as a Learner of this type computes with it, where `like` lives."""
+    """x (N, H, W, C), checked, in the Learner's type; `like` is an array of its library."""
     _is_array("images", x, ", channels last: x.permute(0, 2, 3, 1).numpy()")
     shape = net.shape
     if tuple(x.shape[1:]) != shape:
@@ -98,7 +98,7 @@ def images(x: Any, net: Net, dtype: str, like: Array) -> Array:
 
 
 def labels(y: Any, x: Array, classes: int) -> Array:
-    """y, checked against the images x; its range on the host only, as what is finite."""
+    """y (N,), checked against the images x; its range on the host only."""
     _is_array("labels", y, ": y.numpy()")
     N = x.shape[0]
     if tuple(y.shape) != (N,):
@@ -120,7 +120,7 @@ def _is_array(what: str, a: Any, torch: str) -> None:
 
 
 def finite(a: Any) -> bool:
-    """Is every number of a host array finite? True elsewhere, where asking would be a wait."""
+    """Whether every number of a host array is finite. True for arrays on a device, which are not checked."""
     if not isinstance(a, np.ndarray) or a.dtype.kind not in "fc":
         return True
     with np.errstate(all="ignore"):
@@ -147,7 +147,7 @@ def epoch(number: Any) -> int:
 
 
 def weights(given: Mapping[str, Any], arrays: Mapping[str, Array], net: str) -> None:
-    """Holds that these parameters and running statistics can be loaded into `arrays`."""
+    """Check that these parameters and running statistics can be loaded into `arrays`."""
     if not isinstance(given, Mapping):
         raise UserError(f"load takes {{name: array}}, not a {type(given).__name__}. Nothing was loaded.")
     for name, a in given.items():
@@ -157,7 +157,7 @@ def weights(given: Mapping[str, Any], arrays: Mapping[str, Array], net: str) -> 
 
 
 def fits(name: str, a: Any, arrays: Mapping[str, Array], net: str) -> None:
-    """Holds that `a` is an array of the name and the shape of one in `arrays`."""
+    """Check that `a` is an array of the name and the shape of one in `arrays`."""
     if name not in arrays:
         raise UserError(f"{net} has no array {name!r}{_meant(name, arrays)} Nothing was loaded.")
     if type(a).__module__.partition(".")[0] == "torch":
@@ -168,35 +168,35 @@ def fits(name: str, a: Any, arrays: Mapping[str, Array], net: str) -> None:
     if not hasattr(a, "dtype") or a.dtype.kind not in "fiub":
         what = getattr(a, "dtype", type(a).__name__)
         raise UserError(f"{name!r} is a {what}, not an array of numbers. Nothing was loaded.")
-    shape, here = tuple(a.shape), tuple(arrays[name].shape)
-    if shape == here:
+    shape, own = tuple(a.shape), tuple(arrays[name].shape)
+    if shape == own:
         return
-    if shape == (here[3:] + here[2:3] + here[:2] if len(here) == 4 else here[::-1]):
+    if shape == (own[3:] + own[2:3] + own[:2] if len(own) == 4 else own[::-1]):
         raise UserError(
-            f"{name!r} is {shape}, which is PyTorch's layout of {here}: give what minilocal.interop.from_torch makes "
+            f"{name!r} is {shape}, which is PyTorch's layout of {own}: give what minilocal.interop.from_torch makes "
             "of these arrays. Nothing was loaded."
         )
     raise UserError(
-        f"{name!r} is {shape}, but {here} in this {net}: these weights belong to another network. Nothing was loaded."
+        f"{name!r} is {shape}, but {own} in this {net}: these weights belong to another network. Nothing was loaded."
     )
 
 
 def _meant(name: str, known: Mapping[str, Array]) -> str:
-    """The end of a sentence about an unknown name: the same place under another code's names, or the nearest name."""
-    for there, here in ELSEWHERE:
-        if (other := str(name).replace(there, here, 1)) != name and other in known:
+    """The end of a sentence about an unknown name: its counterpart in another code's naming, or the nearest name."""
+    for foreign, own in ELSEWHERE:
+        if (other := str(name).replace(foreign, own, 1)) != name and other in known:
             return f"; did you mean {other!r}?"
     return nearest(name, known)
 
 
-Held = dict[str, dict[str, Any]]
+OptimizerStates = dict[str, dict[str, Any]]  # {parameter: {name: array or counter}}
 
 
 class SavedState(NamedTuple):
     """A `Learner.state()` by kind. What is in flight is the engine's to check."""
 
     arrays: dict[str, Any]
-    optimizer_states: Held
+    optimizer_states: OptimizerStates
     in_flight: dict[str, Any]
     counters: tuple[int, int, int, float]  # key, epoch, steps, lr
 
@@ -205,7 +205,7 @@ def state(
     saved: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Mapping[str, Array], net: str
 ) -> SavedState:
     """A `Learner.state()`, checked but for what is in flight."""
-    kinds: Held = {"array": {}, "optim": {}, "flight": {}}
+    kinds: dict[str, dict[str, Any]] = {"array": {}, "optim": {}, "flight": {}}
     for entry, a in saved.items():
         kind, _, name = entry.partition(":")
         kinds.get(kind, {})[name] = a
@@ -218,9 +218,9 @@ def state(
     return SavedState(kinds["array"], states, kinds["flight"], counters(saved))
 
 
-def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -> Held:
+def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -> OptimizerStates:
     """{parameter: {name: array or counter}} out of a state's entries, each an array like its parameter or a number."""
-    found: Held = {}
+    states: OptimizerStates = {}
     for entry, a in saved.items():
         parameter, _, key = entry.rpartition(":")
         if parameter not in parameters:
@@ -233,8 +233,8 @@ def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -
                 f"{entry!r} is {a.dtype} {tuple(a.shape)}, but its parameter {w.dtype} {tuple(w.shape)}: this "
                 "checkpoint is of another network, or damaged."
             )
-        found.setdefault(parameter, {})[key] = a if a.ndim else _counter(entry, a)
-    return found
+        states.setdefault(parameter, {})[key] = a if a.ndim else _counter(entry, a)
+    return states
 
 
 def counters(saved: Mapping[str, Any]) -> tuple[int, int, int, float]:

@@ -63,7 +63,7 @@ class Learner:
     ) -> None:
         self.net, self.rule, self.dtype = inputs.network(net), inputs.training_rule(rule), inputs.precision(dtype)
         self.optimizer: Optimizer = inputs.recipe(optimizer, self.rule)
-        self.device, self._cuda_graph = inputs.place(device), cuda_graph
+        self.device, self._cuda_graph = inputs.device(device), cuda_graph
         self._assemble(split(self.net.units, modules, self.net.name), streams.new_key(rng))
         for message in self.rule.warnings([len(m.units) for m in self.modules], self.net.shapes):
             warnings.warn(message, stacklevel=2)
@@ -72,9 +72,9 @@ class Learner:
         """Build modules, arrays and engine, as they are before the first step."""
         xp = device_namespace(self.device)
         self.modules = build(self.net, self.rule, parts, key)
-        contract.hold_objectives(self.modules)
+        contract.check_objectives(self.modules)
         self._training = TrainingState(self.modules, xp, self.dtype, key)
-        contract.hold(self.modules, self.net, self.rule, self._training.arrays)
+        contract.check(self.modules, self.net, self.rule, self._training.arrays)
         self._engine: Engine = engine_for(self.modules, self.rule, self._training.arrays)
         self._graphs: RecordedSteps | None = None
         if is_device(xp):

@@ -282,7 +282,7 @@ def test_an_own_layer_that_keeps_it_is_not():
 
 
 def test_the_packages_own_layers_are_not_tried_again(monkeypatch):
-    monkeypatch.setattr("minilocal.contract.try_layer", lambda *a: pytest.fail("tried"))
+    monkeypatch.setattr("minilocal.contract.check_layer", lambda *a: pytest.fail("tried"))
     ml.Learner(ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0)), ml.rules.backlink(), 3, rng=ml.rng(1))
 
 

@@ -1,4 +1,4 @@
-"""The modules that a rule makes of a network's units, and whatever of theirs has arrays."""
+"""The modules of a Learner, and the owners of their arrays."""
 
 from __future__ import annotations
 
@@ -14,27 +14,30 @@ from minilocal.rules.compose import Rule
 
 
 def build(net: Net, rule: Rule, parts: Sequence[list[Layer]], key: int) -> list[Module]:
-    """The modules, each with what it wants; the last one wants the network's own head."""
+    """Modules of these units, each with its local objective and its synthesiser; the last has the network's head."""
     initial = Initializer(key, net.initial.scheme)
-    built, first = list[Module](), 0
+    modules, first = list[Module](), 0
     for k, units in enumerate(parts):
         top = first + len(units)
         shape = net.shapes[top - 1]
         context = ModuleContext(k, len(parts), top, len(net.units), shape, net.classes, net.widest, net.shape, initial)
         if k == len(parts) - 1:
-            built.append(Module(units, first, rule.objective.last(net.head, context)))
+            modules.append(Module(units, first, rule.objective.last(net.head, context)))
         else:
-            built.append(Module(units, first, rule.objective.build(context), rule.boundary.synthesiser(context)))
+            modules.append(Module(units, first, rule.objective.build(context), rule.boundary.synthesiser(context)))
         first = top
-    return built
+    return modules
 
 
 def owners(modules: Sequence[Module], kind: str) -> list[tuple[str, dict[str, Array]]]:
-    """(what it is, its arrays) of everything with "parameters", or "buffers", bottom to top."""
-    found = []
+    """(name of the owner, its arrays) of units, objectives and synthesisers, bottom to top.
+
+    `kind` is "parameters" or "buffers".
+    """
+    pairs = []
     for k, module in enumerate(modules, 1):
-        found += [(f"unit {u}", getattr(unit, kind)) for u, unit in enumerate(module.units, module.first + 1)]
+        pairs += [(f"unit {u}", getattr(unit, kind)) for u, unit in enumerate(module.units, module.first + 1)]
         for part in ("objective", "synthesiser"):
             if (owner := getattr(module, part)) is not None:
-                found.append((f"the {part} of module {k}", getattr(owner, kind)))
-    return found
+                pairs.append((f"the {part} of module {k}", getattr(owner, kind)))
+    return pairs

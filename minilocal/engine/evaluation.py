@@ -38,14 +38,16 @@ def local_logits(modules: Sequence[Module], head: Layer, x: Array, ctx: PassCont
     """
 
     def forward(h: Array) -> Logits:
-        found: Logits = []
+        of_modules: Logits = []
         for module in modules:
             for unit in module.units:
                 h = unit.forward(h, ctx, p)[0]
             if module is not modules[-1]:
-                logits = getattr(module.objective, "logits", None)  # an objective of the user's own may have none
-                found.append(None if logits is None else logits(h, ctx, p))
-        return [*found, head.forward(h, ctx, p)[0]]
+                logits = getattr(
+                    module.objective, "logits", None
+                )  # an objective from outside the package may have none
+                of_modules.append(None if logits is None else logits(h, ctx, p))
+        return [*of_modules, head.forward(h, ctx, p)[0]]
 
     return _in_portions(x, forward)
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.contract import try_layer
+from minilocal import contract
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
@@ -81,7 +81,7 @@ def check_layer(
     shape = tuple(shape)
     for dtype in ("float32", "float64"):
         p = {name: np.array(a, dtype) for name, a in layer.arrays.items()}
-        try_layer(layer, shape, p or {"": np.zeros(1, dtype)}, training)
+        contract.check_layer(layer, shape, p or {"": np.zeros(1, dtype)}, training)
     trial = _Trial(layer, _input(x, shape, images, seed), p, PassContext(training=training, key=seed))
     _is_pure(trial)
     return Check(trial.who, tuple(_row(*found) for found in _differences(trial, seed)))
