@@ -1,10 +1,10 @@
-"""A Learner in one file: its arrays, and in words what it was built with.
+"""A Learner in one file: its arrays, and as JSON what it was built from.
 
-    learner.json             the network, the rule, the optimiser, the modules' sizes, as JSON
+    learner.json             the network, the rule, the optimiser, the modules' sizes
     array:...  optim:...  flight:...  count:...    the entries of `Learner.state()`
 
-The package's networks, rules and optimisers are frozen recipes, so a name and options say all of them. One of your own
-cannot be said so: whoever loads gives it again. Nothing that is read is executed.
+The package's networks, rules and optimisers are frozen recipes: a name and options describe them. One of your own has
+no such description, and has to be given again to `load`. Nothing that is read is executed.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from minilocal.optim import Optimizer
 from minilocal.record.files import atomic_write
 from minilocal.rules import Rule, when
 
-TEXT, FORMAT = "learner.json", 1
+METADATA, FORMAT = "learner.json", 1
 DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError)
 
 
 def _kinds() -> dict[str, type]:
-    """{word in a file: class} of every answer, rule and optimiser of the package."""
+    """{name in a file: class} of every objective, boundary, when, rule and optimiser of the package."""
     examples = {
         "objective.none": objectives.none(),
         "objective.classifier": objectives.classifier(),
@@ -50,12 +50,12 @@ def _kinds() -> dict[str, type]:
         "when.periodic": when.periodic(),
     }
     others = {"rule": Rule, "recommended": boundaries.Recommended, "sgd": optim.SGD, "adam": optim.Adam}
-    return {word: type(example) for word, example in examples.items()} | others
+    return {name: type(example) for name, example in examples.items()} | others
 
 
 KINDS = _kinds()
 
-# What earlier files say instead; they still load.
+# {name in files of earlier versions: name}; those files load too.
 EARLIER: dict[str, str] = {
     "wants": "objective", "wants.nothing": "objective.none", "wants.classifier": "objective.classifier",
     "wants.predsim": "objective.predsim", "wants.infopro": "objective.infopro", "crosses": "boundary",
@@ -65,63 +65,66 @@ EARLIER: dict[str, str] = {
 }  # fmt: skip
 
 
-def _now(word: str) -> str:
-    return EARLIER.get(word, word)
+class NotOfThePackage(Exception):
+    """A class that KINDS does not hold, so a file cannot name it."""
 
 
-class _Own(Exception):
-    """Something that is not the package's, and so has no word."""
+def to_json(value: Any) -> Any:
+    """A rule, an optimiser, or a recipe of a network, in JSON's types.
 
-
-def _words(thing: Any) -> Any:
-    """`thing` in JSON's types."""
-    for word, kind in KINDS.items():
-        if type(thing) is kind:
-            own = fields(thing) if is_dataclass(thing) else ()
-            return {"is": word, **{f.name: _words(getattr(thing, f.name)) for f in own if f.init}}
-    if thing is None or isinstance(thing, (bool, str, float)):
-        return thing
-    if isinstance(thing, (list, tuple)):
-        return [_words(part) for part in thing]
-    if isinstance(thing, dict):
-        return {name: _words(part) for name, part in thing.items()}
+    Raises: NotOfThePackage.
+    """
+    for name, kind in KINDS.items():
+        if type(value) is kind:
+            options = fields(value) if is_dataclass(value) else ()
+            return {"is": name, **{f.name: to_json(getattr(value, f.name)) for f in options if f.init}}
+    if value is None or isinstance(value, (bool, str, float)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [to_json(part) for part in value]
+    if isinstance(value, dict):
+        return {name: to_json(part) for name, part in value.items()}
     try:
-        return index(thing)
+        return index(value)
     except TypeError:
-        raise _Own from None
+        raise NotOfThePackage from None
 
 
-def _thing(words: Any) -> Any:
-    """What `_words` was told of."""
-    if isinstance(words, dict) and "is" in words:
-        options = {_now(name): _thing(part) for name, part in words.items() if name != "is"}
-        return KINDS[_now(words["is"])](**options)
-    if isinstance(words, dict):
-        return {name: _thing(part) for name, part in words.items()}
-    return tuple(map(_thing, words)) if isinstance(words, list) else words
+def from_json(content: Any) -> Any:
+    """The value that `to_json` describes so, by the names of an earlier version too."""
+    if isinstance(content, dict) and "is" in content:
+        options = {_current(name): from_json(part) for name, part in content.items() if name != "is"}
+        return KINDS[_current(content["is"])](**options)
+    if isinstance(content, dict):
+        return {name: from_json(part) for name, part in content.items()}
+    return tuple(map(from_json, content)) if isinstance(content, list) else content
 
 
-def _said(thing: Any) -> Any:
-    """In words; None for what is the user's own."""
+def _current(name: str) -> str:
+    return EARLIER.get(name, name)
+
+
+def _described(value: Any) -> Any:
+    """`to_json(value)`; None for one of the user's own."""
     try:
-        return _words(thing)
-    except _Own:
+        return to_json(value)
+    except NotOfThePackage:
         return None
 
 
 def save(learner: Learner, path: str | Path) -> None:
     """`Learner.save`."""
-    told = {
+    metadata = {
         "format": FORMAT,
-        "net": _said(learner.net.recipe) if is_as_built(learner.net) else None,
-        "rule": _said(learner.rule),
-        "optimizer": _said(learner.optimizer),
+        "net": _described(learner.net.recipe) if is_as_built(learner.net) else None,
+        "rule": _described(learner.rule),
+        "optimizer": _described(learner.optimizer),
         "names": [learner.net.name, learner.rule.name, type(learner.optimizer).__name__],
         "modules": [len(m.units) for m in learner.modules],
         "dtype": learner.dtype,
     }
     with atomic_write(path) as file:
-        np.savez(file, **{TEXT: np.array(json.dumps(told))}, **learner.state())  # type: ignore[arg-type]
+        np.savez(file, **{METADATA: np.array(json.dumps(metadata))}, **learner.state())  # type: ignore[arg-type]
 
 
 def load(
@@ -132,33 +135,33 @@ def load(
     optimizer: Optimizer | None = None,
     device: Any = "cpu",
 ) -> Learner:
-    """The Learner that `learner.save(path)` wrote, which goes on bit for bit.
+    """The Learner that `learner.save(path)` wrote; training continues bit for bit on the CPU.
 
     A network, rule or optimiser of your own is not in the file: give it, built as it was.
 
-    Raises: UserError for a file that is missing, damaged or another program's, for one of your own that is not given,
-    and where what is given does not fit the arrays.
+    Raises: UserError for a file that is missing, damaged or another program's, for one of your own that is missing,
+    and for one that does not fit the arrays.
     """
-    told, state = _read(Path(path))
+    metadata, state = _read(Path(path))
     try:
-        parts = [_found(told, i, given) for i, given in enumerate((net, rule, optimizer))]
-        sizes, dtype = [index(n) for n in told["modules"]], str(told["dtype"])
+        parts = [_part(metadata, i, own) for i, own in enumerate((net, rule, optimizer))]
+        sizes, dtype = [index(n) for n in metadata["modules"]], str(metadata["dtype"])
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except DAMAGED as error:
         raise UserError(f"{path} is damaged, or a newer minilocal wrote it ({error}).") from None
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # whoever built it was warned
-        made = Learner(parts[0], parts[1], sizes, rng=streams.rng(0), device=device, dtype=dtype, optimizer=parts[2])
+        warnings.simplefilter("ignore")  # they were shown when the Learner was built first
+        learner = Learner(parts[0], parts[1], sizes, rng=streams.rng(0), device=device, dtype=dtype, optimizer=parts[2])
     try:
-        made.restore(state)
+        learner.restore(state)
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
-    return made
+    return learner
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """The words and the arrays in a file."""
+    """The metadata and the arrays in a file."""
     if path.is_dir():
         raise UserError(f"{path} is a folder: of a run, minilocal.train.load(path) makes a Learner.")
     if not path.exists():
@@ -168,24 +171,24 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             state = {name: file[name] for name in file.files}
     except DAMAGED as error:
         raise UserError(f"{path} is damaged, or no file of learner.save ({str(error).partition('. ')[0]}).") from None
-    if TEXT not in state:
-        raise UserError(f"{path} was not written by learner.save: it has no {TEXT!r}.")
+    if METADATA not in state:
+        raise UserError(f"{path} was not written by learner.save: it has no {METADATA!r}.")
     try:
-        told = json.loads(str(state.pop(TEXT)))
-        number = told["format"]
+        metadata = json.loads(str(state.pop(METADATA)))
+        version = metadata["format"]
     except DAMAGED as error:
         raise UserError(f"{path} is damaged ({error}).") from None
-    if number != FORMAT:
-        raise UserError(f"{path} is of format {number}, and this minilocal reads {FORMAT}: use the one that wrote it.")
-    return told, state
+    if version != FORMAT:
+        raise UserError(f"{path} is of format {version}, and this minilocal reads {FORMAT}: use the one that wrote it.")
+    return metadata, state
 
 
-def _found(told: dict[str, Any], i: int, given: Any) -> Any:
-    """The network, rule or optimiser that is given, or the one that is told of."""
+def _part(metadata: dict[str, Any], i: int, own: Any) -> Any:
+    """The network, rule or optimiser: the user's own where it is given, or else the one that the file describes."""
     what = ("net", "rule", "optimizer")[i]
-    if given is not None:
-        return given
-    if told[what] is None:
-        name = told["names"][i]
+    if own is not None:
+        return own
+    if metadata[what] is None:
+        name = metadata["names"][i]
         raise UserError(f"its {what} {name!r} is not as the package builds one: give it, load(path, {what}=...).")
-    return again(told["net"]) if what == "net" else _thing(told[what])
+    return again(metadata["net"]) if what == "net" else from_json(metadata[what])

@@ -10,7 +10,7 @@ import pytest
 import minilocal as ml
 from minilocal.layers import Dropout, Flatten, Initializer, Layer, Linear, Sequential
 from minilocal.objectives import ClassifierLoss, ObjectiveSpec
-from minilocal.saved import KINDS, _thing, _words
+from minilocal.saved import KINDS, from_json, to_json
 
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
     "backlink, all options": ml.rules.backlink(length=2, alpha=0.25, aux="1c2f", weighting="unfolded", keep="inputs"),
@@ -197,7 +197,43 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
         learner().save(tmp_path / "nowhere" / "l.npz")
 
 
-def test_every_kind_has_a_word_and_comes_back():
+def test_every_kind_has_a_name_and_comes_back():
     for rule in RULES.values():
-        assert _thing(json.loads(json.dumps(_words(rule)))) == rule
+        assert from_json(json.loads(json.dumps(to_json(rule)))) == rule
     assert len(set(KINDS.values())) == len(KINDS)
+
+
+OLD = {  # names now, and in files of earlier versions
+    "objective": "wants", "objective.none": "wants.nothing", "objective.classifier": "wants.classifier",
+    "objective.predsim": "wants.predsim", "objective.infopro": "wants.infopro", "boundary": "crosses",
+    "boundary.open": "crosses.all", "boundary.closed": "crosses.nothing", "boundary.link": "crosses.link",
+    "boundary.delayed": "crosses.late", "boundary.synthetic_gradient": "crosses.guess", "activations": "up",
+    "errors": "down", "when.asynchronous": "when.drawn",
+}  # fmt: skip
+
+
+def in_old_words(content):
+    """A description as an earlier version wrote it."""
+    if isinstance(content, dict):
+        old = {OLD.get(name, name): in_old_words(part) for name, part in content.items()}
+        return {**old, "is": OLD.get(content["is"], content["is"])} if "is" in content else old
+    return [in_old_words(part) for part in content] if isinstance(content, list) else content
+
+
+@pytest.mark.filterwarnings("ignore:BackLink length")
+@pytest.mark.parametrize("name", RULES)
+def test_a_file_in_the_words_of_an_earlier_version_loads(name, tmp_path):
+    one, path = learner(RULES[name]), tmp_path / "l.npz"
+    for x in X[:5]:
+        one.step(x, Y, lr=1e-3)
+    one.save(path)
+    spoil(path, lambda told, entries: told.update(rule=in_old_words(told["rule"])))
+    with np.load(path) as file:
+        text = str(file["learner.json"])
+    assert '"wants": {"is": "wants.' in text and '"crosses": {"is": "crosses.' in text and "boundary" not in text
+    two = ml.load(path)
+    assert two.rule == one.rule and alike(one, two)
+    for learner_ in (one, two):
+        for x in X[5:]:
+            learner_.step(x, Y, lr=1e-3)
+    assert alike(one, two)

@@ -37,7 +37,7 @@ def learner(rule=None, seed=0, **options):
 
 def same(one, two) -> bool:
     """The same weights, statistics and optimiser state, to the last bit."""
-    a, b = ({name: x for name, x in it.state().items() if not name.startswith("count:")} for it in (one, two))
+    a, b = ({name: x for name, x in fitted.state().items() if not name.startswith("count:")} for fitted in (one, two))
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
@@ -84,8 +84,8 @@ def test_augmented_batches_are_those_of_a_run(tmp_path):
 
 def test_a_seed_names_the_order(digits):
     one, again, other = (learner() for _ in range(3))
-    for it, seed in ((one, 0), (again, 0), (other, 1)):
-        ml.fit(it, digits, epochs=1, batch_size=16, seed=seed)
+    for fitted, seed in ((one, 0), (again, 0), (other, 1)):
+        ml.fit(fitted, digits, epochs=1, batch_size=16, seed=seed)
     assert same(one, again) and not same(one, other)
     assert order_key(3) == learner(seed=3).key
 
@@ -129,7 +129,7 @@ def test_a_callback_is_given_each_row_and_may_stop(digits, capsys):
 
 def test_on_a_device_the_batches_are_made_there(digits):
     host, device = learner(), learner(device=fake)
-    rows = [ml.fit(it, digits, epochs=2, batch_size=16, lr=0.05) for it in (host, device)]
+    rows = [ml.fit(fitted, digits, epochs=2, batch_size=16, lr=0.05) for fitted in (host, device)]
     assert all(isinstance(a, fake.ndarray) for a in device.parameters().values())
     for a, b in zip(*rows, strict=True):
         np.testing.assert_allclose(a["losses"], b["losses"], rtol=1e-4)
