@@ -10,8 +10,8 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
 if TYPE_CHECKING:
-    from minilocal.locality.certificate import Downward, Locality
-    from minilocal.locality.comparison import Compared
+    from minilocal.locality.certificate import ErrorPath, Locality
+    from minilocal.locality.comparison import PaperRow
     from minilocal.nets import Net
 
 UNITS = 7  # of "tower" and "mlp"
@@ -19,13 +19,13 @@ SIZE = {"vgg16": 32, "alexnet": 32}  # of the images; elsewhere 8, since only th
 LEGEND = """
 up          iterations until h_k arrives in module k+1; 1-3 where it is random
 into        units of each module but the last that learn from anything above it, of how many
-down        iterations until an error that leaves module k+1 enters module k; and how far it goes on
-taught by   whose errors the main weights of module 1 learn from
-seen        what objectives below the last look at besides h_k
+down        iterations until the error that leaves module k+1 enters module k; and how many modules it enters
+taught by   losses whose errors train the main weights of module 1
+seen        inputs of the objectives below the last, besides h_k
 locks       forward: a module waits for the one below; update: for all above to have gone forward;
             backward: for errors from above, all of them, or "1 unit, 1 up": at most 1 unit, for 1 module above
 +param      parameters beyond the network's own: auxiliary networks and synthesisers
-felt        steps after which the weights of modules 1, 2, ... depend on a change of the last loss, indirectly too
+felt        steps until the weights of modules 1, 2, ... depend on the last loss, through updates too
 printed     the papers' comparison tables, where they have the rule; below each of their rows, what it is here
 """
 
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
     from minilocal import rules
     from minilocal.config import parse_setting, value_of
     from minilocal.locality.certificate import measure
-    from minilocal.locality.comparison import compared
+    from minilocal.locality.comparison import paper_rows
 
     rule_options: dict[str, Any] = {}
     for text in options.set:
@@ -73,12 +73,12 @@ def run(options: argparse.Namespace) -> int:
     net, modules = _net(options.net), value_of("net.modules", options.modules)
     wrong: list[str] = []
     rows: list[tuple[str, ...]] = []
-    beside: list[Compared] = []
+    beside: list[PaperRow] = []
     for rule in chosen:
         for row in measure(rule, net, modules):
             rows.append(_cells(row))
             wrong += [f"{rows[-1][0]}: {text}" for text in row.disagreements]
-            beside += compared(row, net)
+            beside += paper_rows(row, net)
     print(f"{net.name} of {len(net.units)} units in modules of {', '.join(map(str, row.sizes))}\n")
     print(_table([HEADS, *rows]))
     print(LEGEND)
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     return 1 if wrong else 0
 
 
-def _beside(rows: Sequence[Compared]) -> Iterator[str]:
+def _beside(rows: Sequence[PaperRow]) -> Iterator[str]:
     """The papers' comparison tables, each method as printed and as measured; then the differences."""
     from minilocal.locality.comparison import words
 
@@ -96,7 +96,7 @@ def _beside(rows: Sequence[Compared]) -> Iterator[str]:
         methods = [row for row in rows if row.title == title]
         lines = [("", "", *map(words, methods[0].printed))]
         for row in methods:
-            lines += [(row.method, "printed", *row.printed.values()), ("", "here", *row.here.values())]
+            lines += [(row.method, "printed", *row.printed.values()), ("", "here", *row.measured.values())]
         yield f"{title}\n{_table(lines)}\n"
     differences = [text for row in rows for text in row.differences]
     yield "They differ in:" if differences else "Here it is as they print it."
@@ -121,30 +121,38 @@ def _net(name: str) -> Net:
 
 def _cells(row: Locality) -> tuple[str, ...]:
     """One row of the table."""
-    into = _all_alike(f"{d.units}/{n}" for d, n in zip(row.down, row.sizes, strict=False))
+    into = _all_alike(f"{path.units}/{n}" for path, n in zip(row.error_paths, row.sizes, strict=False))
     return (
         row.rule.name + (f", {row.phase}" if row.phase else ""),
-        _all_alike("-".join(str(lag) for lag in sorted({lags[0], lags[-1]})) if lags else "never" for lags in row.up),
+        _all_alike(
+            "-".join(str(lag) for lag in sorted({lags[0], lags[-1]})) if lags else "never"
+            for lags in row.activation_lags
+        ),
         into,
-        _down(row.down),
-        " + ".join(s.removesuffix(" loss").removesuffix(" module's") for s in row.sources),
-        "+".join(row.inputs) or "-",
+        _down(row.error_paths),
+        " + ".join(s.removesuffix(" loss").removesuffix(" module's") for s in row.learns_from),
+        "+".join(row.sees) or "-",
         *row.locks,
-        str(row.added),
-        " ".join("-" if lag is None else str(lag) for lag in row.felt),
+        str(row.added_parameters),
+        " ".join("-" if lag is None else str(lag) for lag in row.influence_of_updates),
     )
 
 
-def _down(down: Sequence[Downward]) -> str:
+def _range(lags: Sequence[int]) -> str:
+    """Lags in ascending order as "0", "0-2" or "never"."""
+    return "-".join(str(lag) for lag in sorted({lags[0], lags[-1]})) if lags else "never"
+
+
+def _down(paths: Sequence[ErrorPath]) -> str:
     """The column "down": the lag of an error and how many modules it passes."""
-    teacher, lag = _all_alike(str(d.synthesiser) for d in down), _all_alike(str(d.lag) for d in down)
-    if teacher != "None":
-        return f"{teacher}, teaches the guess"
+    teaching, lag = _all_alike(str(p.synthesiser_lag) for p in paths), _all_alike(str(p.lag) for p in paths)
+    if teaching != "None":
+        return f"{teaching}, trains the synthesiser"
     if lag == "None":
         return "nothing"
-    deep = max(d.deep for d in down)
-    passes_on = len(down) > 1 and all(d.deep == k + 1 for k, d in enumerate(down))
-    return f"{lag}, " + ("all the way" if passes_on else f"{deep} module{'s' * (deep > 1)}")
+    depth = max(p.depth for p in paths)
+    all_the_way = len(paths) > 1 and all(p.depth == k + 1 for k, p in enumerate(paths))
+    return f"{lag}, " + ("all the way" if all_the_way else f"{depth} module{'s' * (depth > 1)}")
 
 
 def _all_alike(texts: Any) -> str:

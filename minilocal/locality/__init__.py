@@ -1,4 +1,4 @@
-"""What crosses each boundary, measured by perturbation, and which locks a rule breaks."""
+"""Locality of a rule: the errors that cross each boundary, measured by perturbation, and the locks that it breaks."""
 
 from minilocal.locality.certificate import Locality, measure
 

@@ -1,19 +1,21 @@
-"""What the papers' comparison tables print of a rule, beside what is measured and built here.
+"""The papers' comparison tables: each printed row of a rule beside the same columns measured here.
 
-    BackLink paper (IEEE), Table I     feedback between modules, auxiliary network, loss, where gradients come from
+    BackLink paper (IEEE), Table I     feedback between modules, auxiliary network, loss, source of the gradients
     FDG paper, Table 1                 whether any lock is kept, whether parameters are added
 
-Crossings, locks and parameters are those that `locality` measured; auxiliary networks and losses are read from what the
-rule builds behind module 1.
+Feedback, locks and parameters are those of the measured `Locality`. Auxiliary networks and losses are those of module 1
+in a Learner.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from minilocal import published
+from minilocal.array import Array
+from minilocal.engine import Module
 from minilocal.locality.certificate import Locality
 from minilocal.locality.perturb import Subject
 from minilocal.nets import Net
@@ -22,8 +24,7 @@ from minilocal.objectives import Branches
 TITLES = {"backlink_ieee_table1": "BackLink paper (IEEE), Table I", "fdg_table1": "FDG paper, Table 1"}
 ASYNCHRONOUS = "asynchronous "
 LOSSES = {"Labels": "CE", "Similarity": "similarity-matching loss", "Reconstruction": "input-reconstruction loss"}
-# (method, column): why the printed and the measured differ
-WHY = {
+WHY = {  # (method, column): the reason of a known difference
     ("DNI", "any_lockings"): "the print is true of synthetic inputs together with synthetic errors; here are the "
     "errors only, so that a module waits for the one below",
     ("DGL", "any_lockings"): "the print is true of asynchronous DGL, dgl(buffer=M), which keeps no lock; "
@@ -35,36 +36,35 @@ WHY = {
 
 
 @dataclass(frozen=True)
-class Compared:
-    """One printed row beside what is here; both have the table's own columns."""
+class PaperRow:
+    """One printed row of a table, and the measured one. Both have the table's columns."""
 
     title: str  # of the table
     method: str
     printed: dict[str, str]
-    here: dict[str, str]
+    measured: dict[str, str]
 
     @property
     def differences(self) -> list[str]:
-        """The columns in which they differ, and why where that is known."""
-        found = []
+        """One line for each column that differs, with the reason where it is known."""
+        lines = []
         for column, text in self.printed.items():
-            if not _agree(text, self.here[column]):
-                why = WHY.get((self.method.removeprefix(ASYNCHRONOUS), column), "")
-                told = f"{self.method}, {words(column)}: printed {text!r}, here {self.here[column]!r}"
-                found.append(f"{told}; {why}" if why else told)
-        return found
+            if not _agree(text, self.measured[column]):
+                line = f"{self.method}, {words(column)}: printed {text!r}, here {self.measured[column]!r}"
+                why = WHY.get((self.method.removeprefix(ASYNCHRONOUS), column))
+                lines.append(f"{line}; {why}" if why else line)
+        return lines
 
 
-def compared(row: Locality, net: Net) -> list[Compared]:
-    """The rows that the tables have of this rule, beside its measured locality on `net`; none where they have none."""
-    method, found = row.rule.name.removeprefix(ASYNCHRONOUS), []
+def paper_rows(locality: Locality, net: Net) -> list[PaperRow]:
+    """The rows that the tables print of this rule, beside its measured locality on `net`."""
+    method, measured, rows = locality.rule.name.removeprefix(ASYNCHRONOUS), _columns(locality, net), []
     for name, title in TITLES.items():
         for line in published.table(name):
             if line["method"] == method:
-                columns = {c: text for c, text in line.items() if c not in ("source", "table", "method")}
-                seen = _here(row, net)
-                found.append(Compared(title, row.rule.name, columns, {c: seen[c] for c in columns}))
-    return found
+                printed = {c: text for c, text in line.items() if c not in ("source", "table", "method")}
+                rows.append(PaperRow(title, locality.rule.name, printed, {c: measured[c] for c in printed}))
+    return rows
 
 
 def words(column: str) -> str:
@@ -72,23 +72,23 @@ def words(column: str) -> str:
     return column.replace("_", " ")
 
 
-def _here(row: Locality, net: Net) -> dict[str, str]:
-    """Every column of both tables."""
-    module = Subject(net, row.rule, row.sizes, ()).learner().modules[0]
-    entered = {down.lag for down in row.down if down.units}
-    guessed = any(down.synthesiser is not None for down in row.down)
-    late = any(lag for lag in entered)
+def _columns(locality: Locality, net: Net) -> dict[str, str]:
+    """The measured columns of both tables."""
+    module = Subject(net, locality.rule, locality.sizes, ()).learner().modules[0]
+    lags = {path.lag for path in locality.error_paths if path.units}
+    synthetic = any(path.synthesiser_lag is not None for path in locality.error_paths)
+    delayed = any(lags)
     return {
-        "feedback_between_modules": "Late" if late else "Yes" if entered else "No",
+        "feedback_between_modules": "Late" if delayed else "Yes" if lags else "No",
         "local_auxiliary_network": " + ".join(_networks(module)) or "No",
         "local_loss": " + ".join(_losses(module)) or "No",
-        "gradient_generation": "Synthetic" if guessed else "Delayed" if late else "Local BP",
-        "any_lockings": "No" if set(row.locks) == {"broken"} else "Yes",
-        "extra_trainable_parameters": "Yes" if row.added else "No",
+        "gradient_generation": "Synthetic" if synthetic else "Delayed" if delayed else "Local BP",
+        "any_lockings": "No" if set(locality.locks) == {"broken"} else "Yes",
+        "extra_trainable_parameters": "Yes" if locality.added_parameters else "No",
     }
 
 
-def _networks(module: Any) -> list[str]:
+def _networks(module: Module) -> list[str]:
     """ "FC" or "Conv" for each auxiliary network of a module."""
     objective = module.objective
     if isinstance(objective, Branches):
@@ -96,14 +96,14 @@ def _networks(module: Any) -> list[str]:
     return [_kind(part.parameters.values()) for part in (objective, module.synthesiser) if part is not None]
 
 
-def _kind(arrays: Any) -> str:
-    """ "Conv" where a window is wider than one pixel, "1×1 Conv" where none is, "FC" without any."""
+def _kind(arrays: Iterable[Array]) -> str:
+    """ "Conv" if a window is wider than one pixel, "1×1 Conv" if no window is, "FC" without convolutions."""
     windows = [w.shape[0] for w in arrays if w.ndim == 4]
     return ("Conv" if max(windows) > 1 else "1×1 Conv") if windows else "FC"
 
 
-def _losses(module: Any) -> list[str]:
-    """The loss of each of them."""
+def _losses(module: Module) -> list[str]:
+    """The loss of each auxiliary network of a module."""
     if module.synthesiser is not None:
         return ["L2 loss"]
     if isinstance(module.objective, Branches):
@@ -112,9 +112,9 @@ def _losses(module: Any) -> list[str]:
     return ["CE"] if module.objective is not None else []
 
 
-def _agree(printed: str, here: str) -> bool:
-    """Do they say the same? Of an auxiliary network the print says more, and at times offers two."""
+def _agree(printed: str, measured: str) -> bool:
+    """Whether two cells agree. A printed auxiliary network says more than its kind, and may offer two kinds."""
     kinds = re.findall("FC|Conv", printed)
     if not kinds:
-        return printed == here
-    return here in kinds if " or " in printed else here.split(" + ") == sorted(kinds, reverse=True)
+        return printed == measured
+    return measured in kinds if " or " in printed else measured.split(" + ") == sorted(kinds, reverse=True)

@@ -1,61 +1,63 @@
-"""Everything above and below each boundary, nudged in turn: who hears what, and after how many iterations."""
+"""Perturb every site above and below each boundary in turn: what it influences, and after how many iterations."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from minilocal.engine import Module
+from minilocal.engine.hooks import Part
 from minilocal.errors import UserError
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.layers.norm import BatchNormReLU
-from minilocal.locality.perturb import Noted, PerturbedRun, Site, Subject, first_difference
+from minilocal.locality.perturb import Hashes, PerturbedRun, Site, Subject, What, first_difference
 from minilocal.nets import Net
-from minilocal.rules.when import Asynchronous
 from minilocal.streams import stream
 
-Heard = dict[Site, int]  # {site: lag in iterations}
+Lags = dict[Site, int]  # {influenced site: lag in iterations}
 
 
 @dataclass(frozen=True)
 class Influence:
-    """What was heard of each nudge. `direct` with frozen weights; `felt` of the last loss's error, weights moving.
+    """The lags with which each perturbation reaches other sites.
 
-    `up` holds, for each boundary, the lags with which h_k arrived in module k+1 when it was nudged in several
-    iterations: more than one number where the lag is random.
+    `direct` is of every perturbed site, with frozen weights. `influence_of_updates` is of the last loss's error, with
+    weights that move. `activation_lags` holds, for each boundary, the lags of h_k in module k+1 over perturbations of
+    several iterations: more than one number where the lag is random.
     """
 
     subject: Subject
     modules: list[Module]
-    direct: dict[Site, Heard]
-    up: list[tuple[int, ...]]
-    felt: Heard
+    direct: dict[Site, Lags]
+    activation_lags: list[tuple[int, ...]]
+    influence_of_updates: Lags
 
     @property
     def sizes(self) -> list[int]:
         """Units of each module."""
         return [len(m.units) for m in self.modules]
 
-    def of(self, what: str, module: int, part: int | str) -> Heard:
-        """What was heard of this nudge; nothing where there was nothing to nudge."""
-        return self.direct.get(Site(what, module, part), {})  # type: ignore[arg-type]
+    def of(self, what: What, module: int, part: Part) -> Lags:
+        """The lags of this perturbation; none where there is no such site."""
+        return self.direct.get(Site(what, module, part), {})
 
-    def above(self, module: int) -> dict[Site, Heard]:
-        """What was heard of each nudge above this module."""
+    def above(self, module: int) -> dict[Site, Lags]:
+        """The lags of each perturbation above this module."""
         return {site: lags for site, lags in self.direct.items() if site.module > module}
 
 
-def first(lags: Heard, module: int, parts: Iterable[int | str]) -> int | None:
-    """The earliest lag with which an update of these parts of a module heard it; None is never."""
-    found = [lags[site] for part in parts if (site := Site("update", module, part)) in lags]
-    return min(found, default=None)
+def earliest_update(lags: Lags, module: int, parts: Iterable[Part]) -> int | None:
+    """The least lag of an update of these parts of a module; None where none is influenced."""
+    reached = [lags[site] for part in parts if (site := Site("update", module, part)) in lags]
+    return min(reached, default=None)
 
 
 def influence(subject: Subject) -> Influence:
-    """All trials of one rule in one phase.
+    """Run all perturbations of one rule in one phase.
 
     Raises: UserError for fewer than two modules.
     """
@@ -63,8 +65,8 @@ def influence(subject: Subject) -> Influence:
     K, rule = len(modules), subject.rule
     if K < 2:
         raise UserError("locality looks at boundaries, and one module has none: give 2 or more.")
-    random = isinstance(rule.when, Asynchronous)
-    start = rule.least_batches(K)  # by then all modules work; as long again, and a nudge has been everywhere
+    random = rule.when.engine == "asynchronous"
+    start = rule.least_batches(K)  # by then every module has been updated; as long again, and all lags have passed
     span, starts = (5 * K, 6) if random else (start + 1, 2)
     batches = _batches(subject.net, start + starts + max(span, 2 * K + 2))
     subject, longer = replace(subject, batches=batches[: start + span]), replace(subject, batches=batches)
@@ -74,16 +76,16 @@ def influence(subject: Subject) -> Influence:
         site: first_difference(plain, PerturbedRun(subject, site, start).run(), start) for site in _sites(modules)
     }
     plain = PerturbedRun(longer).run()
-    up = [_lags_up(longer, plain, k, range(start, start + starts)) for k in range(K - 1)]
+    activation_lags = [_activation_lags(longer, plain, k, range(start, start + starts)) for k in range(K - 1)]
     last = Site("error", K - 1, "objective")
-    felt = first_difference(
+    influence_of_updates = first_difference(
         PerturbedRun(longer, moving=True).run(), PerturbedRun(longer, last, start, moving=True).run(), start
     )
-    return Influence(subject, modules, direct, up, felt)
+    return Influence(subject, modules, direct, activation_lags, influence_of_updates)
 
 
 def toy_net(units: int = 7, channels: int = 6, size: int = 6, classes: int = 4) -> Net:
-    """Equal units of a 3×3 convolution, batch norm and ReLU: what every objective and crossing is defined on."""
+    """Equal units of a 3×3 convolution, batch norm and ReLU: every objective and boundary is defined on them."""
     initial, built = Initializer(3), list[Layer]()
     for u in range(units):
         conv = Conv(channels if u else 3, channels, 3, initial, pad=1, name=f"{u}.conv")
@@ -93,21 +95,23 @@ def toy_net(units: int = 7, channels: int = 6, size: int = 6, classes: int = 4) 
 
 
 def _batches(net: Net, number: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    chance = stream(5, "locality")
-    made = [(chance.standard_normal((3, *net.shape)), chance.integers(0, net.classes, 3)) for _ in range(number)]
-    for _, y in made:
-        y[1] = y[0]  # a contrast needs two of a class
-    return made
+    """Random batches of three images."""
+    random = stream(5, "locality")
+    batches = [(random.standard_normal((3, *net.shape)), random.integers(0, net.classes, 3)) for _ in range(number)]
+    for _, y in batches:
+        y[1] = y[0]  # a contrastive loss is 0 without two images of one class
+    return batches
 
 
 def _sites(modules: list[Module]) -> list[Site]:
-    """Everything that is nudged."""
+    """Every site that is perturbed."""
     sites = []
     for k, module in enumerate(modules):
         for u, unit in enumerate(module.units):
             sites += [Site("activation", k, u), Site("error", k, u)] + [Site("weights", k, u)] * bool(unit.parameters)
-        for part in ("objective", "synthesiser"):
-            if (owner := getattr(module, part)) is None:
+        parts: dict[Part, Any] = {"objective": module.objective, "synthesiser": module.synthesiser}
+        for part, owner in parts.items():
+            if owner is None:
                 continue
             sites += [Site("error", k, part)] + [Site("weights", k, part)] * bool(owner.parameters)
             if k < len(modules) - 1:
@@ -115,8 +119,8 @@ def _sites(modules: list[Module]) -> list[Site]:
     return sites
 
 
-def _lags_up(subject: Subject, plain: Noted, k: int, starts: range) -> tuple[int, ...]:
-    """The lags that occur between h_k and what module k+1 makes of it."""
+def _activation_lags(subject: Subject, plain: Hashes, k: int, starts: range) -> tuple[int, ...]:
+    """The lags that occur between h_k and the first activation of module k+1."""
     top = Site("activation", k, len(subject.learner().modules[k].units) - 1)
-    trials = [first_difference(plain, PerturbedRun(subject, top, start).run(), start) for start in starts]
-    return tuple(sorted({lags[s] for lags in trials if (s := Site("activation", k + 1, 0)) in lags}))
+    runs = [first_difference(plain, PerturbedRun(subject, top, start).run(), start) for start in starts]
+    return tuple(sorted({lags[s] for lags in runs if (s := Site("activation", k + 1, 0)) in lags}))

@@ -1,12 +1,11 @@
-"""One run of a rule in which one thing is nudged, and a note of all that it does: what changes is what hears it.
+"""Train twice from one seed, once with one tensor perturbed: what differs is what the tensor influences.
 
-Every unit, objective and guess of a Learner is put into a thin sleeve that passes calls on. A sleeve notes what goes
-by, as a fingerprint of its bytes, and adds noise to one *site* from one iteration on: to a unit's parameters, its
-output, or the error that leaves it downward. Two runs of one seed, one nudged and one not, then differ exactly where
-the nudge has been heard; floating point does not blur that, since the runs are the same to the bit otherwise.
+A run records a hash of every activation and gradient. From one iteration on, noise is added to one *site*: to a unit's
+parameters, to its output, or to the error at its input. The two runs are equal to the bit otherwise, so round-off
+cannot be mistaken for influence.
 
-With `moving=False` the optimiser notes gradients and moves nothing. Then no influence travels through weights, and the
-first iteration in which a site differs is the lag of what crosses directly. With `moving=True` it is training.
+With `moving=False` the optimiser records gradients and updates nothing. No influence then travels through weights, and
+the first iteration in which a site differs is the lag of what crosses directly. With `moving=True` the runs train.
 """
 
 from __future__ import annotations
@@ -33,24 +32,25 @@ What = Literal["weights", "activation", "error", "labels", "image", "update"]
 
 
 class Site(NamedTuple):
-    """Something in a module (counted from 0): a unit by its number there, its objective, or its guess.
+    """A tensor of one part of a module (counted from 0): of a unit, the objective or the synthesiser.
 
-    `weights`, `activation` (what goes up), `error` (what goes down), and an objective's `labels` and `image` can be
-    nudged; `activation` and `update` (the gradients that the optimiser gets) are noted.
+    Perturbed are `weights`, `activation` (the output), `error` (at the input; of an objective and a synthesiser, the
+    error that it sends into its module), and an objective's `labels` and `image`. Recorded are `activation` and
+    `update` (the gradients that the optimiser receives).
     """
 
     what: What
     module: int
-    part: int | str
+    part: Part
 
 
-Noted = dict[Site, list[tuple[bytes, ...]]]  # of each site, the fingerprints of each iteration
+Hashes = dict[Site, list[tuple[bytes, ...]]]  # for each site, the hashes of each iteration
 Batches = Sequence[tuple[Array, Array]]
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What is put to the test: a rule on a network, in an epoch that decides its phase."""
+    """What is measured: a rule on a network, on these batches, in an epoch that decides its phase."""
 
     net: Net
     rule: Rule
@@ -59,70 +59,78 @@ class Subject:
     epoch: int = 0
 
     def learner(self, optimizer: Any = None) -> Learner:
-        """A fresh Learner, always the same, no array of which is 0: what starts at 0 would let nothing through."""
-        with warnings.catch_warnings(action="ignore"):  # it is built many times, and would say so each time
-            it = Learner(self.net, self.rule, self.modules, rng=streams.rng(1), dtype="float64", optimizer=optimizer)
-        it.epoch = self.epoch
-        for name, w in it.parameters().items():
+        """A new Learner, always with the same weights. No array is 0, since a weight of 0 passes no error."""
+        with warnings.catch_warnings(action="ignore"):  # it is built for each run, and would warn each time
+            learner = Learner(
+                self.net, self.rule, self.modules, rng=streams.rng(1), dtype="float64", optimizer=optimizer
+            )
+        learner.epoch = self.epoch
+        for name, w in learner.parameters().items():
             w += 0.1 * stream(7, name).standard_normal(w.shape)
-        return it
+        return learner
 
 
 @dataclass
 class PerturbedRun:
-    """The notes of one run; `nudged` is disturbed from iteration `start` on."""
+    """One training run that records hashes; `perturbed` gets noise from iteration `start` on."""
 
     subject: Subject
-    nudged: Site | None = None
+    perturbed: Site | None = None
     start: int = 0
     moving: bool = False
-    noted: Noted = field(default_factory=dict)
+    hashes: Hashes = field(default_factory=dict)
 
-    def run(self) -> Noted:
-        """The fingerprints of everything noted, iteration by iteration."""
-        self.now = 0
-        it = self.subject.learner(_Watch(self))
-        self.owners = owners(it)
-        self.names = {id(w): name for name, w in it.parameters().items()}
-        for k, module in enumerate(it.modules):
+    def run(self) -> Hashes:
+        """Train on all batches, and return the hashes of every site, iteration by iteration."""
+        learner = self.subject.learner(_RecordingOptimizer(self))
+        self.owners = owners(learner)
+        self.names = {id(w): name for name, w in learner.parameters().items()}
+        for k, module in enumerate(learner.modules):
             module.hooks.append(_PerturbingHook(self, k))
         for now, (x, y) in enumerate(self.subject.batches):
             self.now = now
-            if self.now == self.start and self.nudged is not None and self.nudged.what == "weights":
-                for name, w in it.parameters().items():
-                    if self.owners[name] == self.nudged[1:]:
+            if now == self.start and self.perturbed is not None and self.perturbed.what == "weights":
+                for name, w in learner.parameters().items():
+                    if self.owners[name] == self.perturbed[1:]:
                         w += self.noise(w, 1e-3)
-            it.step(x, y, lr=0.01)
-        return self.noted
+            learner.step(x, y, lr=0.01)
+        return self.hashes
 
-    def note(self, site: Site, a: Array) -> None:
-        """Writes down what goes by; -0 and 0 are the same."""
+    def record(self, site: Site, a: Array) -> None:
+        """Append the hash of `a` to the site's iteration; -0 and 0 are equal.
+
+        Raises: FloatingPointError where `a` is not finite: NaNs are equal whatever they were computed from.
+        """
         if not np.isfinite(a).all():
-            raise FloatingPointError(f"{site} is no longer finite, so that nothing can be said about what it hears")
-        iterations = self.noted.setdefault(site, [()] * len(self.subject.batches))
+            raise FloatingPointError(f"{site} is no longer finite, so its influences cannot be told apart")
+        iterations = self.hashes.setdefault(site, [()] * len(self.subject.batches))
         iterations[self.now] += (hashlib.blake2b((a + 0.0).tobytes(), digest_size=8).digest(),)
 
-    def through(self, site: Site, a: Array) -> Array:
-        """`a`, nudged where this is the site and the time."""
-        return a + self.noise(a, 1e-9) if site == self.nudged and self.now >= self.start else a
+    def perturb(self, site: Site, a: Array) -> Array:
+        """`a` with noise, if `site` is perturbed in this iteration; else `a` itself."""
+        return a + self.noise(a, 1e-9) if self.is_perturbed(site) else a
+
+    def is_perturbed(self, site: Site) -> bool:
+        """Whether this site is perturbed in this iteration."""
+        return site == self.perturbed and self.now >= self.start
 
     def noise(self, a: Array, least: float) -> Array:
-        """Noise of three tenths of a's size."""
-        size = max(least, 0.3 * float(np.sqrt((a * a).mean())))
-        return size * stream(11, "nudge", step=self.now).standard_normal(a.shape)
+        """Gaussian noise of 0.3 times the root mean square of `a`, or of `least` where that is larger."""
+        scale = max(least, 0.3 * float(np.sqrt((a * a).mean())))
+        return scale * stream(11, "nudge", step=self.now).standard_normal(a.shape)
 
 
 @dataclass(frozen=True)
-class _Watch:
-    """An optimiser that notes each gradient, and follows it, as Adam does, only where the trial moves."""
+class _RecordingOptimizer:
+    """Records each gradient. In a moving run it also updates, as Adam."""
 
     trial: PerturbedRun
 
-    def update(self, moves: Sequence[Update], lr: float | Array) -> None:
-        for w, g, _ in moves:
-            self.trial.note(Site("update", *self.trial.owners[self.trial.names[id(w)]]), g)
+    def update(self, updates: Sequence[Update], lr: float | Array) -> None:
+        for w, g, _ in updates:
+            self.trial.record(Site("update", *self.trial.owners[self.trial.names[id(w)]]), g)
         if self.trial.moving:
-            Adam().update(moves, lr)  # of bounded steps: nothing diverges, no influence shrinks out of sight
+            Adam().update(updates, lr)  # steps of bounded size: nothing diverges, and no influence underflows
 
 
 class _PerturbingHook(Hook):
@@ -132,42 +140,48 @@ class _PerturbingHook(Hook):
         self.trial, self.k = trial, k
 
     def replace_batch(self, part: Part, batch: Batch) -> Batch:
-        trial, (x, y) = self.trial, batch
-        if trial.now >= trial.start and trial.nudged == Site("image", self.k, part):
-            return Batch(x + trial.noise(x, 1e-3), y)
-        if trial.now >= trial.start and trial.nudged == Site("labels", self.k, part):
-            return Batch(x, (y + 1) % trial.subject.net.classes)
+        if self.trial.is_perturbed(Site("image", self.k, part)):
+            return Batch(batch.x + self.trial.noise(batch.x, 1e-3), batch.y)
+        if self.trial.is_perturbed(Site("labels", self.k, part)):
+            return Batch(batch.x, (batch.y + 1) % self.trial.subject.net.classes)
         return batch
 
     def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
         if part == "synthesiser":
-            return self.trial.through(Site("error", self.k, part), out)
-        if isinstance(part, int):
-            out = self.trial.through(Site("activation", self.k, part), out)
-            self.trial.note(Site("activation", self.k, part), out)
+            return self.trial.perturb(Site("error", self.k, part), out)
+        if part == "objective":
+            return out
+        site = Site("activation", self.k, part)
+        out = self.trial.perturb(site, out)
+        self.trial.record(site, out)
         return out
 
     def after_backward(self, part: Part, error: Array | None, grads: Gradients) -> Array | None:
-        return None if error is None else self.trial.through(Site("error", self.k, part), error)
+        return None if error is None else self.trial.perturb(Site("error", self.k, part), error)
 
 
-def owners(it: Learner) -> dict[str, tuple[int, int | str]]:
-    """{parameter: (module, unit, "objective" or "guess")}."""
-    owner: dict[str, tuple[int, int | str]] = {}
-    for k, module in enumerate(it.modules):
-        parts: dict[int | str, Any] = dict(enumerate(module.units))
+def owners(learner: Learner) -> dict[str, tuple[int, Part]]:
+    """{parameter: (module, part)}: the unit, objective or synthesiser that each parameter belongs to."""
+    owner: dict[str, tuple[int, Part]] = {}
+    for k, module in enumerate(learner.modules):
+        parts: dict[Part, Any] = dict(enumerate(module.units))
         parts |= {"objective": module.objective, "synthesiser": module.synthesiser}
-        owner |= {name: (k, part) for part, it in parts.items() if it is not None for name in it.parameters}
+        for part, layer in parts.items():
+            if layer is not None:
+                owner |= dict.fromkeys(layer.parameters, (k, part))
     return owner
 
 
-def first_difference(plain: Noted, nudged: Noted, start: int) -> dict[Site, int]:
-    """{site: iterations from the nudge to the first in which it differs}; sites that never differ are left out."""
+def first_difference(plain: Hashes, perturbed: Hashes, start: int) -> dict[Site, int]:
+    """{site: iterations from `start` to the first one in which the runs differ}, without the sites that never differ.
+
+    Raises: AssertionError where they differ before `start`.
+    """
     lags = {}
-    for site in plain.keys() | nudged.keys():
-        pairs = zip(plain.get(site, ()), nudged.get(site, ()), strict=True)
+    for site in plain.keys() | perturbed.keys():
+        pairs = zip(plain.get(site, ()), perturbed.get(site, ()), strict=True)
         first = next((t for t, (a, b) in enumerate(pairs) if a != b), None)
         if first is not None:
-            assert first >= start, f"{site} differed before anything was nudged: the two runs were not twins"
+            assert first >= start, f"{site} differed before the perturbation: the two runs are not the same training"
             lags[site] = first - start
     return lags

@@ -7,7 +7,7 @@ import pytest
 import minilocal as ml
 from minilocal import published, rules
 from minilocal.locality.certificate import measure
-from minilocal.locality.comparison import compared
+from minilocal.locality.comparison import paper_rows
 from minilocal.locality.influence import toy_net
 
 NET, SIZES = toy_net(2), (1, 1)
@@ -19,7 +19,7 @@ DIFFERENCES = {  # rule: the columns in which the papers' tables say something e
 
 
 def rows(rule):
-    return [line for row in measure(rule, NET, SIZES) for line in compared(row, NET)]
+    return [line for row in measure(rule, NET, SIZES) for line in paper_rows(row, NET)]
 
 
 def differing(rule):
@@ -42,7 +42,7 @@ def test_every_printed_row_finds_its_rule():
 
 def test_asynchronous_dgl_breaks_every_lock_as_printed():
     (line,) = [row for row in rows(rules.dgl(buffer=2)) if row.title.startswith("FDG")]
-    assert line.printed["any_lockings"] == line.here["any_lockings"] == "No" and not line.differences
+    assert line.printed["any_lockings"] == line.measured["any_lockings"] == "No" and not line.differences
 
 
 def test_options_can_make_the_difference():

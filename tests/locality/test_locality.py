@@ -8,7 +8,7 @@ import pytest
 import minilocal as ml
 from minilocal import rules
 from minilocal.engine import synchronous
-from minilocal.locality.certificate import Downward, measure
+from minilocal.locality.certificate import ErrorPath, measure
 from minilocal.locality.influence import _batches, influence, toy_net
 from minilocal.locality.perturb import PerturbedRun, Site, Subject, first_difference
 
@@ -17,14 +17,14 @@ KEPT, BROKEN = "kept", "broken"
 
 
 def full(lag):
-    return [Downward(2, lag, 1), Downward(2, lag, 2)]
+    return [ErrorPath(2, lag, 1), ErrorPath(2, lag, 2)]
 
 
-NOTHING = [Downward(0, None, 0)] * 2
+NOTHING = [ErrorPath(0, None, 0)] * 2
 LOCAL = ((0,), NOTHING, {"own loss"}, (KEPT, BROKEN, BROKEN), (None, None, 0))
 BACKPROPAGATION = ((0,), full(0), {"last loss"}, (KEPT, KEPT, KEPT), (0, 0, 0))
-LINKED = ((0,), [Downward(1, 0, 1)] * 2, {"own loss", "next module's loss"}, (KEPT, BROKEN, "1 unit, 1 up"), (1, 0, 0))
-# rule: for each phase, lag up; what enters each module; whose loss teaches module 1; locks; the last loss felt after
+LINKED = ((0,), [ErrorPath(1, 0, 1)] * 2, {"own loss", "next module's loss"}, (KEPT, BROKEN, "1 unit, 1 up"), (1, 0, 0))
+# rule: for each phase, lags of activations, error paths, losses that train module 1, locks, influence of updates
 EXPECTED = {
     "bp": [BACKPROPAGATION],
     "gll": [LOCAL],
@@ -33,7 +33,7 @@ EXPECTED = {
     "infopro": [LOCAL],
     "backlink": [LINKED],
     "pgl": [LOCAL, BACKPROPAGATION],
-    "dni": [((0,), [Downward(0, None, 0, synthesiser=0)] * 2, {"synthesiser"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
+    "dni": [((0,), [ErrorPath(0, None, 0, synthesiser_lag=0)] * 2, {"synthesiser"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "ddg": [((0,), full(1), {"last loss"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
@@ -44,12 +44,15 @@ INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "imag
 def test_every_rule_lets_cross_what_its_papers_say(name):
     rows = measure(rules.get(name), NET, SIZES)
     assert not [text for row in rows for text in row.disagreements]
-    assert name in EXPECTED, f"{name} agrees with itself; say here what it should be"
-    seen = [(set(row.up), row.down, set(row.sources), row.locks, row.felt) for row in rows]
+    assert name in EXPECTED, f"{name} agrees with its own answers; add what its paper says to EXPECTED"
+    seen = [
+        (set(row.activation_lags), row.error_paths, set(row.learns_from), row.locks, row.influence_of_updates)
+        for row in rows
+    ]
     assert seen == [({up}, down, sources, locks, felt) for up, down, sources, locks, felt in EXPECTED[name]]
-    assert rows[0].inputs == INPUTS.get(name, ("labels",))
+    assert rows[0].sees == INPUTS.get(name, ("labels",))
     everything = ml.Learner(NET, rules.get(name), SIZES, rng=ml.rng(0)).parameters()
-    assert rows[0].added == sum(w.size for n, w in everything.items() if n not in NET.parameters())
+    assert rows[0].added_parameters == sum(w.size for n, w in everything.items() if n not in NET.parameters())
 
 
 def test_the_total_error_locks_what_the_own_error_does_not():
@@ -59,7 +62,7 @@ def test_the_total_error_locks_what_the_own_error_does_not():
         (row,) = measure(rules.backlink(length=1, error=error), NET, sizes)
         assert not row.disagreements
         assert row.locks == (KEPT, KEPT if error == "total" else BROKEN, backward)
-        assert [d.deep for d in row.down] == ([1, 2, 3] if error == "total" else [1, 1, 1])
+        assert [path.depth for path in row.error_paths] == ([1, 2, 3] if error == "total" else [1, 1, 1])
     (row,) = measure(rules.backlink(length="module", error="total"), NET, sizes)
     assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
 
@@ -72,46 +75,46 @@ def composed(**answers):
     return rules.compose("composed", objective=ml.objectives.classifier("0c1f"), **answers)
 
 
-def test_asynchronous_workers_hear_upward_at_random_and_nothing_downward():
+def test_asynchronous_modules_get_activations_at_random_lags_and_no_errors():
     (row,) = measure(composed(boundary=ml.boundaries.closed(), when=ml.when.asynchronous(buffer=2)), toy_net(3), 3)
-    assert not row.disagreements and row.down == NOTHING and row.sources == ("own loss",)
-    assert all(max(lags) > 0 for lags in row.up) and any(len(lags) > 1 for lags in row.up)
-    assert row.locks == (BROKEN, BROKEN, BROKEN) and row.felt[:2] == (None, None)
+    assert not row.disagreements and row.error_paths == NOTHING and row.learns_from == ("own loss",)
+    assert all(max(lags) > 0 for lags in row.activation_lags) and any(len(lags) > 1 for lags in row.activation_lags)
+    assert row.locks == (BROKEN, BROKEN, BROKEN) and row.influence_of_updates[:2] == (None, None)
 
 
 def test_a_link_reaches_its_length_in_one_module_and_the_bottom_only_through_updates():
     """Linked units below linked units would chain the last loss down in one step if a total error crossed."""
     (row,) = measure(composed(boundary=ml.boundaries.link(2)), toy_net(7), (3, 2, 1, 1))
     assert not row.disagreements
-    assert row.down == [Downward(2, 0, 1), Downward(2, 0, 1), Downward(1, 0, 1)]
-    assert row.waiting == (2, 1) and row.locks == (KEPT, BROKEN, "2 units, 1 up")
-    assert row.felt == (2, 1, 0, 0)  # a module further down for each step
+    assert row.error_paths == [ErrorPath(2, 0, 1), ErrorPath(2, 0, 1), ErrorPath(1, 0, 1)]
+    assert row.waits == (2, 1) and row.locks == (KEPT, BROKEN, "2 units, 1 up")
+    assert row.influence_of_updates == (2, 1, 0, 0)  # a module further down for each step
 
 
 @pytest.mark.parametrize("alpha, sources", [(1.0, ("own loss",)), (0.0, ("own loss", "next module's loss"))])
-def test_alpha_decides_who_is_heard(alpha, sources):
+def test_alpha_decides_which_losses_train_module_1(alpha, sources):
     (row,) = measure(composed(boundary=ml.boundaries.link(1, alpha)), NET, SIZES)
-    assert row.sources == sources and not row.disagreements
-    assert (row.down == NOTHING) == (alpha == 1)
+    assert row.learns_from == sources and not row.disagreements
+    assert (row.error_paths == NOTHING) == (alpha == 1)
 
 
-def test_a_composition_that_nobody_has_published_has_its_parts_localities():
+def test_an_unpublished_composition_has_the_localities_of_its_parts():
     local, guided = measure(composed(boundary=ml.boundaries.link(1), when=ml.when.periodic(3, 1)), NET, SIZES)
     assert (local.phase, guided.phase) == ("local epochs", "global epochs")
-    assert local.down == [Downward(1, 0, 1)] * 2 and guided.down == full(0)
+    assert local.error_paths == [ErrorPath(1, 0, 1)] * 2 and guided.error_paths == full(0)
     assert not local.disagreements + guided.disagreements
 
 
-def test_guesses_conditioned_on_the_label_see_it():
+def test_a_synthesiser_conditioned_on_the_label_sees_it():
     (row,) = measure(rules.dni(labels=True, kernel=1), toy_net(2, channels=2), 2)
-    assert row.inputs == ("labels",) and not row.disagreements
+    assert row.sees == ("labels",) and not row.disagreements
 
 
 def test_on_vectors_and_with_two_modules():
     net = ml.nets.mlp((8, 8, 8), classes=4, rng=ml.rng(0), channels=2, size=3)
     (row,) = measure(rules.backlink(length=1), net, 2)
-    assert row.down == [Downward(1, 0, 1)] and not row.disagreements
-    assert row.sources == ("own loss", "last loss")  # with two modules the next is the last
+    assert row.error_paths == [ErrorPath(1, 0, 1)] and not row.disagreements
+    assert row.learns_from == ("own loss", "last loss")  # with two modules the next is the last
 
 
 def test_an_engine_that_lets_the_error_leak_below_the_range_is_caught(monkeypatch):
@@ -144,23 +147,26 @@ def test_a_wrong_lag_is_caught(monkeypatch):
     assert any("lag=2" in text for text in row.disagreements)
 
 
-def test_a_trial_that_nudges_nothing_is_plain_training_with_frozen_weights():
+def test_a_run_without_a_perturbation_is_plain_training_with_frozen_weights():
     subject = Subject(NET, rules.backlink(), SIZES, _batches(NET, 3))
-    noted, again = PerturbedRun(subject).run(), PerturbedRun(subject).run()
-    assert noted == again and len(noted) == 5 + 5 + 3  # activations, units, objectives
-    assert first_difference(noted, again, 0) == {}
-    it = subject.learner()
-    start = {n: w.copy() for n, w in it.parameters().items()}
-    trial = PerturbedRun(subject)
-    same = {"learner": lambda _, optimizer: setattr(it, "optimizer", optimizer) or it, "batches": subject.batches}
-    trial.subject = type("Same", (), same)()
-    trial.run()
-    assert all((start[n] == w).all() for n, w in it.parameters().items())
+    hashes, again = PerturbedRun(subject).run(), PerturbedRun(subject).run()
+    assert hashes == again and len(hashes) == 5 + 5 + 3  # activations, units, objectives
+    assert first_difference(hashes, again, 0) == {}
+    learner = subject.learner()
+    start = {n: w.copy() for n, w in learner.parameters().items()}
+    run = PerturbedRun(subject)
+    same = {
+        "learner": lambda _, optimizer: setattr(learner, "optimizer", optimizer) or learner,
+        "batches": subject.batches,
+    }
+    run.subject = type("Same", (), same)()
+    run.run()
+    assert all((start[n] == w).all() for n, w in learner.parameters().items())
 
 
-def test_runs_that_are_no_twins_and_numbers_that_are_not_finite_prove_nothing():
+def test_runs_that_differ_too_early_and_numbers_that_are_not_finite_are_refused():
     site = Site("update", 0, 0)
-    with pytest.raises(AssertionError, match="twins"):
+    with pytest.raises(AssertionError, match="not the same training"):
         first_difference({site: [(b"a",), (b"b",)]}, {site: [(b"x",), (b"b",)]}, 1)
     assert first_difference({site: [(b"a",), (b"b",)]}, {site: [(b"a",), (b"x",)]}, 1) == {site: 0}
     x, y = _batches(NET, 1)[0]
