@@ -1,4 +1,4 @@
-"""What a user can get wrong, said in one line: what met what, where, and what to do."""
+"""Errors for users, each one line: what met what, where, and what to do; and checks of names and numbers."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ CLOSE = 0.65  # difflib's ratio: 'sdg' is close to 'sgd' (0.67), 'foo' is not to
 
 
 class UserError(ValueError):
-    """An error that the user can mend. The command line prints it as one line and exits with status 2."""
+    """An error that the user can correct. The command line prints it as one line and exits with status 2."""
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
-    """The end of a sentence that refuses `word`: `"; did you mean 'backlink'?"`, or `"."` where no known name is close.
+    """The end of a message that refuses `word`: `"; did you mean 'backlink'?"`, or `"."` where no known name is close.
 
-    Case does not count ('BP' is close to 'bp'), nor does the order of a name's parts ('x_train' is 'train_x').
+    Case and the order of a name's parts do not count: 'BP' is close to 'bp', and 'x_train' to 'train_x'.
     """
-    written = {name.lower(): name for name in reversed(list(known))}
-    given = str(word).lower()
-    close = [name for name in written if _parts(name) == _parts(given)]
-    close = close or difflib.get_close_matches(given, list(written), n=1, cutoff=CLOSE)
-    return f"; did you mean {written[close[0]]!r}?" if close else "."
+    spelling = {name.lower(): name for name in reversed(list(known))}
+    wrong = str(word).lower()
+    close = [name for name in spelling if _parts(name) == _parts(wrong)]
+    close = close or difflib.get_close_matches(wrong, list(spelling), n=1, cutoff=CLOSE)
+    return f"; did you mean {spelling[close[0]]!r}?" if close else "."
 
 
 def unknown(kind: str, word: object, known: Iterable[str], *, more: str = "") -> UserError:
-    """The error for a name that is not known: the nearest one, and all that are; `more` says what else would do."""
+    """The error for an unknown name: the nearest name, and all known ones; `more` is any other form allowed."""
     known = list(known)
     also = f", {more}" if more else ""
     return UserError(f"{kind} {word!r} is not known{nearest(word, known)} Known: {', '.join(known)}{also}.")
 
 
-def call_it(thing: object) -> str:
-    """`": call it, backlink()"` for a function or a class that was given in place of what it makes, else nothing."""
-    return f": call it, {thing.__name__}()" if callable(thing) and hasattr(thing, "__name__") else ""
+def call_it(value: object) -> str:
+    """`": call it, backlink()"` for a function or a class that stands in place of its result, else `""`."""
+    return f": call it, {value.__name__}()" if callable(value) and hasattr(value, "__name__") else ""
 
 
 def whole(what: str, number: Any, least: int = 1, most: int | None = None, *, give: str = "") -> int:
@@ -60,7 +60,7 @@ def whole(what: str, number: Any, least: int = 1, most: int | None = None, *, gi
 def real(what: str, number: Any, low: float, high: float, ends: str = "[]", *, why: str = "") -> float:
     """`number` as a Python int or float, between `low` and `high`; a round bracket in `ends` excludes that end.
 
-    A number of NumPy's would widen float32 arrays, and no configuration could hold it. `why` ends the message.
+    NumPy's numbers become Python's: they would widen float32 arrays, and fit no configuration. `why` ends the message.
 
     Raises: UserError where it is no number, or outside.
     """

@@ -1,8 +1,8 @@
-"""What a run does, as five checked tables: from flags and files to a `Config`, and back."""
+"""The configuration of a run, five checked tables: from flags and files to a `Config`, and back."""
 
 from minilocal.config.checks import check
 from minilocal.config.parse import FLAGS, SWITCHES, parse_setting, read_file, value_of
-from minilocal.config.schema import TABLES, Config, Data, Net, Optim, Rule, Run, tables_of
+from minilocal.config.schema import TABLES, Config, DataTable, NetTable, OptimTable, RuleTable, RunTable, tables_of
 from minilocal.config.sources import Source, check_agrees, flatten, from_tables, resolve
 from minilocal.config.to_toml import as_toml
 
@@ -11,11 +11,11 @@ __all__ = [
     "SWITCHES",
     "TABLES",
     "Config",
-    "Data",
-    "Net",
-    "Optim",
-    "Rule",
-    "Run",
+    "DataTable",
+    "NetTable",
+    "OptimTable",
+    "RuleTable",
+    "RunTable",
     "Source",
     "as_toml",
     "check",

@@ -1,4 +1,4 @@
-"""What a key of the five tables takes, in words made from its type, and the line for a value that is not that."""
+"""The values that a key of the five tables takes, in words made from its type, and the error for any other value."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
 
 
 def takes(key: str) -> str:
-    """In a few words what `key` takes: its Meta's description, else what its type says, as "int >= 1"."""
+    """The values that `key` takes, in a few words: its Meta's description, else its type, as "int >= 1"."""
     table, _, name = key.partition(".")
     words = list(dict.fromkeys(_words(get_type_hints(TABLES[table], include_extras=True)[name])))
     return words[0] if len(words) == 1 else f"one of {', '.join(words)}"
 
 
 def type_error(error: msgspec.ValidationError, values: Mapping[str, Any], sources: Mapping[str, str]) -> UserError:
-    """The line for msgspec's complaint, "... - at `$.net.modules[0]`": key, value, source, and what the key takes."""
-    found = re.search(r"at `\$\.(\w+\.\w+)", str(error))
-    assert found, error
-    key = found[1]
+    """msgspec's error, "... - at `$.net.modules[0]`", as one line: key, value, source, and the values it takes."""
+    match = re.search(r"at `\$\.(\w+\.\w+)", str(error))
+    assert match, error
+    key = match[1]
     return UserError(f"{key} = {values[key]!r} ({sources[key]}): expected {takes(key)}.")
 
 
 def is_text_key(key: str) -> bool:
-    """Whether a key's values are words and nothing else, so that `--out 5` is a folder and not a number."""
+    """Whether a key takes text only: then `--out 5` is a folder and not a number."""
     table, _, name = key.partition(".")
     if table not in TABLES or name not in TABLES[table].__struct_fields__:
         return False

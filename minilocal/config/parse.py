@@ -1,4 +1,4 @@
-"""From where a layer of the configuration comes: a TOML file, a run's config.json, a flag, `--set table.key=value`."""
+"""Sources of a configuration, read: a TOML file, a run's config.json, a flag, `--set table.key=value`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from minilocal.config.sources import Source, flatten
 from minilocal.errors import UserError
 from minilocal.rules.text import value as text_value
 
-FLAGS = {  # the short flags, and the keys that they name; everything else is --set table.key=value
+FLAGS = {  # the short flags and their keys; every key has --set table.key=value
     "--rule": "rule.name",
     "--length": "rule.length",
     "--alpha": "rule.alpha",
@@ -43,7 +43,7 @@ FLAGS = {  # the short flags, and the keys that they name; everything else is --
     "--processes": "run.processes",
     "--out": "run.out",
 }
-SWITCHES = {  # flags without a value, and what they mean
+SWITCHES = {  # flags without a value, and the value that they set
     "--no-download": False,
     "--augment": True,
     "--tf32": True,
@@ -53,7 +53,7 @@ SWITCHES = {  # flags without a value, and what they mean
 
 
 def read_file(path: str | Path) -> Source:
-    """A file as a layer: TOML, or the config.json of a run, from which a new run with the same keys begins.
+    """A file as a source: TOML, or the config.json of a run, for a new run with the same keys.
 
     Raises: UserError when the file is missing, is neither, or holds a key outside the five tables.
     """
@@ -64,20 +64,17 @@ def read_file(path: str | Path) -> Source:
         tables = json.loads(text) if is_json else tomllib.loads(text)
     except OSError as error:
         raise UserError(f"configuration {path}: {error.strerror}.") from None
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # letters, grammar, or too many digits or brackets
+    except (ValueError, RecursionError) as error:  # letters, grammar, or too many digits or brackets
         kind = "JSON" if isinstance(error, json.JSONDecodeError) else "TOML"
         raise UserError(f"configuration {path} is not {kind}: {' '.join(str(error).split())}.") from None
     flat = flatten(tables, str(path))
-    for key in ("run.out", "rule.sha256") if is_json else ():  # these are of the run that was
+    for key in ("run.out", "rule.sha256") if is_json else ():  # of the earlier run only
         flat.pop(key, None)
     return str(path), flat
 
 
 def parse_setting(text: str) -> Source:
-    """`table.key=value`, as --set takes it, as a layer of one key."""
+    """`table.key=value`, as --set takes it, as a source of one key."""
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or "." not in key:
@@ -86,7 +83,7 @@ def parse_setting(text: str) -> Source:
 
 
 def value_of(key: str, text: str) -> Any:
-    """The value that a word on the command line stands for: a word where `key` takes words, else as in TOML.
+    """The value of a word on the command line: text where `key` takes text only, else as in TOML.
 
     `4,4,4,4` and `5,0.5,1,2` are lists too, and `.5` and `1e-4` are numbers.
     """

@@ -1,6 +1,6 @@
-"""Paths that a configuration names: `~` is the home folder, and what a run reads is kept absolute.
+"""Paths in a configuration: `~` is the home folder, and paths that a run reads become absolute.
 
-So a run can be resumed and predicted from any folder. `[run] out` stays as it is given: it only says where to begin.
+So a run can be resumed and predicted from any folder. `[run] out` stays relative: only a new run reads it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ SCHEMES = [name.removesuffix(":PATH") for name in data.NAMES if name.endswith(":
 
 
 def expanded(config: Config, source: Callable[[str], str] = lambda key: "") -> Config:
-    """`config` with every path in it expanded, and absolute but for that of the run itself.
+    """`config` with every path in it expanded, and absolute but for `[run] out`.
 
-    `source` tells where a key's value comes from, for errors.
+    `source(key)` is " (SOURCE)" for keys that were set, for errors.
 
     Raises: UserError for a path that no file can have.
     """
@@ -31,8 +31,8 @@ def expanded(config: Config, source: Callable[[str], str] = lambda key: "") -> C
     for name, kind in TABLES.items():
         table = getattr(config, name)
         hints = get_type_hints(kind, include_extras=True)
-        named = {key: getattr(table, key) for key, hint in hints.items() if FilePath in (hint, *get_args(hint))}
-        paths = {key: absolute(path, f"{name}.{key}", source) for key, path in named.items() if path is not None}
+        values = {key: getattr(table, key) for key, hint in hints.items() if FilePath in (hint, *get_args(hint))}
+        paths = {key: absolute(path, f"{name}.{key}", source) for key, path in values.items() if path is not None}
         tables[name] = msgspec.structs.replace(table, **paths)
     changed = msgspec.structs.replace(config, **tables)
     scheme, _, path = changed.data.name.partition(":")
@@ -56,7 +56,7 @@ def absolute(path: str, key: str, source: Callable[[str], str]) -> str:
 
 
 def moved(name: str, folder: str) -> str:
-    """A data set's name, its file looked for in `folder`: npz:/old/mine.npz is npz:folder/mine.npz there."""
+    """A data set's name with its file in `folder`: npz:/old/mine.npz becomes npz:folder/mine.npz."""
     scheme, _, path = name.partition(":")
     return f"{scheme}:{Path(folder, Path(path).name)}" if path and scheme in SCHEMES else name
 

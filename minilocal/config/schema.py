@@ -1,4 +1,4 @@
-"""Five tables say what a run does: [rule], [net], [data], [optim], [run]. A key has a type, a range and a default."""
+"""The five tables of a configuration: [rule], [net], [data], [optim], [run]. A key has a type, a range, a default."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ Positive = Annotated[int, Meta(ge=1)]
 FilePath = Annotated[str, Meta(description="a path", extra={"kept": "absolute"})]
 
 
-class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RuleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[rule]: the rule's name; every other key of the table is one of that rule's own options.
 
-    `sha256` is that of the file of a rule of one's own, as it was when the run began.
+    `sha256` is the fingerprint that the file of a user's own rule had when the run began.
     """
 
     name: str = "backlink"
@@ -22,13 +22,13 @@ class Rule(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str | None = None
 
 
-class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class NetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[net]: which network, and how it is cut: `modules` is the number K of modules, a list of unit counts, or a
     published split, "infopro:K" or "infopro-star:K".
 
-    Without a word, `shortcut` and `init` are the network's own: "B" and "infopro" for a resnet. `fc_norm` puts batch
-    norm into hidden fully connected layers of vgg16 and alexnet. `weights` names what to start from: a run's folder, a
-    checkpoint, or an .npz of arrays by parameter name.
+    `shortcut` and `init` default to the network's own: "B" and "infopro" for a resnet. `fc_norm` puts batch norm into
+    the hidden fully connected layers of vgg16 and alexnet. `weights` are initial weights: a run's folder, a checkpoint,
+    or an .npz of arrays by parameter name.
     """
 
     name: str = "resnet20"
@@ -42,8 +42,8 @@ class Net(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     weights: FilePath | None = None
 
 
-class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[data]: which images, where they lie, and how many of them.
+class DataTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[data]: which images, in which folder, and how many of them.
 
     `augment` true: crops and mirrors, as the data set allows, padded with black; "reflect": padded by reflection.
     """
@@ -57,8 +57,8 @@ class Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     augment: bool | Literal["reflect"] = False
 
 
-class Optim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[optim]: the optimiser, its learning rate over time, and how long. Without a word, SGD's momentum is 0.9."""
+class OptimTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[optim]: the optimiser, its learning rate over time, and how long. SGD's momentum defaults to 0.9."""
 
     name: Literal["sgd", "adam"] = "sgd"
     lr: Annotated[float, Meta(gt=0, lt=1e9)] = 0.1
@@ -70,10 +70,10 @@ class Optim(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     epochs: Positive = 10
 
 
-class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[run]: chance, where it runs, and where it is recorded. `threads` 0 is every core.
+class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """[run]: random seed, device, and output folder. `threads` 0 is every core.
 
-    On a GPU: `tf32` lets products round their factors to 10 bits; `cuda_graph` records whole steps where that can be.
+    On a GPU: `tf32` rounds the factors of matrix products to 10 bits; `cuda_graph` records whole steps where possible.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
@@ -87,21 +87,27 @@ class Run(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What a run does, checked."""
+    """The configuration of a run, with checked values."""
 
-    rule: Rule = Rule()
-    net: Net = Net()
-    data: Data = Data()
-    optim: Optim = Optim()
-    run: Run = Run()
+    rule: RuleTable = RuleTable()
+    net: NetTable = NetTable()
+    data: DataTable = DataTable()
+    optim: OptimTable = OptimTable()
+    run: RunTable = RunTable()
 
 
-TABLES: dict[str, type[msgspec.Struct]] = {"rule": Rule, "net": Net, "data": Data, "optim": Optim, "run": Run}
+TABLES: dict[str, type[msgspec.Struct]] = {
+    "rule": RuleTable,
+    "net": NetTable,
+    "data": DataTable,
+    "optim": OptimTable,
+    "run": RunTable,
+}
 
 
 def tables_of(config: Config) -> dict[str, dict[str, Any]]:
     """The five tables as plain values, as config.json and a TOML file hold them."""
     tables = msgspec.to_builtins(config)
     rule = tables["rule"]
-    sealed = {} if rule["sha256"] is None else {"sha256": rule["sha256"]}
-    return {**tables, "rule": {"name": rule["name"], **sealed, **rule["options"]}}
+    fingerprint = {} if rule["sha256"] is None else {"sha256": rule["sha256"]}
+    return {**tables, "rule": {"name": rule["name"], **fingerprint, **rule["options"]}}

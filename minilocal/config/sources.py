@@ -1,7 +1,6 @@
-"""Where a configuration comes from: layers, each over the one before, and every value checked with its layer's name.
+"""A configuration merged from its sources: the tables' defaults, a preset, a TOML file, short flags, `--set`.
 
-The defaults of the tables; a preset; a TOML file; the short flags; `--set table.key=value`. A layer is where it comes
-from, and {"table.key": value}.
+A later source overrides an earlier one. A source is (its name for errors, {"table.key": value}).
 """
 
 from __future__ import annotations
@@ -16,14 +15,17 @@ from minilocal.config.advice import advised
 from minilocal.config.checks import check
 from minilocal.config.expected import type_error
 from minilocal.config.paths import expanded, moved
-from minilocal.config.schema import TABLES, Config, Data, tables_of
+from minilocal.config.schema import TABLES, Config, DataTable, tables_of
 from minilocal.errors import UserError, nearest
 
 Source = tuple[str, dict[str, Any]]
 
 
 def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
-    """{"table": {"key": value}} as {"table.key": value}; UserError for what is in no table."""
+    """{"table": {"key": value}} as {"table.key": value}.
+
+    Raises: UserError for a key outside the tables; `source` names the tables' origin in it.
+    """
     flat = {}
     for name, table in tables.items():
         if name not in TABLES:
@@ -38,28 +40,28 @@ def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
     return flat
 
 
-def resolve(layers: Iterable[Source]) -> tuple[Config, list[str]]:
-    """The configuration that these layers make, later ones over earlier ones, and remarks for the user.
+def resolve(sources: Iterable[Source]) -> tuple[Config, list[str]]:
+    """The configuration that these sources make, later ones over earlier ones, and remarks for the user.
 
-    A layer that names another rule leaves behind the options of the old rule that the new one does not have, and one
-    that names Adam the momentum of a preset or a file; each is remarked on. So is a schedule that the run is too short
-    for. A rule that recommends an optimiser and a learning rate gets them where they were not asked for, with a remark.
+    A source that names another rule drops the options that the new rule does not have, and one that names Adam the
+    momentum of a preset or a file; each is remarked on. So is a schedule that the run is too short for. A rule's
+    recommended optimiser and learning rate are used where they are not set, with a remark.
 
-    Raises: UserError naming the key, its value and its layer: an unknown key, a wrong type, a number out of range, an
-    unknown rule, network, data set or schedule, or what does not fit together.
+    Raises: UserError naming the key, its value and its source: an unknown key, a wrong type, a number out of range, an
+    unknown rule, network, data set or schedule, or values that do not fit together.
     """
     values: dict[str, Any] = {}
-    sources: dict[str, str] = {}
+    origins: dict[str, str] = {}
     remarks: list[str] = []
-    for source, flat in layers:
-        for key in flat:
+    for source, keys in sources:
+        for key in keys:
             _check_key(key, source)
-        if flat.get("rule.name", values.get("rule.name")) != values.get("rule.name"):
-            remarks += _leave_behind(flat["rule.name"], source, values)
-        if flat.get("optim.name") == "adam":
-            remarks += _leave_momentum_behind(source, values, sources)
-        values.update(flat)
-        sources.update(dict.fromkeys(flat, source))
+        if keys.get("rule.name", values.get("rule.name")) != values.get("rule.name"):
+            remarks += _drop_foreign_options(keys["rule.name"], source, values)
+        if keys.get("optim.name") == "adam":
+            remarks += _drop_momentum(source, values, origins)
+        values.update(keys)
+        origins.update(dict.fromkeys(keys, source))
     tables: dict[str, dict[str, Any]] = {name: {} for name in TABLES}
     for key, value in values.items():
         table, _, name = key.partition(".")
@@ -69,40 +71,40 @@ def resolve(layers: Iterable[Source]) -> tuple[Config, list[str]]:
     try:
         config = msgspec.convert(tables, Config)
     except msgspec.ValidationError as error:
-        raise type_error(error, values, sources) from None
+        raise type_error(error, values, origins) from None
 
-    def told(key: str) -> str:
-        return f" ({sources[key]})" if key in sources else ""
+    def origin(key: str) -> str:
+        return f" ({origins[key]})" if key in origins else ""
 
-    config = check(expanded(config, told), told)
-    asked = {key: sources[key] for key, value in values.items() if value is not None and value is not False}
+    config = check(expanded(config, origin), origin)
+    asked = {key: origins[key] for key, value in values.items() if value is not None and value is not False}
     config, advice = advised(config, asked)
     o = config.optim
     unreached = optim.schedule(o.schedule, o.lr, o.epochs).unreached(o.epochs)
     return config, [*remarks, *filter(None, (advice, unreached))]
 
 
-def from_tables(tables: Mapping[str, Any], source: str, here: Mapping[str, Any] | None = None) -> Config:
+def from_tables(tables: Mapping[str, Any], source: str, overrides: Mapping[str, Any] | None = None) -> Config:
     """The configuration in a run's config.json (or any five tables); `source` names it in errors.
 
-    `here` replaces keys whose value is not None: what differs on this machine.
+    `overrides` replaces keys, where its value is not None: device and folders of this machine.
     """
-    changes = {key: value for key, value in (here or {}).items() if value is not None}
+    changes = {key: value for key, value in (overrides or {}).items() if value is not None}
     flat = flatten(tables, source)
     if "data.dir" in changes:
-        changes["data.name"] = moved(str(flat.get("data.name", Data().name)), changes["data.dir"])
+        changes["data.name"] = moved(str(flat.get("data.name", DataTable().name)), changes["data.dir"])
     return resolve([(source, flat), ("this machine", changes)])[0]
 
 
-def check_agrees(config: Config, layers: Iterable[Source], run: str) -> None:
-    """Holds that what was asked again is what the run was started with.
+def check_agrees(config: Config, sources: Iterable[Source], run: str) -> None:
+    """Check that the keys set in `sources` have the values that the run was started with.
 
     Raises: UserError for the first key that differs, with both values.
     """
-    layers = list(layers)
+    sources = list(sources)
     then = flatten(tables_of(config), run)
-    now = flatten(tables_of(resolve([(run, then), *layers])[0]), run)
-    asked = {key: source for source, flat in layers for key in flat if key != "run.out"}
+    now = flatten(tables_of(resolve([(run, then), *sources])[0]), run)
+    asked = {key: source for source, keys in sources for key in keys if key != "run.out"}
     for key, source in asked.items():
         if now[key] != then.get(key):
             raise UserError(
@@ -120,23 +122,23 @@ def _check_key(key: str, source: str) -> None:
         raise UserError(f"{source}: key {key!r} is not known{nearest(name, fields)} [{table}] has {', '.join(fields)}.")
 
 
-def _leave_behind(rule: Any, source: str, values: dict[str, Any]) -> list[str]:
-    """Takes out of `values` what belongs to the rule before only; the remarks that say so."""
+def _drop_foreign_options(rule: Any, source: str, values: dict[str, Any]) -> list[str]:
+    """Remove options that only the previous rule had; return one remark for each."""
     try:
         known = rules.options(rule)
     except (UserError, TypeError):
-        return []  # what is wrong with that name is said later, with its source
+        return []  # `check` refuses that name, with its source
     values.pop("rule.sha256", None)
-    dropped = [key for key in values if key.startswith("rule.") and key != "rule.name" and key[5:] not in known]
-    return [f"{key} = {values.pop(key)!r} is left behind: {rule} ({source}) has no such option." for key in dropped]
+    foreign = [key for key in values if key.startswith("rule.") and key != "rule.name" and key[5:] not in known]
+    return [f"{key} = {values.pop(key)!r} is dropped: {rule} ({source}) has no such option." for key in foreign]
 
 
-def _leave_momentum_behind(source: str, values: dict[str, Any], sources: Mapping[str, str]) -> list[str]:
-    """Takes SGD's own options of a preset or a file out of `values`; those of a flag stay, and are refused."""
+def _drop_momentum(source: str, values: dict[str, Any], origins: Mapping[str, str]) -> list[str]:
+    """Remove SGD's own options of a preset or a file, one remark for each; those of a flag stay, and are refused."""
     remarks = []
     for key in ("optim.momentum", "optim.nesterov"):
-        if key in values and not sources[key].startswith("--"):
+        if key in values and not origins[key].startswith("--"):
             if values[key]:
-                remarks.append(f"{key} = {values[key]!r} is left behind: adam ({source}) has none.")
+                remarks.append(f"{key} = {values[key]!r} is dropped: adam ({source}) has none.")
             del values[key]
     return remarks

@@ -1,4 +1,4 @@
-"""A configuration as the TOML file that would ask for it."""
+"""A configuration as a TOML file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from minilocal.config.schema import Config, tables_of
 
 
 def as_toml(config: Config) -> str:
-    """Every key with its value, defaults too; what is left to its own default (None) is left out."""
+    """Every key with its value, defaults too; keys that are None are left out."""
     blocks = []
     for name, table in tables_of(config).items():
         keys = [f"{key} = {_value(value)}" for key, value in table.items() if value is not None]
@@ -19,7 +19,7 @@ def as_toml(config: Config) -> str:
 
 
 def _value(value: Any) -> str:
-    """A value as TOML writes it: JSON does for words, and Python for numbers."""
+    """A value as TOML writes it: text as in JSON, numbers as in Python."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):

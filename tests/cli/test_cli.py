@@ -163,7 +163,7 @@ def test_train_prints_a_line_an_epoch_and_where_everything_is(minilocal, tmp_pat
 def test_a_file_is_overridden_by_flags(minilocal, tmp_path):
     (tmp_path / "run.toml").write_text('[rule]\nname = "backlink"\nalpha = 0.25\n[optim]\nlr = 1.0\n')
     assert minilocal("train", *SMALL, "--config", "run.toml", "--rule", "gll", "--out", "r")[2] == (
-        "minilocal: rule.alpha = 0.25 is left behind: gll (--rule) has no such option.\n"
+        "minilocal: rule.alpha = 0.25 is dropped: gll (--rule) has no such option.\n"
     )
     tables = record.config("r")
     assert tables["rule"] == {"name": "gll", "aux": "0c1f"} and tables["optim"]["lr"] == 0.01

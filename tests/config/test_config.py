@@ -323,7 +323,7 @@ def test_adam_leaves_the_momentum_of_a_preset_behind_and_refuses_that_of_a_flag(
     preset, adam = ("preset", {"optim.momentum": 0.9, "optim.nesterov": False}), ("--set", {"optim.name": "adam"})
     found, remarks = resolve([preset, adam])
     assert found.optim.name == "adam" and found.optim.momentum is None
-    assert remarks == ["optim.momentum = 0.9 is left behind: adam (--set) has none."]
+    assert remarks == ["optim.momentum = 0.9 is dropped: adam (--set) has none."]
     assert "optim.momentum (--momentum) is SGD's" in refused(preset, ("--momentum", {"optim.momentum": 0.5}), adam)
     assert "optim.momentum (preset) is SGD's" in refused(("preset", {**adam[1], **preset[1]}))
 
@@ -332,7 +332,7 @@ def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
     preset = ("preset", {"rule.name": "backlink", "rule.alpha": 0.3, "rule.aux": "1c2f"})
     found, remarks = resolve([preset, ("--rule", {"rule.name": "gll"})])
     assert found.rule.name == "gll" and found.rule.options["aux"] == "1c2f"
-    assert remarks == ["rule.alpha = 0.3 is left behind: gll (--rule) has no such option."]
+    assert remarks == ["rule.alpha = 0.3 is dropped: gll (--rule) has no such option."]
     found, remarks = resolve([preset, ("--rule", {"rule.name": "backlink"})])
     assert found.rule.options["alpha"] == 0.3 and remarks == []
     assert "rule.alpha (--alpha)" in refused(preset, ("--rule", {"rule.name": "gll"}), ("--alpha", {"rule.alpha": 0.3}))
