@@ -44,12 +44,12 @@ def test_a_checkpoint_from_before_an_option_existed_goes_on(minilocal, tmp_path)
     """A run records every default; what has become an option since has its default then too."""
     assert minilocal("train", *SMALL, "--out", "run")[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    arrays, told = record.checkpoint(tmp_path / "run")
-    for tables in (config, told["config"]):
+    arrays, metadata = record.checkpoint(tmp_path / "run")
+    for tables in (config, metadata["config"]):
         del tables["rule"]["weighting"]
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
     with record.RunFolder.reopen(tmp_path / "run", {}) as folder:
-        folder.save(arrays, told)
+        folder.save(arrays, metadata)
     status, out, _ = minilocal("train", "--resume", "run")
     assert status == 0 and "is finished" in out
 

@@ -69,7 +69,7 @@ def test_the_help_of_train_names_every_flag(capsys):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ("trian", "command 'trian' is not known; did you mean 'train'?"),
         ("train --epocs 5", "flag --epocs is not known; did you mean '--epochs'?"),
@@ -120,11 +120,11 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("doctor --now", "flag --now is not known"),
     ],
 )
-def test_a_mistake_is_one_line_and_status_2(minilocal, words, said):
+def test_a_mistake_is_one_line_and_status_2(minilocal, words, message):
     status, _, err = minilocal(*words.split())
     assert status == 2
     assert err.count("\n") == 1 and err.startswith("minilocal: "), err
-    assert any(part in err for part in said.split("|")), err
+    assert any(part in err for part in message.split("|")), err
     assert not Path("runs").exists()
 
 
@@ -236,11 +236,11 @@ def test_predict_gives_the_recorded_error_and_every_class(minilocal, trained):
     status, out, _ = minilocal("predict", str(trained))
     assert status == 0
     assert f"error {record.rows(trained)[-1]['test_error']:.2f} %" in out
-    with np.load(trained / "predictions.npz") as found:
-        wrong = found["predictions"] != found["labels"]
+    with np.load(trained / "predictions.npz") as saved:
+        wrong = saved["predictions"] != saved["labels"]
         assert 100 * wrong.mean() == record.rows(trained)[-1]["test_error"]
         for c in range(10):
-            share = 100 * wrong[found["labels"] == c].mean()
+            share = 100 * wrong[saved["labels"] == c].mean()
             assert any(line.split()[:1] == [str(c)] and f"{share:.2f}" in line for line in out.splitlines())
 
 
@@ -248,9 +248,9 @@ def test_predict_gives_probabilities_confusions_and_every_modules_error(miniloca
     status, out, _ = minilocal("predict", str(trained), "--out", "p.npz")
     local = record.rows(trained)[-1]["local_errors"]
     assert status == 0 and f"first to last:\n {local[0]:.2f}  {local[1]:.2f}\n" in out
-    with np.load("p.npz") as found:
-        p, labels, predictions, counts = (found[k] for k in ("probabilities", "labels", "predictions", "confusion"))
-        assert found["local_errors"].tolist() == local
+    with np.load("p.npz") as saved:
+        p, labels, predictions, counts = (saved[k] for k in ("probabilities", "labels", "predictions", "confusion"))
+        assert saved["local_errors"].tolist() == local
     np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-12)
     np.testing.assert_array_equal(p.argmax(axis=1), predictions)
     expected = np.zeros((10, 10), int)
@@ -269,16 +269,16 @@ def test_a_confusion_matrix_of_many_classes_is_kept_and_not_printed(minilocal, t
     assert minilocal("train", *mine, "--out", "r")[0] == 0
     status, out, _ = minilocal("predict", "r")
     assert status == 0 and "taken for\n " not in out
-    with np.load("r/predictions.npz") as found:
-        assert found["confusion"].shape == (13, 13) and found["confusion"].sum() == 26
+    with np.load("r/predictions.npz") as saved:
+        assert saved["confusion"].shape == (13, 13) and saved["confusion"].sum() == 26
 
 
 def test_predict_where_no_module_but_the_last_has_a_classifier(minilocal):
     assert minilocal("train", *SMALL, "--rule", "bp", "--out", "r")[0] == 0
     status, out, _ = minilocal("predict", "r")
     assert status == 0 and "own classifier" not in out
-    with np.load("r/predictions.npz") as found:
-        assert np.isnan(found["local_errors"]).tolist() == [True, False]
+    with np.load("r/predictions.npz") as saved:
+        assert np.isnan(saved["local_errors"]).tolist() == [True, False]
 
 
 def test_predict_takes_your_images(minilocal, trained, tmp_path):
@@ -296,7 +296,7 @@ def test_predict_takes_your_images(minilocal, trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
         ({"x": np.zeros((2, 8, 8, 1), np.uint8)}, "8×8×1"),
         ({"x": np.zeros((2, 16, 16, 1))}, "float64"),
@@ -307,13 +307,13 @@ def test_predict_takes_your_images(minilocal, trained, tmp_path):
         (None, "cannot be read"),
     ],
 )
-def test_predict_refuses_images_that_do_not_fit(minilocal, trained, arrays, said):
+def test_predict_refuses_images_that_do_not_fit(minilocal, trained, arrays, message):
     if arrays is None:
         Path("x.npz").write_bytes(b"no archive")
     else:
         np.savez("x.npz", **arrays)
     status, _, err = minilocal("predict", str(trained), "--images", "x.npz")
-    assert status == 2 and said in err and err.count("\n") == 1
+    assert status == 2 and message in err and err.count("\n") == 1
 
 
 def test_predict_says_of_a_picture_that_it_is_no_npz_file(minilocal, trained):
@@ -359,8 +359,8 @@ def test_a_contact_sheet_names_its_classes_in_full(tmp_path):
 def test_a_contact_sheet_of_channels_that_are_no_colours(minilocal, channels, status):
     x, y = np.zeros((4, 8, 8, channels), np.uint8), np.arange(4) % 2
     np.savez("mine.npz", train_x=x, train_y=y, test_x=x, test_y=y)
-    found, _, err = minilocal("data", "npz:mine.npz", "--sheet", "mine.png")
-    assert found == status and Path("mine.png").exists() == (status == 0)
+    returned, _, err = minilocal("data", "npz:mine.npz", "--sheet", "mine.png")
+    assert returned == status and Path("mine.png").exists() == (status == 0)
     assert not status or (f"whose images have {channels} channels" in err and err.count("\n") == 1)
 
 

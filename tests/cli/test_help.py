@@ -129,10 +129,10 @@ def test_tables_and_odd_letters_are_shown_as_toml_reads_them(tmp_path):
     from minilocal.config import as_toml
 
     rule = {"name": "compose", "objective": {"name": "classifier", "aux": "1c2f"}, "boundary": "link"}
-    found = from_tables({"rule": rule, "run": {"out": 'a "b"\\c\u007f\u0001é'}}, "here")
-    (tmp_path / "t.toml").write_text(as_toml(found), encoding="utf-8")
-    assert resolve([read_file(tmp_path / "t.toml")])[0] == found
-    assert set(TABLES) == set(tables_of(found))
+    config = from_tables({"rule": rule, "run": {"out": 'a "b"\\c\u007f\u0001é'}}, "here")
+    (tmp_path / "t.toml").write_text(as_toml(config), encoding="utf-8")
+    assert resolve([read_file(tmp_path / "t.toml")])[0] == config
+    assert set(TABLES) == set(tables_of(config))
 
 
 def test_a_runs_own_configuration_starts_another_run(tmp_path, monkeypatch, capsys):

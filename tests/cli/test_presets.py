@@ -12,15 +12,15 @@ from minilocal.train.from_config import learner_of, schedule
 
 @pytest.mark.parametrize("name", presets())
 def test_it_checks_and_builds(name):
-    found, remarks = resolve([preset_source(name)])
-    assert not remarks and found.data.name == "cifar10"
-    made = learner_of(found, 10, 3, 32)
-    assert len(made.modules) >= 2
+    config, remarks = resolve([preset_source(name)])
+    assert not remarks and config.data.name == "cifar10"
+    learner = learner_of(config, 10, 3, 32)
+    assert len(learner.modules) >= 2
 
 
 def cut(name, *more):
-    found, _ = resolve([preset_source(name), *more])
-    return [len(m.units) for m in learner_of(found, 10, 3, 32).modules]
+    config, _ = resolve([preset_source(name), *more])
+    return [len(m.units) for m in learner_of(config, 10, 3, 32).modules]
 
 
 def test_infopro_and_pgl_are_cut_as_infopro_cuts():
@@ -40,9 +40,9 @@ FDG = {  # reference: that paper's Tables 2 and 4
 @pytest.mark.parametrize("name", FDG)
 def test_fdgs_recipes_are_its_papers(name):
     net, modules, beta, warms_up, units = FDG[name]
-    found, _ = resolve([preset_source(name)])
-    assert (found.net.name, found.net.modules, found.rule.options["beta"]) == (net, modules, beta)
-    o = found.optim
+    config, _ = resolve([preset_source(name)])
+    assert (config.net.name, config.net.modules, config.rule.options["beta"]) == (net, modules, beta)
+    o = config.optim
     assert (o.name, o.momentum, o.nesterov, o.weight_decay, o.batch_size, o.epochs) == (
         "sgd",
         0.9,
@@ -51,7 +51,7 @@ def test_fdgs_recipes_are_its_papers(name):
         128,
         300,
     )
-    at = schedule(found)
+    at = schedule(config)
     assert [at.lr(e) for e in (0, 1, 2)] == [0.01 if warms_up else 0.1] * 3
     assert [at.lr(e) for e in (3, 149, 150, 225, 275)] == pytest.approx([0.1, 0.1, 0.01, 0.001, 0.0001])
     assert sum(cut(name)) == units
@@ -71,11 +71,11 @@ def test_a_run_that_is_too_short_for_a_recipe_is_told_so():
 
 
 def test_a_data_sets_own_constants_reach_a_rule_that_rebuilds_images():
-    found, _ = resolve([("a", {"rule.name": "infopro", "net.name": "resnet8", "net.modules": 2})])
-    assert found.rule.options["mean"] is None
-    made = learner_of(found, 10, 1, 16, {"mean": (0.3,), "std": (0.4,)})
-    assert made.modules[0].objective.branches[0].loss.mean == (0.3,)
-    given, _ = resolve([("a", {"rule.name": "infopro", "rule.mean": 0.5, "net.name": "resnet8", "net.modules": 2})])
-    made = learner_of(given, 10, 1, 16, {"mean": (0.3,), "std": (0.4,)})
-    loss = made.modules[0].objective.branches[0].loss
+    config, _ = resolve([("a", {"rule.name": "infopro", "net.name": "resnet8", "net.modules": 2})])
+    assert config.rule.options["mean"] is None
+    learner = learner_of(config, 10, 1, 16, {"mean": (0.3,), "std": (0.4,)})
+    assert learner.modules[0].objective.branches[0].loss.mean == (0.3,)
+    own, _ = resolve([("a", {"rule.name": "infopro", "rule.mean": 0.5, "net.name": "resnet8", "net.modules": 2})])
+    learner = learner_of(own, 10, 1, 16, {"mean": (0.3,), "std": (0.4,)})
+    loss = learner.modules[0].objective.branches[0].loss
     assert (loss.mean, loss.std) == ((0.5,), (0.4,))

@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilocal import config, rules
+from minilocal import rules
 from minilocal.config import (
+    FLAGS,
+    TABLES,
     Config,
     check_agrees,
     flatten,
@@ -35,9 +37,9 @@ def refused(*layers):
 
 
 def test_without_a_word_it_is_backlink_on_the_digits():
-    found, remarks = resolve([])
+    config, remarks = resolve([])
     assert remarks == []
-    assert tables_of(found) == {
+    assert tables_of(config) == {
         "rule": {"name": "backlink", **rules.options("backlink")},
         "net": {
             "name": "resnet20", "shortcut": None, "init": None, "fc_norm": None, "modules": 4, "weights": None,
@@ -55,26 +57,26 @@ def test_without_a_word_it_is_backlink_on_the_digits():
             "processes": 1, "out": None,
         },
     }  # fmt: skip
-    assert found.rule.options["length"] == 1 and found.rule.options["alpha"] == 0.5
+    assert config.rule.options["length"] == 1 and config.rule.options["alpha"] == 0.5
 
 
 def test_the_tables_survive_json():
-    found, _ = resolve([("a", {"net.modules": [3, 3, 2, 2], "rule.alpha": 0.25, "optim.lr": 1})])
-    again = from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(found))), "config.json")
-    assert again == found
+    config, _ = resolve([("a", {"net.modules": [3, 3, 2, 2], "rule.alpha": 0.25, "optim.lr": 1})])
+    again = from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(config))), "config.json")
+    assert again == config
     assert isinstance(again.optim.lr, float)
 
 
 def test_later_layers_win():
-    found, _ = resolve([("file", {"optim.lr": 0.2, "optim.epochs": 3}), ("--lr", {"optim.lr": 0.3})])
-    assert (found.optim.lr, found.optim.epochs) == (0.3, 3)
+    config, _ = resolve([("file", {"optim.lr": 0.2, "optim.epochs": 3}), ("--lr", {"optim.lr": 0.3})])
+    assert (config.optim.lr, config.optim.epochs) == (0.3, 3)
 
 
 def test_toml(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('[rule]\nname = "backlink"\nlength = 2\n[net]\nmodules = [5, 5]\n[optim]\nlr = 1\n')
-    found, _ = resolve([read_file(file)])
-    assert (found.rule.options["length"], found.net.modules, found.optim.lr) == (2, [5, 5], 1.0)
+    config, _ = resolve([read_file(file)])
+    assert (config.rule.options["length"], config.net.modules, config.optim.lr) == (2, [5, 5], 1.0)
 
 
 @pytest.mark.parametrize(
@@ -117,9 +119,9 @@ def test_a_mistake_in_a_file_is_named_with_the_file(tmp_path, text, line):
 def test_a_published_split_is_a_way_to_cut(tmp_path):
     file = tmp_path / "run.toml"
     file.write_text('[net]\nname = "resnet110"\nmodules = "infopro:16"\n')
-    found, _ = resolve([read_file(file)])
-    assert found.net.modules == "infopro:16"
-    assert from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(found))), "config.json") == found
+    config, _ = resolve([read_file(file)])
+    assert config.net.modules == "infopro:16"
+    assert from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(config))), "config.json") == config
 
 
 def test_a_missing_file_is_one_line(tmp_path):
@@ -128,7 +130,7 @@ def test_a_missing_file_is_one_line(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "said"),
+    ("key", "value", "message"),
     [
         ("rule.name", "backlnk", "did you mean 'backlink'"),
         ("rule.alpha", 1.5, "outside [0, 1]"),
@@ -151,9 +153,9 @@ def test_a_missing_file_is_one_line(tmp_path):
         ("data.validation", -1, ">= 0"),
     ],
 )
-def test_what_is_unknown_or_out_of_range_is_refused(key, value, said):
+def test_what_is_unknown_or_out_of_range_is_refused(key, value, message):
     line = refused(("--flag", {key: value}))
-    assert said in line
+    assert message in line
 
 
 WRONG = [
@@ -162,7 +164,7 @@ WRONG = [
 ]  # fmt: skip
 WORDS = ["flip", "", "3", "-1", "2.5", "nan", "true", "[]", "[1]", "1,2", "{a = 1}", "2020-01-01", "'x", "=", "[1"]
 KEYS = [
-    *((None, f"{table}.{name}") for table, struct in config.TABLES.items() for name in struct.__struct_fields__),
+    *((None, f"{table}.{name}") for table, struct in TABLES.items() for name in struct.__struct_fields__),
     *((rule, f"rule.{option}") for rule in rules.NAMES for option in rules.options(rule)),
 ]
 
@@ -252,11 +254,11 @@ def test_paths_are_kept_from_the_root_so_that_a_run_works_from_any_folder(tmp_pa
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ada")
     asked = {"data.name": "npz:mine.npz", "data.dir": "images", "run.out": "runs/a"}
-    found, _ = resolve([("a", asked)])
-    assert (found.data.name, found.data.dir) == (f"npz:{tmp_path}/mine.npz", f"{tmp_path}/images")
-    assert found.run.out == "runs/a"
-    found, _ = resolve([("a", {"data.name": "npz:~/mine.npz", "data.dir": "~", "run.out": "~/x"})])
-    assert (found.data.name, found.data.dir, found.run.out) == ("npz:/home/ada/mine.npz", "/home/ada", "/home/ada/x")
+    config, _ = resolve([("a", asked)])
+    assert (config.data.name, config.data.dir) == (f"npz:{tmp_path}/mine.npz", f"{tmp_path}/images")
+    assert config.run.out == "runs/a"
+    config, _ = resolve([("a", {"data.name": "npz:~/mine.npz", "data.dir": "~", "run.out": "~/x"})])
+    assert (config.data.name, config.data.dir, config.run.out) == ("npz:/home/ada/mine.npz", "/home/ada", "/home/ada/x")
     assert resolve([("a", {"data.name": "digits"})])[0].data.name == "digits"
     check_agrees(resolve([("a", asked)])[0], [("--dataset", {"data.name": "npz:mine.npz"})], "R")
 
@@ -292,21 +294,21 @@ ADVICE = [  # what was asked: the optimiser, its rate, and the remark
 
 @pytest.mark.parametrize(("asked", "name", "lr", "remark"), ADVICE)
 def test_a_rules_optimiser_and_rate_are_used_where_none_was_asked_for(asked, name, lr, remark):
-    given = {f"optim.{key}": value for key, value in asked.items()}
-    found, remarks = resolve([("--rule", {"rule.name": "dni"}), ("here", given)])
-    assert (found.optim.name, found.optim.lr) == (name, lr)
-    assert found.optim.momentum == (asked.get("momentum", 0.9) if name == "sgd" else None)
+    keys = {f"optim.{key}": value for key, value in asked.items()}
+    config, remarks = resolve([("--rule", {"rule.name": "dni"}), ("here", keys)])
+    assert (config.optim.name, config.optim.lr) == (name, lr)
+    assert config.optim.momentum == (asked.get("momentum", 0.9) if name == "sgd" else None)
     assert len(remarks) == (remark is not None) and (remark is None or remarks[0].startswith(remark))
-    again, said = resolve([("config.json", flatten(tables_of(found), ""))])
-    assert again == found and bool(said) == (name == "sgd")
+    again, repeated = resolve([("config.json", flatten(tables_of(config), ""))])
+    assert again == config and bool(repeated) == (name == "sgd")
 
 
 @pytest.mark.parametrize("rule", ["ddg", "fdg"])
 def test_delayed_rules_recommend_a_lower_rate_of_sgd(rule):
     for asked, lr in [({}, 0.03), ({"optim.lr": 0.1}, 0.1), ({"optim.momentum": 0.5}, 0.03)]:
-        found, remarks = resolve([("--rule", {"rule.name": rule}), ("here", asked)])
-        assert (found.optim.name, found.optim.lr) == ("sgd", lr)
-        assert found.optim.momentum == asked.get("optim.momentum", 0.9)
+        config, remarks = resolve([("--rule", {"rule.name": rule}), ("here", asked)])
+        assert (config.optim.name, config.optim.lr) == ("sgd", lr)
+        assert config.optim.momentum == asked.get("optim.momentum", 0.9)
         assert len(remarks) == (lr == 0.03) and all(f"{rule.upper()} recommends SGD at 0.03" in r for r in remarks)
     assert resolve([("--rule", {"rule.name": rule}), ("here", {"optim.name": "adam"})])[0].optim.name == "adam"
 
@@ -315,14 +317,14 @@ def test_other_rules_recommend_nothing_and_other_layers_win():
     for name in rules.NAMES:
         assert (rules.get(name).recommends is not None) == (name in ("dni", "ddg", "fdg"))
     preset = ("preset", {"rule.name": "backlink", "optim.name": "sgd", "optim.lr": 0.5})
-    found, _ = resolve([preset, ("--rule", {"rule.name": "dni"})])
-    assert (found.optim.name, found.optim.lr) == ("sgd", 0.5)
+    config, _ = resolve([preset, ("--rule", {"rule.name": "dni"})])
+    assert (config.optim.name, config.optim.lr) == ("sgd", 0.5)
 
 
 def test_adam_leaves_the_momentum_of_a_preset_behind_and_refuses_that_of_a_flag():
     preset, adam = ("preset", {"optim.momentum": 0.9, "optim.nesterov": False}), ("--set", {"optim.name": "adam"})
-    found, remarks = resolve([preset, adam])
-    assert found.optim.name == "adam" and found.optim.momentum is None
+    config, remarks = resolve([preset, adam])
+    assert config.optim.name == "adam" and config.optim.momentum is None
     assert remarks == ["optim.momentum = 0.9 is dropped: adam (--set) has none."]
     assert "optim.momentum (--momentum) is SGD's" in refused(preset, ("--momentum", {"optim.momentum": 0.5}), adam)
     assert "optim.momentum (preset) is SGD's" in refused(("preset", {**adam[1], **preset[1]}))
@@ -330,11 +332,11 @@ def test_adam_leaves_the_momentum_of_a_preset_behind_and_refuses_that_of_a_flag(
 
 def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
     preset = ("preset", {"rule.name": "backlink", "rule.alpha": 0.3, "rule.aux": "1c2f"})
-    found, remarks = resolve([preset, ("--rule", {"rule.name": "gll"})])
-    assert found.rule.name == "gll" and found.rule.options["aux"] == "1c2f"
+    config, remarks = resolve([preset, ("--rule", {"rule.name": "gll"})])
+    assert config.rule.name == "gll" and config.rule.options["aux"] == "1c2f"
     assert remarks == ["rule.alpha = 0.3 is dropped: gll (--rule) has no such option."]
-    found, remarks = resolve([preset, ("--rule", {"rule.name": "backlink"})])
-    assert found.rule.options["alpha"] == 0.3 and remarks == []
+    config, remarks = resolve([preset, ("--rule", {"rule.name": "backlink"})])
+    assert config.rule.options["alpha"] == 0.3 and remarks == []
     assert "rule.alpha (--alpha)" in refused(preset, ("--rule", {"rule.name": "gll"}), ("--alpha", {"rule.alpha": 0.3}))
 
 
@@ -349,8 +351,8 @@ def test_another_rule_leaves_the_old_rules_options_behind_and_says_so():
     ],
 )  # fmt: skip
 def test_words_become_values(key, text, value):
-    found = value_of(key, text)
-    assert found == value and type(found) is type(value)
+    parsed = value_of(key, text)
+    assert parsed == value and type(parsed) is type(value)
     assert parse_setting(f"{key} = {text}") == ("--set", {key: value})
 
 
@@ -361,7 +363,7 @@ def test_a_setting_is_a_key_and_a_value(text):
 
 
 def test_every_flag_names_a_key_that_exists():
-    for flag, key in config.FLAGS.items():
+    for flag, key in FLAGS.items():
         table, _, name = key.partition(".")
         assert name in (
             rules.options("backlink") if table == "rule" and name != "name" else tables_of(Config())[table]
@@ -369,15 +371,15 @@ def test_every_flag_names_a_key_that_exists():
 
 
 def test_what_is_asked_again_must_agree():
-    found, _ = resolve([("a", {"optim.lr": 1, "run.out": "runs/a"})])
+    config, _ = resolve([("a", {"optim.lr": 1, "run.out": "runs/a"})])
     check_agrees(
-        found,
+        config,
         [("--lr", {"optim.lr": 1.0}), ("--out", {"run.out": "elsewhere"}), ("--rule", {"rule.name": "backlink"})],
         "R",
     )
     for key, value in {"optim.lr": 2.0, "optim.epochs": 11, "rule.name": "gll", "rule.alpha": 0.1}.items():
         with pytest.raises(UserError, match=f"{key} = .* does not agree with R"):
-            check_agrees(found, [("--flag", {key: value})], "R")
+            check_agrees(config, [("--flag", {key: value})], "R")
 
 
 def test_the_presets_are_the_papers_recipe():
@@ -385,9 +387,9 @@ def test_the_presets_are_the_papers_recipe():
 
     assert {"backlink-conv", "backlink-linear"} <= set(presets())
     for name, aux in {"backlink-linear": "0c1f", "backlink-conv": "1c2f"}.items():
-        found, _ = resolve([preset_source(name)])
-        assert (found.data.name, found.net.name, found.rule.options["aux"]) == ("cifar10", "resnet32", aux)
-        o = found.optim
+        config, _ = resolve([preset_source(name)])
+        assert (config.data.name, config.net.name, config.rule.options["aux"]) == ("cifar10", "resnet32", aux)
+        o = config.optim
         assert (o.batch_size, o.epochs, o.weight_decay, o.lr, o.momentum) == (512, 200, 1e-4, 0.5, 0.9)
 
 

@@ -109,8 +109,8 @@ def test_the_order_of_options_is_no_matter():
 
 @pytest.mark.parametrize("case", CASES["Auxiliary networks with options"], ids=str)
 def test_losses_and_gradients_with_options_are_those_of_autograd(case):
-    found = relative_errors(case)
-    assert max(found.values()) <= DOUBLE, found
+    errors = relative_errors(case)
+    assert max(errors.values()) <= DOUBLE, errors
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_options_that_cannot_be_are_refused_in_a_line(aux, line):
     assert line in str(caught.value) and "\n" not in str(caught.value)
 
 
-def said(net, rule, modules=3):
+def warnings_of(net, rule, modules=3):
     """What a Learner warns of."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -142,16 +142,17 @@ def said(net, rule, modules=3):
 
 def test_behind_fully_connected_units_a_learner_says_what_is_left_out():
     mlp, vgg = ml.nets.mlp((9, 9, 9, 9), rng=ml.rng(0), size=4), ml.nets.alexnet(rng=ml.rng(0), hidden=16)
-    (line,) = said(mlp, ml.rules.dgl())
+    (line,) = warnings_of(mlp, ml.rules.dgl())
     assert line == (
         "mlp-sr behind the fully connected units that modules 1, 2 end with is one linear layer, as 0c1f is: this is "
         "greedy local learning through 0c1f."
     )
-    (line,) = said(vgg, ml.rules.dgl(aux="cnn"), 8)
+    (line,) = warnings_of(vgg, ml.rules.dgl(aux="cnn"), 8)
     assert line == "cnn behind the fully connected units that modules 6, 7 end with is one linear layer, as 0c1f is."
-    (line,) = said(mlp, ml.rules.backlink(aux="1c2f+bn"), 2)
+    (line,) = warnings_of(mlp, ml.rules.backlink(aux="1c2f+bn"), 2)
     assert line == "1c2f+bn behind the fully connected units that module 1 ends with has no convolutions."
-    assert not said(mlp, ml.rules.gll(aux="0c2f")) and not said(ml.nets.resnet(8, rng=ml.rng(0)), ml.rules.dgl())
+    assert not warnings_of(mlp, ml.rules.gll(aux="0c2f"))
+    assert not warnings_of(ml.nets.resnet(8, rng=ml.rng(0)), ml.rules.dgl())
 
 
 def outline(layer):

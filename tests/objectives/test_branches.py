@@ -29,8 +29,8 @@ def batch(h, image, dtype="float64"):
 
 @pytest.mark.parametrize("channels, side, count", [(16, 32, 2091), (32, 16, 3819), (64, 8, 7275)])
 def test_the_decoders_parameters_as_published(channels, side, count):
-    made = decoder(place((side, side, channels)))
-    assert ml.nets.count(made.parameters) == count and made.out_shape((side, side, channels)) == (32, 32, 3)
+    network = decoder(place((side, side, channels)))
+    assert ml.nets.count(network.parameters) == count and network.out_shape((side, side, channels)) == (32, 32, 3)
 
 
 def test_infopros_arrays_are_named_by_their_branch():
@@ -42,8 +42,8 @@ def test_infopros_arrays_are_named_by_their_branch():
 
 
 def test_the_contrast_compares_128_features():
-    made = ml.objectives.infopro(version="contrast").build(place((8, 8, 64)))
-    assert made.parameters["aux.1.classifier.7.weight"].shape == (128, 128)
+    branches = ml.objectives.infopro(version="contrast").build(place((8, 8, 64)))
+    assert branches.parameters["aux.1.classifier.7.weight"].shape == (128, 128)
 
 
 def test_lambdas_run_linearly_from_module_1_to_module_k_minus_1():
@@ -115,68 +115,68 @@ def test_predsims_arrays_are_named_by_their_branch_and_its_classifier_starts_fro
 
 @pytest.mark.parametrize("beta", [0.0, 0.6, 0.99, 1.0])
 def test_predsims_loss_is_beta_similarity_and_the_rest_prediction(beta):
-    made = ml.objectives.predsim(beta, zero=False).build(place((4, 4, 6), widest=6))
+    branches = ml.objectives.predsim(beta, zero=False).build(place((4, 4, 6), widest=6))
     h = ml.rng(1).standard_normal((5, 4, 4, 6))
     images = batch(h, (8, 8, 3))
-    U, p = (branch.network.forward(h, RUN)[0] for branch in made.branches)
+    U, p = (branch.network.forward(h, RUN)[0] for branch in branches.branches)
     expected = beta * similarity(U, images.y, 10)[0] + (1 - beta) * cross_entropy(p, images.y)[0]
-    assert np.isclose(made.forward(h, images, RUN)[0], expected, rtol=1e-14)
+    assert np.isclose(branches.forward(h, images, RUN)[0], expected, rtol=1e-14)
 
 
 # ---------------------------------------------------------------------------------------------- both
 
 
-WANTS = [
+OBJECTIVES = [
     ml.objectives.predsim(0.6),
     ml.objectives.infopro((5, 0.5, 0.25, 2)),
     ml.objectives.infopro((5, 0.5, 0.25, 2), "contrast"),
 ]
 
 
-@pytest.mark.parametrize("objective", WANTS, ids=lambda w: w.describe())
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda spec: spec.describe())
 @pytest.mark.parametrize("shape", [(8, 8, 64), (4, 4, 20), (1, 1, 96), (5, 3, 7)], ids=str)
 def test_everywhere_float32_stays_float32_and_every_array_learns(objective, shape):
-    made = objective.build(place(shape, image=(8, 8, 3), widest=max(64, shape[-1])))
+    branches = objective.build(place(shape, image=(8, 8, 3), widest=max(64, shape[-1])))
     h = ml.rng(0).standard_normal((6, *shape)).astype("f4")
     h.flags.writeable = False
-    loss, cache = made.forward(h, batch(h, (8, 8, 3), "float32"), RUN)
-    error, grads = made.backward(cache)
+    loss, cache = branches.forward(h, batch(h, (8, 8, 3), "float32"), RUN)
+    error, grads = branches.backward(cache)
     assert loss.dtype == np.float64 and loss.shape == () and error.shape == h.shape
     assert {a.dtype for a in (error, *grads.values())} == {np.dtype("float32")}
-    assert {n: g.shape for n, g in grads.items()} == {n: a.shape for n, a in made.parameters.items()}
+    assert {n: g.shape for n, g in grads.items()} == {n: a.shape for n, a in branches.parameters.items()}
 
 
-@pytest.mark.parametrize("objective", WANTS, ids=lambda w: w.describe())
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda spec: spec.describe())
 def test_asked_for_one_half_it_gives_that_half(objective):
-    made = objective.build(place((8, 8, 16), image=(8, 8, 3)))
+    branches = objective.build(place((8, 8, 16), image=(8, 8, 3)))
     h = ml.rng(0).standard_normal((4, 8, 8, 16)).astype("f4")
-    _, cache = made.forward(h, batch(h, (8, 8, 3), "float32"), RUN)
-    error, grads = made.backward(cache)
-    only, none = made.backward(cache, need="input")
-    nothing, own = made.backward(cache, need="weights")
+    _, cache = branches.forward(h, batch(h, (8, 8, 3), "float32"), RUN)
+    error, grads = branches.backward(cache)
+    only, none = branches.backward(cache, need="input")
+    nothing, own = branches.backward(cache, need="weights")
     assert np.array_equal(only, error) and none == {} and nothing is None
     assert own.keys() == grads.keys() and all(np.array_equal(own[n], g) for n, g in grads.items())
 
 
 def test_a_branch_of_weight_0_costs_nothing_teaches_nothing_and_sees_nothing():
     """Its gradients are 0, not missing: weight decay acts on them, as it does in the papers' code."""
-    made = ml.objectives.infopro((0, 1, 0, 1), aux="1c1f").build(place((8, 8, 16)))
-    made.branches[0].network.forward = None  # never called
+    branches = ml.objectives.infopro((0, 1, 0, 1), aux="1c1f").build(place((8, 8, 16)))
+    branches.branches[0].network.forward = None  # never called
     h = ml.rng(0).standard_normal((4, 8, 8, 16))
-    _, cache = made.forward(h, batch(h, (32, 32, 3)), RUN)
-    error, grads = made.backward(cache)
-    made.update_running_stats(cache)
-    assert error.any() and grads.keys() == made.parameters.keys()
+    _, cache = branches.forward(h, batch(h, (32, 32, 3)), RUN)
+    error, grads = branches.backward(cache)
+    branches.update_running_stats(cache)
+    assert error.any() and grads.keys() == branches.parameters.keys()
     assert all(g.any() == ("classifier" in n) for n, g in grads.items())
-    moved = {n for n, a in made.buffers.items() if n.endswith("mean") and a.any()}
+    moved = {n for n, a in branches.buffers.items() if n.endswith("mean") and a.any()}
     assert moved == {"aux.1.classifier.1.running_mean"}
 
 
 def test_where_every_weight_is_0_the_error_is_0_and_not_missing():
-    made = ml.objectives.infopro((0, 0, 0, 0)).build(place((8, 8, 16)))
+    branches = ml.objectives.infopro((0, 0, 0, 0)).build(place((8, 8, 16)))
     h = ml.rng(0).standard_normal((4, 8, 8, 16))
-    loss, cache = made.forward(h, batch(h, (32, 32, 3)), RUN)
-    error, _ = made.backward(cache)
+    loss, cache = branches.forward(h, batch(h, (32, 32, 3)), RUN)
+    error, _ = branches.backward(cache)
     assert loss == 0 and error.shape == h.shape and not error.any()
 
 
@@ -185,9 +185,9 @@ def test_two_branches_are_the_weighted_sum_of_each_alone():
     images = batch(h, (32, 32, 3))
 
     def out(a, b):
-        made = ml.objectives.infopro((a, b, a, b)).build(place((8, 8, 16)))
-        loss, cache = made.forward(h, images, RUN)
-        return loss, made.backward(cache)[0]
+        branches = ml.objectives.infopro((a, b, a, b)).build(place((8, 8, 16)))
+        loss, cache = branches.forward(h, images, RUN)
+        return loss, branches.backward(cache)[0]
 
     both, first, second = out(5, 0.5), out(1, 0), out(0, 1)
     for i in (0, 1):

@@ -1,4 +1,4 @@
-"""What the tests of the rules with delays share: small nets, batches, and a Learner beside its replay."""
+"""Helpers for tests of delayed rules: small nets, batches, and a Learner beside its replay."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from minilocal.nets.resnet import _stages
 from minilocal.verify.delayed import BATCH as N
 from minilocal.verify.delayed import DECAY, MODES, MOMENTUM, batches, beside_replay
 
-__all__ = ["MODES", "N", "batches", "learner", "net", "replayed", "same", "weights"]
+__all__ = ["MODES", "N", "batches", "make_learner", "net", "replayed", "same", "weights"]
 
 
 @lru_cache
@@ -37,20 +37,20 @@ def net(name: str) -> Net:
     )  # a referee of few numbers is a quick one
 
 
-def learner(net: Net, rule: ml.rules.Rule, K: int, *, dtype: str = "float64", **sgd: float) -> ml.Learner:
+def make_learner(net: Net, rule: ml.rules.Rule, K: int, *, dtype: str = "float64", **sgd: float) -> ml.Learner:
     optimizer = ml.optim.SGD(**{"momentum": MOMENTUM, "weight_decay": DECAY, **sgd})
     return ml.Learner(net, rule, K, rng=ml.rng(1), dtype=dtype, optimizer=optimizer)
 
 
-def weights(learner: ml.Learner) -> dict[str, np.ndarray]:
-    return {name: a.copy() for name, a in learner.parameters().items()}
+def weights(make_learner: ml.Learner) -> dict[str, np.ndarray]:
+    return {name: a.copy() for name, a in make_learner.parameters().items()}
 
 
-def replayed(it: ml.Learner, steps: int, lr: float, **options: object) -> float:
+def replayed(learner: ml.Learner, steps: int, lr: float, **options: object) -> float:
     """The largest error beside the replay, over `steps` iterations in which every array moves."""
-    start = weights(it)
-    worst = max(beside_replay(it, steps, lr, **options).values())
-    assert all((a != start[name]).any() for name, a in it.parameters().items()), "every array has moved"
+    start = weights(learner)
+    worst = max(beside_replay(learner, steps, lr, **options).values())
+    assert all((a != start[name]).any() for name, a in learner.parameters().items()), "every array has moved"
     return worst
 
 

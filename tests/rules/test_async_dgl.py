@@ -1,4 +1,4 @@
-"""Asynchronous DGL: who is drawn, which batch it finds, what that makes of the weights, against a simulation."""
+"""Asynchronous DGL against a simulation: the draws, the batches that each module reads, and the weights."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import minilocal as ml
 from minilocal.layers import PassContext
 from minilocal.streams import stream
 
-WANTS = ml.objectives.classifier("0c1f")
+OBJECTIVE = ml.objectives.classifier("0c1f")
 
 
-def asynchronous(**how):
-    return ml.rules.compose("async", objective=WANTS, boundary=ml.boundaries.closed(), when=ml.when.asynchronous(**how))
+def asynchronous(**options):
+    when = ml.when.asynchronous(**options)
+    return ml.rules.compose("async", objective=OBJECTIVE, boundary=ml.boundaries.closed(), when=when)
 
 
-def learner(rule, modules=3, seed=0, **more):
+def make_learner(rule, modules=3, seed=0, **more):
     net = ml.nets.mlp((12, 11, 10), classes=4, rng=ml.rng(seed), channels=2, size=3)
     return ml.Learner(net, rule, modules, rng=ml.rng(seed + 1), dtype="float64", **more)
 
@@ -24,10 +25,10 @@ def learner(rule, modules=3, seed=0, **more):
 def batches(number, images=6):
     """Each batch carries its number in its first pixel."""
     rng = ml.rng(5)
-    made = [(rng.standard_normal((images, 3, 3, 2)), rng.integers(0, 4, images)) for _ in range(number)]
-    for i, (x, _) in enumerate(made):
+    data = [(rng.standard_normal((images, 3, 3, 2)), rng.integers(0, 4, images)) for _ in range(number)]
+    for i, (x, _) in enumerate(data):
         x[0, 0, 0, 0] = i
-    return made
+    return data
 
 
 class Overheard:
@@ -44,20 +45,20 @@ class Overheard:
         return self.inner.forward(h, batch, run, p)
 
 
-def overhear(it):
+def record_draws(learner):
     notes = []
-    for k, module in enumerate(it.modules):
+    for k, module in enumerate(learner.modules):
         object.__setattr__(module, "objective", Overheard(module.objective, k, notes))
     return notes
 
 
 def simulated(key, K, steps, buffer, slowed=None, noise=0.0, epoch=0, small=()):
-    """Of each step, (worker, batch, the draw that made its input): rules/dgl.py's head, from the same stream."""
+    """[(worker, batch, the draw that computed its input)] of each step, by Algorithm 2 on the same random stream."""
     shelves = [[] for _ in range(K - 1)]  # [batch, uses, draw], the oldest first
-    drawn, told = 0, []
+    drawn, history = 0, []
     weights = [1 - noise if j == slowed else 1 for j in range(K)]
     for step in range(steps):
-        chance, here = stream(key, "draw", epoch, step), []
+        chance, draws = stream(key, "draw", epoch, step), []
         while True:
             if drawn < 2 * K:
                 j = drawn // 2
@@ -70,44 +71,44 @@ def simulated(key, K, steps, buffer, slowed=None, noise=0.0, epoch=0, small=()):
                 b, source = step, None
             else:
                 fewest = min(uses for _, uses, _ in shelves[j - 1])
-                found = [entry for entry in shelves[j - 1] if entry[1] == fewest][-1]
-                found[1] += 1
-                b, _, source = found
+                chosen = [entry for entry in shelves[j - 1] if entry[1] == fewest][-1]
+                chosen[1] += 1
+                b, _, source = chosen
             if j < K - 1 and b not in small:
                 if len(shelves[j]) == max(1, buffer):
                     shelves[j].pop(0)
                 shelves[j].append([b, 1, drawn])
             drawn += 1
-            here.append((j, b, source))
+            draws.append((j, b, source))
             if j == 0:
                 break
-        told.append(here)
-    return told
+        history.append(draws)
+    return history
 
 
-def pairs(told):
-    return [[(j, b) for j, b, _ in step] for step in told]
+def pairs(history):
+    return [[(j, b) for j, b, _ in step] for step in history]
 
 
 @pytest.mark.parametrize("buffer, slowed, noise, K", [
     (0, None, 0.0, 3), (1, None, 0.0, 4), (3, None, 0.0, 3), (2, 1, 0.7, 4), (5, 0, 0.5, 2),
 ])  # fmt: skip
 def test_the_batches_that_workers_find_are_those_of_the_simulation(buffer, slowed, noise, K):
-    it = learner(asynchronous(buffer=buffer, slowed=slowed, noise=noise), K)
-    notes, seen = overhear(it), []
+    learner = make_learner(asynchronous(buffer=buffer, slowed=slowed, noise=noise), K)
+    notes, seen = record_draws(learner), []
     for x, y in batches(25):
         notes.clear()
-        losses = it.step(x, y, lr=0.05)
+        losses = learner.step(x, y, lr=0.05)
         assert {k for k, _ in notes} == set(np.flatnonzero(~np.isnan(losses)))
         seen.append(list(notes))
-    assert seen == pairs(simulated(it.key, K, 25, buffer, slowed, noise))
+    assert seen == pairs(simulated(learner.key, K, 25, buffer, slowed, noise))
     assert sorted({k for step in seen for k, _ in step}) == list(range(K))
 
 
 def test_the_first_draws_fill_the_buffers():
-    it = learner(asynchronous(buffer=2), 3)
-    notes = overhear(it)
-    losses = [it.step(x, y, lr=0.1) for x, y in batches(3)]
+    learner = make_learner(asynchronous(buffer=2), 3)
+    notes = record_draws(learner)
+    losses = [learner.step(x, y, lr=0.1) for x, y in batches(3)]
     assert [k for k, _ in notes][:6] == [0, 0, 1, 1, 2, 2]
     assert np.isnan(losses[0][1:]).all() and np.isnan(losses[1][1:]).all() and np.isfinite(losses[2]).all()
 
@@ -115,16 +116,16 @@ def test_the_first_draws_fill_the_buffers():
 def test_weights_are_those_of_modules_trained_apart_on_the_predicted_batches():
     """Each worker is a network of its own under BP; what it hands up is computed before its update."""
     K, rule = 3, asynchronous(buffer=3)
-    it, data = learner(rule, K), batches(20)
-    alone, shapes = [], [(3, 3, 2), *[it.net.shapes[m.top] for m in it.modules]]
-    for k, module in enumerate(it.modules):
-        head = it.net.head if k == K - 1 else module.objective.network
-        net = ml.nets.Net(f"worker {k}", list(module.units), head, 4, shapes[k], it.net.initial)
+    learner, data = make_learner(rule, K), batches(20)
+    alone, shapes = [], [(3, 3, 2), *[learner.net.shapes[m.top] for m in learner.modules]]
+    for k, module in enumerate(learner.modules):
+        head = learner.net.head if k == K - 1 else module.objective.network
+        net = ml.nets.Net(f"worker {k}", list(module.units), head, 4, shapes[k], learner.net.initial)
         alone.append(ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(9), dtype="float64"))
     handed = []  # by draw
-    for step, here in enumerate(simulated(it.key, K, len(data), 3)):
-        it.step(*data[step], lr=0.1)
-        for j, b, source in here:
+    for step, draws in enumerate(simulated(learner.key, K, len(data), 3)):
+        learner.step(*data[step], lr=0.1)
+        for j, b, source in draws:
             x, y = data[b]
             h = x if j == 0 else handed[source]
             up, run = h, PassContext(key=alone[j].key)
@@ -134,24 +135,24 @@ def test_weights_are_those_of_modules_trained_apart_on_the_predicted_batches():
             alone[j].step(h, y, lr=0.1)
     for worker in alone:
         for name, w in worker.parameters().items():
-            assert (it.parameters()[name] == w).all(), name
+            assert (learner.parameters()[name] == w).all(), name
 
 
 def test_one_module_is_backpropagation_bit_for_bit():
-    one, bp = learner(asynchronous(buffer=4), 1), learner(ml.rules.bp(), 1)
+    one, bp = make_learner(asynchronous(buffer=4), 1), make_learner(ml.rules.bp(), 1)
     for x, y in batches(5):
         assert (one.step(x, y, lr=0.1) == bp.step(x, y, lr=0.1)).all()
     assert all((bp.parameters()[n] == w).all() for n, w in one.parameters().items())
 
 
 def test_a_larger_buffer_reaches_back_further_and_a_slowed_worker_works_less():
-    def ages(buffer, **how):
-        it = learner(asynchronous(buffer=buffer, **how), 2)
-        notes = overhear(it)
+    def ages(buffer, **options):
+        learner = make_learner(asynchronous(buffer=buffer, **options), 2)
+        notes = record_draws(learner)
         old, work = [], [0, 0]
         for step, (x, y) in enumerate(batches(300, images=1)):
             notes.clear()
-            it.step(x, y, lr=0.0)
+            learner.step(x, y, lr=0.0)
             old += [step - b for k, b in notes if k == 1]
             work = [n + sum(k == j for k, _ in notes) for j, n in enumerate(work)]
         return np.array(old), work[1] / work[0]
@@ -164,22 +165,22 @@ def test_a_larger_buffer_reaches_back_further_and_a_slowed_worker_works_less():
 
 
 def test_batches_that_are_not_full_train_worker_0_and_are_not_stored():
-    it = learner(asynchronous(buffer=2), 3)
-    data, notes = batches(16), overhear(it)
+    learner = make_learner(asynchronous(buffer=2), 3)
+    data, notes = batches(16), record_draws(learner)
     small = {2, 9}
     for i in small:
         data[i] = (data[i][0][:4], data[i][1][:4])
-    told = []
+    history = []
     for x, y in data:
         notes.clear()
-        assert np.isfinite(it.step(x, y, lr=0.1)[0])
-        told.append(list(notes))
-    assert told == pairs(simulated(it.key, 3, 16, 2, small=small))
-    assert not any(b in small and k > 0 for step in told for k, b in step)
+        assert np.isfinite(learner.step(x, y, lr=0.1)[0])
+        history.append(list(notes))
+    assert history == pairs(simulated(learner.key, 3, 16, 2, small=small))
+    assert not any(b in small and k > 0 for step in history for k, b in step)
 
 
 def test_the_same_seed_draws_the_same_and_the_caller_may_reuse_its_arrays():
-    a, b, other = (learner(asynchronous(buffer=3), seed=s) for s in (0, 0, 1))
+    a, b, other = (make_learner(asynchronous(buffer=3), seed=s) for s in (0, 0, 1))
     x0, y0 = np.empty((6, 3, 3, 2)), np.empty(6, int)
     for x, y in batches(12):
         x0[...], y0[...] = x, y
@@ -193,10 +194,10 @@ def test_the_same_seed_draws_the_same_and_the_caller_may_reuse_its_arrays():
 @pytest.mark.parametrize("at", [0, 1, 2, 9])
 def test_restored_in_flight_it_goes_on_bit_for_bit(at):
     data = batches(18)
-    whole, first = learner(asynchronous(buffer=3)), learner(asynchronous(buffer=3))
+    whole, first = make_learner(asynchronous(buffer=3)), make_learner(asynchronous(buffer=3))
     for x, y in data[:at]:
         whole.step(x, y, lr=0.1), first.step(x, y, lr=0.1)
-    second = learner(asynchronous(buffer=3), seed=7)
+    second = make_learner(asynchronous(buffer=3), seed=7)
     second.restore(first.state())
     for x, y in data[at:]:
         np.testing.assert_array_equal(whole.step(x, y, lr=0.1), second.step(x, y, lr=0.1))
@@ -207,17 +208,17 @@ def test_restored_in_flight_it_goes_on_bit_for_bit(at):
 
 
 def test_a_checkpoint_of_larger_buffers_is_refused():
-    big = learner(asynchronous(buffer=3))
+    big = make_learner(asynchronous(buffer=3))
     for x, y in batches(4):
         big.step(x, y, lr=0.1)
     with pytest.raises(ml.UserError, match="buffers of 1 batches"):
-        learner(asynchronous(buffer=1)).restore(big.state())
+        make_learner(asynchronous(buffer=1)).restore(big.state())
 
 
 def test_dropout_masks_differ_between_the_draws_of_one_step():
     """A worker drawn twice in one step meets two names of chance; K = 1 keeps BP's."""
-    it, names = learner(asynchronous(buffer=2), 2), []
-    unit = it.modules[1].units[0]
+    learner, names = make_learner(asynchronous(buffer=2), 2), []
+    unit = learner.modules[1].units[0]
 
     class Spy:
         def __getattr__(self, name):
@@ -227,27 +228,27 @@ def test_dropout_masks_differ_between_the_draws_of_one_step():
             names.append((run.step, run.part))
             return unit.forward(h, run, p)
 
-    it.modules[1].units[0] = Spy()
+    learner.modules[1].units[0] = Spy()
     for x, y in batches(20):
-        it.step(x, y, lr=0.1)
+        learner.step(x, y, lr=0.1)
     assert len(names) > len({step for step, _ in names}) and len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("how, says", [
+@pytest.mark.parametrize("options, says", [
     ({"buffer": -1}, "buffer = -1"), ({"buffer": 1.5}, "buffer = 1.5"), ({"slowed": 0, "noise": 1.0}, "outside"),
     ({"noise": 0.5}, "slowed worker's number"), ({"slowed": 1}, "noise above 0"),
     ({"slowed": -1, "noise": 0.5}, "slowed = -1"),
 ])  # fmt: skip
-def test_wrong_draws_are_one_line(how, says):
+def test_wrong_draws_are_one_line(options, says):
     with pytest.raises(ml.UserError, match=says) as error:
-        ml.when.asynchronous(**how)
+        ml.when.asynchronous(**options)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("answers", [
-    {"boundary": ml.boundaries.open()}, {"objective": WANTS, "boundary": ml.boundaries.link(1)},
+    {"boundary": ml.boundaries.open()}, {"objective": OBJECTIVE, "boundary": ml.boundaries.link(1)},
     {"boundary": ml.boundaries.synthetic_gradient()}, {"boundary": ml.boundaries.delayed()},
-    {"objective": WANTS, "boundary": ml.boundaries.closed(), "accumulate": 2},
+    {"objective": OBJECTIVE, "boundary": ml.boundaries.closed(), "accumulate": 2},
 ])  # fmt: skip
 def test_only_local_rules_can_be_drawn(answers):
     with pytest.raises(ml.UserError) as error:
@@ -268,6 +269,6 @@ def test_the_rule_by_name_takes_a_buffer_and_refuses_slowness_without_one():
 
 def test_a_slowed_worker_must_be_there_and_there_is_no_gradient_of_one_batch():
     with pytest.raises(ml.UserError, match="workers 0 to 2"):
-        learner(asynchronous(slowed=3, noise=0.5))
+        make_learner(asynchronous(slowed=3, noise=0.5))
     with pytest.raises(ml.UserError, match="use step"):
-        learner(asynchronous()).gradients(*batches(1)[0])
+        make_learner(asynchronous()).gradients(*batches(1)[0])

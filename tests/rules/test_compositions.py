@@ -1,4 +1,4 @@
-"""Combinations that nobody has published are one line each, and as right as the rules that they are made of."""
+"""Unpublished combinations of answers, against autograd and at their limits; one word for each of a rule's answers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LOCAL = {
 }  # fmt: skip
 
 
-def learner(rule, modules):
+def make_learner(rule, modules):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return ml.Learner(NET, rule, modules, rng=ml.rng(0))
@@ -44,7 +44,7 @@ def test_against_autograd(case):
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_1_one_module_is_bp_bit_for_bit(name):
-    ours, bp = learner(LOCAL[name], 1), learner(ml.rules.bp(), 1)
+    ours, bp = make_learner(LOCAL[name], 1), make_learner(ml.rules.bp(), 1)
     for _ in range(3):
         assert np.array_equal(ours.step(X, Y, lr=0.1), bp.step(X, Y, lr=0.1))
     assert ours.parameters().keys() == bp.parameters().keys()
@@ -53,26 +53,28 @@ def test_1_one_module_is_bp_bit_for_bit(name):
 
 @pytest.mark.parametrize("name", LOCAL)
 def test_14_nothing_above_a_module_reaches_its_gradients(name):
-    found = learner(LOCAL[name], 4)
-    before = found.gradients(X, Y)[1]
-    for k, module in enumerate(found.modules[:-1]):
-        changed = learner(LOCAL[name], 4)
+    learner = make_learner(LOCAL[name], 4)
+    before = learner.gradients(X, Y)[1]
+    for k, module in enumerate(learner.modules[:-1]):
+        changed = make_learner(LOCAL[name], 4)
         for above in changed.modules[k + 1 :]:
             for array in (*above.parameters(), *above.objective.parameters):
                 changed.load({array: changed.parameters()[array] + 0.1})
         after = changed.gradients(X, Y)[1]
         assert same(before, after, [*module.parameters(), *module.objective.parameters])
-        assert not same(before, after, found.modules[-1].parameters())
+        assert not same(before, after, learner.modules[-1].parameters())
 
 
 @pytest.mark.parametrize(
     "objective", [ml.objectives.infopro(), ml.objectives.predsim(), ml.objectives.classifier("mlp-sr")], ids=str
 )
 def test_a_link_of_no_units_or_alpha_1_is_the_objective_alone(objective):
-    alone = learner(ml.rules.compose(objective=objective, boundary=ml.boundaries.closed()), 3).gradients(X, Y)[1]
+    alone = make_learner(ml.rules.compose(objective=objective, boundary=ml.boundaries.closed()), 3).gradients(X, Y)[1]
     for link in (ml.boundaries.link(0), ml.boundaries.link(1, 1.0)):
-        assert same(alone, learner(ml.rules.compose(objective=objective, boundary=link), 3).gradients(X, Y)[1], alone)
-    linked = learner(ml.rules.compose(objective=objective, boundary=ml.boundaries.link(1)), 3).gradients(X, Y)[1]
+        assert same(
+            alone, make_learner(ml.rules.compose(objective=objective, boundary=link), 3).gradients(X, Y)[1], alone
+        )
+    linked = make_learner(ml.rules.compose(objective=objective, boundary=ml.boundaries.link(1)), 3).gradients(X, Y)[1]
     assert not same(alone, linked, ["layer2.0.conv1.weight"])
 
 
@@ -82,7 +84,7 @@ def test_what_is_kept_changes_no_bit_of_any_objective():
             ml.rules.compose(objective=objective, boundary=ml.boundaries.link(2), keep=keep)
             for keep in ("caches", "inputs")
         )
-        a, b = (learner(rule, 2) for rule in kept)
+        a, b = (make_learner(rule, 2) for rule in kept)
         for _ in range(2):
             assert np.array_equal(a.step(X, Y, lr=0.1), b.step(X, Y, lr=0.1))
         assert same(a.parameters(), b.parameters(), a.parameters()) and same(a.buffers(), b.buffers(), a.buffers())
@@ -90,9 +92,9 @@ def test_what_is_kept_changes_no_bit_of_any_objective():
 
 def test_micro_batches_go_with_every_objective():
     rule = ml.rules.compose(objective=ml.objectives.infopro(), boundary=ml.boundaries.link(1), accumulate=2)
-    whole = learner(rule, 3).gradients(X, Y)
+    whole = make_learner(rule, 3).gradients(X, Y)
     one = ml.rules.compose(objective=ml.objectives.infopro(), boundary=ml.boundaries.link(1))
-    halves = [learner(one, 3).gradients(X[i : i + 3], Y[i : i + 3]) for i in (0, 3)]
+    halves = [make_learner(one, 3).gradients(X[i : i + 3], Y[i : i + 3]) for i in (0, 3)]
     np.testing.assert_allclose(whole[0], (halves[0][0] + halves[1][0]) / 2, rtol=1e-6)
     for name, g in whole[1].items():
         np.testing.assert_allclose(g, (halves[0][1][name] + halves[1][1][name]) / 2, rtol=1e-4, atol=1e-6)
@@ -102,8 +104,12 @@ def test_micro_batches_go_with_every_objective():
 def test_every_option_is_a_plain_value_that_a_file_can_hold(name):
     for value in ml.rules.options(name).values():
         assert value is None or isinstance(value, (str, float, int, bool, list))
-    bare, given = ml.rules.get(name), ml.rules.get(name, **ml.rules.options(name))
-    assert (bare.objective, bare.when, bare.describe()) == (given.objective, given.when, given.describe())
+    bare, with_defaults = ml.rules.get(name), ml.rules.get(name, **ml.rules.options(name))
+    assert (bare.objective, bare.when, bare.describe()) == (
+        with_defaults.objective,
+        with_defaults.when,
+        with_defaults.describe(),
+    )
 
 
 @pytest.mark.parametrize("rule, kept, prose", [

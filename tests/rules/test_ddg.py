@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from delays import MODES, batches, learner, net, replayed, same, weights
+from delays import MODES, batches, make_learner, net, replayed, same, weights
 
 import minilocal as ml
 from minilocal.verify.compare import DOUBLE
@@ -18,14 +18,14 @@ STEPS = 13
 @pytest.mark.parametrize("name", ["mlp", "narrow"])
 def test_ddg_is_its_replay(name, K, mode):
     with jax_on_cpu():
-        it = learner(net(name), ml.rules.ddg(backward_weights=mode), K)
-        assert replayed(it, STEPS, 0.05, activations_late=False, backward_weights=mode) <= DOUBLE
+        learner = make_learner(net(name), ml.rules.ddg(backward_weights=mode), K)
+        assert replayed(learner, STEPS, 0.05, activations_late=False, backward_weights=mode) <= DOUBLE
 
 
 @pytest.mark.parametrize("name", ["mlp", "narrow", "dropout"])
 @pytest.mark.parametrize("mode", MODES)
 def test_one_module_is_bp_bit_for_bit(name, mode):
-    ddg, bp = learner(net(name), ml.rules.ddg(backward_weights=mode), 1), learner(net(name), ml.rules.bp(), 1)
+    ddg, bp = make_learner(net(name), ml.rules.ddg(backward_weights=mode), 1), make_learner(net(name), ml.rules.bp(), 1)
     for x, y in batches(net(name), 5):
         assert (ddg.step(x, y, lr=0.1) == bp.step(x, y, lr=0.1)).all()
     assert same(ddg, bp)
@@ -34,37 +34,40 @@ def test_one_module_is_bp_bit_for_bit(name, mode):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient_of_batch_0(mode):
     """At lr 0 nothing moves, and the momentum after the first update is the gradient, plus decay."""
-    K, it = 4, learner(net("narrow"), ml.rules.ddg(backward_weights=mode), 4, weight_decay=0.0)
+    K, learner = 4, make_learner(net("narrow"), ml.rules.ddg(backward_weights=mode), 4, weight_decay=0.0)
     data, moved = batches(net("narrow"), K), {}
-    true = learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
+    true = make_learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
     for t, (x, y) in enumerate(data):
-        it.step(x, y, lr=0.0)
-        for name in it._training.optimizer_states:
-            moved.setdefault(name, (t, it._training.optimizer_states[name]["v"].copy()))
-    for k, module in enumerate(it.modules, 1):
+        learner.step(x, y, lr=0.0)
+        for name in learner._training.optimizer_states:
+            moved.setdefault(name, (t, learner._training.optimizer_states[name]["v"].copy()))
+    for k, module in enumerate(learner.modules, 1):
         for name in [*module.parameters(), *(module.objective.parameters if module.objective else ())]:
             t, g = moved[name]
             assert t == K - k and (g == true[name]).all(), name
 
 
 def test_before_the_first_error_there_is_neither_decay_nor_momentum():
-    it, K = learner(net("mlp"), ml.rules.ddg(), 4), 4
-    start = weights(it)
+    learner, K = make_learner(net("mlp"), ml.rules.ddg(), 4), 4
+    start = weights(learner)
     for t, (x, y) in enumerate(batches(net("mlp"), 6)):
-        it.step(x, y, lr=0.1)
-        for k, module in enumerate(it.modules, 1):
-            still = all((it.parameters()[name] == start[name]).all() for name in module.parameters())
+        learner.step(x, y, lr=0.1)
+        for k, module in enumerate(learner.modules, 1):
+            still = all((learner.parameters()[name] == start[name]).all() for name in module.parameters())
             assert still == (t < K - k)
-            assert not still or not any(name in it._training.optimizer_states for name in module.parameters())
+            assert not still or not any(name in learner._training.optimizer_states for name in module.parameters())
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_running_statistics_move_once_per_forward(mode):
     """At lr 0 every rule forwards with the same weights, so a second commit, or none, would tell DDG from BP."""
-    ddg, bp = learner(net("narrow"), ml.rules.ddg(backward_weights=mode), 3), learner(net("narrow"), ml.rules.bp(), 3)
+    ddg, bp = (
+        make_learner(net("narrow"), ml.rules.ddg(backward_weights=mode), 3),
+        make_learner(net("narrow"), ml.rules.bp(), 3),
+    )
     for x, y in batches(net("narrow"), 5):
-        for it in (ddg, bp):
-            it.step(x, y, lr=0.0)
+        for learner in (ddg, bp):
+            learner.step(x, y, lr=0.0)
     ddg.finish()
     assert same(ddg, bp) and any((a != 0).any() for a in ddg.buffers().values())
 
@@ -74,22 +77,22 @@ def test_masks_of_dropout_are_the_old_batchs(mode):
     from minilocal.layers import PassContext
 
     with jax_on_cpu():
-        it = learner(net("dropout"), ml.rules.ddg(backward_weights=mode), 4)
-        run = lambda b: PassContext(key=it.key, step=b)  # noqa: E731
-        assert replayed(it, 12, 0.05, activations_late=False, backward_weights=mode, ctx=run) <= DOUBLE
+        learner = make_learner(net("dropout"), ml.rules.ddg(backward_weights=mode), 4)
+        run = lambda b: PassContext(key=learner.key, step=b)  # noqa: E731
+        assert replayed(learner, 12, 0.05, activations_late=False, backward_weights=mode, ctx=run) <= DOUBLE
 
 
 def test_float32_stays_float32():
-    it = learner(net("narrow"), ml.rules.ddg(), 3, dtype="float32")
+    learner = make_learner(net("narrow"), ml.rules.ddg(), 3, dtype="float32")
     for x, y in batches(net("narrow"), 4, "float32"):
-        it.step(x, y, lr=0.1)
+        learner.step(x, y, lr=0.1)
     kept = [
-        *it.parameters().values(),
-        *it.buffers().values(),
-        *(s["v"] for s in it._training.optimizer_states.values()),
+        *learner.parameters().values(),
+        *learner.buffers().values(),
+        *(s["v"] for s in learner._training.optimizer_states.values()),
     ]
     assert {a.dtype for a in kept} == {np.dtype("float32")}
-    floats = {a.dtype for n, a in it.state().items() if n.startswith("flight:") and a.dtype.kind == "f"}
+    floats = {a.dtype for n, a in learner.state().items() if n.startswith("flight:") and a.dtype.kind == "f"}
     assert floats == {np.dtype("float32")}
 
 
@@ -107,7 +110,7 @@ WRONG = [
     (lambda: ml.rules.pgl(around=ml.rules.ddg()), "a rule without delays"),
     (lambda: ml.rules.compose(when=ml.when.always(first="backward")), "needs an error of an earlier iteration"),
     (lambda: ml.when.always(first="backwards"), "did you mean 'backward'"),
-    (lambda: learner(net("mlp"), ml.rules.ddg(), 2).gradients(*batches(net("mlp"), 1)[0]), r"use step\(\)"),
+    (lambda: make_learner(net("mlp"), ml.rules.ddg(), 2).gradients(*batches(net("mlp"), 1)[0]), r"use step\(\)"),
 ]
 
 

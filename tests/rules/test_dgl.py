@@ -30,8 +30,8 @@ def test_it_is_gll_with_that_network_bit_for_bit(aux):
 def test_the_published_total_of_resnet_110_in_two_modules():
     """1 727 962 of the network with parameter-free shortcuts, 54 858 of one mlp-sr at 32 channels."""
     net = ml.nets.resnet(110, rng=ml.rng(0), shortcut="A-end")
-    made = ml.Learner(net, ml.rules.dgl(), [27, 28], rng=ml.rng(0))
-    assert ml.nets.count(made.parameters()) == 1_727_962 + 54_858
+    learner = ml.Learner(net, ml.rules.dgl(), [27, 28], rng=ml.rng(0))
+    assert ml.nets.count(learner.parameters()) == 1_727_962 + 54_858
 
 
 def test_an_unknown_network_is_one_line():

@@ -1,11 +1,11 @@
-"""DNI: its gradients against autograd, a perfect guess, the synthesiser's arrays, and that it trains."""
+"""DNI: its gradients against autograd, exact synthetic gradients, the synthesiser's arrays, and its training."""
 
 from __future__ import annotations
 
 import jax
 import numpy as np
 import pytest
-from delays import N, batches, learner, net, same
+from delays import N, batches, make_learner, net, same
 
 import minilocal as ml
 from minilocal.boundaries import Boundary
@@ -20,43 +20,43 @@ from minilocal.verify.reference import synthetic as twins
 OPTIONS = [{}, {"labels": True}, {"scaled": True, "labels": True, "kernel": 3}]
 
 
-def shaken(it: ml.Learner, seed: int = 0) -> ml.Learner:
-    """Every array moved, so that no weight is 0 and no scale 1."""
+def randomised(learner: ml.Learner, seed: int = 0) -> ml.Learner:
+    """The Learner with noise on every array, so that no weight is 0 and no scale 1."""
     rng = ml.rng(seed)
-    for a in it.parameters().values():
+    for a in learner.parameters().values():
         a += 0.1 * rng.standard_normal(a.shape)
-    return it
+    return learner
 
 
 @pytest.mark.parametrize("K, options", [*zip([4, 2, 3], OPTIONS, strict=True)], ids=str)
 @pytest.mark.parametrize("name", ["mlp", "narrow"])
 def test_gradients_are_those_of_the_stop_gradient_loss(name, K, options):
-    it = shaken(learner(net(name), ml.rules.dni(**options), K))
-    (x, y), p = batches(net(name), 1)[0], it.parameters()
-    losses, grads = it.gradients(x, y)
+    learner = randomised(make_learner(net(name), ml.rules.dni(**options), K))
+    (x, y), p = batches(net(name), 1)[0], learner.parameters()
+    losses, grads = learner.gradients(x, y)
     with jax_on_cpu():
-        rule = lambda q: twins.dni(it.modules, q, x, y, PassContext())  # noqa: E731
+        rule = lambda q: twins.dni(learner.modules, q, x, y, PassContext())  # noqa: E731
         (_, theirs), reference = jax.jit(jax.value_and_grad(rule, has_aux=True))(p)
     biases = {f"synth.{k}.{i}.bias" for k in range(K - 1) for i in ("0", "3", "label")}
     before_norm = biases if name == "narrow" else set()
-    for found, error in errors(grads, reference).items():
-        if found in before_norm:  # its gradient is 0, and nobody agrees on the round-off of that
-            assert abs(grads[found]).max() <= 1e-12 * max(abs(g).max() for g in grads.values()), found
+    for name, error in errors(grads, reference).items():
+        if name in before_norm:  # its gradient is 0, and nobody agrees on the round-off of that
+            assert abs(grads[name]).max() <= 1e-12 * max(abs(g).max() for g in grads.values()), name
         else:
-            assert error <= DOUBLE, found
+            assert error <= DOUBLE, name
     np.testing.assert_allclose(losses, theirs, rtol=1e-12)
     assert list(grads) == list(p) and np.isnan(losses[:-1]).all()
 
 
 def test_one_module_is_bp_bit_for_bit():
-    dni, bp = learner(net("narrow"), ml.rules.dni(), 1), learner(net("narrow"), ml.rules.bp(), 1)
+    dni, bp = make_learner(net("narrow"), ml.rules.dni(), 1), make_learner(net("narrow"), ml.rules.bp(), 1)
     for x, y in batches(net("narrow"), 4):
         assert (dni.step(x, y, lr=0.1) == bp.step(x, y, lr=0.1)).all()
     assert same(dni, bp) and dni.parameters().keys() == bp.parameters().keys()
 
 
 class Oracle:
-    """A guess that is right: it is told the error that BP sends down over its boundary."""
+    """An exact synthetic gradient: the error that BP sends through this boundary."""
 
     parameters: dict = {}  # noqa: RUF012
     buffers: dict = {}  # noqa: RUF012
@@ -66,7 +66,7 @@ class Oracle:
         return self.truth, None
 
     def gradients(self, cache, error, p=None):
-        assert (error == self.truth).all(), "the target is bootstrapped, and right where the guess above is"
+        assert (error == self.truth).all(), "the bootstrapped target is exact where the prediction above is"
         return {}
 
     def update_running_stats(self, cache, p=None):
@@ -81,9 +81,12 @@ class Oracles(Boundary):
 
 
 @pytest.mark.parametrize("name", ["mlp", "narrow"])
-def test_with_a_perfect_guess_it_is_bp_bit_for_bit(name):
+def test_with_perfect_predictions_it_is_bp_bit_for_bit(name):
     K = 4
-    dni, bp = learner(net(name), ml.rules.compose(boundary=Oracles()), K), learner(net(name), ml.rules.bp(), K)
+    dni, bp = (
+        make_learner(net(name), ml.rules.compose(boundary=Oracles()), K),
+        make_learner(net(name), ml.rules.bp(), K),
+    )
     for x, y in batches(net(name), 4):
         h, run, kept = x, PassContext(key=bp.key, step=bp._training.steps), []
         for module in bp.modules:
@@ -117,7 +120,7 @@ def test_arrays_are_named_and_shaped_as_in_the_published_code():
 
 
 @pytest.mark.parametrize("shape, last", [((8, 8, 6), 6), ((7,), 2)])
-def test_the_first_guess_is_the_last_bias_and_nothing_with_zero_bias(shape, last):
+def test_the_first_prediction_is_the_last_bias_and_0_with_zero_bias(shape, last):
     h, batch = ml.rng(0).standard_normal((N, *shape)), ml.objectives.Batch(None, np.arange(N))
     drawn, zero = synthesiser(shape), synthesiser(shape, zero_bias=True)
     bias, C = drawn.parameters[f"synth.2.{last}.bias"], shape[-1]
@@ -131,37 +134,37 @@ def test_what_it_learns_is_the_distance_summed_over_features_and_averaged_over_t
     h, t = (ml.rng(seed).standard_normal((N, 4, 4, 3)) for seed in (0, 1))
     batch = ml.objectives.Batch(None, np.arange(N))
     for scaled, target in ((False, t), (True, N * t)):
-        it = synthesiser((4, 4, 3), scaled=scaled)
-        guess, cache = it.forward(h, batch, PassContext())
-        np.testing.assert_allclose(guess * (N if scaled else 1), cache.s, rtol=1e-12)
-        grads = it.gradients(cache, t)
+        learner = synthesiser((4, 4, 3), scaled=scaled)
+        prediction, cache = learner.forward(h, batch, PassContext())
+        np.testing.assert_allclose(prediction * (N if scaled else 1), cache.s, rtol=1e-12)
+        grads = learner.gradients(cache, t)
         np.testing.assert_allclose(grads["synth.2.6.bias"], 2 / N * (cache.s - target).sum(axis=(0, 1, 2)), rtol=1e-9)
-        assert set(grads) == set(it.parameters)
+        assert set(grads) == set(learner.parameters)
 
 
 def test_a_synthesisers_running_statistics_move_once_a_step_and_never_in_gradients():
-    it, (x, y) = learner(net("narrow"), ml.rules.dni(), 2), batches(net("narrow"), 1)[0]
-    it.gradients(x, y)
-    assert (it.buffers()["synth.0.1.running_mean"] == 0).all()
-    h, _ = it.modules[0].forward(x, PassContext(), it.parameters(), False)
-    z, _ = it.modules[0].synthesiser.first.forward(h, PassContext(), it.parameters())
-    it.step(x, y, lr=0.1)
-    np.testing.assert_allclose(it.buffers()["synth.0.1.running_mean"], 0.1 * z.mean(axis=(0, 1, 2)), rtol=1e-12)
+    learner, (x, y) = make_learner(net("narrow"), ml.rules.dni(), 2), batches(net("narrow"), 1)[0]
+    learner.gradients(x, y)
+    assert (learner.buffers()["synth.0.1.running_mean"] == 0).all()
+    h, _ = learner.modules[0].forward(x, PassContext(), learner.parameters(), False)
+    z, _ = learner.modules[0].synthesiser.first.forward(h, PassContext(), learner.parameters())
+    learner.step(x, y, lr=0.1)
+    np.testing.assert_allclose(learner.buffers()["synth.0.1.running_mean"], 0.1 * z.mean(axis=(0, 1, 2)), rtol=1e-12)
 
 
 @pytest.mark.parametrize("optimizer, lr, options", [
     (ml.optim.Adam(), 3e-3, {"labels": True}), (ml.optim.SGD(momentum=0.9), 1e-2, {"labels": True, "scaled": True}),
 ], ids=["adam", "scaled sgd"])  # fmt: skip
 def test_it_trains(optimizer, lr, options):
-    """Until its guesses are far closer to the truth than saying nothing, and its loss has fallen."""
+    """Its predictions end far closer to the true error than 0 is, and the loss falls."""
     rule = ml.rules.dni(zero_bias=True, **options)
-    it = ml.Learner(net("mlp"), rule, 2, rng=ml.rng(1), dtype="float64", optimizer=optimizer)
+    learner = ml.Learner(net("mlp"), rule, 2, rng=ml.rng(1), dtype="float64", optimizer=optimizer)
     x, y = ml.rng(3).standard_normal((32, 3, 3, 2)), ml.rng(4).integers(0, 4, 32)
-    first = it.step(x, y, lr=lr)[-1]
+    first = learner.step(x, y, lr=lr)[-1]
     for _ in range(300):
-        last = it.step(x, y, lr=lr)[-1]
-    run, below, above = PassContext(key=it.key), it.modules[0], it.modules[1]
-    batch, p = ml.objectives.Batch(x, y), it.parameters()
+        last = learner.step(x, y, lr=lr)[-1]
+    run, below, above = PassContext(key=learner.key), learner.modules[0], learner.modules[1]
+    batch, p = ml.objectives.Batch(x, y), learner.parameters()
     h, _ = below.forward(x, run, p, False)
     synthesiser, _ = below.synthesiser.forward(h, batch, run, p)
     top, caches = above.forward(h, run, p, False)
@@ -170,10 +173,10 @@ def test_it_trains(optimizer, lr, options):
 
 
 def test_its_optimiser_is_adam_where_none_is_given():
-    it = ml.Learner(net("mlp"), ml.rules.dni(), 2, rng=ml.rng(1))
-    assert it.optimizer == ml.optim.Adam() == ml.optim.get(it.rule.recommends.optimizer)
+    learner = ml.Learner(net("mlp"), ml.rules.dni(), 2, rng=ml.rng(1))
+    assert learner.optimizer == ml.optim.Adam() == ml.optim.get(learner.rule.recommends.optimizer)
     composed = ml.rules.compose(boundary=ml.boundaries.synthetic_gradient())
-    assert composed.recommends == it.rule.recommends
+    assert composed.recommends == learner.rule.recommends
     other = ml.rules.compose(boundary=ml.boundaries.synthetic_gradient(), recommends=ml.rules.Recommended("sgd", 1e-4))
     assert ml.Learner(net("mlp"), other, 2, rng=ml.rng(1)).optimizer == ml.optim.SGD()
     with pytest.raises(ml.UserError, match="optimiser 'adma' is not known; did you mean 'adam'"):
@@ -186,18 +189,18 @@ def test_it_learns_the_digits_at_what_it_recommends():
     """An error of 90 % is chance; SGD diverges here at 0.1, 0.01 and 0.001."""
     data = ml.data.load("digits")
     x, y = data.normalise(data.train_x), data.train_y
-    it = ml.Learner(ml.nets.mlp((64, 64), channels=1, size=16, rng=ml.rng(0)), ml.rules.dni(), 2, rng=ml.rng(1))
+    learner = ml.Learner(ml.nets.mlp((64, 64), channels=1, size=16, rng=ml.rng(0)), ml.rules.dni(), 2, rng=ml.rng(1))
     for first in [*range(0, len(y), 32)] * 5:
-        it.step(x[first : first + 32], y[first : first + 32], lr=it.rule.recommends.lr)
-    assert (it.predict(data.normalise(data.test_x)).argmax(1) != data.test_y).mean() < 0.45
+        learner.step(x[first : first + 32], y[first : first + 32], lr=learner.rule.recommends.lr)
+    assert (learner.predict(data.normalise(data.test_x)).argmax(1) != data.test_y).mean() < 0.45
 
 
 def test_float32_stays_float32():
     for name in ("mlp", "narrow"):
-        it = learner(net(name), ml.rules.dni(labels=True, scaled=True), 3, dtype="float32")
+        learner = make_learner(net(name), ml.rules.dni(labels=True, scaled=True), 3, dtype="float32")
         for x, y in batches(net(name), 2, "float32"):
-            it.step(x, y, lr=1e-3)
-        assert {a.dtype for n, a in it.state().items() if a.dtype.kind == "f" and not n.startswith("count:")} == {
+            learner.step(x, y, lr=1e-3)
+        assert {a.dtype for n, a in learner.state().items() if a.dtype.kind == "f" and not n.startswith("count:")} == {
             np.dtype("float32")
         }
 

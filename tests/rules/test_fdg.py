@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from delays import MODES, batches, learner, net, replayed, same, weights
+from delays import MODES, batches, make_learner, net, replayed, same, weights
 
 import minilocal as ml
 from minilocal.layers import Flatten, Linear, PassContext, Sequential
@@ -26,26 +26,29 @@ STEPS = 14
 @pytest.mark.parametrize("name", ["mlp", "narrow"])
 def test_fdg_is_its_replay(name, K, mode):
     with jax_on_cpu():
-        it = learner(net(name), ml.rules.fdg(beta=0.7, backward_weights=mode), K)
-        worst = replayed(it, STEPS, 0.05, activations_late=True, beta=0.7, backward_weights=mode)
+        learner = make_learner(net(name), ml.rules.fdg(beta=0.7, backward_weights=mode), K)
+        worst = replayed(learner, STEPS, 0.05, activations_late=True, beta=0.7, backward_weights=mode)
     assert worst <= DOUBLE
 
 
 def test_fdg_on_resnet8_is_its_replay():
     with jax_on_cpu():
-        assert replayed(learner(net("resnet8"), ml.rules.fdg(), 4), 12, 0.05, activations_late=True) <= DOUBLE
+        assert replayed(make_learner(net("resnet8"), ml.rules.fdg(), 4), 12, 0.05, activations_late=True) <= DOUBLE
 
 
 def test_masks_of_dropout_are_the_old_batchs():
     with jax_on_cpu():
-        it = learner(net("dropout"), ml.rules.fdg(backward_weights="recompute"), 4)
-        run = lambda b: PassContext(key=it.key, step=b)  # noqa: E731
-        assert replayed(it, 12, 0.05, activations_late=True, backward_weights="recompute", ctx=run) <= DOUBLE
+        learner = make_learner(net("dropout"), ml.rules.fdg(backward_weights="recompute"), 4)
+        run = lambda b: PassContext(key=learner.key, step=b)  # noqa: E731
+        assert replayed(learner, 12, 0.05, activations_late=True, backward_weights="recompute", ctx=run) <= DOUBLE
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_one_module_is_bp_bit_for_bit_once_drained(mode):
-    fdg, bp = learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 1), learner(net("narrow"), ml.rules.bp(), 1)
+    fdg, bp = (
+        make_learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 1),
+        make_learner(net("narrow"), ml.rules.bp(), 1),
+    )
     for x, y in batches(net("narrow"), 5):
         assert (fdg.step(x, y, lr=0.1) == bp.step(x, y, lr=0.1)).all()
     assert not same(fdg, bp)
@@ -57,23 +60,23 @@ def test_one_module_is_bp_bit_for_bit_once_drained(mode):
 @pytest.mark.parametrize("name", ["narrow", "dropout"])
 def test_two_modules_make_the_weights_of_ddg_bit_for_bit(name, mode):
     rules = ml.rules.ddg(backward_weights=mode), ml.rules.fdg(backward_weights=mode)
-    ddg, fdg = (learner(net(name), rule, 2) for rule in rules)
+    ddg, fdg = (make_learner(net(name), rule, 2) for rule in rules)
     for x, y in batches(net(name), 7):
-        for it in (ddg, fdg):
-            it.step(x, y, lr=0.1)
+        for learner in (ddg, fdg):
+            learner.step(x, y, lr=0.1)
     assert not same(ddg, fdg)
-    for it in (ddg, fdg):
-        it.finish()
+    for learner in (ddg, fdg):
+        learner.finish()
     assert same(ddg, fdg)
 
 
 def test_three_modules_do_not():
-    ddg, fdg = (learner(net("mlp"), rule, 3) for rule in (ml.rules.ddg(), ml.rules.fdg()))
+    ddg, fdg = (make_learner(net("mlp"), rule, 3) for rule in (ml.rules.ddg(), ml.rules.fdg()))
     for x, y in batches(net("mlp"), 7):
-        for it in (ddg, fdg):
-            it.step(x, y, lr=0.1)
-    for it in (ddg, fdg):
-        it.finish()
+        for learner in (ddg, fdg):
+            learner.step(x, y, lr=0.1)
+    for learner in (ddg, fdg):
+        learner.finish()
     assert not same(ddg, fdg)
 
 
@@ -119,9 +122,9 @@ def diary(rule, K, steps):
     for probe in probes:
         probe.clock = clock
     units = [Sequential([Flatten(), probes[0]]), *(Sequential([probe]) for probe in probes[1:])]
-    made = Net("probes", units, Sequential([], "head"), 4, (3, 3, 2), initial)
-    it = ml.Learner(made, rule, K, rng=ml.rng(0), dtype="float64", optimizer=clock)
-    names = {id(it.parameters()[f"{probe.name}.weight"]): k for k, probe in enumerate(probes)}
+    network = Net("probes", units, Sequential([], "head"), 4, (3, 3, 2), initial)
+    learner = ml.Learner(network, rule, K, rng=ml.rng(0), dtype="float64", optimizer=clock)
+    names = {id(learner.parameters()[f"{probe.name}.weight"]): k for k, probe in enumerate(probes)}
     rows, applied = [], [[] for _ in range(K)]
 
     class Seen(list):
@@ -130,14 +133,14 @@ def diary(rule, K, steps):
             applied[names[w]] = [number, clock.counts[w] - then]
 
     object.__setattr__(clock, "seen", Seen())
-    for x, y in batches(made, steps):
+    for x, y in batches(network, steps):
         applied = [[None, None] for _ in range(K)]
         for probe in probes:
             probe.forwarded = None
-        it.step(x, y, lr=0.01)
-        rows.append([(p.forwarded, *a, w) for p, a, w in zip(probes, applied, it.in_flight, strict=True)])
-    it.finish(0.01)
-    assert it.in_flight == [0] * K and set(clock.counts.values()) == {steps}, (
+        learner.step(x, y, lr=0.01)
+        rows.append([(p.forwarded, *a, w) for p, a, w in zip(probes, applied, learner.in_flight, strict=True)])
+    learner.finish(0.01)
+    assert learner.in_flight == [0] * K and set(clock.counts.values()) == {steps}, (
         "once drained, every batch was learned from"
     )
     return rows
@@ -188,14 +191,14 @@ def test_how_stale_weights_are_and_how_many_batches_wait(K):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient_of_batch_0(mode):
-    K, it = 4, learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 4, weight_decay=0.0)
+    K, learner = 4, make_learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 4, weight_decay=0.0)
     data, moved = batches(net("narrow"), 2 * K - 1), {}
-    true = learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
+    true = make_learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
     for g, (x, y) in enumerate(data, 1):
-        it.step(x, y, lr=0.0)
-        for name in it._training.optimizer_states:
-            moved.setdefault(name, (g, it._training.optimizer_states[name]["v"].copy()))
-    for k, module in enumerate(it.modules, 1):
+        learner.step(x, y, lr=0.0)
+        for name in learner._training.optimizer_states:
+            moved.setdefault(name, (g, learner._training.optimizer_states[name]["v"].copy()))
+    for k, module in enumerate(learner.modules, 1):
         for name in [*module.parameters(), *(module.objective.parameters if module.objective else ())]:
             g, grad = moved[name]
             assert g == (2 * K - k if k < K else K + 1) and (grad == true[name]).all(), name
@@ -203,35 +206,35 @@ def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient
 
 @pytest.mark.parametrize("rule", [ml.rules.ddg(), ml.rules.fdg()], ids=["ddg", "fdg"])
 def test_with_two_modules_the_first_gradient_is_bps_though_weights_have_begun_to_move(rule):
-    it, data = learner(net("narrow"), rule, 2, weight_decay=0.0), batches(net("narrow"), 3)
-    true = learner(net("narrow"), ml.rules.bp(), 2).gradients(*data[0])[1]
-    names = it.modules[0].parameters()
+    learner, data = make_learner(net("narrow"), rule, 2, weight_decay=0.0), batches(net("narrow"), 3)
+    true = make_learner(net("narrow"), ml.rules.bp(), 2).gradients(*data[0])[1]
+    names = learner.modules[0].parameters()
     for x, y in data:
-        it.step(x, y, lr=0.1)
-        if names[0] in it._training.optimizer_states:
+        learner.step(x, y, lr=0.1)
+        if names[0] in learner._training.optimizer_states:
             break
-    assert all((it._training.optimizer_states[name]["v"] == true[name]).all() for name in names)
+    assert all((learner._training.optimizer_states[name]["v"] == true[name]).all() for name in names)
 
 
 def test_before_the_first_error_there_is_neither_decay_nor_momentum():
-    it, K = learner(net("mlp"), ml.rules.fdg(), 4), 4
-    start = weights(it)
+    learner, K = make_learner(net("mlp"), ml.rules.fdg(), 4), 4
+    start = weights(learner)
     for g, (x, y) in enumerate(batches(net("mlp"), 9), 1):
-        it.step(x, y, lr=0.1)
-        for k, module in enumerate(it.modules, 1):
-            still = all((it.parameters()[name] == start[name]).all() for name in module.parameters())
+        learner.step(x, y, lr=0.1)
+        for k, module in enumerate(learner.modules, 1):
+            still = all((learner.parameters()[name] == start[name]).all() for name in module.parameters())
             assert still == (g < (2 * K - k if k < K else K + 1))
 
 
 def test_the_first_gradient_is_linear_in_beta_to_the_power_of_the_boundaries_crossed():
     K, firsts = 4, {}
     for beta in (1.0, 0.3):
-        it = learner(net("mlp"), ml.rules.fdg(beta=beta), K, weight_decay=0.0, momentum=0.0001)
+        learner = make_learner(net("mlp"), ml.rules.fdg(beta=beta), K, weight_decay=0.0, momentum=0.0001)
         for x, y in batches(net("mlp"), 2 * K):
-            it.step(x, y, lr=0.0)
-            for name, state in it._training.optimizer_states.items():
+            learner.step(x, y, lr=0.0)
+            for name, state in learner._training.optimizer_states.items():
                 firsts.setdefault((name, beta), state["v"].copy())
-    for k, module in enumerate(it.modules, 1):
+    for k, module in enumerate(learner.modules, 1):
         for name in module.parameters():
             np.testing.assert_allclose(firsts[name, 0.3], 0.3 ** (K - k) * firsts[name, 1.0], rtol=1e-12, atol=0)
     assert ml.rules.fdg(beta=0.3).boundary.beta == 0.3 and "times 0.3" in ml.rules.fdg(beta=0.3).describe()
@@ -239,24 +242,29 @@ def test_the_first_gradient_is_linear_in_beta_to_the_power_of_the_boundaries_cro
 
 @pytest.mark.parametrize("mode", MODES)
 def test_running_statistics_move_once_per_forward(mode):
-    fdg, bp = learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 3), learner(net("narrow"), ml.rules.bp(), 3)
+    fdg, bp = (
+        make_learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 3),
+        make_learner(net("narrow"), ml.rules.bp(), 3),
+    )
     for x, y in batches(net("narrow"), 5):
-        for it in (fdg, bp):
-            it.step(x, y, lr=0.0)
+        for learner in (fdg, bp):
+            learner.step(x, y, lr=0.0)
     fdg.finish()
     assert same(fdg, bp) and any((a != 0).any() for a in fdg.buffers().values())
 
 
 def test_float32_stays_float32(monkeypatch):
-    it = learner(net("narrow"), ml.rules.fdg(beta=0.5), 3, dtype="float32")
-    kind, walked = type(it.modules[0]), []
+    learner = make_learner(net("narrow"), ml.rules.fdg(beta=0.5), 3, dtype="float32")
+    kind, walked = type(learner.modules[0]), []
     backward = kind.backward
     monkeypatch.setattr(
         kind, "backward", lambda m, error, *more: walked.append(error.dtype) or backward(m, error, *more)
     )
     for x, y in batches(net("narrow"), 7, "float32"):
-        it.step(x, y, lr=0.1)
-    held = {name: a for name, a in it.state().items() if not name.startswith("count:")}  # counts are Python numbers
+        learner.step(x, y, lr=0.1)
+    held = {
+        name: a for name, a in learner.state().items() if not name.startswith("count:")
+    }  # counts are Python numbers
     floats = {a.dtype for a in held.values() if a.dtype.kind == "f"}
     assert floats | set(walked) == {np.dtype("float32")}
 
@@ -273,11 +281,11 @@ def test_how_many_batches_a_run_needs():
     assert [ml.rules.fdg().least_batches(K) for K in (1, 2, 16)] == [2, 3, 31]
     assert ml.rules.gll().least_batches(16) == 1
     for rule, K in ((ml.rules.ddg(), 4), (ml.rules.fdg(), 4), (ml.rules.fdg(), 1)):
-        it = learner(net("mlp"), rule, K)
-        start, least = weights(it), rule.least_batches(K)
+        learner = make_learner(net("mlp"), rule, K)
+        start, least = weights(learner), rule.least_batches(K)
         for number, (x, y) in enumerate(batches(net("mlp"), least), 1):
-            it.step(x, y, lr=0.1)
-            assert all((a != start[n]).any() for n, a in it.parameters().items()) == (number == least)
+            learner.step(x, y, lr=0.1)
+            assert all((a != start[n]).any() for n, a in learner.parameters().items()) == (number == least)
 
 
 RECIPES = {
@@ -292,8 +300,13 @@ def test_the_presets_are_the_published_recipes(name):
     from minilocal.cli.train import preset_source
     from minilocal.config import resolve
 
-    found, _ = resolve([preset_source(name)])
-    o, (network, modules, recipe) = found.optim, RECIPES[name]
-    assert (found.rule.name, found.net.name, found.net.modules, found.data.name) == (name, network, modules, "cifar10")
+    config, _ = resolve([preset_source(name)])
+    o, (network, modules, recipe) = config.optim, RECIPES[name]
+    assert (config.rule.name, config.net.name, config.net.modules, config.data.name) == (
+        name,
+        network,
+        modules,
+        "cifar10",
+    )
     asked = (o.name, o.lr, o.schedule, o.momentum, o.nesterov, o.weight_decay, o.batch_size, o.epochs)
-    assert asked == recipe and found.data.augment
+    assert asked == recipe and config.data.augment

@@ -1,4 +1,4 @@
-"""Rules by name: compositions written as text, and rules in a file of one's own."""
+"""Rules by name: compositions written as text, and rules in a user's own file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INFOPRO = {"objective": "infopro:lambdas=[6,0,1,2]", "boundary": "link:length=1"
 
 
 @pytest.mark.parametrize(
-    ("given", "rule"),
+    ("answers", "rule"),
     [
         ({}, ml.rules.bp()),
         ({"objective": "classifier", "boundary": "closed"}, ml.rules.gll()),
@@ -36,19 +36,19 @@ INFOPRO = {"objective": "infopro:lambdas=[6,0,1,2]", "boundary": "link:length=1"
         ({"accumulate": 2}, ml.rules.bp(accumulate=2)),
     ],
 )  # fmt: skip
-def test_a_composition_in_words_is_the_rule_that_it_says(given, rule):
-    made = ml.rules.get("compose", **given)
-    assert (made.objective, made.when, made.keep, made.accumulate) == (
+def test_a_composition_in_words_is_the_rule_that_it_says(answers, rule):
+    composed = ml.rules.get("compose", **answers)
+    assert (composed.objective, composed.when, composed.keep, composed.accumulate) == (
         rule.objective,
         rule.when,
         rule.keep,
         rule.accumulate,
     )
-    assert type(made.boundary) is type(rule.boundary) and vars(made.boundary) == vars(rule.boundary)
+    assert type(composed.boundary) is type(rule.boundary) and vars(composed.boundary) == vars(rule.boundary)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("answers", "message"),
     [
         ({"objective": "clasifier"}, "objective 'clasifier' is not known; did you mean 'classifier'?"),
         ({"boundary": "late"}, "boundary 'late' is not known. Known: open, closed, link, delayed, synthetic_gradient."),
@@ -65,27 +65,27 @@ def test_a_composition_in_words_is_the_rule_that_it_says(given, rule):
         ({"objective": "infopro:lambdas=[6,0,1]"}, "3 lambdas"),
     ],
 )
-def test_what_is_wrong_in_a_composition_is_one_line_in_its_words(given, said):
+def test_what_is_wrong_in_a_composition_is_one_line_in_its_words(answers, message):
     with pytest.raises(ml.UserError) as caught:
-        ml.rules.get("compose", **given)
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+        ml.rules.get("compose", **answers)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_a_composition_in_a_file_and_in_a_config_is_kept_as_it_was_written():
     table = {"name": "compose", "objective": {"name": "classifier", "aux": "1c2f"}, "boundary": "link:length=2"}
-    found = from_tables({"rule": table}, "file")
-    assert from_tables(tables_of(found), "config.json") == found
-    assert tables_of(found)["rule"] == {**table, "when": "always", "keep": "caches", "accumulate": 1}
+    config = from_tables({"rule": table}, "file")
+    assert from_tables(tables_of(config), "config.json") == config
+    assert tables_of(config)["rule"] == {**table, "when": "always", "keep": "caches", "accumulate": 1}
 
 
 def test_every_option_of_every_rule_is_told():
     """`minilocal train --rule NAME --help` has a sentence for each, out of the function's docstring."""
     for name in (*ml.rules.NAMES, "compose"):
         make = rules.constructor(name)
-        told = options_of(make, name)
-        assert {option.name: option.default for option in told} == rules.options(name)
-        assert all(option.does.endswith(".") and len(option.does) > 20 for option in told), (name, told)
-        assert set(args(make.__doc__.replace("\n    ", "\n"))) == {option.name for option in told}, name
+        documented = options_of(make, name)
+        assert {option.name: option.default for option in documented} == rules.options(name)
+        assert all(option.does.endswith(".") and len(option.does) > 20 for option in documented), (name, documented)
+        assert set(args(make.__doc__.replace("\n    ", "\n"))) == {option.name for option in documented}, name
         assert headline(make).endswith(".")
 
 
@@ -134,12 +134,12 @@ def test_a_rule_of_ones_own_is_named_by_its_file(mine):
     assert ml.rules.get("mine.py:quiet").boundary == ml.boundaries.link(1, 0.75)
     assert ml.rules.get("mine.py:loud", alpha=0.25).boundary == ml.boundaries.link(2, 0.25)
     assert rules.label("mine.py:loud") == "loud" and rules.label("bp") == "bp"
-    told = options_of(rules.constructor("mine.py:loud"), "")
-    assert [option.does for option in told] == ["how little, 0 to 1.", "", "", "", ""]
+    documented = options_of(rules.constructor("mine.py:loud"), "")
+    assert [option.does for option in documented] == ["how little, 0 to 1.", "", "", "", ""]
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "message"),
     [
         (
             "mine.py:lood",
@@ -158,18 +158,18 @@ def test_a_rule_of_ones_own_is_named_by_its_file(mine):
         ("exits.py:x", "exits.py:1: SystemExit: 3"),
     ],
 )
-def test_what_is_wrong_with_it_is_one_line_with_its_place(mine, name, said):
+def test_what_is_wrong_with_it_is_one_line_with_its_place(mine, name, message):
     (mine.parent / "bad.py").write_text("x = 1\ny = = 2\n")
     (mine.parent / "raises.py").write_text("x = {}\nx['k']\n")
     (mine.parent / "exits.py").write_text("raise SystemExit(3)\n")
     with pytest.raises(ml.UserError) as caught:
         ml.rules.get(name)
-    assert said in str(caught.value) and "\n" not in str(caught.value), str(caught.value)
+    assert message in str(caught.value) and "\n" not in str(caught.value), str(caught.value)
 
 
 def test_a_run_names_its_rules_file_from_the_root_with_its_fingerprint(mine, tmp_path, monkeypatch, recwarn):
-    found, _ = resolve([("--rule", {"rule.name": "mine.py:loud"}), ("--alpha", {"rule.alpha": 0.25})])
-    table = tables_of(found)["rule"]
+    config, _ = resolve([("--rule", {"rule.name": "mine.py:loud"}), ("--alpha", {"rule.alpha": 0.25})])
+    table = tables_of(config)["rule"]
     assert table == {
         "name": f"{mine}:loud",
         "sha256": rules.from_file.fingerprint("mine.py:loud"),
@@ -177,17 +177,17 @@ def test_a_run_names_its_rules_file_from_the_root_with_its_fingerprint(mine, tmp
         "aux": "0c1f",
         "sizes": [1, 2],
     }
-    check_agrees(found, [("--rule", {"rule.name": "./mine.py:loud"})], "R")
+    check_agrees(config, [("--rule", {"rule.name": "./mine.py:loud"})], "R")
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    assert from_tables(tables_of(found), "config.json") == found and not recwarn.list
+    assert from_tables(tables_of(config), "config.json") == config and not recwarn.list
     mine.write_text(RULES.replace("link(2,", "link(3,"))
-    again = from_tables(tables_of(found), "config.json")
-    assert again == found and "has changed since this run began" in str(recwarn.pop().message)
+    again = from_tables(tables_of(config), "config.json")
+    assert again == config and "has changed since this run began" in str(recwarn.pop().message)
     assert ml.rules.get(again.rule.name).boundary.length == 3
     mine.unlink()
     with pytest.raises(ml.UserError, match=r"mine\.py cannot be read"):
-        from_tables(tables_of(found), "config.json")
+        from_tables(tables_of(config), "config.json")
 
 
 def test_a_fingerprint_without_a_file_and_an_option_that_no_file_can_hold_are_refused(mine):
@@ -198,5 +198,5 @@ def test_a_fingerprint_without_a_file_and_an_option_that_no_file_can_hold_are_re
     own = ("FILE", {"rule.name": "mine.py:loud", "rule.sha256": "0", "rule.alpha": 0.1})
     with pytest.warns(UserWarning, match="has changed"):
         assert dataclasses.is_dataclass(ml.rules.get(resolve([own])[0].rule.name))
-    found, remarks = resolve([own, ("--rule", {"rule.name": "gll"})])
-    assert found.rule.sha256 is None and len(remarks) == 1
+    config, remarks = resolve([own, ("--rule", {"rule.name": "gll"})])
+    assert config.rule.sha256 is None and len(remarks) == 1

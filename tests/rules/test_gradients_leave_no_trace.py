@@ -1,4 +1,4 @@
-"""`gradients` is a question: nothing is updated, committed or counted, and what it answers is a slope."""
+"""`gradients` updates, commits and counts nothing, and its result is the slope of the losses."""
 
 import numpy as np
 import pytest
@@ -17,8 +17,8 @@ RULES = [
 
 
 def make(rule: ml.rules.Rule, net: ml.nets.Net = NET, modules: int = 2) -> ml.Learner:
-    how = ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
-    return ml.Learner(net, rule, modules, rng=ml.rng(0), dtype="float64", optimizer=how)
+    optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
+    return ml.Learner(net, rule, modules, rng=ml.rng(0), dtype="float64", optimizer=optimizer)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name} {rule.keep} {rule.accumulate}")
@@ -77,7 +77,7 @@ def test_accumulation_is_the_mean_over_micro_batches(m):
     parts = [alone.gradients(X[i::1][: 6 // m], Y[i::1][: 6 // m]) for i in range(0, 6, 6 // m)]
     for name in grads:
         assert np.allclose(grads[name], sum(g[name] for _, g in parts) / m, rtol=0, atol=1e-14)
-    assert np.isclose(losses[-1], sum(found[-1] for found, _ in parts) / m, rtol=1e-14)
+    assert np.isclose(losses[-1], sum(micro[-1] for micro, _ in parts) / m, rtol=1e-14)
 
 
 def test_accumulation_is_bp_where_no_batch_norm_mixes_the_samples():
@@ -90,9 +90,9 @@ def test_accumulation_is_bp_where_no_batch_norm_mixes_the_samples():
 def test_a_unit_computed_again_meets_its_own_dropout(keep):
     """Every rule, both ways of keeping: the masks have names, so the same bits come out; the next step draws others."""
     net, x, y = with_dropout(ml.rng(0)), X[:, :3, :3, :2], Y
-    found = make(ml.rules.backlink(length=2, alpha=0.25, keep=keep), net).gradients(x, y)[1]
+    linked = make(ml.rules.backlink(length=2, alpha=0.25, keep=keep), net).gradients(x, y)[1]
     plain = make(ml.rules.backlink(length=2, alpha=0.25), net)
-    assert all(np.array_equal(found[name], g) for name, g in plain.gradients(x, y)[1].items())
+    assert all(np.array_equal(linked[name], g) for name, g in plain.gradients(x, y)[1].items())
     first = plain.gradients(x, y)[0]
     plain.step(x, y, lr=0.0)
     assert not np.array_equal(first, plain.gradients(x, y)[0], equal_nan=True)

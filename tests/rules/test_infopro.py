@@ -1,4 +1,4 @@
-"""InfoPro against autograd, as GLL at λ = (0, 1), and what it refuses."""
+"""InfoPro against autograd, as GLL at λ = (0, 1), and the values that it refuses."""
 
 from __future__ import annotations
 
@@ -49,24 +49,24 @@ def test_in_float32_it_is_itself(version):
 def test_the_image_reaches_every_module_and_the_last_one_does_not_ask_for_it():
     """A first unit of zeros cannot tell two batches apart; those who rebuild them can."""
     rule = ml.rules.infopro(lambdas=[5, 0.5, 5, 0.5])
-    made = ml.Learner(NET, rule, 3, rng=ml.rng(0))
-    made.load({"conv1.weight": np.zeros((3, 3, 3, 16))})
-    a, b = made.gradients(X, Y)[0], made.gradients(X + 1, Y)[0]
+    learner = ml.Learner(NET, rule, 3, rng=ml.rng(0))
+    learner.load({"conv1.weight": np.zeros((3, 3, 3, 16))})
+    a, b = learner.gradients(X, Y)[0], learner.gradients(X + 1, Y)[0]
     assert (a[:2] != b[:2]).all() and a[2] == b[2]
 
 
 def test_published_totals():
     """ResNet-32 at K = 16: 466 906 and for every module below the last a decoder and 1c2f."""
-    made = ml.Learner(ml.nets.resnet(32, rng=ml.rng(0)), ml.rules.infopro(), 16, rng=ml.rng(0))
+    learner = ml.Learner(ml.nets.resnet(32, rng=ml.rng(0)), ml.rules.infopro(), 16, rng=ml.rng(0))
     decoders, classifiers = 6 * 2091 + 5 * 3819 + 4 * 7275, 6 * 10186 + 5 * 28170 + 4 * 46602
-    assert ml.nets.count(made.parameters()) == 466_906 + decoders + classifiers
+    assert ml.nets.count(learner.parameters()) == 466_906 + decoders + classifiers
 
 
 @pytest.mark.parametrize("net, modules", [("mlp", 2), ("vgg16", 16), ("alexnet", 8)])
 def test_fully_connected_units_are_refused_when_the_learner_is_built(net, modules):
-    made = ml.nets.get(net, rng=ml.rng(0))
+    network = ml.nets.get(net, rng=ml.rng(0))
     with pytest.raises(ml.UserError, match=r"module \d+ of \d+ ends with a fully connected unit") as caught:
-        ml.Learner(made, ml.rules.infopro(), modules, rng=ml.rng(0))
+        ml.Learner(network, ml.rules.infopro(), modules, rng=ml.rng(0))
     assert "\n" not in str(caught.value)
 
 

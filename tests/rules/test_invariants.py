@@ -1,4 +1,4 @@
-"""Limits, bit for bit: what the rules become at their ends, and what can reach what."""
+"""Limits of the rules, bit for bit, and which errors reach which gradients."""
 
 import warnings
 from typing import Any
@@ -13,14 +13,14 @@ Y = np.array([0, 1, 2, 3, 1, 0])
 NET = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))  # 4 units
 
 
-def learner(rule: ml.rules.Rule, modules: Any, **how: Any) -> ml.Learner:
+def make_learner(rule: ml.rules.Rule, modules: Any, **options: Any) -> ml.Learner:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ml.Learner(NET, rule, modules, rng=ml.rng(0), **how)
+        return ml.Learner(NET, rule, modules, rng=ml.rng(0), **options)
 
 
 def gradients(rule: ml.rules.Rule, modules: Any) -> dict[str, np.ndarray]:
-    return learner(rule, modules).gradients(X, Y)[1]
+    return make_learner(rule, modules).gradients(X, Y)[1]
 
 
 def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray], names: Any = None) -> bool:
@@ -45,7 +45,7 @@ RULES = {
 def test_1_one_module_is_bp(name):
     """Gradients, and three steps of training, buffers included."""
     assert same(gradients(RULES[name], 1), gradients(ml.rules.bp(), 1))
-    ours, bp = learner(RULES[name], 1), learner(ml.rules.bp(), 1)
+    ours, bp = make_learner(RULES[name], 1), make_learner(ml.rules.bp(), 1)
     for _ in range(3):
         assert np.array_equal(ours.step(X, Y, lr=0.1), bp.step(X, Y, lr=0.1))
     assert same(ours.parameters(), bp.parameters()) and same(ours.buffers(), bp.buffers())
@@ -78,23 +78,23 @@ def test_3_two_modules_linked_all_the_way_at_alpha_0_are_bp_on_the_main_network(
 def test_4_below_the_range_alpha_is_not_used(weighting):
     below = [name for unit in NET.units[:1] for name in unit.parameters]
     inside = [name for unit in NET.units[1:2] for name in unit.parameters]
-    found = [gradients(backlink(length=1, alpha=alpha, weighting=weighting), 2) for alpha in (0.0, 0.25, 0.5, 1.0)]
+    by_alpha = [gradients(backlink(length=1, alpha=alpha, weighting=weighting), 2) for alpha in (0.0, 0.25, 0.5, 1.0)]
     gll = gradients(ml.rules.gll(), 2)
     top = [name for name in gll if name not in inside]
-    for grads in found:
+    for grads in by_alpha:
         assert same(grads, gll, names=below)
         assert same(grads, gll, names=top), "auxiliary networks and module K hear none either"
-    assert not any(np.array_equal(found[0][name], found[1][name]) for name in inside)
+    assert not any(np.array_equal(by_alpha[0][name], by_alpha[1][name]) for name in inside)
 
 
 @pytest.mark.parametrize("name", ["gll", "gll 1c2f"])
 @pytest.mark.parametrize("modules", [2, 4])
 def test_14_nothing_above_a_module_reaches_its_gradients(name, modules):
-    found = learner(RULES[name], modules)
-    before = found.gradients(X, Y)[1]
-    for k, module in enumerate(found.modules[:-1]):
+    learner = make_learner(RULES[name], modules)
+    before = learner.gradients(X, Y)[1]
+    for k, module in enumerate(learner.modules[:-1]):
         own = [*module.parameters(), *module.objective.parameters]
-        changed = learner(RULES[name], modules)
+        changed = make_learner(RULES[name], modules)
         for above in changed.modules[k + 1 :]:
             for array in (*above.parameters(), *above.objective.parameters):
                 changed.load({array: changed.parameters()[array] + 0.1})
@@ -105,13 +105,13 @@ def test_14_nothing_above_a_module_reaches_its_gradients(name, modules):
 def test_a_link_reaches_one_module_down_and_no_further(length):
     """BackLink locks neighbours only: of the module two above nothing is heard."""
     rule = backlink(length=length, alpha=0.25)
-    found = learner(rule, 4)
-    before = found.gradients(X, Y)[1]
-    for array in (*found.modules[2].parameters(), *found.modules[2].objective.parameters):
-        found.load({array: found.parameters()[array] + 0.1})
-    after = found.gradients(X, Y)[1]
-    assert same(before, after, names=found.modules[0].parameters())
-    assert not same(before, after, names=found.modules[1].parameters())
+    learner = make_learner(rule, 4)
+    before = learner.gradients(X, Y)[1]
+    for array in (*learner.modules[2].parameters(), *learner.modules[2].objective.parameters):
+        learner.load({array: learner.parameters()[array] + 0.1})
+    after = learner.gradients(X, Y)[1]
+    assert same(before, after, names=learner.modules[0].parameters())
+    assert not same(before, after, names=learner.modules[1].parameters())
 
 
 @pytest.mark.parametrize("modules", [2, 3, 4])
@@ -135,8 +135,8 @@ def test_16_the_total_error_at_alpha_0_through_whole_modules_is_bp_on_the_main_n
 @pytest.mark.parametrize("weighting", ["literal", "unfolded"])
 def test_17_the_three_errors_are_one_where_modules_are_longer_than_the_link(weighting):
     def all_three(length, modules):
-        how = {"length": length, "alpha": 0.3, "weighting": weighting}
-        return [gradients(backlink(error=error, **how), modules) for error in ("own", "own-scaled", "total")]
+        options = {"length": length, "alpha": 0.3, "weighting": weighting}
+        return [gradients(backlink(error=error, **options), modules) for error in ("own", "own-scaled", "total")]
 
     own, scaled, total = all_three(1, [1, 2, 1])  # module 3 is the last: its first unit is not linked
     assert same(own, scaled) and same(own, total)

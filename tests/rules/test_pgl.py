@@ -1,4 +1,4 @@
-"""PGL: when it is global, what then learns from what, its two ends, and around which rules it may be put."""
+"""PGL: its global epochs, which loss trains which weights, its two limits, and the rules that it goes around."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ Y = np.array([0, 1, 2, 3, 1, 0])
 NET = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
 
 
-def learner(rule, modules=3, epoch=0):
-    made = ml.Learner(NET, rule, modules, rng=ml.rng(0))
-    made.epoch = epoch
-    return made
+def make_learner(rule, modules=3, epoch=0):
+    learner = ml.Learner(NET, rule, modules, rng=ml.rng(0))
+    learner.epoch = epoch
+    return learner
 
 
 def same(a, b, names=None):
@@ -45,7 +45,7 @@ def test_which_epochs_are_global():
 @pytest.mark.parametrize("around", ["gll", "backlink:length=2,alpha=0.25", "infopro:version=contrast", "predsim"])
 @pytest.mark.filterwarnings("ignore:BackLink length")
 def test_5_all_epochs_global_is_bp_on_the_main_weights_bit_for_bit(around):
-    ours, bp = learner(ml.rules.pgl(period=4, duration=4, around=around)), learner(ml.rules.bp())
+    ours, bp = make_learner(ml.rules.pgl(period=4, duration=4, around=around)), make_learner(ml.rules.bp())
     assert same(ours.gradients(X, Y)[1], bp.gradients(X, Y)[1], bp.parameters())
     for _ in range(3):
         assert ours.step(X, Y, lr=0.1)[-1] == bp.step(X, Y, lr=0.1)[-1]
@@ -55,18 +55,18 @@ def test_5_all_epochs_global_is_bp_on_the_main_weights_bit_for_bit(around):
 
 def test_5_no_epoch_global_is_the_local_rule_bit_for_bit():
     for around, rule in (("gll", ml.rules.gll), ("backlink", ml.rules.backlink)):
-        ours, local = learner(ml.rules.pgl(duration=0, around=around, aux="1c2f")), learner(rule(aux="1c2f"))
-        for made in (ours, local):
-            made.epoch = 9
+        ours, local = make_learner(ml.rules.pgl(duration=0, around=around, aux="1c2f")), make_learner(rule(aux="1c2f"))
+        for learner in (ours, local):
+            learner.epoch = 9
             for _ in range(2):
-                made.step(X, Y, lr=0.1)
+                learner.step(X, Y, lr=0.1)
         assert same(ours.parameters(), local.parameters())
 
 
 def test_auxiliary_networks_learn_in_both_phases_and_the_same():
     """∂L_k/∂γ_k does not depend on what the error of h_k is used for."""
     rule = ml.rules.pgl(aux="1c2f")
-    local, guided = (learner(rule, epoch=e).gradients(X, Y) for e in (7, 8))
+    local, guided = (make_learner(rule, epoch=e).gradients(X, Y) for e in (7, 8))
     own = [n for n in local[1] if n.startswith("aux.")]
     assert own and same(local[1], guided[1], own) and np.array_equal(local[0], guided[0])
     assert not same(local[1], guided[1], ["conv1.weight"])
@@ -76,13 +76,13 @@ def test_auxiliary_networks_learn_in_both_phases_and_the_same():
 def test_state_goes_on_across_phases():
     """A run restored between a local and a global epoch goes on bit for bit."""
     rule = ml.rules.pgl(period=2, duration=1, aux="0c1f")
-    one = learner(rule)
+    one = make_learner(rule)
     one.step(X, Y, lr=0.1)
     two = ml.Learner(NET, rule, 3, rng=ml.rng(7))
     two.restore(one.state())
-    for made in (one, two):
-        made.epoch = 1
-        made.step(X, Y, lr=0.1)
+    for learner in (one, two):
+        learner.epoch = 1
+        learner.step(X, Y, lr=0.1)
     assert same(one.state(), two.state())
 
 

@@ -1,4 +1,4 @@
-"""PredSim against autograd, at the ends of β, and the weight of its last loss."""
+"""PredSim against autograd, at the limits of β, and the weight of its last loss."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Y = np.array([0, 1, 2, 3, 1, 0])
 NET = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
 
 
-def learner(modules, **options):
+def make_learner(modules, **options):
     return ml.Learner(NET, ml.rules.predsim(**options), modules, rng=ml.rng(0), dtype="float64")
 
 
@@ -26,7 +26,7 @@ def test_against_autograd(case):
 
 def test_7_beta_0_is_gll_with_the_pooled_linear_classifier():
     """Every map in one block: 0c1f, up to the round-off of another way to average."""
-    ours = learner(4, beta=0.0, dim_in_decoder=1)
+    ours = make_learner(4, beta=0.0, dim_in_decoder=1)
     gll = ml.Learner(NET, ml.rules.gll(), 4, rng=ml.rng(0), dtype="float64")
     names = {f"aux.{k}.2.{what}": f"aux.{k}.pred.2.{what}" for k in range(3) for what in ("weight", "bias")}
     ours.load({new: gll.parameters()[old] for old, new in names.items()})
@@ -39,20 +39,22 @@ def test_7_beta_0_is_gll_with_the_pooled_linear_classifier():
 
 def test_the_last_loss_has_the_weight_that_is_asked_for():
     """A hundredth of the gradient in the paper's code, all of it in AugLocal's port; reported is what is taught."""
-    found = {w: learner(2, beta=0.99, final_weight=w).gradients(X, Y) for w in (1.0, "1-beta", 0.25)}
-    last = [*learner(2).modules[1].parameters(), "fc.weight", "fc.bias"]
+    by_weight = {w: make_learner(2, beta=0.99, final_weight=w).gradients(X, Y) for w in (1.0, "1-beta", 0.25)}
+    last = [*make_learner(2).modules[1].parameters(), "fc.weight", "fc.bias"]
     for w, share in (("1-beta", 0.01), (0.25, 0.25)):
-        assert np.isclose(found[w][0][1], share * found[1.0][0][1]) and found[w][0][0] == found[1.0][0][0]
-        for name, g in found[1.0][1].items():
+        assert (
+            np.isclose(by_weight[w][0][1], share * by_weight[1.0][0][1]) and by_weight[w][0][0] == by_weight[1.0][0][0]
+        )
+        for name, g in by_weight[1.0][1].items():
             expected = share * g if name in last else g
-            np.testing.assert_allclose(found[w][1][name], expected, rtol=1e-9, atol=1e-15)
+            np.testing.assert_allclose(by_weight[w][1][name], expected, rtol=1e-9, atol=1e-15)
 
 
 def test_in_float32_it_is_itself():
     for options in ({}, {"final_weight": "1-beta"}):
-        made = ml.Learner(NET, ml.rules.predsim(**options), 3, rng=ml.rng(0))
-        losses, grads = made.gradients(X.astype("f4"), Y)
-        expected = learner(3, **options).gradients(X, Y)
+        learner = ml.Learner(NET, ml.rules.predsim(**options), 3, rng=ml.rng(0))
+        losses, grads = learner.gradients(X.astype("f4"), Y)
+        expected = make_learner(3, **options).gradients(X, Y)
         assert {g.dtype for g in grads.values()} == {np.dtype("float32")}
         np.testing.assert_allclose(losses, expected[0], rtol=1e-5)
         for name, g in expected[1].items():

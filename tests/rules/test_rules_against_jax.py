@@ -1,4 +1,4 @@
-"""Each rule against the one stop-gradient loss whose gradient it is, in float64."""
+"""Each rule against the gradient of its stop-gradient loss by JAX, in float64."""
 
 import pytest
 
