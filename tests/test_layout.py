@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,11 @@ ORDER = [
     "train", "parallel", "verify", "reproduce", "cli",
 ]  # fmt: skip
 METHODS = {("learner", "summary"), ("learner", "saved")}  # methods whose work stands in a file further down
+METHODS_OF = {  # the same by module: a class, and the files of its methods, which import the class
+    "minilocal.learner": {"minilocal.summary", "minilocal.saved"},
+    "minilocal.nets.net": {"minilocal.nets.summary"},
+    "minilocal.data.dataset": {"minilocal.data.batches"},
+}
 ONLY_IN = {
     "matplotlib": {"draw"},
     "PIL": {"draw"},
@@ -55,6 +61,23 @@ def imported_by_name(path: Path) -> list[str]:
     return [name for name in given if name.startswith("minilocal")]
 
 
+def import_graph(root: Path) -> dict[str, set[str]]:
+    """{module: the modules of the package that it imports, wherever in the file}, without METHODS_OF."""
+    files = {".".join(p.relative_to(root.parent).with_suffix("").parts): p for p in sorted(root.rglob("*.py"))}
+    paths = {name.removesuffix(".__init__"): path for name, path in files.items()}
+    graph: dict[str, set[str]] = {}
+    for name, path in paths.items():
+        modules: set[str] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                modules |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                members = {f"{node.module}.{alias.name}" for alias in node.names}
+                modules |= {member if member in paths else str(node.module) for member in members}
+        graph[name] = (modules & paths.keys()) - {name} - METHODS_OF.get(name, set())
+    return graph
+
+
 def violations(path: Path, names: list[str]) -> list[str]:
     part, found = part_of(path), []
     for name in names:
@@ -86,6 +109,24 @@ def test_a_wrong_import_is_seen() -> None:
     layer = PACKAGE / "layers" / "linear.py"
     assert violations(layer, ["minilocal.engine"]) and violations(layer, ["matplotlib.figure"])
     assert not violations(layer, ["minilocal.kernels.matmul", "numpy"])
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    TopologicalSorter(import_graph(PACKAGE)).prepare()
+
+
+def test_a_circle_is_seen_inside_a_folder_and_inside_a_function(tmp_path: Path) -> None:
+    package, name = tmp_path / "package", "package"
+    (package / "rooms").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "rooms" / "__init__.py").write_text(f"from {name}.rooms.a import f")
+    (package / "rooms" / "a.py").write_text(f"def f():\n    from {name}.rooms import b")
+    (package / "rooms" / "b.py").write_text("import numpy")
+    TopologicalSorter(import_graph(package)).prepare()
+    for circle in (f"from {name} import rooms", f"import {name}.rooms.a"):
+        (package / "rooms" / "b.py").write_text(circle)
+        with pytest.raises(CycleError):
+            TopologicalSorter(import_graph(package)).prepare()
 
 
 def test_every_file_of_a_rule_and_engine_is_short() -> None:
