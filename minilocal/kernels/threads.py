@@ -1,12 +1,12 @@
-"""One pool of threads for the whole process, and the two promises that come with it.
+"""The thread pool of the process, and BLAS held to one thread.
 
-The batch is cut into a *fixed partition* that depends on its size alone. Threads only decide who computes a part;
+The batch is cut into a *fixed partition* that depends on its size alone. Threads only decide who computes a part, and
 sums over parts are added in index order. So every result is the same to the last bit for any number of threads.
 
-BLAS is held to one thread while the engine works, since two kinds of threads on the same cores cost each other more
-than they bring, and the user's own setting is restored afterwards.
+BLAS runs on one thread while the engine works: its threads and ours on the same cores cost more than they bring. The
+user's own setting is restored afterwards.
 
-A forked process has none of the threads that it was forked beside. It starts a pool of its own when it first needs one.
+A forked process has none of its parent's other threads. It starts a pool of its own when it first needs one.
 """
 
 from __future__ import annotations
@@ -37,17 +37,17 @@ _limit: Any = None
 
 
 def available() -> int:
-    """The cores that this process may use."""
+    """The number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads() -> int:
-    """The number of threads in use: all cores unless `use_threads` said otherwise."""
+    """The number of threads in use: all cores, or what `use_threads` set."""
     return _threads or min(available(), PARTS)
 
 
 def use_threads(number: int | None) -> None:
-    """Sets the number of threads; None or 0 for all cores. Results do not depend on it.
+    """Set the number of threads; None or 0 is all cores. Results do not depend on it.
 
     Raises: UserError for anything but a whole number of 0 or more.
     """
@@ -65,16 +65,15 @@ def use_threads(number: int | None) -> None:
 
 
 def partition(n: int, most: int = PARTS) -> list[tuple[int, int]]:
-    """`n` things in at most `most` runs of nearly equal length: [(first, last), ...]. A function of n alone."""
+    """[(first, last), ...]: 0 to n in at most `most` runs of nearly equal length, a function of n and `most` alone."""
     parts = max(1, min(n, most))
     return [(i * n // parts, (i + 1) * n // parts) for i in range(parts)]
 
 
 def parallel_map(work: Callable[[int, int], T], parts: list[tuple[int, int]]) -> list[T]:
-    """`work(first, last)` for every part, on all threads; the results in the order of the parts.
+    """[work(first, last) for every part], computed on all threads, the caller's among them.
 
-    The caller works too, and every thread draws the next part as soon as it is free. The first error is raised
-    after all threads have stopped.
+    A free thread takes the next part. The first error is raised after all threads have stopped.
     """
     workers = min(threads(), len(parts))
     if workers == 1 or getattr(_own, "busy", False):
@@ -91,20 +90,20 @@ def parallel_map(work: Callable[[int, int], T], parts: list[tuple[int, int]]) ->
             _own.busy = False
 
     with _lock:  # no other thread shuts the pool down between two of them
-        # Each worker sees the caller's context: what NumPy's errstate says to overflows holds there too.
+        # Workers run in the caller's context: NumPy's errstate and `ops.reference()` hold there too.
         others = [_executor().submit(copy_context().run, draw) for _ in range(workers - 1)]
     try:
         draw()
     finally:
         for other in others:
-            other.exception()  # waits: nobody may still be writing when the caller goes on
+            other.exception()  # waits: a worker that still writes would change results after this call
     for other in others:
         other.result()
     return results
 
 
 def ordered_sum(parts: list[Any]) -> Any:
-    """The sum of partial sums, first to last. The first one is overwritten."""
+    """The sum of partial sums in index order. The first one is overwritten."""
     total = parts[0]
     for part in parts[1:]:
         total += part
@@ -112,7 +111,7 @@ def ordered_sum(parts: list[Any]) -> Any:
 
 
 def _executor() -> ThreadPoolExecutor:
-    """The pool, made by the first who needs it; asked for by who holds the lock."""
+    """The pool, created at first use. The caller holds the lock."""
     global _pool
     if _pool is None:
         _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="minilocal")
@@ -121,7 +120,7 @@ def _executor() -> ThreadPoolExecutor:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Holds BLAS to one thread inside the block; afterwards the user's own setting is back. May be nested."""
+    """Hold BLAS to one thread inside the block, and restore the user's own setting after it. May be nested."""
     global _holders, _limit
     retain_freed_memory()
     with _lock:
@@ -139,7 +138,7 @@ def one_blas_thread() -> Iterator[None]:
 
 
 def _let_go() -> None:
-    """The user's own setting of BLAS again, unless a block still holds it."""
+    """Restore the user's own setting of BLAS, unless a block still holds it."""
     global _limit
     if _holders == 0 and _limit is not None:
         _limit.restore_original_limits()
@@ -158,12 +157,12 @@ def _limiter() -> Any:
 
 
 def _forked() -> None:
-    """In the child, which has the thread that forked and no other: neither the pool's, nor any that held BLAS."""
+    """Reset the child's state: of the parent's threads it has only the one that forked."""
     global _lock, _pool, _holders
     _lock, _pool, _holders = threading.RLock(), None, getattr(_own, "holds", 0)
     _own.busy = False
     _let_go()
 
 
-if hasattr(os, "register_at_fork"):  # all is settled while a process forks: the lock is held
+if hasattr(os, "register_at_fork"):  # the lock is held during a fork, so no other thread is halfway through a change
     os.register_at_fork(before=lambda: _lock.acquire(), after_in_parent=lambda: _lock.release(), after_in_child=_forked)

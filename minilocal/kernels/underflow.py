@@ -1,7 +1,7 @@
-"""A number too small for a float is 0, and no error, whatever `numpy.seterr` says of underflow.
+"""Underflow to 0 is no error, whatever `numpy.seterr` says.
 
-Exponentials of a softmax underflow in any training, and gradients do; 0 is what they should be. Overflow, division by
-zero and invalid numbers are not touched: NumPy reports them as the caller asked. GPUs report none of the four.
+Exponentials of a softmax underflow in any training, and gradients do; 0 is the right result. Overflow, division by zero
+and invalid numbers are reported as the caller asked. GPUs report none of the four.
 """
 
 from __future__ import annotations
@@ -10,5 +10,5 @@ import numpy as np
 
 
 def underflow_is_zero() -> np.errstate:
-    """For a `with` block, or as a decorator."""
+    """A context, or decorator, in which an underflow gives 0 silently."""
     return np.errstate(under="ignore")

@@ -1,4 +1,4 @@
-"""A batch cut out of a data set of raw images: chosen, padded, cropped, mirrored, normalised."""
+"""Data augmentation: a batch cut out of raw images, chosen, padded, cropped, mirrored and normalised."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from minilocal.ops.dispatch import op_on
 def crop_flip_normalise(images: Array, picks: Array, table: Array, padding: int, mode: str) -> Array:
     """out[n, i, j, c] = table[padded[image, top + i, left + j, c], c], j from the right where mirrored.
 
-    images (all, H, W, C) uint8; picks (N, 4) int32, rows (image, top, left, mirrored 0 or 1); table (256, C), what each
-    grey level becomes; padded by `padding` black pixels ("constant") or by reflection  →  (N, H, W, C) of table's type
+    images (all, H, W, C) uint8; picks (N, 4) int32, rows (image, top, left, mirrored 0 or 1); table (256, C), the
+    normalised value of each grey level  →  (N, H, W, C) of table's type. The padding, `padding` pixels on each side,
+    is black (mode "constant") or the mirror image (mode "reflect").
     """
     xp, (_, H, W, C), N = namespace(images, picks, table), images.shape, len(picks)
     edges = ((0, 0), (padding, padding), (padding, padding), (0, 0))

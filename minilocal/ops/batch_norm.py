@@ -13,7 +13,7 @@ from minilocal.ops.dispatch import op, op_on
 
 
 class Statistics(NamedTuple):
-    """Of one batch, per channel: mean μ (C,), biased variance σ² (C,), r = 1/√(σ² + ε) (C,), and the number of rows."""
+    """Statistics of one batch: mean μ, biased variance σ² and r = 1/√(σ² + ε), (C,) each, and the number of rows M."""
 
     mean: Array
     variance: Array
@@ -23,7 +23,7 @@ class Statistics(NamedTuple):
 
 @op
 def batch_norm_stats(z: Array, eps: float) -> Statistics:
-    """μ, σ² and r of every channel, in two passes over the rows."""
+    """μ, σ² and r of every channel over all rows, in two passes.        z (..., C)  →  (C,) each"""
     xp, z = namespace(z), z.reshape(-1, z.shape[-1])
     mean = z.mean(axis=0, dtype=xp.float64).astype(z.dtype)
     variance = ((z - mean) ** 2).mean(axis=0, dtype=xp.float64).astype(z.dtype)
@@ -34,7 +34,7 @@ def batch_norm_stats(z: Array, eps: float) -> Statistics:
 def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
-    """γ (z - μ) r + β, then + s, then ReLU, as asked."""
+    """γ (z - μ) r + β, + s where `add` is s, then ReLU with `relu`.        z, s (..., C)  →  a new array (..., C)"""
     y = (z - mean) * (gamma * r) + beta
     y = y if add is None else y + add
     return namespace(y).maximum(y, namespace(y).zeros_like(y)) if relu else y
@@ -44,16 +44,22 @@ def batch_norm_apply(
 def batch_norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
-    """(dz, dγ, dβ, dy masked), term by term."""
+    """(dz, dγ, dβ, dy) of batch norm in training, with dy ← dy where a > 0 if a ReLU's output `a` is given.
+
+    dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M).        dy, z, a (..., C); all others (C,)
+
+    The last result is the error in front of the ReLU. Without `both` it is None.
+    """
     dy = dy if a is None else dy * (a > 0)
     n, rows, M = (z - mean) * r, tuple(range(z.ndim - 1)), z.size // z.shape[-1]
     dgamma, dbeta = (dy * n).sum(axis=rows), dy.sum(axis=rows)
     return gamma * r * (dy - dbeta / M - n * (dgamma / M)), dgamma, dbeta, dy if both else None
 
 
-@op_on(lambda running_mean, _, seen, *__: (running_mean, seen.mean))
-def batch_norm_update_running(running_mean: Array, running_var: Array, seen: Statistics, momentum: float) -> None:
+@op_on(lambda running_mean, _, batch, *__: (running_mean, batch.mean))
+def batch_norm_update_running(running_mean: Array, running_var: Array, batch: Statistics, momentum: float) -> None:
     """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one, M/(M-1) σ²."""
-    for running, new in ((running_mean, seen.mean), (running_var, seen.variance * (seen.rows / max(1, seen.rows - 1)))):
+    unbiased = batch.rows / max(1, batch.rows - 1)
+    for running, new in ((running_mean, batch.mean), (running_var, batch.variance * unbiased)):
         running *= 1 - momentum
         running += momentum * new

@@ -1,13 +1,13 @@
-"""Convolution as one matrix product over rows: im2col, its exact adjoint, and the loops that both stand for.
+"""Convolution as one matrix product: im2col, its transpose col2im, and the loops that define it.
 
         z[n, p, q, o] = Σ_{i, j, c} x[n, s p + i - pad, s q + j - pad, c] W[i, j, c, o]
 
-im2col lays every window out as a row of k·k·C numbers; then z = im2col(x) W, dW = im2col(x)ᵀ dz, and
-dx = col2im(dz Wᵀ), where col2im puts every window back where it came from and adds the overlaps. The two are one
-linear map and its transpose: Σ im2col(x)·w = Σ x·col2im(w) for every x and w.
+im2col writes every window as a row of k·k·C numbers. Then z = im2col(x) W, dW = im2col(x)ᵀ dz and dx = col2im(dz Wᵀ).
+col2im adds every window back where it came from: it is the transpose of the linear map im2col, so
+Σ im2col(x)·w = Σ x·col2im(w) for every x and w.
 
-Slices only, so these lines run on NumPy, on CuPy, and on any array that knows slices. `cpu/convolution.py` and
-`cuda/convolution.py` hold the forms that are fast there, tested equal to these.
+Only slices are used, so these lines run on NumPy, on CuPy and on any array with slices. Fast forms, tested equal:
+`kernels/cpu/conv.py`, `kernels/cpu/winograd.py` and `kernels/cuda/conv.py`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from minilocal.ops.dispatch import op
 
 
 def conv_out_size(size: int, window: int, stride: int, pad: int) -> int:
-    """How many windows fit along one side: P = ⌊(H + 2 pad - k) / s⌋ + 1."""
+    """The number of windows along one side: P = ⌊(H + 2 pad - k) / s⌋ + 1."""
     return (size + 2 * pad - window) // stride + 1
 
 
@@ -35,7 +35,7 @@ def im2col(x: Array, k: int, stride: int = 1, pad: int = 0) -> Array:
 
 
 def col2im(cols: Array, shape: tuple[int, ...], stride: int = 1, pad: int = 0) -> Array:
-    """Every window put back where it came from, overlaps added.        (N, P, Q, k, k, C)  →  (N, H, W, C)"""
+    """The transpose of im2col: windows added where they came from.        cols (N, P, Q, k, k, C)  →  (N, H, W, C)"""
     xp = namespace(cols)
     (N, H, W, C), (P, Q, k) = shape, cols.shape[1:4]
     x = xp.zeros((N, H + 2 * pad, W + 2 * pad, C), cols.dtype)
@@ -57,7 +57,7 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
 ) -> tuple[Array | None, Array | None]:
-    """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz; one of them None where `need` is "input" or "weights"."""
+    """(dx, dW) = (col2im(dz Wᵀ), im2col(x)ᵀ dz); with `need` "input" or "weights" the other one is None."""
     k, _, C, O = W.shape
     rows, dx, dW = dz.reshape(-1, O), None, None
     if need != "weights":
@@ -68,7 +68,7 @@ def conv2d_backward(
 
 
 def conv2d_by_loops(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
-    """The same convolution window by window: what the equation says, and far too slow for more than a lesson."""
+    """The same convolution, written as its definition: six loops, far too slow for more than a lesson."""
     xp, (N, H, B, _), (k, _, _, O) = namespace(x, W), x.shape, W.shape
     P, Q = conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad)
     x = xp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))

@@ -7,7 +7,7 @@
 
 A fast form has the name, the arguments and the result of its operation. On NumPy the choice is cached by the types of
 the arrays; any other library is asked at each call, since it may change `RawKernel` and `fast_ops`. A table is imported
-by name when it is first needed: no other file of the package imports from below its place.
+by name when it is first needed, since `kernels` imports `ops`.
 """
 
 from __future__ import annotations

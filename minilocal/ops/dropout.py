@@ -1,4 +1,4 @@
-"""Dropout masks: numbers that depend on a name only, never on what was drawn before."""
+"""Dropout masks from a keyed random stream: the same mask for the same key, whatever was drawn before."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from minilocal.streams import StreamKey
 
 
 @op
-def dropout_mask(x: Array, rate: float, name: StreamKey, clock: Array | None = None) -> Array:
-    """0 with probability `rate`, else 1/(1 - rate): an array like x, float32 numbers of the stream `name` ≥ rate.
+def dropout_mask(x: Array, rate: float, key: StreamKey, clock: Array | None = None) -> Array:
+    """An array like x: 0 with probability `rate`, else 1/(1 - rate), by u ≥ rate for float32 numbers u of the stream.
 
-    `clock`, (epoch, step) as int64 where x lives, is for forms that may not have these two built in.
+    `clock` (2,) int64 holds the key's epoch and step where x lives, for a CUDA graph that is launched at many steps.
+    The plain code ignores it.
     """
-    mask = (name.stream().random(x.shape, dtype=np.float32) >= rate).astype(x.dtype)
+    mask = (key.stream().random(x.shape, dtype=np.float32) >= rate).astype(x.dtype)
     mask *= 1 / (1 - rate)
     return namespace(x).asarray(mask)

@@ -1,8 +1,6 @@
-"""Rows of features times a matrix, and its two transposes: what a linear layer and a 1×1 convolution are made of.
+"""Matrix products of a linear layer and of a 1×1 convolution, and a product along one axis of a feature map.
 
-        y = x W        dx = dy Wᵀ        dW = xᵀ dy        db = Σₙ dy
-
-x (rows, I), W (I, O), y (rows, O). And a matrix applied along one axis of a map.
+y = x W        dx = dy Wᵀ        dW = xᵀ dy        db = Σₙ dy        x (rows, I), W (I, O), y (rows, O)
 """
 
 from __future__ import annotations

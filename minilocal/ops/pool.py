@@ -1,4 +1,4 @@
-"""The largest number of each window, and the place in the window where it stood."""
+"""Max pooling: the largest number of each window, and the argmax that routes its error back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from minilocal.ops.dispatch import op
 
 @op
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
-    """(y, place), both (N, P, Q, C): the largest of each k×k window, and its number there; the first of equals.
+    """(y, argmax): the largest number of each k×k window and its index k i + j there, the first of equals.
 
-    x (N, H, W, C); places are of `place_type(k)`.
+    x (N, H, W, C)  →  y, argmax (N, P, Q, C), argmax of `argmax_type(k)`
     """
     xp, pixels = namespace(x), window_pixels(x, k, stride)
     y, argmax = pixels[0].copy(), xp.zeros(pixels[0].shape, argmax_type(k))
@@ -23,7 +23,7 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
 
 @op
 def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
-    """dx (N, H, W, C) of `shape`: each error put where the largest number stood, overlaps added."""
+    """dx (N, H, W, C) of `shape`: each error added at its window's argmax.        dy, argmax (N, P, Q, C)"""
     dx = namespace(dy).zeros(shape, dy.dtype)
     for number, pixel in enumerate(window_pixels(dx, k, stride)):
         pixel += dy * (argmax == number)
@@ -31,11 +31,11 @@ def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, 
 
 
 def argmax_type(k: int) -> str:
-    """The smallest unsigned type that numbers the places of a k×k window: one byte up to 16×16, two up to 256×256."""
+    """The smallest unsigned type for an index into a k×k window: one byte up to 16×16, two up to 256×256."""
     return "uint8" if k <= 16 else "uint16" if k <= 256 else "uint32"
 
 
 def window_pixels(x: Array, k: int, stride: int) -> list[Array]:
-    """For each place in the window, the pixels that stand there in all windows: views of x, (N, P, Q, C) each."""
+    """For each index of the window, the pixels of all windows there: k·k views of x, (N, P, Q, C) each."""
     P, Q = conv_out_size(x.shape[1], k, stride, 0), conv_out_size(x.shape[2], k, stride, 0)
     return [x[:, i : i + stride * P : stride, j : j + stride * Q : stride] for i in range(k) for j in range(k)]

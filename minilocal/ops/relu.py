@@ -1,4 +1,4 @@
-"""ReLU and its mask."""
+"""ReLU and its backward."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from minilocal.ops.dispatch import op
 
 @op
 def relu(x: Array) -> Array:
-    """max(x, 0), a new array."""
+    """a = max(x, 0), a new array."""
     xp = namespace(x)
     return xp.maximum(x, xp.zeros_like(x))
 
 
 @op
 def relu_backward(dy: Array, a: Array) -> Array:
-    """dy where a > 0, else 0, a new array."""
+    """dx = dy where a > 0, else 0, a new array. `a` is the ReLU's output."""
     return dy * (a > 0)

@@ -1,4 +1,4 @@
-"""Stochastic gradient descent over several parameters at a time, in place."""
+"""Stochastic gradient descent, in place, for several parameters in one call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Updates = Sequence[tuple[Array, Array, Array | None]]  # (w, its gradient g, its
 def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
     """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov.
 
-    g may be overwritten; without momentum there is no v. η is a number, or an array (1,) of w's type where w lives.
+    g may be overwritten. Without momentum v is None. η is a number, or an array (1,) of w's type where w lives.
     """
     for w, g, v in updates:
         if weight_decay:

@@ -1,4 +1,4 @@
-"""Softmax and cross entropy, value and error together."""
+"""Softmax cross entropy: the loss and its gradient together."""
 
 from __future__ import annotations
 

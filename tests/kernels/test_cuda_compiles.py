@@ -10,7 +10,7 @@ import pytest
 from minilocal import ops
 from minilocal.kernels import cuda
 from minilocal.kernels.cuda import augment, batch_norm, dropout, pool, softmax
-from minilocal.kernels.cuda.relu import MASKED
+from minilocal.kernels.cuda.relu import RELU_BACKWARD
 from minilocal.kernels.cuda.sgd import EACH, MOST, SGD, THREADS
 from minilocal.ops.dispatch import fast_ops
 
@@ -22,15 +22,15 @@ BUILDS = [
     (batch_norm.BACKWARD_SUMS, {"WIDE": 0, "DEEP": 2, "RELU": 1, "KEEP": 1, **SUMS}),
     (batch_norm.GRADIENTS, {"WIDE": 1, "THREADS": 512}),
     (batch_norm.BACKWARD, {"WIDE": 0, "DEEP": 2, "ROWS": 8, "RELU": 1}),
-    (batch_norm.COMMIT, {}),
-    (MASKED, {"EACH": 4}),
+    (batch_norm.UPDATE_RUNNING, {}),
+    (RELU_BACKWARD, {"EACH": 4}),
     (softmax.ROW, {"LANES": 32, "ROWS": 8, "LABEL_BYTES": 8}),
     (softmax.MEAN, {"THREADS": 256}),
-    (pool.FORWARD, {"SIDE": 3, "STRIDE": 2, "PLACE_BYTES": 1}),
-    (pool.BACKWARD, {"SIDE": 3, "STRIDE": 2, "PLACE_BYTES": 1}),
-    (pool.FORWARD, {"SIDE": 17, "STRIDE": 17, "PLACE_BYTES": 2}),
-    (pool.BACKWARD, {"SIDE": 17, "STRIDE": 17, "PLACE_BYTES": 2}),
-    (augment.CROPS, {}),
+    (pool.FORWARD, {"SIDE": 3, "STRIDE": 2, "INDEX_BYTES": 1}),
+    (pool.BACKWARD, {"SIDE": 3, "STRIDE": 2, "INDEX_BYTES": 1}),
+    (pool.FORWARD, {"SIDE": 17, "STRIDE": 17, "INDEX_BYTES": 2}),
+    (pool.BACKWARD, {"SIDE": 17, "STRIDE": 17, "INDEX_BYTES": 2}),
+    (augment.CROP, {}),
     (dropout.MASK, {}),
     (SGD, {"MOST": MOST, "THREADS": THREADS, "EACH": EACH}),
 ]

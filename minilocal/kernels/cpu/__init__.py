@@ -1,4 +1,4 @@
-"""The forms that are fast on NumPy: blocks that stay in the cache, and threads that share them."""
+"""Fast forms on NumPy: blocks that stay in the cache, shared by threads."""
 
 from minilocal.kernels.cpu.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from minilocal.kernels.cpu.conv import conv2d, conv2d_backward

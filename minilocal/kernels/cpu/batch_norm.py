@@ -1,10 +1,10 @@
-"""Batch norm on NumPy, with the residual addition and the ReLU that follow it, in the fewest passes that stay safe.
+"""batch_norm_stats, batch_norm_apply, batch_norm_backward (ops/batch_norm.py) on NumPy, in the fewest safe passes.
 
-Pieces of about 512 KB stay in the cache, read as rows of up to 512 numbers (several pixels side by side), since a row
+Pieces of about 512 KB stay in the cache. They are read as rows of up to 512 numbers, several pixels side by side: a row
 of 16 channels is too short for NumPy's inner loop. Column sums are products with a row of ones.
 
 Variance: E[z²] - E[z]² cancels in float32 as soon as the mean is a few hundred deviations. Here the sums are of
-d = z - shift, shift being the mean of a first piece of the batch, and their totals are in float64:
+d = z - shift, where shift is the mean of a first piece of the batch, and their totals are in float64:
 σ² = Σd²/M - (Σd/M)², where Σd/M is of the order of one deviation.
 """
 
@@ -21,12 +21,12 @@ from minilocal.kernels.workspace import scratch, workspace
 from minilocal.ops.batch_norm import Statistics
 
 PIECE = 512 << 10  # bytes that are worked on at a time
-PART = 256 << 10  # bytes below which a part of the batch is not worth a thread
+PART = 256 << 10  # bytes of a part of the batch, at least: less is not worth a thread
 WIDE = 512  # numbers in a row of a piece
 
 
 def batch_norm_stats(z: Array, eps: float) -> Statistics:
-    """μ, σ² and r of every channel over all rows.        z (..., C)  →  (C,) each"""
+    """μ, σ² and r of every channel, in one pass of shifted sums."""
     M, C = z.size // z.shape[-1], z.shape[-1]
     wide, parts = _wide(z)
     shift = _tile(_first_mean(z), wide)
@@ -50,7 +50,7 @@ def batch_norm_stats(z: Array, eps: float) -> Statistics:
 def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
-    """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
+    """γ r (z - μ) + β, + s, ReLU: one pass, piece by piece."""
     wide, parts = _wide(z)
     mean, scale, beta = _tile(mean, wide), _tile(gamma * r, wide), _tile(beta, wide)
     out = np.empty(z.shape, z.dtype)
@@ -73,10 +73,10 @@ def batch_norm_apply(
 def batch_norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
-    """(dz, dγ, dβ, dy masked), with dz = γ r (dy + (z - μ) k - dβ/M), k = -r dγ/M.
+    """(dz, dγ, dβ, dy), with dz = γ r (dy + (z - μ) k - dβ/M), k = -r dγ/M.
 
-    z k - μ k would be a pass less, and lose its digits where the mean is many deviations.
-    The masked error is written once, since both passes read it: where dz will stand, if nobody else wants it.
+    z k - μ k would save a pass, and lose digits where the mean is many deviations. The error in front of the ReLU is
+    written once, since both passes read it: into dz's memory, unless `both` asks for it.
     """
     M, C = z.size // z.shape[-1], z.shape[-1]
     wide, parts = _wide(z)
@@ -113,13 +113,13 @@ def batch_norm_backward(
 
 
 def _wide(z: Array) -> tuple[Array, list[tuple[int, int]]]:
-    """z as rows of several pixels side by side, and the fixed partition of those rows, by images, into worthy parts."""
+    """(z as rows of several pixels, the fixed partition of those rows by images into parts of PART bytes or more)"""
     N, C = z.shape[0], z.shape[-1]
     pixels = z.size // (N * C)
-    together = max(m for m in range(1, max(1, WIDE // C) + 1) if pixels % m == 0)
-    rows = pixels // together
+    side_by_side = max(m for m in range(1, max(1, WIDE // C) + 1) if pixels % m == 0)
+    rows = pixels // side_by_side
     parts = partition(N, max(1, min(PARTS, z.nbytes // PART)))
-    return z.reshape(N * rows, together * C), [(i * rows, j * rows) for i, j in parts]
+    return z.reshape(N * rows, side_by_side * C), [(i * rows, j * rows) for i, j in parts]
 
 
 def _pieces(wide: Array, first: int, last: int) -> Iterator[tuple[int, int]]:

@@ -1,15 +1,12 @@
-"""Convolution on NumPy, block by block: im2col into scratch that stays in the second-level cache.
+"""conv2d, conv2d_backward (ops/conv.py) on NumPy: im2col block by block, in the second-level cache.
 
-The idea. A whole batch's im2col is nine times the batch, and writing it to memory costs more than the product that
-reads it. So a few images at a time are laid out into a buffer of about half a megabyte and multiplied while they are
-still in the cache. With channels last, the k windows of one row of the image are one run of k·C numbers, so the whole
-layout is a single strided copy.
+The idea. A whole batch's im2col is k² times the batch. Writing it to memory takes longer than the product that reads
+it. So a few images at a time are laid out in a buffer of about half a megabyte, and multiplied while they are in the
+cache. With channels last, the k windows of one image row are one run of k·C numbers, so the layout is one strided copy.
 
-Backward, stride 1: the input error is a convolution of the upper error with flipped weights, and the *same* im2col of
-the upper error gives the weight gradient: dx = im2col(dz) W', dWᵀ = xᵀ im2col(dz). Otherwise: dW = im2col(x)ᵀ dz and
-dx = col2im(dz Wᵀ). im2col is computed again in the backward and never kept.
-
-`plain/convolution.py` says the same in slices.
+Backward, stride 1: dx is a convolution of dz with the flipped kernel W', and the same im2col of dz gives the weight
+gradient: dx = im2col(dz) W', dWᵀ = xᵀ im2col(dz). Otherwise dW = im2col(x)ᵀ dz and dx = col2im(dz Wᵀ). im2col is
+computed again in the backward, never kept. Most 3×3 convolutions go to `winograd.py`, 1×1 ones to `matmul.py`.
 """
 
 from __future__ import annotations
@@ -33,7 +30,7 @@ Block = tuple[int, int, int, int]  # images n0:n1, output rows p0:p1
 
 
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
-    """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O)"""
+    """z = im2col(x) W, from blocks or by Winograd's form."""
     (N, H, B, C), (k, _, _, O) = x.shape, W.shape
     if (k, stride, pad) == (1, 1, 0):
         return matmul(x.reshape(-1, C), W.reshape(C, O)).reshape(N, H, B, O)
@@ -54,7 +51,7 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
 ) -> tuple[Array | None, Array | None]:
-    """(dx, dW); one of them None where `need` is "input" or "weights"."""
+    """(dx, dW). No bit of either depends on `need`."""
     want_dx, want_dW = need != "weights", need != "input"
     k, _, C, O = W.shape
     if (k, stride, pad) == (1, 1, 0):
@@ -64,7 +61,9 @@ def conv2d_backward(
     if winograd.fits(x.shape, W, stride, pad):
         return winograd.conv2d_backward(dz, x, W, want_dx, want_dW)
     flipped = stride == 1 and pad < k
-    own = not flipped or 4 * C < O  # dW by an im2col of its own; a question of shapes alone: no bit may hang on `need`
+    own = (
+        not flipped or 4 * C < O
+    )  # dW by an im2col of its own, by shapes alone: if `need` decided, dW's bits would change
     dx, dW = None, None
     if flipped and (want_dx or not own):
         dx, dW = _backward_flipped(dz, x, W, pad, want_dx, want_dW and not own)

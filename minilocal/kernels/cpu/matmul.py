@@ -1,7 +1,7 @@
-"""Products on NumPy, cut so that threads share them.
+"""matmul, matmul_dw, sum_rows (ops/matmul.py) on NumPy, cut so that threads share them.
 
-A large product is cut over rows, or over columns where the rows are few and W is wide (then W is read once, not once
-per part); a sum over rows is cut into a fixed partition whose partial sums are added in index order.
+A large product is cut over rows; over columns where the rows are few and W is wide, so that W is read once. A sum over
+rows is cut into a fixed partition, whose partial sums are added in index order.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import numpy as np
 from minilocal.array import Array
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 
-FEW_ROWS = 2048  # below this a part of the rows is too thin for BLAS, and columns are cut instead
+FEW_ROWS = 2048  # with fewer, a part of the rows is too thin for BLAS: columns are cut
 WORTH = 1 << 21  # multiply-adds below which a product is one call
 COLUMN_PARTS = 4
 
 
 def matmul(x: Array, W: Array) -> Array:
-    """x W.        x (rows, I), W (I, O)  →  (rows, O)"""
+    """x W, in one call or cut over rows or columns."""
     if x.shape[0] * W.size < WORTH:
         return x @ W
     y = np.empty((x.shape[0], W.shape[1]), x.dtype)
@@ -29,7 +29,7 @@ def matmul(x: Array, W: Array) -> Array:
 
 
 def matmul_dw(x: Array, dy: Array) -> Array:
-    """dW = xᵀ dy.        x (rows, I), dy (rows, O)  →  (I, O)"""
+    """xᵀ dy, in one call, as partial sums over rows, or cut over the rows of dW."""
     rows, inputs = x.shape
     if rows * inputs * dy.shape[1] < WORTH:
         return x.T @ dy
@@ -41,5 +41,5 @@ def matmul_dw(x: Array, dy: Array) -> Array:
 
 
 def sum_rows(dy: Array) -> Array:
-    """db = Σₙ dy.        dy (rows, O)  →  (O,)"""
+    """Σₙ dy, as partial sums: products with a row of ones."""
     return ordered_sum(parallel_map(lambda i, j: np.ones(j - i, dy.dtype) @ dy[i:j], partition(dy.shape[0])))

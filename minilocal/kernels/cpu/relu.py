@@ -1,4 +1,4 @@
-"""ReLU and its mask on NumPy, part by part.
+"""relu, relu_backward (ops/relu.py) on NumPy, part by part.
 
 A maximum with an array of zeros takes NumPy's fast loop; one with the number 0 does not.
 """
@@ -18,7 +18,7 @@ PIECE = 1 << 16  # numbers that are worked on at a time
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0), a new array."""
+    """max(x, 0), by pieces of PIECE numbers."""
     if x.size < PIECE:
         return np.maximum(x, np.zeros_like(x))
     y = np.empty(x.shape, x.dtype)
@@ -26,7 +26,7 @@ def relu(x: Array) -> Array:
 
 
 def relu_backward(dy: Array, a: Array) -> Array:
-    """dy where a > 0, else 0, a new array."""
+    """dy where a > 0, else 0, by pieces of PIECE numbers."""
     if dy.size < PIECE:
         return dy * (a > 0)
     g = np.empty(dy.shape, dy.dtype)

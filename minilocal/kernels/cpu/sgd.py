@@ -1,7 +1,7 @@
-"""Stochastic gradient descent on NumPy, in pieces that stay in the cache, shared by threads.
+"""sgd (ops/sgd.py) on NumPy, in pieces that stay in the cache, shared by threads.
 
-The idea. Taken operation by operation over whole arrays, an update reads and writes memory a dozen times; piece by
-piece it reads w, g and v once and writes w and v once.
+The idea. Operation by operation over whole arrays, an update reads and writes memory a dozen times. Piece by piece it
+reads w, g and v once and writes w and v once.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PIECE = 1 << 16  # numbers that are worked on at a time
 
 
 def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
-    """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov. The same bits as the plain form."""
+    """The update in pieces, with the bits of the plain code, which small arrays and views go through."""
     for w, g, v in updates:
         if w.size < PIECE or not all(a is None or a.flags.c_contiguous for a in (w, g, v)):
             PLAIN([(w, g, v)], lr, momentum, weight_decay, nesterov)

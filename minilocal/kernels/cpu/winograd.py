@@ -1,4 +1,4 @@
-"""Winograd's convolution on NumPy: 3×3, stride 1, padding 1, with half the multiplications.
+"""conv2d, conv2d_backward (ops/conv.py) on NumPy by Winograd's form: 3×3, stride 1, padding 1, half the products.
 
 The idea. Down the rows of an image a 3×3 convolution is a filter of three taps g. A tile of m + 2 rows d gives m rows
 of output, and that takes m + 2 products, not 3 m, if they are made at m + 2 points, as polynomials are multiplied:
@@ -7,14 +7,16 @@ of output, and that takes m + 2 products, not 3 m, if they are made at m + 2 poi
 
 G and A evaluate three and m coefficients at the points, and Bᵀ is the transpose of reading m + 2 coefficients off their
 values. m is 4 (6 products for 12), or 2 (4 for 6) where the height does not divide by 4. Across the columns nothing
-changes: the windows of three pixels are runs of 3 C numbers, im2col as ever. So ⊙ is one matrix product per point,
+changes: the windows of three pixels are runs of 3 C numbers, as in im2col. So ⊙ is one matrix product per point,
 and since a row of an image is a long run of numbers too, A, B and G are small matrix products themselves.
 
 Round-off is relative to the largest number of a tile: all its rows share it, and a NaN (docs/design.md has figures).
 
-Backward: dx is the convolution of dz with the kernel turned by half a turn, and of *that* convolution x is the error
-which gives dW: one function makes both, from one transform of dz. Lavin and Gray, "Fast Algorithms for Convolutional
-Neural Networks"; here in one direction only, and with points at which float32 loses least.
+Backward: dx is the convolution of dz with the flipped kernel. In that convolution's own weight gradient, x takes the
+place of the error, and the result is dW. So one function makes both, from one transform of dz.
+
+Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks"; here in one direction only, and with points at
+which float32 loses least.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ Weights = Callable[[Array], Array]  # some rows of G  →  G g at these points (
 
 
 def fits(shape: tuple[int, ...], W: Array, stride: int, pad: int) -> bool:
-    """Whether images of `shape` can go this way and are worth it: a question of shapes alone."""
+    """Whether this form fits images of `shape` and is the faster one: a function of shapes alone."""
     (_, H, B, _), (k, _, C, O) = shape, W.shape
     even = (k, stride, pad) == (3, 1, 1) and H % 2 == 0 and H > 0
     return even and min(C, O) >= FEWEST and H * B * max(C, O) <= LARGEST
@@ -56,7 +58,7 @@ def conv2d(x: Array, W: Array) -> Array:
 
 
 def conv2d_backward(dz: Array, x: Array, W: Array, want_dx: bool, want_dW: bool) -> tuple[Array | None, Array | None]:
-    """(dx, dW), None where it is not wanted."""
+    """(dx, dW), each None unless wanted."""
     _, _, C, O = W.shape
     dx, dy = np.empty(x.shape, x.dtype) if want_dx else None, x if want_dW else None
     g = np.ascontiguousarray(W[::-1, ::-1].transpose(0, 2, 1, 3)).reshape(3, -1)  # (i, c, j, o): copied in runs of o
@@ -107,9 +109,9 @@ def _by_points(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
         U = None if y is None else weights(G[points])
         for i in range(0, N, step):
             j = min(i + step, N)
-            here = None if M is None else M[points, i * h * B : j * h * B]
+            block = None if M is None else M[points, i * h * B : j * h * B]
             sums = None if dU is None else dU[points]
-            _products(Grid(j - i, h, B, 1), points, x[i:j], U, here, None if dy is None else dy[i:j], sums)
+            _products(Grid(j - i, h, B, 1), points, x[i:j], U, block, None if dy is None else dy[i:j], sums)
 
     parallel_map(part, [(t, t + 1) for t in range(T)])
     if y is not None:
@@ -154,7 +156,7 @@ class Grid(NamedTuple):
         return a.reshape(len(a), -1, self.phases, a.shape[2]).transpose(0, 2, 1, 3)
 
     def tiles(self, a: Array) -> Array:
-        """What stands in the windows' places.        (points, places, k)  →  (n, h, points, B·k), a view"""
+        """The results at the windows' places.        (points, places, k)  →  (n, h, points, B·k), a view"""
         return self._rows(a)[..., : self.B * a.shape[2]].transpose(1, 2, 0, 3)
 
     def clear(self, a: Array) -> None:

@@ -1,4 +1,4 @@
-"""The forms that are fast on CuPy: kernels in CUDA C++, each beside the plain form that it is tested equal to."""
+"""Fast forms for libraries that build CUDA kernels (CuPy): CUDA C++, each tested equal to its operation in `ops`."""
 
 from minilocal.kernels.cuda.augment import crop_flip_normalise
 from minilocal.kernels.cuda.batch_norm import (

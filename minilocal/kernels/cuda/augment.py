@@ -1,4 +1,4 @@
-"""A batch cut out of raw images in CUDA: a thread looks up one number of the batch."""
+"""crop_flip_normalise (ops/augment.py) in CUDA: one thread for each number of the batch."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from minilocal.kernels.cuda.launch import Kernel, blocks
 
 THREADS = 256
 
-CROPS = Kernel(
+CROP = Kernel(
     "crop_flip_normalise",
     """
-// the pixel that stands at i of a side of `size` which goes on in its mirror images
+// the index of pixel i in a side of `size`, continued on both ends by its mirror images
 __device__ int reflected(int i, int size) {
-    const int period = size > 1 ? 2 * (size - 1) : 1, at = (i % period + period) % period;
-    return at < size ? at : period - at;
+    const int period = size > 1 ? 2 * (size - 1) : 1, k = (i % period + period) % period;
+    return k < size ? k : period - k;
 }
 
 // out[n, i, j, c] = table[padded[image, top + i, left + j, c], c], j from the right where mirrored
@@ -34,14 +34,10 @@ extern "C" __global__ void crop_flip_normalise(const unsigned char* __restrict__
 
 
 def crop_flip_normalise(images: Array, picks: Array, table: Array, padding: int, mode: str) -> Array:
-    """out[n, i, j, c] = table[padded[image, top + i, left + j, c], c], j from the right where mirrored.
-
-    images (all, H, W, C) uint8; picks (N, 4) int32, rows (image, top, left, mirrored 0 or 1); table (256, C), what each
-    grey level becomes; padded by `padding` black pixels ("constant") or by reflection  →  (N, H, W, C) of table's type
-    """
+    """The same numbers, to the bit, in one launch."""
     xp, (_, H, W, C), N = namespace(images, picks, table), images.shape, len(picks)
     images, picks, table = (xp.ascontiguousarray(a) for a in (images, picks, table))
     out = xp.empty((N, H, W, C), table.dtype)
-    given = (images, picks, table, out, H, W, C, padding, int(mode == "reflect"))
-    CROPS(table, (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),), given)
+    args = (images, picks, table, out, H, W, C, padding, int(mode == "reflect"))
+    CROP(table, (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),), args)
     return out

@@ -1,13 +1,13 @@
-"""Batch norm in CUDA, with the residual addition and the ReLU that follow it, in the fewest passes over the rows.
+"""batch_norm_* (ops/batch_norm.py) in CUDA, with the addition and the ReLU, in the fewest passes over the rows.
 
-A pass costs the time that memory takes, so everything is about passes: forward z is read for its statistics, and read
-and written once more; backward dy, z and a are read for two sums per channel, and once more for dz. Where the masked
-error is asked for, the sums write it, and dz is made of it instead of dy and a.
+A pass takes as long as its memory traffic, so passes are what is saved. Forward: z is read for its statistics, then
+read and written once more. Backward: dy, z and a are read for two sums per channel, then once more for dz. Where the
+error in front of the ReLU is asked for, the sums write it, and dz is made of it instead of dy and a.
 
-The sums go from the last row to the first and the other kernels from the first to the last, so that each begins with
-what the one before it left in the cache.
+The sums go from the last row to the first, the other kernels from the first to the last: each kernel begins with what
+the one before it left in the cache.
 
-Variance: of d = z - z₀, with z₀ the first row, which is about one deviation from the mean (see cpu/norm.py).
+Variance: of d = z - z₀, where z₀, the first row, is about one deviation from the mean (see kernels/cpu/batch_norm.py).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ batch_norm_sums(const T* __restrict__ z, double* __restrict__ sums, int rows, in
                 }
         }
     }
-    leave(one, two, sums, C, c);
+    write_partial(one, two, sums, C, c);
 }
 """,
 )
@@ -56,7 +56,7 @@ extern "C" __global__ void batch_norm_stats(const T* z, const double* sums, T* o
                                            double eps) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     double v[2];
-    parts_together(v, sums, parts, C, c);
+    reduce_partials(v, sums, parts, C, c);
     if (threadIdx.y || c >= C) return;
     const double off = v[0] / rows, variance = v[1] / rows - off * off;
     const T kept = variance > 0 ? variance : 0;
@@ -133,7 +133,7 @@ batch_norm_backward_sums(const T* __restrict__ dy, const T* __restrict__ z, cons
             }
         }
     }
-    leave(one, two, sums, C, c);
+    write_partial(one, two, sums, C, c);
 }
 """,
 )
@@ -148,7 +148,7 @@ extern "C" __global__ void batch_norm_gradients(const double* sums, const T* r, 
                                           int parts) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     double v[2];
-    parts_together(v, sums, parts, C, c);
+    reduce_partials(v, sums, parts, C, c);
     if (threadIdx.y || c >= C) return;
     const double dgamma = r[c] * v[1];
     out[c] = dgamma;
@@ -195,7 +195,7 @@ extern "C" __global__ void batch_norm_backward(const T* __restrict__ dy, const T
 """,
 )
 
-COMMIT = Kernel(
+UPDATE_RUNNING = Kernel(
     "batch_norm_update_running",
     """
 // running ← (1 - momentum) running + momentum batch, with M/(M-1) σ² for the variance
@@ -213,7 +213,7 @@ extern "C" __global__ void batch_norm_update_running(T* mean, T* variance, const
 
 
 def batch_norm_stats(z: Array, eps: float) -> Statistics:
-    """μ, σ² and r of every channel over all rows.        z (..., C)  →  (C,) each"""
+    """μ, σ² and r of every channel, by two launches."""
     xp, z = namespace(z), packed(z)
     work = RowGrid(z)
     sums, out = xp.empty((work.parts, 2, work.C), xp.float64), xp.empty((3, work.C), z.dtype)
@@ -225,7 +225,7 @@ def batch_norm_stats(z: Array, eps: float) -> Statistics:
 def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
-    """γ (z - μ) r + β, then + s, then ReLU, as asked.        z, s (..., C)  →  a new array of z's shape"""
+    """γ r (z - μ) + β, + s, ReLU, by one launch."""
     z, mean, r, gamma, beta, add = (a if a is None else packed(a, z.dtype) for a in (z, mean, r, gamma, beta, add))
     work, y = RowGrid(z), namespace(z).empty(z.shape, z.dtype)
     work.write(APPLY, (z, mean, r, gamma, beta, add, y, *work.size), DEEP=4, ADD=int(add is not None), RELU=int(relu))
@@ -235,7 +235,7 @@ def batch_norm_apply(
 def batch_norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
-    """(dz, dγ, dβ, dy masked); the masked error is dy itself where there is no `a`, and None unless `both`."""
+    """(dz, dγ, dβ, dy), by three launches; the last is the argument dy itself where `a` is None."""
     dy, z, mean, r, gamma, a = (x if x is None else packed(x, z.dtype) for x in (dy, z, mean, r, gamma, a))
     xp, work = namespace(z), RowGrid(z)
     sums, out = xp.empty((work.parts, 2, work.C), xp.float64), xp.empty((5, work.C), z.dtype)
@@ -250,9 +250,9 @@ def batch_norm_backward(
     return dz, out[0], out[1], error if both else None
 
 
-def batch_norm_update_running(running_mean: Array, running_var: Array, seen: Statistics, momentum: float) -> None:
-    """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one, M/(M-1) σ²."""
-    mean, variance = (packed(a, running_mean.dtype) for a in seen[:2])
-    C, unbiased = mean.size, seen.rows / max(1, seen.rows - 1)
-    given = (running_mean, running_var, mean, variance, C, float(momentum), unbiased)
-    COMMIT(running_mean, (blocks(C, THREADS),), (THREADS,), given)
+def batch_norm_update_running(running_mean: Array, running_var: Array, batch: Statistics, momentum: float) -> None:
+    """Both updates, in place, by one launch."""
+    mean, variance = (packed(a, running_mean.dtype) for a in batch[:2])
+    C, unbiased = mean.size, batch.rows / max(1, batch.rows - 1)
+    args = (running_mean, running_var, mean, variance, C, float(momentum), unbiased)
+    UPDATE_RUNNING(running_mean, (blocks(C, THREADS),), (THREADS,), args)

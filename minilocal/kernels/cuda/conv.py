@@ -1,13 +1,13 @@
-"""Convolution on CuPy, which has none: kernels of our own, in true float32 and float64, that need no library.
+"""conv2d, conv2d_backward (ops/conv.py) in CUDA: the choice between implicit GEMM and im2col. CuPy has no convolution.
 
-Counted, on a GPU that multiplies at 50 TFLOP/s and whose second-level cache moves 3 TB/s. A number of im2col takes part
-in 2·O operations, 0.04·O ps; written and read it costs 2.7 ps. So im2col and a product at the full 50 are slower than
-`implicit` at 40 to 45 unless there are several hundred channels out. And CuPy cannot record the library's products in a
-graph, while a step's bits are not to depend on whether it is recorded. So whatever has a tile goes through `implicit`
-and `gradient`. Only TF32 changes the count: products several times as fast are worth im2col (`columns`) from about 80
-channels out.
+Counted for a GPU that multiplies at 50 TFLOP/s and moves 3 TB/s through its second-level cache. A number of im2col
+takes part in 2·O operations, 0.04·O ps; written and read it costs 2.7 ps. So im2col and a product at the full 50 are
+slower than implicit GEMM at 40 to 45, unless there are several hundred channels out. And CuPy cannot record the
+library's products in a graph, while a step's bits must not depend on whether it is recorded. So whatever has a tile
+goes through `implicit_gemm` and `weight_grad`. Only TF32 changes the count: its products are several times as fast,
+and worth im2col from about 80 channels out. All three are true float32 and float64 otherwise.
 
-A 1x1 window is a product of rows, and made as one. Plain twin: plain/convolution.py.
+A 1×1 window is a product of rows, and made as one.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from minilocal.array import Array, namespace
 from minilocal.device import tf32
 from minilocal.kernels.cuda import im2col, implicit_gemm, weight_grad
 
-WIDE = 64  # channels out, above which im2col is worth its bytes if products are TF32
+WIDE = 64  # channels out above which im2col is worth its bytes, if products are TF32
 
 
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
-    """z = im2col(x) W.        x (N, H, W, C), W (k, k, C, O)  →  (N, P, Q, O)"""
+    """z, by implicit GEMM or im2col."""
     x, W = _packed(x, W)
     if _is_product(W, stride, pad):
         return _conv(_rows(x), W, 1, 0).reshape(*x.shape[:3], W.shape[3])
@@ -30,26 +30,26 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
 ) -> tuple[Array | None, Array | None]:
-    """dx = col2im(dz Wᵀ), dW = im2col(x)ᵀ dz; one of them None where `need` is "input" or "weights"."""
+    """(dx, dW), each by implicit GEMM or im2col."""
     dz, x, W = _packed(dz, x, W)
     shape, k, dx, dW = x.shape, W.shape[0], None, None
     if _is_product(W, stride, pad):
         dz, x = _rows(dz), _rows(x)
     if need != "weights":
-        dx = None if _by_columns(W) else implicit_gemm.input_error(dz, W, x.shape, stride, pad)
+        dx = None if _by_im2col(W) else implicit_gemm.input_error(dz, W, x.shape, stride, pad)
         dx = (im2col.input_error(dz, W, x.shape, stride, pad) if dx is None else dx).reshape(shape)
     if need != "input":
-        dW = None if _by_columns(W) else weight_grad.weight_gradient(dz, x, k, stride, pad)
+        dW = None if _by_im2col(W) else weight_grad.weight_gradient(dz, x, k, stride, pad)
         dW = im2col.weight_gradient(dz, x, k, stride, pad) if dW is None else dW
     return dx, dW
 
 
 def _conv(x: Array, W: Array, stride: int, pad: int) -> Array:
-    z = None if _by_columns(W) else implicit_gemm.conv2d(x, W, stride, pad)
+    z = None if _by_im2col(W) else implicit_gemm.conv2d(x, W, stride, pad)
     return im2col.conv2d(x, W, stride, pad) if z is None else z
 
 
-def _by_columns(W: Array) -> bool:
+def _by_im2col(W: Array) -> bool:
     return tf32() and W.shape[3] > WIDE and W.dtype.char == "f"
 
 
@@ -58,11 +58,11 @@ def _is_product(W: Array, stride: int, pad: int) -> bool:
 
 
 def _rows(x: Array) -> Array:
-    """Every pixel as an image of its own: (N, H, W, C) → (N·H·W, 1, 1, C)."""
+    """x with every pixel as an image: (N, H, W, C) → (N·H·W, 1, 1, C)."""
     return x.reshape(-1, 1, 1, x.shape[3])
 
 
 def _packed(*arrays: Array) -> tuple[Array, ...]:
-    """Without gaps and of one type, as kernels read them: the arrays themselves where they are so already."""
+    """The arrays C-contiguous and of one type, the first one's; themselves where they are so already."""
     xp, dtype = namespace(*arrays), arrays[0].dtype
     return tuple(xp.ascontiguousarray(a, dtype) for a in arrays)

@@ -1,8 +1,8 @@
-"""Dropout masks in CUDA: NumPy's own Philox stream, computed where x lives, so both homes meet the same masks.
+"""dropout_mask (ops/dropout.py) in CUDA: NumPy's Philox stream, computed on the device, to the bit.
 
 Philox4x64-10 (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3", 2011) turns a counter and
-a key into four 64-bit words. NumPy counts up before the first four, and takes float32 numbers out of a word's lower
-half, then its upper one: the 24 bits on top, times 2^-24.
+a key into four 64-bit words. NumPy increments the counter before the first four. It takes float32 numbers out of a
+word's lower half, then its upper one: the 24 highest bits, times 2^-24.
 """
 
 from __future__ import annotations
@@ -60,14 +60,11 @@ extern "C" __global__ void dropout_mask(T* mask, long long size, double rate, do
 )
 
 
-def dropout_mask(x: Array, rate: float, name: StreamKey, clock: Array | None = None) -> Array:
-    """0 with probability `rate`, else 1/(1 - rate): an array like x, float32 numbers of the stream `name` ≥ rate.
-
-    `clock`, (epoch, step) as int64 where x lives, is read in place of the name's own, when the kernel runs.
-    """
+def dropout_mask(x: Array, rate: float, key: StreamKey, clock: Array | None = None) -> Array:
+    """The mask, by one launch; `clock`, where given, is read for epoch and step when the kernel runs."""
     mask = namespace(x).empty(x.shape, x.dtype)
-    state = name.stream().bit_generator.state["state"]  # words as NumPy made them of the name's numbers
-    (key, purpose), (_, unit, step, epoch) = state["key"], state["counter"]
-    given = (mask, np.int64(mask.size), float(rate), 1 / (1 - rate), key, purpose, unit, step, epoch, clock)
-    MASK(mask, (blocks(mask.size, 8 * THREADS),), (THREADS,), given)
+    state = key.stream().bit_generator.state["state"]  # the words that NumPy makes of the key's numbers
+    (word, purpose), (_, unit, step, epoch) = state["key"], state["counter"]
+    args = (mask, np.int64(mask.size), float(rate), 1 / (1 - rate), word, purpose, unit, step, epoch, clock)
+    MASK(mask, (blocks(mask.size, 8 * THREADS),), (THREADS,), args)
     return mask

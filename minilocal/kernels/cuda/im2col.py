@@ -1,12 +1,12 @@
-"""Convolution in CUDA by im2col, a tile of it at a time, and the library's matrix product.
+"""conv2d, conv2d_backward (ops/conv.py) in CUDA by im2col, a tile at a time, and the library's matrix product.
 
 The idea. Written out whole, im2col is k·k times its input and goes through memory twice. A tile of 16 MB stays in the
 second-level cache between the kernel that writes it and the product that reads it. It still costs 8 bytes for every 2·O
-operations: `convolution.py` says when that pays. A window too large for shared memory comes here as well.
+operations: `conv.py` says when that pays. A window too large for shared memory comes here as well.
 
 col2im gathers: every number of dx adds up the windows that hold it, in the order of their taps.
 
-Plain twin: plain/convolution.py. Pixels, and the numbers of a tile, are counted in `int`.
+Pixels, and the numbers of a tile, are counted in `int`.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ def weight_gradient(dz: Array, x: Array, k: int, stride: int, pad: int) -> Array
 
 
 def _tiles(x: Array, shape: tuple[int, ...], k: int, stride: int, pad: int) -> Iterator[tuple[int, Array]]:
-    """im2col(x) in tiles: the number of the first row, and the rows, in memory that the next tile takes over."""
+    """Tiles of im2col(x): the number of the first row, and the rows, in memory that the next tile overwrites."""
     (_, H, B, C), (N, P, Q, _) = x.shape, shape
     inner, total = k * k * C, N * P * Q
     if (k, stride, pad) == (1, 1, 0):

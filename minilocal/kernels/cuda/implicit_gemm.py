@@ -1,4 +1,4 @@
-"""Convolution in CUDA as a matrix product whose im2col is never written: each tile of windows makes its own, in place.
+"""conv2d and its input error (ops/conv.py) in CUDA by implicit GEMM: a matrix product whose im2col is never written.
 
 The idea. A block of threads makes BM = G·TP·TQ pixels by BN channels of z. It copies the patch of x under its pixels,
 CK channels deep, and the weights of these channels into shared memory, once; from then on a tap (i, j) is nothing but
@@ -14,7 +14,7 @@ the errors are never multiplied.
 A number of z is summed over chunks of CK channels, in them over taps, in them over channels. CK is the window's, so the
 bits do not depend on the tile, nor on the batch. `plan` picks the tile by counting, from shapes alone.
 
-Plain twin: plain/convolution.py. Rows of pixels (N·H), and the numbers of W, are counted in `int`.
+Rows of pixels (N·H), and the numbers of W, are counted in `int`.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ constexpr int HP = (TP - 1) * S + K, WP = (TQ - 1) * S + K;   // the patch under
 constexpr int V = CK / 4, PITCH = V | 1;                      // an odd pitch: neighbours in different banks
 constexpr int BN = LN * TN, LM = THREADS / LN;                // LN threads side by side, LM below each other
 constexpr int PIECES = (O + BN - 1) / BN * UP * UP;           // of the channels out, times the pixels' remainders
-__device__ constexpr int place(unsigned m) { return ((m / TQ / TP * HP + m / TQ % TP * S) * WP + m % TQ * S) * PITCH; }
+__device__ constexpr int offset(unsigned m) { return ((m / TQ / TP * HP + m / TQ % TP * S) * WP + m % TQ * S) * PITCH; }
 
 // Ws[i][j][c][o]: the weights of channels c0 .. c0 + CK, outputs o0 .. o0 + BN; turned: every UP-th tap from (r, s) on
 __device__ __forceinline__ void weights(T4* Ws, const T* W, int c0, int o0, int r, int s) {
@@ -122,7 +122,7 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int 
         patch<HP, WP, V, PITCH, C>(xs, x, n0, h0, w0, c0, N, H, B);
         weights(Ws, W, c0, o0, (a + pad) % UP, (b + pad) % UP);
         __syncthreads();
-        const T4 *xt = xs + place(m), *Wt = Ws + n;
+        const T4 *xt = xs + offset(m), *Wt = Ws + n;
         #pragma unroll 1
         for (int row = 0; row < K; ++row, xt += (WP - K) * PITCH)
         #pragma unroll 1
@@ -131,7 +131,7 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int 
             for (int v = 0; v < V; ++v) {
                 T4 xv[TM], Wv[TN / 4];
                 #pragma unroll
-                for (int i = 0; i < TM; ++i) xv[i] = xt[place(i * LM) + v];
+                for (int i = 0; i < TM; ++i) xv[i] = xt[offset(i * LM) + v];
                 #pragma unroll
                 for (int e = 0; e < 4; ++e) {
                     #pragma unroll

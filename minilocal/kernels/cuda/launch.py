@@ -1,8 +1,8 @@
-"""A kernel in CUDA C++: its source, built when it is first called for these types and sizes, and started on arrays.
+"""CUDA kernels: the source, its build for a type and sizes at the first call, and the launch on arrays.
 
-The source is what NVRTC compiles, and nothing that a host compiler would not: tests build the same text with a C++
-compiler and run it, so a kernel is proven without a GPU (tests/fake). Sizes that a loop should know are constants of
-the build (`#define`s), so there is a build for each set of them.
+The source is what NVRTC compiles, in the part of C++ that a host compiler knows too. Tests build the same text with a
+C++ compiler and run it, so a kernel is proven without a GPU (tests/fake). Sizes that a loop should know are constants
+of the build (`#define`s): there is one build for each set of them.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class Kernel:
     def text(self, char: str, constants: dict[str, int]) -> str:
         """The whole source, for numbers of this type and these constants.
 
-        They are defined in the text, behind the compiler's own headers: as options of the compiler they would stand in
-        front of them, and those have templates named T.
+        The constants are defined in the text, behind the compiler's own headers. As compiler options they would come
+        first, and those headers have templates named T.
         """
         defined = {"T": TYPES[char], **constants}
         return "".join(f"#define {name} {value}\n" for name, value in defined.items()) + COMMON + self.source
@@ -61,5 +61,5 @@ def _argument(value: Any) -> Any:
 
 
 def blocks(work: int, each: int) -> int:
-    """How many blocks of `each` it takes for so much work."""
+    """The number of blocks of `each` that cover `work`: ⌈work / each⌉."""
     return -(-work // each)

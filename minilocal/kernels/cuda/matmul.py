@@ -1,7 +1,7 @@
-"""Products of rows and a matrix on CuPy: convolutions of images of one pixel.
+"""matmul, matmul_dw (ops/matmul.py) in CUDA: convolutions of images of one pixel.
 
-The library's product may be as fast where the matrix is wide, but CuPy cannot record it in a graph, and a step's bits
-are not to hang on whether it is recorded. Plain twin: plain/products.py.
+The library's product may be as fast where the matrix is wide. But CuPy cannot record it in a graph, and a step's bits
+must not depend on whether it is recorded.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from minilocal.kernels.cuda.conv import conv2d
 
 
 def matmul(x: Array, W: Array) -> Array:
-    """x W.        x (rows, I), W (I, O)  →  (rows, O)"""
+    """x W, as a 1×1 convolution."""
     return conv2d(x[:, None, None], W[None, None]).reshape(len(x), W.shape[1])
 
 
 def matmul_dw(x: Array, dy: Array) -> Array:
-    """dW = xᵀ dy.        x (rows, I), dy (rows, O)  →  (I, O)"""
+    """xᵀ dy, as the weight gradient of a 1×1 convolution."""
     xp = namespace(x, dy)
     x, dy = (xp.ascontiguousarray(a)[:, None, None] for a in (x, dy))
     dW = weight_grad.weight_gradient(dy, x, 1, 1, 0)

@@ -1,8 +1,8 @@
-"""Rows of C channels in CUDA: how they are dealt to threads, and how sums over them are added up.
+"""Rows of C channels in CUDA: their partition among threads, and sums over them in a fixed order.
 
-A thread stays with its WIDE channels and walks down the rows, so what belongs to a channel sits in registers, and DEEP
-independent loads are under way. How many rows and channels there are decides alone how they are dealt to blocks and in
-which order the blocks' sums, doubles in an array, are added up: no bit depends on which block came first.
+A thread keeps WIDE channels and walks down the rows. What belongs to a channel is in registers, and DEEP independent
+loads are under way. The numbers of rows and channels alone decide the partition, and the order in which the blocks'
+partial sums, an array of doubles, are added: no bit depends on which block came first.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ template <int K> __device__ void add_up(double (&v)[K]) {
     for (int k = 0; k < K; k++) v[k] = all[k][t];
 }
 
-// What a block of the sums leaves behind: sums[part][0..1][c].
-__device__ void leave(const T (&p)[WIDE], const T (&q)[WIDE], double* sums, int C, int c) {
+// sums[part][0..1][c] = this block's partial sums.
+__device__ void write_partial(const T (&p)[WIDE], const T (&q)[WIDE], double* sums, int C, int c) {
     double v[2 * WIDE];
     for (int i = 0; i < WIDE; i++) v[i] = p[i], v[WIDE + i] = q[i];
     add_up(v);
@@ -48,8 +48,8 @@ __device__ void leave(const T (&p)[WIDE], const T (&q)[WIDE], double* sums, int 
         for (int i = 0; i < 2 * WIDE; i++) sums[(2LL * blockIdx.x + i / WIDE) * C + c + i % WIDE] = v[i];
 }
 
-// The sums of all parts, every 64th in index order and then in halves: afterwards the first row of threads holds them.
-__device__ void parts_together(double (&v)[2], const double* sums, int parts, int C, int c) {
+// v = the sum of all partial sums: every 64th in index order, then in halves. The first row of threads holds it.
+__device__ void reduce_partials(double (&v)[2], const double* sums, int parts, int C, int c) {
     v[0] = v[1] = 0;
     if (c < C)
         for (int p = threadIdx.y; p < parts; p += blockDim.y)
@@ -60,18 +60,18 @@ __device__ void parts_together(double (&v)[2], const double* sums, int parts, in
 
 
 def packed(a: Array, dtype: Any = None) -> Array:
-    """`a` as a kernel reads it: of that type, without gaps, at an address for whole loads; itself where it is so."""
+    """`a` of that type, C-contiguous, at an address for whole loads; the array itself where it is so already."""
     a = namespace(a).ascontiguousarray(a, dtype)
     return a.copy() if a.data.ptr % _load(a) else a
 
 
 def _load(a: Array) -> int:
-    """How many bytes of a row go in one load: a power of 2, 16 at most, of which a row is made."""
+    """Bytes of one load: the largest power of 2, 16 at most, that divides a row."""
     return gcd(16, a.shape[-1] * a.itemsize)
 
 
 class RowGrid:
-    """How the rows of an array are dealt to blocks: by their number and the channels' alone."""
+    """The grid of blocks for the rows of an array, a function of the numbers of rows and channels."""
 
     def __init__(self, z: Array) -> None:
         self.like, self.C = z, z.shape[-1]
@@ -88,12 +88,14 @@ class RowGrid:
         return self.rows, self.C
 
     def sum(self, kernel: Kernel, args: tuple[Any, ...], **constants: int) -> None:
+        """Launch a kernel that writes partial sums: `parts` blocks of rows for each tile of channels."""
         kernel(self.like, (self.parts, self.tiles), self.block, args, WIDE=self.wide, THREADS=THREADS, **constants)
 
     def total(self, kernel: Kernel, args: tuple[Any, ...]) -> None:
-        """8 channels and 64 parts side by side."""
+        """Add up the partial sums, with 8 channels and 64 parts side by side."""
         kernel(self.like, (blocks(self.C, 8),), (8, 64), args, WIDE=1, THREADS=512)
 
     def write(self, kernel: Kernel, args: tuple[Any, ...], **constants: int) -> None:
+        """Launch a kernel that writes every row: ROWS rows for each thread."""
         grid = blocks(self.rows, ROWS * self.block[1]), self.tiles
         kernel(self.like, grid, self.block, args, WIDE=self.wide, ROWS=ROWS, **constants)

@@ -1,4 +1,4 @@
-"""ReLU and its mask in CUDA, one launch each."""
+"""relu, relu_backward (ops/relu.py) in CUDA, one launch each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minilocal.kernels.cuda.launch import Kernel, blocks
 
 THREADS, EACH = 256, 4
 
-MASKED = Kernel(
+RELU_BACKWARD = Kernel(
     "relu_backward",
     """
 // g = dy where a > 0, else 0
@@ -27,15 +27,15 @@ extern "C" __global__ void relu_backward(const T* __restrict__ dy, const T* __re
 
 
 def relu(x: Array) -> Array:
-    """max(x, 0), a new array: CuPy's own kernel, against a number instead of an array of zeros."""
-    found: Array = namespace(x).maximum(x, 0)
-    return found
+    """max(x, 0) by the library's own kernel, against a number instead of an array of zeros."""
+    a: Array = namespace(x).maximum(x, 0)
+    return a
 
 
 def relu_backward(dy: Array, a: Array) -> Array:
-    """dy where a > 0, else 0, a new array."""
+    """dy where a > 0, else 0."""
     xp = namespace(dy, a)
     dy, a = xp.ascontiguousarray(dy), xp.ascontiguousarray(a, dy.dtype)
     g = xp.empty(dy.shape, dy.dtype)
-    MASKED(dy, (blocks(dy.size, THREADS * EACH),), (THREADS,), (dy, a, g, np.int64(dy.size)), EACH=EACH)
+    RELU_BACKWARD(dy, (blocks(dy.size, THREADS * EACH),), (THREADS,), (dy, a, g, np.int64(dy.size)), EACH=EACH)
     return g

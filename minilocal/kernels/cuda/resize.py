@@ -1,7 +1,7 @@
-"""A matrix applied along one axis of a map: what resizing and block means are made of.
+"""matmul_axis1 (ops/matmul.py) in CUDA, for resizing and block means.
 
-A thread makes one number of y. All threads of a row share its row of A, most of which is 0 where a map is resized, and
-what would be multiplied by 0 is not read. Plain twin: plain/products.py.
+A thread makes one number of y. All threads of a row share its row of A. Most of that is 0 where a map is resized, and
+numbers of x that would be multiplied by 0 are not read.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from minilocal.kernels.cuda.launch import Kernel, blocks
 
 THREADS = 128
 
-ALONG = Kernel(
+MATMUL_AXIS1 = Kernel(
     "matmul_axis1",
     """
 // y[n, p, b] = sum over h of A[p, h] x[n, h, b]
@@ -31,8 +31,8 @@ extern "C" __global__ void matmul_axis1(const T* A, const T* x, T* y, int P, int
 
 
 def matmul_axis1(A: Array, x: Array) -> Array:
-    """y[n, p, b] = Σ_h A[p, h] x[n, h, b].        A (P, H), x (N, H, B)  →  (N, P, B)"""
+    """A x along axis 1, without the zeros of A."""
     xp, (P, H), (N, _, B) = namespace(A, x), A.shape, x.shape
     A, x, y = xp.ascontiguousarray(A), xp.ascontiguousarray(x), xp.empty((N, P, B), x.dtype)
-    ALONG(x, (N * blocks(B, THREADS), P), (THREADS,), (A, x, y, P, H, B), THREADS=THREADS)
+    MATMUL_AXIS1(x, (N * blocks(B, THREADS), P), (THREADS,), (A, x, y, P, H, B), THREADS=THREADS)
     return y

@@ -1,7 +1,7 @@
-"""Stochastic gradient descent in CUDA: all parameters of a step in one launch, whatever their number and sizes.
+"""sgd (ops/sgd.py) in CUDA: all parameters of a step in one launch, whatever their number and sizes.
 
-The kernel is told where they lie by a table among its own arguments, which travels with the launch: nothing is
-copied to the device, so a step may be recorded. Arguments have 4 KB, which is 120 parameters; more make more launches.
+The kernel reads their addresses from a table among its own arguments. The table travels with the launch: nothing is
+copied to the device, so a step may be recorded. Arguments have 4 KB, enough for 120 parameters in a launch.
 """
 
 from __future__ import annotations
@@ -64,10 +64,7 @@ extern "C" __global__ void sgd(const Table table, int count, const T* rate, doub
 
 
 def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
-    """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov: all parameters, in place.
-
-    η is a number, or an array (1,) of w's type where w lives. Arrays with gaps, or of several types, go the plain way.
-    """
+    """The update, 120 parameters in a launch. Views, and types other than the first one's, take the plain code."""
     like = updates[0][0]
     flat = [all(a is None or (a.flags.c_contiguous and a.dtype == like.dtype) for a in update) for update in updates]
     others = [update for update, fits in zip(updates, flat, strict=True) if not fits]
@@ -76,12 +73,12 @@ def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: floa
     rate, number = (lr, 0.0) if isinstance(lr, type(like)) else (None, float(lr))
     for i in range(0, len(updates), MOST):
         table, work = _table(updates[i : i + MOST])
-        given = (table, min(MOST, len(updates) - i), rate, number, float(momentum), float(weight_decay), int(nesterov))
-        SGD(like, (work,), (THREADS,), given, MOST=MOST, THREADS=THREADS, EACH=EACH)
+        args = (table, min(MOST, len(updates) - i), rate, number, float(momentum), float(weight_decay), int(nesterov))
+        SGD(like, (work,), (THREADS,), args, MOST=MOST, THREADS=THREADS, EACH=EACH)
 
 
 def _table(updates: Updates) -> tuple[np.ndarray[Any, Any], int]:
-    """Where the parameters lie, as a structure that goes by value, and how many blocks they take."""
+    """(the parameters' addresses and sizes, as a structure passed by value; the number of blocks)"""
     table, rows, work = np.zeros(1, TABLE), [], 0
     for w, g, v in updates:
         rows.append((w.data.ptr, g.data.ptr, 0 if v is None else v.data.ptr, w.size, work))

@@ -1,4 +1,4 @@
-"""Softmax and cross entropy in CUDA, value and error together: one launch for the rows, one for their mean."""
+"""cross_entropy (ops/softmax.py) in CUDA: one launch for the rows, one for the mean of their losses."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ template <> struct Whole<2> { using type = unsigned short; };
 template <> struct Whole<4> { using type = unsigned int; };
 template <> struct Whole<8> { using type = unsigned long long; };
 
-// of one number from each lane: its largest, or its sum, for all the lanes of a row; called once each, in memory apart
-template <bool largest> __device__ T together(T mine) {
+// the largest, or the sum, of one number from each lane of a row, for all its lanes; each in shared memory of its own
+template <bool largest> __device__ T reduce_row(T mine) {
     __shared__ T all[ROWS][LANES];
     T* row = all[threadIdx.y];
     row[threadIdx.x] = mine;
@@ -40,10 +40,10 @@ extern "C" __global__ void softmax_rows(const T* z, const Whole<LABEL_BYTES>::ty
     T top = n < N ? z[row] : 0, sum = 0;
     if (n < N)
         for (int c = threadIdx.x; c < C; c += LANES) top = z[row + c] > top ? z[row + c] : top;
-    top = together<true>(top);
+    top = reduce_row<true>(top);
     if (n < N)
         for (int c = threadIdx.x; c < C; c += LANES) sum += exp(z[row + c] - top);
-    const T log_sum = log(together<false>(sum));
+    const T log_sum = log(reduce_row<false>(sum));
     if (n >= N) return;
     const unsigned long long label = labels[n];
     for (int c = threadIdx.x; c < C; c += LANES)
@@ -73,7 +73,7 @@ extern "C" __global__ void mean_of_losses(const T* losses, double* mean, int N) 
 
 
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
-    """L = -1/N Σₙ log pₙ[yₙ], p = softmax(z);   dz = (p - onehot(y)) / N.    z (N, C)  →  loss () float64, dz"""
+    """(loss, dz). A label that is no class gives NaN: on a device nothing can raise."""
     xp, (N, C) = namespace(z, labels), z.shape
     z, labels = xp.ascontiguousarray(z), xp.ascontiguousarray(labels).view(f"u{labels.itemsize}")  # none is negative
     losses, dz, mean = xp.empty(N, z.dtype), xp.empty(z.shape, z.dtype), xp.empty((), xp.float64)

@@ -1,4 +1,4 @@
-"""The weight gradient of a convolution in CUDA: dW = im2col(x)ᵀ dz, a sum over all pixels, in parts that never meet.
+"""dW of conv2d_backward (ops/conv.py) and matmul_dw in CUDA: im2col(x)ᵀ dz, a sum over all pixels, in partial sums.
 
 The idea. dW is small and the pixels are many. So a block of threads holds a piece of dW in registers, all taps of BC
 channels in by BO channels out, and walks over its part of the pixels, tile by tile: it copies the patch of x under a
@@ -6,10 +6,8 @@ tile and the errors there into shared memory, and each thread adds x dz to what 
 channels by TO: 4·K·TO multiplications for K + TO / 4 loads of four, and neighbouring pixels share most of those.
 GROUPS of threads hold the same piece and take turns at the rows of a tile.
 
-The order of every sum is fixed by the shapes: pixels of a group, groups of a block, and at last the blocks' parts,
-which `total` adds. No atomics: no bit depends on who came first.
-
-Plain twin: plain/convolution.py. Pixels are counted in `int`.
+The shapes fix the order of every sum: pixels of a group, groups of a block, and last the blocks' parts, which `total`
+adds. No atomics, so no bit depends on which block came first. Pixels are counted in `int`.
 """
 
 from __future__ import annotations
