@@ -102,7 +102,7 @@ class Boundary:
         return 1.0, 1.0
 
     def synthesiser(self, context: ModuleContext) -> ErrorModel | None:
-        """The model that supplies a synthetic gradient at the top of this module; None: there is none."""
+        """The model of the synthetic gradient at the top of this module; None where there is none."""
         return None
 
     def least_batches(self, modules: int) -> int:

@@ -54,7 +54,7 @@ class SyntheticGradient(Boundary):
 
     def describe(self) -> str:
         inputs = "h_k and the labels" if self.labels else "h_k"
-        return f"a synthetic gradient, predicted from {inputs} by a synthesiser, which the error from above trains"
+        return f"trains a synthesiser of {inputs}, whose synthetic gradient replaces it"
 
 
 class SynthesiserCache(NamedTuple):

@@ -50,9 +50,13 @@ class Rule:
 
     def describe(self) -> str:
         """One line: the four answers; when modules learn is left out where every epoch is alike."""
-        objective, boundary, when = self.objective.describe(), self.boundary.describe(), self.when.describe()
-        answers = f"local objective: {objective}; error from above: {boundary}; kept for it: {KEPT[self.kept]}"
-        return f"{self.name}: {answers}" + f"; {when}" * bool(when)
+        answers = [
+            f"local objective: {self.objective.describe()}",
+            f"error from above: {self.boundary.describe()}",
+            f"kept for the backward: {KEPT[self.kept]}",
+            self.when.describe(),
+        ]
+        return f"{self.name}: {'; '.join(filter(None, answers))}"
 
     def warnings(self, sizes: Sequence[int], shapes: Sequence[Shape]) -> list[str]:
         """One line for each surprise in modules of `sizes` units, given the output shape of each unit."""

@@ -18,7 +18,7 @@ _BY_NAME: dict[str, Callable[..., Rule]] = {}
 
 
 def register(*functions: Callable[..., Rule]) -> tuple[str, ...]:
-    """Make each function's rule known by the function's own name; all known names, in order."""
+    """Register the rules of these functions by the functions' names; return all registered names, in order."""
     _BY_NAME.update({function.__name__: function for function in functions})
     return tuple(_BY_NAME)
 

@@ -32,7 +32,7 @@ def batches(number, images=6):
 
 
 class Overheard:
-    """An objective that notes, before it speaks, whose it is and of which batch."""
+    """An objective whose forward records its module and the batch."""
 
     def __init__(self, inner, k, notes):
         self.inner, self.k, self.notes = inner, k, notes

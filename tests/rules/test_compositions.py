@@ -113,7 +113,7 @@ def test_every_option_is_a_plain_value_that_a_file_can_hold(name):
 
 
 @pytest.mark.parametrize("rule, kept, prose", [
-    (ml.rules.bp(), "caches", "kept for it: caches"),
+    (ml.rules.bp(), "caches", "kept for the backward: caches"),
     (ml.rules.bp(keep="inputs"), "inputs", "inputs only"),
     (ml.rules.ddg(), "stashed", "a copy of the weights"),
     (ml.rules.fdg(backward_weights="recompute"), "recompute", "current weights"),

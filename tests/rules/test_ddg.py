@@ -60,7 +60,7 @@ def test_before_the_first_error_there_is_neither_decay_nor_momentum():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_running_statistics_move_once_per_forward(mode):
-    """At lr 0 every rule forwards with the same weights, so a second commit, or none, would tell DDG from BP."""
+    """At lr 0 all forwards have the same weights, so DDG differs from BP if statistics are updated twice, or never."""
     ddg, bp = (
         make_learner(net("narrow"), ml.rules.ddg(backward_weights=mode), 3),
         make_learner(net("narrow"), ml.rules.bp(), 3),

@@ -40,7 +40,7 @@ def test_gradients_are_those_of_the_stop_gradient_loss(name, K, options):
     biases = {f"synth.{k}.{i}.bias" for k in range(K - 1) for i in ("0", "3", "label")}
     before_norm = biases if name == "narrow" else set()
     for name, error in errors(grads, reference).items():
-        if name in before_norm:  # its gradient is 0, and nobody agrees on the round-off of that
+        if name in before_norm:  # its gradient is 0: only round-off, which differs
             assert abs(grads[name]).max() <= 1e-12 * max(abs(g).max() for g in grads.values()), name
         else:
             assert error <= DOUBLE, name

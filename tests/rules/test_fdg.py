@@ -85,7 +85,7 @@ def test_three_modules_do_not():
 
 @dataclass(frozen=True)
 class Clock(SGD):
-    """SGD that counts the updates of every array, and tells `seen` of each."""
+    """SGD with a count of the updates of every array, and the ids of the updated arrays in `seen`."""
 
     counts: Counter = field(default_factory=Counter)
     seen: list = field(default_factory=list)
@@ -98,7 +98,7 @@ class Clock(SGD):
 
 
 class Probe(Linear):
-    """A linear layer whose cache says of which batch it is, and how often its weight had been updated then."""
+    """A linear layer whose cache has its batch's number, and the number of updates of its weight before the forward."""
 
     clock: Clock
 
@@ -175,7 +175,7 @@ def test_the_table_of_fdg():
 
 @pytest.mark.parametrize("K", [2, 3, 4])
 def test_how_stale_weights_are_and_how_many_batches_wait(K):
-    """An engine that forwards before it updates has FDG's delays, and staler weights: 2(K-k) updates, not one less."""
+    """With the forward before the update, delays are FDG's, and weights are staler: 2(K-k) updates, not one less."""
     steps = 4 * K
     wrong = ml.rules.compose(boundary=ml.boundaries.delayed(activations=1), when=ml.when.always(first="forward"))
     ddg, fdg, forward_first = (diary(rule, K, steps)[-1] for rule in (ml.rules.ddg(), ml.rules.fdg(), wrong))

@@ -103,7 +103,7 @@ def test_14_nothing_above_a_module_reaches_its_gradients(name, modules):
 
 @pytest.mark.parametrize("length", [1, 2])
 def test_a_link_reaches_one_module_down_and_no_further(length):
-    """BackLink locks neighbours only: of the module two above nothing is heard."""
+    """BackLink couples neighbours only: the module two above changes no gradient."""
     rule = backlink(length=length, alpha=0.25)
     learner = make_learner(rule, 4)
     before = learner.gradients(X, Y)[1]
