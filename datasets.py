@@ -1,4 +1,4 @@
-"""Fetch a data set, check it, and say what was found:  python datasets.py cifar10 [--data-dir D] [--no-download]."""
+"""Fetch, verify and describe a data set:  python datasets.py cifar10 [--data-dir D] [--no-download]."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from minilocal.errors import UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Print what `minilocal.data` finds; 0, or 2 with one line on stderr."""
-    parser = argparse.ArgumentParser(prog="datasets.py", description="Fetch a data set, check it, say what was found.")
+    """Print the description of a data set; 0, or 2 with one line on stderr."""
+    parser = argparse.ArgumentParser(prog="datasets.py", description="Fetch, verify and describe a data set.")
     parser.add_argument("name", metavar="NAME", help=", ".join(data.NAMES))
-    parser.add_argument("--data-dir", metavar="D", help=f"where the files are or go ({data.default_folder()})")
-    parser.add_argument("--no-download", action="store_true", help="only use what is there")
+    parser.add_argument("--data-dir", metavar="D", help=f"the folder of the files ({data.default_folder()})")
+    parser.add_argument("--no-download", action="store_true", help="use only files that are there")
     chosen = parser.parse_args(arguments)
     try:
         print(data.describe(data.load(chosen.name, dir=chosen.data_dir, download=not chosen.no_download)))

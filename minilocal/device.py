@@ -17,17 +17,17 @@ from minilocal.errors import UserError
 
 
 class DeviceNotFound(UserError):
-    """A device that is not here, and nothing that is installed is at fault."""
+    """The requested device does not exist on this machine; nothing is misinstalled."""
 
 
 def device_namespace(device: Any) -> Any:
-    """The library behind a device name: "cpu" is NumPy, "cuda" or "cuda:1" is CuPy; a library stands for itself.
+    """The library of a device: NumPy for "cpu", CuPy for "cuda" or "cuda:1"; a library is returned as it is.
 
-    A GPU is tried once, by a first kernel; that one is there and answers says little, since CuPy builds its kernels on
-    the user's machine.
+    A first kernel is run once on each GPU. A GPU that only answers proves little, since CuPy builds kernels on the
+    user's machine.
 
-    Raises: UserError for an unknown name, for a missing CuPy, driver or GPU, and for whatever keeps a kernel from being
-    built: in one line, with what mends it.
+    Raises: UserError, with a remedy, for an unknown name, a missing CuPy, driver or GPU, and a kernel that cannot be
+    built.
     """
     if not isinstance(device, str):
         return device
@@ -61,27 +61,27 @@ OLDEST = {12: 5.0, 13: 7.5}  # the compute capability that each of them still bu
 def _cupy(device: str) -> Any:
     """CuPy, imported.
 
-    Raises: UserError where it is missing, broken, there twice, or too old.
+    Raises: UserError where it is missing, broken, installed twice, or too old.
     """
     need = f"device {device!r} needs CuPy"
-    there = [name for name in CUPY if _version(name)]
-    if len(there) > 1:
-        both, remove = " and ".join(f"{name} {_version(name)}" for name in there), " ".join(there)
+    installed = [name for name in CUPY if _version(name)]
+    if len(installed) > 1:
+        both, remove = " and ".join(f"{name} {_version(name)}" for name in installed), " ".join(installed)
         raise UserError(
             f"{need}, which is installed more than once, as {both}, so that one overwrites the other: pip uninstall -y "
             f"{remove}, then pip install {EXTRAS[12]}, or {EXTRAS[13]} where nvidia-smi says CUDA 13."
         )
     try:
         cupy = importlib.import_module("cupy")
-        importlib.import_module("cupy._core")  # which a folder that happens to be called cupy has not
+        importlib.import_module("cupy._core")  # a folder that happens to be named cupy has none
     except ImportError as error:
-        if not there:
+        if not installed:
             raise DeviceNotFound(
                 f"{need}, which is not installed: pip install {EXTRAS[12]} (CUDA 12 drivers) or {EXTRAS[13]} "
                 "(CUDA 13), or use --device cpu."
             ) from None
-        broken = f"{there[0]} {_version(there[0])} cannot be imported ({_first_line(error)})"
-        raise UserError(f"{need}, and {broken}: pip install --force-reinstall {there[0]}.") from None
+        broken = f"{installed[0]} {_version(installed[0])} cannot be imported ({_first_line(error)})"
+        raise UserError(f"{need}, and {broken}: pip install --force-reinstall {installed[0]}.") from None
     if int(cupy.__version__.partition(".")[0]) < 14:
         old = f"this is {cupy.__version__}"
         raise UserError(f"{need} 14 or later, and {old}: pip install -U {EXTRAS[12]} or {EXTRAS[13]}.")
@@ -89,7 +89,7 @@ def _cupy(device: str) -> Any:
 
 
 def _gpus(device: str, cupy: Any) -> int:
-    """How many GPUs there are, 1 or more.
+    """The number of GPUs, 1 or more.
 
     Raises: UserError for no driver, one that is too old for this CuPy, and no GPU.
     """
@@ -120,7 +120,7 @@ def _gpus(device: str, cupy: Any) -> int:
 
 
 def _try(device: str, cupy: Any) -> None:
-    """A first kernel and its numbers.
+    """Run a first kernel and check its numbers.
 
     Raises: UserError where it cannot be built or run, or its numbers are wrong.
     """
@@ -134,15 +134,15 @@ def _try(device: str, cupy: Any) -> None:
 
 
 def gpu_remedy(error: BaseException, cupy: Any) -> str:
-    """What mends a failure on the GPU, in a sentence; nothing where that is not known."""
-    said = f"{type(error).__name__} {error}"
-    if isinstance(error, MemoryError) or "cudaErrorMemoryAllocation" in said:
+    """The remedy for a failure on the GPU, in a sentence; empty where it is not known."""
+    message = f"{type(error).__name__} {error}"
+    if isinstance(error, MemoryError) or "cudaErrorMemoryAllocation" in message:
         return "the GPU's memory is full; nvidia-smi tells who holds it."
     built, capability = cupy.cuda.runtime.runtimeGetVersion() // 1000, _capability(cupy)
     if capability and capability < OLDEST.get(built, 0):
         old = f"this GPU's compute capability, {capability}, is below the {OLDEST[built]} of CUDA {built}"
         return f"{old}: pip uninstall -y cupy-cuda{built}x, then pip install {EXTRAS[12]}."
-    if any(sign in said for sign in MISSING):
+    if any(sign in message for sign in MISSING):
         return f"CUDA's headers or libraries are missing: pip install {EXTRAS.get(built, EXTRAS[12])} brings them."
     return ""
 
@@ -171,23 +171,23 @@ def use_tf32(xp: Any, on: bool) -> None:
         _tf32 = False
         return
     if on and (capability := _capability(xp)) < 8:
-        found = f"this one has {capability}" if capability else "none answers"
-        raise UserError(f"TF32 needs a GPU of compute capability 8.0 (Ampere) or later, and {found}: leave it out.")
+        this = f"this one has {capability}" if capability else "none answers"
+        raise UserError(f"TF32 needs a GPU of compute capability 8.0 (Ampere) or later, and {this}: leave it out.")
     kinds = xp._core._routines_linalg
     switch(np.float32, kinds.COMPUTE_TYPE_TF32 if on else kinds.COMPUTE_TYPE_FP32)
     _tf32 = on
 
 
 def _capability(cupy: Any) -> float:
-    """The current GPU's compute capability, 0 where it does not say."""
+    """The current GPU's compute capability, 0 where it is unknown."""
     try:
         return int(cupy.cuda.Device().compute_capability) / 10
-    except Exception:  # the driver's own words are in the error that is being explained
+    except Exception:  # the caller reports the driver's own error
         return 0.0
 
 
 def _version(package: str) -> str:
-    """Of an installed package; nothing where there is none."""
+    """The version of an installed package; empty for one that is not installed."""
     import importlib.metadata  # on use: it costs a tenth of `import minilocal`
 
     try:
@@ -202,17 +202,17 @@ def _dotted(version: int) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    """What an error says, its first line; of CuPy's page about a failed import, the cause."""
+    """The first line of an error's message; of CuPy's text about a failed import, its cause."""
     text = str(error).rpartition("Original error:")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip(" =\n")]
-    kind, said = type(error).__name__, lines[0][:200] if lines else ""
-    return said if said.startswith(kind) else f"{kind}: {said}".rstrip(": ")
+    kind, first = type(error).__name__, lines[0][:200] if lines else ""
+    return first if first.startswith(kind) else f"{kind}: {first}".rstrip(": ")
 
 
 def to_device(array: Array, device: Any) -> Array:
     """`array` on `device` ("cpu", "cuda", "cuda:N"); the array itself where it is there already.
 
-    Raises: UserError where the device has no room for it.
+    Raises: UserError where the device has no memory for it.
     """
     xp = device_namespace(device)
     try:

@@ -1,10 +1,10 @@
 """Weights to and from PyTorch's layout: every array by a transpose of its own, names as they are.
 
-    convolution   here (k, k, I, O)   there (O, I, k, k)
-    linear        here (I, O)         there (O, I)
+    convolution   minilocal (k, k, I, O)   PyTorch (O, I, k, k)
+    linear        minilocal (I, O)         PyTorch (O, I)
 
-Works on plain dicts of arrays, so no PyTorch is needed: `model.load_state_dict` takes what `to_torch` gives once each
-array went through `torch.from_numpy`. PyTorch's own counters (`num_batches_tracked`) are left out on the way in.
+Both directions work on plain dicts of arrays, without PyTorch. For `model.load_state_dict`, convert each array of
+`to_torch` by `torch.from_numpy`. `from_torch` leaves out PyTorch's counters (`num_batches_tracked`).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def to_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
     Raises: UserError for a Learner, or anything else that is no mapping of arrays.
     """
-    _are_arrays("to_torch", arrays, "parameters", "{**learner.parameters(), **learner.buffers()}")
+    _check_arrays("to_torch", arrays, "parameters", "{**learner.parameters(), **learner.buffers()}")
     axes = {2: (1, 0), 4: (3, 2, 0, 1)}
     return {name: _transposed(a, axes) for name, a in arrays.items()}
 
@@ -33,17 +33,17 @@ def from_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
     Raises: UserError for a model, a checkpoint that holds its weights deeper down, or anything else but arrays.
     """
-    _are_arrays("from_torch", arrays, "state_dict", "model.state_dict()")
+    _check_arrays("from_torch", arrays, "state_dict", "model.state_dict()")
     axes = {2: (1, 0), 4: (2, 3, 1, 0)}
     return {name: _transposed(a, axes) for name, a in arrays.items() if not name.endswith("num_batches_tracked")}
 
 
-def _are_arrays(function: str, given: Any, method: str, instead: str) -> None:
-    """Holds that `given` is {name: array}; what has the method `method` was meant to be asked for them."""
-    if not isinstance(given, Mapping):
-        hint = f"give {instead}" if hasattr(given, method) else "give a dict of arrays"
-        raise UserError(f"{function} takes {{name: array}}, not a {type(given).__name__}: {hint}.")
-    for name, a in given.items():
+def _check_arrays(function: str, arrays: Any, method: str, instead: str) -> None:
+    """Raises: UserError where `arrays` is not {name: array}; it suggests `instead` for an object with `method`."""
+    if not isinstance(arrays, Mapping):
+        hint = f"give {instead}" if hasattr(arrays, method) else "give a dict of arrays"
+        raise UserError(f"{function} takes {{name: array}}, not a {type(arrays).__name__}: {hint}.")
+    for name, a in arrays.items():
         if isinstance(a, Mapping):
             raise UserError(f'{function}: {name!r} is a dict itself, not an array: give checkpoint["{name}"].')
         if not hasattr(a, "dtype"):

@@ -1,6 +1,6 @@
-"""A list of units into K modules.
+"""Cutting a list of units into K modules.
 
-`minilocal.split` is `split` below: it cuts, and hands out how many units each module gets by every published split.
+`minilocal.split` is `split` below. It cuts, and its methods return the units of each module for every published split.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import TypeVar, cast
 from minilocal.errors import UserError, nearest
 
 T = TypeVar("T")
-Modules = int | str | Sequence[int]  # K, a published split, or how many units each module gets
+Modules = int | str | Sequence[int]  # K, a published split, or the number of units of each module
 
 
 def sizes(units: int, modules: int) -> list[int]:
-    """How many units each module gets: U = qK + r, and the first r modules get q + 1 (BackLink, section IV).
+    """The number of units of each module: U = qK + r, and the first r modules get q + 1 (BackLink, section IV).
 
     Raises: UserError where there are more modules than units, or fewer than one.
     """
@@ -54,7 +54,7 @@ def infopro(n: int, modules: int) -> list[int]:
     return _counts(n, INFOPRO[n, modules])
 
 
-# InfoPro*: the same notation, balanced so that every module needs as much memory, decoder and all.
+# InfoPro*: the same notation; every module needs the same memory, its decoder included.
 INFOPRO_STAR = {
     (110, 2, "cifar10"): "1.14",
     (110, 3, "cifar10"): "1.9 2.2",
@@ -77,7 +77,7 @@ def infopro_star(n: int, modules: int, dataset: str = "cifar10") -> list[int]:
 
 
 def _counts(n: int, last: str) -> list[int]:
-    """Units in each module of ResNet-n, from the last block of every module but the last."""
+    """The units of each module of ResNet-n, from the last block of every module but the last."""
     m = (n - 2) // 6
     blocks = [[int(number) for number in block.split(".")] for block in last.split()]
     edges = [-1, *((stage > 0) * (1 + (stage - 1) * m + block) for stage, block in blocks), 3 * m]
@@ -88,9 +88,9 @@ PUBLISHED = ("infopro", "infopro-star")
 
 
 def published(text: str, net: str) -> list[int]:
-    """How many units each module gets: "infopro:K", "infopro-star:K" or "infopro-star:K:stl10", on the network `net`.
+    """The units of each module for "infopro:K", "infopro-star:K" or "infopro-star:K:stl10" on the network `net`.
 
-    Raises: UserError for other words, and for a network or K without such a split.
+    Raises: UserError for other text, and for a network or K without such a split.
     """
     name, *details = text.split(":")
     if name not in PUBLISHED:
@@ -101,16 +101,16 @@ def published(text: str, net: str) -> list[int]:
     most = 1 if name == "infopro" else 2
     if not details or not details[0].isdecimal() or len(details) > most:
         raise UserError(f"modules {text!r}: say into how many, as in {name}:4.")
-    found = re.fullmatch(r"resnet(\d+)", net)
-    if not found:
+    depth = re.fullmatch(r"resnet(\d+)", net)
+    if not depth:
         known = ", ".join(sorted({f"resnet{n}" for n, *_ in (INFOPRO if name == "infopro" else INFOPRO_STAR)}))
         raise UserError(f"modules {text!r} met {net}: that split is of {known}. Give K, or unit counts as 3,3,2.")
-    n, modules = int(found[1]), int(details[0])
+    n, modules = int(depth[1]), int(details[0])
     return infopro(n, modules) if name == "infopro" else infopro_star(n, modules, *details[1:])
 
 
 class Split:
-    """`split(units, modules)`, and beside it the functions that say how many units each module gets."""
+    """`split(units, modules)`; its methods return the number of units of each module."""
 
     sizes = staticmethod(sizes)
     infopro = staticmethod(infopro)

@@ -17,7 +17,7 @@ from minilocal.errors import UserError
 def rng(seed: int | None = None) -> np.random.Generator:
     """The one generator that a program starts from (`minilocal.rng`); without a seed, another one each time.
 
-    Raises: UserError for what is no seed.
+    Raises: UserError for a wrong seed.
     """
     try:
         return np.random.default_rng(seed)
@@ -26,7 +26,7 @@ def rng(seed: int | None = None) -> np.random.Generator:
 
 
 def new_key(rng: np.random.Generator) -> int:
-    """A fresh 63-bit key: what a network and a Learner draw once, and all later chance is named by.
+    """A new 63-bit key, which a network and a Learner draw once, and which names all their random streams.
 
     Raises: UserError for a seed, or anything else that is no generator.
     """
@@ -37,7 +37,7 @@ def new_key(rng: np.random.Generator) -> int:
 
 
 class StreamKey(NamedTuple):
-    """What a stream of random numbers is named by; `purpose` is a 64-bit number made of a word.
+    """The name of a random stream; `purpose` is a 64-bit hash of a word.
 
     Philox is a function of a key and a counter: `key` and the purpose make its 128-bit key, and (unit, step, epoch)
     the upper three words of its counter, so that two names share no number before 2^64 blocks are drawn.
@@ -50,14 +50,14 @@ class StreamKey(NamedTuple):
     unit: int
 
     def stream(self) -> np.random.Generator:
-        """The host stream of this name, from its first number on."""
+        """The host stream of this name, at its start."""
         return np.random.Generator(
             np.random.Philox(key=[self.key, self.purpose], counter=[0, self.unit, self.step, self.epoch])
         )
 
 
 def stream_key(key: int, purpose: str, epoch: int = 0, step: int = 0, unit: int = 0) -> StreamKey:
-    """The name made of these."""
+    """The name of the stream for these."""
     word = int.from_bytes(hashlib.blake2b(purpose.encode(), digest_size=8).digest(), "little")
     return StreamKey(key, word, epoch, step, unit)
 

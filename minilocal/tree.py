@@ -34,7 +34,7 @@ def tree_replace(nested: Any, old: list[Array], new: list[Array]) -> Any:
 
 
 def _every_leaf(nested: Any) -> Iterator[Array]:
-    """The arrays of the nest, one that occurs twice twice."""
+    """The arrays of the nest in order, repeated where they repeat."""
     if isinstance(nested, dict):
         nested = list(nested.values())
     if isinstance(nested, (tuple, list)):

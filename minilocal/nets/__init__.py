@@ -36,8 +36,7 @@ def get(
 ) -> Net:
     """A network by the name that flags use: one of `NAMES`, any resnetN with N = 6m + 2, any wrnD-W.
 
-    `also`: names that the caller knows besides, for the error's list.
-
+    `also`: further names of the caller, for the message of an unknown name.
     `fc_norm`: batch norm in the hidden fully connected layers of VGG16 and AlexNet.
 
     Raises: UserError for an unknown name, and for a shortcut or `fc_norm` where the network has none to choose.
@@ -60,10 +59,10 @@ def get(
     simple: dict[str, Any] = {"mlp": mlp, "alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18}
     if name in simple:
         return simple[name](**options)
-    if found := re.fullmatch(r"resnet(\d+)", name):
-        return resnet(int(found[1]), **options)
-    if found := re.fullmatch(r"wrn(\d+)-(\d+)", name):
-        return wrn(int(found[1]), int(found[2]), **options)
+    if match := re.fullmatch(r"resnet(\d+)", name):
+        return resnet(int(match[1]), **options)
+    if match := re.fullmatch(r"wrn(\d+)-(\d+)", name):
+        return wrn(int(match[1]), int(match[2]), **options)
     raise unknown("network", name, (*also, *NAMES), more=MORE)
 
 

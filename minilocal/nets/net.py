@@ -15,10 +15,10 @@ from minilocal.layers.initial import Initializer
 
 @dataclass(frozen=True, repr=False)
 class Net:
-    """Units, bottom to top, as the papers count them, and the head that stands behind the last of them.
+    """Units, bottom to top, as the papers count them, and the head after the last one.
 
-    `shape` is one input (H, W, C); `shapes[u]` what unit u hands up, (H, W, C) or (F,). `initial` is kept so that
-    auxiliary networks start under the same scheme. The arrays are float32 on the host; a Learner copies them.
+    `shape` is one input (H, W, C); `shapes[u]` is the output of unit u, (H, W, C) or (F,). `initial` also initialises
+    auxiliary networks. The arrays are float32 on the host; a Learner copies them.
 
     Raises: UserError where the layers do not fit each other or the images, two of them have an array of one name, or
     fewer than two classes are asked for.
@@ -31,7 +31,9 @@ class Net:
     shape: Shape
     initial: Initializer
     shapes: list[Shape] = field(init=False)
-    recipe: dict[str, Any] | None = field(default=None, init=False, compare=False)  # how one of the package's was built
+    recipe: dict[str, Any] | None = field(
+        default=None, init=False, compare=False
+    )  # of a network that the package built
 
     def __post_init__(self) -> None:
         if whole(f"{self.name}: classes", self.classes) < 2:
@@ -53,7 +55,7 @@ class Net:
 
     @property
     def widest(self) -> int:
-        """The most channels that any unit with maps hands up."""
+        """The most channels of any unit's map."""
         return max((s[2] for s in self.shapes if len(s) == 3), default=0)
 
     @property
@@ -97,5 +99,5 @@ def image(net: str, size: object, channels: object) -> Shape:
 
 
 def count(arrays: Sequence[Array] | dict[str, Array]) -> int:
-    """How many numbers these arrays hold."""
+    """The number of elements of these arrays."""
     return sum(a.size for a in (arrays.values() if isinstance(arrays, dict) else arrays))

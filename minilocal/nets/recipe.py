@@ -1,4 +1,4 @@
-"""What a network was built with, kept in it as words and numbers, so that a file can say how to build it again."""
+"""The recipe of a network: its builder's name and arguments, from which a file can build it again."""
 
 from __future__ import annotations
 
@@ -16,26 +16,28 @@ BUILDERS: dict[str, Callable[..., Net]] = {}
 
 
 def remembered(build: Callable[P, Net]) -> Callable[P, Net]:
-    """`build`, whose networks know what they were built with: its name, its arguments, their key."""
+    """Decorate `build` so that its networks carry a recipe: its name, its arguments, their key."""
 
     @wraps(build)
-    def made(*args: P.args, **options: P.kwargs) -> Net:
+    def with_recipe(*args: P.args, **options: P.kwargs) -> Net:
         net = build(*args, **options)
-        given = inspect.signature(build).bind(*args, **options)
-        given.apply_defaults()
-        told = {name: list(v) if isinstance(v, tuple) else v for name, v in given.arguments.items() if name != "rng"}
-        recipe = {"net": build.__name__, **told, "init": net.initial.scheme, "key": net.initial.key}
+        bound = inspect.signature(build).bind(*args, **options)
+        bound.apply_defaults()
+        arguments = {
+            name: list(v) if isinstance(v, tuple) else v for name, v in bound.arguments.items() if name != "rng"
+        }
+        recipe = {"net": build.__name__, **arguments, "init": net.initial.scheme, "key": net.initial.key}
         object.__setattr__(net, "recipe", recipe)
         return net
 
-    BUILDERS[build.__name__] = made
-    return made
+    BUILDERS[build.__name__] = with_recipe
+    return with_recipe
 
 
 def again(recipe: Mapping[str, Any]) -> Net:
-    """The network that this recipe is of, with the arrays that it had when it was built.
+    """The network of this recipe, with its initial arrays.
 
-    Raises: UserError for a recipe that is none.
+    Raises: UserError for a wrong recipe.
     """
     options = dict(recipe)
     try:
@@ -54,7 +56,7 @@ def is_as_built(net: Net) -> bool:
 
 
 def _alike(a: Any, b: Any) -> bool:
-    """Are two layers, or what they hold, of one kind, with the same options, and arrays of the same shapes?"""
+    """Whether two layers, or their parts, have the same class and options, and arrays of the same shapes."""
     if type(a) is not type(b):
         return False
     if isinstance(a, Mapping):

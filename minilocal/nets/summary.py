@@ -1,4 +1,4 @@
-"""A network as a table: its units, what each hands up, its parameters, its multiplications."""
+"""A network as a table: its units with their output shapes, parameters and multiply-adds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from minilocal.nets.net import Net
 
 
 class Summary(str):
-    """A text that shows itself as it is, with print and at the end of a notebook's cell."""
+    """Text whose repr is the text itself, so that a notebook cell shows it."""
 
     __slots__ = ()
 
@@ -31,13 +31,13 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], last: Sequence[
 
 
 def rows(net: Net) -> list[tuple[str, str, int, int]]:
-    """(name, shape of its output, parameters, multiplications for one image) of each unit, and of the head."""
-    found, shape = [], net.shape
+    """(name, output shape, parameters, multiply-adds for one image) of each unit and of the head."""
+    result, shape = [], net.shape
     for layer in (*net.units, net.head):
         out = layer.out_shape(shape)
-        found.append((layer.name, by(out), sum(a.size for a in layer.parameters.values()), layer.macs(shape)))
+        result.append((layer.name, by(out), sum(a.size for a in layer.parameters.values()), layer.macs(shape)))
         shape = out
-    return found
+    return result
 
 
 def by(shape: Shape) -> str:
@@ -46,13 +46,13 @@ def by(shape: Shape) -> str:
 
 
 def title(net: Net) -> str:
-    """What the network is, in a line."""
+    """The network in a line."""
     return f"{net.name}: {len(net.units)} units, images {by(net.shape)}, {net.classes} classes"
 
 
 def summary(net: Net) -> Summary:
-    """The units of a network, bottom to top; its multiplications, each with its addition, of one image, forward."""
-    found = rows(net)
-    cells = [[name, shape, f"{size:,}", f"{macs:,}"] for name, shape, size, macs in found if name != "head" or size]
-    total = ["total", "", f"{sum(r[2] for r in found):,}", f"{sum(r[3] for r in found):,}"]
+    """The table of a network: units bottom to top, and multiply-adds of a forward pass of one image."""
+    units = rows(net)
+    cells = [[name, shape, f"{size:,}", f"{macs:,}"] for name, shape, size, macs in units if name != "head" or size]
+    total = ["total", "", f"{sum(r[2] for r in units):,}", f"{sum(r[3] for r in units):,}"]
     return Summary(f"{title(net)}\n\n" + columns(["unit", "output", "parameters", "multiply-adds"], cells, total))

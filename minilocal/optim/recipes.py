@@ -1,7 +1,7 @@
 """Optimisers, as frozen recipes.
 
-A recipe holds no state: the Learner keeps, for each parameter, a dict that the recipe fills. An update is in place
-and touches only the parameter that received the gradient; a parameter without a gradient neither decays nor moves.
+A recipe holds no state: the Learner keeps a dict for each parameter, which the recipe fills. An update is in place and
+changes only parameters that received a gradient; the others get no decay and no momentum.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from minilocal.array import Array, namespace
 from minilocal.errors import UserError, real, set_checked, unknown
 
 State = dict[str, Any]  # arrays of the parameter's shape, and counters
-Update = tuple[Array, Array, State]  # a parameter w, its gradient g, and what the recipe keeps of it
+Update = tuple[Array, Array, State]  # a parameter w, its gradient g, and its optimiser state
 
 
 class Optimizer(Protocol):
-    """What a Learner asks of a recipe; `recordable` where an update may be repeated as recorded, but for the rate."""
+    """The protocol of a recipe. `recordable` says that a recorded update may be replayed with another rate."""
 
     def update(self, updates: Sequence[Update], lr: float | Array) -> None:
-        """Moves each w in place by its g, which may be overwritten; each state is that parameter's own.
+        """Update each w in place by its g, which may be overwritten. Each state belongs to that parameter.
 
-        `lr` is a number, or an array (1,) of w's type where w lives, so that it may change where a step is recorded.
+        `lr` is a number, or an array (1,) of w's type on w's device, so that it can change in a recorded step.
         """
 
 
 class Recipe:
-    """What the recipes share: their numbers are given by name, and each is checked.
+    """The base of recipes: numbers are given by name, and each is checked.
 
-    Raises: UserError for a number without a name. SGD(0.1) would read as a learning rate, but `step` is given that.
+    Raises: UserError for a number without a name. SGD(0.1) would read as a learning rate, which is `step`'s.
     """
 
     def __new__(cls, *unnamed: Any, **named: Any) -> Self:
-        if unnamed and cls.__init__ in (SGD.__init__, Adam.__init__):  # a subclass may take what it likes
+        if unnamed and cls.__init__ in (SGD.__init__, Adam.__init__):  # a subclass may have other arguments
             first = next(iter(cls.__dataclass_fields__))  # type: ignore[attr-defined]
             raise UserError(
                 f"{cls.__name__}({unnamed[0]!r}): the learning rate is given to step(lr=...), and everything else by "
@@ -106,9 +106,9 @@ class Adam(Recipe):
 
     def update(self, updates: Sequence[Update], lr: float | Array) -> None:
         for w, g, state in updates:
-            self._move(w, g, state, lr)
+            self._step(w, g, state, lr)
 
-    def _move(self, w: Array, g: Array, state: State, lr: float | Array) -> None:
+    def _step(self, w: Array, g: Array, state: State, lr: float | Array) -> None:
         if self.weight_decay:
             g += self.weight_decay * w
         if not state:

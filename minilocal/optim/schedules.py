@@ -29,8 +29,8 @@ BEFORE = "warmup:N, or hold:N:RATE, N epochs"
 class Schedule:
     """A learning rate for every epoch: `lr(epoch)`, epochs counted from 0.
 
-    `extends`: a longer run has the same rates in the epochs of this one, so this one may be trained on.
-    `reaches`: the first epoch at which everything that it names has happened.
+    `extends`: a longer run has the same rates in the epochs of this one, so this one may be trained further.
+    `reaches`: the first epoch after all changes of the rate.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Schedule:
         return float(self.at(epoch))
 
     def unreached(self, epochs: int) -> str:
-        """In a line, that a run of so many epochs ends before all of this has happened; nothing where it does not."""
+        """A line for a run of `epochs` epochs that ends before all of the schedule has happened; else empty."""
         if self.reaches < epochs:
             return ""
         return f"schedule {self.name} changes as late as epoch {self.reaches + 1}, and this run ends after {epochs}."
@@ -91,7 +91,7 @@ def infopro(lr: float, epochs: int) -> Schedule:
 
 
 def warmup(after: Schedule, epochs: int) -> Schedule:
-    """Linear over the first `epochs` epochs up to what `after` says, then `after`."""
+    """Linear over the first `epochs` epochs up to the rate of `after`, then `after`."""
     return Schedule(
         f"warmup:{epochs}+{after.name}",
         lambda epoch: after.lr(epoch) * min(1.0, (epoch + 1) / epochs),
@@ -116,7 +116,7 @@ def hold(after: Schedule, epochs: int, lr: float) -> Schedule:
 
 
 def schedule(text: str, lr: float, epochs: int) -> Schedule:
-    """The schedule that flags spell so, from the rate `lr` over a run of `epochs` epochs; this module lists them.
+    """The schedule with this text, from the rate `lr` over a run of `epochs` epochs; this module lists them.
 
     Raises: UserError for anything else, a rate that is not above 0 and finite, and fewer than one epoch.
     """

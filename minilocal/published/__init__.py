@@ -1,7 +1,7 @@
-"""Tables as the papers print them, one CSV file a table: words and figures unchanged, every cell a text.
+"""Tables as the papers print them, one CSV file a table: words and numbers unchanged, every cell text.
 
-The first two columns of a row say where it stands: `source`, a key of `SOURCES`, and `table`, its number there. The
-others are the table's own, and the first line of the file names them.
+The first two columns of a row are its `source`, a key of `SOURCES`, and the number of its `table` there. The other
+columns are those of the table, named in the first line of the file.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ Row = dict[str, str]
 
 
 def table(name: str) -> list[Row]:
-    """The rows of one table, in the printed order: `table("fdg_table1")`; `NAMES` has them all.
+    """The rows of one table, in the printed order: `table("fdg_table1")`; `NAMES` lists the tables.
 
-    Raises: UserError for a table that is not here.
+    Raises: UserError for an unknown table.
     """
     if name not in NAMES:
         raise unknown("published table", name, NAMES)

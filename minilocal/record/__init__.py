@@ -1,4 +1,4 @@
-"""Run folders: written so that a kill loses nothing, read back without trust."""
+"""Run folders: written so that a kill loses nothing, and read with every entry checked."""
 
 from minilocal.record.environment import current_environment
 from minilocal.record.files import atomic_write

@@ -1,4 +1,4 @@
-"""What produced a number: versions, machine, threads, and the commit of the code."""
+"""The environment of a run: versions, machine, threads, and the commit of the code."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadp
 
 
 def current_environment() -> dict[str, Any]:
-    """The environment of this process, as JSON can write it. Facts that cannot be had are null."""
+    """The environment of this process, as JSON can write it. Unknown facts are null."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "minilocal": version("minilocal"),
         "git": git_commit(),
         "python": platform.python_version(),
-        "packages": {name: found for name in PACKAGES if (found := version(name))},
+        "packages": {name: number for name in PACKAGES if (number := version(name))},
         "blas": blas(),
         "system": platform.platform(),
         "machine": platform.machine(),
@@ -64,7 +64,7 @@ def blas() -> list[dict[str, Any]] | None:
 def git_commit() -> dict[str, Any] | None:
     """The commit of the checkout that this package runs from, and whether tracked files differ from it."""
     top = Path(__file__).resolve().parents[2]
-    if not (top / ".git").exists():  # an installed package may lie in somebody else's checkout
+    if not (top / ".git").exists():  # an installed package may lie in another project's checkout
         return None
     commit = _git(top, "rev-parse", "HEAD")
     if not commit:
@@ -84,9 +84,9 @@ def processor() -> str | None:
 
 def _git(top: Path, *arguments: str) -> str | None:
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             ["git", "--no-optional-locks", "-C", str(top), *arguments], capture_output=True, text=True, timeout=10
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return done.stdout.strip() if done.returncode == 0 else None
+    return process.stdout.strip() if process.returncode == 0 else None

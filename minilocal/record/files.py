@@ -1,4 +1,4 @@
-"""Files that are never half-written, and refusals of the operating system said in one line."""
+"""Atomic writes, and errors of the operating system in one line with a remedy."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ _REMEDIES = {
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
-    """A binary file that takes the place of `path` when the block ends well, and leaves no trace when it does not.
+    """A binary file that replaces `path` when the block succeeds, and is removed when it fails.
 
-    Raises: UserError when it cannot be written (no space, no permission, ...), and why.
+    Raises: UserError with the reason where it cannot be written (no space, no permission, ...).
     """
     path = Path(path)
-    aside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with os_errors_explained(path):
         try:
-            with open(aside, "wb") as file:
+            with open(temporary, "wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(aside, path)
+            os.replace(temporary, path)
             _sync(path.parent)
         except BaseException:
             with suppress(OSError):
-                aside.unlink()
+                temporary.unlink()
             raise
 
 
 @contextmanager
 def os_errors_explained(path: Path) -> Iterator[None]:
-    """Turns what the operating system refuses inside the block into a UserError with a remedy."""
+    """Turn an OSError inside the block into a UserError with a remedy."""
     try:
         yield
     except OSError as error:
@@ -57,7 +57,7 @@ def os_errors_explained(path: Path) -> Iterator[None]:
 
 
 def _sync(folder: Path) -> None:
-    """Makes a rename in `folder` survive a power cut."""
+    """Sync `folder`, so that a rename in it survives a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -68,7 +68,7 @@ def _sync(folder: Path) -> None:
 def read_json(file: Path) -> dict[str, Any]:
     """The object in a JSON file.
 
-    Raises: UserError when it cannot be read, or holds anything else.
+    Raises: UserError where it cannot be read, or holds anything else.
     """
     with os_errors_explained(file):
         text = file.read_bytes()

@@ -1,14 +1,14 @@
-"""A run on disk: what was asked, what it ran on, a row for every epoch, and a checkpoint that outlives a kill.
+"""A run on disk: configuration, environment, a row for every epoch, and a checkpoint that survives a kill.
 
     config.json              the five tables, with every default written out
     environment.json         versions, machine, threads, git commit, data; and each time that the run was resumed
     metrics.jsonl            one object per epoch, in order; a number that is not finite is null
     checkpoint.npz           the state between two steps: arrays, and one text entry with the counters as JSON
-    checkpoint.previous.npz  the checkpoint before it, for the day when the last one is damaged
-    lock                     there while a process writes, and held by it
+    checkpoint.previous.npz  the checkpoint before it, for when the last one is damaged
+    lock                     present while a process writes, and locked by it
 
-Whole files are written aside, synced and renamed, so a reader finds the old one or the new one. Rows are appended and
-synced; a kill can tear the last one, which readers leave out and a resumed run cuts.
+Whole files are written under a temporary name, synced and renamed, so a reader finds the old one or the new one. Rows
+are appended and synced. A kill can tear the last row; readers leave it out, and a resumed run removes it.
 """
 
 from __future__ import annotations
@@ -60,27 +60,27 @@ class RunFolder:
         try:
             with os_errors_explained(self.path):
                 for name in FILES:
-                    for left in self.path.glob(f"{name}.*.partial"):  # by a process that was killed while it wrote
-                        left.unlink()
+                    for partial in self.path.glob(f"{name}.*.partial"):  # of a process that was killed while writing
+                        partial.unlink()
         except BaseException:
             self.close()
             raise
 
     @classmethod
     def create(cls, path: str | Path, config: Mapping[str, Any], environment: Mapping[str, Any]) -> RunFolder:
-        """A new run at `path`. An empty folder is taken as it is, and so is a run that has saved nothing.
+        """A new run at `path`, which may be an empty folder or a run that has saved nothing.
 
-        Raises: UserError when `path` holds anything else; then nothing in it has changed.
+        Raises: UserError where `path` holds anything else; then nothing in it has changed.
         """
         check_free(path)
         path = Path(path)
-        made = _make(path)
+        created = _make(path)
         try:
             folder = cls(path)
             try:
                 check_free(path)  # again, now that no other process can write
                 with os_errors_explained(path):
-                    (path / METRICS).unlink(missing_ok=True)  # it has no row
+                    (path / METRICS).unlink(missing_ok=True)  # it has no rows
                 folder._write_json(ENVIRONMENT, environment)
                 folder.configure(config)  # last: a folder with a configuration is a run
             except BaseException:
@@ -88,14 +88,14 @@ class RunFolder:
                 raise
         except BaseException:
             with suppress(OSError):  # another process has put something there
-                for new in made:
+                for new in created:
                     new.rmdir()
             raise
         return folder
 
     @classmethod
     def reopen(cls, path: str | Path, environment: Mapping[str, Any]) -> RunFolder:
-        """An existing run, to go on with. What has changed in the environment is added to its record."""
+        """An existing run, to be continued. Changes of the environment are added to its record."""
         config(path)
         folder = cls(path)
         try:
@@ -114,21 +114,21 @@ class RunFolder:
         return folder
 
     def configure(self, config: Mapping[str, Any]) -> None:
-        """Replaces what the run is asked to do."""
+        """Replace the configuration."""
         self._write_json(CONFIG, config)
 
     def checkpoint(self) -> Checkpoint | None:
-        """As `checkpoint` of this path. A last one that is damaged or gone gives way to the one before it, for good."""
+        """As `checkpoint` of this path. A damaged or missing last one is replaced by the one before it."""
         with suppress(UserError):
-            if (found := read_checkpoint(self.path / CHECKPOINT)) is not None:
-                return found
-        if (found := checkpoint(self.path)) is not None:
+            if (last := read_checkpoint(self.path / CHECKPOINT)) is not None:
+                return last
+        if (previous := checkpoint(self.path)) is not None:
             with os_errors_explained(self.path / CHECKPOINT):
                 os.replace(self.path / PREVIOUS, self.path / CHECKPOINT)
-        return found
+        return previous
 
     def add_row(self, row: Mapping[str, Any]) -> None:
-        """Appends one epoch's row, and returns when it is on the disk."""
+        """Append one epoch's row, and return when it is on the disk."""
         line = json.dumps(_finite(row), allow_nan=False) + "\n"
         with os_errors_explained(self.path / METRICS), open(self.path / METRICS, "ab") as file:
             file.write(line.encode())
@@ -136,15 +136,15 @@ class RunFolder:
             os.fsync(file.fileno())
 
     def truncate_rows(self, epochs: int) -> list[int]:
-        """Drops the rows after epoch `epochs` and a torn last one; returns which epochs up to there have no row."""
-        kept = [row for row in rows(self.path) if row["epoch"] <= epochs]
-        text = "".join(json.dumps(row) + "\n" for row in kept)
+        """Remove the rows after epoch `epochs` and a torn last one; return the epochs up to there without a row."""
+        complete = [row for row in rows(self.path) if row["epoch"] <= epochs]
+        text = "".join(json.dumps(row) + "\n" for row in complete)
         with atomic_write(self.path / METRICS) as file:
             file.write(text.encode())
-        return sorted(set(range(1, epochs + 1)) - {row["epoch"] for row in kept})
+        return sorted(set(range(1, epochs + 1)) - {row["epoch"] for row in complete})
 
     def save(self, arrays: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> None:
-        """Replaces the checkpoint. The one before it stays, under its own name, until it is replaced in turn."""
+        """Replace the checkpoint. The one before it stays under its own name until the next save."""
         if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
             raise TypeError(f"{objects} would be pickled: a checkpoint holds plain arrays.")
         text = json.dumps({"progress": progress, "arrays": list(arrays)})
@@ -163,17 +163,17 @@ class RunFolder:
 
     @contextmanager
     def _keeping_previous(self) -> Iterator[None]:
-        """The checkpoint that the block replaces gets a name of its own, where the file system can give it one."""
-        aside = self.path / f"{PREVIOUS}.{os.getpid()}.partial"
+        """Keep the checkpoint that the block replaces under PREVIOUS, where the file system has hard links."""
+        temporary = self.path / f"{PREVIOUS}.{os.getpid()}.partial"
         try:
             with suppress(OSError):  # there is none yet
-                os.link(self.path / CHECKPOINT, aside)
+                os.link(self.path / CHECKPOINT, temporary)
             yield
             with suppress(OSError):
-                os.replace(aside, self.path / PREVIOUS)
+                os.replace(temporary, self.path / PREVIOUS)
         finally:
             with suppress(OSError):
-                aside.unlink()
+                temporary.unlink()
 
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         with atomic_write(self.path / name) as file:
@@ -181,9 +181,9 @@ class RunFolder:
 
 
 def check_free(path: str | Path) -> None:
-    """Holds that a new run may be made at `path`.
+    """Check that a new run may be created at `path`.
 
-    Raises: UserError for a name that is empty or not UTF-8, and where there is a run that has saved something, or
+    Raises: UserError for a name that is empty or not UTF-8, and where `path` holds a run that has saved something, or
     anything else.
     """
     if not str(path):
@@ -196,16 +196,16 @@ def check_free(path: str | Path) -> None:
     with os_errors_explained(path):
         if not path.exists():
             return
-        there = [entry.name for entry in path.iterdir()]
-    found = {name for name in there if not name.endswith(".partial")} - {LOCK, ENVIRONMENT}
-    if CONFIG in found and not saved_nothing(path):
+        entries = [entry.name for entry in path.iterdir()]
+    names = {name for name in entries if not name.endswith(".partial")} - {LOCK, ENVIRONMENT}
+    if CONFIG in names and not saved_nothing(path):
         raise UserError(f"{path} holds a run already: go on with --resume {path}, or choose another --out.")
-    if others := found - ({CONFIG, METRICS} if CONFIG in found else set()):
+    if others := names - ({CONFIG, METRICS} if CONFIG in names else set()):
         raise UserError(f"{path} is no run and not empty ({min(others)} is there): choose another --out.")
 
 
 def beside(path: str | Path) -> Path:
-    """The first of PATH, PATH-2, PATH-3, ... that is not there."""
+    """The first of PATH, PATH-2, PATH-3, ... that does not exist."""
     path = first = Path(path)
     number = 1
     while os.path.lexists(path):
@@ -215,7 +215,7 @@ def beside(path: str | Path) -> Path:
 
 
 def _make(path: Path) -> list[Path]:
-    """Makes the folder; returns what was not there before, innermost first."""
+    """Create the folder; return the folders that did not exist before, innermost first."""
     with os_errors_explained(path):
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
@@ -223,7 +223,7 @@ def _make(path: Path) -> list[Path]:
 
 
 def _finite(value: Any) -> Any:
-    """`value` with null for each number that JSON cannot write."""
+    """`value` with null for each number that is not finite, which JSON cannot write."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -1,8 +1,8 @@
-"""One writer at a time: a file in the folder, held with flock, and there only while a process writes.
+"""One writer at a time: a file in the folder, locked with flock, which exists only while a process writes.
 
-The holder removes the file before it lets go. A process that opened it just before then holds a file without a name,
-which holds no other process off: so whoever gets the lock looks whether it is still the one in the folder, and if not,
-tries again. After a kill the file stays, held by no process, and the next writer takes it.
+The writer removes the file before it releases the lock. A process that opened the file just before then locks a file
+without a name, which keeps no other process out. So whoever gets the lock checks that its file is still the one in the
+folder, and tries again if it is not. After a kill the file stays without a lock, and the next writer locks it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from minilocal.errors import UserError
 
 
 class Lock:
-    """Held from the start until `release`, which may be called again.
+    """A lock held from construction until `release`, which may be called again.
 
-    Raises: UserError where another process holds it; OSError where the file cannot be made, or is a symbolic link.
+    Raises: UserError where another process holds it; OSError where the file cannot be created, or is a symbolic link.
     """
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self._descriptor = self._open()
-        while not self._is_there():
+        while not self._is_current():
             os.close(self._descriptor)
             self._descriptor = self._open()
         try:
@@ -36,11 +36,11 @@ class Lock:
             raise
 
     def release(self) -> None:
-        """Removes the file, then lets go of it."""
+        """Remove the file, then release the lock."""
         if self._descriptor < 0:
             return
         with suppress(OSError):
-            if self._is_there():
+            if self._is_current():
                 self.file.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
@@ -60,8 +60,8 @@ class Lock:
             raise
         return descriptor
 
-    def _is_there(self) -> bool:
-        """Whether the file that is held is still the one of that name."""
+    def _is_current(self) -> bool:
+        """Whether the locked file is still the one of that name."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), os.lstat(self.file))
         except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""A run folder read back, without trust: nothing is unpickled, and what is damaged is named in one line."""
+"""Reading a run folder: nothing is unpickled, and what is damaged is named in one line."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from minilocal.record.files import os_errors_explained, read_json
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, LOCK = "checkpoint.npz", "checkpoint.previous.npz", "lock"
 PROGRESS = "progress.json"  # the checkpoint's text entry; no array has this name
-Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # arrays, and what stands beside them
+Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # (arrays, progress)
 
 
 def config(path: str | Path) -> dict[str, Any]:
-    """What a run was asked to do: its five tables.
+    """The configuration of a run: its five tables.
 
-    Raises: UserError when `path` is no run folder, or its configuration is damaged.
+    Raises: UserError where `path` is no run folder, or its configuration is damaged.
     """
     path = Path(path)
     with os_errors_explained(path):
-        found = (path / CONFIG).is_file()
-    if not found:
+        is_run = (path / CONFIG).is_file()
+    if not is_run:
         raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
     return read_json(path / CONFIG)
 
 
 def recorded_environment(path: str | Path) -> dict[str, Any]:
-    """What produced a run; empty where it was not recorded.
+    """The environment of a run; empty where it was not recorded.
 
-    Raises: UserError when the record is damaged.
+    Raises: UserError where the record is damaged.
     """
     file = Path(path) / ENVIRONMENT
     return read_json(file) if file.is_file() else {}
@@ -50,8 +50,8 @@ def rows(path: str | Path) -> list[dict[str, Any]]:
     if not file.is_file():
         return []
     with os_errors_explained(file):
-        lines = file.read_bytes().split(b"\n")[:-1]  # what follows the last line end is torn, or nothing
-    found = []
+        lines = file.read_bytes().split(b"\n")[:-1]  # after the last line end: a torn row, or nothing
+    rows = []
     for number, line in enumerate(lines, 1):
         try:
             row = json.loads(line)
@@ -60,12 +60,12 @@ def rows(path: str | Path) -> list[dict[str, Any]]:
         except (ValueError, KeyError, TypeError, RecursionError):
             text = line[:40].decode(errors="replace")
             raise UserError(f"{file}, line {number}, is not an epoch's row ({text!r}): remove that line.") from None
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def saved_nothing(path: str | Path) -> bool:
-    """Whether `path` holds a run without a checkpoint and without a row, so that a new one may take its place."""
+    """Whether `path` holds a run without a checkpoint and without a row, so that a new one may replace it."""
     path = Path(path)
     if not (path / CONFIG).is_file() or any((path / name).exists() for name in (CHECKPOINT, PREVIOUS)):
         return False
@@ -77,38 +77,38 @@ def checkpoint(path: str | Path) -> Checkpoint | None:
 
     Where the last one is damaged or gone, the one before it, with a warning.
 
-    Raises: UserError when neither can be read. Each entry's checksum is verified; nothing is unpickled.
+    Raises: UserError where neither can be read. Each entry's checksum is verified; nothing is unpickled.
     """
     last, before = Path(path) / CHECKPOINT, Path(path) / PREVIOUS
     try:
-        found, reason = read_checkpoint(last), f"{last} is not there."
+        result, reason = read_checkpoint(last), f"{last} is not there."
     except UserError as error:
-        found, reason = None, str(error)
+        result, reason = None, str(error)
         if not before.exists():
             raise UserError(f"{error} Remove it, and --resume starts that run anew.") from None
-    if found is None and before.exists():
+    if result is None and before.exists():
         try:
-            found = read_checkpoint(before)
+            result = read_checkpoint(before)
         except UserError:
             raise UserError(f"{reason} Nor can {before}: remove both, and --resume starts that run anew.") from None
         warnings.warn(f"{reason} {before.name}, the one before it, is used.", stacklevel=2)
-    return found
+    return result
 
 
 def read_checkpoint(file: Path) -> Checkpoint | None:
     """The checkpoint in a file of any name, or None where there is no file.
 
-    Raises: UserError when it is truncated or damaged.
+    Raises: UserError where it is truncated or damaged.
     """
     with os_errors_explained(file):
         if not file.exists():
             return None
     try:
-        if not zipfile.is_zipfile(file):  # NumPy would take anything else for a pickle, and say so
+        if not zipfile.is_zipfile(file):  # NumPy would report anything else as a pickle
             raise zipfile.BadZipFile("it is cut short, or was never a checkpoint")
         with np.load(file, allow_pickle=False) as entries:
-            told = json.loads(str(entries[PROGRESS][()]))
-            return {name: entries[name] for name in told["arrays"]}, told["progress"]  # a list cut short is seen too
-    except Exception as error:  # whatever a damaged archive makes its reader raise
+            header = json.loads(str(entries[PROGRESS][()]))
+            return {name: entries[name] for name in header["arrays"]}, header["progress"]  # a missing array is an error
+    except Exception as error:  # zipfile and NumPy raise many kinds for a damaged archive
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{file} cannot be read ({reason}).") from None
