@@ -92,7 +92,8 @@ def _bytes(learner: Learner, images: int) -> tuple[KeptBytes | None, MemoryProfi
                 )  # fmt: skip
                 ghost.epoch = learner.epoch
                 machine.prepare(ghost)
-                x, y = library.empty((images, *learner.net.shape), learner.dtype), library.empty((images,), int)
+                x: Any = library.empty((images, *learner.net.shape), learner.dtype)
+                y: Any = library.empty((images,), int)
                 found.append(_kept(ghost, x, y) if not found else profile(ghost, x, y))
     except (TypeError, AttributeError, UserError):
         return None, None

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import nets, ops, streams
-from minilocal.array import Array
+from minilocal.array import Array, to_host
 from minilocal.bench.timing import Work
 from minilocal.errors import unknown
 from minilocal.streams import stream_key
@@ -222,7 +222,7 @@ def _relu_and_pool(N: int) -> list[OpBenchmark]:
 
     def with_argmax() -> Arrays:
         a = pool()
-        return {"dy": a["dy"], "argmax": ops.max_pool(a["x"], 2, 2)[1]}
+        return {"dy": a["dy"], "argmax": to_host(ops.max_pool(a["x"], 2, 2)[1])}
 
     def relu_backward(a: Any) -> Any:
         return ops.relu_backward(a["dy"], a["x"])

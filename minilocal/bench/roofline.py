@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from minilocal import streams
-from minilocal.array import Array
 from minilocal.bench import timing
 from minilocal.device import device_namespace, use_tf32
 from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
@@ -66,11 +65,11 @@ def measure(
     return rows
 
 
-def _random(xp: Any, shape: tuple[int, int]) -> Array:
+def _random(xp: Any, shape: tuple[int, int]) -> Any:
     return xp.asarray(streams.rng(0).standard_normal(shape, dtype=np.float32))
 
 
-def _copy(xp: Any, source: Array, target: Array) -> Callable[[], Any]:
+def _copy(xp: Any, source: Any, target: Any) -> Callable[[], Any]:
     """A copy; on the host by all threads."""
     if xp is not np:
         return lambda: xp.copyto(target, source)

@@ -124,6 +124,7 @@ class Synthesiser:
         ds = cache.s - (error * B if self.scaled else error)
         ds *= 2 / B  # (2)
         dz, grads = self.rest.backward(ds, cache.rest, p)
+        assert dz is not None
         grads |= self.first.backward(dz, cache.first, p, "weights")[1]
         if self.label is not None:
             assert dz is not None

@@ -92,13 +92,16 @@ class DelayedEngine:
         self.in_flight.pending[k].append(pending)
         return Message(sent, h)
 
-    def _last_module(self, message: Message, losses: Array, on_gradients: OnGradients, update_stats: bool) -> Message:
+    def _last_module(
+        self, message: Message, losses: Array, on_gradients: OnGradients, update_stats: bool
+    ) -> Message | None:
         """Forward, loss and backward of one batch with one set of weights; the error for the module below."""
         (sent, h), k, module = message, len(self.modules) - 1, self.modules[-1]
         h, caches = module.forward(h, sent.ctx, self.arrays, update_stats)
         losses[k], error, grads = module.local_loss(h, sent.batch, sent.ctx, self.arrays, update_stats)
         on_gradients(grads)
-        return Message(sent, module.backward(error, caches, self.arrays, k > 0, lambda u, grads: on_gradients(grads)))
+        down = module.backward(error, caches, self.arrays, k > 0, lambda u, grads: on_gradients(grads))
+        return None if down is None else Message(sent, down)
 
     def _backward(self, k: int, on_gradients: OnGradients) -> None:
         """The backward of module k for the error that has arrived. Module K applies what it held."""
@@ -109,7 +112,7 @@ class DelayedEngine:
         message = self.in_flight.down[k].popleft()
         self._send_down(k, None if message is None else self._backward_pending(k, message, on_gradients))
 
-    def _backward_pending(self, k: int, message: Message, on_gradients: OnGradients) -> Message:
+    def _backward_pending(self, k: int, message: Message, on_gradients: OnGradients) -> Message | None:
         """The backward of module k for its oldest pending batch; the error for the module below."""
         pending, module, (sent, error) = self.in_flight.pending[k].popleft(), self.modules[k], message
         assert pending.sent is sent, f"module {k + 1}: batch {pending.sent.number} met another's error"
@@ -120,7 +123,7 @@ class DelayedEngine:
         beta = float(self.rule.boundary.beta)
         error = error if beta == 1 else error * beta  # FDG, Eq. (7): at each module once, so β^{K-k} in all
         down = module.backward(error, caches, p, k > 0, lambda u, grads: on_gradients(grads))  # FDG, Eq. (5); DDG
-        return Message(sent, down)
+        return None if down is None else Message(sent, down)
 
     def _send_down(self, k: int, message: Message | None) -> None:
         """Into the boundary under module k; the first module has none."""

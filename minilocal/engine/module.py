@@ -125,7 +125,7 @@ class Module:
         computed, and None is returned. Each unit receives the only reference to its error and its cache, so both can
         be freed during its backward.
         """
-        error_slot = [error]  # a list of one: popping from it hands a unit the last reference to its error
+        error_slot: list[Any] = [error]  # a list of one: popping from it hands a unit the last reference to its error
         del error
         for u in reversed(range(lowest, len(self.units))):
             need: Need = "both" if u > lowest or passes_on else "weights"

@@ -178,6 +178,7 @@ class SynchronousEngine:
     def _recompute(self, pending: PendingModule, ctx: PassContext) -> Caches:
         """The linked units' caches, from the input that was kept (activation checkpointing). Updates no statistics."""
         h, pending.input = pending.input, None
+        assert h is not None
         units = range(pending.lowest, len(pending.module.units))
         return pending.module.forward(h, ctx, self.arrays, False, units)[1]
 

@@ -63,6 +63,7 @@ class Conv(Layer):
         dx, dW = conv2d_backward(dy, cache, self._get(p, "weight"), self.stride, self.pad, need)  # (2)
         if need == "input":
             return dx, {}
+        assert dW is not None
         grads = {self._full("weight"): dW}
         if self.bias:
             grads[self._full("bias")] = sum_rows(dy.reshape(-1, self.outputs))

@@ -111,12 +111,14 @@ class Residual(Composite):
         of_conv1, of_norm1, of_conv2, of_norm2, way = cache
         inner: Need = "input" if need == "input" else "both"
         dz2, e, grads = self.norm2.backward_both(dy, of_norm2, p, inner)
+        assert dz2 is not None and e is not None
         da1, more = self.conv2.backward(dz2, of_conv2, p, inner)
         del dz2
+        assert da1 is not None
         dz1, more1 = self.norm1.backward(da1, of_norm1, p, inner)
         del da1
+        assert dz1 is not None
         dx, more0 = self.conv1.backward(dz1, of_conv1, p, need)
-        assert e is not None
         ds, more_way = self.shortcut.backward(e, way, p, need)
         if dx is not None:
             dx += ds  # (2)

@@ -50,6 +50,7 @@ class Sequential(Composite):
         for number in range(len(self.layers) - 1, -1, -1):
             if number < lowest:
                 return None, grads  # nothing below has a parameter
+            assert error is not None
             here: Need = "weights" if number == lowest else "input" if need == "input" else "both"
             error, more = self.layers[number].backward(error, cache[number], p, here)
             grads |= more

@@ -53,8 +53,8 @@ def estimate(
     learner = Learner(net, rule, modules, rng=streams.rng(0), device=library, dtype=dtype, optimizer=optimizer)
     learner.epoch = epoch
     machine.prepare(learner)
-    x, y = library.empty((images, *net.shape), dtype), library.empty((images,), int)
-    return profile(learner, x, y)
+    batch: tuple[Any, Any] = library.empty((images, *net.shape), dtype), library.empty((images,), int)
+    return profile(learner, *batch)
 
 
 class GPU:

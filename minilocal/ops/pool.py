@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from minilocal.array import Array, namespace
 from minilocal.ops.conv import conv_out_size
 from minilocal.ops.dispatch import op
@@ -35,7 +37,7 @@ def argmax_type(k: int) -> str:
     return "uint8" if k <= 16 else "uint16" if k <= 256 else "uint32"
 
 
-def window_pixels(x: Array, k: int, stride: int) -> list[Array]:
+def window_pixels(x: Array, k: int, stride: int) -> list[Any]:
     """For each index of the window, the pixels of all windows there: k·k views of x, (N, P, Q, C) each."""
     P, Q = conv_out_size(x.shape[1], k, stride, 0), conv_out_size(x.shape[2], k, stride, 0)
     return [x[:, i : i + stride * P : stride, j : j + stride * Q : stride] for i in range(k) for j in range(k)]

@@ -24,6 +24,7 @@ import numpy as np
 
 from minilocal import equations as eq
 from minilocal import streams
+from minilocal.array import Array
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu, jnp, lax
 
@@ -43,9 +44,9 @@ def lengths(K: int) -> list[int]:
 def network(K: int) -> tuple[eq.Layers, eq.Layers, np.ndarray, np.ndarray]:
     """(layers, K classifiers, x, labels): random matrices and one mini-batch of columns."""
     rng = streams.rng(2)
-    layers = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in pairwise(WIDTHS)]
+    layers: eq.Layers = [(rng.standard_normal((o, i)), rng.standard_normal(o)) for i, o in pairwise(WIDTHS)]
     tops = np.cumsum(lengths(K))
-    classifiers = [(rng.standard_normal((CLASSES, WIDTHS[t])), rng.standard_normal(CLASSES)) for t in tops]
+    classifiers: eq.Layers = [(rng.standard_normal((CLASSES, WIDTHS[t])), rng.standard_normal(CLASSES)) for t in tops]
     return layers, classifiers, rng.standard_normal((WIDTHS[0], COLUMNS)), rng.integers(0, CLASSES, COLUMNS)
 
 
@@ -108,8 +109,8 @@ def relative_errors(K: int, length: int, weighting: str, error: str) -> dict[str
     before, ours = network(K)[:2], by_engine(K, length, weighting=weighting, error=error)
     theirs = by_jax(K, length, weighting, error)
 
-    def steps(after: Parts) -> dict[str, np.ndarray]:
-        moved: dict[str, np.ndarray] = {}
+    def steps(after: Parts) -> dict[str, Array]:
+        moved: dict[str, Array] = {}
         for part, old, new in zip(("layer", "classifier"), before, after, strict=True):
             for i, (was, now) in enumerate(zip(old, new, strict=True)):
                 moved |= {f"{part} {i + 1}, {letter}": b - a for letter, a, b in zip("wb", was, now, strict=True)}

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import streams
+from minilocal.array import to_host
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.nets import Net
@@ -55,7 +56,9 @@ def beside_replay(learner: Learner, steps: int, lr: float = LR, **options: Any) 
         ours, theirs = ({n: a - start[n] for n, a in arrays.items()}
                         for arrays in (learner.parameters(), reference.arrays()))  # fmt: skip
         expected = [-1.0] * (len(losses) - 1) + [-1.0 if loss is None else loss]  # -1: no loss
-        step_errors = errors(ours, theirs) | errors({"loss": np.nan_to_num(losses, nan=-1.0)}, {"loss": expected})
+        step_errors = errors(ours, theirs) | errors(
+            {"loss": np.nan_to_num(to_host(losses), nan=-1.0)}, {"loss": expected}
+        )
         worst = {name: max(worst[name], error) for name, error in step_errors.items()}
     return worst
 
@@ -68,7 +71,8 @@ def beside_loss(learner: Learner) -> dict[str, float]:
         number = jax.value_and_grad(lambda p: dni(learner.modules, p, x, y, PassContext()), has_aux=True)
         (_, expected), slopes = jax.jit(number)(learner.parameters())
     ours, theirs = (
-        {"losses": np.nan_to_num(values, nan=-1.0)} for values in (losses, np.array([float(v) for v in expected]))
+        {"losses": np.nan_to_num(values, nan=-1.0)}
+        for values in (to_host(losses), np.array([float(v) for v in expected]))
     )
     return errors(ours | by_layer(grads), theirs | by_layer(slopes))
 

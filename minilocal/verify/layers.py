@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from minilocal import layers as ml
 from minilocal import streams
+from minilocal.array import Array, to_host
 from minilocal.layers import Initializer, Layer, PassContext
 from minilocal.verify.compare import Result, errors
 from minilocal.verify.jax_cpu import jax, jax_on_cpu
@@ -44,25 +43,27 @@ class Inputs:
     """The arrays of a case, the same for the engine and for JAX: parameters p, input x, error dy of the output."""
 
     layer: Layer
-    p: dict[str, np.ndarray]
-    x: np.ndarray
+    p: dict[str, Array]
+    x: Array
     ctx: PassContext
-    more: dict[str, np.ndarray]
-    dy: np.ndarray
+    more: dict[str, Array]
+    dy: Array
 
 
 def inputs(case: LayerCase, dtype: str = "float64", seed: int = 0) -> Inputs:
     """Random arrays for a case: the same numbers, rounded, in every type."""
     rng, layer = streams.rng(seed), case.make(Initializer(seed))
-    p = {name: random_like(name, array, rng).astype(dtype) for name, array in layer.arrays.items()}
+    p: dict[str, Array] = {
+        name: random_like(name, to_host(array), rng).astype(dtype) for name, array in layer.arrays.items()
+    }
     x = rng.standard_normal(case.shape).astype(dtype)
     ctx = PassContext(training=case.training, key=seed, epoch=2, step=3, unit=1)
-    more = {"add": rng.standard_normal(case.shape).astype(dtype)} if case.add else {}
+    more: dict[str, Array] = {"add": rng.standard_normal(case.shape).astype(dtype)} if case.add else {}
     y, _ = layer.forward(x, ctx, p, **more)
     return Inputs(layer, p, x, ctx, more, rng.standard_normal(y.shape).astype(dtype))
 
 
-def by_engine(t: Inputs) -> dict[str, np.ndarray]:
+def by_engine(t: Inputs) -> dict[str, Array | None]:
     """y, dx, every parameter's gradient, and the added shortcut's error, from the engine."""
     y, cache = t.layer.forward(t.x, t.ctx, t.p, **t.more)
     if not t.more:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import boundaries, objectives, rules, streams
+from minilocal.array import to_host
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.objectives import ObjectiveSpec
@@ -66,7 +67,7 @@ def batch(case: RuleCase, dtype: str = "float64") -> tuple[np.ndarray, np.ndarra
 def by_engine(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str, np.ndarray]:
     """Losses and gradients of the engine."""
     losses, grads = learner.gradients(*batch(case, dtype))
-    return {"losses": _without_nan(losses), **grads}
+    return {"losses": _without_nan(to_host(losses)), **{name: to_host(g) for name, g in grads.items()}}
 
 
 def by_jax(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str, np.ndarray]:
@@ -81,7 +82,7 @@ def by_jax(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str
         losses, grads = reference.gradients(
             case.rule, modules, weights, buffers, *batch(case, dtype), ctx, case.is_global
         )
-    return {"losses": _without_nan(losses), **grads}
+    return {"losses": _without_nan(to_host(losses)), **{name: to_host(g) for name, g in grads.items()}}
 
 
 @lru_cache(maxsize=64)

@@ -12,6 +12,7 @@ import numpy as np
 
 import minilocal
 from minilocal import draw
+from minilocal.array import to_host
 from minilocal.cli.demo.recipe import MODULES, NET, OPTIM, words
 from minilocal.cli.demo.results import Runs
 from minilocal.data import DataSet
@@ -135,7 +136,7 @@ def _local(folder: Path, digits: DataSet) -> list[np.ndarray | None]:
     """Each module's predicted class of each test image (N,); None for a module without a classifier."""
     config, learner, _ = load(folder)
     logits = learner.local_logits(digits.normalise(digits.test_x, config.run.dtype))
-    return [None if z is None else z.argmax(axis=1) for z in logits]
+    return [None if z is None else to_host(z.argmax(axis=1)) for z in logits]
 
 
 def _percent(predicted: np.ndarray | None, digits: DataSet) -> float:

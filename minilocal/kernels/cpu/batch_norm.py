@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
+from numpy import ndarray as Array
 
-from minilocal.array import Array
 from minilocal.kernels.threads import PARTS, ordered_sum, parallel_map, partition
 from minilocal.kernels.workspace import scratch, workspace
 from minilocal.ops.batch_norm import Statistics

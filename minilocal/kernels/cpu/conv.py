@@ -14,8 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy import ndarray as Array
 
-from minilocal.array import Array
 from minilocal.kernels.cpu import winograd
 from minilocal.kernels.cpu.matmul import matmul, matmul_dw
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition

@@ -7,8 +7,8 @@ rows is cut into a fixed partition, whose partial sums are added in index order.
 from __future__ import annotations
 
 import numpy as np
+from numpy import ndarray as Array
 
-from minilocal.array import Array
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 
 FEW_ROWS = 2048  # with fewer, a part of the rows is too thin for BLAS: columns are cut

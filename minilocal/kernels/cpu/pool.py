@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from numpy import ndarray as Array
 
-from minilocal.array import Array
 from minilocal.kernels.threads import parallel_map, partition
 from minilocal.kernels.workspace import workspace
 from minilocal.ops.pool import argmax_type, window_pixels

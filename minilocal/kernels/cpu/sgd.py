@@ -7,8 +7,8 @@ reads w, g and v once and writes w and v once.
 from __future__ import annotations
 
 import numpy as np
+from numpy import ndarray as Array
 
-from minilocal.array import Array
 from minilocal.kernels.threads import parallel_map, partition
 from minilocal.kernels.workspace import workspace
 from minilocal.ops.dispatch import plain

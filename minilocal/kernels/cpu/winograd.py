@@ -26,8 +26,8 @@ from functools import cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy import ndarray as Array
 
-from minilocal.array import Array
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 from minilocal.kernels.workspace import workspace
 
@@ -70,8 +70,9 @@ def conv2d_backward(dz: Array, x: Array, W: Array, want_dx: bool, want_dW: bool)
 
 def _convolve(x: Array, weights: Weights, y: Array | None, dy: Array | None) -> Array | None:
     """y ← conv(x, g), and dg (3, O·3 C) from dy, each where it is given: (1), all images cut into tiles of m rows."""
-    given: Array = y if dy is None else dy
-    O = given.shape[3]
+    z = y if dy is None else dy
+    assert z is not None
+    O = z.shape[3]
     return (_by_points if x.shape[3] * O >= WIDE else _by_images)(np.ascontiguousarray(x), O, weights, y, dy)
 
 
@@ -88,7 +89,7 @@ def _by_images(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
             grid = Grid(j - i, h, B, phases)
             M = None if y is None else workspace("winograd M", (T, grid.places, O), x.dtype)
             _products(grid, slice(0, T), x[i:j], U, M, None if dy is None else dy[i:j], dU)
-            if y is not None:
+            if y is not None and M is not None:
                 np.matmul(A.T, grid.tiles(M), out=_tiles(y[i:j], h))
         return None if dU is None else G.T @ dU.reshape(T, -1)
 
@@ -114,7 +115,7 @@ def _by_points(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
             _products(Grid(j - i, h, B, 1), points, x[i:j], U, block, None if dy is None else dy[i:j], sums)
 
     parallel_map(part, [(t, t + 1) for t in range(T)])
-    if y is not None:
+    if y is not None and M is not None:
         tiles = grid.tiles(M)
         parallel_map(lambda i, j: np.matmul(A.T, tiles[i:j], out=_tiles(y[i:j], h)), partition(N))
     return None if dU is None else G.T @ dU.reshape(T, -1)
@@ -177,7 +178,7 @@ def _products(
     """
     _, _, A, _, Bt = transforms(x)
     windows = grid.windows(_transformed(x, Bt[points]))
-    if U is not None:
+    if U is not None and M is not None:
         np.matmul(windows, U[:, None], out=grid.by_phase(M))
     if dy is not None and dU is not None:
         E = workspace("winograd E", (len(windows), grid.places, dy.shape[3]), x.dtype)

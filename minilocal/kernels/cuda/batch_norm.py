@@ -226,7 +226,8 @@ def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
     """γ r (z - μ) + β, + s, ReLU, by one launch."""
-    z, mean, r, gamma, beta, add = (a if a is None else packed(a, z.dtype) for a in (z, mean, r, gamma, beta, add))
+    z, mean, r, gamma, beta = (packed(a, z.dtype) for a in (z, mean, r, gamma, beta))
+    add = None if add is None else packed(add, z.dtype)
     work, y = RowGrid(z), namespace(z).empty(z.shape, z.dtype)
     work.write(APPLY, (z, mean, r, gamma, beta, add, y, *work.size), DEEP=4, ADD=int(add is not None), RELU=int(relu))
     return y
@@ -236,7 +237,8 @@ def batch_norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
     """(dz, dγ, dβ, dy), by three launches; the last is the argument dy itself where `a` is None."""
-    dy, z, mean, r, gamma, a = (x if x is None else packed(x, z.dtype) for x in (dy, z, mean, r, gamma, a))
+    dy, z, mean, r, gamma = (packed(x, z.dtype) for x in (dy, z, mean, r, gamma))
+    a = None if a is None else packed(a, z.dtype)
     xp, work = namespace(z), RowGrid(z)
     sums, out = xp.empty((work.parts, 2, work.C), xp.float64), xp.empty((5, work.C), z.dtype)
     dz = xp.empty(z.shape, z.dtype)
