@@ -38,7 +38,7 @@ def test_parity_is_written_with_an_epoch_of_training(check, tmp_path, capsys):
     assert status == 0, capsys.readouterr().out
     assert all(row["passed"] for row in found["parity"]["rows"]) and len(found["parity"]["rows"]) == 15
     (epoch,) = found["parity"]["training"][0]["rows"]
-    assert 0 <= epoch["error"] <= 100 and epoch["seconds"] > 0
+    assert 0 <= epoch["test_error"] <= 100 and epoch["seconds"] > 0
     assert "Everything passed" in page and "cross entropy, float32" in page and "| digits" in page
     assert "everything passed" in capsys.readouterr().out
 

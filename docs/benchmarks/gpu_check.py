@@ -108,7 +108,9 @@ def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
                 raise WorkerError("no time was left")
             with Worker(os.cpu_count() or 1) as worker:
                 budget = deadline.left / (2 * len(TRAINED))
-                found.append(worker.ask("minilocal.bench.gpu_run:train", timeout=deadline.left, budget=budget, **given))
+                found.append(
+                    worker.ask("minilocal.bench.training:train", timeout=deadline.left, budget=budget, **given)
+                )
         except WorkerError as error:
             found.append({"rule": rule, "failed": str(error), "rows": []})
         print(f"training: {rule}", flush=True)
@@ -170,7 +172,7 @@ def parity_tables(found: Row) -> list[str]:
     graphs = [[r["name"], r["note"]] for r in rows if r.get("note")]
     texts += ["## CUDA graphs", report.table(["rule", "its steps"], graphs)]
     lines = [
-        [run["data"], run["net"], run["rule"], str(row["epoch"]), f"{row['seconds']:.2f}", f"{row['error']:.2f} %"]
+        [run["data"], run["net"], run["rule"], str(row["epoch"]), f"{row['seconds']:.2f}", f"{row['test_error']:.2f} %"]
         for run in found["training"] for row in run["rows"]
     ]  # fmt: skip
     return [*texts, "## Training", report.table(["data", "net", "rule", "epoch", "seconds", "test error"], lines)]
@@ -220,7 +222,8 @@ def main(words: list[str] | None = None) -> int:
     found: Row = json.loads(out.read_text()) if out.exists() else {}
     try:
         with Worker() as worker:
-            facts = worker.ask("minilocal.bench.gpu_run:facts", device=options.device, timeout=120)
+            facts = worker.ask("minilocal.record.environment:device_facts", device=options.device, timeout=120)
+            facts |= worker.ask("minilocal.bench.torch_learner:versions", timeout=120) if available() else {}
     except WorkerError as error:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 2

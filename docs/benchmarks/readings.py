@@ -37,7 +37,7 @@ RULES = {
 
 @dataclass(frozen=True)
 class Subject:
-    """A network, and how it is trained."""
+    """A network and its training: epochs, learning rates, weight decay."""
 
     net: Callable[..., ml.nets.Net]
     epochs: int
@@ -46,8 +46,8 @@ class Subject:
 
 
 SUBJECTS = {
-    "MLP, K = 9": Subject(lambda **how: ml.nets.mlp([64] * 8, **how), 12, ml.optim.schedule("constant", 0.02, 12), 0.0),
-    "ResNet-14, K = 7": Subject(lambda **how: ml.nets.resnet(14, **how), 5, ml.optim.schedule("cosine", 0.1, 5), 1e-4),
+    "MLP, K = 9": Subject(lambda **kw: ml.nets.mlp([64] * 8, **kw), 12, ml.optim.schedule("constant", 0.02, 12), 0.0),
+    "ResNet-14, K = 7": Subject(lambda **kw: ml.nets.resnet(14, **kw), 5, ml.optim.schedule("cosine", 0.1, 5), 1e-4),
 }
 
 
@@ -55,8 +55,8 @@ def error(subject: Subject, rule: ml.rules.Rule, seed: int, digits: ml.data.Data
     """Test error in percent after the last epoch."""
     rng = ml.rng(seed)
     net = subject.net(channels=digits.channels, size=digits.size, rng=rng)
-    how = ml.optim.SGD(momentum=0.9, weight_decay=subject.decay)
-    learner = ml.Learner(net, rule, len(net.units), rng=rng, optimizer=how)
+    optimizer = ml.optim.SGD(momentum=0.9, weight_decay=subject.decay)
+    learner = ml.Learner(net, rule, len(net.units), rng=rng, optimizer=optimizer)
     for learner.epoch in range(subject.epochs):
         lr = subject.schedule.lr(learner.epoch)
         for x, y in digits.batches(learner.epoch, BATCH, key=seed):
@@ -64,10 +64,10 @@ def error(subject: Subject, rule: ml.rules.Rule, seed: int, digits: ml.data.Data
     return 100 * float((learner.predict(digits.normalise(digits.test_x)).argmax(1) != digits.test_y).mean())
 
 
-def page(found: dict[str, dict[str, list[float]]], seeds: int) -> str:
-    """For each network the means, and the paired differences."""
+def page(errors_of: dict[str, dict[str, list[float]]], seeds: int) -> str:
+    """The Markdown page: for each network the mean errors and the paired differences."""
     lines = ["# Which error enters equation (4), and what it changes", "", *(__doc__ or "").splitlines()[4:]]
-    for net, errors in found.items():
+    for net, errors in errors_of.items():
         lines += ["", f"## {net}, {seeds} seeds", "", "| rule | test error, % |", "|---|---|"]
         lines += [
             f"| {name} | {np.mean(of_rule):.2f} ± {_deviation(of_rule):.2f} |" for name, of_rule in errors.items()
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=24)
     seeds, digits = parser.parse_args().seeds, ml.data.load("digits")
-    found = {
+    errors = {
         net: {
             name: [error(subject, rule, seed, digits) for seed in tqdm(range(seeds), desc=f"{net}, {name}")]
             for name, rule in RULES.items()
@@ -96,9 +96,9 @@ def main() -> None:
         for net, subject in SUBJECTS.items()
     }
     with atomic_write(HERE / "readings.json") as file:
-        file.write(json.dumps({"seeds": seeds, "errors": found}, indent=1).encode())
+        file.write(json.dumps({"seeds": seeds, "errors": errors}, indent=1).encode())
     with atomic_write(HERE / "readings.md") as file:
-        file.write(page(found, seeds).encode())
+        file.write(page(errors, seeds).encode())
 
 
 if __name__ == "__main__":

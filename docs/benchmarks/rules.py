@@ -1,4 +1,4 @@
-"""What each rule costs on one network: CPU seconds and bytes of a step beside BP's, and the parameters that it adds.
+"""The cost of each rule on one network: CPU seconds and bytes of a step beside BP's, and the parameters that it adds.
 
     python docs/benchmarks/rules.py        writes docs/benchmarks/rules.json and rules.md, in some minutes
 
@@ -70,7 +70,7 @@ def recipes(K: int) -> dict[str, tuple[Any, Any]]:
 
 
 def measure(name: str, K: int) -> dict[str, Any]:
-    """One row."""
+    """The row of a rule: CPU seconds over BP's, peak bytes of a step, parameters added."""
     rule, optimizer = recipes(K)[name]
     rng = ml.rng(0)
     net = ml.nets.get(NET, rng=rng)
@@ -86,13 +86,14 @@ def measure(name: str, K: int) -> dict[str, Any]:
 
 
 def _seconds(net: Any, rule: Any, optimizer: Any, K: int, x: Any, y: Any) -> float:
-    """A step of the rule over one of BP in CPU time, both warm, taking turns; the mean over the epochs of a period."""
+    """CPU time of a step over a step of BP; for a rule with global epochs, the mean over a period."""
     if rule.when.guided:
         return statistics.mean(_ratio(net, rule, optimizer, K, x, y, epoch) for epoch in range(rule.when.period))
     return _ratio(net, rule, optimizer, K, x, y, 0)
 
 
 def _ratio(net: Any, rule: Any, optimizer: Any, K: int, x: Any, y: Any, epoch: int) -> float:
+    """The median over rounds of a warm step's CPU time over that of a warm step of BP."""
     pair = [ml.Learner(net, r, K, rng=ml.rng(1), optimizer=optimizer) for r in (rule, R.bp())]
     pair[0].epoch = epoch
     for _ in range(rule.least_batches(K)):
@@ -100,17 +101,17 @@ def _ratio(net: Any, rule: Any, optimizer: Any, K: int, x: Any, y: Any, epoch: i
     pair[1].step(x, y, lr=1e-4)
     ratios = []
     for _ in range(ROUNDS):
-        took = []
+        seconds = []
         for learner in pair:
-            began = time.process_time()
+            start = time.process_time()
             learner.step(x, y, lr=1e-4)
-            took.append(time.process_time() - began)
-        ratios.append(took[0] / took[1])
+            seconds.append(time.process_time() - start)
+        ratios.append(seconds[0] / seconds[1])
     return statistics.median(ratios)
 
 
 def _bytes(net: Any, rule: Any, optimizer: Any, K: int, x: Any, y: Any) -> int:
-    """Peak of a step in the steady state, above what the Learner holds in parameters, statistics and optimiser."""
+    """Peak bytes of a step in the steady state, above the Learner's parameters, statistics and optimiser state."""
     tracemalloc.start()
     learner = ml.Learner(net, rule, K, rng=ml.rng(1), optimizer=optimizer)
     learner.epoch = rule.when.period - 1 if rule.when.guided else 0
@@ -125,7 +126,7 @@ def _bytes(net: Any, rule: Any, optimizer: Any, K: int, x: Any, y: Any) -> int:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Both cuts side by side, in Markdown."""
+    """The rows for K = 4 and K = 16 side by side, in Markdown."""
     by = {(row["rule"], row["K"]): row for row in rows}
     lines = [
         "| rule | CPU seconds, K = 4 | 16 | bytes, K = 4 | 16 | parameters added, K = 4 | 16 |",
@@ -143,13 +144,13 @@ def table(rows: list[dict[str, Any]]) -> str:
 def main() -> None:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     warnings.simplefilter("ignore")
-    rows, wanted = [], [(name, K) for K in (4, 16) for name in recipes(K)]
-    for name, K in tqdm(wanted, disable=None):
+    rows, cases = [], [(name, K) for K in (4, 16) for name in recipes(K)]
+    for name, K in tqdm(cases, disable=None):
         rows.append(measure(name, K))
         print(rows[-1], flush=True)
-    told = {"command": "python docs/benchmarks/rules.py", "environment": current_environment(), "rows": rows}
+    document = {"command": "python docs/benchmarks/rules.py", "environment": current_environment(), "rows": rows}
     with atomic_write(HERE / "rules.json") as file:
-        file.write((json.dumps(told, indent=1) + "\n").encode())
+        file.write((json.dumps(document, indent=1) + "\n").encode())
     with atomic_write(HERE / "rules.md") as file:
         file.write((NOTES.format(cores=available(), rounds=ROUNDS) + table(rows)).encode())
 

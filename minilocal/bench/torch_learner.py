@@ -36,6 +36,13 @@ def available() -> bool:
     return importlib.util.find_spec("torch") is not None
 
 
+def versions() -> dict[str, Any]:
+    """The versions of PyTorch and of its cuDNN (None without a GPU)."""
+    import torch
+
+    return {"torch": torch.__version__, "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None}
+
+
 def allow_tf32(torch: Any, on: bool) -> None:
     """Let PyTorch round the factors of float32 products and convolutions to TF32's 10 bits, or not: process-wide."""
     torch.set_float32_matmul_precision("high" if on else "highest")

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from minilocal.device import device_namespace
 from minilocal.kernels.threads import available, threads
 
 PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax")
@@ -33,6 +34,24 @@ def current_environment() -> dict[str, Any]:
         "threads": threads(),
         "thread_settings": {name: os.environ[name] for name in sorted(os.environ) if name.endswith("_NUM_THREADS")},
     }
+
+
+def device_facts(device: Any) -> dict[str, Any]:
+    """The device, its properties, its driver and its library, as JSON can write it.
+
+    Raises: UserError where the device cannot be had.
+    """
+    xp = device_namespace(device)
+    facts: dict[str, Any] = {"device": str(device), "library": f"{xp.__name__} {xp.__version__}"}
+    runtime = getattr(getattr(xp, "cuda", None), "runtime", None)
+    if runtime is None:  # the host
+        return facts
+    properties = runtime.getDeviceProperties(xp.cuda.Device().id)
+    facts |= {"name": properties["name"].decode(), "memory": int(runtime.memGetInfo()[1])}
+    counts = {"multiprocessors": "multiProcessorCount", "cache": "l2CacheSize"}
+    facts |= {name: int(properties[key]) for name, key in counts.items() if key in properties}
+    versions = {"driver": "driverGetVersion", "cuda": "runtimeGetVersion"}
+    return facts | {name: int(getattr(runtime, get)()) for name, get in versions.items() if hasattr(runtime, get)}
 
 
 def version(package: str) -> str | None:

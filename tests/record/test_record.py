@@ -373,3 +373,10 @@ def test_the_environment_is_json_and_says_the_versions():
     assert found["packages"]["numpy"] == np.__version__
     assert found["python"].startswith("3.")
     assert found["cores"] >= 1
+
+
+def test_a_devices_facts_are_json():
+    facts = record.environment.device_facts("cpu")
+    assert facts == {"device": "cpu", "library": f"numpy {np.__version__}"}
+    with pytest.raises(UserError, match="device 'tpu' is not known"):
+        record.environment.device_facts("tpu")
