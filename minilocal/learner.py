@@ -214,7 +214,7 @@ class Learner:
 
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training continues from, as host copies: arrays, the optimiser's state, counters."""
-        return self._training.to_arrays() | {f"flight:{name}": a for name, a in self._engine.state().items()}
+        return self._training.to_arrays(self._engine.state())
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state()`.
