@@ -1,4 +1,4 @@
-"""What a configuration describes, built: the data set, the network under its rule, the optimiser, the schedule."""
+"""Build what a configuration describes: the data set, the Learner, the optimiser, the learning-rate schedule."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from minilocal.learner import Learner
 def build(config: Config) -> tuple[DataSet, Learner]:
     """The data set and the untrained Learner.
 
-    Raises: UserError for a device that is not there, data that is missing or damaged, and a network that cannot be cut
-    so, or fed with it.
+    Raises: UserError for a missing device, for data that are missing or damaged, and for a network that does not fit
+    them, or its number of modules.
     """
-    xp = device_namespace(config.run.device)  # a missing GPU is said before anything is fetched
+    xp = device_namespace(config.run.device)  # before data are fetched: it raises where the GPU is missing
     if config.run.device != "cpu":
         use_tf32(xp, config.run.tf32)
     dataset = dataset_of(config)
@@ -27,7 +27,7 @@ def build(config: Config) -> tuple[DataSet, Learner]:
 
 
 def dataset_of(config: Config) -> DataSet:
-    """The data set that [data] describes, its random parts named by the run's seed."""
+    """The data set that [data] describes. The run's seed names its random subsets."""
     d = config.data
     dataset = data.load(
         d.name,
@@ -46,7 +46,8 @@ def learner_of(
 ) -> Learner:
     """The untrained Learner for images of `size`×`size`×`channels`.
 
-    `constants` are a data set's: a rule that can use them, and was given none, gets them (InfoPro rebuilds images).
+    `constants` are the data set's mean and std. An objective that takes them (InfoPro, which rebuilds images) and has
+    none of its own gets them.
     """
     rng = streams.rng(config.run.seed)
     n = config.net
@@ -54,7 +55,7 @@ def learner_of(
         n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init,
         fc_norm=n.fc_norm,
     )  # fmt: skip
-    rule = _knowing(rules.get(config.rule.name, **config.rule.options), constants or {})
+    rule = _with_constants(rules.get(config.rule.name, **config.rule.options), constants or {})
     run = config.run
     return Learner(
         net, rule, modules=n.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config),
@@ -62,14 +63,14 @@ def learner_of(
     )  # fmt: skip
 
 
-def _knowing(rule: rules.Rule, constants: dict[str, Any]) -> rules.Rule:
-    """The rule, its objective told those constants that it has a place for and was not given."""
+def _with_constants(rule: rules.Rule, constants: dict[str, Any]) -> rules.Rule:
+    """The rule, with these constants in the fields of its objective that are None."""
     objective: Any = rule.objective
     missing = {key: value for key, value in constants.items() if getattr(objective, key, value) is None}
     return replace(rule, objective=replace(objective, **missing)) if missing else rule
 
 
-def optimizer(config: Config) -> Any:
+def optimizer(config: Config) -> optim.Optimizer:
     """The optimiser that [optim] describes."""
     o = config.optim
     if o.name == "adam":
@@ -77,6 +78,6 @@ def optimizer(config: Config) -> Any:
     return optim.SGD(momentum=o.momentum or 0.0, weight_decay=o.weight_decay, nesterov=o.nesterov)
 
 
-def schedule(config: Config) -> Any:
-    """The learning rate over the run's epochs: an object with `lr(epoch)`."""
+def schedule(config: Config) -> optim.Schedule:
+    """The learning rate over the run's epochs."""
     return optim.schedule(config.optim.schedule, config.optim.lr, config.optim.epochs)

@@ -1,4 +1,4 @@
-"""Whether a checkpoint, and the images that are here now, are those of the run that goes on."""
+"""Checks that a checkpoint and the images belong to the run that is resumed."""
 
 from __future__ import annotations
 
@@ -14,20 +14,22 @@ from minilocal.config import Config, flatten, from_tables, tables_of
 from minilocal.data import DataSet
 from minilocal.errors import UserError
 
-MACHINE = (  # not the run itself
+MACHINE = (  # keys that may differ: they name the machine, not the run
     "data.dir", "data.download", "run.device", "run.tf32", "run.cuda_graph", "run.threads", "run.processes", "run.out",
 )  # fmt: skip
 EPOCHS = "optim.epochs"
 
 
-def check_same(told: Mapping[str, Any], now: Config, path: Path, extends: bool) -> None:
-    """Holds that a checkpoint was made by this configuration, but for where it runs.
+def check_same(recorded: Mapping[str, Any], config: Config, path: Path, extends: bool) -> None:
+    """Check that the configuration `recorded` in a checkpoint is this one, except for the machine.
 
-    Where the rates do not depend on how many epochs there are (`extends`), neither does the checkpoint: a run that was
-    to be trained on may have been stopped between its new configuration and its next checkpoint.
+    The number of epochs may differ where the learning rates do not depend on it (`extends`): a run with more epochs may
+    have been stopped between its new configuration and its next checkpoint.
+
+    Raises: UserError, naming the key.
     """
-    then = from_tables(told, f"{path}/checkpoint.npz")  # with what has become an option since
-    before, after = flatten(tables_of(then), "checkpoint.npz"), flatten(tables_of(now), "config.json")
+    then = from_tables(recorded, f"{path}/checkpoint.npz")  # an option that is younger than the file has its default
+    before, after = flatten(tables_of(then), "checkpoint.npz"), flatten(tables_of(config), "config.json")
     free = (*MACHINE, EPOCHS) if extends else MACHINE
     for key in sorted(before.keys() | after.keys()):
         if key not in free and before.get(key) != after.get(key):
@@ -38,7 +40,7 @@ def check_same(told: Mapping[str, Any], now: Config, path: Path, extends: bool) 
 
 
 def check_epochs(epochs: int, config: Config, path: Path, extends: bool) -> None:
-    """Holds that the run at `path` may have so many epochs in place of those of its `config`."""
+    """Check that the run at `path` may have `epochs` epochs instead of those of its `config`. Raises: UserError."""
     o = config.optim
     if epochs != o.epochs and not extends:
         raise UserError(
@@ -49,9 +51,9 @@ def check_epochs(epochs: int, config: Config, path: Path, extends: bool) -> None
 
 
 def digest(dataset: DataSet) -> str:
-    """A fingerprint of every image and label, so that a run does not go on with others."""
-    found = hashlib.blake2b(digest_size=16)
+    """A hash of every image and label: a run is resumed only with the same ones."""
+    hasher = hashlib.blake2b(digest_size=16)
     for array in (dataset.train_x, dataset.train_y, dataset.test_x, dataset.test_y):
-        found.update(f"{array.shape} {array.dtype}".encode())
-        found.update(np.ascontiguousarray(array).data)
-    return found.hexdigest()
+        hasher.update(f"{array.shape} {array.dtype}".encode())
+        hasher.update(np.ascontiguousarray(array).data)
+    return hasher.hexdigest()

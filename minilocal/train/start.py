@@ -1,4 +1,4 @@
-"""A run, new or gone on with: what it is built of, and the folder that it is written into."""
+"""Start a run, or resume one: build it, open its folder, and train."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from minilocal.train.weights import warm_start
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What `train` returns: the trained Learner, its data set, a row per epoch, and the run's folder."""
+    """What `train` returns: the trained Learner, its data set, a row per epoch, and the run's folder `path`."""
 
     learner: Learner
     dataset: DataSet
@@ -46,21 +46,24 @@ def train(
     say: Say = lambda line: None,
     bar: bool = True,
 ) -> Result:
-    """Trains what `config` says into a new folder, or goes on with the run in the folder `resume`.
+    """Train what `config` describes into a new folder, or resume the run in the folder `resume`.
 
-    `config` is a Config, or its tables as plain dicts, {"rule": {"name": "gll"}, "optim": {"epochs": 2}}; what is left
-    out has its default. `epochs` gives the run that goes on another number of epochs, where its rates do not depend on
-    it. `on_epoch` is given each new row, `say` a line about where the run stands; a `bar` is shown on a terminal only.
+    config    a Config, or its tables as plain dicts, {"rule": {"name": "gll"}, "optim": {"epochs": 2}}; a key that is
+              left out has its default
+    epochs    another number of epochs for a resumed run, where its learning rates do not depend on that number
+    on_epoch  called with each new row
+    say       called with a line about the run's progress
+    bar       shows a progress bar, on a terminal only
 
-    Raises: UserError for what does not fit together, a folder that cannot be written, a damaged or foreign checkpoint,
-    and a loss that is no longer finite; Interrupted after Ctrl-C or SIGTERM.
+    Raises: UserError for a configuration that does not fit together, a folder that cannot be written, a damaged or
+    foreign checkpoint, and a loss that is not finite; Interrupted after Ctrl-C or SIGTERM.
     """
     if (config is None) == (resume is None):
         raise TypeError("train(config) starts a run and train(resume=path) goes on with one: give one of the two.")
     if config is not None:
         if epochs is not None:
             raise TypeError("epochs= is for a run that goes on: a new one has them in its configuration.")
-        opened = _started(_checked(config, say), say, bar)
+        opened = _new_run(_checked(config, say), say, bar)
     else:
         assert resume is not None
         opened = _resumed(Path(resume), epochs, say, bar)
@@ -75,10 +78,10 @@ def train(
 
 def _checked(config: Config | Mapping[str, Any], say: Say) -> Config:
     if isinstance(config, Mapping):
-        found, remarks = resolve([("train(config)", flatten(config, "train(config)"))])
+        resolved, remarks = resolve([("train(config)", flatten(config, "train(config)"))])
         for remark in remarks:
             say(remark)
-        return found
+        return resolved
     if not isinstance(config, Config):
         raise UserError(
             f"train() was given a {type(config).__name__}: give a Config, or a dict of the tables rule, net, data, "
@@ -88,43 +91,45 @@ def _checked(config: Config | Mapping[str, Any], say: Say) -> Config:
 
 
 @contextmanager
-def _started(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record.RunFolder]]:
-    """A new run, built before its folder is made: what does not fit together leaves nothing behind."""
+def _new_run(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record.RunFolder]]:
+    """A new run. Its folder is made after everything is built, so a refused run leaves no folder."""
     out = config.run.out
     if out is not None:
         record.check_free(out)
         if record.saved_nothing(out):
             say(f"{out} held a run that had saved nothing: this one takes its place")
     loop = _built(config, say, bar)
-    about = {"data": _about(loop), "weights": _warmed(loop, say)}
-    environment = record.current_environment() | {name: value for name, value in about.items() if value is not None}
-    with record.RunFolder.create(_free(config) if out is None else out, tables_of(config), environment) as folder:
+    sources = {"data": _data_record(loop), "weights": _warm_started(loop, say)}
+    environment = record.current_environment() | {name: value for name, value in sources.items() if value is not None}
+    with record.RunFolder.create(
+        _free_folder(config) if out is None else out, tables_of(config), environment
+    ) as folder:
         say(f"run folder {folder.path}")
         yield loop, folder
 
 
 @contextmanager
 def _resumed(path: Path, epochs: int | None, say: Say, bar: bool) -> Iterator[tuple[Loop, record.RunFolder]]:
-    """The run at `path`, as of its last checkpoint, which is read only once the folder is locked."""
+    """The run at `path`, as of its last checkpoint. The checkpoint is read after the folder is locked."""
     before = from_tables(record.config(path), f"{path}/config.json")
     config = before
     environment = record.current_environment()
     if epochs is not None:
-        then = flatten(tables_of(before), f"{path}/config.json")
-        config, _ = resolve([(f"{path}/config.json", then), ("--epochs", {EPOCHS: epochs})])
+        recorded = flatten(tables_of(before), f"{path}/config.json")
+        config, _ = resolve([(f"{path}/config.json", recorded), ("--epochs", {EPOCHS: epochs})])
         check_epochs(epochs, before, path, schedule(before).extends or record.saved_nothing(path))
         environment["epochs"] = epochs
     with record.RunFolder.reopen(path, environment) as folder:
         loop = _built(config, say, bar)
         if not loop.restore(folder, say):
-            _warmed(loop, say)
+            _warm_started(loop, say)
         if config != before:
             folder.configure(tables_of(config))
         yield loop, folder
 
 
 def _built(config: Config, say: Say, bar: bool) -> Loop:
-    """The run of this configuration, before its first step, and what is to be said about what it is made of."""
+    """The run of this configuration, before its first step; `say` gets what is unverified or not recorded about it."""
     use_threads(config.run.threads)
     loop = Loop(config, *build(config), bar=bar)
     for note in loop.dataset.notes:
@@ -135,24 +140,24 @@ def _built(config: Config, say: Say, bar: bool) -> Loop:
     return loop
 
 
-def _about(loop: Loop) -> dict[str, Any]:
-    """What a record says about the data: where they are from, and what was verified."""
+def _data_record(loop: Loop) -> dict[str, Any]:
+    """The data set's entry in environment.json: its source, and what was verified."""
     d = loop.dataset
     return {"name": d.name, "notes": list(d.notes), "digest": loop.images["digest"]}
 
 
-def _warmed(loop: Loop, say: Say) -> dict[str, Any] | None:
-    """Starts from the weights that [net] names, if any; what a record says about them."""
+def _warm_started(loop: Loop, say: Say) -> dict[str, Any] | None:
+    """Load the weights that [net] names, if any; their entry in environment.json."""
     path = loop.config.net.weights
     if path is None:
         return None
-    line, about = warm_start(loop.learner, path)
+    line, entry = warm_start(loop.learner, path)
     say(line)
-    return about
+    return entry
 
 
-def _free(config: Config) -> Path:
-    """The first folder that is free: runs/RULE-NET-DATA-seedS, -2, -3, ..."""
+def _free_folder(config: Config) -> Path:
+    """The first of runs/RULE-NET-DATA-seedS, -2, -3, ... that does not exist."""
     name = config.data.name
     source = Path(name.removeprefix("npz:")).stem if name.startswith("npz:") else name
     return record.beside(

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal as a wish, granted between two steps."""
+"""SIGINT, SIGTERM and SIGHUP set a flag that is checked between two steps."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run stopped by one of these signals, after its state was saved; the message says where, and how to go on."""
+    """A run was stopped by one of SIGNALS and its state saved; the message says where, and how to resume."""
 
 
 class StopRequest:
-    """Whether somebody has asked the run to stop."""
+    """The flag: `stop` is true once a stop has been requested."""
 
     def __init__(self) -> None:
         self.stop = False
@@ -24,14 +24,14 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Inside the block the first of SIGNALS sets `stop`; the second acts as it would have without this block.
+    """Within the block the first of SIGNALS sets `stop`; the second has its usual effect.
 
-    SIGHUP that is ignored, as under nohup, stays so. Outside the main thread Python delivers no signals, so
-    there the wish is never set.
+    A SIGHUP that is ignored, as under nohup, stays ignored. Outside the main thread Python delivers no signals, and
+    `stop` stays false.
     """
-    wish = StopRequest()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield wish
+        yield request
         return
     before = {number: signal.getsignal(number) for number in SIGNALS}
     if before[signal.SIGHUP] is signal.SIG_IGN:
@@ -42,12 +42,12 @@ def stop_on_signal() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
     def ask(number: int, frame: Any) -> None:
-        wish.stop = True
+        request.stop = True
         restore()
 
     for number in before:
         signal.signal(number, ask)
     try:
-        yield wish
+        yield request
     finally:
         restore()

@@ -179,7 +179,7 @@ def test_a_network_for_other_images_is_refused(digits, other):
 
 
 def test_a_run_too_short_for_its_rule_is_refused(digits):
-    with pytest.raises(ml.UserError, match="FDG on 2 modules takes 3 batches"):
+    with pytest.raises(ml.UserError, match="FDG on 2 modules needs 3 batches"):
         ml.fit(learner(ml.rules.fdg()), digits, epochs=1, batch_size=40)
 
 
