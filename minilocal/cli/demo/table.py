@@ -30,7 +30,7 @@ class Table:
         """Print the rows that are complete, and update the next one."""
         while self._left and self._left[0].done():
             rule = self._left.pop(0)
-            last = _numbers(rule.errors()[:, -1]) if self._seeds > 1 else ""
+            last = _errors_text(rule.errors()[:, -1]) if self._seeds > 1 else ""
             row = self._row(rule.name, self._means(rule), last, f"{rule.seconds():.1f}", f"{rule.peak / 1e6:.1f}")
             self._bar.write(row, file=sys.stdout)
             sys.stdout.flush()
@@ -51,8 +51,8 @@ class Table:
 
     def _means(self, rule: Runs) -> str:
         errors = rule.errors()
-        return _numbers(errors.mean(axis=0)) if errors.size else ""
+        return _errors_text(errors.mean(axis=0)) if errors.size else ""
 
 
-def _numbers(errors: np.ndarray) -> str:
+def _errors_text(errors: np.ndarray) -> str:
     return " ".join(f"{error:5.1f}" for error in errors)
