@@ -23,7 +23,7 @@ from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
 from minilocal.nets import Net
 from minilocal.objectives import Batch
-from minilocal.optim import Optimizer
+from minilocal.optim import Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
 from minilocal.training_state import TrainingState
@@ -116,6 +116,15 @@ class Learner:
         """
         inputs.weights(arrays, self._training.arrays, self.net.name)
         self._training.load(arrays)
+
+    def optimizer_states(self) -> dict[str, State]:
+        """{parameter: what the optimiser keeps for it}, live; without the parameters that have not been updated."""
+        return self._training.optimizer_states
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the steps of this Learner's rule."""
+        return self._engine
 
     @property
     def key(self) -> int:

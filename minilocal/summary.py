@@ -1,14 +1,16 @@
-"""A Learner as a table: its modules, their auxiliary networks, and the bytes that each keeps under this rule."""
+"""A Learner as a table: its modules, their auxiliary networks, and the bytes that each keeps under its rule."""
 
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from minilocal import streams
+from minilocal.engine import Module
 from minilocal.errors import UserError, whole
 from minilocal.learner import Learner
-from minilocal.memory.estimate import CPU, GPU
+from minilocal.memory.estimate import CPU, GPU, Machine
 from minilocal.memory.per_module import KeptBytes
 from minilocal.memory.profile import MemoryProfile, profile
 from minilocal.nets import count
@@ -17,58 +19,57 @@ from minilocal.nets.summary import Summary, columns, rows, title
 HEADS = ["unit", "output", "module", "parameters", "multiply-adds", "auxiliary", "keeps", "waits with"]
 LEGEND = """\
 multiply-adds  of one image, forward, without auxiliary networks
-auxiliary      parameters of the module's auxiliary network, or of what guesses its error
-keeps          bytes of the module's activations at most, its input and its auxiliary network's among them
-waits with     bytes of these while other modules work: what an error from above is awaited with"""
+auxiliary      parameters of the module's auxiliary network, or of its synthesiser
+keeps          bytes of the module's activations at their peak, with its input and its auxiliary network's
+waits with     bytes of these while other modules work, until an error from above arrives"""
+Result = TypeVar("Result")
 
 
 def summary(learner: Learner, batch_size: int = 128) -> Summary:
-    """Every unit of the network and every module of the Learner; bytes are those of a batch of this size.
+    """A table of the units and modules, with the bytes of a step on a batch of this size.
 
-    The bytes are found by running the engine on arrays without memory, so they are those of a real step, and no step is
-    taken. A module's numbers stand beside its last unit.
+    The bytes are those of a real step, found by running the engine on abstract arrays; `learner` takes no step. The
+    numbers of a module stand beside its last unit.
 
     Raises: UserError for a batch size below 1.
     """
     images = whole("batch_size", batch_size)
-    net, K = learner.net, len(learner.modules)
-    kept, used = _bytes(learner, images)
-    cells, total_aux, unit = [], 0, 0
-    found = rows(net)
-    for k, module in enumerate(learner.modules):
-        parts = [
-            p
-            for p in (module.objective, module.synthesiser)
-            if p is not None and (k < K - 1 or p is module.synthesiser)
-        ]
-        aux = sum(count(part.parameters) for part in parts)
-        total_aux += aux
-        for u in range(len(module.units)):
-            name, shape, size, macs = found[unit]
+    net, modules = learner.net, learner.modules
+    kept, step = _bytes(learner, images)
+    *units, head = rows(net)
+    auxiliary = [_auxiliary(module, module is modules[-1]) for module in modules]
+    cells = []
+    for k, module in enumerate(modules):
+        for u, (name, shape, size, macs) in enumerate(units[module.first : module.top + 1], module.first):
             row = [name, shape, str(k + 1), f"{size:,}", f"{macs:,}", "", "", ""]
-            if u == len(module.units) - 1:
-                row[5:] = [f"{aux:,}" if aux else "-", *_pair(kept, k)]
+            if u == module.top:
+                row[5:] = [f"{auxiliary[k]:,}" if auxiliary[k] else "-", *_kept_cells(kept, k)]
             cells.append(row)
-            unit += 1
-    name, shape, size, macs = found[-1]
+    name, shape, size, macs = head
     if size:
-        cells.append([name, shape, str(K), f"{size:,}", f"{macs:,}", "", "", ""])
-    sizes = [sum(r[i] for r in found) for i in (2, 3)]  # type: ignore[misc]
-    last = ["total", "", str(K), f"{sizes[0]:,}", f"{sizes[1]:,}", f"{total_aux:,}", "", ""]
-    table = columns(HEADS, cells, last)
-    return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_signature(used, images)}")
+        cells.append([name, shape, str(len(modules)), f"{size:,}", f"{macs:,}", "", "", ""])
+    parameters, multiply_adds = sum(row[2] for row in (*units, head)), sum(row[3] for row in (*units, head))
+    total = [f"{parameters:,}", f"{multiply_adds:,}", f"{sum(auxiliary):,}"]
+    table = columns(HEADS, cells, ["total", "", str(len(modules)), *total, "", ""])
+    return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_last_lines(step, images)}")
 
 
-def _pair(kept: KeptBytes | None, k: int) -> list[str]:
-    return ["?", "?"] if kept is None else [_mb(kept.most[k]), _mb(kept.waiting[k])]
+def _auxiliary(module: Module, is_last: bool) -> int:
+    """The parameters of a module's auxiliary network and synthesiser. The last module's objective is the net's head."""
+    parts = [module.synthesiser] if is_last else [module.objective, module.synthesiser]
+    return sum(count(part.parameters) for part in parts if part is not None)
 
 
-def _signature(used: MemoryProfile | None, images: int) -> str:
-    if used is None:
-        return "The bytes are not known: a layer of your own reads numbers, and there are none to be read."
-    held, kept = used.parameters + used.statistics + used.optimizer, used.activations + used.auxiliary
+def _kept_cells(kept: KeptBytes | None, k: int) -> list[str]:
+    return ["?", "?"] if kept is None else [_mb(kept.peak[k]), _mb(kept.waiting[k])]
+
+
+def _last_lines(step: MemoryProfile | None, images: int) -> str:
+    if step is None:
+        return "The bytes are not known: a layer of your own reads numbers, and abstract arrays have none."
+    held, kept = step.parameters + step.statistics + step.optimizer, step.activations + step.auxiliary
     return (
-        f"With {images} images a step takes {_mb(used.step)} at its peak, {_mb(kept)} of it activations, above\n"
+        f"With {images} images a step takes {_mb(step.step)} at its peak, {_mb(kept)} of it activations, above\n"
         f"{_mb(held)} for parameters, statistics and the optimiser."
     )
 
@@ -78,32 +79,37 @@ def _mb(n: int) -> str:
 
 
 def _bytes(learner: Learner, images: int) -> tuple[KeptBytes | None, MemoryProfile | None]:
-    """What each module keeps, and what a step takes; None where a layer cannot run without numbers."""
+    """What each module keeps, and the profile of a step; None where a layer reads numbers."""
     machine = CPU() if learner.device == "cpu" else GPU()
-    library, sizes = machine.library, [len(m.units) for m in learner.modules]
-    found: list[Any] = []
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it has warned already
-            for _ in range(2):
-                ghost = Learner(
-                    learner.net, learner.rule, sizes, rng=streams.rng(0), device=library, dtype=learner.dtype,
-                    optimizer=learner.optimizer,
-                )  # fmt: skip
-                ghost.epoch = learner.epoch
-                machine.prepare(ghost)
-                x: Any = library.empty((images, *learner.net.shape), learner.dtype)
-                y: Any = library.empty((images,), int)
-                found.append(_kept(ghost, x, y) if not found else profile(ghost, x, y))
+            warnings.simplefilter("ignore")  # `learner` has warned already
+            kept = _on_abstract_arrays(_kept, learner, images, machine)
+            return kept, _on_abstract_arrays(profile, learner, images, machine)
     except (TypeError, AttributeError, UserError):
         return None, None
-    return found[0], found[1]
 
 
-def _kept(ghost: Learner, x: Any, y: Any) -> KeptBytes:
-    """In the steady state."""
-    for _ in range(ghost.rule.least_batches(len(ghost.modules)) - 1):
-        ghost.step(x, y, lr=0.0)
-    with KeptBytes(ghost, (x, y)) as kept:
-        ghost.step(x, y, lr=0.0)
+def _on_abstract_arrays(
+    measured: Callable[[Learner, Any, Any], Result], learner: Learner, images: int, machine: Machine
+) -> Result:
+    """`measured` of a Learner like this one and a batch, both on abstract arrays."""
+    library, sizes = machine.library, [len(m.units) for m in learner.modules]
+    abstract = Learner(
+        learner.net, learner.rule, sizes, rng=streams.rng(0), device=library, dtype=learner.dtype,
+        optimizer=learner.optimizer,
+    )  # fmt: skip
+    abstract.epoch = learner.epoch
+    machine.prepare(abstract)
+    x: Any = library.empty((images, *learner.net.shape), learner.dtype)
+    y: Any = library.empty((images,), int)
+    return measured(abstract, x, y)
+
+
+def _kept(learner: Learner, x: Any, y: Any) -> KeptBytes:
+    """What each module keeps in the steady state."""
+    for _ in range(learner.rule.least_batches(len(learner.modules)) - 1):
+        learner.step(x, y, lr=0.0)
+    with KeptBytes(learner, (x, y)) as kept:
+        learner.step(x, y, lr=0.0)
     return kept

@@ -50,12 +50,12 @@ def test_a_learner_says_what_each_module_keeps_and_takes_no_step():
 def test_what_a_module_keeps_is_what_a_real_step_keeps(name):
     """The table's bytes come from arrays without memory; here the same is counted on arrays with it."""
     real = learner(RULES[name])
-    (ghost, _), (x, y) = _bytes(real, 6), (ml.rng(2).standard_normal((6, 8, 8, 3)).astype("f4"), np.arange(6) % 4)
+    (abstract, _), (x, y) = _bytes(real, 6), (ml.rng(2).standard_normal((6, 8, 8, 3)).astype("f4"), np.arange(6) % 4)
     for _ in range(real.rule.least_batches(3) - 1):
         real.step(x, y, lr=0.0)
     with KeptBytes(real, (x, y)) as kept:
         real.step(x, y, lr=0.0)
-    assert (ghost.most, ghost.waiting) == (kept.most, kept.waiting)
+    assert (abstract.peak, abstract.waiting) == (kept.peak, kept.waiting)
 
 
 def test_backlink_waits_with_its_linked_units_gll_with_nothing_and_bp_with_everything():
@@ -67,6 +67,15 @@ def test_backlink_waits_with_its_linked_units_gll_with_nothing_and_bp_with_every
     assert waiting["gll"] == [0] * 4
     for k in range(3):
         assert 0 < waiting["backlink, inputs"][k] < waiting["backlink"][k] < waiting["bp"][k]
+
+
+def test_rules_that_hold_batches_wait_with_what_they_hold_between_two_steps():
+    """Remembered bytes of 6 images: caches, inputs, messages, stashed weights, and FDG's held gradients of module 3."""
+    waiting = {name: _bytes(learner(RULES[name]), 6)[0].waiting for name in ("ddg", "fdg", "asynchronous dgl")}
+    weights = [sum(w.nbytes for unit in m.units for w in unit.parameters.values()) for m in learner().modules]
+    assert waiting["ddg"] == [371040, 132992, 0] and waiting["ddg"][0] > 2 * weights[0]  # two copies of the weights
+    assert waiting["fdg"] == [717504, 253696, 231952]
+    assert waiting["asynchronous dgl"] == [0, 58464, 29232]
 
 
 def test_a_layer_that_reads_numbers_leaves_the_bytes_out():

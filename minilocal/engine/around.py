@@ -27,6 +27,9 @@ class Engine(Protocol):
     def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
         """Losses (K,), float64. Gradients go to `on_gradients`; running statistics move with `update_stats`."""
 
+    def held_arrays(self) -> list[list[Array]]:
+        """The arrays that each module holds between steps, bottom to top; parameters are not among them."""
+
     def finish(self, on_gradients: OnGradients) -> None:
         """Drain what is in flight."""
 
@@ -56,6 +59,9 @@ class EngineAround:
     @property
     def batches_in_flight(self) -> list[int]:
         return self.engine.batches_in_flight
+
+    def held_arrays(self) -> list[list[Array]]:
+        return self.engine.held_arrays()
 
     def finish(self, on_gradients: OnGradients) -> None:
         self.engine.finish(on_gradients)

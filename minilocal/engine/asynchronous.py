@@ -28,6 +28,7 @@ from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
 from minilocal.rules.when import Asynchronous
+from minilocal.tree import tree_leaves
 
 
 @dataclass
@@ -115,6 +116,10 @@ class AsynchronousEngine:
     def memory_advice(self, images: Array, epoch: int) -> str:
         """Nothing: what is held depends on the buffers, not on one batch."""
         return ""
+
+    def held_arrays(self) -> list[list[Array]]:
+        """The entries of the buffer that each module reads; the first one has none."""
+        return [[], *(tree_leaves([(e.h, e.batch) for e in buffer.entries]) for buffer in self.buffers)]
 
     def finish(self, on_gradients: OnGradients) -> None:
         """No gradient is left to come: entries of the buffers would only be used again."""

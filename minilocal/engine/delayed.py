@@ -53,6 +53,10 @@ class DelayedEngine:
         self.in_flight.begun += 1
         return self._iterate(Message(sent, sent.batch.x), on_gradients, update_stats)
 
+    def held_arrays(self) -> list[list[Array]]:
+        """What is in flight at each module and on its way to it."""
+        return self.in_flight.by_module()
+
     def finish(self, on_gradients: OnGradients) -> None:
         """Iterate without new batches until every gradient has gone to `on_gradients`."""
         while not self.in_flight.is_empty:

@@ -98,6 +98,16 @@ class InFlight:
         activations = (message for queue in self.up for message in queue)
         return not (any(self.pending) or self.held or any(activations))
 
+    def by_module(self) -> list[list[Array]]:
+        """The arrays of each module: its pending backwards, the messages to it, and module K's held gradients."""
+        arrays = []
+        for k, pending in enumerate(self.pending):
+            kept: list[Any] = [(p.sent.batch, p.input, p.caches, p.weights) for p in pending]
+            queues = self.up[max(0, k - 1) : k] + self.down[k : k + 1]
+            kept += [message.array for queue in queues for message in queue if message is not None]
+            arrays.append(tree_leaves([kept, self.held if k == len(self.pending) - 1 else ()]))
+        return arrays
+
     # ------------------------------------------------------------------ a checkpoint
 
     def to_arrays(self) -> dict[str, np.ndarray]:

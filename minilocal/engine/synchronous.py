@@ -192,6 +192,10 @@ class SynchronousEngine:
         """None at any module: nothing is in flight between steps."""
         return [0] * len(self.modules)
 
+    def held_arrays(self) -> list[list[Array]]:
+        """None at any module."""
+        return [[] for _ in self.modules]
+
     def finish(self, on_gradients: OnGradients) -> None:
         """Nothing is in flight."""
 

@@ -1,7 +1,7 @@
-"""The bytes that each module keeps in a step: at most, and while it is not its turn.
+"""The bytes that each module keeps in a step: at its peak, and while other modules work.
 
-An array counts for the module whose unit or objective made it; what a module hands up counts for the one above, whose
-input it is. The images count for no module, and the numbers of all modules at one moment add up to what is live then.
+An array counts for the module whose unit or objective made it. A module's output counts for the module above, whose
+input it is. The images count for no module. So the bytes of all modules at one moment add up to the live bytes.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from minilocal.array import Array
 from minilocal.engine.hooks import Hook, Part, hooked
 from minilocal.learner import Learner
 from minilocal.memory.live import LiveBytes, owner_of
-from minilocal.tree import tree_leaves
 
 
 class KeptBytes:
-    """`with Kept(learner, (x, y)) as kept: learner.step(x, y, lr)`, then bytes by module, counted from 0.
+    """`with KeptBytes(learner, (x, y)) as kept: learner.step(x, y, lr)`, then bytes for each module, from 0.
 
-    most       of its units' and objective's caches and outputs at one moment
-    waiting    of these while another module forwards: what an error from above is awaited with. For a rule with
-               delays: what it holds between two steps, batches and stashed weights too
+    peak       the most of its units' and objective's caches and outputs at one moment
+    waiting    the most of these while another module forwards: what is kept until an error from above arrives. For a
+               rule with delays: what the module holds between two steps, batches and stashed weights too
     """
 
     def __init__(self, learner: Learner, batch: Sequence[Array]) -> None:
         K = len(learner.modules)
-        self.learner, self.most, self.waiting = learner, [0] * K, [0] * K
+        self.engine, self.peak, self.waiting = learner.engine, [0] * K, [0] * K
         self._live = LiveBytes(range(K), batch)
         hooks = [_KeptHook(self, k, len(m.units) - 1) for k, m in enumerate(learner.modules)]
         self._registered = hooked(learner.modules, hooks)
@@ -37,23 +36,28 @@ class KeptBytes:
 
     def __exit__(self, *error: Any) -> None:
         self._registered.__exit__(*error)
-        if not self.learner._engine.holds_batches:
-            self.waiting[-1] = 0  # no module is above; what it was given, the module below may still hold
-        seen: set[int] = set()
-        for k, held in enumerate(_held(self.learner._engine)):
-            owners = {id(a): a.nbytes for a in map(owner_of, held) if id(a) not in seen}
+        if self.engine.holds_batches:
+            self._count_held()
+        else:
+            self.waiting[-1] = 0  # no module is above it; its input may still be held by the module below
+
+    def _count_held(self) -> None:
+        """Bytes held between steps, each memory counted once, for the lowest module that holds it."""
+        counted: set[int] = set()
+        for k, arrays in enumerate(self.engine.held_arrays()):
+            owners = {id(a): a.nbytes for a in map(owner_of, arrays) if id(a) not in counted}
             self.waiting[k] = sum(owners.values())
-            seen |= owners.keys()
+            counted |= owners.keys()
 
     def track(self, k: int, out: Array, cache: Any, top: bool) -> None:
-        """Count the output and the cache of a part of module k. The output of its top unit is the next one's input."""
-        self._live.track(min(k + top, len(self.most) - 1), out)
+        """Count the output and the cache of a part of module k. A `top` output is the input of the module above."""
+        self._live.track(min(k + top, len(self.peak) - 1), out)
         self._live.track(k, cache)
         now = list(self._live.now.values())
-        self.most = [max(a, b) for a, b in zip(self.most, now, strict=True)]
-        if not self.learner._engine.holds_batches:
+        self.peak = list(map(max, self.peak, now))
+        if not self.engine.holds_batches:
             others = [0 if j in (k, k + 1) else n for j, n in enumerate(now)]
-            self.waiting = [max(a, b) for a, b in zip(self.waiting, others, strict=True)]
+            self.waiting = list(map(max, self.waiting, others))
 
 
 class _KeptHook(Hook):
@@ -65,18 +69,3 @@ class _KeptHook(Hook):
     def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
         self.kept.track(self.k, out, cache, part == self.top)
         return out
-
-
-def _held(engine: Any) -> list[list[Array]]:
-    """What each module of a rule with delays holds between two steps, bottom to top; nothing for any other rule."""
-    if hasattr(engine, "tickets"):
-        found = []
-        for k, tickets in enumerate(engine.tickets):
-            nested: list[Any] = [(t.flight.batch, t.entry, t.caches, t.weights) for t in tickets]
-            nested += [parcel.array for parcel in (engine.upward[k - 1] if k else ()) if parcel is not None]
-            nested += [parcel.array for queue in engine.downward[k : k + 1] for parcel in queue if parcel is not None]
-            found.append(tree_leaves([nested, engine.held if k == len(engine.tickets) - 1 else ()], None))
-        return found
-    if hasattr(engine, "buffers"):
-        return [[], *(tree_leaves([(e.h, e.batch) for e in buffer.entries], None) for buffer in engine.buffers)]
-    return []

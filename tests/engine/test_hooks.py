@@ -130,7 +130,7 @@ def test_a_unit_holds_the_only_reference_to_its_error_and_cache_with_hooks_too()
 
     module = Module([Frees("a"), Frees("b")], 0, None)
     module.hooks.append(Recorder([], 0))
-    y, caches = module.forward_all(X, PassContext(), {}, False)
+    y, caches = module.forward(X, PassContext(), {}, False)
     del y
     errors = [X * 1]
     module.backward(errors.pop(), caches, {}, True, lambda u, grads: None)
