@@ -14,12 +14,11 @@ its first error has arrived a module gets no gradient: nothing in it changes, no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 
 import numpy as np
 
-from minilocal.array import Array, host_copy, namespace
+from minilocal.array import Array, namespace
 from minilocal.engine.in_flight import InFlight, InFlightBatch, Message, PendingBackward, check_signature, signature
 from minilocal.engine.module import Module, OnGradients, Saved
 from minilocal.layers import PassContext
@@ -140,8 +139,7 @@ class DelayedEngine:
 
     def state(self) -> dict[str, np.ndarray]:
         """All that is in flight, as named host copies; see `in_flight`."""
-        rule = json.dumps(signature(self.rule, self.modules))
-        return {"rule": host_copy(rule), **self.in_flight.to_arrays()}
+        return self.in_flight.to_arrays(signature(self.rule, self.modules))
 
     def restore(self, saved: Saved, image: Shape) -> None:
         """Continue from a `state()`.

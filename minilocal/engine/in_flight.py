@@ -110,8 +110,8 @@ class InFlight:
 
     # ------------------------------------------------------------------ a checkpoint
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Everything as named host copies, without "rule"."""
+    def to_arrays(self, rule: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Everything as named host copies; `rule` is its `signature`."""
         batches: dict[int, InFlightBatch] = {}
         saved: dict[str, Array] = {f"held.{name}": g for name, g in self.held.items()}
         tickets: list[tuple[int, int]] = []
@@ -140,6 +140,7 @@ class InFlight:
 
         contexts = [(n, b.ctx.key, b.ctx.epoch, b.ctx.step, b.ctx.part) for n, b in batches.items()]
         return {name: host_copy(a) for name, a in saved.items()} | {
+            "rule": host_copy(json.dumps(rule)),
             "begun": host_copy(self.begun),
             "batches": host_copy(contexts, np.int64).reshape(-1, 5),
             "tickets": host_copy(tickets, np.int64).reshape(-1, 2),
