@@ -22,7 +22,7 @@ def net(**more):
     return ml.nets.mlp(WIDTHS, classes=4, rng=ml.rng(0), channels=2, size=3, **more)
 
 
-def learner(rule=None, modules=3, **more):
+def make_learner(rule=None, modules=3, **more):
     return ml.Learner(net(), rule or ml.rules.gll(), modules, **{"rng": ml.rng(1), **more})
 
 
@@ -41,22 +41,22 @@ class Tensor:
 
 Tensor.__name__ = "Tensor"
 BUILT = [
-    (lambda: learner(rng=3), r"give minilocal\.rng\(3\)"),
-    (lambda: learner(rng=None), r"give minilocal\.rng\(0\)"),
-    (lambda: learner(rng=np.random.RandomState(0)), r"give minilocal\.rng\(0\)"),
+    (lambda: make_learner(rng=3), r"give minilocal\.rng\(3\)"),
+    (lambda: make_learner(rng=None), r"give minilocal\.rng\(0\)"),
+    (lambda: make_learner(rng=np.random.RandomState(0)), r"give minilocal\.rng\(0\)"),
     (lambda: ml.nets.resnet(8, rng=0), r"no numpy\.random\.Generator"),
     (lambda: ml.Learner("resnet8", ml.rules.bp(), rng=ml.rng(0)), r"minilocal\.nets\.get\('resnet8'"),
     (lambda: ml.Learner(ml.nets.mlp, ml.rules.bp(), rng=ml.rng(0)), r"call it, mlp\(\)"),
-    (lambda: learner(ml.rules.backlink), r"call it, backlink\(\)"),
-    (lambda: learner(modules="4"), "modules '4' is no way to cut"),
-    (lambda: learner(modules=2.5), "modules = 2.5: give K"),
-    (lambda: learner(modules=True), "modules = True: give K"),
-    (lambda: learner(modules=[2, 2.0]), "give K"),
-    (lambda: learner(optimizer="adam"), "optimizer 'adam' is no optimiser"),
-    (lambda: learner(optimizer=ml.optim.Adam), r"call it, Adam\(\)"),
-    (lambda: learner(dtype=np.float16), "Known: float32, float64"),
-    (lambda: learner(dtype=None), "Known: float32, float64"),
-    (lambda: learner(device=0), "Known: cpu, cuda"),
+    (lambda: make_learner(ml.rules.backlink), r"call it, backlink\(\)"),
+    (lambda: make_learner(modules="4"), "modules '4' is no way to cut"),
+    (lambda: make_learner(modules=2.5), "modules = 2.5: give K"),
+    (lambda: make_learner(modules=True), "modules = True: give K"),
+    (lambda: make_learner(modules=[2, 2.0]), "give K"),
+    (lambda: make_learner(optimizer="adam"), "optimizer 'adam' is no optimiser"),
+    (lambda: make_learner(optimizer=ml.optim.Adam), r"call it, Adam\(\)"),
+    (lambda: make_learner(dtype=np.float16), "Known: float32, float64"),
+    (lambda: make_learner(dtype=None), "Known: float32, float64"),
+    (lambda: make_learner(device=0), "Known: cpu, cuda"),
     (lambda: ml.nets.mlp(64, rng=ml.rng(0)), "give the width of every hidden layer"),
     (lambda: ml.nets.mlp((64.5,), rng=ml.rng(0)), "a hidden width = 64.5"),
     (lambda: ml.nets.mlp((0,), rng=ml.rng(0)), "a hidden width = 0"),
@@ -77,7 +77,7 @@ BUILT = [
     (lambda: ml.rng(1.5), r"rng\(1\.5\): give a whole number"),
     (lambda: ml.data.load(3), "data set 3 is no name: give one of digits"),
     (lambda: ml.verify.check_layer(net(), (3, 3, 2)), "check_layer was given a Net"),
-    (lambda: ml.interop.to_torch(learner()), r"give \{\*\*learner\.parameters\(\)"),
+    (lambda: ml.interop.to_torch(make_learner()), r"give \{\*\*learner\.parameters\(\)"),
 ]
 
 
@@ -92,7 +92,7 @@ def test_what_is_built_from_a_wrong_thing(build, says):
 
 
 def test_numpys_types_name_a_precision_too():
-    assert learner(dtype=np.float64).dtype == learner(dtype=np.dtype("float64")).dtype == "float64"
+    assert make_learner(dtype=np.float64).dtype == make_learner(dtype=np.dtype("float64")).dtype == "float64"
 
 
 def spoilt(value):
@@ -102,56 +102,61 @@ def spoilt(value):
 
 
 USED = [
-    (lambda it: it.step(X, Y, lr=float("nan")), "lr = nan"),
-    (lambda it: it.step(X, Y, lr=-0.1), "lr = -0.1"),
-    (lambda it: it.step(X, Y, lr=np.inf), "lr = inf"),
-    (lambda it: it.step(X, Y, lr="0.1"), "lr = '0.1'"),
-    (lambda it: it.step(X, Y, lr=None), "lr = None"),
-    (lambda it: it.finish(lr=-1), "lr = -1"),
-    (lambda it: it.step(spoilt(np.nan), Y, lr=0.1), r"images hold nan at \(3, 1, 0, 1\)"),
-    (lambda it: it.gradients(spoilt(-np.inf), Y), r"images hold -inf at \(3, 1, 0, 1\)"),
-    (lambda it: it.predict(spoilt(np.inf)), "images hold inf"),
-    (lambda it: it.local_logits(spoilt(np.inf)), "images hold inf"),
-    (lambda it: it.step(Tensor(), Y, lr=0.1), r"torch\.Tensor.*x\.permute\(0, 2, 3, 1\)\.numpy\(\)"),
-    (lambda it: it.step(X, Tensor(), lr=0.1), r"labels came as a torch\.Tensor.*y\.numpy\(\)"),
-    (lambda it: it.predict(Tensor()), "channels last"),
-    (lambda it: setattr(it, "epoch", -1), "epoch = -1"),
-    (lambda it: setattr(it, "epoch", 1.5), "epoch = 1.5"),
-    (lambda it: setattr(it, "epoch", True), "epoch = True"),
-    (lambda it: it.load({"layers.0.bias": np.full(12, np.nan)}), "not finite"),
-    (lambda it: it.load({"layers.0.weight": np.zeros((12, 18))}), r"PyTorch's layout.*minilocal\.interop\.from_torch"),
-    (lambda it: it.load({"layers.0.bais": np.zeros(12)}), r"did you mean 'layers\.0\.bias'\? Nothing"),
-    (lambda it: it.load({"qqq": np.zeros(12)}), r"'qqq'\. Nothing"),
-    (lambda it: it.load({"layers.0.bias": [0.0] * 12}), "is a list"),
-    (lambda it: it.load({"layers.0.bias": np.array(["a"] * 12)}), "not an array of numbers"),
-    (lambda it: it.load({"layers.0.bias": Tensor()}), r"from_torch\(model\.state_dict\(\)\)"),
-    (lambda it: it.load([1]), "not a list"),
+    (lambda learner: learner.step(X, Y, lr=float("nan")), "lr = nan"),
+    (lambda learner: learner.step(X, Y, lr=-0.1), "lr = -0.1"),
+    (lambda learner: learner.step(X, Y, lr=np.inf), "lr = inf"),
+    (lambda learner: learner.step(X, Y, lr="0.1"), "lr = '0.1'"),
+    (lambda learner: learner.step(X, Y, lr=None), "lr = None"),
+    (lambda learner: learner.finish(lr=-1), "lr = -1"),
+    (lambda learner: learner.step(spoilt(np.nan), Y, lr=0.1), r"images hold nan at \(3, 1, 0, 1\)"),
+    (lambda learner: learner.gradients(spoilt(-np.inf), Y), r"images hold -inf at \(3, 1, 0, 1\)"),
+    (lambda learner: learner.predict(spoilt(np.inf)), "images hold inf"),
+    (lambda learner: learner.local_logits(spoilt(np.inf)), "images hold inf"),
+    (lambda learner: learner.step(Tensor(), Y, lr=0.1), r"torch\.Tensor.*x\.permute\(0, 2, 3, 1\)\.numpy\(\)"),
+    (lambda learner: learner.step(X, Tensor(), lr=0.1), r"labels came as a torch\.Tensor.*y\.numpy\(\)"),
+    (lambda learner: learner.predict(Tensor()), "channels last"),
+    (lambda learner: setattr(learner, "epoch", -1), "epoch = -1"),
+    (lambda learner: setattr(learner, "epoch", 1.5), "epoch = 1.5"),
+    (lambda learner: setattr(learner, "epoch", True), "epoch = True"),
+    (lambda learner: learner.load({"layers.0.bias": np.full(12, np.nan)}), "not finite"),
+    (
+        lambda learner: learner.load({"layers.0.weight": np.zeros((12, 18))}),
+        r"PyTorch's layout.*minilocal\.interop\.from_torch",
+    ),
+    (lambda learner: learner.load({"layers.0.bais": np.zeros(12)}), r"did you mean 'layers\.0\.bias'\? Nothing"),
+    (lambda learner: learner.load({"qqq": np.zeros(12)}), r"'qqq'\. Nothing"),
+    (lambda learner: learner.load({"layers.0.bias": [0.0] * 12}), "is a list"),
+    (lambda learner: learner.load({"layers.0.bias": np.array(["a"] * 12)}), "not an array of numbers"),
+    (lambda learner: learner.load({"layers.0.bias": Tensor()}), r"from_torch\(model\.state_dict\(\)\)"),
+    (lambda learner: learner.load([1]), "not a list"),
 ]
 
 
 @pytest.mark.parametrize("use, says", USED)
 def test_what_is_used_wrongly_changes_nothing(use, says):
-    it = learner()
-    it.step(X, Y, lr=0.1)
-    before = it.state()
-    refused(lambda: use(it), says)
-    after = it.state()
+    learner = make_learner()
+    learner.step(X, Y, lr=0.1)
+    before = learner.state()
+    refused(lambda: use(learner), says)
+    after = learner.state()
     assert before.keys() == after.keys() and all(np.array_equal(before[n], a) for n, a in after.items())
 
 
 def test_a_sum_that_overflows_is_no_number_that_is_not_finite():
-    it = learner()
+    learner = make_learner()
     huge = np.full_like(X, 3e38)
     with np.errstate(all="ignore"):
-        assert it.predict(huge).shape == (8, 4)
+        assert learner.predict(huge).shape == (8, 4)
 
 
 def test_names_of_other_codes_are_known():
-    made = ml.Learner(ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0)), ml.rules.gll(), 3, rng=ml.rng(1))
-    refused(lambda: made.load({"layer2.0.shortcut.0.weight": X}), r"did you mean 'layer2\.0\.downsample\.0\.weight'\?")
-    refused(lambda: made.load({"module.conv1.weight": X}), r"did you mean 'conv1\.weight'\?")
-    conv = made.parameters()["conv1.weight"]
-    refused(lambda: made.load({"conv1.weight": conv.transpose(3, 2, 0, 1)}), "from_torch")
+    learner = ml.Learner(ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0)), ml.rules.gll(), 3, rng=ml.rng(1))
+    refused(
+        lambda: learner.load({"layer2.0.shortcut.0.weight": X}), r"did you mean 'layer2\.0\.downsample\.0\.weight'\?"
+    )
+    refused(lambda: learner.load({"module.conv1.weight": X}), r"did you mean 'conv1\.weight'\?")
+    conv = learner.parameters()["conv1.weight"]
+    refused(lambda: learner.load({"conv1.weight": conv.transpose(3, 2, 0, 1)}), "from_torch")
 
 
 # ---------------------------------------------------------------------- two arrays of one name
@@ -178,7 +183,9 @@ def test_two_modules_auxiliary_networks_of_one_name_are_refused():
             return ClassifierLoss(Sequential([linear(place.shape[0], 4, "aux.mine")]))
 
     rule = ml.rules.compose(objective=Same(), boundary=ml.boundaries.closed())
-    refused(lambda: learner(rule, modules=4), r"objective of module 1 and the objective of module 2 have an array 'aux")
+    refused(
+        lambda: make_learner(rule, modules=4), r"objective of module 1 and the objective of module 2 have an array 'aux"
+    )
 
 
 def test_a_unit_that_is_no_layer_is_refused():
@@ -277,8 +284,8 @@ def test_an_own_layer_that_breaks_the_contract_is_refused_when_a_learner_is_buil
 
 
 def test_an_own_layer_that_keeps_it_is_not():
-    made = with_layer(Scale(18))
-    assert np.isfinite(made.step(X, Y, lr=0.1)).all()
+    learner = with_layer(Scale(18))
+    assert np.isfinite(learner.step(X, Y, lr=0.1)).all()
 
 
 def test_the_packages_own_layers_are_not_tried_again(monkeypatch):
@@ -305,11 +312,11 @@ WRONG_OBJECTIVES = [
 
 @pytest.mark.parametrize("build, says", WRONG_OBJECTIVES)
 def test_an_own_objective_that_breaks_the_contract_is_refused(build, says):
-    refused(lambda: learner(objective(build)), says)
+    refused(lambda: make_learner(objective(build)), says)
 
 
 def test_an_own_objective_that_keeps_it_is_not():
-    assert np.isfinite(learner(objective(lambda place: ClassifierLoss(head(place)))).step(X, Y, lr=0.1)).all()
+    assert np.isfinite(make_learner(objective(lambda place: ClassifierLoss(head(place)))).step(X, Y, lr=0.1)).all()
 
 
 def test_a_crossing_that_reaches_too_far_is_refused():
@@ -320,7 +327,7 @@ def test_a_crossing_that_reaches_too_far_is_refused():
             return 99
 
     rule = ml.rules.compose(objective=ml.objectives.classifier(), boundary=Far())
-    refused(lambda: learner(rule), r"Far\.linked_units\(2\) = 99: give 0 to 2, the units of module 1")
+    refused(lambda: make_learner(rule), r"Far\.linked_units\(2\) = 99: give 0 to 2, the units of module 1")
 
 
 # ---------------------------------------------------------------------- copies, pickles, and states
@@ -335,11 +342,13 @@ MAPS, LABELS = ml.rng(1).standard_normal((9, 4, 8, 8, 3)).astype("f4"), np.array
 
 
 def on_maps(rule, **more):
-    made = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    return ml.Learner(made, rule, 3, rng=ml.rng(1), optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4), **more)
+    network = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
+    return ml.Learner(network, rule, 3, rng=ml.rng(1), optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4), **more)
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it, 2))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda learner: pickle.loads(pickle.dumps(learner, 2))], ids=["copy", "pickle"]
+)
 @pytest.mark.parametrize("name", RULES)
 def test_a_copy_goes_on_bit_for_bit_batches_in_flight_too(name, again):
     one = on_maps(RULES[name])
@@ -347,11 +356,11 @@ def test_a_copy_goes_on_bit_for_bit_batches_in_flight_too(name, again):
         one.step(x, LABELS, lr=1e-4)
     two = again(one)
     assert two.in_flight == one.in_flight
-    for made in (one, two):
-        made.epoch = 1
+    for learner in (one, two):
+        learner.epoch = 1
         for x in MAPS[5:]:
-            made.step(x, LABELS, lr=1e-4)
-        made.finish()
+            learner.step(x, LABELS, lr=1e-4)
+        learner.finish()
     assert all(np.array_equal(a, two.state()[n]) for n, a in one.state().items())
     assert one.parameters()["fc.weight"] is not two.parameters()["fc.weight"]
 
@@ -360,7 +369,9 @@ class Named(ml.Learner):
     """A Learner that keeps something of its own."""
 
 
-@pytest.mark.parametrize("again", [copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it, 2))], ids=["copy", "pickle"])
+@pytest.mark.parametrize(
+    "again", [copy.deepcopy, lambda learner: pickle.loads(pickle.dumps(learner, 2))], ids=["copy", "pickle"]
+)
 def test_a_copy_has_what_a_learner_was_given_besides(again):
     one = Named(net(), ml.rules.gll(), 3, rng=ml.rng(1))
     one.notes = ["first"]
@@ -369,7 +380,7 @@ def test_a_copy_has_what_a_learner_was_given_besides(again):
 
 
 def test_a_copy_of_an_adams_learner_and_of_a_diverged_one():
-    one = learner(optimizer=ml.optim.Adam())
+    one = make_learner(optimizer=ml.optim.Adam())
     one.step(X, Y, lr=0.1)
     one.parameters()["layers.0.bias"][...] = np.nan
     two = copy.deepcopy(one)

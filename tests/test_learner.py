@@ -14,7 +14,7 @@ import minilocal as ml
 K = 3
 
 
-def learner(rule=None, *, modules=K, dtype="float64", seed=0, **more):
+def make_learner(rule=None, *, modules=K, dtype="float64", seed=0, **more):
     net = ml.nets.mlp((12, 11, 10), classes=4, rng=ml.rng(seed), channels=2, size=3)
     return ml.Learner(net, rule or ml.rules.backlink(), modules, rng=ml.rng(seed + 1), dtype=dtype, **more)
 
@@ -26,23 +26,23 @@ def batch():
 
 
 def test_losses_are_one_float64_a_module_and_nan_where_there_is_none(batch):
-    losses, _ = learner(ml.rules.bp()).gradients(*batch)
+    losses, _ = make_learner(ml.rules.bp()).gradients(*batch)
     assert losses.dtype == np.float64 and losses.shape == (K,)
     assert np.isnan(losses[:-1]).all() and np.isfinite(losses[-1])
-    assert np.isfinite(learner(ml.rules.gll()).gradients(*batch)[0]).all()
+    assert np.isfinite(make_learner(ml.rules.gll()).gradients(*batch)[0]).all()
 
 
 def test_gradients_have_the_names_and_shapes_of_parameters_and_change_nothing(batch):
-    it = learner()
-    before = {n: a.copy() for n, a in it.state().items()}
-    _, grads = it.gradients(*batch)
-    assert list(grads) == list(it.parameters())
-    assert all(g.shape == it.parameters()[n].shape for n, g in grads.items())
-    assert all((before[n] == a).all() for n, a in it.state().items())
+    learner = make_learner()
+    before = {n: a.copy() for n, a in learner.state().items()}
+    _, grads = learner.gradients(*batch)
+    assert list(grads) == list(learner.parameters())
+    assert all(g.shape == learner.parameters()[n].shape for n, g in grads.items())
+    assert all((before[n] == a).all() for n, a in learner.state().items())
 
 
 def test_a_step_is_the_gradients_and_the_optimiser(batch):
-    a, b = learner(optimizer=ml.optim.SGD(momentum=0.0)), learner(optimizer=ml.optim.SGD(momentum=0.0))
+    a, b = make_learner(optimizer=ml.optim.SGD(momentum=0.0)), make_learner(optimizer=ml.optim.SGD(momentum=0.0))
     losses, grads = a.gradients(*batch)
     assert (losses == b.step(*batch, lr=0.1)).all()
     for name, g in grads.items():
@@ -64,55 +64,55 @@ def test_only_parameters_with_a_gradient_move():
 
 
 def test_micro_batches_without_batch_norm_make_the_gradient_of_the_batch(batch):
-    whole, parts = learner(ml.rules.bp()), learner(ml.rules.bp(accumulate=3))
+    whole, parts = make_learner(ml.rules.bp()), make_learner(ml.rules.bp(accumulate=3))
     for name, g in whole.gradients(*batch)[1].items():
         np.testing.assert_allclose(parts.gradients(*batch)[1][name], g, rtol=1e-12, atol=1e-15)
 
 
 def test_same_seed_same_learner_and_another_seed_another(batch):
-    a, b, c = (learner(ml.rules.backlink(), seed=s).gradients(*batch)[1] for s in (0, 0, 1))
+    a, b, c = (make_learner(ml.rules.backlink(), seed=s).gradients(*batch)[1] for s in (0, 0, 1))
     assert all((a[n] == b[n]).all() for n in a) and any((a[n] != c[n]).any() for n in a)
 
 
 def test_state_restores_bit_for_bit_and_goes_on_alike(batch):
     for optimizer in (ml.optim.SGD(momentum=0.9, weight_decay=1e-4, nesterov=True), ml.optim.Adam()):
-        one, two = learner(optimizer=optimizer), learner(optimizer=optimizer, seed=3)
+        one, two = make_learner(optimizer=optimizer), make_learner(optimizer=optimizer, seed=3)
         one.step(*batch, lr=0.1)
         two.restore(one.state())
-        for it in (one, two):
-            it.step(*batch, lr=0.1)
+        for learner in (one, two):
+            learner.step(*batch, lr=0.1)
         assert all((a == two.state()[n]).all() for n, a in one.state().items())
 
 
 def test_load_takes_a_subset_and_checks_names_and_shapes():
-    it = learner()
-    it.load({"layers.1.bias": np.full(11, 2.0)})
-    assert (it.parameters()["layers.1.bias"] == 2).all()
+    learner = make_learner()
+    learner.load({"layers.1.bias": np.full(11, 2.0)})
+    assert (learner.parameters()["layers.1.bias"] == 2).all()
     with pytest.raises(ml.UserError, match=r"did you mean 'layers\.1\.bias'"):
-        it.load({"layers.1.bais": np.zeros(11)})
+        learner.load({"layers.1.bais": np.zeros(11)})
     with pytest.raises(ml.UserError, match="another network"):
-        it.load({"layers.0.bias": np.zeros(12), "layers.1.bias": np.zeros(12)})
-    assert (it.parameters()["layers.0.bias"] != 0).any(), "nothing is loaded when something is wrong"
+        learner.load({"layers.0.bias": np.zeros(12), "layers.1.bias": np.zeros(12)})
+    assert (learner.parameters()["layers.0.bias"] != 0).any(), "nothing is loaded when something is wrong"
 
 
 def test_a_length_beyond_a_module_warns_once_and_is_clamped(batch):
     with pytest.warns(UserWarning, match="BackLink length 3, but module 1 has 2 units"):
-        long = learner(ml.rules.backlink(length=3), modules=2)
+        long = make_learner(ml.rules.backlink(length=3), modules=2)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        exact = learner(ml.rules.backlink(length=2), modules=2)
+        exact = make_learner(ml.rules.backlink(length=2), modules=2)
     a, b = long.gradients(*batch)[1], exact.gradients(*batch)[1]
     assert all((a[n] == b[n]).all() for n in a)
 
 
 def test_prediction_uses_the_main_network_alone(batch):
-    a, b = learner(ml.rules.gll()), learner(ml.rules.bp())
+    a, b = make_learner(ml.rules.gll()), make_learner(ml.rules.bp())
     assert (a.predict(batch[0]) == b.predict(batch[0])).all() and a.predict(batch[0]).shape == (8, 4)
 
 
 def test_a_numpy_learning_rate_widens_nothing(batch):
     a, b = (
-        learner(dtype="float32", optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4, nesterov=True))
+        make_learner(dtype="float32", optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4, nesterov=True))
         for _ in range(2)
     )
     for _ in range(2):
@@ -122,13 +122,13 @@ def test_a_numpy_learning_rate_widens_nothing(batch):
 
 
 def test_a_number_of_modules_may_be_numpys(batch):
-    assert len(learner(modules=np.int64(2)).modules) == 2
+    assert len(make_learner(modules=np.int64(2)).modules) == 2
 
 
 def test_float32_images_may_be_given_to_float64_and_back(batch):
     x, _ = batch
-    assert learner(dtype="float32").predict(x).dtype == np.float32
-    assert learner().predict(x.astype("f4")).dtype == np.float64
+    assert make_learner(dtype="float32").predict(x).dtype == np.float32
+    assert make_learner().predict(x.astype("f4")).dtype == np.float64
 
 
 WRONG = [
@@ -148,20 +148,20 @@ WRONG = [
 
 @pytest.mark.parametrize("spoil, says", WRONG)
 def test_a_wrong_batch_is_one_line_and_changes_nothing(batch, spoil, says):
-    it = learner()
-    before = {n: a.copy() for n, a in it.state().items()}
+    learner = make_learner()
+    before = {n: a.copy() for n, a in learner.state().items()}
     with pytest.raises(ml.UserError, match=says) as caught:
-        it.step(*spoil(*batch), lr=0.1)
+        learner.step(*spoil(*batch), lr=0.1)
     assert "\n" not in str(caught.value)
-    assert all((before[n] == a).all() for n, a in it.state().items())
+    assert all((before[n] == a).all() for n, a in learner.state().items())
 
 
 CONSTRUCTIONS = [
-    (lambda: learner(modules=5), "K = 5 modules for a network of 4 units"),
-    (lambda: learner(modules=0), "give 1 to 4"),
-    (lambda: learner(modules=[1, 1]), "the network has 4"),
-    (lambda: learner(dtype="float16"), "float32, float64"),
-    (lambda: learner(device="gpu"), "Known: cpu, cuda"),
+    (lambda: make_learner(modules=5), "K = 5 modules for a network of 4 units"),
+    (lambda: make_learner(modules=0), "give 1 to 4"),
+    (lambda: make_learner(modules=[1, 1]), "the network has 4"),
+    (lambda: make_learner(dtype="float16"), "float32, float64"),
+    (lambda: make_learner(device="gpu"), "Known: cpu, cuda"),
     (lambda: ml.rules.backlink(alpha=1.5), r"alpha 1.5 is outside \[0, 1\]"),
     (lambda: ml.rules.backlink(length=-1), "length = -1"),
     (lambda: ml.rules.backlink(weighting="litteral"), "did you mean 'literal'"),
@@ -174,7 +174,7 @@ CONSTRUCTIONS = [
         lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.closed(), keep="inputs"),
         "none does here",
     ),
-    (lambda: learner("backlink"), r"minilocal\.rules\.get\('backlink'\)"),
+    (lambda: make_learner("backlink"), r"minilocal\.rules\.get\('backlink'\)"),
     (
         lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.open()),
         "a local objective is ignored",
@@ -220,4 +220,4 @@ class _Device:
 def test_cuda_without_cupy_names_the_pip_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(ml.UserError, match=r"pip install -e '\.\[cuda12\]'"):
-        learner(device="cuda")
+        make_learner(device="cuda")

@@ -22,16 +22,16 @@ SILENT = {name: ml.rules.get(name) for name in ("bp", "dni", "ddg", "fdg")} | {
 }
 
 
-def learner(rule, **how):
+def make_learner(rule, **how):
     net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    made = ml.Learner(net, rule, K, rng=ml.rng(1), **how)
-    made.step(X[:8].astype("f4"), Y[:8], lr=0.05) if not how.get("device") else None
-    return made
+    learner = ml.Learner(net, rule, K, rng=ml.rng(1), **how)
+    learner.step(X[:8].astype("f4"), Y[:8], lr=0.05) if not how.get("device") else None
+    return learner
 
 
 @pytest.mark.parametrize("name", CLASSIFY)
 def test_every_module_with_a_classifier_has_logits(name):
-    said = learner(CLASSIFY[name]).local_logits(X)
+    said = make_learner(CLASSIFY[name]).local_logits(X)
     lambdas = name == "infopro"  # the published ones of K = 4 leave the classifier of module 1 out
     assert [z is None for z in said] == [lambdas, False, False]
     assert all(z.shape == (300, 4) and z.dtype == np.float32 for z in said if z is not None)
@@ -39,32 +39,32 @@ def test_every_module_with_a_classifier_has_logits(name):
 
 @pytest.mark.parametrize("name", SILENT)
 def test_a_module_without_a_classifier_that_learns_has_none(name):
-    assert [z is None for z in learner(SILENT[name]).local_logits(X)] == [True, True, False]
+    assert [z is None for z in make_learner(SILENT[name]).local_logits(X)] == [True, True, False]
 
 
 @pytest.mark.parametrize("name", [*CLASSIFY, *SILENT])
 def test_the_last_entry_is_predict_bit_for_bit_and_nothing_changes(name):
-    made = learner((CLASSIFY | SILENT)[name])
-    before = made.state()
-    assert np.array_equal(made.local_logits(X)[-1], made.predict(X))
-    assert all(np.array_equal(before[n], a) for n, a in made.state().items())
+    learner = make_learner((CLASSIFY | SILENT)[name])
+    before = learner.state()
+    assert np.array_equal(learner.local_logits(X)[-1], learner.predict(X))
+    assert all(np.array_equal(before[n], a) for n, a in learner.state().items())
 
 
 def test_a_modules_logits_are_its_auxiliary_network_behind_its_units():
-    made = learner(ml.rules.backlink(aux="1c2f"), dtype="float64")
+    learner = make_learner(ml.rules.backlink(aux="1c2f"), dtype="float64")
     h, run = X, PassContext(training=False)
-    for module, said in zip(made.modules, made.local_logits(X), strict=True):
+    for module, said in zip(learner.modules, learner.local_logits(X), strict=True):
         for unit in module.units:
-            h, _ = unit.forward(h, run, {**made.parameters(), **made.buffers()})
-        z, _ = module.objective.network.forward(h, run, {**made.parameters(), **made.buffers()})
+            h, _ = unit.forward(h, run, {**learner.parameters(), **learner.buffers()})
+        z, _ = module.objective.network.forward(h, run, {**learner.parameters(), **learner.buffers()})
         np.testing.assert_allclose(said, z, rtol=1e-12, atol=1e-14)  # portions of 256: other sums in a product
 
 
 def test_a_network_of_one_module_has_its_head_alone():
     net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    made = ml.Learner(net, ml.rules.gll(), 1, rng=ml.rng(1))
-    (only,) = made.local_logits(X)
-    assert np.array_equal(only, made.predict(X))
+    learner = ml.Learner(net, ml.rules.gll(), 1, rng=ml.rng(1))
+    (only,) = learner.local_logits(X)
+    assert np.array_equal(only, learner.predict(X))
 
 
 def test_an_own_objective_without_logits_has_none():
@@ -84,13 +84,13 @@ def test_an_own_objective_without_logits_has_none():
         def build(self, place):
             return Mute()
 
-    made = learner(ml.rules.compose(objective=Own(), boundary=ml.boundaries.closed()))
-    assert [z is None for z in made.local_logits(X)] == [True, True, False]
+    learner = make_learner(ml.rules.compose(objective=Own(), boundary=ml.boundaries.closed()))
+    assert [z is None for z in learner.local_logits(X)] == [True, True, False]
 
 
 def test_on_a_device_nothing_waits_and_nothing_is_copied(monkeypatch):
     monkeypatch.setattr(fake, "kernels", False)
-    there, here = (learner(ml.rules.backlink(), dtype="float64", device=d) for d in (fake, "cpu"))
+    there, here = (make_learner(ml.rules.backlink(), dtype="float64", device=d) for d in (fake, "cpu"))
     here.load({n: a.get() for n, a in {**there.parameters(), **there.buffers()}.items()})
     x = fake.asarray(X)
     with counting() as counts:

@@ -31,7 +31,7 @@ NETS = {
 }
 
 
-def learner(rule=None, net=None, **more):
+def make_learner(rule=None, net=None, **more):
     more = {"optimizer": ml.optim.SGD(momentum=0.9, weight_decay=1e-4), **more}
     return ml.Learner(net or NETS["resnet8"](ml.rng(0)), rule or ml.rules.gll(), 3, rng=ml.rng(1), **more)
 
@@ -44,22 +44,22 @@ def alike(one, two):
 @pytest.mark.filterwarnings("ignore:BackLink length")
 @pytest.mark.parametrize("name", RULES)
 def test_a_loaded_learner_goes_on_bit_for_bit(name, tmp_path):
-    one = learner(RULES[name])
+    one = make_learner(RULES[name])
     for x in X[:5]:
         one.step(x, Y, lr=1e-3)
     one.save(tmp_path / "l.npz")
     two = ml.load(tmp_path / "l.npz")
     assert (two.rule, two.optimizer, two.dtype) == (one.rule, one.optimizer, one.dtype) and alike(one, two)
-    for made in (one, two):
-        made.epoch = 1
+    for learner in (one, two):
+        learner.epoch = 1
         for x in X[5:]:
-            made.step(x, Y, lr=1e-3)
+            learner.step(x, Y, lr=1e-3)
     assert alike(one, two) and np.array_equal(one.predict(X[0]), two.predict(X[0]))
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_every_network_is_built_again_as_it_was(name, tmp_path):
-    one = learner(net=NETS[name](ml.rng(7)), dtype="float64", optimizer=ml.optim.Adam(beta1=0.8))
+    one = make_learner(net=NETS[name](ml.rng(7)), dtype="float64", optimizer=ml.optim.Adam(beta1=0.8))
     one.save(tmp_path / "l.npz")
     two = ml.load(tmp_path / "l.npz")
     assert alike(one, two) and two.net.shapes == one.net.shapes and two.optimizer == one.optimizer
@@ -87,7 +87,7 @@ def own_net():
 
 def test_what_is_your_own_is_given_again(tmp_path):
     rule = ml.rules.compose("mine", objective=Own(), boundary=ml.boundaries.closed())
-    one = learner(rule, own_net(), optimizer=Momentumless())
+    one = make_learner(rule, own_net(), optimizer=Momentumless())
     one.step(X[0], Y, lr=0.1)
     path = tmp_path / "l.npz"
     one.save(path)
@@ -125,7 +125,7 @@ def test_a_network_that_was_changed_is_your_own(change, tmp_path):
             next(layer for layer in net.units[-2].layers if isinstance(layer, Dropout)).rate = 0.25
         return net
 
-    one = learner(net=changed())
+    one = make_learner(net=changed())
     one.save(tmp_path / "l.npz")
     with pytest.raises(ml.UserError, match=r"its net 'vgg16' is not .*load\(path, net=\.\.\.\)"):
         ml.load(tmp_path / "l.npz")
@@ -176,7 +176,7 @@ SPOILT = [
 @pytest.mark.parametrize("how, says", SPOILT, ids=range(len(SPOILT)))
 def test_a_damaged_or_foreign_file_is_one_line(how, says, tmp_path):
     path = tmp_path / "l.npz"
-    one = learner()
+    one = make_learner()
     one.step(X[0], Y, lr=0.1)
     one.save(path)
     spoil(path, how)
@@ -187,14 +187,14 @@ def test_a_damaged_or_foreign_file_is_one_line(how, says, tmp_path):
 
 def test_a_file_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
     path = tmp_path / "l.npz"
-    learner().save(path)
+    make_learner().save(path)
     before = path.read_bytes()
     monkeypatch.setattr(np, "savez", lambda file, **arrays: (file.write(b"half"), 1 / 0))
     with pytest.raises(ZeroDivisionError):
-        learner().save(path)
+        make_learner().save(path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
     with pytest.raises(ml.UserError, match="No such file or directory"):
-        learner().save(tmp_path / "nowhere" / "l.npz")
+        make_learner().save(tmp_path / "nowhere" / "l.npz")
 
 
 def test_every_kind_has_a_name_and_comes_back():

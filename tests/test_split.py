@@ -75,8 +75,8 @@ PUBLISHED = [
 @pytest.mark.parametrize("text, net, expected", PUBLISHED)
 def test_a_published_split_by_its_name(text, net, expected):
     assert [len(m) for m in ml.split(range(sum(expected)), text, net)] == expected
-    made = ml.Learner(ml.nets.get(net, rng=ml.rng(0)), ml.rules.bp(), text, rng=ml.rng(0))
-    assert [len(m.units) for m in made.modules] == expected
+    learner = ml.Learner(ml.nets.get(net, rng=ml.rng(0)), ml.rules.bp(), text, rng=ml.rng(0))
+    assert [len(m.units) for m in learner.modules] == expected
 
 
 @pytest.mark.parametrize(

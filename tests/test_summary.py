@@ -21,7 +21,7 @@ def net(n=8):
     return ml.nets.resnet(n, classes=4, size=8, rng=ml.rng(0))
 
 
-def learner(rule=None, modules=3, made=None, **more):
+def make_learner(rule=None, modules=3, made=None, **more):
     return ml.Learner(made or net(), rule or ml.rules.backlink(), modules, rng=ml.rng(1), **more)
 
 
@@ -36,20 +36,20 @@ def test_a_network_says_its_units_shapes_parameters_and_multiplications():
 
 
 def test_a_learner_says_what_each_module_keeps_and_takes_no_step():
-    made = learner(dtype="float64")
-    before = made.state()
-    said = made.summary(batch_size=5)
-    assert all(np.array_equal(before[n], a) for n, a in made.state().items())
+    learner = make_learner(dtype="float64")
+    before = learner.state()
+    said = learner.summary(batch_size=5)
+    assert all(np.array_equal(before[n], a) for n, a in learner.state().items())
     assert "With 5 images a step takes" in said and "into the last unit" in said.splitlines()[1]
     row = next(line for line in said.splitlines() if line.startswith("layer2.0"))
-    aux = ml.nets.count(made.modules[1].objective.parameters)
+    aux = ml.nets.count(learner.modules[1].objective.parameters)
     assert row.split()[2] == "2" and f" {aux} " in row and repr(said) == said
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_what_a_module_keeps_is_what_a_real_step_keeps(name):
     """The table's bytes come from arrays without memory; here the same is counted on arrays with it."""
-    real = learner(RULES[name])
+    real = make_learner(RULES[name])
     (abstract, _), (x, y) = _bytes(real, 6), (ml.rng(2).standard_normal((6, 8, 8, 3)).astype("f4"), np.arange(6) % 4)
     for _ in range(real.rule.least_batches(3) - 1):
         real.step(x, y, lr=0.0)
@@ -61,7 +61,7 @@ def test_what_a_module_keeps_is_what_a_real_step_keeps(name):
 def test_backlink_waits_with_its_linked_units_gll_with_nothing_and_bp_with_everything():
     waiting = {}
     for name in ("bp", "gll", "backlink", "backlink, inputs"):
-        kept, _ = _bytes(learner(RULES[name], 4, net(20)), 4)
+        kept, _ = _bytes(make_learner(RULES[name], 4, net(20)), 4)
         waiting[name] = kept.waiting
         assert kept.waiting[-1] == 0
     assert waiting["gll"] == [0] * 4
@@ -71,8 +71,8 @@ def test_backlink_waits_with_its_linked_units_gll_with_nothing_and_bp_with_every
 
 def test_rules_that_hold_batches_wait_with_what_they_hold_between_two_steps():
     """Remembered bytes of 6 images: caches, inputs, messages, stashed weights, and FDG's held gradients of module 3."""
-    waiting = {name: _bytes(learner(RULES[name]), 6)[0].waiting for name in ("ddg", "fdg", "asynchronous dgl")}
-    weights = [sum(w.nbytes for unit in m.units for w in unit.parameters.values()) for m in learner().modules]
+    waiting = {name: _bytes(make_learner(RULES[name]), 6)[0].waiting for name in ("ddg", "fdg", "asynchronous dgl")}
+    weights = [sum(w.nbytes for unit in m.units for w in unit.parameters.values()) for m in make_learner().modules]
     assert waiting["ddg"] == [371040, 132992, 0] and waiting["ddg"][0] > 2 * weights[0]  # two copies of the weights
     assert waiting["fdg"] == [717504, 253696, 231952]
     assert waiting["asynchronous dgl"] == [0, 58464, 29232]
@@ -88,21 +88,21 @@ def test_a_layer_that_reads_numbers_leaves_the_bytes_out():
 
     linear = ml.layers.Sequential([ml.layers.Flatten(), ml.layers.Linear(27, 4, ml.layers.Initializer(0), name="fc")])
     own = ml.nets.Net("own", [Reads(), linear], ml.layers.Sequential([]), 4, (3, 3, 3), ml.layers.Initializer(0))
-    said = learner(ml.rules.gll(), 2, own).summary()
+    said = make_learner(ml.rules.gll(), 2, own).summary()
     assert "The bytes are not known" in said and "?" in said
 
 
 def test_a_batch_size_below_one_is_refused():
     with pytest.raises(ml.UserError, match="batch_size = 0"):
-        learner().summary(0)
+        make_learner().summary(0)
 
 
 def test_every_object_says_what_it_is_in_a_line():
     digits = ml.data.load("digits")
-    for thing in (net(), learner(), learner().rule, digits, ml.optim.SGD(), *net().units, *net().head.layers):
+    for thing in (net(), make_learner(), make_learner().rule, digits, ml.optim.SGD(), *net().units, *net().head.layers):
         said = repr(thing)
         assert "\n" not in said and " at 0x" not in said and len(said) < 250, said
     assert repr(net()) == "<Net resnet8: 4 units, images 8×8×3, 4 classes, 77,652 parameters>"
-    assert repr(learner()).startswith("<Learner of resnet8 by BackLink: 3 modules of 2, 1, 1 units, SGD(")
+    assert repr(make_learner()).startswith("<Learner of resnet8 by BackLink: 3 modules of 2, 1, 1 units, SGD(")
     assert repr(net().units[1]) == "Residual('layer1.0', 4,672 parameters)"
     assert repr(digits).startswith("<DataSet digits: ")

@@ -28,7 +28,7 @@ def small(name: str):
     return ml.nets.get(name, classes=4, size=8, rng=ml.rng(0))
 
 
-def learner(net, rule, modules, dtype="float64"):
+def make_learner(net, rule, modules, dtype="float64"):
     learner = ml.Learner(net, rule, modules, rng=ml.rng(1), dtype=dtype, optimizer=SGD)
     for number, a in enumerate(learner.parameters().values()):
         a += 0.1 * ml.rng(number).standard_normal(a.shape)
@@ -57,7 +57,7 @@ CASES = [
 @pytest.mark.parametrize("name, rule, modules", CASES, ids=lambda v: getattr(v, "name", str(v)))
 def test_two_steps_are_minilocals_steps(name, rule, modules, layout):
     net = small(name)
-    ours = learner(net, rule, modules)
+    ours = make_learner(net, rule, modules)
     torch_learner = TorchLearner(ours, layout=layout)
     assert all((torch_learner.arrays()[n] == a).all() for n, a in {**ours.parameters(), **ours.buffers()}.items())
     x, y = batch(net)
@@ -72,7 +72,7 @@ def test_two_steps_are_minilocals_steps(name, rule, modules, layout):
 @needs_torch
 def test_names_and_layouts_are_minilocals():
     net = small("resnet8")
-    ours = learner(net, ml.rules.gll(aux="1c2f"), 3, "float32")
+    ours = make_learner(net, ml.rules.gll(aux="1c2f"), 3, "float32")
     torch_learner = TorchLearner(ours, layout="channels_last")
     names = {n for n in torch_learner.root.state_dict() if not n.endswith("num_batches_tracked")}
     assert names == {*ours.parameters(), *ours.buffers()}
@@ -89,14 +89,14 @@ def test_names_and_layouts_are_minilocals():
 ])  # fmt: skip
 def test_a_rule_that_it_does_not_have_is_refused(rule, says):
     with pytest.raises(ml.UserError, match=says):
-        TorchLearner(learner(small("resnet8"), rule, 2))
+        TorchLearner(make_learner(small("resnet8"), rule, 2))
 
 
 @needs_torch
 @pytest.mark.parametrize("error", ["total", "own-scaled"])
 def test_an_error_that_passes_a_whole_module_is_refused(error):
     with pytest.raises(ml.UserError, match="knows BP, GLL and BackLink"):
-        TorchLearner(learner(small("resnet8"), ml.rules.backlink(error=error), 4))
+        TorchLearner(make_learner(small("resnet8"), ml.rules.backlink(error=error), 4))
 
 
 @needs_torch
@@ -108,7 +108,7 @@ def test_other_optimisers_layers_and_layouts_are_refused():
     with pytest.raises(ml.UserError, match="SGD only"):
         TorchLearner(adam)
     with pytest.raises(ml.UserError, match="layout"):
-        TorchLearner(learner(small("mlp"), ml.rules.bp(), 1), layout="nhwc")
+        TorchLearner(make_learner(small("mlp"), ml.rules.bp(), 1), layout="nhwc")
 
 
 def test_importing_the_measurements_does_not_import_torch():

@@ -47,13 +47,13 @@ def run(rule, cuda_graph, net=None, sizes=(6,) * 4, optimizer=None):
     """(learner, losses) after a step of each size, at other rates, over three epochs."""
     net = net or toy_net(3, channels=4, size=8, classes=CLASSES)
     optimizer = optimizer or ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
-    made = ml.Learner(net, rule, 2, rng=ml.rng(1), device=fake, optimizer=optimizer, cuda_graph=cuda_graph)
+    learner = ml.Learner(net, rule, 2, rng=ml.rng(1), device=fake, optimizer=optimizer, cuda_graph=cuda_graph)
     losses = []
     for step, n in enumerate(sizes):
-        made.epoch = step // 2  # PGL's phases change with it
+        learner.epoch = step // 2  # PGL's phases change with it
         x, y = images(step, n)
-        losses.append(made.step(fake.asarray(x), fake.asarray(y), lr=0.1 / (1 + step)))
-    return made, [loss.get() for loss in losses]
+        losses.append(learner.step(fake.asarray(x), fake.asarray(y), lr=0.1 / (1 + step)))
+    return learner, [loss.get() for loss in losses]
 
 
 def same(one, other) -> None:
@@ -95,19 +95,19 @@ def test_a_restored_learner_records_anew():
     """Its velocities lie elsewhere now: an old graph would go on with the old ones."""
     one, _ = run(ml.rules.backlink(), True)
     two, _ = run(ml.rules.backlink(), False)
-    for made in (one, two):
-        made.restore(made.state())
+    for learner in (one, two):
+        learner.restore(learner.state())
         for step in range(4):
             x, y = images(50 + step)
-            made.step(fake.asarray(x), fake.asarray(y), lr=0.05)
+            learner.step(fake.asarray(x), fake.asarray(y), lr=0.05)
     same((one, []), (two, []))
 
 
 def test_a_replayed_step_is_one_launch_and_some_copies():
-    made, _ = run(ml.rules.backlink(), True)
+    learner, _ = run(ml.rules.backlink(), True)
     x, y = (fake.asarray(a) for a in images(9))
     with counting() as counts:
-        made.step(x, y, lr=0.1)
+        learner.step(x, y, lr=0.1)
     assert (counts.syncs, counts.uploads) == (0, 0) and counts.launches <= 8
 
 
@@ -120,11 +120,11 @@ def test_a_replayed_step_is_one_launch_and_some_copies():
     ],
 )
 def test_what_cannot_be_recorded_runs_eagerly_and_says_so(rule, optimizer, reason):
-    made, _ = run(rule, True, optimizer=optimizer)
+    learner, _ = run(rule, True, optimizer=optimizer)
     assert (
-        made.cuda_graph_status.startswith("steps run eagerly")
-        and reason in made.cuda_graph_status
-        and not made._graphs._recorded
+        learner.cuda_graph_status.startswith("steps run eagerly")
+        and reason in learner.cuda_graph_status
+        and not learner._graphs._recorded
     )
 
 
@@ -138,13 +138,13 @@ def test_a_refused_recording_changes_nothing(monkeypatch):
 
 def test_a_step_that_fails_while_it_is_recorded_leaves_nothing_open(monkeypatch):
     """Out of memory, say: the error is told, and the next step can be recorded."""
-    made, _ = run(ml.rules.gll(), True, sizes=(6,))
+    learner, _ = run(ml.rules.gll(), True, sizes=(6,))
     x, y = (fake.asarray(a) for a in images(1))
     with monkeypatch.context() as m, pytest.raises(UserError, match="no room"):
-        m.setattr(made.optimizer.__class__, "update", failing)
-        made.step(x, y, lr=0.1)
-    made.step(x, y, lr=0.1)
-    assert made._graphs._recorded
+        m.setattr(learner.optimizer.__class__, "update", failing)
+        learner.step(x, y, lr=0.1)
+    learner.step(x, y, lr=0.1)
+    assert learner._graphs._recorded
 
 
 def failing(*_) -> None:

@@ -57,28 +57,28 @@ def forms(request, monkeypatch):
     return request.param
 
 
-def learner(net, rule, modules=MODULES, **how):
+def make_learner(net, rule, modules=MODULES, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return ml.Learner(net, rule, modules, rng=ml.rng(0), **how)
+        return ml.Learner(net, rule, modules, rng=ml.rng(0), **options)
 
 
 class Both:
     """A Learner on the host and its like on the device, in float64, which are held to be equal."""
 
     def __init__(self, net, rule, optimizer=None):
-        how = {
+        options = {
             "dtype": "float64",
             "optimizer": optimizer or ml.optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True),
         }
-        self.host, self.there = learner(net, rule, **how), learner(net, rule, device=fake, **how)
+        self.host, self.device = make_learner(net, rule, **options), make_learner(net, rule, device=fake, **options)
 
     def step(self, step, x, y, uploads=0):
         """One step at a rate of its own, two an epoch; the device's waits for nothing, and nothing goes up to it."""
         batch, rate = (fake.asarray(x), fake.asarray(y)), 0.02 / (1 + step)
-        self.host.epoch = self.there.epoch = step // 2
+        self.host.epoch = self.device.epoch = step // 2
         with counting(collect=False) as counts:
-            losses = self.there.step(*batch, lr=rate)
+            losses = self.device.step(*batch, lr=rate)
         assert (counts.syncs, counts.uploads) == (0, uploads), f"step {step}: {counts}"
         ours, losses = self.host.step(x, y, lr=rate), losses.get()
         assert losses.dtype == "f8" and np.array_equal(np.isnan(ours), np.isnan(losses))
@@ -87,17 +87,17 @@ class Both:
     def are_equal(self, x):
         """Weights, statistics and predictions, after what was in flight has landed."""
         self.host.finish()
-        self.there.finish()
-        ours, theirs = ({**made.parameters(), **made.buffers()} for made in (self.host, self.there))
+        self.device.finish()
+        ours, theirs = ({**learner.parameters(), **learner.buffers()} for learner in (self.host, self.device))
         assert worst({name: a.get() for name, a in theirs.items()}, ours) <= DOUBLE
-        assert worst({"logits": self.there.predict(fake.asarray(x)).get()}, {"logits": self.host.predict(x)}) <= DOUBLE
+        assert worst({"logits": self.device.predict(fake.asarray(x)).get()}, {"logits": self.host.predict(x)}) <= DOUBLE
 
 
 def both(net, rule, x, y, steps=STEPS, uploads=0, optimizer=None):
-    made = Both(net, rule, optimizer)
+    pair = Both(net, rule, optimizer)
     for step in range(steps):
-        made.step(step, x, y, uploads)
-    made.are_equal(x)
+        pair.step(step, x, y, uploads)
+    pair.are_equal(x)
 
 
 def worst(ours, reference):
@@ -129,29 +129,29 @@ def test_adam(monkeypatch):
 
 @pytest.mark.parametrize("name", ["backlink", "predsim", "infopro, contrast", "dni"])
 def test_float32_stays_float32(name, forms):
-    made = learner(RESNET8, RULES[name], device=fake)
+    learner = make_learner(RESNET8, RULES[name], device=fake)
     x, y = fake.asarray(X.astype("f4")), fake.asarray(Y)
     for _ in range(3):  # as ever, recorded, repeated
-        made.step(x, y, lr=0.01)
-    assert {str(a.dtype) for a in (*made.parameters().values(), *made.buffers().values())} == {"float32"}
+        learner.step(x, y, lr=0.01)
+    assert {str(a.dtype) for a in (*learner.parameters().values(), *learner.buffers().values())} == {"float32"}
     kept = [
-        a for state in made._training.optimizer_states.values() for a in state.values() if not isinstance(a, int)
+        a for state in learner._training.optimizer_states.values() for a in state.values() if not isinstance(a, int)
     ]  # but for counters
-    assert {str(a.dtype) for a in kept} == {"float32"}
-    assert made.predict(x).dtype == "f4"
+    assert {str(a.dtype) for a in states} == {"float32"}
+    assert learner.predict(x).dtype == "f4"
 
 
 @pytest.mark.parametrize("name", ["backlink", "dni", "ddg", "fdg, current", "asynchronous dgl"])
 def test_a_checkpoint_travels_between_homes(name, monkeypatch):
     monkeypatch.setattr(fake, "kernels", False)
-    made = Both(RESNET8, RULES[name])
+    pair = Both(RESNET8, RULES[name])
     for step in range(STEPS):
         if step == 2:
-            saved = made.there.state(), made.host.state()
-            made.host.restore(saved[0])
-            made.there.restore(saved[1])
-        made.step(step, X, Y)
-    made.are_equal(X)
+            saved = pair.device.state(), pair.host.state()
+            pair.host.restore(saved[0])
+            pair.device.restore(saved[1])
+        pair.step(step, X, Y)
+    pair.are_equal(X)
 
 
 def test_a_wait_inside_a_step_is_seen(monkeypatch):
@@ -163,11 +163,11 @@ def test_a_wait_inside_a_step_is_seen(monkeypatch):
 
 
 def test_host_batches_are_turned_away():
-    made = learner(RESNET8, ml.rules.gll(), device=fake)
+    learner = make_learner(RESNET8, ml.rules.gll(), device=fake)
     with pytest.raises(TypeError, match=r"fake and numpy arrays met in one call.*to_device"):
-        made.step(X.astype("f4"), Y, lr=0.1)
+        learner.step(X.astype("f4"), Y, lr=0.1)
     with pytest.raises(TypeError, match=r"fake and numpy arrays met in one call.*to_device"):
-        learner(RESNET8, ml.rules.gll()).step(fake.asarray(X.astype("f4")), Y, lr=0.1)
+        make_learner(RESNET8, ml.rules.gll()).step(fake.asarray(X.astype("f4")), Y, lr=0.1)
 
 
 def test_bytes_fall_from_bp_over_backlink_to_gll(forms):
@@ -176,9 +176,10 @@ def test_bytes_fall_from_bp_over_backlink_to_gll(forms):
     x, y = fake.asarray(ml.rng(1).standard_normal((4, 16, 16, 3), "f4")), fake.asarray(np.arange(4))
     peaks = {}
     for name in ("bp", "backlink", "gll"):
-        made = learner(net, ml.rules.get(name), 16, device=fake, optimizer=ml.optim.SGD(momentum=0), cuda_graph=False)
+        options = {"device": fake, "optimizer": ml.optim.SGD(momentum=0), "cuda_graph": False}
+        learner = make_learner(net, ml.rules.get(name), 16, **options)
         with counting() as counts:
-            made.step(x, y, lr=0.1)
+            learner.step(x, y, lr=0.1)
         peaks[name] = counts.peak
     margin = 1.2 if forms == "plain forms" else 1.0  # of four small images; the kernels' partial sums do not shrink
     assert peaks["bp"] > margin * peaks["backlink"], peaks
@@ -186,9 +187,9 @@ def test_bytes_fall_from_bp_over_backlink_to_gll(forms):
 
 
 def test_a_step_leaves_nothing_behind(forms):
-    made = learner(RESNET8, ml.rules.backlink(), device=fake, cuda_graph=False)
+    learner = make_learner(RESNET8, ml.rules.backlink(), device=fake, cuda_graph=False)
     x, y = fake.asarray(X.astype("f4")), fake.asarray(Y)
-    made.step(x, y, lr=0.1)
+    learner.step(x, y, lr=0.1)
     with counting() as counts:
-        made.step(x, y, lr=0.1)
+        learner.step(x, y, lr=0.1)
     assert counts.live == 0

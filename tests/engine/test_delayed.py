@@ -43,46 +43,46 @@ def watched(K, per_module, rule):
         layers.insert(0, Watched(widths[i], widths[i + 1], initial, name=f"layers.{i}", above=above))
     units = [Sequential([Flatten(), layers[0]]), *(Sequential([layer]) for layer in layers[1:])]
     net = Net("watched", units, Sequential([], "head"), 4, (3, 3, 2), initial)
-    made = ml.Learner(net, rule, K, rng=ml.rng(0))
+    learner = ml.Learner(net, rule, K, rng=ml.rng(0))
     for layer in layers:
         layer.gone.clear()  # a Learner tries layers that are not the package's once
-    return made, layers
+    return learner, layers
 
 
-def step(it):
+def step(learner):
     rng = ml.rng(1)
-    it.step(rng.standard_normal((4, 3, 3, 2)), rng.integers(0, 4, 4), lr=0.1)
+    learner.step(rng.standard_normal((4, 3, 3, 2)), rng.integers(0, 4, 4), lr=0.1)
 
 
 @pytest.mark.parametrize("mode", ["stashed", "current", "recompute"])
 @pytest.mark.parametrize("name", ["ddg", "fdg"])
 def test_between_iterations_live_the_caches_that_the_tables_say_and_no_other(name, mode):
     K = 3
-    it, layers = watched(K, 1, ml.rules.get(name, backward_weights=mode))
+    learner, layers = watched(K, 1, ml.rules.get(name, backward_weights=mode))
     for _ in range(3 * K):
-        step(it)
+        step(learner)
     table = {"ddg": [2, 1, 0], "fdg": [4, 2, 0]}[name]
-    assert it.in_flight == table
+    assert learner.in_flight == table
     assert [len(layer.alive) for layer in layers] == ([0] * K if mode == "recompute" else table)
-    it.finish()
-    assert [len(layer.alive) for layer in layers] == [0] * K == it.in_flight
+    learner.finish()
+    assert [len(layer.alive) for layer in layers] == [0] * K == learner.in_flight
 
 
 @pytest.mark.parametrize("mode", ["stashed", "recompute"])
 def test_a_cache_is_let_go_as_soon_as_the_error_has_passed(mode):
     """When the lower unit of a module goes backward, the upper one's cache of that batch is there no more."""
     K, after = 2, {"stashed": 1, "recompute": 0}[mode]  # the newest batch's is there: forward comes first
-    it, layers = watched(K, 2, ml.rules.ddg(backward_weights=mode))
+    learner, layers = watched(K, 2, ml.rules.ddg(backward_weights=mode))
     for _ in range(4):
-        step(it)
+        step(learner)
     assert set(layers[0].gone) == {after} and set(layers[2].gone) == {0}
 
 
 def test_stashing_costs_one_copy_of_a_modules_weights_for_each_batch_that_waits():
-    it, _ = watched(3, 1, ml.rules.fdg())
+    learner, _ = watched(3, 1, ml.rules.fdg())
     for _ in range(9):
-        step(it)
-    for tickets, module in zip(it._engine.in_flight.pending, it.modules, strict=True):
+        step(learner)
+    for tickets, module in zip(learner._engine.in_flight.pending, learner.modules, strict=True):
         for ticket in tickets:
             assert list(ticket.weights) == module.parameters()
-            assert not any(np.shares_memory(w, it.parameters()[name]) for name, w in ticket.weights.items())
+            assert not any(np.shares_memory(w, learner.parameters()[name]) for name, w in ticket.weights.items())

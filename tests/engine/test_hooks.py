@@ -17,7 +17,7 @@ NET = ml.nets.mlp((12, 12, 12), classes=3, size=2, rng=ml.rng(0))
 X, Y = np.random.default_rng(0).standard_normal((6, 2, 2, 3)).astype("f4"), np.arange(6) % 3
 
 
-def learner(rule, modules=2):
+def make_learner(rule, modules=2):
     return ml.Learner(NET, rule, modules, rng=ml.rng(0))
 
 
@@ -44,7 +44,7 @@ class Recorder(Hook):
 
 
 def calls_of(rule):
-    calls, trained = [], learner(rule)
+    calls, trained = [], make_learner(rule)
     with hooked(trained.modules, [Recorder(calls, k) for k in range(2)]):
         trained.gradients(X, Y)
     calls_inside = list(calls)
@@ -80,7 +80,7 @@ class Scaling(Hook):
 
 
 def test_what_a_hook_returns_takes_the_place_of_what_it_saw():
-    plain, (bottom, above) = learner(ml.rules.bp()), [f"{unit.name}.weight" for unit in NET.units[:2]]
+    plain, (bottom, above) = make_learner(ml.rules.bp()), [f"{unit.name}.weight" for unit in NET.units[:2]]
     expected = plain.gradients(X, Y)[1]
     assert expected[bottom].any() and expected[above].any()
     plain.modules[0].hooks.extend([Scaling(1, backward=2.0), Scaling(1, backward=3.0)])  # the second gets the first's
@@ -95,14 +95,14 @@ def test_an_objective_gets_the_batch_that_a_hook_gives_it():
         def replace_batch(self, part, batch):
             return batch._replace(y=(batch.y + 1) % 3)
 
-    plain, other = learner(ml.rules.gll()), learner(ml.rules.gll())
+    plain, other = make_learner(ml.rules.gll()), make_learner(ml.rules.gll())
     other.modules[0].hooks.append(Relabel())
     losses, relabelled = plain.gradients(X, Y)[0], other.gradients(X, Y)[0]
     assert losses[0] != relabelled[0] == plain.gradients(X, (Y + 1) % 3)[0][0] and losses[1] == relabelled[1]
 
 
 def test_hooks_are_removed_after_an_exception_and_others_stay():
-    trained, own = learner(ml.rules.gll()), Hook()
+    trained, own = make_learner(ml.rules.gll()), Hook()
     trained.modules[0].hooks.append(own)
     with pytest.raises(RuntimeError), hooked(trained.modules, [Hook(), Hook()]):
         raise RuntimeError
@@ -110,7 +110,7 @@ def test_hooks_are_removed_after_an_exception_and_others_stay():
 
 
 def test_a_module_is_frozen():
-    module = learner(ml.rules.gll()).modules[0]
+    module = make_learner(ml.rules.gll()).modules[0]
     with pytest.raises(FrozenInstanceError):
         module.objective = None
 

@@ -29,7 +29,7 @@ def batches(number):
     return [(rng.standard_normal((4, 8, 8, 3)).astype("float32"), rng.integers(0, 4, 4)) for _ in range(number)]
 
 
-def learner(rule, K=4, seed=1, net=net):
+def make_learner(rule, K=4, seed=1, net=net):
     optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True)
     return ml.Learner(net(), rule, K, rng=ml.rng(seed), optimizer=optimizer)
 
@@ -52,13 +52,13 @@ def alike(a, b):
 @pytest.mark.parametrize("name", RULES)
 def test_a_learner_goes_on_bit_for_bit_from_any_step(name, mode):
     rule, data = RULES[name](backward_weights=mode), batches(10)
-    whole, saved = learner(rule), []
+    whole, saved = make_learner(rule), []
     for x, y in data:
         saved.append(through_a_file(whole.state()))
         whole.step(x, y, lr=0.1)
     whole.finish(0.1)
     for after in (0, 1, 3, 6, 9):
-        other = learner(rule, seed=2)
+        other = make_learner(rule, seed=2)
         other.restore(saved[after])
         assert all(np.array_equal(a, saved[after][n]) for n, a in other.state().items())
         for x, y in data[after:]:
@@ -74,24 +74,24 @@ def vgg():
 
 @pytest.mark.parametrize("mode", MODES)
 def test_caches_of_every_kind_come_back(mode):
-    rng, made = ml.rng(2), vgg()
+    rng, network = ml.rng(2), vgg()
     data = [(rng.standard_normal((2, 32, 32, 3)).astype("float32"), rng.integers(0, 4, 2)) for _ in range(3)]
-    one = learner(ml.rules.ddg(backward_weights=mode), K=8, net=lambda: made)
+    one = make_learner(ml.rules.ddg(backward_weights=mode), K=8, net=lambda: network)
     for x, y in data:
         one.step(x, y, lr=0.1)
-    two = learner(ml.rules.ddg(backward_weights=mode), K=8, seed=5, net=lambda: made)
+    two = make_learner(ml.rules.ddg(backward_weights=mode), K=8, seed=5, net=lambda: network)
     two.restore(through_a_file(one.state()))
-    for it in (one, two):
-        it.finish(0.1)
+    for learner in (one, two):
+        learner.finish(0.1)
     assert alike(one, two)
 
 
 def test_what_is_stored_is_what_cannot_be_made_again():
     def kinds(mode):
-        it = learner(ml.rules.fdg(backward_weights=mode))
+        learner = make_learner(ml.rules.fdg(backward_weights=mode))
         for x, y in batches(10):
-            it.step(x, y, lr=0.1)
-        return {n.split(".")[3] for n in it.state() if n.startswith("flight:ticket.")}
+            learner.step(x, y, lr=0.1)
+        return {n.split(".")[3] for n in learner.state() if n.startswith("flight:ticket.")}
 
     assert kinds("recompute") == {"entry"}
     assert kinds("stashed") == {"entry", "weight"}
@@ -99,18 +99,18 @@ def test_what_is_stored_is_what_cannot_be_made_again():
 
 
 def test_a_state_is_a_copy():
-    it = learner(ml.rules.fdg())
+    learner = make_learner(ml.rules.fdg())
     for x, y in batches(8):
-        it.step(x, y, lr=0.1)
-    state = it.state()
+        learner.step(x, y, lr=0.1)
+    state = learner.state()
     before = {name: a.copy() for name, a in state.items()}
     for x, y in batches(3):
-        it.step(x, y, lr=0.1)
+        learner.step(x, y, lr=0.1)
     assert all(np.array_equal(a, before[name]) for name, a in state.items())
 
 
 def test_a_batch_may_be_overwritten_once_it_has_been_handed_in():
-    fresh, reused = learner(ml.rules.fdg()), learner(ml.rules.fdg())
+    fresh, reused = make_learner(ml.rules.fdg()), make_learner(ml.rules.fdg())
     x_, y_ = (a.copy() for a in batches(9)[0])
     for x, y in batches(9):
         fresh.step(x, y, lr=0.1)
@@ -130,7 +130,7 @@ OTHERS = [
 
 @pytest.mark.parametrize("rule, K, says", OTHERS, ids=["mode", "rule", "split", "no delays"])
 def test_what_another_rule_or_split_has_in_flight_is_refused_and_nothing_changes(rule, K, says):
-    one, other = learner(ml.rules.ddg()), learner(rule, K, seed=3)
+    one, other = make_learner(ml.rules.ddg()), make_learner(rule, K, seed=3)
     for x, y in batches(4):
         one.step(x, y, lr=0.1)
         other.step(x, y, lr=0.1)
@@ -143,7 +143,7 @@ def test_what_another_rule_or_split_has_in_flight_is_refused_and_nothing_changes
 
 def test_a_checkpoint_without_anything_in_flight_is_refused_by_a_rule_with_delays():
     with pytest.raises(ml.UserError, match="a rule without delays"):
-        learner(ml.rules.ddg()).restore(learner(ml.rules.bp()).state())
+        make_learner(ml.rules.ddg()).restore(make_learner(ml.rules.bp()).state())
 
 
 # ---------------------------------------------------------------------- through a run
@@ -192,31 +192,31 @@ AS_BEFORE = {  # what earlier checkpoints say under "made by", as they were prin
 
 @pytest.mark.parametrize("name", RULES)
 def test_an_earlier_checkpoint_loads(name):
-    it = learner(RULES[name]())
+    learner = make_learner(RULES[name]())
     for x, y in batches(9):
-        it.step(x, y, lr=0.1)
-    state = through_a_file(it.state())
+        learner.step(x, y, lr=0.1)
+    state = through_a_file(learner.state())
     before = {n: a for n, a in state.items() if n != "flight:rule"} | {"flight:made by": np.array(AS_BEFORE[name])}
-    other = learner(RULES[name](), seed=2)
+    other = make_learner(RULES[name](), seed=2)
     other.restore(before)
-    for learner_ in (it, other):
+    for learner_ in (learner, other):
         learner_.finish(0.1)
-    assert alike(it, other)
+    assert alike(learner, other)
 
 
 @pytest.mark.parametrize("key", ["activations", "errors", "beta", "backward_weights", "first", "modules"])
 def test_another_rule_or_split_is_named_in_one_line_by_what_differs(key):
-    state, it = through_a_file(learner(ml.rules.fdg()).state()), learner(ml.rules.fdg())
+    state, learner = through_a_file(make_learner(ml.rules.fdg()).state()), make_learner(ml.rules.fdg())
     rule = json.loads(str(state["flight:rule"]))
     state["flight:rule"] = np.array(json.dumps(rule | {key: "other"}))
     with pytest.raises(ml.UserError, match=f"of a rule with {key} = 'other', not .*: take that rule and that split"):
-        it.restore(state)
+        learner.restore(state)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", "Late(up=0)"])
 def test_a_rule_that_cannot_be_read_is_damage(text):
-    state = through_a_file(learner(ml.rules.fdg()).state())
+    state = through_a_file(make_learner(ml.rules.fdg()).state())
     for name in ("flight:rule", "flight:made by"):
         broken = {n: a for n, a in state.items() if n != "flight:rule"} | {name: np.array(text)}
         with pytest.raises(ml.UserError, match="does not say which rule it is of"):
-            learner(ml.rules.fdg()).restore(broken)
+            make_learner(ml.rules.fdg()).restore(broken)

@@ -37,16 +37,16 @@ class Greedy:
 
 def short_of_memory(rule, where="forward", error=None, part="unit"):
     """The line that a step of 32 images ends with, when module 2 finds no room."""
-    it = ml.Learner(NET, rule, 5, rng=ml.rng(0))
+    learner = ml.Learner(NET, rule, 5, rng=ml.rng(0))
     error = error or MemoryError(FULL)
     if part == "unit":
-        it.modules[1].units[0] = Greedy(it.modules[1].units[0], where, error)
+        learner.modules[1].units[0] = Greedy(learner.modules[1].units[0], where, error)
     else:
-        object.__setattr__(it.modules[1], "objective", Greedy(it.modules[1].objective, where, error))
+        object.__setattr__(learner.modules[1], "objective", Greedy(learner.modules[1].objective, where, error))
     x, y = np.zeros((32, *NET.shape), "f4"), np.arange(32) % 10
     with pytest.raises(OutOfMemory) as caught:
         for _ in range(10):  # a worker that is drawn may have to wait for its turn
-            it.step(x, y, lr=0.1)
+            learner.step(x, y, lr=0.1)
     assert "\n" not in str(caught.value) and isinstance(caught.value, ml.UserError)
     return str(caught.value)
 
@@ -83,15 +83,15 @@ def test_engines_with_delays_say_it_too(rule):
 
 
 def test_an_update_without_room():
-    it = ml.Learner(NET, ml.rules.gll(), 5, rng=ml.rng(0))
+    learner = ml.Learner(NET, ml.rules.gll(), 5, rng=ml.rng(0))
 
     class Full:
         def update(self, moves, lr):
             raise MemoryError(FULL)
 
-    it.optimizer = Full()
+    learner.optimizer = Full()
     with pytest.raises(OutOfMemory, match=r"out of memory in the update \(Out of memory allocating 4,194,304 bytes"):
-        it.step(np.zeros((4, *NET.shape), "f4"), np.arange(4), lr=0.1)
+        learner.step(np.zeros((4, *NET.shape), "f4"), np.arange(4), lr=0.1)
 
 
 # ------------------------------------------------------------------ what would keep less
@@ -99,11 +99,11 @@ def test_an_update_without_room():
 
 def kept(rule, modules, n=64):
     """What `savings` says, and the bytes of every unit's cache and output, counted here on the whole batch."""
-    it = ml.Learner(NET, rule, modules, rng=ml.rng(0))
+    learner = ml.Learner(NET, rule, modules, rng=ml.rng(0))
     h, each = np.zeros((n, *NET.shape), "f4"), []
-    line = memory_advice(it.modules, h, it._engine.arrays, rule.boundary.passes_on)
+    line = memory_advice(learner.modules, h, learner._engine.arrays, rule.boundary.passes_on)
     for u, unit in enumerate(NET.units):
-        y, cache = unit.forward(h, PassContext(unit=u), it._engine.arrays)
+        y, cache = unit.forward(h, PassContext(unit=u), learner._engine.arrays)
         each.append(sum(a.nbytes for a in tree_leaves((cache, y), h) if a.ndim > 1))
         h = y
     return line, each
@@ -130,10 +130,10 @@ def test_where_nothing_keeps_less_nothing_is_said():
 
 
 def test_where_there_is_no_room_for_one_image_nothing_is_estimated():
-    it = ml.Learner(NET, ml.rules.bp(), 5, rng=ml.rng(0))
-    it.modules[0].units[0] = Greedy(it.modules[0].units[0], "always", MemoryError(FULL))
-    it.modules[0].units[0].forward = lambda *given: (_ for _ in ()).throw(MemoryError(FULL))
-    assert memory_advice(it.modules, np.zeros((4, *NET.shape), "f4"), it._engine.arrays, True) == ""
+    learner = ml.Learner(NET, ml.rules.bp(), 5, rng=ml.rng(0))
+    learner.modules[0].units[0] = Greedy(learner.modules[0].units[0], "always", MemoryError(FULL))
+    learner.modules[0].units[0].forward = lambda *given: (_ for _ in ()).throw(MemoryError(FULL))
+    assert memory_advice(learner.modules, np.zeros((4, *NET.shape), "f4"), learner._engine.arrays, True) == ""
 
 
 def test_sizes_read_well():

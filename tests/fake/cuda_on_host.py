@@ -186,9 +186,9 @@ def _aside(to: Path) -> Iterator[Path]:
     Everything on the way to it lies in a folder of this process's own. Several that make it at once all put the same.
     """
     with tempfile.TemporaryDirectory(dir=to.parent) as folder:
-        made = Path(folder) / to.name
-        yield made
-        made.replace(to)
+        target = Path(folder) / to.name
+        yield target
+        target.replace(to)
 
 
 def _compile(to: Path, command: list[str], text: str | None = None) -> None:
@@ -205,8 +205,8 @@ def _runner() -> ctypes.CDLL:
     source = (HERE / "cuda_on_host.cpp").read_text()
     to = _folder() / f"runner-{_hash(source, *FLAGS)}.so"
     if not to.exists():
-        with _aside(to) as made:
-            _compile(made, [*FLAGS, "-shared", "-x", "c++", "-"], source)
+        with _aside(to) as target:
+            _compile(target, [*FLAGS, "-shared", "-x", "c++", "-"], source)
     library = ctypes.CDLL(str(to), mode=ctypes.RTLD_GLOBAL)
     library.host_launch.restype = ctypes.POINTER(ctypes.c_int)
     return library
@@ -224,10 +224,10 @@ def _built(source: str, name: str, options: tuple[str, ...], with_checks: bool) 
     if not library.exists():
         with _aside(
             library
-        ) as made:  # linked apart from compiling: else g++ adds libraries for what the runner answers
-            kernel = made.with_suffix(".o")
+        ) as target:  # linked apart from compiling: else g++ adds libraries for what the runner answers
+            kernel = target.with_suffix(".o")
             _compile(kernel, [*flags, "-c", "-x", "c++", "-"], text)
-            _compile(made, ["-shared", str(kernel), "-lm"])
+            _compile(target, ["-shared", str(kernel), "-lm"])
     return library
 
 

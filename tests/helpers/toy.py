@@ -22,7 +22,7 @@ STEPS, LR, MOMENTUM, DECAY = 10, 0.05, 0.9, 1e-3
 MODULES = 2
 
 
-def learner(rule: ml.rules.Rule) -> ml.Learner:
+def make_learner(rule: ml.rules.Rule) -> ml.Learner:
     """ResNet-8 for 8×8 images, two modules, float64."""
     net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
     optimizer = ml.optim.SGD(momentum=MOMENTUM, weight_decay=DECAY)
@@ -38,7 +38,7 @@ def batch(step: int) -> tuple[np.ndarray, np.ndarray]:
 
 def by_engine(name: str) -> np.ndarray:
     """Losses (steps, K), NaN where a module has none."""
-    ours = learner(RULES[name])
+    ours = make_learner(RULES[name])
     return np.array([ours.step(*batch(step), lr=LR) for step in range(STEPS)])
 
 
@@ -48,7 +48,7 @@ def by_jax(name: str) -> np.ndarray:
     from minilocal.verify.jax_cpu import jax_on_cpu
     from minilocal.verify.reference.synchronous import gradients
 
-    initial = learner(RULES[name])
+    initial = make_learner(RULES[name])
     w = {key: np.array(a) for key, a in initial.parameters().items()}
     v = {key: np.zeros_like(a) for key, a in w.items()}
     rows = []

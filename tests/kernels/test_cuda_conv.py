@@ -20,9 +20,9 @@ from minilocal.kernels.cuda.conv import conv2d, conv2d_backward
 from minilocal.ops.conv import conv_out_size
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
+from tests.helpers.conv_cases import draw_numbers, geometries, near
 from tests.helpers.on_device import on_device
 from tests.helpers.plain import plain
-from tests.kernels.test_conv_kernel import draw_numbers, geometries, near
 
 on_host = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 

@@ -21,8 +21,8 @@ def shapes(draw) -> tuple[tuple[int, ...], int]:
 def numbers(shape: tuple[int, ...], O: int, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, W and dz."""
     rng = streams.rng(0)
-    made = rng.standard_normal(shape), rng.standard_normal((3, 3, shape[3], O)), rng.standard_normal((*shape[:3], O))
-    x, W, dz = (a.astype(dtype) for a in made)
+    arrays = rng.standard_normal(shape), rng.standard_normal((3, 3, shape[3], O)), rng.standard_normal((*shape[:3], O))
+    x, W, dz = (a.astype(dtype) for a in arrays)
     return x, W, dz
 
 

@@ -29,7 +29,7 @@ def batch(n, net=RESNET8):
     return rng.standard_normal((n, *net.shape)).astype("f4"), np.arange(n) % net.classes
 
 
-def learner(rule, net=RESNET8, modules=2, **options):
+def make_learner(rule, net=RESNET8, modules=2, **options):
     return ml.Learner(net, rule, modules, rng=ml.rng(0), **options)
 
 
@@ -111,7 +111,7 @@ def test_the_real_cupy_has_the_hook_that_is_used():
 def test_backpropagation_keeps_what_its_layers_say():
     """The stem z, a; a block z₁, a₁, z₂, y, and the z of a shortcut that is no identity; norms 3 numbers a channel."""
     n = 16
-    found = profile(learner(rules.bp()), *batch(n))
+    found = profile(make_learner(rules.bp()), *batch(n))
     first, second, third = (n * side * side * C * 4 for side, C in ((32, 16), (16, 32), (8, 64)))
     maps = 2 * first + 4 * first + 5 * second + 5 * third
     channels = 3 * 4 * (16 + 2 * 16 + 3 * 32 + 3 * 64)
@@ -122,12 +122,12 @@ def test_backpropagation_keeps_what_its_layers_say():
 
 
 def test_parameters_statistics_and_momentum_are_told_apart():
-    found, it = profile(learner(rules.gll(aux="1c2f")), *batch(4)), learner(rules.gll(aux="1c2f"))
-    assert found.parameters == sum(a.nbytes for a in it.parameters().values()) == found.optimizer
-    assert found.of_auxiliary == sum(a.nbytes for name, a in it.parameters().items() if name.startswith("aux."))
-    assert found.statistics == sum(a.nbytes for a in it.buffers().values())
+    found, learner = profile(make_learner(rules.gll(aux="1c2f")), *batch(4)), make_learner(rules.gll(aux="1c2f"))
+    assert found.parameters == sum(a.nbytes for a in learner.parameters().values()) == found.optimizer
+    assert found.of_auxiliary == sum(a.nbytes for name, a in learner.parameters().items() if name.startswith("aux."))
+    assert found.statistics == sum(a.nbytes for a in learner.buffers().values())
     assert found.total == found.parameters + found.statistics + found.optimizer + found.scratch + found.step
-    adam = profile(learner(rules.gll(aux="1c2f"), optimizer=ml.optim.Adam()), *batch(4))
+    adam = profile(make_learner(rules.gll(aux="1c2f"), optimizer=ml.optim.Adam()), *batch(4))
     assert adam.optimizer == 2 * adam.parameters
     assert abs(adam.step - found.step) < 0.05 * found.step  # nothing of it is a part of the step
 
@@ -135,8 +135,8 @@ def test_parameters_statistics_and_momentum_are_told_apart():
 def test_what_a_unit_keeps_is_an_activation_and_what_an_objective_keeps_is_auxiliary():
     """DGL's `cnn` classifier on the largest map keeps more than the unit below it."""
     rule = rules.dgl(aux="cnn")
-    found = profile(learner(rule, modules=4), *batch(8))
-    kept = learner(rule, modules=4)
+    found = profile(make_learner(rule, modules=4), *batch(8))
+    kept = make_learner(rule, modules=4)
     x, y = batch(8)
     kept.step(x, y, lr=0.0)
     assert found.auxiliary > 0 and "objective" in found.at
@@ -145,7 +145,7 @@ def test_what_a_unit_keeps_is_an_activation_and_what_an_objective_keeps_is_auxil
 
 def test_the_curve_climbs_and_falls_back():
     """Under BP to the top and down again, under GLL module by module."""
-    bp, gll = (profile(learner(rule, modules=4), *batch(8)).curve for rule in (rules.bp(), rules.gll()))
+    bp, gll = (profile(make_learner(rule, modules=4), *batch(8)).curve for rule in (rules.bp(), rules.gll()))
     assert len(bp) == 4 + 2 + 4 and len(gll) == 4 * (1 + 2 + 1)
     top = bp.index(max(bp))
     assert list(bp[: top + 1]) == sorted(bp[: top + 1]) and list(bp[top:]) == sorted(bp[top:], reverse=True)
@@ -154,18 +154,18 @@ def test_the_curve_climbs_and_falls_back():
 
 
 def test_measuring_leaves_the_learner_as_it_was():
-    it = learner(rules.backlink(aux="1c2f"), modules=3)
-    units, weights = [list(m.units) for m in it.modules], {n: w.copy() for n, w in it.parameters().items()}
-    profile(it, *batch(4))
-    assert [m.units for m in it.modules] == units and all(m.objective is not None for m in it.modules)
-    assert all((w == weights[n]).all() for n, w in it.parameters().items())
+    learner = make_learner(rules.backlink(aux="1c2f"), modules=3)
+    units, weights = [list(m.units) for m in learner.modules], {n: w.copy() for n, w in learner.parameters().items()}
+    profile(learner, *batch(4))
+    assert [m.units for m in learner.modules] == units and all(m.objective is not None for m in learner.modules)
+    assert all((w == weights[n]).all() for n, w in learner.parameters().items())
 
 
 def test_a_step_that_is_replayed_is_refused():
-    it = learner(rules.bp())
-    it.step = lambda x, y, lr: None
+    learner = make_learner(rules.bp())
+    learner.step = lambda x, y, lr: None
     with pytest.raises(ml.UserError, match="cuda_graph=False"):
-        profile(it, *batch(2))
+        profile(learner, *batch(2))
 
 
 # ------------------------------------------------------------------ predicted from shapes
@@ -206,9 +206,9 @@ def close(predicted: MemoryProfile, measured: MemoryProfile) -> None:
 @pytest.mark.parametrize("name", EVERY)
 def test_prediction_and_measurement_agree(name, host):
     rule, epoch = EVERY[name]
-    it = learner(rule, modules=3)
-    it.epoch = epoch
-    measured, predicted = profile(it, *batch(32)), estimate(RESNET8, rule, 3, 32, epoch=epoch, machine=host)
+    learner = make_learner(rule, modules=3)
+    learner.epoch = epoch
+    measured, predicted = profile(learner, *batch(32)), estimate(RESNET8, rule, 3, 32, epoch=epoch, machine=host)
     close(predicted, measured)
 
 
@@ -216,7 +216,7 @@ def test_prediction_and_measurement_agree(name, host):
 def test_on_other_networks_too(name, modules, host):
     net = ml.nets.get(name, rng=ml.rng(0))
     rule, n = rules.backlink(aux="1c2f"), 8  # of the mlp, the gradients of one layer are most of it
-    close(estimate(net, rule, modules, n, machine=host), profile(learner(rule, net, modules), *batch(n, net)))
+    close(estimate(net, rule, modules, n, machine=host), profile(make_learner(rule, net, modules), *batch(n, net)))
 
 
 def test_scratch_is_predicted_thread_by_thread():
@@ -239,8 +239,8 @@ print(estimate(net, rule, 2, 32).scratch, found.scratch)
 
 def test_scratch_that_a_thread_asks_for_late_is_no_part_of_the_step():
     """On a busy machine a thread may work for the first time in the very step that is measured."""
-    usual, it, calls = profile(learner(rules.gll()), *batch(4)), learner(rules.gll()), []
-    honest = it.step
+    usual, learner, calls = profile(make_learner(rules.gll()), *batch(4)), make_learner(rules.gll()), []
+    honest = learner.step
 
     def step(*given, **how):
         calls.append(given)
@@ -248,8 +248,8 @@ def test_scratch_that_a_thread_asks_for_late_is_no_part_of_the_step():
             workspace.scratch(object(), (MB,), "f4")
         return honest(*given, **how)
 
-    it.step = step
-    found = profile(it, *batch(4))
+    learner.step = step
+    found = profile(learner, *batch(4))
     assert len(calls) == 3 and abs(found.step - usual.step) < 0.02 * usual.step and found.scratch > 4 * MB
 
 
@@ -265,7 +265,7 @@ def test_predictions_do_not_disturb_each_other(host):
     estimate(RESNET8, rules.bp(), 4, 64, machine=host)
     assert estimate(RESNET8, rules.gll(), 2, 64, machine=host) == alone
     x, y = batch(4)
-    assert np.isfinite(learner(rules.gll()).step(x, y, lr=0.1)).all()  # and NumPy has its own kernels again
+    assert np.isfinite(make_learner(rules.gll()).step(x, y, lr=0.1)).all()  # and NumPy has its own kernels again
 
 
 def test_a_kernel_that_is_remembered_takes_what_it_took(host):
@@ -300,9 +300,9 @@ def test_a_gpus_step_is_predicted_as_the_fake_device_counts_it():
 
     net, n, rule = ml.nets.resnet(8, size=16, rng=ml.rng(0)), 8, rules.backlink(aux="1c2f")
     with counting() as counts:
-        it = learner(rule, net, 3, device=Counted(counts), cuda_graph=False)
+        learner = make_learner(rule, net, 3, device=Counted(counts), cuda_graph=False)
         x, y = batch(n, net)
-        measured = profile(it, fake.asarray(x), fake.asarray(y))
+        measured = profile(learner, fake.asarray(x), fake.asarray(y))
     close(estimate(net, rule, 3, n, machine=GPU()), measured)
 
 

@@ -25,7 +25,7 @@ RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
 AT_ONCE = [name for name, rule in RULES.items() if name not in ("ddg", "fdg", "asynchronous dgl")]
 
 
-def learner(rule, net=NET, **options):
+def make_learner(rule, net=NET, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         options = {"optimizer": ml.optim.SGD(momentum=0.9, weight_decay=1e-3), "dtype": "float64", **options}
@@ -36,16 +36,16 @@ def gradients(rule, reference, net=NET, **options):
     device = options.get("device")
     x, y = (X, Y) if device is None else (device.asarray(X), device.asarray(Y))
     with ml.ops.reference() if reference else nullcontext():
-        _, grads = learner(rule, net, **options).gradients(x, y)
+        _, grads = make_learner(rule, net, **options).gradients(x, y)
     return {name: g if device is None else g.get() for name, g in grads.items()}
 
 
 def weights_after(rule, reference, steps=3):
-    made = learner(rule)
+    learner = make_learner(rule)
     with ml.ops.reference() if reference else nullcontext():
         for _ in range(steps):
-            made.step(X, Y, lr=0.05)
-    return {**made.parameters(), **made.buffers()}
+            learner.step(X, Y, lr=0.05)
+    return {**learner.parameters(), **learner.buffers()}
 
 
 def gap(ours, theirs):

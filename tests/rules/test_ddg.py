@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from delays import MODES, batches, make_learner, net, replayed, same, weights
 
 import minilocal as ml
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.jax_cpu import jax_on_cpu
+from tests.rules.delays import MODES, batches, make_learner, net, replayed, same, weights
 
 STEPS = 13
 

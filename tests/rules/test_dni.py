@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax
 import numpy as np
 import pytest
-from delays import N, batches, make_learner, net, same
 
 import minilocal as ml
 from minilocal.boundaries import Boundary
@@ -16,6 +15,7 @@ from minilocal.objectives import ModuleContext
 from minilocal.verify.compare import DOUBLE, errors
 from minilocal.verify.jax_cpu import jax_on_cpu
 from minilocal.verify.reference import synthetic as twins
+from tests.rules.delays import N, batches, make_learner, net, same
 
 OPTIONS = [{}, {"labels": True}, {"scaled": True, "labels": True, "kernel": 3}]
 

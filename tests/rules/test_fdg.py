@@ -8,7 +8,6 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from delays import MODES, batches, make_learner, net, replayed, same, weights
 
 import minilocal as ml
 from minilocal.layers import Flatten, Linear, PassContext, Sequential
@@ -17,6 +16,7 @@ from minilocal.nets import Net
 from minilocal.optim import SGD
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.jax_cpu import jax_on_cpu
+from tests.rules.delays import MODES, batches, make_learner, net, replayed, same, weights
 
 STEPS = 14
 

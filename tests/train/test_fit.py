@@ -27,7 +27,7 @@ def digits():
     return ml.data.load("digits", limit_train=40, limit_test=20)
 
 
-def learner(rule=None, seed=0, **options):
+def make_learner(rule=None, seed=0, **options):
     """As `minilocal train --seed` builds it: the network and the Learner from one generator."""
     rng = ml.rng(seed)
     net = ml.nets.get("mlp", classes=10, channels=1, size=16, rng=rng)
@@ -83,15 +83,15 @@ def test_augmented_batches_are_those_of_a_run(tmp_path):
 
 
 def test_a_seed_names_the_order(digits):
-    one, again, other = (learner() for _ in range(3))
+    one, again, other = (make_learner() for _ in range(3))
     for fitted, seed in ((one, 0), (again, 0), (other, 1)):
         ml.fit(fitted, digits, epochs=1, batch_size=16, seed=seed)
     assert same(one, again) and not same(one, other)
-    assert order_key(3) == learner(seed=3).key
+    assert order_key(3) == make_learner(seed=3).key
 
 
 def test_a_fit_is_the_plain_loop(digits):
-    fitted, by_hand = learner(), learner()
+    fitted, by_hand = make_learner(), make_learner()
     ml.fit(fitted, digits, epochs=2, batch_size=16, lr=0.05, schedule="constant")
     for epoch in range(2):
         by_hand.epoch = epoch
@@ -103,7 +103,7 @@ def test_a_fit_is_the_plain_loop(digits):
 @pytest.mark.parametrize("rule", [ml.rules.pgl(period=2, duration=1), ml.rules.fdg(), ml.rules.dgl(buffer=2)])
 def test_another_fit_trains_further(digits, rule):
     """At a constant rate three epochs and two are five: phases, batches in flight and the order go on."""
-    whole, parts = learner(rule), learner(rule)
+    whole, parts = make_learner(rule), make_learner(rule)
     options = {"batch_size": 8, "lr": 0.01, "schedule": "constant"}
     five = ml.fit(whole, digits, epochs=5, **options)
     three, two = (ml.fit(parts, digits, epochs=epochs, **options) for epochs in (3, 2))
@@ -114,21 +114,23 @@ def test_another_fit_trains_further(digits, rule):
 def test_a_callback_is_given_each_row_and_may_stop(digits, capsys):
     seen = []
     rows = ml.fit(
-        learner(), digits, epochs=4, batch_size=16, on_epoch=lambda row: seen.append(row) or row["epoch"] == 2
+        make_learner(), digits, epochs=4, batch_size=16, on_epoch=lambda row: seen.append(row) or row["epoch"] == 2
     )
     assert seen == rows and [row["epoch"] for row in rows] == [1, 2]
-    assert len(ml.fit(learner(), digits, epochs=2, batch_size=16, on_epoch=lambda row: row)) == 2  # True alone stops
-    ml.fit(learner(), digits, epochs=1, batch_size=16, on_epoch=print)
+    assert (
+        len(ml.fit(make_learner(), digits, epochs=2, batch_size=16, on_epoch=lambda row: row)) == 2
+    )  # True alone stops
+    ml.fit(make_learner(), digits, epochs=1, batch_size=16, on_epoch=print)
     line = capsys.readouterr().out
     assert line.startswith("epoch   1  lr 0.1  losses ") and line.endswith(" s\n") and line.count("\n") == 1
-    stopped = learner()
+    stopped = make_learner()
     with pytest.raises(KeyError):
         ml.fit(stopped, digits, epochs=4, batch_size=16, on_epoch=lambda row: {}["stop"])
     assert stopped.epoch == 1
 
 
 def test_on_a_device_the_batches_are_made_there(digits):
-    host, device = learner(), learner(device=fake)
+    host, device = make_learner(), make_learner(device=fake)
     rows = [ml.fit(fitted, digits, epochs=2, batch_size=16, lr=0.05) for fitted in (host, device)]
     assert all(isinstance(a, fake.ndarray) for a in device.parameters().values())
     for a, b in zip(*rows, strict=True):
@@ -140,7 +142,7 @@ def test_a_fit_that_diverges_is_one_line(digits):
     with pytest.raises(
         ml.UserError, match=r"training diverged: the loss of module . of 2 became .* in epoch 1, step "
     ) as e:
-        ml.fit(learner(), digits, epochs=2, batch_size=16, lr=1e8)
+        ml.fit(make_learner(), digits, epochs=2, batch_size=16, lr=1e8)
     assert "\n" not in str(e.value) and "lower lr" in str(e.value)
 
 
@@ -164,11 +166,11 @@ WRONG = [
 
 @pytest.mark.parametrize(("wrong", "says"), WRONG, ids=range(len(WRONG)))
 def test_each_wrong_input_is_one_line_and_nothing_has_changed(digits, wrong, says):
-    one = learner()
+    one = make_learner()
     with pytest.raises(ml.UserError) as caught:
         ml.fit(**{"learner": one, "dataset": digits, **wrong})
     assert says in str(caught.value) and "\n" not in str(caught.value)
-    assert same(one, learner()) and one.epoch == 0
+    assert same(one, make_learner()) and one.epoch == 0
 
 
 @pytest.mark.parametrize("other", [{"classes": 4}, {"size": 8}, {"channels": 3}], ids=str)
@@ -180,7 +182,7 @@ def test_a_network_for_other_images_is_refused(digits, other):
 
 def test_a_run_too_short_for_its_rule_is_refused(digits):
     with pytest.raises(ml.UserError, match="FDG on 2 modules needs 3 batches"):
-        ml.fit(learner(ml.rules.fdg()), digits, epochs=1, batch_size=40)
+        ml.fit(make_learner(ml.rules.fdg()), digits, epochs=1, batch_size=40)
 
 
 def test_it_needs_numpy_and_nothing_else():

@@ -67,10 +67,8 @@ def test_float32_stays_float32(recipe):
 
 
 def test_numpys_numbers_become_pythons():
-    made = optim.SGD(momentum=np.float32(0.5), weight_decay=np.float64(0.25))
-    assert (
-        made == optim.SGD(momentum=0.5, weight_decay=0.25) and type(made.momentum) is type(made.weight_decay) is float
-    )
+    sgd = optim.SGD(momentum=np.float32(0.5), weight_decay=np.float64(0.25))
+    assert sgd == optim.SGD(momentum=0.5, weight_decay=0.25) and type(sgd.momentum) is type(sgd.weight_decay) is float
 
 
 def test_schedules():

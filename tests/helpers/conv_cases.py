@@ -1,0 +1,29 @@
+"""Convolutions of any legal geometry, random arrays for them, and when two results are equal."""
+
+import numpy as np
+from hypothesis import strategies as st
+
+from minilocal import streams
+from minilocal.ops.conv import conv_out_size
+
+Geometry = tuple[tuple[int, ...], tuple[int, ...], int, int]
+
+
+@st.composite
+def geometries(draw) -> Geometry:
+    """The shapes of images and of a window that fits them, a stride and a padding."""
+    k, stride, pad = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(0, 5))
+    side = st.integers(max(1, k - 2 * pad), 9)
+    C, O = draw(st.integers(1, 5)), draw(st.integers(1, 5))
+    return (draw(st.integers(1, 18)), draw(side), draw(side), C), (k, k, C, O), stride, pad
+
+
+def draw_numbers(geometry: Geometry, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    (N, H, B, C), (k, _, _, O), stride, pad = geometry
+    rng = streams.rng(seed)
+    dz = rng.standard_normal((N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O))
+    return rng.standard_normal((N, H, B, C)), rng.standard_normal((k, k, C, O)), dz
+
+
+def near(a: np.ndarray | float, b: np.ndarray | float) -> bool:
+    return np.shape(a) == np.shape(b) and np.abs(a - b).max(initial=0) <= 1e-11 * (1 + np.abs(b).max(initial=0))
