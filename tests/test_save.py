@@ -223,7 +223,7 @@ def in_old_words(content):
 @pytest.mark.filterwarnings("ignore:BackLink length")
 @pytest.mark.parametrize("name", RULES)
 def test_a_file_in_the_words_of_an_earlier_version_loads(name, tmp_path):
-    one, path = learner(RULES[name]), tmp_path / "l.npz"
+    one, path = make_learner(RULES[name]), tmp_path / "l.npz"
     for x in X[:5]:
         one.step(x, Y, lr=1e-3)
     one.save(path)
@@ -233,7 +233,7 @@ def test_a_file_in_the_words_of_an_earlier_version_loads(name, tmp_path):
     assert '"wants": {"is": "wants.' in text and '"crosses": {"is": "crosses.' in text and "boundary" not in text
     two = ml.load(path)
     assert two.rule == one.rule and alike(one, two)
-    for learner_ in (one, two):
+    for learner in (one, two):
         for x in X[5:]:
-            learner_.step(x, Y, lr=1e-3)
+            learner.step(x, Y, lr=1e-3)
     assert alike(one, two)

@@ -99,28 +99,28 @@ def verified(kind: str, options: argparse.Namespace, timeout: float) -> list[Row
 
 def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
     """A few epochs of each rule, or why there are none."""
-    found = []
+    results = []
     for rule in TRAINED:
-        given = {"device": options.device, "folder": options.data_dir, "rule": rule, "epochs": options.epochs}
-        given |= {"net": "resnet8", "limit": 100} if options.quick else {}
+        arguments = {"device": options.device, "folder": options.data_dir, "rule": rule, "epochs": options.epochs}
+        arguments |= {"net": "resnet8", "limit": 100} if options.quick else {}
         try:
             if deadline.passed(15):
                 raise WorkerError("no time was left")
             with Worker(os.cpu_count() or 1) as worker:
                 budget = deadline.left / (2 * len(TRAINED))
-                found.append(
-                    worker.ask("minilocal.bench.training:train", timeout=deadline.left, budget=budget, **given)
+                results.append(
+                    worker.ask("minilocal.bench.training:train", timeout=deadline.left, budget=budget, **arguments)
                 )
         except WorkerError as error:
-            found.append({"rule": rule, "failed": str(error), "rows": []})
+            results.append({"rule": rule, "failed": str(error), "rows": []})
         print(f"training: {rule}", flush=True)
-    return found
+    return results
 
 
 def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
     """Limits, steps of every network and batch, then kernel by kernel; what there is no time for is named."""
     quick, rounds = options.quick, 2 if options.quick else 7
-    found: Row = {"limits": [], "steps": [], "layers": [], "macs": {}, "left out": []}
+    results: Row = {"limits": [], "steps": [], "layers": [], "macs": {}, "left out": []}
     pairs = (("resnet8", 8),) if quick else STEPS
     plans = [
         Plan(["steps"], [net], batches=[n], modules=[2 if quick else 16], device=options.device) for net, n in pairs
@@ -129,41 +129,43 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
     plans.append(Plan(["limits", "layers"], batches=[batch], device=options.device, quick=quick))
     with WorkerPool() as pool:
         try:
-            found["limits"] = roofline(plans[-1], pool, "before")
+            results["limits"] = roofline(plans[-1], pool, "before")
         except WorkerError as error:
-            found["left out"].append(f"limits: {error}")
+            results["left out"].append(f"limits: {error}")
         for plan in plans:
-            found["macs"] |= {net: nets.get(net, rng=streams.rng(0)).macs for net in plan.nets}
+            results["macs"] |= {net: nets.get(net, rng=streams.rng(0)).macs for net in plan.nets}
             for comparison in comparisons(plan, available()):
                 if deadline.passed(20):
-                    found["left out"].append(f"{comparison.title}: no time was left")
+                    results["left out"].append(f"{comparison.title}: no time was left")
                     continue
                 steps, start = comparison.section == "steps", time.monotonic()
                 limits = {"budget": deadline.left / 12 if steps else 2.0, "timeout": min(120.0, deadline.left)}
-                found[comparison.section] += run_comparison(comparison, pool, rounds if steps else 3, **limits)
+                results[comparison.section] += run_comparison(comparison, pool, rounds if steps else 3, **limits)
                 if steps:
                     print(f"bench: {comparison.title}, {time.monotonic() - start:.0f} s", flush=True)
-    return found
+    return results
 
 
 # ---------------------------------------------------------------------- the report
 
 
-def failures(found: Row) -> list[str]:
+def failures(results: Row) -> list[str]:
     """Everything that failed, a line each."""
     lines = []
-    if "parity" in found:
-        lines += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in found["parity"]["rows"] if not r["passed"]]
-        lines += [f"training, {run['rule']}: {run['failed']}" for run in found["parity"]["training"] if "failed" in run]
-    if "bench" in found:
-        lines += report.failures(found["bench"])
-        lines += found["bench"]["left out"]
+    if "parity" in results:
+        lines += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in results["parity"]["rows"] if not r["passed"]]
+        lines += [
+            f"training, {run['rule']}: {run['failed']}" for run in results["parity"]["training"] if "failed" in run
+        ]
+    if "bench" in results:
+        lines += report.failures(results["bench"])
+        lines += results["bench"]["left out"]
     return lines
 
 
-def parity_tables(found: Row) -> list[str]:
+def parity_tables(results: Row) -> list[str]:
     """The parity rows and the epochs of training, as tables."""
-    rows = found["rows"]
+    rows = results["rows"]
     cells = [
         [r["kind"], r["name"], str(r["cases"]), "-" if r.get("error") is None else f"{r['error']:.1e}",
          f"{r.get('limit', 0):.0e}", "passed" if r["passed"] else "FAILED"] for r in rows
@@ -173,35 +175,35 @@ def parity_tables(found: Row) -> list[str]:
     texts += ["## CUDA graphs", report.table(["rule", "its steps"], graphs)]
     lines = [
         [run["data"], run["net"], run["rule"], str(row["epoch"]), f"{row['seconds']:.2f}", f"{row['test_error']:.2f} %"]
-        for run in found["training"] for row in run["rows"]
+        for run in results["training"] for row in run["rows"]
     ]  # fmt: skip
     return [*texts, "## Training", report.table(["data", "net", "rule", "epoch", "seconds", "test error"], lines)]
 
 
-def document(found: Row) -> str:
+def document(results: Row) -> str:
     """The Markdown page."""
-    facts, failed = found["device"], failures(found)
+    facts, failed = results["device"], failures(results)
     head = ", ".join(f"{name} {value}" for name, value in facts.items())
-    texts = [f"<!-- made by docs/benchmarks/gpu_check.py -->\n\n# GPU check, {found['date']}", head]
+    texts = [f"<!-- made by docs/benchmarks/gpu_check.py -->\n\n# GPU check, {results['date']}", head]
     texts += ["## Not as it should be", "\n".join(f"- {line}" for line in failed)] if failed else ["Everything passed."]
-    if "bench" in found:
-        texts.append(report.markdown({"device": True, **found["bench"]}).strip())
-    if "parity" in found:
-        texts += parity_tables(found["parity"])
+    if "bench" in results:
+        texts.append(report.markdown({"device": True, **results["bench"]}).strip())
+    if "parity" in results:
+        texts += parity_tables(results["parity"])
     return "\n\n".join(texts) + "\n"
 
 
-def summary(found: Row, parts: list[str]) -> str:
+def summary(results: Row, parts: list[str]) -> str:
     """What to read first, the most important last."""
     texts = []
     if "bench" in parts:
-        texts.append(report.markdown({what: found["bench"][what] for what in ("limits", "layers")}))
-        texts.append(report.markdown({what: found["bench"][what] for what in ("steps", "macs")}))
+        texts.append(report.markdown({what: results["bench"][what] for what in ("limits", "layers")}))
+        texts.append(report.markdown({what: results["bench"][what] for what in ("steps", "macs")}))
     if "parity" in parts:
-        rows = found["parity"]["rows"]
-        texts.append("\n".join(parity_tables({**found["parity"], "rows": [r for r in rows if not r["passed"]]})))
+        rows = results["parity"]["rows"]
+        texts.append("\n".join(parity_tables({**results["parity"], "rows": [r for r in rows if not r["passed"]]})))
         texts.append(f"parity: {sum(r['passed'] for r in rows)} of {len(rows)} rows passed")
-    failed = failures({part: found[part] for part in parts})
+    failed = failures({part: results[part] for part in parts})
     texts.append("\n".join(f"FAILED {line[:300]}" for line in failed[:25]) or "everything passed")
     return "\n".join(texts)
 
@@ -219,7 +221,7 @@ def main(words: list[str] | None = None) -> int:
     options = parser.parse_args(words)
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     out = options.out / f"gpu-{date}.json"
-    found: Row = json.loads(out.read_text()) if out.exists() else {}
+    results: Row = json.loads(out.read_text()) if out.exists() else {}
     try:
         with Worker() as worker:
             facts = worker.ask("minilocal.record.environment:device_facts", device=options.device, timeout=120)
@@ -227,23 +229,23 @@ def main(words: list[str] | None = None) -> int:
     except WorkerError as error:
         print(f"gpu-check: {error}", file=sys.stderr)
         return 2
-    found |= {"date": date, "command": sys.argv, "device": facts, "environment": current_environment()}
+    results |= {"date": date, "command": sys.argv, "device": facts, "environment": current_environment()}
     parts = ["parity", "bench"] if options.part == "all" else [options.part]
     for part in parts:
-        found[part] = {"parity": parity, "bench": bench}[part](options, Deadline(options.minutes))
-        write(out, found)
-    print(summary(found, parts))
+        results[part] = {"parity": parity, "bench": bench}[part](options, Deadline(options.minutes))
+        write(out, results)
+    print(summary(results, parts))
     print(f"written: {out} and {out.with_suffix('.md')}")
-    return int(bool(failures({part: found[part] for part in parts})))
+    return int(bool(failures({part: results[part] for part in parts})))
 
 
-def write(out: Path, found: Row) -> None:
+def write(out: Path, results: Row) -> None:
     """The JSON, and the page beside it."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(out) as file:
-        file.write(json.dumps(found, indent=1, ensure_ascii=False).encode())
+        file.write(json.dumps(results, indent=1, ensure_ascii=False).encode())
     with atomic_write(out.with_suffix(".md")) as file:
-        file.write(document(found).encode())
+        file.write(document(results).encode())
 
 
 if __name__ == "__main__":

@@ -97,8 +97,8 @@ def relative_errors(case: RuleCase) -> dict[str, float]:
 
 def replay_options(boundary: Any) -> dict[str, Any]:
     """The reference's options for a delayed boundary."""
-    late = boundary.lags[0] > 0
-    return {"activations_late": late, "beta": boundary.beta, "backward_weights": boundary.backward_weights}
+    activations_late = boundary.lags[0] > 0
+    return {"activations_late": activations_late, "beta": boundary.beta, "backward_weights": boundary.backward_weights}
 
 
 def _delayed(rule: str, mode: str, **options: Any) -> list[RuleCase]:

@@ -4,10 +4,10 @@ With L = Σ dy·y for a random dy, the derivative by one number t of x or of a p
 
     D(h) = (L(t + h) - L(t - h)) / 2h        L' = D(h) - h²/6 L''' - ...,    h = ε^(1/3) max(1, |t|)
 
-D(h) is off by its truncation, h²/6 |L'''|, of which |D(2h) - D(h)| is three times as much, and by round-off, some
-ε S / h with S = Σ |dy||y|, which is ε^(2/3) S. What `backward` says may differ from D(h) by as much as both bounds
-together, the second one times ROUNDINGS: a sum of n terms rounds √n times as far as one of them, and 16 is that of 256.
-Where a kink lies between t - 2h and t + 2h, D(2h) and D(h) differ, so it is not taken for a fault.
+D(h) has two errors: truncation, h²/6 |L'''|, of which |D(2h) - D(h)| is three times as much; and round-off, about
+ε S / h with S = Σ |dy||y|, which is ε^(2/3) S. The bound on the difference between `backward` and D(h) is their sum,
+with ROUNDINGS times the second: the round-off of a sum of n terms is √n times that of one of them, and 16 is √256. If
+a kink lies between t - 2h and t + 2h, D(2h) and D(h) differ, and the bound is wide enough to allow it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MOST = 100  # numbers of an array that are moved, one by one
 
 @dataclass(frozen=True)
 class Row:
-    """One array: how many of its numbers were moved, and the largest difference, beside what it may be there."""
+    """One array: how many of its numbers were moved, the worst difference, and the bound on it."""
 
     name: str
     shape: Shape
@@ -43,7 +43,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Check:
-    """What `check_layer` found; printed, it is a table."""
+    """The result of `check_layer`; printed, it is a table."""
 
     layer: str
     rows: tuple[Row, ...]
@@ -62,13 +62,17 @@ class Check:
 def check_layer(
     layer: Layer, shape: Shape, *, images: int = 3, x: np.ndarray | None = None, training: bool = True, seed: int = 0
 ) -> Check:
-    """Holds a layer to its contract (`minilocal.layers.Layer`) and its backward to finite differences.
+    """Check a layer's contract (`minilocal.layers.Layer`), and its backward against finite differences.
 
-    `shape` is that of one input, (H, W, C) or (F,); `images` of them are drawn from a normal distribution by `seed`,
-    unless they are given as `x`, (N, *shape). Looked at are: what is returned, in float32 and float64, its shapes,
-    types and names; that the same call gives the same numbers; that nothing writes into x, dy, the cache or p; that two
-    backwards may use one cache; that need="input" and need="weights" give their part of "both"; dx and every gradient,
-    up to 100 numbers of each array, picked at random. `training=False` does so in evaluation mode.
+    `shape` is that of one input, (H, W, C) or (F,). The inputs are `x`, (N, *shape), or `images` random ones, drawn by
+    `seed`. `training=False` checks evaluation mode. Checked are:
+
+        shapes, types and names of what is returned, in float32 and float64
+        two calls with the same arguments give the same numbers
+        nothing writes into x, dy, the cache or p
+        a second backward on one cache gives the same gradients
+        need="input" and need="weights" give their part of "both"
+        dx and every gradient equal the finite differences, at up to 100 numbers of each array, picked at random
 
     >>> import minilocal as ml
     >>> ml.verify.check_layer(ml.layers.Linear(3, 2, ml.layers.Initializer(0), name="fc"), (3,)).layer
@@ -82,19 +86,19 @@ def check_layer(
     for dtype in ("float32", "float64"):
         p = {name: np.array(a, dtype) for name, a in layer.arrays.items()}
         contract.check_layer(layer, shape, p or {"": np.zeros(1, dtype)}, training)
-    trial = _Trial(layer, _input(x, shape, images, seed), p, PassContext(training=training, key=seed))
-    _is_pure(trial)
-    return Check(trial.who, tuple(_row(*found) for found in _differences(trial, seed)))
+    t = _LayerOnBatch(layer, _input(x, shape, images, seed), p, PassContext(training=training, key=seed))
+    _is_pure(t)
+    return Check(t.who, tuple(_row(t, name, moved) for name, moved in _differences(t, seed)))
 
 
-class _Trial:
-    """A layer on one batch in float64, with an error for its output."""
+class _LayerOnBatch:
+    """A layer, one batch in float64, and a random error dy for its output."""
 
-    def __init__(self, layer: Layer, x: np.ndarray, p: dict[str, np.ndarray], run: PassContext) -> None:
-        self.layer, self.x, self.p, self.run = layer, x, p, run
+    def __init__(self, layer: Layer, x: np.ndarray, p: dict[str, np.ndarray], ctx: PassContext) -> None:
+        self.layer, self.x, self.p, self.ctx = layer, x, p, ctx
         self.who = f"{type(layer).__name__} {layer.name!r}".removesuffix(" ''")
-        self.y, self.cache = layer.forward(x, run, p)
-        self.dy = stream(run.key, "check error").standard_normal(self.y.shape)
+        self.y, self.cache = layer.forward(x, ctx, p)
+        self.dy = stream(ctx.key, "check error").standard_normal(self.y.shape)
 
     def backward(self, need: Any = "both") -> dict[str, np.ndarray]:
         """{name: gradient}, that of x as "dx"."""
@@ -105,36 +109,36 @@ class _Trial:
 def _input(x: Any, shape: Shape, images: int, seed: int) -> np.ndarray:
     if x is None:
         return stream(seed, "check input").standard_normal((images, *shape))
-    given = np.asarray(x, float)
-    if given.shape[1:] != shape or not len(given):
-        raise UserError(f"x is {given.shape}, and one input {shape}: give (N, {', '.join(map(str, shape))}).")
-    return given
+    array = np.asarray(x, float)
+    if array.shape[1:] != shape or not len(array):
+        raise UserError(f"x is {array.shape}, and one input {shape}: give (N, {', '.join(map(str, shape))}).")
+    return array
 
 
-def _is_pure(t: _Trial) -> None:
-    """The same call, the same numbers; and nothing is written into what was given."""
+def _is_pure(t: _LayerOnBatch) -> None:
+    """Check that equal calls give equal numbers, and that no call writes into its arguments."""
     if not np.isfinite(t.y).all():
         raise UserError(
             f"{t.who}: its forward of x gives numbers that are not finite: give an x for which it is defined."
         )
-    again, _ = t.layer.forward(t.x, t.run, t.p)
+    again, _ = t.layer.forward(t.x, t.ctx, t.p)
     if not np.array_equal(again, t.y):
         raise UserError(
-            f"{t.who}: two forwards of one batch differ: name its chance by ctx.rng(...) or ctx.rng_key(...)."
+            f"{t.who}: two forwards of one batch differ: draw its random numbers from ctx.rng(...) or ctx.rng_key(...)."
         )
-    given = {"x": [t.x], "dy": [t.dy], "p": list(t.p.values()), "the cache": tree_leaves(t.cache, None)}
+    arguments = {"x": [t.x], "dy": [t.dy], "p": list(t.p.values()), "the cache": tree_leaves(t.cache, None)}
 
     def untouched(call: str, work: Callable[[], Any]) -> Any:
-        before = {what: [np.array(a) for a in arrays] for what, arrays in given.items()}
+        before = {what: [np.array(a) for a in arrays] for what, arrays in arguments.items()}
         result = work()
-        for what, arrays in given.items():
+        for what, arrays in arguments.items():
             if not all(np.array_equal(a, b, equal_nan=True) for a, b in zip(arrays, before[what], strict=True)):
                 raise UserError(
                     f"{t.who}: {call} writes into {what}: make a new array, others may still need this one."
                 )
         return result
 
-    untouched("forward", lambda: t.layer.forward(t.x, t.run, t.p))
+    untouched("forward", lambda: t.layer.forward(t.x, t.ctx, t.p))
     first = {name: np.array(g) for name, g in untouched("backward", t.backward).items()}
     parts = {"both": first, "input": {"dx": first["dx"]}, "weights": {n: g for n, g in first.items() if n != "dx"}}
     for need, part in parts.items():
@@ -145,26 +149,29 @@ def _is_pure(t: _Trial) -> None:
                 raise UserError(f"{t.who}: {when} gives another {name} than the first one.")
 
 
-def _differences(t: _Trial, seed: int) -> Iterator[tuple[_Trial, str, list[tuple[int, float, float, float]]]]:
-    """Of each array: (place, what backward says, what D(h) says, what they may differ by) of every number moved."""
-    said = t.backward()
+Moved = tuple[int, float, float, float]  # of one number: (place, backward's gradient, D(h), the bound)
+
+
+def _differences(t: _LayerOnBatch, seed: int) -> Iterator[tuple[str, list[Moved]]]:
+    """(name, the numbers that were moved) of x and of every parameter."""
+    grads = t.backward()
     arrays = {"dx": t.x} | {name: t.p[name] for name in t.layer.parameters}
     for name, a in arrays.items():
         size = a.size
         picked = stream(seed, f"check {name}").permutation(size)[:MOST] if size > MOST else np.arange(size)
-        g = said[name].reshape(-1)
-        yield t, name, [(int(i), float(g[i]), *_derivative(t, a, int(i), name)) for i in picked]
+        g = grads[name].reshape(-1)
+        yield name, [(int(i), float(g[i]), *_derivative(t, a, int(i), name)) for i in picked]
 
 
-def _derivative(t: _Trial, a: np.ndarray, i: int, name: str) -> tuple[float, float]:
-    """(D(h), what backward may differ by) for one number of x or of a parameter."""
+def _derivative(t: _LayerOnBatch, a: np.ndarray, i: int, name: str) -> tuple[float, float]:
+    """(D(h), the bound on the difference) for one number of x or of a parameter."""
     h = EPS ** (1 / 3) * max(1.0, abs(float(a.flat[i])))
 
     def output(step: float) -> np.ndarray:
         moved = a.copy()
         moved.flat[i] += step
         x, p = (moved, t.p) if name == "dx" else (t.x, {**t.p, name: moved})
-        y: np.ndarray = t.layer.forward(x, t.run, p)[0]
+        y: np.ndarray = t.layer.forward(x, t.ctx, p)[0]
         return y
 
     def slope(step: float) -> float:
@@ -174,10 +181,14 @@ def _derivative(t: _Trial, a: np.ndarray, i: int, name: str) -> tuple[float, flo
     return near, abs(far - near) + ROUNDINGS * EPS / h * float(np.abs(t.dy * t.y).sum())
 
 
-def _row(t: _Trial, name: str, found: list[tuple[int, float, float, float]]) -> Row:
+def _row(t: _LayerOnBatch, name: str, moved: list[Moved]) -> Row:
+    """The row of one array: the difference that is the largest part of its bound.
+
+    Raises: UserError for a difference above its bound.
+    """
     a = t.x if name == "dx" else t.p[name]
-    worst, most, allowed = 0.0, -1.0, 0.0
-    for i, ours, theirs, bound in found:
+    worst, largest, allowed = 0.0, -1.0, 0.0
+    for i, ours, theirs, bound in moved:
         off = abs(ours - theirs)
         if not off <= bound:
             at = tuple(int(n) for n in np.unravel_index(i, a.shape))
@@ -186,9 +197,10 @@ def _row(t: _Trial, name: str, found: list[tuple[int, float, float, float]]) -> 
                 f"{t.who}: {what} at {at} is {ours:.6g}, and {theirs:.6g} by finite differences (they may differ by "
                 f"{bound:.1g}): its backward is not the derivative of its forward."
             )
-        if off / bound > most if bound else off > most:
-            most, worst, allowed = off / bound if bound else off, off, bound
-    return Row(name, tuple(a.shape), len(found), worst, allowed)
+        share = off / bound if bound else off
+        if share > largest:
+            largest, worst, allowed = share, off, bound
+    return Row(name, tuple(a.shape), len(moved), worst, allowed)
 
 
 __all__ = ["Check", "Row", "check_layer"]

@@ -134,9 +134,8 @@ def test_float32_stays_float32(name, forms):
     for _ in range(3):  # as ever, recorded, repeated
         learner.step(x, y, lr=0.01)
     assert {str(a.dtype) for a in (*learner.parameters().values(), *learner.buffers().values())} == {"float32"}
-    kept = [
-        a for state in learner._training.optimizer_states.values() for a in state.values() if not isinstance(a, int)
-    ]  # but for counters
+    states = learner._training.optimizer_states.values()
+    states = [a for state in states for a in state.values() if not isinstance(a, int)]  # without counters
     assert {str(a.dtype) for a in states} == {"float32"}
     assert learner.predict(x).dtype == "f4"
 

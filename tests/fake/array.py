@@ -31,9 +31,9 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     args, kwargs = _behind(args, operands), _behind(kwargs, operands)
     if name in CUBLAS.split() and ledger.tape is not None and any(o.dtype.kind == "f" for o in operands):
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
-    found = function(*args, **kwargs)
-    several = isinstance(found, list | tuple)
-    results = [_home(a, operands) for a in (found if several else [found])]
+    result = function(*args, **kwargs)
+    several = isinstance(result, list | tuple)
+    results = [_home(a, operands) for a in (result if several else [result])]
     fresh = [a._array if isinstance(a, ndarray) and is_new else None for a, is_new in results]
     if name.startswith("empty"):
         for a in fresh:
@@ -64,19 +64,19 @@ def _behind(value: Any, operands: list[ndarray]) -> Any:
     return value
 
 
-def _home(found: Any, operands: list[ndarray]) -> tuple[Any, bool]:
+def _home(result: Any, operands: list[ndarray]) -> tuple[Any, bool]:
     """The result as one of our arrays, and whether it has memory of its own. What is no array stays what it is."""
-    if not isinstance(found, np.ndarray | np.generic):
-        return found, False
-    if isinstance(found, np.ndarray):
+    if not isinstance(result, np.ndarray | np.generic):
+        return result, False
+    if isinstance(result, np.ndarray):
         for o in operands:
-            if root(found) is o._owner.array:
-                return (o if found is o._array else ndarray(found, o._owner)), False
-    return _own(found), True
+            if root(result) is o._owner.array:
+                return (o if result is o._array else ndarray(result, o._owner)), False
+    return _own(result), True
 
 
-def _own(found: Any) -> ndarray:
-    own = np.asarray(found, order="C")
+def _own(result: Any) -> ndarray:
+    own = np.asarray(result, order="C")
     own = own if own.flags.owndata else own.copy()
     return ndarray(own, ledger.Buffer(own))
 

@@ -88,10 +88,10 @@ class RawKernel:
         pointers = (ctypes.c_void_p * max(1, len(kept)))(*(k.ctypes.data for k in kept))
         ranges = _ranges(args, memory) if checked else ()
         sizes = [(ctypes.c_uint * 3)(*size) for size in (grid, block)]
-        how = int(order == "reverse"), int("__sync" in self.source or "__shfl" in self.source)
+        options = int(order == "reverse"), int("__sync" in self.source or "__shfl" in self.source)
         where = ranges or None, len(ranges) // 3, int(memory is not None), library.host_kernel_image()
         with _one_at_a_time:
-            what, line, n = _runner().host_launch(library.host_kernel, pointers, *sizes, *how, *where)[:3]
+            what, line, n = _runner().host_launch(library.host_kernel, pointers, *sizes, *options, *where)[:3]
         if what:
             line = [i for i, a in enumerate(args) if _is_memory(a)][line] if what > 5 and memory is None else line
             raise RuntimeError(f"{self.name}: {FAULTS[what].format(line=line, n=n)}.")

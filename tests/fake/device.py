@@ -68,12 +68,12 @@ class Library:
     def __getattr__(self, name: str) -> Any:
         if name == "RawKernel" and self.kernels:
             return RawKernel
-        found = None if name in LACKING.split() or name.startswith("_") else getattr(np, name, None)
-        if isinstance(found, np.ufunc):
-            return Ufunc(found)
-        if not callable(found):
+        function = None if name in LACKING.split() or name.startswith("_") else getattr(np, name, None)
+        if isinstance(function, np.ufunc):
+            return Ufunc(function)
+        if not callable(function):
             raise AttributeError(f"module 'fake' has no attribute {name!r}")
-        return found if isinstance(found, type) else partial(call, found)
+        return function if isinstance(function, type) else partial(call, function)
 
     def array(self, value: Any, dtype: Any = None, copy: bool = True, order: str = "C") -> ndarray:
         """A new array; of host data, which are copied to the device."""

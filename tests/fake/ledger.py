@@ -145,8 +145,8 @@ def done(function: Callable[..., Any], args: Any, kwargs: Any, results: list[np.
     if tape is not None:
 
         def again() -> None:
-            found = function(*args, **kwargs)
-            for mine, new in zip(results, found if isinstance(found, list | tuple) else [found], strict=False):
+            result = function(*args, **kwargs)
+            for mine, new in zip(results, result if isinstance(result, list | tuple) else [result], strict=False):
                 if mine is not None:
                     np.copyto(mine, new)
 

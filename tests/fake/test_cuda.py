@@ -16,8 +16,8 @@ def captured(work, *args):
     stream = fake.cuda.Stream(non_blocking=True)
     with stream:
         stream.begin_capture()
-        found = work(*args)
-        return stream.end_capture(), found
+        result = work(*args)
+        return stream.end_capture(), result
 
 
 def test_a_capture_executes_nothing():
@@ -52,11 +52,11 @@ def test_a_launch_repeats_every_kind_of_work_in_the_same_memory():
     graph, y = captured(work)
     for _ in range(3):
         graph.launch()
-    found = [a.get() for a in (x, v, y)]
+    repeated = [a.get() for a in (x, v, y)]
     x[...], v[...] = eager
     for _ in range(3):
         y = work()
-    for ours, theirs in zip(found, (x, v, y), strict=True):
+    for ours, theirs in zip(repeated, (x, v, y), strict=True):
         np.testing.assert_array_equal(ours, theirs.get())
 
 

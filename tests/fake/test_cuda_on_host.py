@@ -83,13 +83,13 @@ def test_mathematics_is_that_of_cuda():
 
 
 def test_threads_run_in_the_order_that_is_asked_for(monkeypatch):
-    found = []
+    last = []
     for way in ("forward", "reverse"):
         monkeypatch.setattr(cuda_on_host, "order", way)
         x = np.zeros(1, np.float32)
         kernel("x[0] = threadIdx.x;")((1,), (8,), (x,))
-        found.append(x[0])
-    assert found == [7, 0]
+        last.append(x[0])
+    assert last == [7, 0]
 
 
 @pytest.mark.parametrize(

@@ -63,8 +63,8 @@ def test_numbers_are_and_they_promote_as_in_numpy(x):
 
 @pytest.mark.parametrize("take", [lambda x: x.sum(), lambda x: x[1, 2], lambda x: x.reshape(-1)[0], lambda x: x.max()])
 def test_numbers_in_an_array_are_arrays_without_dimensions(x, take):
-    found = take(x)
-    assert type(found) is fake.ndarray and found.shape == ()
+    number = take(x)
+    assert type(number) is fake.ndarray and number.shape == ()
 
 
 def test_results_lie_in_c_order(x):
@@ -158,9 +158,9 @@ def test_memory_is_counted_and_views_cost_nothing(x):
 
 def test_what_was_never_written_or_is_freed_is_nan():
     assert np.isnan(fake.empty(3).get()).all()
-    held = fake.zeros(3)
-    behind = held._array
-    del held
+    zeros = fake.zeros(3)
+    behind = zeros._array
+    del zeros
     assert np.isnan(behind).all()
 
 

@@ -43,7 +43,7 @@ def test_processes_that_build_the_same_kernels_at_once_all_get_them(tmp_path):
     builders = [subprocess.Popen([sys.executable, "-c", BUILD], env=environment, **pipes) for _ in range(PROCESSES)]
     for builder in builders:
         builder.stdin.close()
-    said = [builder.stderr.read() for builder in builders]
-    assert [builder.wait() for builder in builders] == [0] * PROCESSES, "\n".join(said)
+    errors = [builder.stderr.read() for builder in builders]
+    assert [builder.wait() for builder in builders] == [0] * PROCESSES, "\n".join(errors)
     (folder,) = cache.iterdir()
     assert sorted(f.name.partition("-")[0] for f in folder.iterdir()) == ["k", "k", "runner"], "nothing is left over"

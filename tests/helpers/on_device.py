@@ -1,4 +1,4 @@
-"""A kernel's form on the fake device: what it gives, in two orders of threads, without a wait and without a copy."""
+"""An operation's form on the fake device, run in two orders of threads, without a wait and without a copy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.fake.device import counting, fake
 
 
 def on_device(form: Callable[..., Any], *args: Any) -> Any:
-    """What `form` gives for these host arrays, which are moved there, as host arrays again.
+    """The result of `form` for these host arrays, which are moved to the device, as host arrays.
 
-    It runs twice, and the order in which threads run must not show in any bit.
+    It runs twice, and the order in which threads run must not change a bit.
     """
-    (one, how), (other, _) = (_in_order(order, form, args) for order in ("forward", "reverse"))
+    (one, kind), (other, _) = (_in_order(order, form, args) for order in ("forward", "reverse"))
     for a, b in zip(one, other, strict=True):
         assert np.array_equal(a, b, equal_nan=isinstance(a, np.ndarray)), "the order of threads shows"
-    return tuple(one) if how is tuple else one[0]
+    return tuple(one) if kind is tuple else one[0]
 
 
 def _in_order(order: str, form: Callable[..., Any], args: tuple[Any, ...]) -> tuple[list[Any], type]:
@@ -27,10 +27,10 @@ def _in_order(order: str, form: Callable[..., Any], args: tuple[Any, ...]) -> tu
     before, cuda_on_host.order = cuda_on_host.order, order
     try:
         with counting(collect=False) as counts:
-            found = form(*moved)
+            result = form(*moved)
     finally:
         cuda_on_host.order = before
     assert (counts.syncs, counts.uploads, counts.downloads) == (0, 0, 0)
-    several = found if isinstance(found, tuple) else (found,)
-    how = tuple if isinstance(found, tuple) else type(found)
-    return [a.get() if isinstance(a, fake.ndarray) else a for a in several], how
+    several = result if isinstance(result, tuple) else (result,)
+    kind = tuple if isinstance(result, tuple) else type(result)
+    return [a.get() if isinstance(a, fake.ndarray) else a for a in several], kind

@@ -19,9 +19,9 @@ SMALL = [case for case in CASES if not case.large and not case.add]
 def test_the_packages_layers_pass(case):
     layer = case.make(ml.layers.Initializer(7, "framework"))
     N, *shape = case.shape
-    found = ml.verify.check_layer(layer, tuple(shape), images=min(N, 3), training=case.training)
-    assert [row.name for row in found.rows] == ["dx", *layer.parameters]
-    assert all(row.difference <= row.allowed for row in found.rows)
+    check = ml.verify.check_layer(layer, tuple(shape), images=min(N, 3), training=case.training)
+    assert [row.name for row in check.rows] == ["dx", *layer.parameters]
+    assert all(row.difference <= row.allowed for row in check.rows)
 
 
 class Tanh(Layer):
@@ -144,8 +144,8 @@ WRONG = [
 
 
 def test_a_right_layer_passes_and_prints_a_table():
-    said = repr(ml.verify.check_layer(Tanh(), (5,)))
-    assert said.startswith("Tanh 'tanh': backward agrees") and "tanh.w" in said and "15" in said
+    table = repr(ml.verify.check_layer(Tanh(), (5,)))
+    assert table.startswith("Tanh 'tanh': backward agrees") and "tanh.w" in table and "15" in table
 
 
 @pytest.mark.parametrize("kind, says", WRONG, ids=lambda w: getattr(w, "__name__", ""))
@@ -163,8 +163,8 @@ def test_a_factor_of_a_millionth_is_seen_at_every_seed():
 
 
 def test_own_images_and_wrong_ones():
-    found = ml.verify.check_layer(Tanh(), (5,), x=np.ones((2, 5)))
-    assert found.rows[0].shape == (2, 5)
+    check = ml.verify.check_layer(Tanh(), (5,), x=np.ones((2, 5)))
+    assert check.rows[0].shape == (2, 5)
     with pytest.raises(ml.UserError, match=r"x is \(2, 4\), and one input \(5,\)"):
         ml.verify.check_layer(Tanh(), (5,), x=np.ones((2, 4)))
 

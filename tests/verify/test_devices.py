@@ -1,4 +1,4 @@
-"""Device against host, on the fake device: the rows pass, and what is broken there is told."""
+"""Device against host, on the fake device: the rows pass, and a fault on the device fails its row."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_a_case_that_raises_is_a_row_that_says_so():
     def broken():
         raise ValueError("no such\nthing")
 
-    found = device.row("kernels", "x", [("one", lambda: {"y": 0.0}), ("two", broken)], 1e-9)
-    assert not found.passed and found.error == math.inf and found.cases == 2
-    assert found.worst == "two: ValueError: no such thing (inf)"
+    row = device.row("kernels", "x", [("one", lambda: {"y": 0.0}), ("two", broken)], 1e-9)
+    assert not row.passed and row.error == math.inf and row.cases == 2
+    assert row.worst == "two: ValueError: no such thing (inf)"
 
 
 def test_all_that_failed_are_named_up_to_five():
-    found = device.row("k", "x", [(str(i), lambda: {"y": 1.0}) for i in range(8)], 0.5)
-    assert found.worst.count("(1.0e+00)") == 5 and found.worst.endswith("and 3 more")
+    row = device.row("k", "x", [(str(i), lambda: {"y": 1.0}) for i in range(8)], 0.5)
+    assert row.worst.count("(1.0e+00)") == 5 and row.worst.endswith("and 3 more")
     assert device.row("k", "x", [("one", lambda: {"a": 0.1, "b": 0.2})], 0.5).worst == "one: b"
 
 

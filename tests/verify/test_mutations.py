@@ -36,7 +36,7 @@ def layer(case: LayerCase) -> Callable[[], float]:
     return check
 
 
-def found(kind: str, name: str) -> LayerCase:
+def case_of(kind: str, name: str) -> LayerCase:
     return next(case for case in CASES if case.kind == kind and name in case.name)
 
 
@@ -95,7 +95,7 @@ def compounding(m: pytest.MonkeyPatch) -> None:
 
 
 def leak(m: pytest.MonkeyPatch) -> None:
-    """The global error goes on below the range, where units should hear their own module only."""
+    """The global error goes on below the range, where units learn from their own module only."""
     weights, length = BackwardLink.weights, 1
     m.setattr(BackwardLink, "linked_units", lambda self, units: units)
     m.setattr(
@@ -191,7 +191,7 @@ def updated_twice(m: pytest.MonkeyPatch) -> None:
     m.setattr(SGD, "update", wrong)
 
 
-IMAGES = found("BatchNorm", "images")
+IMAGES = case_of("BatchNorm", "images")
 MUTATIONS = [
     Mutation("a missing factor γ in batch norm", in_norm(lambda dz, s, n, dg, db, M: dz / s), layer(IMAGES)),
     Mutation("batch norm without its mean term", in_norm(lambda dz, s, n, dg, db, M: dz + s * db / M), layer(IMAGES)),
@@ -199,7 +199,7 @@ MUTATIONS = [
         "batch norm without its last term", in_norm(lambda dz, s, n, dg, db, M: dz + s * n * dg / M), layer(IMAGES)
     ),
     Mutation("a transposed weight", transposed, layer(SQUARE)),
-    Mutation("a stale mask", stale_mask, layer(found("Dropout", "rate 0.5"))),
+    Mutation("a stale mask", stale_mask, layer(case_of("Dropout", "rate 0.5"))),
     Mutation("α for 1-α", swapped_weights, rule(length=1, alpha=0.25)),
     Mutation("α once where it compounds", compounding, rule(length=2, alpha=0.25, weighting="literal")),
     Mutation("the global error leaks below the range", leak, rule(length=1, alpha=0.25)),
@@ -208,9 +208,9 @@ MUTATIONS = [
     Mutation("the own error for the total one", own_for_total, rule(5, length=1, alpha=0.25, error="total")),
     Mutation("a total error without α", total_of_raw_errors, rule(5, length=1, alpha=0.25, error="total")),
     Mutation("a forgotten 1/N", forgotten_mean, lambda: max(loss_checks.cross_entropy((5, 4), 1.0).values()) / DOUBLE),
-    Mutation("a wrong stride in col2im", wrong_stride, layer(found("Conv", "odd and even side"))),
-    Mutation("a kernel that is not turned round", unflipped_kernel, layer(found("Conv", "batch of one"))),
-    Mutation("an average that is a sum", undivided_pool, layer(found("AveragePool", "2×2"))),
+    Mutation("a wrong stride in col2im", wrong_stride, layer(case_of("Conv", "odd and even side"))),
+    Mutation("a kernel that is not turned round", unflipped_kernel, layer(case_of("Conv", "batch of one"))),
+    Mutation("an average that is a sum", undivided_pool, layer(case_of("AveragePool", "2×2"))),
     Mutation("the sign of the momentum", momentum_sign, remembered),
     Mutation("weight decay twice", doubled_decay, remembered),
     Mutation("an update twice", updated_twice, remembered),

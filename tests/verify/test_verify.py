@@ -1,4 +1,4 @@
-"""The command and its referee: the table, its exit status, and that JAX is asked for politely and left as it was."""
+"""`minilocal verify`: the table, its exit status, what it says without JAX, and that JAX's settings do not change."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_rules_whose_modules_need_not_wait():
 
 @pytest.mark.parametrize("rule", ["ddg", "fdg"])
 def test_a_replay_tells_the_backward_weights_apart(rule):
-    """So it runs for long enough: every array has moved, and weights between a forward and its backward too."""
+    """So the run is long enough: every array has moved, and weights between a forward and its backward too."""
     for mode in verify.delayed.MODES:
         for other in verify.delayed.MODES:
             learner = verify.delayed.learner(named(rule, "mlp, four units", 3, backward_weights=mode))
@@ -70,7 +70,7 @@ def test_only_who_verifies_imports_jax():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
-def test_the_referee_leaves_the_users_jax_as_it_was():
+def test_the_users_settings_of_jax_do_not_change():
     before = jax.config.jax_enable_x64
     for dtype in ("float32", "float64"):
         with jax_on_cpu(dtype):
@@ -85,8 +85,8 @@ def test_the_measure():
     """Relative to the largest number of the same array, and for a tiny array to a millionth of the case's largest."""
     one = {"a": np.array([1.0, 2.0]), "b": np.array([1e-9])}
     assert errors(one, one) == {"a": 0.0, "b": 0.0}
-    found = errors({"a": np.array([1.0, 2.2]), "b": np.array([2e-9])}, one)
-    assert np.isclose(found["a"], 0.2 / (2 + 2e-6)) and np.isclose(found["b"], 1e-9 / (1e-9 + 2e-6))
+    errors_of = errors({"a": np.array([1.0, 2.2]), "b": np.array([2e-9])}, one)
+    assert np.isclose(errors_of["a"], 0.2 / (2 + 2e-6)) and np.isclose(errors_of["b"], 1e-9 / (1e-9 + 2e-6))
     infinite = errors({"a": np.ones(3), "c": np.ones(1)}, one)
     assert set(infinite) == {"a", "b", "c"} and set(infinite.values()) == {float("inf")}
     assert errors({"a": np.array([np.nan, 2.0]), "b": one["b"]}, one)["a"] == float("inf")

@@ -183,17 +183,19 @@ def _elementwise() -> Iterator[OpCase]:
         yield OpCase("relu", name, _random(shape))
         yield OpCase("relu_backward", name, _random(shape, shape))
         for rate in (0.2, 0.5):
-            drawn = rate, stream_key(5, "dropout of a test", 2, 3, 4)
-            yield OpCase("dropout_mask", f"{name}, {rate}", _random(shape, then=drawn))
-            yield OpCase("dropout_mask", f"{name}, {rate}, a clock", _random(shape, then=(*drawn, np.array([2, 3]))))
+            rate_and_key = rate, stream_key(5, "dropout of a test", 2, 3, 4)
+            yield OpCase("dropout_mask", f"{name}, {rate}", _random(shape, then=rate_and_key))
+            yield OpCase(
+                "dropout_mask", f"{name}, {rate}, a clock", _random(shape, then=(*rate_and_key, np.array([2, 3])))
+            )
     for N, H, W, C, k, stride in POOLS:
         for digits in (9, 0):  # with 0 most windows hold equals
-            name, given = (
+            name, pool = (
                 f"{N}×{H}×{W}×{C}, {k}×{k}, stride {stride}, {digits} digits",
                 ((N, H, W, C), k, stride, digits),
             )
-            yield OpCase("max_pool", name, partial(_pool, *given))
-            yield OpCase("max_pool_backward", name, partial(_pool_backward, *given))
+            yield OpCase("max_pool", name, partial(_pool, *pool))
+            yield OpCase("max_pool_backward", name, partial(_pool_backward, *pool))
 
 
 def _pool(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:

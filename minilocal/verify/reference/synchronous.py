@@ -69,8 +69,8 @@ def gradients(
     for part in range(m):
         batch = slice(part * N // m, (part + 1) * N // m)
 
-        given = x[batch], y[batch], replace(ctx, part=part)
-        (_, values), slopes = jax.value_and_grad(number, has_aux=True)(dict(weights), *given)
+        arguments = x[batch], y[batch], replace(ctx, part=part)
+        (_, values), slopes = jax.value_and_grad(number, has_aux=True)(dict(weights), *arguments)
         losses += np.array([float(value) for value in values]) / m
         grads = {name: g + np.asarray(slopes[name]) / m for name, g in grads.items()}
     return losses, grads
