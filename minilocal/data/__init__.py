@@ -4,7 +4,7 @@
     for x, y in dataset.batches(epoch=0, batch_size=128, augment=True):
         ...
 
-Everything here is NumPy on the host, but for batches of images that live on a device.
+Everything is NumPy on the host, except batches for a device, which are made on it.
 """
 
 from __future__ import annotations
@@ -56,12 +56,15 @@ def load(
 ) -> DataSet:
     """The data set called `name`: "digits", "cifar10", "cifar100", or "npz:PATH" for the user's own images.
 
-    CIFAR is looked for under `dir` (by default $MINILOCAL_DATA, or ~/.cache/minilocal) and fetched into it unless
-    `download` is False. `validation` images are split off the training set, and then `limit_train` and `limit_test`
-    keep so many of the others; all three are class-balanced, keep the old order and depend on `seed` only.
+    dir                       where CIFAR's files are: by default $MINILOCAL_DATA, or ~/.cache/minilocal
+    download                  whether missing files may be fetched into `dir`
+    validation                training images to split off as the validation part
+    limit_train, limit_test   images to keep of the training part, after that split, and of the test part
 
-    Raises: UserError for an unknown name, for files that are missing, damaged or not what they should be, and for
-    numbers that do not fit the data set.
+    All three parts are class-balanced, keep the order of the files and depend on `seed` only.
+
+    Raises: UserError for an unknown name, for missing, damaged or wrong files, and for numbers that do not fit the
+    data set.
     """
     check_name(name)
     if name == "digits":
@@ -74,9 +77,9 @@ def load(
 
 
 def check_name(name: str) -> None:
-    """Holds that a data set has this name. What its files hold is not looked at.
+    """Check that `name` is the name of a data set, without reading any file.
 
-    Raises: UserError where none has.
+    Raises: UserError where it is not.
     """
     if not isinstance(name, str):
         raise UserError(f"data set {name!r} is no name: give one of {', '.join(NAMES)}; arrays take data.from_arrays.")
@@ -89,7 +92,7 @@ def check_name(name: str) -> None:
 
 
 def default_folder() -> Path:
-    """Where fetched files are kept when nothing else is said: $MINILOCAL_DATA, or ~/.cache/minilocal."""
+    """The default folder of fetched files: $MINILOCAL_DATA, or ~/.cache/minilocal."""
     return Path(os.environ.get("MINILOCAL_DATA") or "~/.cache/minilocal").expanduser()
 
 

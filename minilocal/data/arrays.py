@@ -1,4 +1,4 @@
-"""The user's own images and labels, in memory: what is right becomes a data set, and what is wrong is named."""
+"""Data sets of the user's own arrays, with one line of error for each thing that can be wrong with them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ from minilocal.errors import UserError
 def from_arrays(
     train_x: Any, train_y: Any, test_x: Any, test_y: Any, *, classes: Any = None, name: str = "arrays"
 ) -> DataSet:
-    """A data set of images and labels in memory, with mean and deviation computed from its training images.
+    """A data set of images and labels in memory, with mean and standard deviation of its training images.
 
     train_x, test_x   uint8 (N, H, H, C), or (N, H, H) for grey ones
     train_y, test_y   integers (N,), 0, 1, 2, ...; each class has a training image
     classes           a name for each class; by default its number
     name              what errors and tables call it
 
-    Augmentation is a shift by up to an eighth of the side, black behind it, and no flip: what else keeps these
-    images in their class is not known here. `dataclasses.replace(dataset, flip=True, padding=4, mean=..., std=...)`
-    changes any of it.
+    Augmentation is a shift by up to an eighth of the side, with black behind it, and no flip, which may change the
+    class of an image. `dataclasses.replace(dataset, flip=True, padding=4, mean=..., std=...)` changes any of it.
 
     Raises: UserError, one line, for every wrong dtype, shape and label.
     """
@@ -39,10 +38,10 @@ def from_arrays(
 
 
 def as_array(name: str, key: str, values: Any) -> np.ndarray:
-    """`values` as a NumPy array, not copied where it is one."""
+    """`values` as a NumPy array; an array is not copied."""
     try:
         return np.asarray(values)
-    except (TypeError, ValueError) as error:  # a ragged list; an array of a device, which is not copied unasked
+    except (TypeError, ValueError) as error:  # a ragged list, or an array on a device
         raise UserError(f"{name}: {key} is no array of numbers: {' '.join(str(error).split())}") from None
 
 
@@ -75,7 +74,7 @@ def as_labels(name: str, key: str, labels: Any) -> np.ndarray:
 
 
 def class_names(name: str, train: np.ndarray, test: np.ndarray, classes: Any) -> tuple[str, ...]:
-    """One name per class, from `classes` or the numbers themselves; every class must have a training image."""
+    """One name per class: from `classes`, else its number. Every class must have a training image."""
     known = np.unique(train)
     count = int(known[-1]) + 1
     if int(known[0]) == 1 and len(known) == count - 1:
@@ -96,7 +95,10 @@ def class_names(name: str, train: np.ndarray, test: np.ndarray, classes: Any) ->
 
 
 def statistics(x: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of each channel on [0, 1], from counts of the 256 levels; a constant channel gets 1."""
+    """Mean and standard deviation of each channel on [0, 1]; the deviation of a constant channel is set to 1.
+
+    Both are computed from the counts of the 256 levels.
+    """
     levels = np.arange(256) / 255
     mean, std = [], []
     for c in range(x.shape[3]):

@@ -1,7 +1,7 @@
-"""Random crops of a padded image, and random mirrors: the two augmentations that every CIFAR paper uses.
+"""Random crops of a padded image, and random flips: the two augmentations that every CIFAR paper uses.
 
-The numbers are drawn on the host, the pixels are moved where they are. Padding happens on the raw image, so that
-"constant" is black and not mean grey.
+Random numbers are drawn on the host; pixels are moved on their own device. The raw image is padded, so "constant" pads
+with black, not with the mean.
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ def augment(images: Array, dataset: DataSet, rng: np.random.Generator) -> Array:
     return crop_and_flip(images, dataset.padding, dataset.pad_mode, dataset.flip, rng)
 
 
-def places(N: int, padding: int, flip: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(top, left, mirrored) of N crops, drawn in this order: (N,) each, whole numbers and booleans."""
+def crop_positions(
+    N: int, padding: int, flip: bool, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(top, left, mirrored) of N crops, drawn in this order: int, int and bool (N,)."""
     top, left = rng.integers(0, 2 * padding + 1, size=(2, N))
     return top, left, rng.random(N) < 0.5 if flip else np.zeros(N, bool)
 
 
 def crop_and_flip(images: Array, padding: int, mode: str, flip: bool, rng: np.random.Generator) -> Array:
-    """Each image padded, cut out again at a random place, and mirrored with probability 1/2.
+    """Each image padded, cropped to its size at a random position, and mirrored with probability 1/2.
 
         out[n, i, j] = padded[n, top_n + i, left_n + j]         top, left uniform in 0 ... 2 padding
                        (W - 1 - j in place of j when mirrored)
 
-    images uint8 (N, H, W, C), and the result is of the same shape. Image n takes the n-th numbers of `top`, `left`
-    and `mirrored`, drawn in this order from `rng`.
+    images uint8 (N, H, W, C), and the result has the same shape. Image n takes the n-th numbers of `crop_positions`.
 
     Raises: UserError for an unknown mode, or a padding that does not fit the image.
     """
     xp = namespace(images)
     N, H, W, C = images.shape
     check_padding("crop_and_flip", padding, mode, min(H, W))
-    top, left, mirrored = places(N, padding, flip, rng)
+    top, left, mirrored = crop_positions(N, padding, flip, rng)
 
-    ahead = np.arange(W)
-    columns = left[:, None] + np.where(mirrored[:, None], ahead[::-1], ahead)  # (N, W), in the padded image
+    forwards = np.arange(W)
+    columns = left[:, None] + np.where(mirrored[:, None], forwards[::-1], forwards)  # (N, W), in the padded image
     rows = np.arange(N)[:, None] * (H + 2 * padding) + top[:, None] + np.arange(H)  # (N, H), all images stacked
     pixels = rows[:, :, None] * (W + 2 * padding) + columns[:, None, :]
 

@@ -16,7 +16,7 @@ import numpy as np
 from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.data.augmentation import augment as crop
-from minilocal.data.augmentation import places
+from minilocal.data.augmentation import crop_positions
 from minilocal.errors import UserError, whole
 from minilocal.streams import stream
 
@@ -48,7 +48,7 @@ def training_batches(
         picks[:, 0] = visits
         for step in steps if augment else ():
             part = picks[step * batch_size : (step + 1) * batch_size]
-            drawn = places(len(part), dataset.padding, dataset.flip, stream(key, "augment", epoch, step))
+            drawn = crop_positions(len(part), dataset.padding, dataset.flip, stream(key, "augment", epoch, step))
             part[:, 1:] = np.stack(drawn, axis=1)
         yield from _cut_out(x, y, dataset, picks, steps, batch_size, dataset.padding if augment else 0, dtype)
         return

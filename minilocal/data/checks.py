@@ -1,4 +1,4 @@
-"""Checks of what a data set is made of: images, labels, padding. Each error names the data set and the array."""
+"""Checks of a data set's images, labels and padding. Each error names the data set and the array."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_images(name: str, key: str, x: Any) -> tuple[int, ...]:
 
 
 def _cast(key: str, x: np.ndarray) -> str:
-    """What makes uint8 of these numbers, as far as their range tells."""
+    """The expression that casts these numbers to uint8, guessed from their range."""
     if x.dtype.kind not in "biuf":
         return "numbers, scaled and then cast"
     low, high = x.min(), x.max()
@@ -42,7 +42,7 @@ def _cast(key: str, x: np.ndarray) -> str:
 
 
 def check_labels(name: str, key: str, y: Any, images: int, classes: int) -> None:
-    """UserError unless `y` is int64 (images,) with labels from 0 to classes - 1."""
+    """Check that `y` is int64 (images,) with labels from 0 to classes - 1; UserError otherwise."""
     if not isinstance(y, np.ndarray) or y.shape != (images,):
         shape = getattr(y, "shape", ())
         raise UserError(f"{name}: {key} has shape {shape}, but {images} images need ({images},), one label each.")
@@ -55,7 +55,7 @@ def check_labels(name: str, key: str, y: Any, images: int, classes: int) -> None
 
 
 def check_padding(name: str, padding: int, mode: str, size: int) -> None:
-    """UserError unless an image of this size can be padded so."""
+    """Check that an image of this size can be padded like this; UserError otherwise."""
     if mode not in PAD_MODES:
         raise UserError(f"{name}: pad mode {mode!r} is not known. Known: {', '.join(PAD_MODES)}.")
     most = size - 1 if mode == "reflect" else size

@@ -1,8 +1,8 @@
-"""CIFAR-10 and CIFAR-100, from the official binary archive or the Python one, packed or unpacked.
+"""CIFAR-10 and CIFAR-100, from the official binary or Python archive, packed or unpacked.
 
-A binary file is one record per image: its label (CIFAR-100: the coarse one, then the fine one), then 1024 red, 1024
-green and 1024 blue bytes, row by row. A Python file is a pickled dict with the same bytes, (N, 3072), and with lists
-of labels.
+A binary file has one record per image: its label (CIFAR-100: the coarse one, then the fine one), then 1024 red, 1024
+green and 1024 blue bytes, row by row. A Python file is a pickled dict with the same bytes, (N, 3072), and lists of
+labels.
 
 A. Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009. https://www.cs.toronto.edu/~kriz/cifar.html
 """
@@ -25,23 +25,23 @@ NAMES_LIMIT = 1 << 16  # bytes of the small file with the class names
 
 
 def load(cifar: Cifar, folder: Path, download: bool) -> DataSet:
-    """The data set from the first good copy under `folder`, or, where there is none at all, from a fetched archive.
+    """The data set from the first intact copy under `folder`; without any copy, from a fetched archive.
 
-    Augmentation is He et al.'s: 4 pixels of black around, a random crop, a random mirror.
+    Augmentation is He et al.'s: 4 black pixels on each side, a random crop, a random flip.
 
-    Raises: UserError when nothing is found and nothing may be fetched, and when every copy is incomplete or damaged.
+    Raises: UserError when there is no copy and none may be fetched, and when every copy is incomplete or damaged.
     """
-    found = copies(cifar, folder)
-    if not found:
+    candidates = copies(cifar, folder)
+    if not candidates:
         if not download:
             raise UserError(not_found(cifar, folder))
         layout = cifar.layouts[0]
         from minilocal.data.fetch import fetch  # on use: HTTP and TLS are no small import
 
         fetched = fetch(layout.archive, layout.sources, folder, layout.sums.get(layout.archive), layout.length)
-        found = [(layout, fetched)]
+        candidates = [(layout, fetched)]
     faults: list[UserError] = []
-    for layout, path in found:
+    for layout, path in candidates:
         try:
             x, y, classes, notes = read(cifar, layout, path)
         except UserError as fault:
@@ -54,33 +54,33 @@ def load(cifar: Cifar, folder: Path, download: bool) -> DataSet:
             cifar.name, x[:n], y[:n], x[n:], y[n:], classes, cifar.mean, cifar.std,
             padding=4, pad_mode="constant", flip=True, notes=notes,
         )  # fmt: skip
-    others = ", ".join(str(path) for _, path in found[1:])
+    others = ", ".join(str(path) for _, path in candidates[1:])
     raise UserError(f"{faults[0]}{f' {others} cannot be used either.' if others else ''}")
 
 
 def copies(cifar: Cifar, folder: Path) -> list[tuple[Layout, Path]]:
-    """Every copy in `folder` that has some of its files, the most complete first; `folder` may be an unpacked one.
+    """Every copy in `folder` that has some of its files, the most complete first; `folder` may be an unpacked copy.
 
-    Among complete ones unpacked comes before packed, and the binary layout before the Python one.
+    Of equally complete copies the binary layout comes first, and unpacked before packed.
     """
-    found = []
+    found_copies = []
     for layout in cifar.layouts:
         if any((folder / name).is_file() for name in layout.train):
-            found.append((layout, folder))
+            found_copies.append((layout, folder))
         if len(absent(layout, folder / layout.folder)) < len((*layout.train, *layout.test)):
-            found.append((layout, folder / layout.folder))
+            found_copies.append((layout, folder / layout.folder))
         if (folder / layout.archive).is_file():
-            found.append((layout, folder / layout.archive))
-    return sorted(found, key=lambda copy: len(absent(*copy)))
+            found_copies.append((layout, folder / layout.archive))
+    return sorted(found_copies, key=lambda copy: len(absent(*copy)))
 
 
 def absent(layout: Layout, path: Path) -> list[str]:
-    """The files with images that an unpacked copy does not have. What is in an archive shows when it is read."""
+    """The image files that an unpacked copy lacks. The files of an archive are known only after reading it."""
     return [] if path.is_file() else [name for name in (*layout.train, *layout.test) if not (path / name).is_file()]
 
 
 def not_found(cifar: Cifar, folder: Path) -> str:
-    """What was looked for, where, and the command that fetches it."""
+    """The message for a missing data set: the names and the folder tried, and the command that fetches it."""
     looked = ", ".join(
         f"{layout.folder}/{' (without its files)' if (folder / layout.folder).is_dir() else ''}, {layout.archive}"
         for layout in cifar.layouts
@@ -92,7 +92,7 @@ def not_found(cifar: Cifar, folder: Path) -> str:
 
 
 def verdict(layout: Layout, path: Path) -> str:
-    """Whether the files are the official ones, as far as their checksums tell."""
+    """A note on whether the checksums are those of the official files."""
     names, what = ((layout.archive,), "archive") if path.is_file() else ((*layout.train, *layout.test), "files")
     known = [name for name in names if name in layout.sums]
     if len(known) < len(names):
@@ -106,10 +106,10 @@ def verdict(layout: Layout, path: Path) -> str:
 
 
 def read(cifar: Cifar, layout: Layout, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    """Images uint8 (N, 32, 32, 3) and labels int64 (N,), training before test, the class names, and notes on them."""
+    """(images, labels, class names, notes): uint8 (N, 32, 32, 3) and int64 (N,), training before test."""
     x = np.empty((cifar.train_images + cifar.test_images, SIDE, SIDE, 3), np.uint8)
     y = np.empty(len(x), np.int64)
-    rows = places(cifar, layout)
+    rows = rows_by_file(cifar, layout)
     limits = {name: longest(cifar, layout, part.stop - part.start) for name, part in rows.items()}
     classes: tuple[str, ...] | None = None
     missing = set(rows)
@@ -133,8 +133,8 @@ def read(cifar: Cifar, layout: Layout, path: Path) -> tuple[np.ndarray, np.ndarr
     return x, y, classes, ()
 
 
-def places(cifar: Cifar, layout: Layout) -> dict[str, slice]:
-    """Which rows of the whole each file holds."""
+def rows_by_file(cifar: Cifar, layout: Layout) -> dict[str, slice]:
+    """The rows of the whole data set that each file holds."""
     rows, first = {}, 0
     for names, images in ((layout.train, cifar.train_images), (layout.test, cifar.test_images)):
         for name in names:
@@ -144,15 +144,15 @@ def places(cifar: Cifar, layout: Layout) -> dict[str, slice]:
 
 
 def longest(cifar: Cifar, layout: Layout, images: int) -> int:
-    """The most bytes that a file of so many images may have.
+    """The largest possible length of a file of so many images, in bytes.
 
-    Exact for records. A pickle carries file names and numbers as well, and Python 3 writes half of the bytes as two.
+    Exact for records. A pickle holds file names too, and Python 3 writes half of its bytes as two.
     """
     return images * (2 * PIXELS + 1000) + NAMES_LIMIT if layout.pickled else images * (len(cifar.labels) + PIXELS)
 
 
 def from_records(cifar: Cifar, content: bytes, images: int, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 (images, 3072) and labels of a binary file."""
+    """(pixels uint8 (images, 3072), labels) of a binary file."""
     before = len(cifar.labels)
     if len(content) != images * (before + PIXELS):
         raise UserError(
@@ -164,7 +164,7 @@ def from_records(cifar: Cifar, content: bytes, images: int, where: str) -> tuple
 
 
 def from_pickle(cifar: Cifar, content: bytes, images: int, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels uint8 (images, 3072) and labels of a Python file."""
+    """(pixels uint8 (images, 3072), labels) of a Python file."""
     batch = unpickle.load(content, where)
     pixels, labels = batch.get("data"), batch.get(cifar.labels[-1])
     if not isinstance(pixels, np.ndarray) or pixels.shape != (images, PIXELS):
@@ -180,7 +180,7 @@ def from_pickle(cifar: Cifar, content: bytes, images: int, where: str) -> tuple[
 
 
 def class_names(cifar: Cifar, layout: Layout, content: bytes, where: str) -> tuple[str, ...]:
-    """One name a class, from the text file or the pickled one."""
+    """The name of each class, from the text file or the pickled one."""
     if layout.pickled:
         listed = unpickle.load(content, where).get(cifar.names_key)
         raw = listed if isinstance(listed, list) else []
@@ -193,7 +193,7 @@ def class_names(cifar: Cifar, layout: Layout, content: bytes, where: str) -> tup
 
 
 def check_counts(cifar: Cifar, y: np.ndarray, path: Path) -> None:
-    """UserError unless every class has the same number of training images, and of test images."""
+    """Check that all classes have equally many training images, and test images; UserError otherwise."""
     if int(y.max()) >= cifar.classes:
         raise UserError(
             f"{path} holds the label {int(y.max())}, but {cifar.name} ends at {cifar.classes - 1}: damaged."

@@ -1,4 +1,4 @@
-"""Named files, read one after the other from a folder or from a tar archive that is never unpacked."""
+"""Named files, read one by one from a folder or from a tar archive, which is not unpacked."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ CHUNK = 1 << 20
 
 
 def files(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
-    """(name, content) of every file in `limits`, in the order in which they lie there.
+    """(name, content) of every file in `limits`, in the order of the folder or archive.
 
-    path     a folder, or a tar archive (compressed or not), of which only the members' last names matter
-    limits   name → the most bytes that it may have
+    path     a folder, or a tar archive (compressed or not), whose members are known by their last names
+    limits   name → its largest possible length in bytes
 
-    The checksum of a compressed archive stands behind its last file: what came before may be used when the last
-    one has been taken.
+    A compressed archive has its checksum behind its last file. Use the contents only after the iterator has ended.
 
-    Raises: UserError for a file that is longer, for a damaged archive, and for one that cannot be opened.
+    Raises: UserError for a longer file, for a damaged archive, and for one that cannot be opened.
     """
     try:
         yield from _folder(path, limits) if path.is_dir() else _archive(path, limits)

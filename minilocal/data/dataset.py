@@ -126,7 +126,7 @@ class DataSet:
         return training_batches(x, y, self, batch_size, key=key, epoch=epoch, augment=augment, dtype=dtype, start=start)
 
     def grey_levels(self, dtype: Any = "float32") -> np.ndarray:
-        """What `normalise` makes of each grey level, to the bit.        →  `dtype` (256, C)"""
+        """Each grey level as `normalise` returns it, bit for bit.        →  `dtype` (256, C)"""
         levels = np.arange(256, dtype=np.uint8).reshape(1, 256, 1, 1)
         return self.normalise(np.repeat(levels, self.channels, axis=3), dtype).reshape(256, self.channels)
 
@@ -136,10 +136,9 @@ class DataSet:
         """The same data set with a validation part split off the training set, and then with fewer images.
 
         Every part is class-balanced, drawn from a stream that `seed` names, and keeps the order of the files. The
-        validation images depend on `seed` and `validation` only, so runs on 1000 and on 5000 training images are
-        tuned on the same ones.
+        validation images depend on `seed` and `validation` only, so runs with different `limit_train` share them.
 
-        Raises: UserError when a number is negative or larger than what there is.
+        Raises: UserError when a number is negative or larger than the number of images.
         """
         seed = whole(f"{self.name}: the seed", seed, 0, 2**63 - 1)
         changes: dict[str, Any] = {}
@@ -147,11 +146,11 @@ class DataSet:
         if isinstance(validation, bool) or validation != 0:
             if self.validation_x is not None:
                 raise UserError(f"{self.name}: a validation part was split off already.")
-            held = balanced(self.train_y, validation, stream(seed, "validation"), f"{self.name}: validation")
-            if len(held) == len(train):
+            chosen = balanced(self.train_y, validation, stream(seed, "validation"), f"{self.name}: validation")
+            if len(chosen) == len(train):
                 raise UserError(f"{self.name}: validation takes all {len(train)} training images; leave some of them.")
-            changes.update(validation_x=self.train_x[held], validation_y=self.train_y[held])
-            train = np.setdiff1d(train, held, assume_unique=True)
+            changes.update(validation_x=self.train_x[chosen], validation_y=self.train_y[chosen])
+            train = np.setdiff1d(train, chosen, assume_unique=True)
         if limit_train is not None:
             rng = stream(seed, "limit train")
             train = train[balanced(self.train_y[train], limit_train, rng, f"{self.name}: limit_train")]

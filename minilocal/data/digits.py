@@ -1,4 +1,4 @@
-"""The handwritten digits that come with the package, so that everything runs offline.
+"""The handwritten digits embedded in the package, so that everything runs offline.
 
 Optical Recognition of Handwritten Digits, E. Alpaydin and C. Kaynak (1998), UCI Machine Learning Repository,
 https://doi.org/10.24432/C50P49, licence CC BY 4.0: the 1797 images of its test part, 8×8 pixels of 16 grey levels (0 to
@@ -17,13 +17,13 @@ from minilocal.data.dataset import DataSet
 
 TRAIN = 1437
 MEAN, STD = (0.3054346695184685,), (0.37534217146419235,)  # of the training part, on [0, 1]; a test recomputes them
-PADDING = 1  # a digit fills its 16 rows, so a larger shift would cut it
+PADDING = 1  # a digit fills its 16 rows: a larger shift would cut pixels off
 
 
 def load() -> DataSet:
     """1437 training and 360 test images, 16×16×1, ten classes.
 
-    Augmentation is a shift by up to one pixel: no flip, because a mirrored 2 is no 2.
+    Augmentation is a shift by up to one pixel, without a flip: a mirrored 2 is not a 2.
     """
     with resources.files("minilocal.data").joinpath("digits.npz").open("rb") as file, np.load(file) as archive:
         levels, labels, attribution = archive["images"], archive["labels"].astype(np.int64), str(archive["attribution"])
@@ -35,5 +35,5 @@ def load() -> DataSet:
 
 
 def grey(levels: np.ndarray) -> np.ndarray:
-    """0..16 to 0..255: 255/16 of the level, rounded half up, uint8."""
+    """Levels 0 to 16 as grey levels 0 to 255, rounded half up, uint8."""
     return ((levels.astype(np.int64) * 255 + 8) // 16).astype(np.uint8)

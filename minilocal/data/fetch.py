@@ -1,9 +1,8 @@
-"""A file from the first source that gives the right one: resumed where it stopped, checked, and then put in place.
+"""Fetch a file from the first source that has the right one: resume a broken download, check it, put it in place.
 
 Bytes go to `NAME.part` beside the file. They are kept when a connection breaks or the user stops, and the next attempt
-asks for the rest (HTTP Range) from whichever source answers: the checksum is what says that they fit together. Only a
-file that passed its check is renamed to its name. Where no checksum is known nothing is resumed, and the length is all
-that is checked here.
+requests the rest (HTTP Range) from any source; the checksum shows whether the parts fit. Only a file that passes its
+check is renamed to its name. Where no checksum is known nothing is resumed, and only the length is checked.
 """
 
 from __future__ import annotations
@@ -24,37 +23,37 @@ from urllib.parse import urlsplit
 from minilocal.data.container import has_sum
 from minilocal.errors import UserError
 
-ATTEMPTS = 3  # per source; an attempt that brought bytes is followed by another
+ATTEMPTS = 3  # per source; only an attempt that received bytes is followed by another
 TIMEOUT = 30.0  # seconds without an answer
 CHUNK = 1 << 18
 
 
 class SourceError(Exception):
-    """Why a source did not give the file; the next one is tried."""
+    """A source did not give the file; the text says why. The next source is tried."""
 
 
-class Shorter(SourceError):
-    """The source has no such bytes as were asked for: what is there is of another file."""
+class RangeTooLong(SourceError):
+    """The source's file is shorter than the bytes that are here: they belong to another file."""
 
 
-class Interrupted(SourceError):
-    """The connection ended early: what came is kept, and the rest can be asked for."""
+class ConnectionLost(SourceError):
+    """The connection ended early: the received bytes are kept, and the rest can be requested."""
 
 
 def fetch(name: str, sources: Sequence[str], folder: Path, checksum: str | None, length: int | None) -> Path:
-    """`folder`/`name`, fetched from the first of `sources` that gives it.
+    """The path `folder`/`name`, fetched from the first of `sources` that has it.
 
     checksum   "sha256:hex", or None where it is not known
     length     in bytes, or None
 
-    Raises: UserError, one line with every source and its fault, when none gives the file; and when the folder or
-    the disk cannot take it.
+    Raises: UserError, one line with every source and its error, when no source has the file; and when it cannot be
+    written.
     """
     final, part = folder / name, folder / f"{name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with part.open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # two runs that start together fetch once
+            fcntl.flock(lock, fcntl.LOCK_EX)  # so two runs that start together fetch once
             if final.is_file():
                 part.unlink(missing_ok=True)
                 return final
@@ -80,7 +79,7 @@ def fetch(name: str, sources: Sequence[str], folder: Path, checksum: str | None,
 
 
 def _from_source(url: str, part: Path, checksum: str | None, length: int | None) -> None:
-    """Fill `part` from one source, asking for the rest as long as each attempt brings bytes."""
+    """Fill `part` from one source, requesting the rest as long as each attempt receives bytes."""
     attempts = ATTEMPTS
     while True:
         if checksum is None:
@@ -89,10 +88,10 @@ def _from_source(url: str, part: Path, checksum: str | None, length: int | None)
         attempts -= 1
         try:
             _download(url, part, length)
-        except Shorter:
+        except RangeTooLong:
             part.write_bytes(b"")
             continue
-        except Interrupted:
+        except ConnectionLost:
             if checksum is None or attempts <= 0 or part.stat().st_size <= before:
                 raise
             continue
@@ -104,7 +103,7 @@ def _from_source(url: str, part: Path, checksum: str | None, length: int | None)
 
 
 def _download(url: str, part: Path, length: int | None) -> None:
-    """Append to `part` what is missing of the file at `url`."""
+    """Append to `part` the missing bytes of the file at `url`."""
     have = part.stat().st_size
     if length is not None and have >= length:
         if have == length:
@@ -128,39 +127,39 @@ def _download(url: str, part: Path, length: int | None) -> None:
                 os.fsync(file.fileno())
     except urllib.error.HTTPError as error:
         if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            raise Shorter(f"it has fewer than {have} bytes") from None
+            raise RangeTooLong(f"it has fewer than {have} bytes") from None
         raise SourceError(f"HTTP {error.code} {error.reason}") from None
     except (urllib.error.URLError, ValueError) as error:
         raise SourceError(f"{getattr(error, 'reason', error)}") from None
     except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
-        raise Interrupted(f"the connection broke ({error or type(error).__name__})") from None
+        raise ConnectionLost(f"the connection broke ({error or type(error).__name__})") from None
 
 
 def _start(response: Any, have: int) -> int:
-    """Where the body begins in the file: at `have` when the server honoured the range, at 0 when it ignored it."""
+    """The position of the body in the file: `have` where the server honoured the range, 0 where it ignored it."""
     if "html" in response.headers.get("Content-Type", ""):
         raise SourceError("it sent a web page instead of the file")
     if response.status != http.HTTPStatus.PARTIAL_CONTENT:
         return 0
-    said = response.headers.get("Content-Range", "")
-    match = re.match(r"bytes (\d+)-", said)
+    content_range = response.headers.get("Content-Range", "")
+    match = re.match(r"bytes (\d+)-", content_range)
     if not match or int(match[1]) != have:
-        raise SourceError(f"asked for the bytes from {have}, it answered {said!r}")
+        raise SourceError(f"asked for the bytes from {have}, it answered {content_range!r}")
     return have
 
 
 def _total(response: Any, start: int) -> int | None:
-    """The length of the whole file, when the server says how much it sends."""
+    """The length of the whole file, or None where the server does not send the length of the body."""
     rest = response.headers.get("Content-Length")
     return start + int(rest) if rest is not None and rest.isdecimal() else None
 
 
 def _copy(response: Any, file: IO[bytes], start: int, total: int | None, url: str) -> None:
-    """The body into the file, with a progress bar where someone is looking."""
+    """Copy the body into the file, with a progress bar on a terminal."""
     from tqdm import tqdm
 
-    done, where = start, urlsplit(url)
-    label = f"{where.path.rpartition('/')[2]} from {where.netloc}"
+    done, address = start, urlsplit(url)
+    label = f"{address.path.rpartition('/')[2]} from {address.netloc}"
     with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=label, disable=None, leave=False) as bar:
         while block := response.read(CHUNK):
             if not done and block.lstrip()[:1] == b"<":
@@ -169,13 +168,13 @@ def _copy(response: Any, file: IO[bytes], start: int, total: int | None, url: st
             done += len(block)
             bar.update(len(block))
     if total is not None and done != total:
-        raise Interrupted(f"the connection ended after {done} of {total} bytes")
+        raise ConnectionLost(f"the connection ended after {done} of {total} bytes")
 
 
 def _put_in_place(part: Path, final: Path) -> None:
     os.replace(part, final)
     folder = os.open(final.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the rename itself must survive a power cut
+        os.fsync(folder)  # without it a power cut may undo the rename
     finally:
         os.close(folder)

@@ -1,9 +1,9 @@
-"""The user's own images: an `.npz` file with train_x, train_y, test_x and test_y.
+"""Data sets from the user's own `.npz` files, with train_x, train_y, test_x and test_y.
 
     np.savez("mine.npz", train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y)
 
-Images are uint8, (N, H, H, C) or (N, H, H) for grey ones; labels are integers from 0. `classes`, an array of names, may
-come with them. Nothing is unpickled.
+Images are uint8, (N, H, H, C) or (N, H, H) for grey ones; labels are integers from 0. `classes`, an array of names, is
+optional. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ NEEDED = ("train_x", "train_y", "test_x", "test_y")
 KEYS = (*NEEDED, "classes")
 SAVED = f"numpy.savez(path, {', '.join(f'{key}={key}' for key in NEEDED)})"
 
-# The words of a key, as other libraries and people spell them: x_train, X_test, trainLabels, test_images ...
+# Common spellings of the words in a key: x_train, X_test, trainLabels, test_images ...
 MEANINGS = {
     "train": "train", "training": "train", "test": "test", "testing": "test",
     "x": "x", "image": "x", "images": "x", "data": "x", "input": "x", "inputs": "x", "features": "x",
@@ -33,7 +33,7 @@ MEANINGS = {
 
 
 def load(path: str | Path) -> DataSet:
-    """The images of an `.npz` file, as `from_arrays` makes a data set of them.
+    """The data set that `from_arrays` makes of an `.npz` file.
 
     Raises: UserError, one line, for a missing or damaged file, and for every wrong key, dtype, shape and label.
     """
@@ -47,9 +47,9 @@ def load(path: str | Path) -> DataSet:
 
 
 def read(name: str, path: Path, choose: Callable[[list[str]], list[str]]) -> dict[str, np.ndarray]:
-    """The arrays of a file that `choose` takes of its keys, each read to its end, where its checksum is compared.
+    """The arrays of a file whose keys `choose` selects; each is read to its end, so its checksum is compared.
 
-    Raises: UserError, one line that begins with `name`, when the file is damaged or no `.npz` file.
+    Raises: UserError, one line that begins with `name`, when the file is damaged or is not an `.npz` file.
     """
     try:
         with path.open("rb") as file:
@@ -59,7 +59,7 @@ def read(name: str, path: Path, choose: Callable[[list[str]], list[str]]) -> dic
             return {key: member(archive.zip, key) for key in choose(archive.files)}
     except UserError:
         raise
-    except Exception as error:  # a damaged archive can raise anything; none of it is a fault of this program
+    except Exception as error:  # a damaged archive can raise any error
         reason = " ".join(str(error).split())
         if "allow_pickle" in reason or "pickled" in reason:
             reason = "it holds Python objects or is no .npz file at all; numbers only are read"
@@ -76,7 +76,7 @@ def member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
 
 
 def check_keys(name: str, keys: list[str]) -> list[str]:
-    """`keys`; UserError for a missing one, and for one that is not known."""
+    """`keys`, checked; UserError for a missing or unknown one."""
     if any(re.fullmatch(r"arr_\d+", key) for key in keys):
         raise UserError(f"{name}: its arrays have no names; write it with {SAVED}.")
     for key in keys:
@@ -90,7 +90,7 @@ def check_keys(name: str, keys: list[str]) -> list[str]:
 
 
 def meant(key: str) -> str | None:
-    """'train_x' for 'x_train', 'X_train', 'trainImages', 'xtrain' and their like, or None."""
+    """The key that was meant: 'train_x' for 'x_train', 'X_train', 'trainImages', 'xtrain'; None where none was."""
     words = re.findall("training|train|testing|test|[a-z]+", re.sub("(?<=[a-z])(?=[A-Z])", "_", key).lower())
     words = [part for word in words for part in re.split("(?<=^[xy])(?=train|test)", word)]
     meanings = {MEANINGS.get(word, word) for word in words}

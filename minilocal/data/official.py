@@ -1,4 +1,4 @@
-"""What the official CIFAR files are: their names, lengths, checksums, and where they are.
+"""The official CIFAR files: their names, lengths, checksums and addresses.
 
 Sums and lengths are stated by independent loaders, which agree:
   SHA-256 of both binary archives      JuliaML/MLDatasets.jl, gomlx/gomlx, ankane/torchvision-ruby
@@ -37,9 +37,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class Cifar:
-    """A CIFAR data set: how many images and labels there are, and its two layouts.
+    """A CIFAR data set: its numbers of images and labels, and its two layouts.
 
-    labels   the names of the labels before each image, the last of which is the class
+    labels   names of the labels before each image; the last one is the class
     """
 
     name: str

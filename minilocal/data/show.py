@@ -1,4 +1,4 @@
-"""A data set in a few lines of text, and its images side by side."""
+"""A data set described in a few lines of text, and its images as a contact sheet."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minilocal.errors import UserError
 
 
 def describe(dataset: DataSet) -> str:
-    """What the data set holds, how it is normalised and augmented, and what was verified: a few lines."""
+    """A few lines of text: contents, normalisation, augmentation, and which checks were made."""
     sizes = [f"{len(dataset.train_y)} training"]
     if dataset.validation_y is not None:
         sizes.append(f"{len(dataset.validation_y)} validation")
@@ -50,7 +50,7 @@ def _augmentation(dataset: DataSet) -> str:
 
 
 def contact_sheet(images: np.ndarray, columns: int = 10) -> np.ndarray:
-    """Images in rows of `columns`, a white line between them.        uint8 (N, H, W, C)  →  uint8 (·, ·, C)
+    """Images in rows of `columns`, with white lines between them.        uint8 (N, H, W, C)  →  uint8 (·, ·, C)
 
     Raises: UserError for anything but uint8 (N, H, W, C) with N > 0, and for fewer than one column.
     """

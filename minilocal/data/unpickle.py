@@ -1,8 +1,8 @@
-"""An unpickler for the CIFAR Python archives that can build dicts, lists, numbers, text and byte arrays, and no more.
+"""An unpickler for the CIFAR Python archives that builds dicts, lists, numbers, text and byte arrays only.
 
-A pickle is a program: by default it may import any function and call it. The CIFAR files name four things, and a fifth
-where they were written anew with protocol 5. Each of them gets an inert stand-in here, so no constructor of NumPy runs
-on what the file says. Everything else that a pickle names is refused before it is imported.
+A pickle is a program: by default it may import any function and call it. The CIFAR files name four functions and
+classes, and a fifth where they are rewritten with protocol 5. Each is replaced by an inert stand-in, so a file cannot
+call a constructor of NumPy. Every other name is refused before it is imported.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from minilocal.errors import UserError
 
 
 class PickledArray:
-    """What `numpy.ndarray` left in the pickle: a shape, a dtype code and bytes. `checked` makes an array of it."""
+    """The state of a pickled `numpy.ndarray`: a shape, a dtype code and bytes. `checked` returns the array."""
 
     def __init__(self, kind: Any = None, shape: Any = (0,), code: Any = b"b") -> None:
         self.state: Any = None
@@ -27,7 +27,7 @@ class PickledArray:
         self.state = state
 
     def checked(self) -> np.ndarray:
-        """The array, when it is uint8 and its bytes fit its shape; ValueError otherwise."""
+        """The array; ValueError unless it is uint8 and its bytes fit its shape."""
         _version, shape, dtype, column_major, raw = self.state
         if not isinstance(dtype, PickledDtype) or dtype.code not in ("u1", "uint8", "|u1"):
             raise ValueError(f"an array of {getattr(dtype, 'code', dtype)!r} instead of bytes (u1)")
@@ -39,7 +39,7 @@ class PickledArray:
 
 
 class PickledBuffer(PickledArray):
-    """The same as protocol 5 writes it: a call of NumPy's `_frombuffer`."""
+    """The same in protocol 5, which calls NumPy's `_frombuffer`."""
 
     def __init__(self, raw: Any, dtype: Any, shape: Any, order: Any) -> None:
         if order not in ("C", "F"):
@@ -48,7 +48,7 @@ class PickledBuffer(PickledArray):
 
 
 class PickledDtype:
-    """What `numpy.dtype` left: its code. Byte order and alignment, which follow, mean nothing for bytes."""
+    """The code of a pickled `numpy.dtype`. Its byte order and alignment do not matter for bytes."""
 
     def __init__(self, code: Any, align: Any = 0, copy: Any = 1) -> None:
         self.code = code.decode("latin1") if isinstance(code, bytes) else code
@@ -58,7 +58,7 @@ class PickledDtype:
 
 
 class PickledBytes:
-    """How Python 3 writes bytes into protocol 2: as text, with `_codecs.encode`. Calling it gives the bytes."""
+    """Bytes as Python 3 writes them into protocol 2: a call of `_codecs.encode`, which returns them from text."""
 
     def __new__(cls, text: str, codec: str) -> Any:
         if codec != "latin1":
@@ -69,7 +69,7 @@ class PickledBytes:
         pass
 
 
-# Classes with a __setstate__, every one: a pickle could set attributes of a function, but not of these.
+# Every one is a class with a __setstate__: without it a pickle could set attributes of the stand-in.
 ADMITTED = {
     ("numpy.core.multiarray", "_reconstruct"): PickledArray,
     ("numpy._core.multiarray", "_reconstruct"): PickledArray,
@@ -93,9 +93,9 @@ class _Unpickler(pickle.Unpickler):
 
 
 def load(data: bytes, where: str) -> dict[str, Any]:
-    """The dict in a pickle, keys as text and arrays as uint8, byte strings left as they are.
+    """The dict in a pickle: its keys as text, its arrays as uint8, byte strings unchanged.
 
-    Raises: UserError, naming `where`, for anything a CIFAR file does not hold, and for a damaged pickle.
+    Raises: UserError, naming `where`, for a damaged pickle and for contents that no CIFAR file has.
     """
     try:
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
@@ -103,7 +103,7 @@ def load(data: bytes, where: str) -> dict[str, Any]:
             raise ValueError(f"it holds a {type(content).__name__}, not a dict")
         arrays = {key: value.checked() for key, value in content.items() if isinstance(value, PickledArray)}
         return {_text(key): value for key, value in {**content, **arrays}.items()}
-    except Exception as error:  # a damaged pickle can raise anything; none of it is a fault of this program
+    except Exception as error:  # a damaged pickle can raise any error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{where} is damaged or is no CIFAR file: {reason}. Nothing in it was run.") from None
 

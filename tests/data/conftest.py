@@ -1,4 +1,4 @@
-"""Small CIFAR files in the official layouts, and a web server with the faults that downloads meet."""
+"""Small CIFAR files in the official layouts, and a web server with the faults of real downloads."""
 
 from __future__ import annotations
 
@@ -149,8 +149,8 @@ def sites() -> Iterator[Callable[..., Site]]:
                 body = site.content[first:]
                 self.send_response(206 if wanted and site.ranges else 200)
                 if wanted and site.ranges:
-                    said = 0 if site.wrong_range else first
-                    self.send_header("Content-Range", f"bytes {said}-{len(site.content) - 1}/{len(site.content)}")
+                    start = 0 if site.wrong_range else first
+                    self.send_header("Content-Range", f"bytes {start}-{len(site.content) - 1}/{len(site.content)}")
                 self.send_header("Content-Type", site.content_type)
                 if site.with_length:
                     self.send_header("Content-Length", str(len(body)))

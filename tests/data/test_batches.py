@@ -88,11 +88,11 @@ def test_batches_of_a_device_stay_there_and_are_the_same(digits, mode, kernels, 
     monkeypatch.setattr(fake, "kernels", kernels)
     shifted = replace(digits, padding=3, pad_mode=mode, flip=True)
     batches = shifted.batches(0, 16, 7, augment=True, device=fake)
-    there = [next(batches)]
+    on_device = [next(batches)]
     with counting() as counts:
-        there += list(batches)
+        on_device += list(batches)
     assert (counts.syncs, counts.uploads) == (0, 0)
-    for (host_x, host_y), (device_x, device_y) in zip(epoch(shifted), there, strict=True):
+    for (host_x, host_y), (device_x, device_y) in zip(epoch(shifted), on_device, strict=True):
         assert np.array_equal(host_x, device_x.get()) and np.array_equal(host_y, device_y.get())
     rest = list(shifted.batches(0, 16, 7, augment=True, device=fake, start=2))
     for (host_x, _), (device_x, _) in zip(epoch(shifted)[2:], rest, strict=True):

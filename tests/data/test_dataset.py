@@ -1,4 +1,4 @@
-"""What a data set checks, how it normalises, and the parts that are taken of it."""
+"""A data set's checks, its normalisation, and its parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The embedded digits are what they say they are."""
+"""The embedded digits have the documented numbers, statistics and attribution."""
 
 from __future__ import annotations
 

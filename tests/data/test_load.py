@@ -1,4 +1,4 @@
-"""Loading by name, saying what was found, and the front door."""
+"""Loading by name, the description of a data set, and the front door."""
 
 from __future__ import annotations
 
@@ -88,5 +88,5 @@ def test_the_front_door_prints_what_it_found(monkeypatch, capsys):
 
 def test_the_front_door_says_what_is_wrong_in_one_line(monkeypatch, capsys, tmp_path):
     assert front_door(monkeypatch, "cifar10", "--data-dir", str(tmp_path), "--no-download") == 2
-    said = capsys.readouterr()
-    assert said.out == "" and said.err.count("\n") == 1 and "cifar10 was not found" in said.err
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and "cifar10 was not found" in err

@@ -1,4 +1,4 @@
-"""The user's own images: what is right is read, and each thing that is wrong is named."""
+"""The user's own images: correct files are read, and each error names what is wrong."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_path_without_its_prefix():
         data.load("/some/x.npz")
 
 
-def test_bytes_behind_an_array_are_read_and_told(tmp_path):
+def test_bytes_behind_an_array_are_refused(tmp_path):
     """A member that goes on behind its array would end before its checksum is compared."""
     name = saved(tmp_path)
     with zipfile.ZipFile(tmp_path / "mine.npz", "a") as archive:

@@ -1,4 +1,4 @@
-"""The unpickler admits what CIFAR files hold, and runs nothing that a file says."""
+"""The unpickler reads the contents of CIFAR files, and calls nothing that a file names."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ def test_protocol_5_of_every_numpy(module):
     x = np.arange(12, dtype=np.uint8).reshape(3, 4)
     for array in (x, np.asfortranarray(x)):
         data = pickle.dumps({"data": array}, 5)
-        here = b"\x8c" + bytes([len(MODULE)]) + MODULE
-        assert here in data
+        name = b"\x8c" + bytes([len(MODULE)]) + MODULE
+        assert name in data
         unframed = data[:2] + data[11:]  # a frame says how long it is
-        loaded = unpickle.load(unframed.replace(here, b"\x8c" + bytes([len(module)]) + module), "here")
+        loaded = unpickle.load(unframed.replace(name, b"\x8c" + bytes([len(module)]) + module), "here")
         assert np.array_equal(loaded["data"], x) and loaded["data"].dtype == np.uint8
 
 
