@@ -46,7 +46,7 @@ class ErrorModel(Protocol):
         """(ê_k, cache)."""
 
     def gradients(self, cache: Any, error: Array | None, p: Arrays | None = None) -> dict[str, Array]:
-        """The gradients of the model's own parameters, given the error that it predicted."""
+        """The gradients of the model's own parameters, given the true error."""
 
     def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
         """Update the running statistics of the model's own batch norms."""

@@ -16,7 +16,7 @@ BACKWARD_WEIGHTS = ("stashed", "current", "recompute")
 
 @dataclass(frozen=True)
 class DelayedBoundary(Boundary):
-    """Errors are delayed by `errors` iterations per boundary and scaled by β, activations by `activations` iterations.
+    """Delayed gradients: per boundary, errors are `errors` iterations late and scaled by β, activations `activations`.
 
     Module k waits (K-k)(activations + errors) iterations for an error: K-k in DDG, 2(K-k) in FDG, its Eq. (6).
     Meanwhile its weights are updated. β acts at each boundary, β^{K-k} in all, FDG's Eq. (7). `backward_weights` is

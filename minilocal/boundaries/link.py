@@ -18,10 +18,11 @@ ERRORS = ("own", "own-scaled", "total")
 
 @dataclass(frozen=True)
 class BackwardLink(Boundary):
-    """The last l units of each module below the last get two errors, propagated separately and weighted by α.
+    """The backward link: two errors, propagated separately and weighted by α, for the last l units of each module.
 
-    A backward is linear in its error, so weights on the gradients are weights on the errors. One weighted sum of both
-    errors would be wrong below the last l units: the global error would enter there, and the local one be shrunk.
+    The second error is the next module's; the last module has none. A backward is linear in its error, so weights on
+    the gradients are weights on the errors. One weighted sum of both errors would be wrong below the last l units: the
+    global error would enter there, and the local one be shrunk.
 
     `length` is l, or "module": all units of the module. `error` is which δⁿ⁺¹ enters (4) where layer n+1, the first
     unit of module k+1, is itself linked (l is at least that module's length):

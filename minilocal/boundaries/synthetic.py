@@ -20,7 +20,7 @@ from minilocal.objectives import Batch, ModuleContext
 
 @dataclass(frozen=True)
 class SyntheticGradient(Boundary):
-    """Each module below the last learns from the error that its synthesiser predicts.
+    """Synthetic gradients: each module below the last learns from the error that its synthesiser predicts.
 
     The error at the input of the module above is the synthesiser's target, and is used for nothing else. It comes from
     a synthetic gradient itself (bootstrapped) at every boundary but the last.
