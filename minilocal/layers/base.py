@@ -1,12 +1,12 @@
-"""What every layer is: a pure function of its parameters, its input and a key.
+"""The contract of a layer: a pure function of its parameters, its input and a context.
 
-    y, cache     = layer.forward(x, run, p)
-    dx, gradient = layer.backward(dy, cache, p, need)
+    y, cache  = layer.forward(x, ctx, p)
+    dx, grads = layer.backward(dy, cache, p, need)
 
-`p` maps full names ("layer1.0.conv1.weight") to arrays and defaults to the layer's own. A cache belongs to one batch
-and never holds weights; a backward only reads it, so it may be called twice on one cache (BackLink sends two errors
-through the same units), and several caches may wait. No layer writes into x, dy, cache or p. A forward updates
-nothing: what batch norm has seen lies in its cache until `commit` is called.
+`p` maps full names ("layer1.0.conv1.weight") to arrays, by default the layer's own. A cache belongs to one batch and
+holds no weights. A backward only reads it: several caches may be pending, and two errors may go through one (BackLink).
+No layer writes into x, dy, cache or p. A forward updates nothing: batch norm's statistics lie in its cache until
+`update_running_stats` is called.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Need = Literal["both", "input", "weights"]
 
 @dataclass(frozen=True)
 class PassContext:
-    """What a forward pass is told besides its input: whether it trains, and the name of its chance."""
+    """The context of a forward pass: training or evaluation, and the key of its random streams."""
 
     training: bool = True
     key: int = 0
@@ -40,22 +40,22 @@ class PassContext:
     clock: Array | None = field(default=None, compare=False)  # (epoch, step), int64, where the network lives
 
     def at(self, unit: int) -> PassContext:
-        """The same run, inside another unit."""
+        """The context of another unit."""
         return replace(self, unit=unit)
 
     def rng_key(self, purpose: str) -> StreamKey:
-        """What chance for `purpose` is named by at this place and time; the same however often it is asked for."""
+        """The key of the random stream for `purpose` at this unit, epoch and step."""
         return stream_key(
             self.key, f"{purpose} {self.part}" if self.part else purpose, self.epoch, self.step, self.unit
         )
 
     def rng(self, purpose: str) -> np.random.Generator:
-        """The host stream of that name."""
+        """The random stream for `purpose`, on the host. Repeated calls return the same stream."""
         return self.rng_key(purpose).stream()
 
 
 class Layer:
-    """The protocol, with the defaults of a layer that has no parameters and nothing to commit."""
+    """The base of layers, with the defaults of a layer without parameters and running statistics."""
 
     def __init__(self, name: str = "") -> None:
         self.name = name
@@ -64,17 +64,17 @@ class Layer:
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         """(y, cache)."""
-        raise NotImplementedError(f"{type(self).__name__} has no forward(x, run, p) that returns (y, cache)")
+        raise NotImplementedError(f"{type(self).__name__} has no forward(x, ctx, p) that returns (y, cache)")
 
     def backward(
         self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        """(dx, {name: gradient}); dx is None with need="weights", and nothing is named with need="input"."""
+        """(dx, {name: gradient}); dx is None with need="weights", the dict is empty with need="input"."""
         name = type(self).__name__
         raise NotImplementedError(f"{name} has no backward(dy, cache, p, need) that returns (dx, gradients)")
 
     def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
-        """Moves what this batch has shown into the running statistics. Once per batch, by `Learner.step`."""
+        """Update the running statistics from the statistics in the cache: once per batch, by `Learner.step`."""
 
     def out_shape(self, shape: Shape) -> Shape:
         """The shape of one output, (H, W, C) or (F,), from the shape of one input.
@@ -99,7 +99,7 @@ class Layer:
 
     @property
     def arrays(self) -> dict[str, Array]:
-        """Parameters and running statistics by name: what `p` is when it is not given."""
+        """Parameters and running statistics by name: the default of `p`."""
         return {**self.parameters, **self.buffers}
 
     def _full(self, local: str) -> str:
@@ -113,9 +113,9 @@ class Layer:
 
 
 def apart(owners: Iterable[tuple[str, Arrays]]) -> None:
-    """Holds that no two owners of arrays use one name. Each is (what it is called, its arrays).
+    """Check that no two owners of arrays, each (its name, its arrays), use one array name.
 
-    Raises: UserError where they do: the engine knows an array by its name, and would make one of two.
+    Raises: UserError where they do: the engine would treat two arrays of one name as one.
     """
     whose: dict[str, str] = {}
     for owner, arrays in owners:

@@ -11,8 +11,8 @@ from minilocal.ops.dropout import dropout_mask
 class Dropout(Layer):
     """Each number is dropped with probability `rate`, the others grow by 1/(1 - rate): y = m x, dx = m dy.
 
-    Keeps m. The mask is drawn from the stream named by (key, this layer, epoch, step, unit), so a forward that is
-    computed again, or a copy of the unit, meets the same mask. In evaluation y = x, and nothing is kept.
+    Keeps m. The mask is drawn from the stream named by (key, this layer, epoch, step, unit), so a recomputed forward
+    and a copy of the unit get the same mask. In evaluation y = x, and nothing is kept.
     """
 
     def __init__(self, rate: float, *, name: str = "") -> None:

@@ -12,8 +12,8 @@ from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 class Flatten(Layer):
     """An image (N, H, W, C) as N vectors in PyTorch's order (C, H, W); a vector stays as it is.
 
-    The order costs a copy of a small map, and buys that every weight travels between the two engines by a transpose
-    of its own array. Keeps the shape of x.
+    The order costs a copy of a small map. With it, every weight converts to PyTorch by a transpose of its own array.
+    Keeps the shape of x.
     """
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:

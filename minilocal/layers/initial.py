@@ -1,4 +1,4 @@
-"""Initial weights by name: what each public code sets, and what it leaves to its framework.
+"""Initial weights by scheme: what each public code sets itself, and what it leaves to its framework.
 
 | name | convolution | batch norm γ, β | linear |
 |---|---|---|---|
@@ -25,11 +25,11 @@ SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
 
 @dataclass(frozen=True)
 class Initializer:
-    """Draws initial arrays, float32, on the host."""
+    """Initial arrays, float32, on the host, from random streams named by `key` and the array's name."""
 
     key: int
     scheme: str = "infopro"
-    within: str = ""  # put before every name: the same layers twice in one network draw apart
+    within: str = ""  # prefix of every name, so that equal layers in one network get different numbers
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -37,7 +37,7 @@ class Initializer:
 
     @staticmethod
     def of(rng: np.random.Generator | Initializer, scheme: str = "infopro") -> Initializer:
-        """An `Initial` as it is; from a generator, `scheme` under a fresh key."""
+        """An `Initializer` as it is; from a generator, `scheme` with a new key."""
         return rng if isinstance(rng, Initializer) else Initializer(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:
@@ -66,7 +66,7 @@ class Initializer:
         return filled(1, channels)
 
     def inside(self, name: str) -> Initializer:
-        """The same scheme for a part of the network: its names are told apart by `name`."""
+        """The same scheme for a part of the network, whose names get the prefix `name`."""
         return replace(self, within=f"{self.within}{name} ")
 
     def _stream(self, name: str) -> np.random.Generator:

@@ -20,10 +20,10 @@ from minilocal.ops.batch_norm import (
 
 
 class NormCache(NamedTuple):
-    """z as it came, the batch's (or the running) statistics, r = 1/√(σ² + ε), and behind a ReLU its output a."""
+    """The input z, the batch's (or the running) statistics, r = 1/√(σ² + ε), and with a ReLU its output a."""
 
     z: Array
-    seen: Statistics | None  # None in evaluation: nothing to commit
+    stats: Statistics | None  # of the batch; None in evaluation
     mean: Array
     r: Array
     a: Array | None
@@ -39,11 +39,11 @@ class BatchNorm(Layer):
         z (N, C), or (N, H, W, C) read as N·H·W rows of C; γ, β (C,). In evaluation μ and σ² are the running ones
         and constants, so dz = γ r dy.
 
-    A batch of one sample of vectors (1, C) has deviation 0: then n = 0 and y = β, whatever z is, dz = 0, and a commit
-    moves the running variance a tenth of its way to 0. PyTorch refuses it. One image is H·W rows, no such case.
+    A batch of one sample of vectors (1, C) has deviation 0: then n = 0 and y = β, whatever z is, dz = 0, and the
+    running variance moves a tenth of its way to 0. PyTorch refuses it. One image is H·W rows, no such case.
 
-    Keeps z and the two numbers per channel that turn it into n again, so n need not be stored. Running statistics:
-    (1 - momentum) old + momentum new, the variance unbiased; a forward leaves them alone, `commit` moves them.
+    Keeps z and two numbers per channel, from which n is computed again. Running statistics: (1 - momentum) old +
+    momentum new, the variance unbiased; `update_running_stats` updates them, a forward does not.
     """
 
     def __init__(
@@ -68,28 +68,28 @@ class BatchNorm(Layer):
     def forward(
         self, x: Array, ctx: PassContext, p: Arrays | None = None, add: Array | None = None
     ) -> tuple[Array, NormCache]:
-        seen = batch_norm_stats(x, self.eps) if ctx.training else None
-        if seen:
-            mean, r = seen.mean, seen.r
+        stats = batch_norm_stats(x, self.eps) if ctx.training else None
+        if stats:
+            mean, r = stats.mean, stats.r
         else:
             mean, r = self._get(p, "running_mean"), 1 / namespace(x).sqrt(self._get(p, "running_var") + self.eps)
         y = batch_norm_apply(x, mean, r, self._get(p, "weight"), self._get(p, "bias"), add, self.relu)  # (1)
-        return y, NormCache(x, seen, mean, r, y if self.relu else None)
+        return y, NormCache(x, stats, mean, r, y if self.relu else None)
 
     def backward_both(
         self, dy: Array, cache: NormCache, p: Arrays | None = None, need: Need = "both", both: bool = True
     ) -> tuple[Array | None, Array | None, dict[str, Array]]:
-        """(dz, the error behind the ReLU, gradients): the second is what an added shortcut receives, if `both`."""
-        z, seen, mean, r, a = cache
+        """(dz, the error after ReLU's backward, gradients). With `both`, an added shortcut receives the second."""
+        z, stats, mean, r, a = cache
         gamma = self._get(p, "weight")
-        if seen:
-            dz, dgamma, dbeta, masked = batch_norm_backward(dy, z, mean, r, gamma, a, both)  # (2), (3)
+        if stats:
+            dz, dgamma, dbeta, dadd = batch_norm_backward(dy, z, mean, r, gamma, a, both)  # (2), (3)
         else:
-            masked, rows = dy if a is None else dy * (a > 0), tuple(range(dy.ndim - 1))
-            dz = masked * (gamma * r)
-            dgamma, dbeta = (masked * ((z - mean) * r)).sum(axis=rows), masked.sum(axis=rows)
+            dadd, rows = dy if a is None else dy * (a > 0), tuple(range(dy.ndim - 1))
+            dz = dadd * (gamma * r)
+            dgamma, dbeta = (dadd * ((z - mean) * r)).sum(axis=rows), dadd.sum(axis=rows)
         grads = {} if need == "input" else {self._full("weight"): dgamma, self._full("bias"): dbeta}
-        return None if need == "weights" else dz, masked, grads
+        return None if need == "weights" else dz, dadd, grads
 
     def backward(
         self, dy: Array, cache: NormCache, p: Arrays | None = None, need: Need = "both"
@@ -98,9 +98,9 @@ class BatchNorm(Layer):
         return dz, grads
 
     def update_running_stats(self, cache: NormCache, p: Arrays | None = None) -> None:
-        if cache.seen is None:
+        if cache.stats is None:
             return
-        batch_norm_update_running(self._get(p, "running_mean"), self._get(p, "running_var"), cache.seen, self.momentum)
+        batch_norm_update_running(self._get(p, "running_mean"), self._get(p, "running_var"), cache.stats, self.momentum)
 
     def out_shape(self, shape: Shape) -> Shape:
         if shape[-1] != self.channels:
@@ -112,10 +112,10 @@ class BatchNorm(Layer):
 
 
 class BatchNormReLU(BatchNorm):
-    """Batch norm, then an addition where one is given, then ReLU, in one pass: a = max(γ n + β [+ s], 0).
+    """Batch norm, an optional addition, and ReLU in one pass: a = max(γ n + β [+ s], 0).
 
-    Keeps z and a. a tells where the ReLU was open, and the next convolution keeps the same array as its input, so
-    between two convolutions exactly two arrays are kept. γ n + β itself is never stored.
+    Keeps z and a. ReLU's backward needs a only, which the next convolution keeps as its input anyway. So between two
+    convolutions exactly two arrays are kept; γ n + β is never stored.
     """
 
     relu = True

@@ -110,10 +110,10 @@ class AdaptiveAveragePool(BySides):
         super().__init__(bins, bins, name=name)
         self.bins = bins
 
-    def _side(self, side: int, given: int) -> int:
-        return given
+    def _side(self, side: int, bins: int) -> int:
+        return bins
 
-    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
-        i, j = xp.arange(given)[:, None], xp.arange(side)[None, :]
-        inside = ((j >= i * side // given) & (j < -(-(i + 1) * side // given))).astype(dtype)
+    def _matrix(self, xp: Any, side: int, bins: int, dtype: Any) -> Array:
+        i, j = xp.arange(bins)[:, None], xp.arange(side)[None, :]
+        inside = ((j >= i * side // bins) & (j < -(-(i + 1) * side // bins))).astype(dtype)
         return inside / inside.sum(axis=1, keepdims=True)

@@ -59,7 +59,7 @@ class PadShortcut(Layer):
 
 
 def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initializer, name: str) -> Layer:
-    """What stands beside a block: x where the shape stays, else option A-both, A-end, or B (1×1 convolution + BN).
+    """The shortcut of a block: x where the shape stays, else option A-both, A-end, or B (1×1 convolution + BN).
 
     Raises: UserError for an unknown option, and for option A where channels are not added.
     """
@@ -79,13 +79,13 @@ def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initi
 
 
 class Residual(Composite):
-    """Two convolutions and a way around them.
+    """Two convolutions with a shortcut around them.
 
         z₁ = conv₁ x      a₁ = ReLU(BN₁ z₁)      z₂ = conv₂ a₁      y = ReLU(BN₂ z₂ + s(x))       (1)
 
-        backward: e ← dy where y > 0; it goes down both ways, and dx is the sum of what arrives   (2)
+        backward: e ← dy where y > 0; dx is the sum of the errors from both branches               (2)
 
-    Keeps x, z₁, a₁, z₂ and y: a₁ and y tell where their ReLUs were open, and y is the next block's x.
+    Keeps x, z₁, a₁, z₂ and y. ReLU's backward needs a₁ and y only; y is the next block's x.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, option: str = "B", name: str = "") -> None:

@@ -1,6 +1,6 @@
 """Maps made larger or smaller along each side by a matrix: y = A x Bᵀ for every sample and channel.
 
-Both sides are small, so a matrix product is as quick as picking pixels, and its transpose is the exact adjoint.
+Both sides are small, so a matrix product is as fast as indexing pixels, and its transpose is the exact adjoint.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from minilocal.ops.matmul import matmul_axis1
 class BySides(Layer):
     """y = A x Bᵀ;   dx = Aᵀ dy B.        x (N, H, W, C), y (N, P, Q, C), A (P, H), B (Q, W). Keeps the shape of x.
 
-    `height` and `width` are what a kind of layer makes of them. A map that keeps its size is handed on.
+    A subclass defines what `height` and `width` mean. A map that keeps its size is returned as it is.
     """
 
     def __init__(self, height: int, width: int, *, name: str = "") -> None:
@@ -45,17 +45,17 @@ class BySides(Layer):
     def _matrices(self, xp: Any, shape: Shape, dtype: Any) -> tuple[Array, Array]:
         return self._matrix(xp, shape[1], self.height, dtype), self._matrix(xp, shape[2], self.width, dtype)
 
-    def _side(self, side: int, given: int) -> int:
-        """P of H and `height`, Q of W and `width`."""
+    def _side(self, side: int, size: int) -> int:
+        """P from H and `height`, Q from W and `width`."""
         raise NotImplementedError
 
-    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
-        """A of H and `height`, B of W and `width`."""
+    def _matrix(self, xp: Any, side: int, size: int, dtype: Any) -> Array:
+        """A from H and `height`, B from W and `width`."""
         raise NotImplementedError
 
 
 def by_sides(x: Array, A: Array, B: Array) -> Array:
-    """A x Bᵀ: rows first where they become fewer, so that the many products along the other side become fewer too."""
+    """A x Bᵀ: rows first where they become fewer, which saves products along the other side."""
     (N, H, W, C), P, Q = x.shape, A.shape[0], B.shape[0]
     if P > H:
         x = matmul_axis1(B, x.reshape(N * H, W, C)).reshape(N, H, Q * C)
@@ -69,15 +69,15 @@ class Resize(BySides):
 
         A[r, j] = max(0, 1 - |r (H-1)/(S-1) - j|)
 
-    So a place between two rows takes both, by nearness, and their shares add to 1.
+    So a place between two rows is a mean of both, weighted by nearness.
     """
 
-    def _side(self, side: int, given: int) -> int:
-        return given
+    def _side(self, side: int, size: int) -> int:
+        return size
 
-    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
-        steps = max(1, given - 1)  # in whole numbers: a place that is a pixel reads that pixel only
-        away = abs(xp.arange(given)[:, None] * (side - 1) - xp.arange(side)[None, :] * steps)
+    def _matrix(self, xp: Any, side: int, size: int, dtype: Any) -> Array:
+        steps = max(1, size - 1)  # whole numbers, so that a place on a pixel reads that pixel only
+        away = abs(xp.arange(size)[:, None] * (side - 1) - xp.arange(side)[None, :] * steps)
         return (steps - away).clip(0).astype(dtype) * (1 / steps)
 
 
@@ -87,10 +87,10 @@ class BlockAverage(BySides):
     A[i, j] = 1/size of block i where ⌊j / height⌋ = i, else 0
     """
 
-    def _side(self, side: int, given: int) -> int:
-        return -(-side // given)
+    def _side(self, side: int, size: int) -> int:
+        return -(-side // size)
 
-    def _matrix(self, xp: Any, side: int, given: int, dtype: Any) -> Array:
-        blocks = xp.arange(self._side(side, given))[:, None]
-        inside = (blocks == xp.arange(side)[None, :] // given).astype(dtype)
+    def _matrix(self, xp: Any, side: int, size: int, dtype: Any) -> Array:
+        blocks = xp.arange(self._side(side, size))[:, None]
+        inside = (blocks == xp.arange(side)[None, :] // size).astype(dtype)
         return inside / inside.sum(axis=1, keepdims=True)

@@ -28,7 +28,7 @@ class Composite(Layer):
 
 
 class Sequential(Composite):
-    """Layers in a row: y = f_n(... f_1(x)); the error walks back through them. Keeps what each of them keeps."""
+    """Layers in a row: y = f_n(... f_1(x)), and their backwards in reverse. Keeps the cache of each."""
 
     def __init__(self, layers: Sequence[Layer], name: str = "") -> None:
         super().__init__(layers, name)
@@ -51,18 +51,18 @@ class Sequential(Composite):
             if number < lowest:
                 return None, grads  # nothing below has a parameter
             assert error is not None
-            here: Need = "weights" if number == lowest else "input" if need == "input" else "both"
-            error, more = self.layers[number].backward(error, cache[number], p, here)
+            its_need: Need = "weights" if number == lowest else "input" if need == "input" else "both"
+            error, more = self.layers[number].backward(error, cache[number], p, its_need)
             grads |= more
         return error, grads
 
     def _lowest(self) -> int:
-        """The lowest layer with parameters: below it, an error has nothing to teach."""
+        """The lowest layer with parameters: below it no gradient needs an error."""
         return next((i for i, layer in enumerate(self.layers) if layer.parameters), len(self.layers))
 
     def update_running_stats(self, cache: list[Any], p: Arrays | None = None) -> None:
-        for layer, kept in zip(self.layers, cache, strict=True):
-            layer.update_running_stats(kept, p)
+        for layer, its_cache in zip(self.layers, cache, strict=True):
+            layer.update_running_stats(its_cache, p)
 
     def out_shape(self, shape: Shape) -> Shape:
         for layer in self.layers:
