@@ -73,7 +73,7 @@ class SynchronousEngine:
         Raises: OutOfMemory; some modules have been updated then, where `on_gradients` updates.
         """
         xp, p, last = namespace(batch.x), self.arrays, len(self.modules) - 1
-        is_global = self.rule.when.is_global(ctx.epoch)
+        is_global, keep_inputs = self.rule.when.is_global(ctx.epoch), self.rule.keep == "inputs"
         boundary = open_boundary() if is_global else self.rule.boundary  # PGL, Eq. (3)
         losses = xp.full(last + 1, float("nan"), xp.float64)
         below: list[PendingModule] = []  # bottom to top
@@ -81,14 +81,16 @@ class SynchronousEngine:
         for k, module in enumerate(self.modules):
             units = len(module.units)
             pending = PendingModule(module, units - (boundary.linked_units(units) if k < last else 0))
-            has_error = k == last or module.synthesiser or (module.objective and not is_global)
-            own, keeps = bool(has_error), self.rule.keep == "caches"
-            h, caches = module.forward(h, ctx, p, update_stats, range(pending.lowest), keep=own)
-            pending.input = None if keeps or pending.lowest == units else h
-            h, linked = module.forward(h, ctx, p, update_stats, range(pending.lowest, units), keep=own or keeps)
-            caches |= linked if own else {}
-            pending.caches = linked if keeps else {}
-            del linked
+            local = k == last or module.synthesiser is not None or (module.objective is not None and not is_global)
+            h, caches = module.forward(h, ctx, p, update_stats, range(pending.lowest), keep=local)
+            if keep_inputs and pending.lowest < units:
+                pending.input = h
+            linked = range(pending.lowest, units)
+            h, pending.caches = module.forward(h, ctx, p, update_stats, linked, keep=local or not keep_inputs)
+            if local:  # its own error passes through all units
+                caches |= pending.caches
+            if keep_inputs:
+                pending.caches = {}
 
             error: Array | None = None
             if module.objective is not None:
