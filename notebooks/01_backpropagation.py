@@ -191,7 +191,7 @@ print(
 # Now guess 1, measured. We count the bytes that are alive at the peak of one training step, above what was there before
 # it, for networks of growing depth: ResNet-8, 14, 20 and 32, on 32 images of 16 × 16.
 #
-# Three words of the package come here for the first time. A **rule** says which error teaches which layer; `bp` is
+# Three words of the package come here for the first time. A **rule** says which error updates which layer; `bp` is
 # backpropagation. A **Learner** is a network under a rule, and its `step` is one training step: forward, backward,
 # update. It cuts the network into **modules**, which BP needs for checkpointing only (below).
 
@@ -227,7 +227,7 @@ for (few, shallow), (many, deep) in pairwise(zip(blocks, bytes_of.values(), stri
 # has come. Exercise 1 asks what the batch does.
 #
 # There is an old remedy that changes no gradient: keep only the *inputs* of a few modules, and compute the rest again
-# when the error comes (gradient checkpointing). Whatever local learning saves has to be compared with it.
+# when the error comes (activation checkpointing). Whatever local learning saves has to be compared with it.
 
 # %%
 plain, again = peak(32, ml.rules.bp(), modules=4), peak(32, ml.rules.bp(keep="inputs"), modules=4)
@@ -325,8 +325,8 @@ def loss_at(w1):
     return (c * (w2 @ np.tanh(w1 @ X))).sum()
 
 
-nudge = 1e-6 * np.eye(12).reshape(12, 4, 3)
-moved = np.array([(loss_at(w1 + d) - loss_at(w1 - d)) / 2e-6 for d in nudge]).reshape(4, 3)
+perturbation = 1e-6 * np.eye(12).reshape(12, 4, 3)
+moved = np.array([(loss_at(w1 + d) - loss_at(w1 - d)) / 2e-6 for d in perturbation]).reshape(4, 3)
 print(f"tanh: largest difference {abs(by_hand - moved).max():.0e}")
 assert abs(by_hand - moved).max() < 1e-7
 

@@ -111,8 +111,8 @@ for weighting in ("literal", "unfolded"):
     print(f"{weighting:9}", "  ".join(f"{a:.4g} own + {b:.4g} above" for a, b in map(link.weights, range(4))))
 
 # %% [markdown]
-# The rule that trains whole networks, ResNets too, is short: it says what a module wants and what crosses a boundary,
-# and one engine does the rest for every rule. Its file:
+# The rule that trains whole networks, ResNets too, is short: it names a module's local objective and what crosses a
+# boundary, and one engine does the rest for every rule. Its file:
 
 # %%
 print(inspect.getsource(inspect.getmodule(ml.rules.backlink)))
@@ -174,9 +174,9 @@ try:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-    plain, referee = [jax.grad(lambda p, k=k: loss_of(k, p, jax.numpy))(start) for k in range(K)], "JAX"
+    plain, source = [jax.grad(lambda p, k=k: loss_of(k, p, jax.numpy))(start) for k in range(K)], "JAX"
 except ImportError:
-    plain, referee = [by_moving(k) for k in range(K)], "moving every weight"
+    plain, source = [by_moving(k) for k in range(K)], "moving every weight"
 
 # %% [markdown]
 # What layer $u$ is promised: its own loss's gradient, and where it is linked the next one's too. $j$ counts the layers
@@ -196,10 +196,10 @@ for weighting in ("literal", "unfolded"):
     grads = learner_of(rule).gradients(images, labels)[1]
     for u in range(UNITS):
         j, ours = 1 - u % 2, grads[f"layers.{u}.weight"]
-        theirs = promised(u, 0.3, power=j + 1 if weighting == "literal" else 1)
-        gap = abs(ours - theirs).max() / abs(ours).max()
-        print(f"{weighting:9} layers.{u}.weight  largest difference from {referee}: {gap:.0e}")
-        assert gap < (1e-9 if referee == "JAX" else 1e-5)
+        expected = promised(u, 0.3, power=j + 1 if weighting == "literal" else 1)
+        gap = abs(ours - expected).max() / abs(ours).max()
+        print(f"{weighting:9} layers.{u}.weight  largest difference from {source}: {gap:.0e}")
+        assert gap < (1e-9 if source == "JAX" else 1e-5)
 
 # %% [markdown]
 # **At the edges.** With $l = 0$ nothing crosses. With $\alpha = 1$ the error from above is weighed with 0. Both must be
@@ -226,7 +226,7 @@ print(f"{'l = 2: literal is unfolded':28}{same(backlink(length=2), backlink(leng
 
 # %% [markdown]
 # So guess 1: at $\alpha = 1$ a linked unit learns from its own loss only. At $\alpha = 0$ it learns only from that of
-# the module above; its own classifier still learns, but teaches it nothing.
+# the module above; its own classifier still learns, but has no effect on it.
 #
 # **Three readings of (4).** The layer above the boundary, $n+1$, may be linked itself: where module $k+1$ has no more
 # than $l$ units. Then it has an error of its own loss, the same times $\alpha$, and one that came from module $k+2$.
@@ -291,15 +291,15 @@ for length in (1, 2):
     for alpha in (0.75, 0.5, 0.25, 0.0):
         tried[f"BackLink l = {length}, α = {alpha}"] = ml.rules.backlink(length=length, alpha=alpha)
 
-found = {name: cosines(rule) for name, rule in tried.items()}
-draw.heat(found, along="layer", label="cosine with BP's gradient", title="How much of BP's direction each layer has")
+angles = {name: cosines(rule) for name, rule in tried.items()}
+draw.heat(angles, along="layer", label="cosine with BP's gradient", title="How much of BP's direction each layer has")
 
 # %%
 for length, linked in ((1, [1, 3, 5]), (2, [0, 1, 2, 3, 4, 5])):
-    better = found[f"BackLink l = {length}, α = 0.5"][linked] > found["GLL"][linked]
+    better = angles[f"BackLink l = {length}, α = 0.5"][linked] > angles["GLL"][linked]
     print(f"l = {length}, α = 0.5: closer to BP than GLL in {better.sum()} of {len(linked)} linked layers")
     unlinked = [u for u in range(8) if u not in linked]
-    assert np.array_equal(found[f"BackLink l = {length}, α = 0.5"][unlinked], found["GLL"][unlinked])
+    assert np.array_equal(angles[f"BackLink l = {length}, α = 0.5"][unlinked], angles["GLL"][unlinked])
 
 # %% [markdown]
 # Layers that a link does not reach have GLL's gradient to the last bit, and the last module has BP's own. What the
@@ -313,28 +313,14 @@ for length, linked in ((1, [1, 3, 5]), (2, [0, 1, 2, 3, 4, 5])):
 
 
 # %%
-test = digits.normalise(digits.test_x)
-
-
-def error_of(logits):
-    """Test error in %; nan for a module that has no classifier."""
-    return float("nan") if logits is None else 100 * float((logits.argmax(axis=1) != digits.test_y).mean())
-
-
 def train(rule, seed, depth=8, modules=4, epochs=6, lr=0.1):
     """Test error (%) after each epoch, and after the last one that of each module's own classifier."""
     rng = ml.rng(seed)
     net = ml.nets.resnet(depth, classes=10, channels=1, size=16, rng=rng)
     learner = ml.Learner(net, rule, modules=modules, rng=rng, optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4))
-    schedule, errors = ml.optim.schedule("cosine", lr, epochs), []
-    for epoch in range(epochs):
-        learner.epoch = epoch
-        for _, x, y in ml.data.batches(
-            digits.train_x, digits.train_y, digits, 50, key=seed, epoch=epoch, augment=False
-        ):
-            learner.step(x, y, lr=schedule.lr(epoch))
-        errors.append(error_of(learner.predict(test)))
-    return errors, [error_of(logits) for logits in learner.local_logits(test)]
+    rows = ml.fit(learner, digits, epochs, batch_size=50, lr=lr, schedule="cosine", seed=seed)
+    by_module = [float("nan") if error is None else error for error in rows[-1]["local_errors"]]
+    return [row["test_error"] for row in rows], by_module
 
 
 compared = {
@@ -349,12 +335,12 @@ draw.curves(
 
 # %%
 last = {name: np.array([errors[-1] for errors, _ in of_rule]) for name, of_rule in runs.items()}
-print(f"test error in % of {len(test)} images after the last epoch, mean and deviation of 4 seeds")
+print(f"test error in % of {len(digits.test_y)} images after the last epoch, mean and deviation of 4 seeds")
 for name, errors in last.items():
     print(f"{name:25}{errors.mean():5.1f} ± {errors.std(ddof=1):.1f}")
 gains = last["GLL"] - last["BackLink, l = 1, α = 0.5"]
 print("\nGLL - BackLink, seed by seed:", *(f"{gain:+.1f}" for gain in gains), "points")
-print(f"one image is {100 / len(test):.2f} points")
+print(f"one image is {100 / len(digits.test_y):.2f} points")
 
 # %% [markdown]
 # In the runs stored here BackLink ends below GLL with each of the four seeds, and on the mean above BP. Yours may
@@ -387,7 +373,7 @@ for name, of_rule in runs.items():
 # 2. **A link too long.** What does a Learner do with `length=3` when its modules have two units?
 # 3. **One new line.** With K = 2 there is a choice of $l$ and $\alpha$ for which BackLink's gradients of the *main*
 #    network are those of BP. Which? Check it with `same`-like code on the small network.
-# 4. **A rule of your own.** A crossing is a class with a few answers; those that you leave out are GLL's. Write one
+# 4. **A rule of your own.** A boundary is a class with a few answers; those that you leave out are GLL's. Write one
 #    that lets the error from above into the last two units, with the weights 0.9 and 0.1, and draw it.
 #
 # ### Answers
@@ -402,10 +388,10 @@ for alpha in (0.5, 0.25):
 
 # %%
 # 2: it warns, and the error stops at the module's first unit.
-with warnings.catch_warnings(record=True) as said:
+with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     learner_of(ml.rules.backlink(length=3))
-print(said[0].message)
+print(caught[0].message)
 
 # 3: α = 0 and l = the number of units of module 1. Then all of module 1 learns from the last loss, and nothing else.
 halves = [
