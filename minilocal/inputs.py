@@ -30,8 +30,10 @@ def network(net: Any) -> Net:
     if isinstance(net, Net):
         return net
     known = isinstance(net, str) and net in NAMES
-    how = f"minilocal.nets.get({net!r}, rng=minilocal.rng(0))" if known else "one of minilocal.nets, or your own Net"
-    raise UserError(f"net {net!r} is no network{call_it(net)}: give {how}.")
+    instead = (
+        f"minilocal.nets.get({net!r}, rng=minilocal.rng(0))" if known else "one of minilocal.nets, or your own Net"
+    )
+    raise UserError(f"net {net!r} is no network{call_it(net)}: give {instead}.")
 
 
 def training_rule(rule: Any) -> Rule:
@@ -88,8 +90,8 @@ def images(x: Any, net: Net, dtype: str, like: Array) -> Array:
     if x.shape[0] == 0:
         raise UserError("a batch of no images: give at least one.")
     if x.dtype.kind != "f":
-        how = "minilocal.data.DataSet.normalise"
-        raise UserError(f"images are {x.dtype}: normalise them to {dtype} first, as {how} does.")
+        instead = "minilocal.data.DataSet.normalise"
+        raise UserError(f"images are {x.dtype}: normalise them to {dtype} first, as {instead} does.")
     namespace(x, like)
     if not finite(x):
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
@@ -146,11 +148,11 @@ def epoch(number: Any) -> int:
 # ---------------------------------------------------------------------- weights, and a state to go on from
 
 
-def weights(given: Mapping[str, Any], arrays: Mapping[str, Array], net: str) -> None:
+def weights(loaded: Mapping[str, Any], arrays: Mapping[str, Array], net: str) -> None:
     """Check that these parameters and running statistics can be loaded into `arrays`."""
-    if not isinstance(given, Mapping):
-        raise UserError(f"load takes {{name: array}}, not a {type(given).__name__}. Nothing was loaded.")
-    for name, a in given.items():
+    if not isinstance(loaded, Mapping):
+        raise UserError(f"load takes {{name: array}}, not a {type(loaded).__name__}. Nothing was loaded.")
+    for name, a in loaded.items():
         fits(name, a, arrays, net)
         if not finite(a):
             raise UserError(f"{name!r} holds numbers that are not finite. Nothing was loaded.")

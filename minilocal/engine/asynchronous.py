@@ -86,15 +86,15 @@ class AsynchronousEngine:
         fresh = Batch(batch.x.copy(), batch.y.copy())  # the buffers may hold it for longer than the caller does
         self.full = self.full or len(batch.x)
         rng = ctx.rng("draw")
-        drawn: list[list[Array]] = [[] for _ in self.modules]
+        of_workers: list[list[Array]] = [[] for _ in self.modules]
         for number in count():
             j = self.when.draw(rng, sum(self.updates), len(self.modules))
             entry = self.buffers[j - 1].read() if j > 0 else BufferEntry(fresh.x, fresh)
-            drawn[j].append(self._work(j, entry, replace(ctx, part=number), on_gradients, update_stats))
+            of_workers[j].append(self._work(j, entry, replace(ctx, part=number), on_gradients, update_stats))
             if j == 0:
                 break
         losses = xp.full(len(self.modules), float("nan"), xp.float64)
-        for j, of_worker in enumerate(drawn):
+        for j, of_worker in enumerate(of_workers):
             if of_worker:
                 losses[j] = sum(of_worker) * (1 / len(of_worker))
         return losses

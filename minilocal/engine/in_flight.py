@@ -241,18 +241,18 @@ def check_signature(saved: Saved, expected: Mapping[str, Any]) -> None:
     Raises: UserError where it was not.
     """
     if "rule" in saved:
-        found = _parsed(str(saved["rule"]))
+        recorded = _parsed(str(saved["rule"]))
     elif "made by" in saved:
         match = AS_TEXT.fullmatch(str(saved["made by"]))
         words = ("backward_weights", "first")
-        found = match and {key: part if key in words else _parsed(part) for key, part in match.groupdict().items()}
+        recorded = match and {key: part if key in words else _parsed(part) for key, part in match.groupdict().items()}
     else:
         raise UserError("this checkpoint is of a rule without delays: take that rule.")
-    if not isinstance(found, dict):
+    if not isinstance(recorded, dict):
         raise UserError("this checkpoint does not say which rule it is of: it is damaged.")
     for key, value in expected.items():
-        if found.get(key) != value:
-            was = f"{key} = {found.get(key)!r}"
+        if recorded.get(key) != value:
+            was = f"{key} = {recorded.get(key)!r}"
             raise UserError(f"this checkpoint is of a rule with {was}, not {value!r}: take that rule and that split.")
 
 

@@ -143,10 +143,10 @@ def shapes(modules: Sequence[Module], image: Shape) -> list[tuple[Shape, Shape]]
     """(shape of the input, shape of the output) of each module, for one image of shape `image`."""
     pairs, shape = [], image
     for module in modules:
-        given = shape
+        input_shape = shape
         for unit in module.units:
             shape = unit.out_shape(shape)
-        pairs.append((given, shape))
+        pairs.append((input_shape, shape))
     return pairs
 
 
@@ -158,6 +158,8 @@ def saved_array(saved: Saved, name: str, shape: Shape | None = None) -> np.ndarr
     if name not in saved:
         raise UserError(f"this checkpoint lacks 'flight:{name}': it is damaged, or of another rule.")
     if shape is not None and tuple(saved[name].shape) != tuple(shape):
-        there = tuple(saved[name].shape)
-        raise UserError(f"'flight:{name}' is {there}, and {tuple(shape)} here: this checkpoint is of another network.")
+        saved_shape = tuple(saved[name].shape)
+        raise UserError(
+            f"'flight:{name}' is {saved_shape}, and {tuple(shape)} here: this checkpoint is of another network."
+        )
     return saved[name]

@@ -109,10 +109,10 @@ class Loop:
         p, epochs, path = self.progress, self.config.optim.epochs, quote(str(folder.path))
         if p.epoch < epochs:
             return f"{folder.path} goes on after {self._done()}"
-        how = f"with --resume {path} --epochs {2 * epochs}"
+        command = f"with --resume {path} --epochs {2 * epochs}"
         if not self.schedule.extends:
-            how = f"from its weights in a new run: minilocal train --set net.weights={path}"
-        return f"{folder.path} is finished: {epochs} of {epochs} epochs. Go on {how}"
+            command = f"from its weights in a new run: minilocal train --set net.weights={path}"
+        return f"{folder.path} is finished: {epochs} of {epochs} epochs. Go on {command}"
 
     def _train_epoch(self, folder: record.RunFolder, request: StopRequest, say: Say) -> None:
         """Train the rest of the current epoch, one step at a time."""
@@ -182,8 +182,8 @@ class Loop:
             raise self._interrupted(folder)
 
     def _interrupted(self, folder: record.RunFolder) -> Interrupted:
-        how = f"minilocal train --resume {quote(str(folder.path))}"
-        return Interrupted(f"stopped after {self._done()}, and saved. Go on with: {how}")
+        command = f"minilocal train --resume {quote(str(folder.path))}"
+        return Interrupted(f"stopped after {self._done()}, and saved. Go on with: {command}")
 
     def _done(self) -> str:
         """`1 of 2 epochs and 2 of 3 steps`."""

@@ -97,8 +97,12 @@ def relative_errors(case: RuleCase) -> dict[str, float]:
 
 def replay_options(boundary: Any) -> dict[str, Any]:
     """The reference's options for a delayed boundary."""
-    activations_late = boundary.lags[0] > 0
-    return {"activations_late": activations_late, "beta": boundary.beta, "backward_weights": boundary.backward_weights}
+    delayed_activations = boundary.lags[0] > 0
+    return {
+        "delayed_activations": delayed_activations,
+        "beta": boundary.beta,
+        "backward_weights": boundary.backward_weights,
+    }
 
 
 def _delayed(rule: str, mode: str, **options: Any) -> list[RuleCase]:

@@ -80,5 +80,5 @@ def random_like(name: str, array: np.ndarray, rng: np.random.Generator) -> np.nd
     noise = rng.standard_normal(array.shape)
     if name.endswith("running_var"):
         return 0.5 + np.abs(noise)
-    spread = array.std()
-    return array + (0.3 if spread == 0 else spread) * noise
+    deviation = array.std()
+    return array + (0.3 if deviation == 0 else deviation) * noise

@@ -54,7 +54,7 @@ def test_a_replay_tells_the_backward_weights_apart(rule):
         for other in verify.delayed.MODES:
             learner = verify.delayed.learner(named(rule, "mlp, four units", 3, backward_weights=mode))
             with jax_on_cpu():
-                options = {"activations_late": rule == "fdg", "backward_weights": other}
+                options = {"delayed_activations": rule == "fdg", "backward_weights": other}
                 errors = verify.delayed.beside_replay(learner, verify.delayed.STEPS, **options)
             assert (max(errors.values()) <= 1e-9) == (mode == other), (mode, other)
 

@@ -81,8 +81,8 @@ def batch_norm_backward(
     M, C = z.size // z.shape[-1], z.shape[-1]
     wide, parts = _wide(z)
     dz = np.empty(z.shape, z.dtype)
-    masked = dy if a is None else np.empty(dy.shape, dy.dtype) if both else dz
-    out, g, up = dz.reshape(wide.shape), masked.reshape(wide.shape), dy.reshape(wide.shape)
+    dy_relu = dy if a is None else np.empty(dy.shape, dy.dtype) if both else dz
+    out, g, up = dz.reshape(wide.shape), dy_relu.reshape(wide.shape), dy.reshape(wide.shape)
     on, mean_ = None if a is None else a.reshape(wide.shape), _tile(mean, wide)
 
     def sums(first: int, last: int) -> Array:
@@ -109,7 +109,7 @@ def batch_norm_backward(
             np.multiply(piece, scale, out=out[i:j])
 
     parallel_map(write, parts)
-    return dz, dgamma, dbeta, masked if both else None
+    return dz, dgamma, dbeta, dy_relu if both else None
 
 
 def _wide(z: Array) -> tuple[Array, list[tuple[int, int]]]:

@@ -52,33 +52,33 @@ def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
 ) -> tuple[Array | None, Array | None]:
     """(dx, dW). No bit of either depends on `need`."""
-    want_dx, want_dW = need != "weights", need != "input"
+    need_dx, need_dW = need != "weights", need != "input"
     k, _, C, O = W.shape
     if (k, stride, pad) == (1, 1, 0):
         rows, flat = dz.reshape(-1, O), W.reshape(C, O)
-        dW = matmul_dw(x.reshape(-1, C), rows).reshape(W.shape) if want_dW else None
-        return matmul(rows, flat.T).reshape(x.shape) if want_dx else None, dW
+        dW = matmul_dw(x.reshape(-1, C), rows).reshape(W.shape) if need_dW else None
+        return matmul(rows, flat.T).reshape(x.shape) if need_dx else None, dW
     if winograd.fits(x.shape, W, stride, pad):
-        return winograd.conv2d_backward(dz, x, W, want_dx, want_dW)
+        return winograd.conv2d_backward(dz, x, W, need_dx, need_dW)
     flipped = stride == 1 and pad < k
     own = (
         not flipped or 4 * C < O
     )  # dW by an im2col of its own, by shapes alone: if `need` decided, dW's bits would change
     dx, dW = None, None
-    if flipped and (want_dx or not own):
-        dx, dW = _backward_flipped(dz, x, W, pad, want_dx, want_dW and not own)
-    elif want_dx:
+    if flipped and (need_dx or not own):
+        dx, dW = _backward_flipped(dz, x, W, pad, need_dx, need_dW and not own)
+    elif need_dx:
         dx = _col2im_of_product(dz, x, W, stride, pad)
-    return dx, _weight_gradient(dz, x, W, stride, pad) if want_dW and own else dW
+    return dx, _weight_gradient(dz, x, W, stride, pad) if need_dW and own else dW
 
 
 def _backward_flipped(
-    dz: Array, x: Array, W: Array, pad: int, want_dx: bool, want_dW: bool
+    dz: Array, x: Array, W: Array, pad: int, need_dx: bool, need_dW: bool
 ) -> tuple[Array | None, Array | None]:
     """dx = im2col(dz) W' and dWᵀ = xᵀ im2col(dz), with W' the kernel turned by half a turn, its channels swapped."""
     (N, H, B, C), (k, _, _, O) = x.shape, W.shape
     flipped = np.ascontiguousarray(W[::-1, ::-1].transpose(0, 1, 3, 2)).reshape(-1, C)
-    dx = np.empty(x.shape, x.dtype) if want_dx else None
+    dx = np.empty(x.shape, x.dtype) if need_dx else None
 
     def part(first: int, last: int) -> Array:
         total = np.zeros((C, k * k * O), x.dtype)
@@ -87,13 +87,13 @@ def _backward_flipped(
             cols = _windows(dz, block, k, 1, k - 1 - pad, B)
             if dx is not None:
                 _multiply(cols, flipped, dx[n0:n1, p0:p1])
-            if want_dW:
+            if need_dW:
                 out = scratch("dW", total.shape, x.dtype)
                 total += np.matmul(x[n0:n1, p0:p1].reshape(-1, C).T, cols, out=out)
         return total
 
     totals = parallel_map(part, _partition(N, W))
-    if not want_dW:
+    if not need_dW:
         return dx, None
     return dx, np.ascontiguousarray(ordered_sum(totals).reshape(C, k, k, O)[:, ::-1, ::-1].transpose(1, 2, 0, 3))
 

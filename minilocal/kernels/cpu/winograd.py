@@ -57,10 +57,10 @@ def conv2d(x: Array, W: Array) -> Array:
     return z
 
 
-def conv2d_backward(dz: Array, x: Array, W: Array, want_dx: bool, want_dW: bool) -> tuple[Array | None, Array | None]:
+def conv2d_backward(dz: Array, x: Array, W: Array, need_dx: bool, need_dW: bool) -> tuple[Array | None, Array | None]:
     """(dx, dW), each None unless wanted."""
     _, _, C, O = W.shape
-    dx, dy = np.empty(x.shape, x.dtype) if want_dx else None, x if want_dW else None
+    dx, dy = np.empty(x.shape, x.dtype) if need_dx else None, x if need_dW else None
     g = np.ascontiguousarray(W[::-1, ::-1].transpose(0, 2, 1, 3)).reshape(3, -1)  # (i, c, j, o): copied in runs of o
     dg = _convolve(dz, lambda G: (G @ g).reshape(-1, C, 3 * O).transpose(0, 2, 1), dx, dy)
     if dg is None:

@@ -199,7 +199,7 @@ def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, copi
     """
     N, P, Q = pixels
     for CK in (CK for CK in (32, 16, 8, 4) if CK == 4 or (CK < C + 4 and k * k * CK <= 80)):
-        found = []
+        candidates = []
         for (LN, TN), TM, TQ, TP in product(((2, 4), (2, 8), (4, 8), (8, 8)), (4, 8), POWERS, POWERS):
             G, BN = THREADS // LN * TM // TQ // TP, LN * TN
             patch = G * ((TP - 1) * stride + k) * ((TQ - 1) * stride + k)
@@ -210,7 +210,7 @@ def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, copi
                 tiles = blocks(N, G) * blocks(P, TP) * blocks(Q, TQ) * blocks(O, BN) * copies
                 cost = max(tiles, ENOUGH) * blocks(C, CK) * (inner + copy)
                 tile = {"LN": LN, "TN": TN, "TM": TM, "TQ": TQ, "TP": TP, "G": G, "CK": CK}
-                found.append((cost, shared, {**tile, "DEEP": 4 if TM * TN * size < 256 else 2}))
-        if found:
-            return min(found, key=lambda f: f[:2])[2]
+                candidates.append((cost, shared, {**tile, "DEEP": 4 if TM * TN * size < 256 else 2}))
+        if candidates:
+            return min(candidates, key=lambda f: f[:2])[2]
     return {}

@@ -142,7 +142,7 @@ def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, size
 
     `pixels`: N, P, Q of z; `size`: bytes of a number.
     """
-    (N, P, Q), found = pixels, []
+    (N, P, Q), candidates = pixels, []
     sides = (4, 8, 16, 32)
     for TO, BC, BO, TQ, TP, G in product((4, 8), sides, sides, POWERS, POWERS, POWERS):
         team, own, patch = k * BC // 4 * BO // TO, 4 * k * TO, G * ((TP - 1) * stride + k) * ((TQ - 1) * stride + k)
@@ -159,5 +159,5 @@ def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, size
                 + COPY * blocks(copied, threads)
                 + WAIT
             )
-            found.append((max(work, BLOCKS) * blocks(threads, 32) * turn, shared, tile))
-    return min(found, key=lambda f: f[:2])[2] if found else {}
+            candidates.append((max(work, BLOCKS) * blocks(threads, 32) * turn, shared, tile))
+    return min(candidates, key=lambda f: f[:2])[2] if candidates else {}

@@ -34,7 +34,7 @@ Weights = dict[str, Any]
 
 
 class DelayedReference:
-    """A net under DDG, or with `activations_late` under FDG, trained by SGD with momentum and decay.
+    """A net under DDG, or with `delayed_activations` under FDG, trained by SGD with momentum and decay.
 
     `modules` are a Learner's, `ctx(b)` is the context of batch b, with its random streams, and p the arrays at the
     start. `weights` are the arrays now, `updates` how often each module has been updated.
@@ -45,7 +45,7 @@ class DelayedReference:
         modules: Sequence[Any],
         p: Mapping[str, Any],
         *,
-        activations_late: bool,
+        delayed_activations: bool,
         beta: float = 1.0,
         backward_weights: str = "stashed",
         lr: float = 0.1,
@@ -53,7 +53,12 @@ class DelayedReference:
         decay: float = 0.0,
         ctx: Callable[[int], PassContext] = lambda b: PassContext(),
     ) -> None:
-        self.K, self.activations_late, self.beta, self.mode = len(modules), activations_late, beta, backward_weights
+        self.K, self.delayed_activations, self.beta, self.mode = (
+            len(modules),
+            delayed_activations,
+            beta,
+            backward_weights,
+        )
         self.lr, self.momentum, self.decay, self.ctx, self.t = lr, momentum, decay, ctx, 0
         self.units = [[(unit, m.first + u) for u, unit in enumerate(m.units)] for m in modules]
         head = modules[-1].objective.network
@@ -74,7 +79,7 @@ class DelayedReference:
         loss = None
         for k in range(1, K + 1):
             D = K - k
-            if self.activations_late:
+            if self.delayed_activations:
                 self._update(k, t - (K if k == K else K + D - 1))
                 loss = self._forward(k, t - (k - 1))
             else:

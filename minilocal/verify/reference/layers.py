@@ -17,7 +17,7 @@ from minilocal.layers import Layer, PassContext
 from minilocal.verify.jax_cpu import jnp, lax
 
 Parameters = Mapping[str, Any]
-HERE = "minilocal/verify/reference/layers.py"
+THIS_FILE = "minilocal/verify/reference/layers.py"
 
 
 @singledispatch
@@ -26,7 +26,7 @@ def reference(layer: Layer, x: Any, p: Parameters, ctx: PassContext, **more: Any
 
     Raises: NotImplementedError for a layer class without a reference.
     """
-    raise NotImplementedError(f"{type(layer).__name__} has no reference implementation: write one in {HERE}.")
+    raise NotImplementedError(f"{type(layer).__name__} has no reference implementation: write one in {THIS_FILE}.")
 
 
 def arrays_of(layer: Layer, p: Parameters) -> dict[str, Any]:

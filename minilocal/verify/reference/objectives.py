@@ -16,7 +16,7 @@ from minilocal.verify.reference import losses
 from minilocal.verify.reference.layers import arrays_of, reference
 
 Arrays = Mapping[str, Any]
-HERE = "minilocal/verify/reference/objectives.py"
+THIS_FILE = "minilocal/verify/reference/objectives.py"
 
 
 @singledispatch
@@ -25,7 +25,7 @@ def objective(objective: Any, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContex
 
     Raises: NotImplementedError for an objective without a reference.
     """
-    raise NotImplementedError(f"{type(objective).__name__} has no reference implementation: write one in {HERE}.")
+    raise NotImplementedError(f"{type(objective).__name__} has no reference implementation: write one in {THIS_FILE}.")
 
 
 @objective.register
@@ -47,7 +47,7 @@ def loss(loss: Any, z: Any, x: Any, y: Any) -> Any:
 
     Raises: NotImplementedError for a loss without a reference.
     """
-    raise NotImplementedError(f"{type(loss).__name__} has no reference implementation: write one in {HERE}.")
+    raise NotImplementedError(f"{type(loss).__name__} has no reference implementation: write one in {THIS_FILE}.")
 
 
 @loss.register
