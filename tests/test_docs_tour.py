@@ -1,4 +1,4 @@
-"""docs/tour.md, held: its files exist, each within its lines, all of them within an hour's reading."""
+"""docs/tour.md, held: its files exist, each about as long as it says, all of them within an hour's reading."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "minilocal"
 PAGE = (ROOT / "docs" / "tour.md").read_text("utf-8")
 HOUR = 1800  # lines
+TOLERANCE = 10  # lines of one file
 
 
 class Stop(NamedTuple):
-    """A row of the tour: a file, read whole or to a definition, in at most so many lines."""
+    """A row of the tour: a file, read whole or to a definition, of about so many lines."""
 
     file: str
     end: str
-    budget: int
+    about: int
 
 
 def stops(page: str) -> list[Stop]:
     """The rows of the tour's table."""
     rows = re.findall(r"^\| `([\w/]+\.py)`(?:, to `([\w.]+)`)? \| (\d+) \|", page, re.MULTILINE)
-    return [Stop(file, end, int(budget)) for file, end, budget in rows]
+    return [Stop(file, end, int(about)) for file, end, about in rows]
 
 
 def lines_to_read(stop: Stop, package: Path) -> int:
@@ -41,13 +42,12 @@ def lines_to_read(stop: Stop, package: Path) -> int:
     return min(node.lineno for node in (scope, *scope.decorator_list)) - 1
 
 
-def too_long(page: str, package: Path) -> list[str]:
-    """What breaks the tour's promise: files over their budget, and a sum over the hour."""
-    broken = [
-        f"{s.file} has {n} lines, not {s.budget}" for s in stops(page) if (n := lines_to_read(s, package)) > s.budget
-    ]
-    total = sum(stop.budget for stop in stops(page))
-    return broken + [f"{total} lines are more than {HOUR}"] * (total > HOUR)
+def broken(page: str, package: Path) -> list[str]:
+    """What breaks the tour's promise: files of another length than it says, and a sum over the hour."""
+    counts = [(stop, lines_to_read(stop, package)) for stop in stops(page)]
+    wrong = [f"{s.file} has {n} lines, not about {s.about}" for s, n in counts if abs(n - s.about) > TOLERANCE]
+    total = sum(n for _, n in counts)
+    return wrong + [f"{total} lines are more than {HOUR}"] * (total > HOUR)
 
 
 def test_every_row_of_the_table_is_a_stop():
@@ -61,19 +61,21 @@ def test_every_file_that_it_names_is_there(name):
 
 
 def test_it_is_read_in_an_hour():
-    assert not too_long(PAGE, PACKAGE)
+    assert not broken(PAGE, PACKAGE)
 
 
 def test_a_promise_that_is_broken_is_found(tmp_path):
     (tmp_path / "a.py").write_text("x = 1\n\n\ndef f():\n    pass\n")
-    row = "| `a.py`{} | {} | why |\n"
-    assert not too_long(row.format("", 5) + row.format(", to `f`", 3), tmp_path)
-    assert too_long(row.format("", 4), tmp_path) == ["a.py has 5 lines, not 4"]
-    assert too_long(row.format(", to `f`", 2), tmp_path) == ["a.py has 3 lines, not 2"]
-    assert too_long(row.format("", 1801), tmp_path) == ["1801 lines are more than 1800"]
     (tmp_path / "c.py").write_text("class C:\n    x = 1\n\n    @property\n    def f(self):\n        pass\n")
+    (tmp_path / "long.py").write_text("x = 1\n" * (HOUR - 4))
+    row = "| `{}.py`{} | {} | why |\n"
+    assert not broken(row.format("a", "", 5) + row.format("a", ", to `f`", 13), tmp_path)
     assert lines_to_read(Stop("c.py", "C.f", 9), tmp_path) == 3
+    assert broken(row.format("a", "", 16), tmp_path) == ["a.py has 5 lines, not about 16"]
+    assert broken(row.format("a", ", to `f`", 14), tmp_path) == ["a.py has 3 lines, not about 14"]
+    assert not broken(row.format("long", "", 1800) + row.format("a", ", to `f`", 0), tmp_path)
+    assert broken(row.format("long", "", 1800) + row.format("a", "", 5), tmp_path) == ["1801 lines are more than 1800"]
     with pytest.raises(ValueError, match="not enough values"):
-        too_long(row.format(", to `g`", 9), tmp_path)
+        broken(row.format("a", ", to `g`", 9), tmp_path)
     with pytest.raises(FileNotFoundError):
-        too_long("| `b.py` | 9 | why |\n", tmp_path)
+        broken(row.format("b", "", 9), tmp_path)

@@ -48,8 +48,8 @@ def training_batches(
         picks[:, 0] = visits
         for step in steps if augment else ():
             part = picks[step * batch_size : (step + 1) * batch_size]
-            drawn = crop_positions(len(part), dataset.padding, dataset.flip, stream(key, "augment", epoch, step))
-            part[:, 1:] = np.stack(drawn, axis=1)
+            positions = crop_positions(len(part), dataset.padding, dataset.flip, stream(key, "augment", epoch, step))
+            part[:, 1:] = np.stack(positions, axis=1)
         yield from _cut_out(x, y, dataset, picks, steps, batch_size, dataset.padding if augment else 0, dtype)
         return
     for step in steps:
