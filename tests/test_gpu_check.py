@@ -34,10 +34,10 @@ def run(check, tmp_path, *words):
 
 
 def test_parity_is_written_with_an_epoch_of_training(check, tmp_path, capsys):
-    status, found, page = run(check, tmp_path, "parity")
+    status, results, page = run(check, tmp_path, "parity")
     assert status == 0, capsys.readouterr().out
-    assert all(row["passed"] for row in found["parity"]["rows"]) and len(found["parity"]["rows"]) == 15
-    (epoch,) = found["parity"]["training"][0]["rows"]
+    assert all(row["passed"] for row in results["parity"]["rows"]) and len(results["parity"]["rows"]) == 15
+    (epoch,) = results["parity"]["training"][0]["rows"]
     assert 0 <= epoch["test_error"] <= 100 and epoch["seconds"] > 0
     assert "Everything passed" in page and "cross entropy, float32" in page and "| digits" in page
     assert "everything passed" in capsys.readouterr().out
@@ -54,16 +54,16 @@ def test_both_parts_of_a_day_are_one_file_and_a_failure_is_told(check, tmp_path,
 
     monkeypatch.setattr(Worker, "ask", ask)
     assert run(check, tmp_path, "parity")[0] == 1
-    status, found, page = run(check, tmp_path, "bench")
-    assert status == 1 and {"parity", "bench", "environment", "device"} <= found.keys()
+    status, results, page = run(check, tmp_path, "bench")
+    assert status == 1 and {"parity", "bench", "environment", "device"} <= results.keys()
     assert "resnet8, batch 8, K = 2, 1 thread, gll, minilocal: the device fell off" in page
     assert "training, backlink: the device fell off" in page and "## Layers" in page and "## Limits" in page
     assert "FAILED" in capsys.readouterr().out
 
 
 def test_what_there_is_no_time_for_is_named(check, tmp_path, capsys):
-    status, found, _ = run(check, tmp_path, "bench", "--minutes", "0.01")
-    assert status == 1 and any("no time was left" in line for line in found["bench"]["left out"])
+    status, results, _ = run(check, tmp_path, "bench", "--minutes", "0.01")
+    assert status == 1 and any("no time was left" in line for line in results["bench"]["left out"])
 
 
 def test_a_check_that_takes_too_long_or_dies_ends_with_a_row_that_says_so(check):

@@ -121,8 +121,8 @@ def _bytes(net: Any, rule: Any, optimizer: Any, K: int, x: Any, y: Any) -> int:
     learner.step(x, y, lr=1e-4)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    held = sum(a.nbytes for name, a in learner.state().items() if not name.startswith("flight:"))
-    return peak - held
+    between_steps = sum(a.nbytes for name, a in learner.state().items() if not name.startswith("flight:"))
+    return peak - between_steps
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -22,10 +22,10 @@ def test_it_prints_and_writes_what_it_measured(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(harness, "available", lambda: False)
     out = tmp_path / "deep" / "b.json"
     words = ["--quick", "--what", "steps", "--net", "mlp", "--batch-size", 4, "--modules", 2, "--rounds", 1]
-    status, said, _ = call(capsys, *words, "--threads", 1, "--out", out)
-    assert status == 0 and "pip install -e '.[bench]'" in said and "backlink l=1" in said
-    found = json.loads(out.read_text())
-    assert found["environment"]["python"] and len(found["steps"]) == 3 and found["plan"]["batches"] == [4]
+    status, printed, _ = call(capsys, *words, "--threads", 1, "--out", out)
+    assert status == 0 and "pip install -e '.[bench]'" in printed and "backlink l=1" in printed
+    results = json.loads(out.read_text())
+    assert results["environment"]["python"] and len(results["steps"]) == 3 and results["plan"]["batches"] == [4]
     assert "## Steps" in out.with_suffix(".md").read_text()
 
 
@@ -44,8 +44,8 @@ def test_a_workload_that_failed_is_the_exit_status(capsys, tmp_path, monkeypatch
     monkeypatch.setattr(
         harness, "run", lambda plan, **callbacks: {"steps": [{**row, "net": "mlp", "engine": "minilocal"} | LIKE]}
     )
-    status, said, _ = call(capsys, "--net", "mlp", "--out", tmp_path / "b.json")
-    assert status == 1 and "no memory" in said
+    status, printed, _ = call(capsys, "--net", "mlp", "--out", tmp_path / "b.json")
+    assert status == 1 and "no memory" in printed
 
 
 LIKE = {"layout": "nchw", "tf32": False, "batch": 1, "rule": "bp"}

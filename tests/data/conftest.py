@@ -67,7 +67,7 @@ class Images:
         return pickle.dumps(batch, 2)
 
 
-def drawn(cifar: Cifar) -> Images:
+def random_images(cifar: Cifar) -> Images:
     rng = np.random.default_rng(0)
     classes = np.arange(cifar.classes)
     y = np.concatenate([rng.permutation(np.tile(classes, 10)), rng.permutation(np.tile(classes, 2))])
@@ -76,12 +76,12 @@ def drawn(cifar: Cifar) -> Images:
 
 @pytest.fixture(scope="session")
 def ten() -> Images:
-    return drawn(small(CIFAR10))
+    return random_images(small(CIFAR10))
 
 
 @pytest.fixture(scope="session")
 def hundred() -> Images:
-    return drawn(small(CIFAR100))
+    return random_images(small(CIFAR100))
 
 
 def pack(path: Path, files: dict[str, bytes], folder: str = "x") -> Path:

@@ -110,11 +110,11 @@ BINARY = [
 
 
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "unpacked"])
-@pytest.mark.parametrize(("spoil", "said"), [case[1:] for case in BINARY], ids=[case[0] for case in BINARY])
-def test_a_damaged_binary_file_is_refused(ten, tmp_path, write, packed, spoil, said):
+@pytest.mark.parametrize(("spoil", "part"), [case[1:] for case in BINARY], ids=[case[0] for case in BINARY])
+def test_a_damaged_binary_file_is_refused(ten, tmp_path, write, packed, spoil, part):
     layout = layout_of(ten, False)
     write(tmp_path, layout, spoil(ten.files(layout)), packed)
-    assert said in refused(ten, tmp_path)
+    assert part in refused(ten, tmp_path)
 
 
 def changed(key, value):
@@ -143,12 +143,12 @@ PYTHON = [
 ]
 
 
-@pytest.mark.parametrize(("change", "said"), [case[1:] for case in PYTHON], ids=[case[0] for case in PYTHON])
-def test_a_damaged_python_file_is_refused(ten, tmp_path, write, change, said):
+@pytest.mark.parametrize(("change", "part"), [case[1:] for case in PYTHON], ids=[case[0] for case in PYTHON])
+def test_a_damaged_python_file_is_refused(ten, tmp_path, write, change, part):
     layout = layout_of(ten, True)
     write(tmp_path, layout, spoiled("data_batch_4", change)(ten.files(layout)), False)
     message = refused(ten, tmp_path)
-    assert said in message and "data_batch_4" in message
+    assert part in message and "data_batch_4" in message
 
 
 def test_column_major_arrays_are_read(ten, tmp_path, write):

@@ -52,7 +52,7 @@ def test_normalise_refuses_what_is_normalised_already(digits):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ({"train_x": np.zeros((4, 8, 8, 1))}, "float64"),
         ({"test_x": np.zeros((4, 8, 8, 1), np.int16)}, "int16"),
@@ -69,12 +69,12 @@ def test_normalise_refuses_what_is_normalised_already(digits):
         ({"padding": -1}, "padding -1 does not fit"),
     ],
 )
-def test_what_does_not_fit_is_refused(changes, said):
+def test_what_does_not_fit_is_refused(changes, message):
     x, y = np.zeros((4, 8, 8, 1), np.uint8), np.array([0, 1, 0, 1])
     good = data.DataSet("some", x, y, x, y, ("a", "b"), (0.5,), (0.5,))
     with pytest.raises(UserError) as caught:
         replace(good, **changes)
-    assert said in str(caught.value) and "some" in str(caught.value)
+    assert message in str(caught.value) and "some" in str(caught.value)
 
 
 # parts
@@ -82,8 +82,8 @@ def test_what_does_not_fit_is_refused(changes, said):
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=8), st.data())
 @settings(deadline=None, max_examples=60)
-def test_quotas_are_as_even_as_the_sizes_allow(sizes, drawn):
-    count = drawn.draw(st.integers(1, sum(sizes)))
+def test_quotas_are_as_even_as_the_sizes_allow(sizes, choices):
+    count = choices.draw(st.integers(1, sum(sizes)))
     shares = quotas(np.array(sizes), count, np.random.default_rng(0).permutation(len(sizes)))
     assert shares.sum() == count and (shares >= 0).all() and (shares <= sizes).all()
     for share, size in zip(shares, sizes, strict=True):
@@ -105,10 +105,10 @@ def test_limits_and_validation(digits):
     assert (np.bincount(part.validation_y) == 20).all()
     everyone = {image.tobytes(): n for n, image in enumerate(digits.train_x)}
     train = [everyone[image.tobytes()] for image in part.train_x]
-    held = [everyone[image.tobytes()] for image in part.validation_x]
-    assert sorted(train) == train and sorted(held) == held and not set(train) & set(held)
+    validation = [everyone[image.tobytes()] for image in part.validation_x]
+    assert sorted(train) == train and sorted(validation) == validation and not set(train) & set(validation)
     assert np.array_equal(digits.train_y[train], part.train_y) and np.array_equal(
-        digits.train_y[held], part.validation_y
+        digits.train_y[validation], part.validation_y
     )
 
 
@@ -124,7 +124,7 @@ def test_without_limits_nothing_is_copied(digits):
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "message"),
     [
         ({"limit_train": 1438}, "limit_train = 1438: give 1 to 1437, the number of images"),
         ({"limit_train": 0}, "limit_train = 0"),
@@ -138,10 +138,10 @@ def test_without_limits_nothing_is_copied(digits):
         ({"seed": 1.5}, "the seed = 1.5"),
     ],
 )
-def test_numbers_that_do_not_fit(options, said):
+def test_numbers_that_do_not_fit(options, message):
     with pytest.raises(UserError) as caught:
         data.load("digits", **options)
-    assert said in str(caught.value) and str(caught.value).startswith("digits")
+    assert message in str(caught.value) and str(caught.value).startswith("digits")
 
 
 def test_validation_is_split_off_once():

@@ -41,7 +41,7 @@ def test_what_an_earlier_run_left_is_continued(tmp_path, sites, ranges):
     assert site.asked == ["bytes=1000-"]
 
 
-@pytest.mark.parametrize("with_length", [True, False], ids=["length said", "length not said"])
+@pytest.mark.parametrize("with_length", [True, False], ids=["with length", "without length"])
 def test_a_broken_connection_is_asked_for_the_rest(tmp_path, sites, with_length):
     site = sites(content=CONTENT, break_after=[5000, 7000], with_length=with_length)
     assert get(tmp_path, site).read_bytes() == CONTENT
@@ -106,7 +106,7 @@ def test_a_wrong_checksum_is_refused_and_the_next_source_tried(tmp_path, sites):
 
 
 @pytest.mark.parametrize(
-    ("faults", "said"),
+    ("faults", "message"),
     [
         ({"content_type": "text/html; charset=utf-8"}, "a web page"),
         ({"content": b"\n<!DOCTYPE html><p>Sign in" + b" " * (len(CONTENT) - 26)}, "a web page"),
@@ -115,8 +115,8 @@ def test_a_wrong_checksum_is_refused_and_the_next_source_tried(tmp_path, sites):
         ({"status": 503}, "HTTP 503"),
     ],
 )
-def test_what_is_not_the_file_is_refused(tmp_path, sites, faults, said):
-    assert said in fault(tmp_path, sites(**{"content": CONTENT, **faults}))
+def test_what_is_not_the_file_is_refused(tmp_path, sites, faults, message):
+    assert message in fault(tmp_path, sites(**{"content": CONTENT, **faults}))
 
 
 def test_an_answer_to_another_range_is_refused(tmp_path, sites):

@@ -100,9 +100,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("changes", "said"), WRONG, ids=[said[:40] for _, said in WRONG])
-def test_what_is_wrong_is_named(tmp_path, changes, said):
-    assert said in refused(saved(tmp_path, **changes))
+@pytest.mark.parametrize(("changes", "message"), WRONG, ids=[message[:40] for _, message in WRONG])
+def test_what_is_wrong_is_named(tmp_path, changes, message):
+    assert message in refused(saved(tmp_path, **changes))
 
 
 def test_each_hint_gives_what_was_asked_for():
@@ -190,15 +190,15 @@ def test_a_file_cut_short(tmp_path, keep):
     assert "cannot be read" in refused(name)
 
 
-@pytest.mark.parametrize(("place", "value", "said"), [(8, 99, "compression method"), (6, 1, "encrypted")])
-def test_a_zip_file_that_python_cannot_read(tmp_path, place, value, said):
+@pytest.mark.parametrize(("place", "value", "message"), [(8, 99, "compression method"), (6, 1, "encrypted")])
+def test_a_zip_file_that_python_cannot_read(tmp_path, place, value, message):
     """The flags, and the compression, of the first entry in the list at the end of the file."""
     name = saved(tmp_path)
     content = bytearray((tmp_path / "mine.npz").read_bytes())
     entry = content.index(b"PK\x01\x02")
     content[entry + place + 2] = value
     (tmp_path / "mine.npz").write_bytes(content)
-    assert said in refused(name)
+    assert message in refused(name)
 
 
 def test_a_flipped_bit(tmp_path):

@@ -36,28 +36,28 @@ def link(length=1, alpha=0.5):
 
 
 def test_runs_of_two_networks_stay_apart(curves):
-    found, title = curves["grouped"]([config(BP), config(GLL), config(BP, net="mlp"), config(GLL, net="mlp")])
-    assert found == [("BP, resnet8", [0]), ("GLL, resnet8", [1]), ("BP, mlp", [2]), ("GLL, mlp", [3])]
+    groups, title = curves["grouped"]([config(BP), config(GLL), config(BP, net="mlp"), config(GLL, net="mlp")])
+    assert groups == [("BP, resnet8", [0]), ("GLL, resnet8", [1]), ("BP, mlp", [2]), ("GLL, mlp", [3])]
     assert title == "K = 4, all images of digits"
 
 
 def test_seeds_are_one_curve_wherever_they_ran(curves):
-    found, title = curves["grouped"]([config(BP, s, out=str(s)) for s in (0, 1, 2)] + [config(GLL)])
-    assert found == [("BP", [0, 1, 2]), ("GLL", [3])]
+    groups, title = curves["grouped"]([config(BP, s, out=str(s)) for s in (0, 1, 2)] + [config(GLL)])
+    assert groups == [("BP", [0, 1, 2]), ("GLL", [3])]
     assert title == "resnet8, K = 4, all images of digits"
 
 
 def test_a_rules_option_is_named_where_its_runs_differ_in_it(curves):
-    found, _ = curves["grouped"]([config(link()), config(link(2)), config(link(1, 0.25)), config(GLL)])
-    assert [name for name, _ in found] == [
+    groups, _ = curves["grouped"]([config(link()), config(link(2)), config(link(1, 0.25)), config(GLL)])
+    assert [name for name, _ in groups] == [
         "BackLink, α = 0.5, l = 1", "BackLink, α = 0.5, l = 2", "BackLink, α = 0.25, l = 1", "GLL"
     ]  # fmt: skip
     assert curves["grouped"]([config(link(2)), config(GLL)])[0] == [("BackLink, l = 2", [0]), ("GLL", [1])]
 
 
 def test_any_other_key_that_differs_is_named(curves):
-    found, _ = curves["grouped"]([config(BP), config(BP, lr=0.2), config(BP, weight_decay=0.1)])
-    assert [name for name, _ in found] == [
+    groups, _ = curves["grouped"]([config(BP), config(BP, lr=0.2), config(BP, weight_decay=0.1)])
+    assert [name for name, _ in groups] == [
         "BP, lr = 0.1, weight decay = 0.0", "BP, lr = 0.2, weight decay = 0.0", "BP, lr = 0.1, weight decay = 0.1"
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Curves and bars: what is drawn is what was given, in the rule's colour; nothing of matplotlib's is left changed."""
+"""Figures: they show the given numbers, in the rule's colour, and leave matplotlib's settings unchanged."""
 
 from __future__ import annotations
 
@@ -113,8 +113,8 @@ def test_matplotlib_is_left_as_it_was():
 def test_no_pyplot_and_no_screen():
     draws = "import sys; from minilocal import draw; draw.to_png(draw.bars({'BP': 1}, label='MB'))"
     code = f"{draws}; print('matplotlib.pyplot' in sys.modules)"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "False"
 
 
 def test_a_heat_map_has_a_cell_for_each_number():

@@ -16,11 +16,11 @@ class Tags(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.found, self.open = [], []
+        self.tags, self.open = [], []
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):
-        self.found.append((tag, dict(attributes), list(self.open)))
+        self.tags.append((tag, dict(attributes), list(self.open)))
         if tag not in ("meta", "img"):
             self.open.append((tag, dict(attributes)))
 
@@ -40,7 +40,7 @@ def page() -> str:
 
 
 def test_it_reads_on_a_phone_and_in_the_dark():
-    tags = Tags(page()).found
+    tags = Tags(page()).tags
     assert ("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}) in [t[:2] for t in tags]
     (table,) = [inside for tag, _, inside in tags if tag == "table"]
     assert table[-1] == ("div", {"class": "wide"}) and ".wide { overflow-x: auto }" in page()
@@ -48,7 +48,7 @@ def test_it_reads_on_a_phone_and_in_the_dark():
 
 
 def test_what_a_figure_and_an_image_show_is_said_in_words():
-    tags = Tags(page()).found
+    tags = Tags(page()).tags
     (svg,) = [attributes for tag, attributes, _ in tags if tag == "svg"]
     assert svg["role"] == "img" and svg["aria-label"] == 'BP takes 1 MB, "all" of it.'
     (image,) = [attributes for tag, attributes, _ in tags if tag == "img"]
@@ -58,6 +58,6 @@ def test_what_a_figure_and_an_image_show_is_said_in_words():
 def test_texts_have_code_and_links_and_nothing_else():
     html = page()
     assert "<code>minilocal demo --epochs &lt;5&gt;</code>" in html and "<title>A &lt; B</title>" in html
-    links = [attributes["href"] for tag, attributes, _ in Tags(html).found if tag == "a"]
+    links = [attributes["href"] for tag, attributes, _ in Tags(html).tags if tag == "a"]
     assert links == ["bp-seed0/", "bp/"]
     assert "<td class='number'>4.0 %</td>" in html and "<dt>K</dt><dd>how many modules</dd>" in html

@@ -115,8 +115,8 @@ def test_it_can_be_drawn_without_words():
 
 def test_an_error_has_the_colour_of_its_module_and_none_of_a_rule():
     axes = rule_picture(ml.rules.gll(), 3, 3).axes[0]
-    drawn = {to_hex(line.get_color()) for line in axes.lines}
-    assert drawn == set(MODULES[:3])
+    shown = {to_hex(line.get_color()) for line in axes.lines}
+    assert shown == set(MODULES[:3])
 
 
 @pytest.mark.parametrize(("modules", "units"), [(1, 1), (3, 8), ([2, 5], 7), (16, 54)])
