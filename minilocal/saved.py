@@ -24,7 +24,7 @@ from minilocal import boundaries, objectives, optim, streams
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.nets import Net
-from minilocal.nets.recipe import again, is_as_built
+from minilocal.nets.recipe import from_recipe, matches_recipe
 from minilocal.optim import Optimizer
 from minilocal.record.files import atomic_write
 from minilocal.rules import Rule, when
@@ -116,7 +116,7 @@ def save(learner: Learner, path: str | Path) -> None:
     """`Learner.save`."""
     metadata = {
         "format": FORMAT,
-        "net": _described(learner.net.recipe) if is_as_built(learner.net) else None,
+        "net": _described(learner.net.recipe) if matches_recipe(learner.net) else None,
         "rule": _described(learner.rule),
         "optimizer": _described(learner.optimizer),
         "names": [learner.net.name, learner.rule.name, type(learner.optimizer).__name__],
@@ -191,4 +191,4 @@ def _part(metadata: dict[str, Any], i: int, own: Any) -> Any:
     if metadata[what] is None:
         name = metadata["names"][i]
         raise UserError(f"its {what} {name!r} is not as the package builds one: give it, load(path, {what}=...).")
-    return again(metadata["net"]) if what == "net" else from_json(metadata[what])
+    return from_recipe(metadata["net"]) if what == "net" else from_json(metadata[what])

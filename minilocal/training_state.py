@@ -11,7 +11,7 @@ from minilocal import inputs
 from minilocal.array import Array, host_copy, namespace
 from minilocal.engine import Module
 from minilocal.engine.build import owners
-from minilocal.layers.base import apart
+from minilocal.layers.base import check_distinct_names
 from minilocal.optim import Optimizer, State
 
 
@@ -27,7 +27,7 @@ class TrainingState:
 
     def __init__(self, modules: Sequence[Module], xp: Any, dtype: str, key: int) -> None:
         kinds = [owners(modules, kind) for kind in ("parameters", "buffers")]
-        apart(kinds[0] + kinds[1])
+        check_distinct_names(kinds[0] + kinds[1])
         own = [{name: a for _, arrays in kind for name, a in arrays.items()} for kind in kinds]
         self.names = list(own[0]), list(own[1])
         self.arrays = {name: xp.array(a, dtype=xp.dtype(dtype)) for arrays in own for name, a in arrays.items()}

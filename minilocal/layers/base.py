@@ -14,13 +14,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Generic, Literal
 
 import numpy as np
 
 from minilocal.array import Array
 from minilocal.errors import UserError
 from minilocal.streams import StreamKey, stream_key
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar  # with a default: `Layer` alone is a layer of any cache
+
+    Cache = TypeVar("Cache", default=Any)
+else:
+    from typing import TypeVar
+
+    Cache = TypeVar("Cache")
 
 Arrays = Mapping[str, Array]
 Shape = tuple[int, ...]
@@ -37,7 +46,7 @@ class PassContext:
     step: int = 0
     unit: int = 0
     part: int = 0  # which micro-batch of the step
-    clock: Array | None = field(default=None, compare=False)  # (epoch, step), int64, where the network lives
+    clock: Array | None = field(default=None, compare=False)  # (epoch, step), int64, on the network's device
 
     def at(self, unit: int) -> PassContext:
         """The context of another unit."""
@@ -54,26 +63,29 @@ class PassContext:
         return self.rng_key(purpose).stream()
 
 
-class Layer:
-    """The base of layers, with the defaults of a layer without parameters and running statistics."""
+class Layer(Generic[Cache]):
+    """The base of layers, with the defaults of a layer without parameters and running statistics.
+
+    `Cache` is the type of what a forward keeps for the backward, as in `class ReLU(Layer[Array])`.
+    """
 
     def __init__(self, name: str = "") -> None:
         self.name = name
         self.parameters: dict[str, Array] = {}
         self.buffers: dict[str, Array] = {}
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Cache]:
         """(y, cache)."""
         raise NotImplementedError(f"{type(self).__name__} has no forward(x, ctx, p) that returns (y, cache)")
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: Cache, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         """(dx, {name: gradient}); dx is None with need="weights", the dict is empty with need="input"."""
         name = type(self).__name__
         raise NotImplementedError(f"{name} has no backward(dy, cache, p, need) that returns (dx, gradients)")
 
-    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
+    def update_running_stats(self, cache: Cache, p: Arrays | None = None) -> None:
         """Update the running statistics from the statistics in the cache: once per batch, by `Learner.step`."""
 
     def out_shape(self, shape: Shape) -> Shape:
@@ -112,7 +124,7 @@ class Layer:
         return self.parameters[name] if name in self.parameters else self.buffers[name]
 
 
-def apart(owners: Iterable[tuple[str, Arrays]]) -> None:
+def check_distinct_names(owners: Iterable[tuple[str, Arrays]]) -> None:
     """Check that no two owners of arrays, each (its name, its arrays), use one array name.
 
     Raises: UserError where they do: the engine would treat two arrays of one name as one.

@@ -12,15 +12,15 @@ from minilocal.ops.conv import conv2d, conv2d_backward, conv_out_size
 from minilocal.ops.matmul import sum_rows
 
 
-class Conv(Layer):
-    """A k×k window slides over the image; each place is one row of a matrix product.
+class Conv(Layer[Array]):
+    """A k×k convolution; each window is one row of a matrix product.
 
         z  = im2col(x) W + b                                            (1)
         dW = im2col(x)ᵀ dz     db = Σ dz     dx = col2im(dz Wᵀ)         (2)
 
         x (N, H, W, C)   W (k, k, C, O)   b (O,)   z (N, P, Q, O),  P = ⌊(H + 2 pad - k) / stride⌋ + 1
 
-    Keeps x, which the ReLU below keeps too, and not im2col(x), which is k² times as large and quickly made again.
+    Keeps x, which the ReLU below keeps too, and not im2col(x): it is k² times as large, and cheap to recompute.
     `forward` and `out_shape` raise UserError for images of other channels, or smaller than a window with its padding.
     """
 
@@ -37,14 +37,8 @@ class Conv(Layer):
         name: str = "",
     ) -> None:
         super().__init__(name)
-        self.inputs, self.outputs, self.size, self.stride, self.pad, self.bias = (
-            inputs,
-            outputs,
-            size,
-            stride,
-            pad,
-            bias,
-        )
+        self.inputs, self.outputs, self.size = inputs, outputs, size
+        self.stride, self.pad, self.bias = stride, pad, bias
         initial, weight = Initializer.of(rng), self._full("weight")
         self.parameters[weight] = initial.conv(weight, size, inputs, outputs)
         if bias:

@@ -8,7 +8,7 @@ from minilocal.layers.base import Arrays, Layer, Need, PassContext
 from minilocal.ops.dropout import dropout_mask
 
 
-class Dropout(Layer):
+class Dropout(Layer[Array | None]):
     """Each number is dropped with probability `rate`, the others grow by 1/(1 - rate): y = m x, dx = m dy.
 
     Keeps m. The mask is drawn from the stream named by (key, this layer, epoch, step, unit), so a recomputed forward

@@ -29,7 +29,7 @@ class Initializer:
 
     key: int
     scheme: str = "infopro"
-    within: str = ""  # prefix of every name, so that equal layers in one network get different numbers
+    prefix: str = ""  # prefix of every name, so that equal layers in one network get different numbers
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -50,7 +50,7 @@ class Initializer:
     def linear(self, name: str, inputs: int, outputs: int, last: bool = False) -> np.ndarray:
         """A linear weight (I, O); `last` marks the network's output layer."""
         if self.scheme == "predsim" and last:
-            return filled(0, inputs, outputs)
+            return constant(0, inputs, outputs)
         if self.scheme == "ddg":
             return self._normal(name, (inputs, outputs), (2 / inputs) ** 0.5)
         return self._uniform(name, (inputs, outputs), inputs**-0.5)
@@ -63,14 +63,14 @@ class Initializer:
         """Batch norm's scale (C,)."""
         if self.scheme in ("fdg", "dgl"):
             return self._stream(name).random(channels, dtype="float32")
-        return filled(1, channels)
+        return constant(1, channels)
 
     def inside(self, name: str) -> Initializer:
         """The same scheme for a part of the network, whose names get the prefix `name`."""
-        return replace(self, within=f"{self.within}{name} ")
+        return replace(self, prefix=f"{self.prefix}{name} ")
 
     def _stream(self, name: str) -> np.random.Generator:
-        return stream(self.key, f"initial {self.within}{name}")
+        return stream(self.key, f"initial {self.prefix}{name}")
 
     def _normal(self, name: str, shape: tuple[int, ...], deviation: float) -> np.ndarray:
         return self._stream(name).standard_normal(shape, dtype="float32") * deviation
@@ -79,6 +79,6 @@ class Initializer:
         return (self._stream(name).random(shape, dtype="float32") * 2 - 1) * bound
 
 
-def filled(value: float, *shape: int) -> np.ndarray:
-    """An array of one number, float32, on the host."""
+def constant(value: float, *shape: int) -> np.ndarray:
+    """An array filled with one number, float32, on the host."""
     return np.full(shape, value, "float32")

@@ -13,15 +13,15 @@ from minilocal.layers.initial import Initializer
 from minilocal.ops.matmul import matmul, matmul_dw, sum_rows
 
 
-class Linear(Layer):
-    """A weighted sum of its inputs.
+class Linear(Layer[Array]):
+    """A fully connected layer: a weighted sum of its inputs, plus a bias.
 
         y  = x W + b                                                    (1)
         dW = xᵀ dy        db = Σₙ dy        dx = dy Wᵀ                  (2)
 
         x (N, I)   W (I, O)   b (O,)   y (N, O)
 
-    Keeps x: dW needs it, and it is the array that the layer below hands out anyway.
+    Keeps x, which dW needs; the layer below has the same array as its output.
     """
 
     def __init__(
@@ -50,9 +50,9 @@ class Linear(Layer):
     def backward(
         self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        x, grads = cache, {}
+        grads: dict[str, Array] = {}
         if need != "input":
-            grads[self._full("weight")] = matmul_dw(x, dy)  # (2)
+            grads[self._full("weight")] = matmul_dw(cache, dy)  # (2)
             if self.bias:
                 grads[self._full("bias")] = sum_rows(dy)
         return None if need == "weights" else matmul(dy, self._get(p, "weight").T), grads

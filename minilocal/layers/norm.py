@@ -1,4 +1,4 @@
-"""Batch norm, alone and together with the addition and the ReLU that follow it."""
+"""Batch norm, alone and fused with the addition and the ReLU that follow it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
-from minilocal.layers.initial import Initializer, filled
+from minilocal.layers.initial import Initializer, constant
 from minilocal.ops.batch_norm import (
     Statistics,
     batch_norm_apply,
@@ -29,7 +29,7 @@ class NormCache(NamedTuple):
     a: Array | None
 
 
-class BatchNorm(Layer):
+class BatchNorm(Layer[NormCache]):
     """Each channel at mean 0 and deviation 1 over the batch, then scaled and shifted.
 
         n  = (z - μ) r      r = 1/√(σ² + ε)      y = γ n + β            (1)
@@ -58,10 +58,10 @@ class BatchNorm(Layer):
         super().__init__(name)
         self.channels, self.momentum, self.eps = channels, momentum, eps
         gamma = self._full("weight")
-        self.parameters[gamma] = filled(1, channels) if rng is None else Initializer.of(rng).gamma(gamma, channels)
-        self.parameters[self._full("bias")] = filled(0, channels)
-        self.buffers[self._full("running_mean")] = filled(0, channels)
-        self.buffers[self._full("running_var")] = filled(1, channels)
+        self.parameters[gamma] = constant(1, channels) if rng is None else Initializer.of(rng).gamma(gamma, channels)
+        self.parameters[self._full("bias")] = constant(0, channels)
+        self.buffers[self._full("running_mean")] = constant(0, channels)
+        self.buffers[self._full("running_var")] = constant(1, channels)
 
     relu = False
 

@@ -1,4 +1,4 @@
-"""Pooling: the largest of a window, or its mean; over the whole map, or to a given number of bins."""
+"""Pooling: the maximum or the mean of windows, of the whole map, or of a given number of bins."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape
 from minilocal.layers.resize import BySides, by_sides
 from minilocal.ops.conv import conv_out_size
 from minilocal.ops.pool import max_pool, max_pool_backward, window_pixels
 
 
-class _Windows(Layer):
-    """Windows of k×k pixels, `stride` apart, without padding; an incomplete last window is left out.
+class _Windows(Layer[Cache]):
+    """The base of pools of k×k windows at every `stride`-th pixel, without padding or incomplete last windows.
 
     `forward` and `out_shape` raise UserError for images that are smaller than a window.
     """
@@ -32,23 +32,23 @@ class _Windows(Layer):
         return (*(conv_out_size(side, self.size, self.stride, 0) for side in shape[:2]), shape[2])
 
     def _pixels(self, x: Array) -> list[Array]:
-        """For each place in the window, the pixels that stand there in all windows: views of x, (N, P, Q, C) each."""
+        """For each index of the window, the pixels of all windows there: k·k views of x, (N, P, Q, C) each."""
         return window_pixels(x, self.size, self.stride)
 
 
-class MaxPool(_Windows):
-    """The largest number of each window; the error goes to where it stood, the first place where several are equal.
+class MaxPool(_Windows[tuple[Array, Shape]]):
+    """The maximum of each window;   dx = dy at its index, the first of equal ones, and 0 elsewhere.
 
-    Keeps that place, one byte a window (two for windows larger than 16×16 pixels), and the shape of x; not x.
+    Keeps that index, one byte a window (two for windows larger than 16×16 pixels), and the shape of x; not x.
     """
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, tuple[Array, Shape]]:
         self.out_shape(x.shape[1:])
         y, argmax = max_pool(x, self.size, self.stride)
         return y, (argmax, x.shape)
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: tuple[Array, Shape], p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights":
             return None, {}
@@ -56,10 +56,10 @@ class MaxPool(_Windows):
         return max_pool_backward(dy, argmax, shape, self.size, self.stride), {}
 
 
-class AveragePool(_Windows):
+class AveragePool(_Windows[Shape]):
     """The mean of each window;   dx = dy / k², spread over the window. Keeps the shape of x only."""
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         self.out_shape(x.shape[1:])
         pixels = self._pixels(x)
         y = pixels[0].copy()
@@ -69,7 +69,7 @@ class AveragePool(_Windows):
         return y, x.shape
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: Shape, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights":
             return None, {}
@@ -79,15 +79,15 @@ class AveragePool(_Windows):
         return dx, {}
 
 
-class GlobalAveragePool(Layer):
+class GlobalAveragePool(Layer[Shape]):
     """The mean of each channel over the map: y = mean_{hw} x (N, 1, 1, C);   dx = dy / (H W). Keeps the shape of x."""
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         xp, (_, H, W, _) = namespace(x), x.shape
         return by_sides(x, xp.full((1, H), 1 / H, x.dtype), xp.full((1, W), 1 / W, x.dtype)), x.shape
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: Shape, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights":
             return None, {}
@@ -101,7 +101,7 @@ class GlobalAveragePool(Layer):
 
 
 class AdaptiveAveragePool(BySides):
-    """The map cut into o×o bins, and the mean of each; bin i covers rows ⌊iH/o⌋ to ⌈(i+1)H/o⌉ - 1, so bins may overlap.
+    """The mean of each of o×o bins; bin i covers rows ⌊iH/o⌋ to ⌈(i+1)H/o⌉ - 1, so bins may overlap.
 
     A[i, j] = 1/size of bin i where row j lies in it, else 0
     """

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.conv import Conv
 from minilocal.layers.initial import Initializer
-from minilocal.layers.norm import BatchNorm, BatchNormReLU
+from minilocal.layers.norm import BatchNorm, BatchNormReLU, NormCache
 from minilocal.layers.sequential import Composite, Sequential
 
 SHORTCUTS = ("A-both", "A-end", "B")
 
 
-class Identity(Layer):
+class Identity(Layer[None]):
     """s = x."""
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, None]:
@@ -27,10 +27,10 @@ class Identity(Layer):
         return None if need == "weights" else dy, {}
 
 
-class PadShortcut(Layer):
-    """Option A: every `stride`-th pixel, the new channels zero, half on both sides ("A-both") or all at the end.
+class PadShortcut(Layer[Shape]):
+    """Option A: every `stride`-th pixel, with zero channels added, half on each side ("A-both") or all at the end.
 
-    Keeps the shape of x. Its adjoint puts the error of the old channels back on those pixels.
+    Keeps the shape of x. The backward puts the error of the old channels at those pixels, and 0 elsewhere.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, side: str, *, name: str = "") -> None:
@@ -39,14 +39,14 @@ class PadShortcut(Layer):
         self.before = (outputs - inputs) // 2 if side == "A-both" else 0
         self.inputs = inputs
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         s = x[:, :: self.stride, :: self.stride]
         y = namespace(x).zeros((*s.shape[:3], self.outputs), x.dtype)
         y[..., self.before : self.before + self.inputs] = s
         return y, x.shape
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: Shape, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights":
             return None, {}
@@ -68,9 +68,9 @@ def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initi
     if stride == 1 and inputs == outputs:
         return Identity(name)
     if option == "B":
-        parts = f"{name}.downsample" if name else "downsample"
-        conv = Conv(inputs, outputs, 1, initial, stride=stride, name=f"{parts}.0")
-        return Sequential([conv, BatchNorm(outputs, initial, name=f"{parts}.1")])
+        prefix = f"{name}.downsample" if name else "downsample"
+        conv = Conv(inputs, outputs, 1, initial, stride=stride, name=f"{prefix}.0")
+        return Sequential([conv, BatchNorm(outputs, initial, name=f"{prefix}.1")])
     if outputs < inputs:
         raise UserError(
             f"shortcut {option} {name!r} adds zero channels and cannot go from {inputs} to {outputs}: use B."
@@ -78,7 +78,17 @@ def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initi
     return PadShortcut(inputs, outputs, stride, option, name=name)
 
 
-class Residual(Composite):
+class ResidualCache(NamedTuple):
+    """The caches of the layers of a block."""
+
+    conv1: Array
+    norm1: NormCache
+    conv2: Array
+    norm2: NormCache
+    shortcut: Any
+
+
+class Residual(Composite[ResidualCache]):
     """Two convolutions with a shortcut around them.
 
         z₁ = conv₁ x      a₁ = ReLU(BN₁ z₁)      z₂ = conv₂ a₁      y = ReLU(BN₂ z₂ + s(x))       (1)
@@ -97,38 +107,36 @@ class Residual(Composite):
         self.shortcut = shortcut(option, inputs, outputs, stride, initial, name)
         super().__init__([self.conv1, self.norm1, self.conv2, self.norm2, self.shortcut], name)
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
-        s, way = self.shortcut.forward(x, ctx, p)
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, ResidualCache]:
+        s, of_shortcut = self.shortcut.forward(x, ctx, p)
         z1, of_conv1 = self.conv1.forward(x, ctx, p)
         a1, of_norm1 = self.norm1.forward(z1, ctx, p)
         z2, of_conv2 = self.conv2.forward(a1, ctx, p)
         y, of_norm2 = self.norm2.forward(z2, ctx, p, add=s)  # (1)
-        return y, (of_conv1, of_norm1, of_conv2, of_norm2, way)
+        return y, ResidualCache(of_conv1, of_norm1, of_conv2, of_norm2, of_shortcut)
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: ResidualCache, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        of_conv1, of_norm1, of_conv2, of_norm2, way = cache
         inner: Need = "input" if need == "input" else "both"
-        dz2, e, grads = self.norm2.backward_both(dy, of_norm2, p, inner)
+        dz2, e, norm2_grads = self.norm2.backward_both(dy, cache.norm2, p, inner)
         assert dz2 is not None and e is not None
-        da1, more = self.conv2.backward(dz2, of_conv2, p, inner)
+        da1, conv2_grads = self.conv2.backward(dz2, cache.conv2, p, inner)
         del dz2
         assert da1 is not None
-        dz1, more1 = self.norm1.backward(da1, of_norm1, p, inner)
+        dz1, norm1_grads = self.norm1.backward(da1, cache.norm1, p, inner)
         del da1
         assert dz1 is not None
-        dx, more0 = self.conv1.backward(dz1, of_conv1, p, need)
-        ds, more_way = self.shortcut.backward(e, way, p, need)
+        dx, conv1_grads = self.conv1.backward(dz1, cache.conv1, p, need)
+        ds, shortcut_grads = self.shortcut.backward(e, cache.shortcut, p, need)
         if dx is not None:
             dx += ds  # (2)
-        return dx, grads | more | more1 | more0 | more_way
+        return dx, norm2_grads | conv2_grads | norm1_grads | conv1_grads | shortcut_grads
 
-    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
-        _, of_norm1, _, of_norm2, way = cache
-        self.norm1.update_running_stats(of_norm1, p)
-        self.norm2.update_running_stats(of_norm2, p)
-        self.shortcut.update_running_stats(way, p)
+    def update_running_stats(self, cache: ResidualCache, p: Arrays | None = None) -> None:
+        self.norm1.update_running_stats(cache.norm1, p)
+        self.norm2.update_running_stats(cache.norm2, p)
+        self.shortcut.update_running_stats(cache.shortcut, p)
 
     def out_shape(self, shape: Shape) -> Shape:
         self.shortcut.out_shape(shape)
@@ -138,8 +146,15 @@ class Residual(Composite):
         return self.conv1.macs(shape) + self.conv2.macs(self.conv1.out_shape(shape)) + self.shortcut.macs(shape)
 
 
-class PreActivation(Composite):
-    """The wide ResNet's block: norm and ReLU before each convolution, the stride in the second one.
+class PreActivationCache(NamedTuple):
+    """The caches of the two paths of a block."""
+
+    main: list[Any]
+    shortcut: Any
+
+
+class PreActivation(Composite[PreActivationCache]):
+    """The wide ResNet's block: batch norm and ReLU before each convolution, the stride in the second convolution.
 
         a₁ = ReLU(BN₁ x)   z₁ = conv₁ a₁   a₂ = ReLU(BN₂ dropout(z₁))   y = conv₂ a₂ + s(x)      (1)
 
@@ -159,24 +174,23 @@ class PreActivation(Composite):
         self.main = Sequential([self.norm1, self.conv1, self.norm2, self.conv2])
         super().__init__([self.main, self.shortcut], name)
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
-        y, kept = self.main.forward(x, ctx, p)
-        s, way = self.shortcut.forward(x, ctx, p)
-        y += s  # (1): y is conv₂'s own new array
-        return y, (kept, way)
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, PreActivationCache]:
+        y, of_main = self.main.forward(x, ctx, p)
+        s, of_shortcut = self.shortcut.forward(x, ctx, p)
+        y += s  # (1): y is a new array, conv₂'s output
+        return y, PreActivationCache(of_main, of_shortcut)
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: PreActivationCache, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
-        kept, way = cache
-        dx, grads = self.main.backward(dy, kept, p, need)
-        ds, more = self.shortcut.backward(dy, way, p, need)
+        dx, main_grads = self.main.backward(dy, cache.main, p, need)
+        ds, shortcut_grads = self.shortcut.backward(dy, cache.shortcut, p, need)
         if dx is not None:
             dx += ds
-        return dx, grads | more
+        return dx, main_grads | shortcut_grads
 
-    def update_running_stats(self, cache: Any, p: Arrays | None = None) -> None:
-        self.main.update_running_stats(cache[0], p)
+    def update_running_stats(self, cache: PreActivationCache, p: Arrays | None = None) -> None:
+        self.main.update_running_stats(cache.main, p)
 
     def out_shape(self, shape: Shape) -> Shape:
         return self.main.out_shape(shape)

@@ -13,7 +13,7 @@ from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.ops.matmul import matmul_axis1
 
 
-class BySides(Layer):
+class BySides(Layer[Shape]):
     """y = A x Bᵀ;   dx = Aᵀ dy B.        x (N, H, W, C), y (N, P, Q, C), A (P, H), B (Q, W). Keeps the shape of x.
 
     A subclass defines what `height` and `width` mean. A map that keeps its size is returned as it is.
@@ -23,13 +23,13 @@ class BySides(Layer):
         super().__init__(name)
         self.height, self.width = height, width
 
-    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
+    def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         if self.out_shape(x.shape[1:]) == x.shape[1:]:
             return x, x.shape
         return by_sides(x, *self._matrices(namespace(x), x.shape, x.dtype)), x.shape
 
     def backward(
-        self, dy: Array, cache: Any, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: Shape, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights" or dy.shape == cache:
             return None if need == "weights" else dy, {}
@@ -77,12 +77,12 @@ class Resize(BySides):
 
     def _matrix(self, xp: Any, side: int, size: int, dtype: Any) -> Array:
         steps = max(1, size - 1)  # whole numbers, so that a place on a pixel reads that pixel only
-        away = abs(xp.arange(size)[:, None] * (side - 1) - xp.arange(side)[None, :] * steps)
-        return (steps - away).clip(0).astype(dtype) * (1 / steps)
+        distance = abs(xp.arange(size)[:, None] * (side - 1) - xp.arange(side)[None, :] * steps)
+        return (steps - distance).clip(0).astype(dtype) * (1 / steps)
 
 
 class BlockAverage(BySides):
-    """The mean of each block of `height`×`width` pixels; what is left at the far edges makes smaller blocks.
+    """The mean of each block of `height`×`width` pixels; blocks at the far edges may be smaller.
 
     A[i, j] = 1/size of block i where ⌊j / height⌋ = i, else 0
     """

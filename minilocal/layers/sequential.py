@@ -6,19 +6,19 @@ from collections.abc import Sequence
 from typing import Any
 
 from minilocal.array import Array
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape, apart
+from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape, check_distinct_names
 
 
-class Composite(Layer):
-    """A layer made of layers: their parameters and running statistics are its own.
+class Composite(Layer[Cache]):
+    """A layer made of layers, with all their parameters and running statistics.
 
-    Raises: UserError where two of them have an array of one name, which they would share.
+    Raises: UserError where two of them have an array of one name.
     """
 
     def __init__(self, children: Sequence[Layer], name: str = "") -> None:
         super().__init__(name)
         self._children = list(children)
-        apart([(child.name or type(child).__name__, child.arrays) for child in children])
+        check_distinct_names([(child.name or type(child).__name__, child.arrays) for child in children])
         for child in children:
             self.parameters |= child.parameters
             self.buffers |= child.buffers
@@ -27,7 +27,7 @@ class Composite(Layer):
         return self._children
 
 
-class Sequential(Composite):
+class Sequential(Composite[list[Any]]):
     """Layers in a row: y = f_n(... f_1(x)), and their backwards in reverse. Keeps the cache of each."""
 
     def __init__(self, layers: Sequence[Layer], name: str = "") -> None:
@@ -35,7 +35,7 @@ class Sequential(Composite):
         self.layers = self.children()
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, list[Any]]:
-        caches = []
+        caches: list[Any] = []
         for layer in self.layers:
             x, cache = layer.forward(x, ctx, p)
             caches.append(cache)
@@ -51,9 +51,9 @@ class Sequential(Composite):
             if number < lowest:
                 return None, grads  # nothing below has a parameter
             assert error is not None
-            its_need: Need = "weights" if number == lowest else "input" if need == "input" else "both"
-            error, more = self.layers[number].backward(error, cache[number], p, its_need)
-            grads |= more
+            layer_need: Need = "weights" if number == lowest else "input" if need == "input" else "both"
+            error, layer_grads = self.layers[number].backward(error, cache[number], p, layer_need)
+            grads |= layer_grads
         return error, grads
 
     def _lowest(self) -> int:
@@ -61,8 +61,8 @@ class Sequential(Composite):
         return next((i for i, layer in enumerate(self.layers) if layer.parameters), len(self.layers))
 
     def update_running_stats(self, cache: list[Any], p: Arrays | None = None) -> None:
-        for layer, its_cache in zip(self.layers, cache, strict=True):
-            layer.update_running_stats(its_cache, p)
+        for layer, layer_cache in zip(self.layers, cache, strict=True):
+            layer.update_running_stats(layer_cache, p)
 
     def out_shape(self, shape: Shape) -> Shape:
         for layer in self.layers:

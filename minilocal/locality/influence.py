@@ -89,8 +89,13 @@ def toy_net(units: int = 7, channels: int = 6, size: int = 6, classes: int = 4) 
     initial, built = Initializer(3), list[Layer]()
     for u in range(units):
         conv = Conv(channels if u else 3, channels, 3, initial, pad=1, name=f"{u}.conv")
-        built.append(Sequential([conv, BatchNormReLU(channels, initial, name=f"{u}.norm")], str(u)))
-    head = [GlobalAveragePool("pool"), Flatten("flatten"), Linear(channels, classes, initial, name="fc", last=True)]
+        layers: list[Layer] = [conv, BatchNormReLU(channels, initial, name=f"{u}.norm")]
+        built.append(Sequential(layers, str(u)))
+    head: list[Layer] = [
+        GlobalAveragePool("pool"),
+        Flatten("flatten"),
+        Linear(channels, classes, initial, name="fc", last=True),
+    ]
     return Net("tower", built, Sequential(head, "head"), classes, (size, size, 3), initial)
 
 

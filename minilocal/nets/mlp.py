@@ -12,10 +12,10 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import Flatten, Layer, Linear, ReLU, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
-from minilocal.nets.recipe import remembered
+from minilocal.nets.recipe import with_recipe
 
 
-@remembered
+@with_recipe
 def mlp(
     hidden: Sequence[int] = (256, 256, 256),
     *,

@@ -9,7 +9,7 @@ from typing import Any
 from minilocal.array import Array
 from minilocal.errors import UserError, call_it, whole
 from minilocal.layers import Layer, Sequential
-from minilocal.layers.base import Shape, apart
+from minilocal.layers.base import Shape, check_distinct_names
 from minilocal.layers.initial import Initializer
 
 
@@ -42,7 +42,8 @@ class Net:
             if not isinstance(layer, Layer):
                 raise UserError(f"{self.name}: unit {u} is {layer!r}, not a minilocal.layers.Layer{call_it(layer)}.")
         named = [f"unit {u} ({unit.name})" for u, unit in enumerate(self.units, 1)]
-        apart(zip([*named, "the head"], [layer.arrays for layer in (*self.units, self.head)], strict=True))
+        arrays = [layer.arrays for layer in (*self.units, self.head)]
+        check_distinct_names(zip([*named, "the head"], arrays, strict=True))
         shapes, shape = [], self.shape
         for unit in self.units:
             shape = unit.out_shape(shape)

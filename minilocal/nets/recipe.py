@@ -15,11 +15,11 @@ P = ParamSpec("P")
 BUILDERS: dict[str, Callable[..., Net]] = {}
 
 
-def remembered(build: Callable[P, Net]) -> Callable[P, Net]:
+def with_recipe(build: Callable[P, Net]) -> Callable[P, Net]:
     """Decorate `build` so that its networks carry a recipe: its name, its arguments, their key."""
 
     @wraps(build)
-    def with_recipe(*args: P.args, **options: P.kwargs) -> Net:
+    def build_with_recipe(*args: P.args, **options: P.kwargs) -> Net:
         net = build(*args, **options)
         bound = inspect.signature(build).bind(*args, **options)
         bound.apply_defaults()
@@ -30,11 +30,11 @@ def remembered(build: Callable[P, Net]) -> Callable[P, Net]:
         object.__setattr__(net, "recipe", recipe)
         return net
 
-    BUILDERS[build.__name__] = with_recipe
-    return with_recipe
+    BUILDERS[build.__name__] = build_with_recipe
+    return build_with_recipe
 
 
-def again(recipe: Mapping[str, Any]) -> Net:
+def from_recipe(recipe: Mapping[str, Any]) -> Net:
     """The network of this recipe, with its initial arrays.
 
     Raises: UserError for a wrong recipe.
@@ -47,11 +47,11 @@ def again(recipe: Mapping[str, Any]) -> Net:
         raise UserError(f"no network is built from {dict(recipe)} ({error}).") from None
 
 
-def is_as_built(net: Net) -> bool:
+def matches_recipe(net: Net) -> bool:
     """Whether the net has a recipe, and its layers are still those that the recipe builds; their numbers may differ."""
     if net.recipe is None:
         return False
-    built = again(net.recipe)
+    built = from_recipe(net.recipe)
     return _alike([net.units, net.head], [built.units, built.head])
 
 

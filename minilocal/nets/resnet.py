@@ -14,10 +14,10 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import BatchNormReLU, Conv, Flatten, GlobalAveragePool, Layer, Linear, Residual, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
-from minilocal.nets.recipe import remembered
+from minilocal.nets.recipe import with_recipe
 
 
-@remembered
+@with_recipe
 def resnet(
     n: int,
     *,
@@ -50,7 +50,7 @@ def resnet(
     return _stages(f"resnet{n}", (16, 32, 64), m, classes, channels, size, shortcut, initial)
 
 
-@remembered
+@with_recipe
 def resnet18(
     *,
     classes: int = 10,
@@ -75,7 +75,10 @@ def _stages(
     initial: Initializer,
 ) -> Net:
     shape, classes, width = image(name, size, channels), whole(f"{name}: classes", classes), widths[0]
-    stem = [Conv(channels, width, 3, initial, pad=1, name="conv1"), BatchNormReLU(width, initial, name="bn1")]
+    stem: list[Layer] = [
+        Conv(channels, width, 3, initial, pad=1, name="conv1"),
+        BatchNormReLU(width, initial, name="bn1"),
+    ]
     units: list[Layer] = [Sequential(stem, "stem")]
     for stage, outputs in enumerate(widths, 1):
         for block in range(m):

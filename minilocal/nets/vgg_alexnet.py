@@ -16,14 +16,14 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import BatchNormReLU, Conv, Dropout, Flatten, Layer, Linear, MaxPool, ReLU, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
-from minilocal.nets.recipe import remembered
+from minilocal.nets.recipe import with_recipe
 
 POOL = "M"
 VGG16 = (64, 64, POOL, 128, 128, POOL, 256, 256, 256, POOL, 512, 512, 512, POOL, 512, 512, 512, POOL)
 ALEXNET = (64, POOL, 192, POOL, 384, 256, 256, POOL)
 
 
-@remembered
+@with_recipe
 def vgg16(
     *,
     classes: int = 10,
@@ -41,7 +41,7 @@ def vgg16(
     return _network("vgg16", VGG16, True, classes, channels, size, Initializer.of(rng, init), hidden, fc_norm)
 
 
-@remembered
+@with_recipe
 def alexnet(
     *,
     classes: int = 10,

@@ -12,10 +12,10 @@ from minilocal.errors import UserError, whole
 from minilocal.layers import BatchNormReLU, Conv, Flatten, GlobalAveragePool, Layer, Linear, PreActivation, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.nets.net import Net, image
-from minilocal.nets.recipe import remembered
+from minilocal.nets.recipe import with_recipe
 
 
-@remembered
+@with_recipe
 def wrn(
     depth: int = 28,
     width: int = 10,

@@ -17,7 +17,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, real, set_checked, unknown
-from minilocal.layers import Conv, Resize, Sequential
+from minilocal.layers import Conv, Layer, Resize, Sequential
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
 from minilocal.objectives.auxiliary_nets import auxiliary_network, check_name
@@ -150,7 +150,7 @@ class InfoPro(ObjectiveSpec):
 def decoder(context: ModuleContext) -> Sequential:
     """The decoder, from h_k to an image of logits; its arrays are aux.{k}.decoder.0, .1 and .3, as in the code."""
     (H, W, channels), name, initial = context.image, f"aux.{context.module}.decoder", context.initial
-    layers = [
+    layers: list[Layer] = [
         Resize(H, W, name=name),
         Conv(context.shape[2], HIDDEN, 3, initial, pad=1, bias=True, name=f"{name}.0"),
         BatchNormReLU(HIDDEN, initial, name=f"{name}.1"),
