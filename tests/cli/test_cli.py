@@ -377,7 +377,7 @@ def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
 
 
 def test_verify_offers_the_kinds_of_check_that_there_are():
-    pytest.importorskip("jax", reason="the referee needs JAX")
+    pytest.importorskip("jax", reason="verify needs JAX")
     from minilocal import verify
     from minilocal.cli.verify import DEVICE_KINDS, KINDS
 

@@ -68,7 +68,7 @@ def test_a_channel_that_never_changes_has_no_variance():
 def test_the_error_is_right_far_from_zero(deviations):
     """dz hangs on z - μ: made as z k - μ k it would lose the digits that the mean has and the deviation has not.
 
-    The reference is float64 on the same float32 numbers, μ and r too, so only what dz is made by is judged.
+    The reference is float64 on the same float32 numbers, μ and r too, so only the computation of dz is checked.
     """
     n = numbers((8, 4, 4, 16), "float32")
     z = n["z"] + np.float32(deviations)

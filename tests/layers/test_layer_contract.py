@@ -137,6 +137,6 @@ def test_the_mask_has_a_name(case):
     for other in ({"key": 9}, {"epoch": 9}, {"step": 9}, {"unit": 9}, {"part": 9}):
         where = {"key": 1, "epoch": 2, "step": 3, "unit": 4} | other
         assert not np.array_equal(y, t.layer.forward(t.x, PassContext(**where))[0]), other
-    twin: Layer = case.make(None)
-    twin.name = "another"
-    assert not np.array_equal(y, twin.forward(t.x, PassContext(key=1, epoch=2, step=3, unit=4))[0])
+    renamed: Layer = case.make(None)
+    renamed.name = "another"
+    assert not np.array_equal(y, renamed.forward(t.x, PassContext(key=1, epoch=2, step=3, unit=4))[0])

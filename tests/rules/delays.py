@@ -19,7 +19,7 @@ __all__ = ["MODES", "N", "batches", "make_learner", "net", "replayed", "same", "
 
 @lru_cache
 def net(name: str) -> Net:
-    """Four units each; the same object each time, so that its twins are compiled once."""
+    """Four units each; the same object each time, so that its references are compiled once."""
     if name == "mlp":
         return ml.nets.mlp((9, 8, 7), classes=4, rng=ml.rng(0), channels=2, size=3)
     if name == "dropout":
@@ -32,9 +32,7 @@ def net(name: str) -> Net:
         return Net("dropout", [*units, out], Sequential([], "head"), 4, (3, 3, 2), initial)
     if name == "resnet8":
         return ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    return _stages(
-        "narrow resnet8", (4, 5, 6), 1, 4, 3, 8, "B", Initializer(5)
-    )  # a referee of few numbers is a quick one
+    return _stages("narrow resnet8", (4, 5, 6), 1, 4, 3, 8, "B", Initializer(5))  # few numbers: JAX verifies it fast
 
 
 def make_learner(net: Net, rule: ml.rules.Rule, K: int, *, dtype: str = "float64", **sgd: float) -> ml.Learner:

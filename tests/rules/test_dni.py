@@ -14,7 +14,7 @@ from minilocal.layers.initial import Initializer
 from minilocal.objectives import ModuleContext
 from minilocal.verify.compare import DOUBLE, errors
 from minilocal.verify.jax_cpu import jax_on_cpu
-from minilocal.verify.reference import synthetic as twins
+from minilocal.verify.reference.synthetic import dni
 from tests.rules.delays import N, batches, make_learner, net, same
 
 OPTIONS = [{}, {"labels": True}, {"scaled": True, "labels": True, "kernel": 3}]
@@ -35,7 +35,7 @@ def test_gradients_are_those_of_the_stop_gradient_loss(name, K, options):
     (x, y), p = batches(net(name), 1)[0], learner.parameters()
     losses, grads = learner.gradients(x, y)
     with jax_on_cpu():
-        rule = lambda q: twins.dni(learner.modules, q, x, y, PassContext())  # noqa: E731
+        rule = lambda q: dni(learner.modules, q, x, y, PassContext())  # noqa: E731
         (_, theirs), reference = jax.jit(jax.value_and_grad(rule, has_aux=True))(p)
     biases = {f"synth.{k}.{i}.bias" for k in range(K - 1) for i in ("0", "3", "label")}
     before_norm = biases if name == "narrow" else set()

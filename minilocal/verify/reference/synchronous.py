@@ -68,7 +68,6 @@ def gradients(
 
     for part in range(m):
         batch = slice(part * N // m, (part + 1) * N // m)
-
         arguments = x[batch], y[batch], replace(ctx, part=part)
         (_, values), slopes = jax.value_and_grad(number, has_aux=True)(dict(weights), *arguments)
         losses += np.array([float(value) for value in values]) / m
