@@ -1,11 +1,11 @@
-"""Arrays that have a shape and a type, and no memory: what a step would hold is counted, and nothing is computed.
+"""Abstract arrays: a shape and a type without memory. A step on them counts its bytes and computes nothing.
 
-A `Ghosts` library stands where NumPy or CuPy stands, so the engine, the layers, the losses and the optimisers run on
-it as they are, and allocate and let go what they always do. `live` and `peak` are then the bytes of a real step, found
-without that step: no second description of any rule or layer exists that could differ from the first.
+An `AbstractNamespace` takes the place of NumPy or CuPy. The engine, the layers, the losses and the optimisers run on it
+unchanged, and allocate and free what they always do. So `live` and `peak` are the bytes of a real step, and no second
+description of a rule or layer exists that could differ from the first.
 
-A ghost is the header of a NumPy array (shape, strides, type) over memory that is not there. Views are made by NumPy,
-so it is known what shares memory with what; numbers are never read.
+An abstract array is the header of a NumPy array (shape, strides, type) without its memory. NumPy makes the views of
+that header, so each view has the right shape and owner. Numbers are never read.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from numpy.lib.stride_tricks import as_strided
 
 Key = Any
-NOWHERE = SimpleNamespace(ptr=0)  # where a ghost lies, for kernels that ask for addresses
+NO_MEMORY = SimpleNamespace(ptr=0)  # the `data` of an abstract array, for kernels that pass addresses
 
 
 class AbstractArray(NDArrayOperatorsMixin):
-    """An array without numbers. `base` is the ghost whose memory it looks into; without one it owns its own."""
+    """An array without numbers. `base` is the array that a view belongs to; an array without one owns its memory."""
 
     __slots__ = ("__weakref__", "base", "frame", "held", "library")
 
@@ -47,7 +47,7 @@ class AbstractArray(NDArrayOperatorsMixin):
     nbytes = property(lambda self: self.frame.nbytes)
     itemsize = property(lambda self: self.frame.itemsize)
     T = property(lambda self: self._view(self.frame.T))
-    data = property(lambda self: NOWHERE)
+    data = property(lambda self: NO_MEMORY)
 
     def __array_namespace__(self, api_version: str | None = None) -> AbstractNamespace:
         return self.library
@@ -56,10 +56,10 @@ class AbstractArray(NDArrayOperatorsMixin):
         return len(self.frame)
 
     def __repr__(self) -> str:
-        return f"ghost {self.shape} {self.dtype}"
+        return f"abstract {self.shape} {self.dtype}"
 
     def _unreadable(self) -> Any:
-        raise TypeError("a ghost has a shape and no numbers: whoever reads one would make a GPU wait here.")
+        raise TypeError("an abstract array has a shape and no numbers: reading one would make a GPU wait here.")
 
     __bool__ = __float__ = __int__ = __index__ = __iter__ = item = get = _unreadable
 
@@ -85,13 +85,13 @@ class AbstractArray(NDArrayOperatorsMixin):
 
     def __getitem__(self, key: Key) -> AbstractArray:
         key = key if isinstance(key, tuple) else (key,)
-        if any(isinstance(k, AbstractArray) for k in key):  # picks numbers: a copy
-            picks = tuple(np.zeros(k.shape, int) if isinstance(k, AbstractArray) else k for k in key)
-            return self._like(np.broadcast_to(np.zeros((), bool), self.shape)[picks].shape)
-        return self._view(self.frame[key if Ellipsis in key else (*key, ...)])  # with ... never a number
+        if any(isinstance(k, AbstractArray) for k in key):  # indexing by an array copies
+            indices = tuple(np.zeros(k.shape, int) if isinstance(k, AbstractArray) else k for k in key)
+            return self._like(np.broadcast_to(np.zeros((), bool), self.shape)[indices].shape)
+        return self._view(self.frame[key if Ellipsis in key else (*key, ...)])  # never a scalar
 
     def __setitem__(self, key: Key, value: Any) -> None:
-        """Numbers would go into memory that is there already."""
+        """Nothing: an assignment allocates no memory."""
 
     def astype(self, dtype: Any) -> AbstractArray:
         return self._like(self.shape, dtype)
@@ -100,7 +100,7 @@ class AbstractArray(NDArrayOperatorsMixin):
         return self._like(self.shape)
 
     def fill(self, value: Any) -> None:
-        """As an assignment."""
+        """Nothing, as an assignment."""
 
     # ------------------------------------------------------------------ arithmetic
 
@@ -116,8 +116,8 @@ class AbstractArray(NDArrayOperatorsMixin):
 
     def _reduced(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> AbstractArray:
         axes = range(self.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
-        gone = {a % self.ndim for a in axes}
-        shape = [1 if i in gone else n for i, n in enumerate(self.shape) if keepdims or i not in gone]
+        reduced = {a % self.ndim for a in axes}
+        shape = [1 if i in reduced else n for i, n in enumerate(self.shape) if keepdims or i not in reduced]
         return self._like(tuple(shape), dtype)
 
     sum = mean = max = min = _reduced
@@ -127,29 +127,29 @@ class AbstractArray(NDArrayOperatorsMixin):
 
 
 def _product_shape(x: tuple[int, ...], y: tuple[int, ...]) -> tuple[int, ...]:
-    """Of x @ y."""
+    """The shape of x @ y."""
     rows, columns = x[-2:-1], y[-1:] if len(y) > 1 else ()
     return (*np.broadcast_shapes(x[:-2], y[:-2]), *rows, *columns)
 
 
 @cache
 def _result_type(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> np.dtype:
-    """Found by doing it, to nothing."""
+    """The type of a ufunc's result: NumPy applies it to empty arrays."""
     empty = [np.zeros((1, 0), k) if isinstance(k, np.dtype) else k(1) if isinstance(k, type) else k for k in kinds]
     if ufunc is np.matmul:
         return np.result_type(*kinds)
-    found: np.dtype = ufunc(*empty).dtype
-    return found
+    dtype: np.dtype = ufunc(*empty).dtype
+    return dtype
 
 
 class AbstractNamespace:
-    """A library of ghosts, for one device. `live` bytes exist now, `peak` is the most since `reset_peak`.
+    """The library of abstract arrays on one device. `live` is their bytes now, `peak` the most since `reset_peak`.
 
-    `scratch` is how much of it kernels keep for their next call. A `gpu` starts kernels, which do nothing, and hands
-    memory out as CuPy's pool does: a multiple of 512 bytes for each array.
+    `scratch` is the part of `live` that kernels keep for their next call. On a `gpu`, kernels are launched that do
+    nothing, and each array takes a multiple of 512 bytes, as in CuPy's pool.
     """
 
-    __name__ = "ghosts"
+    __name__ = "abstract arrays"
     linalg = SimpleNamespace(inv=lambda a: a.copy())
 
     def __init__(self, gpu: bool = False) -> None:
@@ -161,11 +161,16 @@ class AbstractNamespace:
             self.RawKernel = lambda *source, **options: lambda *given: None
 
     def __getattr__(self, name: str) -> Any:
-        """NumPy's ufuncs, which ask a ghost how they go, and its types."""
-        found = getattr(np, name)
-        if isinstance(found, (np.ufunc, type)) or found is None:
-            return found
-        raise AttributeError(f"ghosts have no {name} yet: give its shape in minilocal/memory/abstract_array.py.")
+        """NumPy's ufuncs, which call `__array_ufunc__` of an abstract array, and its types.
+
+        Raises: AttributeError for any other function of NumPy.
+        """
+        attribute = getattr(np, name)
+        if isinstance(attribute, (np.ufunc, type)) or attribute is None:
+            return attribute
+        raise AttributeError(
+            f"abstract arrays have no {name} yet: give its shape in minilocal/memory/abstract_array.py."
+        )
 
     def rounded(self, nbytes: int) -> int:
         return -(-nbytes // self.grain) * self.grain
@@ -181,10 +186,10 @@ class AbstractNamespace:
     def reset_peak(self) -> None:
         self.peak = self.live
 
-    # ------------------------------------------------------------------ what makes arrays
+    # ------------------------------------------------------------------ functions that allocate
 
     def empty(self, shape: Any, dtype: Any = float, times: int = 1) -> AbstractArray:
-        """A new array; of one for each of several threads, `times` their number."""
+        """A new array; one that every thread has counts `times` the number of threads."""
         shape, kind = (shape,) if isinstance(shape, int) else tuple(shape), np.dtype(dtype)
         strides = [kind.itemsize] * len(shape)
         for i in range(len(shape) - 2, -1, -1):
@@ -238,7 +243,7 @@ class AbstractNamespace:
     def clip(self, a: AbstractArray, low: Any, high: Any) -> AbstractArray:
         return a.copy()
 
-    # ------------------------------------------------------------------ what looks into one, or writes
+    # ------------------------------------------------------------------ functions that return a view, or write
 
     def broadcast_to(self, a: AbstractArray, shape: Any) -> AbstractArray:
         return a._view(np.broadcast_to(a.frame, shape))
@@ -247,4 +252,4 @@ class AbstractNamespace:
         return buffer._view(as_strided(np.zeros(1, dtype), shape, strides))
 
     def copyto(self, a: AbstractArray, b: AbstractArray) -> None:
-        """As an assignment."""
+        """Nothing, as an assignment."""

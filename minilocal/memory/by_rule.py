@@ -1,4 +1,4 @@
-"""Bytes of a step, rule by rule: the rows of `minilocal memory`, predicted from shapes and measured where they fit."""
+"""Bytes of a step under each rule, estimated and measured: the rows of `minilocal memory`."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from minilocal.split import sizes
 
 PARTS = ("activations", "auxiliary", "gradients", "workspace")
 HELD = ("parameters", "statistics", "optimizer", "scratch")
-ROOM = 0.8  # of the free memory: what a measured step may take
+LARGEST = 0.8  # of the free memory that a measured step may take
 
-Recipes = dict[str, tuple[Rule, dict[int, float]]]  # by the row's name: a rule, and epochs with their shares
-Table = dict[str, dict[str, Any]]  # by the row's name: numbers
+Recipes = dict[str, tuple[Rule, dict[int, float]]]  # {row: (rule, {epoch: its share of all epochs})}
+Table = dict[str, dict[str, Any]]  # {row: {column: number}}
 
 
 def recipes(net: Net, K: int, lengths: Sequence[int], aux: str) -> Recipes:
-    """The rows of K modules: BP in three forms, GLL, BackLink of each length in two, InfoPro where it is defined, PGL.
+    """The rows of K modules: BP in three forms, GLL, BackLink of each length in three, InfoPro where defined, and PGL.
 
-    Lengths above the longest module that can be linked would repeat its row, and are left out. So is the total error
-    where it is no other one: where all modules with one below and one above are longer than l.
+    Rows that would repeat another one are left out: lengths above the longest module that can be linked, and the total
+    error where it equals the own error, since all modules with one below and one above are longer than l.
     """
     linked = sizes(len(net.units), K)[: max(1, K - 1)]
     fit = [n for n in lengths if n <= max(linked)] or [max(linked)]
-    chained = [n for n in fit if n >= min(linked[1:], default=n + 1)]  # under the total error some modules wait for all
+    chained = [n for n in fit if n >= min(linked[1:], default=n + 1)]  # some module passes the total error on
     always = {
         "BP": rules.bp(),
         "BP, checkpointed": rules.bp(keep="inputs"),
@@ -56,41 +56,41 @@ def recipes(net: Net, K: int, lengths: Sequence[int], aux: str) -> Recipes:
 def table(
     net: Net, K: int, rows: Recipes, images: int, *, machine: Machine, device: str = "cpu", measured: int | None = None
 ) -> Table:
-    """The numbers of all rows: of a step of `images` images, and measured and predicted with `measured` images."""
+    """The numbers of all rows, estimated for `images` images; estimated and measured for `measured` images."""
 
     @cache
-    def predicted(rule: Rule, epoch: int, number: int) -> MemoryProfile:
+    def estimated(rule: Rule, epoch: int, number: int) -> MemoryProfile:
         return estimate(net, rule, K, number, epoch=epoch, machine=machine)
 
     @cache
-    def real(rule: Rule, epoch: int, number: int) -> MemoryProfile | None:
-        fits = predicted(rule, epoch, number).total < ROOM * free(device)
+    def profiled(rule: Rule, epoch: int, number: int) -> MemoryProfile | None:
+        fits = estimated(rule, epoch, number).total < LARGEST * free(device)
         return _measure(net, rule, K, number, epoch, device) if fits else None
 
-    found: Table = {}
+    results: Table = {}
     for name, (rule, epochs) in rows.items():
-        row: dict[str, Any] = _mean({e: predicted(rule, e, images) for e in epochs}, epochs)
-        row["live"] = list(predicted(rule, max(epochs), images).curve)
+        row: dict[str, Any] = _mean({e: estimated(rule, e, images) for e in epochs}, epochs)
+        row["live"] = list(estimated(rule, max(epochs), images).curve)
         if measured:
-            seen = {e: real(rule, e, measured) for e in epochs}
-            if all(seen.values()):
-                row["measured"] = _mean(seen, epochs)
-                row["predicted"] = _mean({e: predicted(rule, e, measured) for e in epochs}, epochs)
-        found[name] = row
-    for row in found.values():
+            profiles = {e: profiled(rule, e, measured) for e in epochs}
+            if all(profiles.values()):
+                row["measured"] = _mean(profiles, epochs)
+                row["predicted"] = _mean({e: estimated(rule, e, measured) for e in epochs}, epochs)
+        results[name] = row
+    for row in results.values():
         for key, words in (("step", ""), ("total", "total ")):
-            row[f"{words}of BP"] = row[key] / found["BP"][key]
-            row[f"{words}over GLL"] = row[key] / found["GLL"][key] - 1
-    return found
+            row[f"{words}of BP"] = row[key] / results["BP"][key]
+            row[f"{words}over GLL"] = row[key] / results["GLL"][key] - 1
+    return results
 
 
 def off(row: Mapping[str, Any]) -> float:
-    """How far the prediction of a measured step is from its measurement, relative to that."""
+    """The relative error of the estimate of a measured step."""
     return float(row["predicted"]["step"] / row["measured"]["step"] - 1)
 
 
 def free(device: str) -> float:
-    """Free bytes: of the GPU, or of the host where it tells."""
+    """Free bytes of the GPU or the host; infinity where the host does not report them."""
     if device != "cpu":
         nbytes: int = device_namespace(device).cuda.runtime.memGetInfo()[0]
         return nbytes
@@ -99,6 +99,7 @@ def free(device: str) -> float:
 
 
 def _is_defined(net: Net, rule: Rule, K: int) -> bool:
+    """Whether a Learner of this rule can be built."""
     try:
         Learner(net, rule, K, rng=streams.rng(0))
     except UserError:
@@ -106,14 +107,14 @@ def _is_defined(net: Net, rule: Rule, K: int) -> bool:
     return True
 
 
-def _mean(uses: Mapping[int, Any], shares: Mapping[int, float]) -> dict[str, float]:
-    """The numbers of a use, averaged over the epochs by their shares."""
+def _mean(profiles: Mapping[int, Any], shares: Mapping[int, float]) -> dict[str, float]:
+    """The fields of the profiles, averaged over the epochs by their shares."""
     keys = ("step", "total", *PARTS, *HELD)
-    return {key: sum(shares[e] * getattr(use, key) for e, use in uses.items()) for key in keys}
+    return {key: sum(shares[e] * getattr(p, key) for e, p in profiles.items()) for key in keys}
 
 
 def _measure(net: Net, rule: Rule, K: int, images: int, epoch: int, device: str) -> MemoryProfile:
-    """A real step."""
+    """The profile of a real step."""
     learner, rng = Learner(net, rule, K, rng=streams.rng(0), device=device, cuda_graph=False), streams.rng(1)
     learner.epoch = epoch
     x, y = rng.standard_normal((images, *net.shape), dtype="float32"), rng.integers(net.classes, size=images)
