@@ -62,15 +62,18 @@ class Module:
         """
         caches: Caches = {}
         for u in range(len(self.units)) if units is None else units:
-            self.hooks.before_forward(u)
-            with naming(f"forward of {self.units[u].name}", h):
-                y, cache = self.units[u].forward(h, ctx.at(self.first + u), p)
-            h = self.hooks.after_forward(u, y, cache)
+            unit = self.units[u]
+            if self.hooks:
+                self.hooks.before_forward(u)
+            with naming("forward of", unit, h):
+                h, cache = unit.forward(h, ctx.at(self.first + u), p)
+            if self.hooks:
+                h = self.hooks.after_forward(u, h, cache)
             if update_stats:
-                self.units[u].update_running_stats(cache, p)
+                unit.update_running_stats(cache, p)
             if keep:
                 caches[u] = cache
-            del y, cache
+            del cache
         return h, caches
 
     def local_loss(
@@ -80,7 +83,7 @@ class Module:
         assert self.objective is not None
         self.hooks.before_forward("objective")
         batch = self.hooks.replace_batch("objective", batch)
-        with naming(f"objective behind {self.units[-1].name}", h):
+        with naming("objective behind", self.units[-1], h):
             loss, cache = self.objective.forward(h, batch, ctx.at(self.top), p)
             loss = self.hooks.after_forward("objective", loss, cache)
             if update_stats:
@@ -129,10 +132,12 @@ class Module:
         del error
         for u in reversed(range(lowest, len(self.units))):
             need: Need = "both" if u > lowest or passes_on else "weights"
-            self.hooks.before_backward(u)
-            with naming(f"backward of {self.units[u].name}"):
+            if self.hooks:
+                self.hooks.before_backward(u)
+            with naming("backward of", self.units[u]):
                 dx, grads = self.units[u].backward(error_slot.pop(), caches.pop(u), p, need)
-            dx = self.hooks.after_backward(u, dx, grads)
+            if self.hooks:
+                dx = self.hooks.after_backward(u, dx, grads)
             on_unit(u, grads)
             error_slot.append(dx)
             del dx, grads

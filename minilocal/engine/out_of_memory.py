@@ -6,6 +6,7 @@ from types import TracebackType
 
 from minilocal.array import Array
 from minilocal.errors import UserError
+from minilocal.layers import Layer
 
 
 class OutOfMemory(UserError):
@@ -13,20 +14,22 @@ class OutOfMemory(UserError):
 
 
 class naming:
-    """`with naming("forward of conv1", x):` turns a MemoryError inside into an OutOfMemory that names both.
+    """`with naming("forward of", layer, x):` turns a MemoryError inside into an OutOfMemory that names all three.
 
     Raises: OutOfMemory.
     """
 
-    def __init__(self, work: str, x: Array | None = None) -> None:
-        self.work, self.x = work, x
+    __slots__ = ("layer", "work", "x")  # one is made for every unit of every step
+
+    def __init__(self, work: str, layer: Layer, x: Array | None = None) -> None:
+        self.work, self.layer, self.x = work, layer, x
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if isinstance(error, MemoryError):
-            raise out_of_memory(error, self.work, self.x) from None
+            raise out_of_memory(error, f"{self.work} {self.layer.name}", self.x) from None
 
 
 def out_of_memory(error: MemoryError, work: str, x: Array | None = None) -> OutOfMemory:
