@@ -158,7 +158,7 @@ class AbstractNamespace:
         self.is_device = gpu
         self.fast_ops: Mapping[str, Callable[..., Any]] = {}  # what `ops.dispatch` runs on arrays of this library
         if gpu:
-            self.RawKernel = lambda *source, **options: lambda *given: None
+            self.RawKernel = lambda *source, **options: lambda *args: None
 
     def __getattr__(self, name: str) -> Any:
         """NumPy's ufuncs, which call `__array_ufunc__` of an abstract array, and its types.
