@@ -155,9 +155,9 @@ def spoil(path, how):
     else:
         with np.load(path) as file:
             entries = {name: file[name] for name in file.files}
-        told = json.loads(str(entries["learner.json"]))
-        how(told, entries)
-        entries["learner.json"] = np.array(json.dumps(told)) if isinstance(told, dict) else told
+        metadata = json.loads(str(entries["learner.json"]))
+        how(metadata, entries)
+        entries["learner.json"] = np.array(json.dumps(metadata)) if isinstance(metadata, dict) else metadata
         np.savez(path, **entries)
 
 
@@ -227,7 +227,7 @@ def test_a_file_in_the_words_of_an_earlier_version_loads(name, tmp_path):
     for x in X[:5]:
         one.step(x, Y, lr=1e-3)
     one.save(path)
-    spoil(path, lambda told, entries: told.update(rule=in_old_words(told["rule"])))
+    spoil(path, lambda metadata, entries: metadata.update(rule=in_old_words(metadata["rule"])))
     with np.load(path) as file:
         text = str(file["learner.json"])
     assert '"wants": {"is": "wants.' in text and '"crosses": {"is": "crosses.' in text and "boundary" not in text

@@ -50,21 +50,21 @@ def test_missing_rows_are_named(tmp_path):
 
 def rewritten(path, change) -> None:
     """The run's checkpoint with another text."""
-    arrays, told = record.checkpoint(path)
-    change(told)
+    arrays, metadata = record.checkpoint(path)
+    change(metadata)
     with record.RunFolder(path) as folder:
-        folder.save(arrays, told)
+        folder.save(arrays, metadata)
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda told: told["progress"].update(images_seen=7), "'images_seen' is unknown to this version"),
-        (lambda told: told["progress"].pop("sums"), "'sums' is missing"),
-        (lambda told: told.pop("images"), "does not say its images"),
-        (lambda told: told.update(progress=3), "does not say its progress"),
-        (lambda told: told["config"].update(extra={}), "table 'extra' is not known"),
-        (lambda told: told["images"].pop("digest"), "are not those that"),
+        (lambda metadata: metadata["progress"].update(images_seen=7), "'images_seen' is unknown to this version"),
+        (lambda metadata: metadata["progress"].pop("sums"), "'sums' is missing"),
+        (lambda metadata: metadata.pop("images"), "does not say its images"),
+        (lambda metadata: metadata.update(progress=3), "does not say its progress"),
+        (lambda metadata: metadata["config"].update(extra={}), "table 'extra' is not known"),
+        (lambda metadata: metadata["images"].pop("digest"), "are not those that"),
     ],
 )
 def test_a_checkpoint_of_another_version_is_one_line(tmp_path, change, said):
@@ -77,7 +77,7 @@ def test_a_checkpoint_of_another_version_is_one_line(tmp_path, change, said):
 
 def test_a_checkpoint_without_its_images_cannot_predict(tmp_path):
     path = train(configuration(tmp_path / "run")).path
-    rewritten(path, lambda told: told["images"].pop("mean"))
+    rewritten(path, lambda metadata: metadata["images"].pop("mean"))
     with pytest.raises(UserError, match="does not say what images"):
         load(path)
 
@@ -85,5 +85,5 @@ def test_a_checkpoint_without_its_images_cannot_predict(tmp_path):
 def test_a_checkpoint_of_before_there_was_an_option(tmp_path):
     """What it does not say has its default."""
     path = train(configuration(tmp_path / "run")).path
-    rewritten(path, lambda told: (told["config"]["net"].pop("weights"), told["config"]["rule"].pop("aux")))
+    rewritten(path, lambda metadata: (metadata["config"]["net"].pop("weights"), metadata["config"]["rule"].pop("aux")))
     assert len(train(resume=path, epochs=3).rows) == 3

@@ -54,7 +54,7 @@ def killing(number, after):
     return seen
 
 
-def told(path):
+def end_of(path):
     arrays, progress = record.checkpoint(path)
     rows = [{k: v for k, v in row.items() if "seconds" not in k} for row in record.rows(path)]
     return {k: a.tobytes() for k, a in arrays.items()}, progress["progress"], rows
@@ -83,7 +83,7 @@ train(configuration(top / "warm"))  # everything is imported by now
 whole = top / "whole"
 calls = count(begin, whole), count(go_on, whole)
 assert min(calls) > 10, calls
-expected, kills, refused = told(whole), 0, 0
+expected, kills, refused = end_of(whole), 0, 0
 for number in range(1, calls[0] + 1):
     for after in (False, True):
         path = top / f"begin{number}{after}"
@@ -93,7 +93,7 @@ for number in range(1, calls[0] + 1):
             refused += 1
             train(configuration(path))
         train(resume=path, epochs=3)
-        assert told(path) == expected, path
+        assert end_of(path) == expected, path
         left = sorted(p.name for p in path.iterdir())
         assert left == sorted(p.name for p in whole.iterdir()), left
 for number in range(1, calls[1] + 1):
@@ -104,7 +104,7 @@ for number in range(1, calls[1] + 1):
         kills += 1
         assert (path / "checkpoint.npz").exists(), path
         train(resume=path, epochs=3)
-        assert told(path) == expected, path
+        assert end_of(path) == expected, path
 print(json.dumps({"kills": kills, "before_config": refused}))
 '''
 

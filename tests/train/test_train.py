@@ -48,7 +48,7 @@ def whole(tmp_path_factory) -> Path:
     return train(configuration(tmp_path_factory.mktemp("whole") / "run")).path
 
 
-def told(path: Path) -> list[dict]:
+def rows_without_clock(path: Path) -> list[dict]:
     """A run's rows without what a clock says."""
     return [{name: v for name, v in row.items() if not name.endswith("seconds")} for row in record.rows(path)]
 
@@ -61,7 +61,7 @@ def assert_same_run(path: Path, whole: Path) -> None:
     for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
     assert progress["progress"] == there["progress"] and progress["progress"]["epoch"] == 2
-    assert told(path) == told(whole)
+    assert rows_without_clock(path) == rows_without_clock(whole)
 
 
 def during_step(monkeypatch, number: int, happen) -> None:
@@ -197,7 +197,7 @@ def test_a_run_on_any_number_of_threads_is_the_same(tmp_path, whole):
     before = threads()
     train(configuration(tmp_path / "run", run__threads=2))
     assert threads() == before
-    assert told(tmp_path / "run") == told(whole)
+    assert rows_without_clock(tmp_path / "run") == rows_without_clock(whole)
 
 
 @pytest.mark.parametrize("step", [None, STEPS + 1, STEPS + 2])
@@ -221,7 +221,7 @@ def test_a_finished_run_has_nothing_to_go_on_with(whole, tmp_path):
     lines = []
     result = train(resume=tmp_path / "run", say=lines.append)
     assert len(lines) == 1 and lines[0].startswith(f"{tmp_path / 'run'} is finished: 2 of 2 epochs. Go on ")
-    assert told(tmp_path / "run") == told(whole) and len(result.rows) == 2
+    assert rows_without_clock(tmp_path / "run") == rows_without_clock(whole) and len(result.rows) == 2
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(tmp_path, monkeypatch):

@@ -18,8 +18,8 @@ RESNET = {"net__name": "resnet8", "data__augment": True, "optim__momentum": 0.9}
 
 def assert_same_end(path, whole) -> None:
     """The same weights, optimiser state, counters and rows, but for what a clock says."""
-    (arrays, told), (expected, there) = record.checkpoint(path), record.checkpoint(whole)
-    assert arrays.keys() == expected.keys() and told["progress"] == there["progress"]
+    (arrays, metadata), (expected, whole_metadata) = record.checkpoint(path), record.checkpoint(whole)
+    assert arrays.keys() == expected.keys() and metadata["progress"] == whole_metadata["progress"]
     for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
 
