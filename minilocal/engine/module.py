@@ -99,7 +99,8 @@ class Module:
         assert self.synthesiser is not None
         self.hooks.before_forward("synthesiser")
         batch = self.hooks.replace_batch("synthesiser", batch)
-        error, cache = self.synthesiser.forward(h, batch, ctx.at(self.top), p)
+        with naming("synthesiser behind", self.units[-1], h):
+            error, cache = self.synthesiser.forward(h, batch, ctx.at(self.top), p)
         error = self.hooks.after_forward("synthesiser", error, cache)
         if update_stats:
             self.synthesiser.update_running_stats(cache, p)
@@ -109,7 +110,8 @@ class Module:
         """The synthesiser's gradients, once the error that it predicted has arrived."""
         assert self.synthesiser is not None
         self.hooks.before_backward("synthesiser")
-        grads = self.synthesiser.gradients(cache, error, p)
+        with naming("gradients of the synthesiser behind", self.units[-1]):
+            grads = self.synthesiser.gradients(cache, error, p)
         self.hooks.after_backward("synthesiser", None, grads)
         return grads
 

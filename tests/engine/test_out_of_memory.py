@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,6 +36,11 @@ class Greedy:
             raise self.error
         return self.inner.backward(*given)
 
+    def gradients(self, *given):
+        if self.where == "gradients":
+            raise self.error
+        return self.inner.gradients(*given)
+
 
 def short_of_memory(rule, where="forward", error=None, part="unit"):
     """The line that a step of 32 images ends with, when module 2 finds no room."""
@@ -42,7 +49,9 @@ def short_of_memory(rule, where="forward", error=None, part="unit"):
     if part == "unit":
         learner.modules[1].units[0] = Greedy(learner.modules[1].units[0], where, error)
     else:
-        object.__setattr__(learner.modules[1], "objective", Greedy(learner.modules[1].objective, where, error))
+        learner.modules[1] = replace(
+            learner.modules[1], **{part: Greedy(getattr(learner.modules[1], part), where, error)}
+        )
     x, y = np.zeros((32, *NET.shape), "f4"), np.arange(32) % 10
     with pytest.raises(OutOfMemory) as caught:
         for _ in range(10):  # a worker that is drawn may have to wait for its turn
@@ -67,6 +76,13 @@ def test_the_backward_of_a_unit():
 def test_an_objective(where):
     line = short_of_memory(ml.rules.gll(), where, part="objective")
     assert line.startswith("out of memory in the objective behind layer1.2 on (32, 16, 16, 16)")
+
+
+def test_a_synthesiser():
+    line = short_of_memory(ml.rules.dni(), part="synthesiser")
+    assert line.startswith("out of memory in the synthesiser behind layer1.2 on (32, 16, 16, 16)")
+    line = short_of_memory(ml.rules.dni(), "gradients", part="synthesiser")
+    assert line.startswith("out of memory in the gradients of the synthesiser behind layer1.2 (Out of memory")
 
 
 def test_what_numpy_says_of_the_array_is_handed_on():
