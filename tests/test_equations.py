@@ -391,7 +391,7 @@ def test_the_engine_is_algorithm_1_unit_by_unit(modules, weighting, error):
     for length in range(UNITS + 1):
         for alpha in (0.0, 0.25, 0.5, 1.0):
             ours = make_learner(length, alpha, modules, weighting, error)
-            found = by_algorithm_1(ours, *batch(), length, alpha, weighting=weighting, error=error)
+            found = by_algorithm_1(ours, *batch(), length, alpha, weighting=weighting, error=error)  # type: ignore[call-arg]
             assert not differing(found, ours.gradients(*batch())[1]), (length, alpha)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minilocal import streams
-from minilocal.array import Array
+from minilocal.array import Array, to_host
 from minilocal.engine.hooks import Gradients, Hook, Part
 from minilocal.learner import Learner
 from minilocal.nets import Net
@@ -101,7 +101,7 @@ class PerturbedRun:
 
         Raises: FloatingPointError where `a` is not finite: NaNs are equal whatever they were computed from.
         """
-        if not np.isfinite(a).all():
+        if not np.isfinite(to_host(a)).all():
             raise FloatingPointError(f"{site} is no longer finite, so its influences cannot be told apart")
         iterations = self.hashes.setdefault(site, [()] * len(self.subject.batches))
         iterations[self.now] += (hashlib.blake2b((a + 0.0).tobytes(), digest_size=8).digest(),)
@@ -116,7 +116,7 @@ class PerturbedRun:
 
     def noise(self, a: Array, least: float) -> Array:
         """Gaussian noise of 0.3 times the root mean square of `a`, or of `least` where that is larger."""
-        scale = max(least, 0.3 * float(np.sqrt((a * a).mean())))
+        scale = max(least, 0.3 * float(np.sqrt(to_host((a * a).mean()))))
         return scale * stream(11, "nudge", step=self.now).standard_normal(a.shape)
 
 

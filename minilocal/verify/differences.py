@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import contract
+from minilocal.array import to_host
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
@@ -97,13 +98,15 @@ class _LayerOnBatch:
     def __init__(self, layer: Layer, x: np.ndarray, p: dict[str, np.ndarray], ctx: PassContext) -> None:
         self.layer, self.x, self.p, self.ctx = layer, x, p, ctx
         self.who = f"{type(layer).__name__} {layer.name!r}".removesuffix(" ''")
-        self.y, self.cache = layer.forward(x, ctx, p)
+        y, self.cache = layer.forward(x, ctx, p)
+        self.y = to_host(y)
         self.dy = stream(ctx.key, "check error").standard_normal(self.y.shape)
 
     def backward(self, need: Any = "both") -> dict[str, np.ndarray]:
         """{name: gradient}, that of x as "dx"."""
         dx, grads = self.layer.backward(self.dy, self.cache, self.p, need)
-        return {**grads} if dx is None else {"dx": dx, **grads}
+        arrays = grads if dx is None else {"dx": dx, **grads}
+        return {name: to_host(a) for name, a in arrays.items()}
 
 
 def _input(x: Any, shape: Shape, images: int, seed: int) -> np.ndarray:
@@ -122,11 +125,16 @@ def _is_pure(t: _LayerOnBatch) -> None:
             f"{t.who}: its forward of x gives numbers that are not finite: give an x for which it is defined."
         )
     again, _ = t.layer.forward(t.x, t.ctx, t.p)
-    if not np.array_equal(again, t.y):
+    if not np.array_equal(to_host(again), t.y):
         raise UserError(
             f"{t.who}: two forwards of one batch differ: draw its random numbers from ctx.rng(...) or ctx.rng_key(...)."
         )
-    arguments = {"x": [t.x], "dy": [t.dy], "p": list(t.p.values()), "the cache": tree_leaves(t.cache, None)}
+    arguments: dict[str, list[Any]] = {
+        "x": [t.x],
+        "dy": [t.dy],
+        "p": list(t.p.values()),
+        "the cache": tree_leaves(t.cache, None),
+    }
 
     def untouched(call: str, work: Callable[[], Any]) -> Any:
         before = {what: [np.array(a) for a in arrays] for what, arrays in arguments.items()}
@@ -171,8 +179,7 @@ def _derivative(t: _LayerOnBatch, a: np.ndarray, i: int, name: str) -> tuple[flo
         moved = a.copy()
         moved.flat[i] += step
         x, p = (moved, t.p) if name == "dx" else (t.x, {**t.p, name: moved})
-        y: np.ndarray = t.layer.forward(x, t.ctx, p)[0]
-        return y
+        return to_host(t.layer.forward(x, t.ctx, p)[0])
 
     def slope(step: float) -> float:
         return float((t.dy * (output(step) - output(-step))).sum() / (2 * step))

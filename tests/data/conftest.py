@@ -142,7 +142,7 @@ def sites() -> Iterator[Callable[..., Site]]:
                 if site.status != 200:
                     self.send_error(site.status)
                     return
-                first = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and site.ranges else 0  # type: ignore[index]
+                first = int(re.fullmatch(r"bytes=(\d+)-", wanted)[1]) if wanted and site.ranges else 0
                 if first >= len(site.content) and first:
                     self.send_error(416)
                     return

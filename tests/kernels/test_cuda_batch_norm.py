@@ -136,7 +136,7 @@ def test_commit_moves_the_running_statistics_in_place(rows, dtype):
     seen = plain.batch_norm_stats(n["z"], 1e-5)
     theirs = n["gamma"].copy(), np.abs(n["beta"])
     ours = [fake.asarray(a) for a in theirs]
-    cuda.batch_norm_update_running(*ours, Statistics(*map(fake.asarray, seen[:3]), rows), 0.1)
+    cuda.batch_norm_update_running(*ours, Statistics(*map(fake.asarray, seen[:3]), rows), 0.1)  # type: ignore[call-arg]
     plain.batch_norm_update_running(*theirs, seen, 0.1)
     assert all(close(a.get(), b, 2 * EPS[dtype]) for a, b in zip(ours, theirs, strict=True))
 
@@ -168,10 +168,10 @@ def test_arrays_at_odd_addresses_are_moved_first():
     exact = plain.batch_norm_stats(n["z"], 1e-5)
     assert close(cuda.batch_norm_stats(odd["z"], 1e-5).mean.get(), exact.mean, 1e-6)
     given = exact.mean, exact.r, n["gamma"], n["beta"], n["add"]
-    y = cuda.batch_norm_apply(odd["z"], *map(fake.asarray, given[:2]), odd["gamma"], odd["beta"], odd["add"])
+    y = cuda.batch_norm_apply(odd["z"], *map(fake.asarray, given[:2]), odd["gamma"], odd["beta"], odd["add"])  # type: ignore[call-arg]
     assert close(y.get(), plain.batch_norm_apply(n["z"], *given), 1e-6)
     given = exact.mean, exact.r, n["gamma"]
-    dz = cuda.batch_norm_backward(odd["dy"], odd["z"], *map(fake.asarray, given), y)[0]
+    dz = cuda.batch_norm_backward(odd["dy"], odd["z"], *map(fake.asarray, given), y)[0]  # type: ignore[call-arg]
     assert close(dz.get(), plain.batch_norm_backward(n["dy"], n["z"], *given, y.get())[0], 1e-6)
 
 

@@ -78,7 +78,7 @@ def test_every_core_and_any_whole_number_are_taken():
 
 
 def test_the_number_may_change_while_another_thread_works(monkeypatch):
-    class Slow(threads.ThreadPoolExecutor):
+    class Slow(threads.ThreadPoolExecutor):  # type: ignore[name-defined]
         def submit(self, *args, **kwargs):
             time.sleep(1e-3)  # the other thread comes in between, if it can
             return super().submit(*args, **kwargs)

@@ -188,7 +188,7 @@ def test_arrays_may_be_given_by_name():
     assert np.array_equal(ops.conv2d(x=x, W=W, stride=2, pad=1), z)
     assert np.array_equal(ops.conv2d(x, W=W, pad=1, stride=2), z)
     with pytest.raises(TypeError, match="missing a required argument: 'x'"):
-        ops.conv2d(W=W)
+        ops.conv2d(W=W)  # type: ignore[call-arg]
 
 
 def test_reference_ends_with_its_block_and_may_be_nested():
