@@ -19,7 +19,7 @@ STEPS = 13
 def test_ddg_is_its_replay(name, K, mode):
     with jax_on_cpu():
         learner = make_learner(net(name), ml.rules.ddg(backward_weights=mode), K)
-        assert replayed(learner, STEPS, 0.05, activations_late=False, backward_weights=mode) <= DOUBLE
+        assert replayed(learner, STEPS, 0.05, delayed_activations=False, backward_weights=mode) <= DOUBLE
 
 
 @pytest.mark.parametrize("name", ["mlp", "narrow", "dropout"])
@@ -79,7 +79,7 @@ def test_masks_of_dropout_are_the_old_batchs(mode):
     with jax_on_cpu():
         learner = make_learner(net("dropout"), ml.rules.ddg(backward_weights=mode), 4)
         run = lambda b: PassContext(key=learner.key, step=b)  # noqa: E731
-        assert replayed(learner, 12, 0.05, activations_late=False, backward_weights=mode, ctx=run) <= DOUBLE
+        assert replayed(learner, 12, 0.05, delayed_activations=False, backward_weights=mode, ctx=run) <= DOUBLE
 
 
 def test_float32_stays_float32():

@@ -27,20 +27,20 @@ STEPS = 14
 def test_fdg_is_its_replay(name, K, mode):
     with jax_on_cpu():
         learner = make_learner(net(name), ml.rules.fdg(beta=0.7, backward_weights=mode), K)
-        worst = replayed(learner, STEPS, 0.05, activations_late=True, beta=0.7, backward_weights=mode)
+        worst = replayed(learner, STEPS, 0.05, delayed_activations=True, beta=0.7, backward_weights=mode)
     assert worst <= DOUBLE
 
 
 def test_fdg_on_resnet8_is_its_replay():
     with jax_on_cpu():
-        assert replayed(make_learner(net("resnet8"), ml.rules.fdg(), 4), 12, 0.05, activations_late=True) <= DOUBLE
+        assert replayed(make_learner(net("resnet8"), ml.rules.fdg(), 4), 12, 0.05, delayed_activations=True) <= DOUBLE
 
 
 def test_masks_of_dropout_are_the_old_batchs():
     with jax_on_cpu():
         learner = make_learner(net("dropout"), ml.rules.fdg(backward_weights="recompute"), 4)
         run = lambda b: PassContext(key=learner.key, step=b)  # noqa: E731
-        assert replayed(learner, 12, 0.05, activations_late=True, backward_weights="recompute", ctx=run) <= DOUBLE
+        assert replayed(learner, 12, 0.05, delayed_activations=True, backward_weights="recompute", ctx=run) <= DOUBLE
 
 
 @pytest.mark.parametrize("mode", MODES)
