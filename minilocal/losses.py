@@ -1,9 +1,7 @@
-"""Losses: the value and the error together, since both need the same softmax or difference.
+"""Losses: value and error together, since both need the same softmax or difference.
 
-The value is a 0-d float64 array that stays where the logits are; the error has the logits' type. Labels and targets
-are trusted: they are checked once, on the host, when data enters.
-
-An exponential that underflows is 0 and no error, whatever `numpy.seterr` says.
+The value is a 0-d float64 array in the logits' library; the error has the logits' type. Labels and targets are not
+checked here but once, on the host, when data enters. An exponential that underflows is 0, whatever `numpy.seterr` says.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from minilocal.kernels.underflow import underflow_is_zero
 
 @underflow_is_zero()
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
-    """-log softmax(z) at the label, averaged.        z (N, C), labels (N,) int  →  loss (), dz (N, C)
+    """Mean of -log softmax(z) at the label.        z (N, C), labels (N,) int  →  loss (), dz (N, C)
 
     L = -1/N Σₙ log pₙ[yₙ]        dz = (p - onehot(y)) / N
     """
@@ -24,7 +22,7 @@ def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
 
 @underflow_is_zero()
 def squared_error(z: Array, target: Array) -> tuple[Array, Array]:
-    """Half the squared distance to the target, averaged over the batch.        z, target (N, C)  →  loss (), dz (N, C)
+    """Mean over the batch of half the squared distance to the target.        z, target (N, C)  →  loss (), dz (N, C)
 
     L = 1/(2N) Σₙ ‖zₙ - tₙ‖²        dz = (z - t) / N
     """
@@ -35,7 +33,7 @@ def squared_error(z: Array, target: Array) -> tuple[Array, Array]:
 
 @underflow_is_zero()
 def binary_cross_entropy(a: Array, target: Array) -> tuple[Array, Array]:
-    """Cross entropy of sigmoid(a) and a target t in [0, 1], averaged over every number.        a, t  →  loss (), da
+    """Cross entropy of sigmoid(a) and a target t in [0, 1], the mean over all elements.        a, t  →  loss (), da
 
         L = mean( max(a, 0) - a t + log(1 + exp(-|a|)) )        da = (sigmoid(a) - t) / size
 
@@ -50,7 +48,7 @@ def binary_cross_entropy(a: Array, target: Array) -> tuple[Array, Array]:
 
 @underflow_is_zero()
 def similarity(U: Array, labels: Array, classes: int) -> tuple[Array, Array]:
-    """Similarity matching: samples of one class are to look alike.        U (N, H, W, C) or (N, F)  →  loss (), dU
+    """The similarity matching loss: samples of one class alike.        U (N, H, W, C) or (N, F)  →  loss (), dU
 
         s_b  = deviation of U_bc over the H W positions, unbiased, where C > 3 and H > 1; else all of U_b, flat     (1)
         x̂_b  = s̃_b / (‖s̃_b‖ + 1e-8)      s̃_b = s_b - mean_c s_b                                                    (2)
@@ -105,7 +103,7 @@ def _inverse(a: Array) -> Array:
 
 @underflow_is_zero()
 def supervised_contrast(z: Array, labels: Array, temperature: float = 0.07) -> tuple[Array, Array]:
-    """Each sample is to find those of its class among all others.        z (N, F), labels (N,)  →  loss (), dz (N, F)
+    """The supervised contrastive loss: samples of one class close.        z (N, F), labels (N,)  →  loss (), dz (N, F)
 
         f_b = z_b / ‖z_b‖      S = f fᵀ / τ      P(i) = the others with i's label                                    (1)
         L = -1/N Σ_i 1/|P(i)| Σ_{j∈P(i)} ( S_ij - log Σ_{a≠i} exp S_ia );  an anchor without positives gives 0      (2)
