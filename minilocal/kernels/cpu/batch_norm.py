@@ -4,7 +4,7 @@ Pieces of about 512 KB stay in the cache. They are read as rows of up to 512 num
 of 16 channels is too short for NumPy's inner loop. Column sums are products with a row of ones.
 
 Variance: E[z²] - E[z]² cancels in float32 as soon as the mean is a few hundred deviations. Here the sums are of
-d = z - shift, where shift is the mean of a first piece of the batch, and their totals are in float64:
+d = z - shift, where shift is the mean of a first chunk of the batch, and their totals are in float64:
 σ² = Σd²/M - (Σd/M)², where Σd/M is of the order of one deviation.
 """
 
@@ -20,9 +20,9 @@ from minilocal.kernels.threads import PARTS, ordered_sum, parallel_map, partitio
 from minilocal.kernels.workspace import scratch, workspace
 from minilocal.ops.batch_norm import Statistics
 
-PIECE = 512 << 10  # bytes that are worked on at a time
+CHUNK = 512 << 10  # bytes that are worked on at a time
 PART = 256 << 10  # bytes of a part of the batch, at least: less is not worth a thread
-WIDE = 512  # numbers in a row of a piece
+WIDE = 512  # numbers in a row of a chunk
 
 
 def batch_norm_stats(z: Array, eps: float) -> Statistics:
@@ -33,7 +33,7 @@ def batch_norm_stats(z: Array, eps: float) -> Statistics:
 
     def part(first: int, last: int) -> Array:
         total = np.zeros((2, wide.shape[1]), np.float64)
-        for i, j in _pieces(wide, first, last):
+        for i, j in _chunks(wide, first, last):
             ones = _ones(j - i, z.dtype.char)
             d = np.subtract(wide[i:j], shift, out=_workspace(wide[i:j]))
             total[0] += ones @ d
@@ -50,21 +50,21 @@ def batch_norm_stats(z: Array, eps: float) -> Statistics:
 def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
-    """γ r (z - μ) + β, + s, ReLU: one pass, piece by piece."""
+    """γ r (z - μ) + β, + s, ReLU: one pass, chunk by chunk."""
     wide, parts = _wide(z)
     mean, scale, beta = _tile(mean, wide), _tile(gamma * r, wide), _tile(beta, wide)
     out = np.empty(z.shape, z.dtype)
     y, s = out.reshape(wide.shape), None if add is None else add.reshape(wide.shape)
 
     def part(first: int, last: int) -> None:
-        for i, j in _pieces(wide, first, last):
-            piece = np.subtract(wide[i:j], mean, out=y[i:j])
-            piece *= scale
-            piece += beta
+        for i, j in _chunks(wide, first, last):
+            chunk = np.subtract(wide[i:j], mean, out=y[i:j])
+            chunk *= scale
+            chunk += beta
             if s is not None:
-                piece += s[i:j]
+                chunk += s[i:j]
             if relu:
-                np.maximum(piece, scratch("zeros", piece.shape, z.dtype), out=piece)
+                np.maximum(chunk, scratch("zeros", chunk.shape, z.dtype), out=chunk)
 
     parallel_map(part, parts)
     return out
@@ -87,7 +87,7 @@ def batch_norm_backward(
 
     def sums(first: int, last: int) -> Array:
         total = np.zeros((2, wide.shape[1]), np.float64)
-        for i, j in _pieces(wide, first, last):
+        for i, j in _chunks(wide, first, last):
             if on is not None:
                 np.multiply(up[i:j], on[i:j] > 0, out=g[i:j])
             ones = _ones(j - i, z.dtype.char)
@@ -101,12 +101,12 @@ def batch_norm_backward(
     by_n, by_one, scale = _tile(-dgamma / M * r, wide), _tile(-dbeta / M, wide), _tile(gamma * r, wide)
 
     def write(first: int, last: int) -> None:
-        for i, j in _pieces(wide, first, last):
-            piece = np.subtract(wide[i:j], mean_, out=_workspace(wide[i:j]))
-            piece *= by_n
-            piece += by_one
-            piece += g[i:j]
-            np.multiply(piece, scale, out=out[i:j])
+        for i, j in _chunks(wide, first, last):
+            chunk = np.subtract(wide[i:j], mean_, out=_workspace(wide[i:j]))
+            chunk *= by_n
+            chunk += by_one
+            chunk += g[i:j]
+            np.multiply(chunk, scale, out=out[i:j])
 
     parallel_map(write, parts)
     return dz, dgamma, dbeta, dy_relu if both else None
@@ -122,8 +122,8 @@ def _wide(z: Array) -> tuple[Array, list[tuple[int, int]]]:
     return z.reshape(N * rows, side_by_side * C), [(i * rows, j * rows) for i, j in parts]
 
 
-def _pieces(wide: Array, first: int, last: int) -> Iterator[tuple[int, int]]:
-    height = max(1, PIECE // (wide.shape[1] * wide.itemsize))
+def _chunks(wide: Array, first: int, last: int) -> Iterator[tuple[int, int]]:
+    height = max(1, CHUNK // (wide.shape[1] * wide.itemsize))
     for i in range(first, last, height):
         yield i, min(i + height, last)
 
@@ -141,13 +141,13 @@ def _fold(sums: Array, channels: int) -> Array:
 
 
 def _first_mean(z: Array) -> Array:
-    """The mean of a first piece of z, per channel, in z's type: a shift close to the mean."""
+    """The mean of a first chunk of z, per channel, in z's type: a shift close to the mean."""
     rows = z.reshape(-1, z.shape[-1])[: max(1, 4096 // z.shape[-1])]
     return _ones(len(rows), z.dtype.char) @ rows * (1 / len(rows))
 
 
-def _workspace(piece: Array) -> Array:
-    return workspace("norm", piece.shape, piece.dtype)
+def _workspace(chunk: Array) -> Array:
+    return workspace("norm", chunk.shape, chunk.dtype)
 
 
 @cache

@@ -16,7 +16,7 @@ from minilocal.kernels.threads import parallel_map, partition
 from minilocal.kernels.workspace import workspace
 from minilocal.ops.pool import argmax_type, window_pixels
 
-PIECE = 256 << 10  # bytes of images that are worked on at a time
+CHUNK = 256 << 10  # bytes of images that are worked on at a time
 
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
@@ -56,8 +56,8 @@ def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, 
 
 
 def _by_images(work: Callable[[int, int], None], x: Array) -> None:
-    """Call `work(i, j)` for all images of x, PIECE bytes at a time."""
-    step = max(1, PIECE * len(x) // max(1, x.nbytes))
+    """Call `work(i, j)` for all images of x, CHUNK bytes at a time."""
+    step = max(1, CHUNK * len(x) // max(1, x.nbytes))
 
     def part(first: int, last: int) -> None:
         for i in range(first, last, step):

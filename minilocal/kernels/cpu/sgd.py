@@ -1,6 +1,6 @@
-"""sgd (ops/sgd.py) on NumPy, in pieces that stay in the cache, shared by threads.
+"""sgd (ops/sgd.py) on NumPy, in chunks that stay in the cache, shared by threads.
 
-The idea. Operation by operation over whole arrays, an update reads and writes memory a dozen times. Piece by piece it
+The idea. Operation by operation over whole arrays, an update reads and writes memory a dozen times. Chunk by chunk it
 reads w, g and v once and writes w and v once.
 """
 
@@ -16,30 +16,30 @@ from minilocal.ops.sgd import Updates
 from minilocal.ops.sgd import sgd as operation
 
 PLAIN = plain(operation)
-PIECE = 1 << 16  # numbers that are worked on at a time
+CHUNK = 1 << 16  # numbers that are worked on at a time
 
 
 def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
-    """The update in pieces, with the bits of the plain code, which small arrays and views go through."""
+    """The update in chunks, with the bits of the plain code, which small arrays and views go through."""
     for w, g, v in updates:
-        if w.size < PIECE or not all(a is None or a.flags.c_contiguous for a in (w, g, v)):
+        if w.size < CHUNK or not all(a is None or a.flags.c_contiguous for a in (w, g, v)):
             PLAIN([(w, g, v)], lr, momentum, weight_decay, nesterov)
         else:
             vs = None if v is None else v.reshape(-1)
-            _in_pieces(w.reshape(-1), g.reshape(-1), vs, lr, momentum, weight_decay, nesterov)
+            _in_chunks(w.reshape(-1), g.reshape(-1), vs, lr, momentum, weight_decay, nesterov)
 
 
-def _in_pieces(
+def _in_chunks(
     ws: Array, gs: Array, vs: Array | None, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool
 ) -> None:
     def part(first: int, last: int) -> None:
-        for i in range(first, last, PIECE):
-            piece = slice(i, min(i + PIECE, last))
-            w, g, t = ws[piece], gs[piece], workspace("sgd", (piece.stop - i,), ws.dtype)
+        for i in range(first, last, CHUNK):
+            chunk = slice(i, min(i + CHUNK, last))
+            w, g, t = ws[chunk], gs[chunk], workspace("sgd", (chunk.stop - i,), ws.dtype)
             if weight_decay:
                 g = np.add(np.multiply(w, weight_decay, out=t), g, out=t)
             if vs is not None:
-                v = vs[piece]
+                v = vs[chunk]
                 v *= momentum
                 v += g
                 g = g + momentum * v if nesterov else v

@@ -58,7 +58,7 @@ def conv2d(x: Array, W: Array) -> Array:
 
 
 def conv2d_backward(dz: Array, x: Array, W: Array, need_dx: bool, need_dW: bool) -> tuple[Array | None, Array | None]:
-    """(dx, dW), each None unless wanted."""
+    """(dx, dW), each None where it is not asked for."""
     _, _, C, O = W.shape
     dx, dy = np.empty(x.shape, x.dtype) if need_dx else None, x if need_dW else None
     g = np.ascontiguousarray(W[::-1, ::-1].transpose(0, 2, 1, 3)).reshape(3, -1)  # (i, c, j, o): copied in runs of o

@@ -1,6 +1,6 @@
 """Rows of C channels in CUDA: their partition among threads, and sums over them in a fixed order.
 
-A thread keeps WIDE channels and walks down the rows. What belongs to a channel is in registers, and DEEP independent
+A thread keeps WIDE channels and goes down the rows. What belongs to a channel is in registers, and DEEP independent
 loads are under way. The numbers of rows and channels alone decide the partition, and the order in which the blocks'
 partial sums, an array of doubles, are added: no bit depends on which block came first.
 """

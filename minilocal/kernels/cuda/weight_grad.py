@@ -1,10 +1,10 @@
 """dW of conv2d_backward (ops/conv.py) and matmul_dw in CUDA: im2col(x)ᵀ dz, a sum over all pixels, in partial sums.
 
-The idea. dW is small and the pixels are many. So a block of threads holds a piece of dW in registers, all taps of BC
-channels in by BO channels out, and walks over its part of the pixels, tile by tile: it copies the patch of x under a
+The idea. dW is small and the pixels are many. So a block of threads holds a slice of dW in registers, all taps of BC
+channels in by BO channels out, and goes over its part of the pixels, tile by tile: it copies the patch of x under a
 tile and the errors there into shared memory, and each thread adds x dz to what it holds, the K taps of one row i by 4
 channels by TO: 4·K·TO multiplications for K + TO / 4 loads of four, and neighbouring pixels share most of those.
-GROUPS of threads hold the same piece and take turns at the rows of a tile.
+GROUPS of threads hold the same slice and take turns at the rows of a tile.
 
 The shapes fix the order of every sum: pixels of a group, groups of a block, and last the blocks' parts, which `total`
 adds. No atomics, so no bit depends on which block came first. Pixels are counted in `int`.
@@ -120,11 +120,11 @@ def weight_gradient(dz: Array, x: Array, k: int, stride: int, pad: int) -> Array
     tile = plan((N, P, Q), C, O, k, stride, x.itemsize)
     if not tile:
         return None
-    tiles, pieces = blocks(N, tile["G"]) * blocks(P, tile["TP"]) * blocks(Q, tile["TQ"]), _pieces(C, O, tile)
-    count = max(1, min(tiles // 2, BLOCKS // pieces))
+    tiles, slices = blocks(N, tile["G"]) * blocks(P, tile["TP"]) * blocks(Q, tile["TQ"]), _slices(C, O, tile)
+    count = max(1, min(tiles // 2, BLOCKS // slices))
     parts = xp.empty((count, k, k, C, O), x.dtype)
     args = x, dz, parts, N, H, B, P, Q, pad
-    WEIGHTS(x, (count, pieces), (tile["THREADS"],), args, C=C, O=O, K=k, S=stride, DEEP=4, **tile)
+    WEIGHTS(x, (count, slices), (tile["THREADS"],), args, C=C, O=O, K=k, S=stride, DEEP=4, **tile)
     if count == 1:
         return parts[0]
     dW = xp.empty((k, k, C, O), x.dtype)
@@ -132,13 +132,13 @@ def weight_gradient(dz: Array, x: Array, k: int, stride: int, pad: int) -> Array
     return dW
 
 
-def _pieces(C: int, O: int, tile: dict[str, int]) -> int:
+def _slices(C: int, O: int, tile: dict[str, int]) -> int:
     return blocks(C, tile["BC"]) * blocks(O, tile["BO"])
 
 
 @cache
 def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, size: int) -> dict[str, int]:
-    """The tile and the piece of dW that take fewest instructions, as constants of the build; {} where none fits.
+    """The tile and the slice of dW that take fewest instructions, as constants of the build; {} where none fits.
 
     `pixels`: N, P, Q of z; `size`: bytes of a number.
     """
@@ -153,7 +153,7 @@ def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, size
         shared = max(4 * copied, team * own if groups > 1 else 0) * size
         if shared <= SHARED // 2:
             tile = {"TO": TO, "BC": BC, "BO": BO, "TQ": TQ, "TP": TP, "G": G, "GROUPS": groups, "THREADS": threads}
-            work = blocks(N, G) * blocks(P, TP) * blocks(Q, TQ) * _pieces(C, O, tile)
+            work = blocks(N, G) * blocks(P, TP) * blocks(Q, TQ) * _slices(C, O, tile)
             turn = (
                 blocks(G * TP, groups) * (TQ * (own + LOAD * (k + TO // 4)) + ROW)
                 + COPY * blocks(copied, threads)
