@@ -14,7 +14,7 @@ from minilocal.nets.resnet import _stages
 from minilocal.verify.delayed import BATCH as N
 from minilocal.verify.delayed import DECAY, MODES, MOMENTUM, batches, beside_replay
 
-__all__ = ["MODES", "N", "batches", "make_learner", "net", "replayed", "same", "weights"]
+__all__ = ["MODES", "N", "batches", "make_learner", "net", "replayed", "same", "statistics_move_once", "weights"]
 
 
 @lru_cache
@@ -40,8 +40,8 @@ def make_learner(net: Net, rule: ml.rules.Rule, K: int, *, dtype: str = "float64
     return ml.Learner(net, rule, K, rng=ml.rng(1), dtype=dtype, optimizer=optimizer)
 
 
-def weights(make_learner: ml.Learner) -> dict[str, np.ndarray]:
-    return {name: a.copy() for name, a in make_learner.parameters().items()}
+def weights(learner: ml.Learner) -> dict[str, np.ndarray]:
+    return {name: a.copy() for name, a in learner.parameters().items()}
 
 
 def replayed(learner: ml.Learner, steps: int, lr: float, **options: object) -> float:
@@ -58,3 +58,16 @@ def same(a: ml.Learner, b: ml.Learner, *, buffers: bool = True) -> bool:
     if buffers:
         mine, yours = {**mine, **a.buffers()}, {**yours, **b.buffers()}
     return all((mine[name] == yours[name]).all() for name in yours)
+
+
+def statistics_move_once(rule: ml.rules.Rule) -> None:
+    """Running statistics move once per forward: at lr 0 all forwards have the same weights, so they end as BP's.
+
+    They would differ if they were updated twice, or never.
+    """
+    delayed, bp = make_learner(net("narrow"), rule, 3), make_learner(net("narrow"), ml.rules.bp(), 3)
+    for x, y in batches(net("narrow"), 5):
+        for learner in (delayed, bp):
+            learner.step(x, y, lr=0.0)
+    delayed.finish()
+    assert same(delayed, bp) and any((a != 0).any() for a in delayed.buffers().values())

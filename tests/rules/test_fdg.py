@@ -16,7 +16,7 @@ from minilocal.nets import Net
 from minilocal.optim import SGD
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.jax_cpu import jax_on_cpu
-from tests.rules.delays import MODES, batches, make_learner, net, replayed, same, weights
+from tests.rules.delays import MODES, batches, make_learner, net, replayed, same, statistics_move_once, weights
 
 STEPS = 14
 
@@ -180,10 +180,10 @@ def test_how_stale_weights_are_and_how_many_batches_wait(K):
     wrong = ml.rules.compose(boundary=ml.boundaries.delayed(activations=1), when=ml.when.always(first="forward"))
     ddg, fdg, forward_first = (diary(rule, K, steps)[-1] for rule in (ml.rules.ddg(), ml.rules.fdg(), wrong))
     for k in range(1, K + 1):
-        late = K - k
-        assert (ddg[k - 1][STALENESS], ddg[k - 1][WAITING]) == (late, late)
-        assert (fdg[k - 1][STALENESS], fdg[k - 1][WAITING]) == (max(0, 2 * late - 1), 2 * late)
-        assert (forward_first[k - 1][STALENESS], forward_first[k - 1][WAITING]) == (2 * late, 2 * late)
+        distance = K - k
+        assert (ddg[k - 1][STALENESS], ddg[k - 1][WAITING]) == (distance, distance)
+        assert (fdg[k - 1][STALENESS], fdg[k - 1][WAITING]) == (max(0, 2 * distance - 1), 2 * distance)
+        assert (forward_first[k - 1][STALENESS], forward_first[k - 1][WAITING]) == (2 * distance, 2 * distance)
 
 
 # ---------------------------------------------------------------------- warm-up and shrinking
@@ -242,23 +242,15 @@ def test_the_first_gradient_is_linear_in_beta_to_the_power_of_the_boundaries_cro
 
 @pytest.mark.parametrize("mode", MODES)
 def test_running_statistics_move_once_per_forward(mode):
-    fdg, bp = (
-        make_learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 3),
-        make_learner(net("narrow"), ml.rules.bp(), 3),
-    )
-    for x, y in batches(net("narrow"), 5):
-        for learner in (fdg, bp):
-            learner.step(x, y, lr=0.0)
-    fdg.finish()
-    assert same(fdg, bp) and any((a != 0).any() for a in fdg.buffers().values())
+    statistics_move_once(ml.rules.fdg(backward_weights=mode))
 
 
 def test_float32_stays_float32(monkeypatch):
     learner = make_learner(net("narrow"), ml.rules.fdg(beta=0.5), 3, dtype="float32")
-    kind, walked = type(learner.modules[0]), []
+    kind, dtypes = type(learner.modules[0]), []
     backward = kind.backward
     monkeypatch.setattr(
-        kind, "backward", lambda m, error, *more: walked.append(error.dtype) or backward(m, error, *more)
+        kind, "backward", lambda m, error, *more: dtypes.append(error.dtype) or backward(m, error, *more)
     )
     for x, y in batches(net("narrow"), 7, "float32"):
         learner.step(x, y, lr=0.1)
@@ -266,7 +258,7 @@ def test_float32_stays_float32(monkeypatch):
         name: a for name, a in learner.state().items() if not name.startswith("count:")
     }  # counts are Python numbers
     floats = {a.dtype for a in held.values() if a.dtype.kind == "f"}
-    assert floats | set(walked) == {np.dtype("float32")}
+    assert floats | set(dtypes) == {np.dtype("float32")}
 
 
 @pytest.mark.parametrize("beta", [0, -0.1, 1.01, True, "half", float("nan")])
