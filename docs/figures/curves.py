@@ -23,24 +23,24 @@ def grouped(configs):
 
     Raises: UserError where one seed stands twice in a curve.
     """
-    asked = [flatten(config, "") for config in configs]
-    seeds = [keys.pop("run.seed") for keys in asked]
-    for keys in asked:
+    settings = [flatten(config, "") for config in configs]
+    seeds = [keys.pop("run.seed") for keys in settings]
+    for keys in settings:
         for key in MACHINE:
             keys.pop(key, None)
     differ = {
-        k for keys in asked for k in keys if not k.startswith("rule.") and len({str(a.get(k)) for a in asked}) > 1
+        k for keys in settings for k in keys if not k.startswith("rule.") and len({str(a.get(k)) for a in settings}) > 1
     }
-    found = {}
-    for i, (config, keys) in enumerate(zip(configs, asked, strict=True)):
-        alike = [other for other in asked if other["rule.name"] == keys["rule.name"]]
+    curves = {}
+    for i, (config, keys) in enumerate(zip(configs, settings, strict=True)):
+        alike = [other for other in settings if other["rule.name"] == keys["rule.name"]]
         own = {k for k in keys if k.startswith("rule.") and len({str(a.get(k)) for a in alike}) > 1}
         shown = sorted({k for k in keys if k == "rule.length"} | own) + sorted(differ)
-        found.setdefault(", ".join([_rule(config), *(_said(k, keys.get(k)) for k in shown)]), []).append(i)
-    for legend, runs in found.items():
+        curves.setdefault(", ".join([_rule(config), *(_described(k, keys.get(k)) for k in shown)]), []).append(i)
+    for legend, runs in curves.items():
         if len({seeds[i] for i in runs}) < len(runs):
             raise UserError(f"{legend}: two of its runs have one seed, and would count twice. Leave one out.")
-    return list(found.items()), _title(asked[0], differ)
+    return list(curves.items()), _title(settings[0], differ)
 
 
 def _rule(config):
@@ -48,13 +48,13 @@ def _rule(config):
     return get(options.pop("name"), **options).name
 
 
-def _said(key, value):
+def _described(key, value):
     name = SHORT.get(key, key.partition(".")[2].replace("_", " "))
     return f"{name} = {value}" if name else str(value)
 
 
 def _title(keys, differ):
-    shared = [_said(key, keys[key]) for key in ("net.name", "net.modules") if key not in differ]
+    shared = [_described(key, keys[key]) for key in ("net.name", "net.modules") if key not in differ]
     if not {"data.name", "data.limit_train"} & differ:
         shared.append(f"{keys['data.limit_train'] or 'all'} images of {keys['data.name']}")
     return ", ".join(shared)
@@ -63,9 +63,9 @@ def _title(keys, differ):
 def main(*folders, figure):
     curves, title = grouped([record.config(folder) for folder in folders])
     errors = [[row["test_error"] for row in record.rows(folder)] for folder in folders]
-    drawn = draw.curves({legend: [errors[i] for i in runs] for legend, runs in curves}, title=title)
+    picture = draw.curves({legend: [errors[i] for i in runs] for legend, runs in curves}, title=title)
     with record.atomic_write(figure) as file:
-        file.write(draw.to_png(drawn))
+        file.write(draw.to_png(picture))
 
 
 if __name__ == "__main__":

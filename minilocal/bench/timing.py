@@ -117,5 +117,5 @@ def ratio(numerators: list[float], denominators: list[float]) -> dict[str, float
 
 
 def enough(seconds: float, least: float) -> int:
-    """The number of runs of so many seconds that fill `least` seconds, from 1 to 1000."""
+    """The number of runs of `seconds` each that fill `least` seconds, from 1 to 1000."""
     return max(1, min(1000, math.ceil(least / max(seconds, 1e-9))))

@@ -30,7 +30,7 @@ class WorkerError(RuntimeError):
 
 
 def thread_settings(threads: int) -> dict[str, str]:
-    """The environment of a worker with so many threads, whose BLAS threads sleep soon after a call."""
+    """The environment of a worker with this number of threads, whose BLAS threads sleep soon after a call."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
     return {**dict.fromkeys(names, str(threads)), "OPENBLAS_THREAD_TIMEOUT": "20"}  # 2^20 ticks, not 2^26
 

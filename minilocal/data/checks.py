@@ -30,7 +30,7 @@ def check_images(name: str, key: str, x: Any) -> tuple[int, ...]:
 
 
 def _cast(key: str, x: np.ndarray) -> str:
-    """The expression that casts these numbers to uint8, guessed from their range."""
+    """The expression that casts these numbers to uint8, inferred from their range."""
     if x.dtype.kind not in "biuf":
         return "numbers, scaled and then cast"
     low, high = x.min(), x.max()

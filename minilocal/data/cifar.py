@@ -144,7 +144,7 @@ def rows_by_file(cifar: Cifar, layout: Layout) -> dict[str, slice]:
 
 
 def longest(cifar: Cifar, layout: Layout, images: int) -> int:
-    """The largest possible length of a file of so many images, in bytes.
+    """The largest possible length of a file of this number of images, in bytes.
 
     Exact for records. A pickle holds file names too, and Python 3 writes half of its bytes as two.
     """

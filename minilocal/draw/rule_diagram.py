@@ -38,7 +38,7 @@ class ErrorPath(NamedTuple):
 
 
 def error_paths(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[ErrorPath]:
-    """The path of each loss's error in this epoch, by the rule's answers, for modules of so many units."""
+    """The path of each loss's error in this epoch, by the rule's answers, for modules of these numbers of units."""
     tops = [sum(sizes[: k + 1]) - 1 for k in range(len(sizes))]
     if rule.boundary.passes_on or rule.when.is_global(epoch):  # one loss; its error enters every unit
         units = list(range(tops[-1], -1, -1))

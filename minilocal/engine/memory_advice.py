@@ -77,6 +77,6 @@ def _caches(modules: Sequence[Module], h: Array, p: Mapping[str, Array]) -> list
 
 
 def _largest(each: Sequence[int], units: Sequence[int]) -> int:
-    """Of modules of so many units: what the largest keeps, with the top unit of the one below it."""
+    """The bytes that the largest module keeps, of modules of these `units`, with the top unit of the one below it."""
     tops = [sum(units[:k]) for k in range(len(units))]
     return max(sum(each[max(0, first - 1) : first + n]) for first, n in zip(tops, units, strict=True))

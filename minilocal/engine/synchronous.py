@@ -8,7 +8,7 @@ no later error can need.
         E_k through as many units of module k-1 as its boundary links       backward from above
             g = a_j g_loc + b_j g_glb                                       Eq. (4)-(6)
             where the boundary passes it on, it goes into module k-2 too: backpropagation, or a link whose total error
-            a E_{k-1} + b (the error from above) is wanted there; then module k-1 is pending with its E_{k-1}
+            a E_{k-1} + b (the error from above) is sent there; then module k-1 is pending with its E_{k-1}
 
 A backward is linear in its error. So each error takes a backward of its own, and two of them leave two gradients that
 can be weighted. BP holds the caches of every module until the last loss, GLL those of one module, BackLink those of one

@@ -35,10 +35,10 @@ def test_a_table_for_each_number_of_modules_and_a_figure(memory, tmp_path):
         assert text in out
     assert "a third more work" in out and "modules need not wait" in out
     assert "paper" not in out  # its numbers are of another network
-    told = json.loads((tmp_path / "runs/memory/memory.json").read_text())
-    table = told["modules"]["3"]
+    metadata = json.loads((tmp_path / "runs/memory/memory.json").read_text())
+    table = metadata["modules"]["3"]
     assert table["BP"]["of BP"] == 1 and table["GLL"]["over GLL"] == 0
-    assert table["BP, checkpointed"]["step"] < table["BP"]["step"] and "numpy" in told["environment"]["packages"]
+    assert table["BP, checkpointed"]["step"] < table["BP"]["step"] and "numpy" in metadata["environment"]["packages"]
     for row in table.values():
         parts = sum(row[part] for part in ("activations", "auxiliary", "gradients", "workspace"))
         assert row["step"] == pytest.approx(parts)

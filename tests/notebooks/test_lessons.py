@@ -105,8 +105,8 @@ def test_numbers_in_its_prose_stand_in_its_code_or_its_outputs(name):
     """Those with a unit: an error, a size, a count of images. What a machine measured does not outlive a change."""
     prose = "\n".join(cell.source for cell in cells(name, "ipynb") if cell.cell_type == "markdown")
     shown = set(re.findall(r"\d+(?:\.\d+)?", printed(name) + "\n".join(cell.source for cell in code(name))))
-    told = re.findall(r"(\d+(?:\.\d+)?)\s*(?:%|MB|points|(?:training |test )?images|seeds)", prose)
-    assert set(told) <= shown
+    figures = re.findall(r"(\d+(?:\.\d+)?)\s*(?:%|MB|points|(?:training |test )?images|seeds)", prose)
+    assert set(figures) <= shown
 
 
 def row(text, name):

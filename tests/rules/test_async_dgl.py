@@ -55,15 +55,15 @@ def record_draws(learner):
 def simulated(key, K, steps, buffer, slowed=None, noise=0.0, epoch=0, small=()):
     """[(worker, batch, the draw that computed its input)] of each step, by Algorithm 2 on the same random stream."""
     shelves = [[] for _ in range(K - 1)]  # [batch, uses, draw], the oldest first
-    drawn, history = 0, []
+    number, history = 0, []
     weights = [1 - noise if j == slowed else 1 for j in range(K)]
     for step in range(steps):
-        chance, draws = stream(key, "draw", epoch, step), []
+        rng, draws = stream(key, "draw", epoch, step), []
         while True:
-            if drawn < 2 * K:
-                j = drawn // 2
+            if number < 2 * K:
+                j = number // 2
             else:
-                u, j = chance.random() * sum(weights), 0
+                u, j = rng.random() * sum(weights), 0
                 while u >= weights[j]:
                     u -= weights[j]
                     j += 1
@@ -77,8 +77,8 @@ def simulated(key, K, steps, buffer, slowed=None, noise=0.0, epoch=0, small=()):
             if j < K - 1 and b not in small:
                 if len(shelves[j]) == max(1, buffer):
                     shelves[j].pop(0)
-                shelves[j].append([b, 1, drawn])
-            drawn += 1
+                shelves[j].append([b, 1, number])
+            number += 1
             draws.append((j, b, source))
             if j == 0:
                 break
@@ -216,7 +216,7 @@ def test_a_checkpoint_of_larger_buffers_is_refused():
 
 
 def test_dropout_masks_differ_between_the_draws_of_one_step():
-    """A worker drawn twice in one step meets two names of chance; K = 1 keeps BP's."""
+    """A worker drawn twice in one step has two random keys; K = 1 keeps BP's."""
     learner, names = make_learner(asynchronous(buffer=2), 2), []
     unit = learner.modules[1].units[0]
 

@@ -130,16 +130,16 @@ def test_the_answers_say_when_errors_and_activations_arrive():
 
 
 def test_the_answers_say_how_many_batches_pass_until_each_module_has_been_updated():
-    backward_first, drawn = ml.when.always(first="backward"), ml.when.asynchronous()
-    assert [when.least_batches(4) for when in (ml.when.always(), ml.when.periodic(), backward_first, drawn)] == [
+    backward_first, asynchronous = ml.when.always(first="backward"), ml.when.asynchronous()
+    assert [when.least_batches(4) for when in (ml.when.always(), ml.when.periodic(), backward_first, asynchronous)] == [
         1,
         1,
         2,
         3,
     ]
-    assert drawn.least_batches(1) == 1
+    assert asynchronous.least_batches(1) == 1
     assert {when.engine for when in (ml.when.When(), ml.when.always(), ml.when.periodic())} == {"synchronous"}
-    assert drawn.engine == "asynchronous"
+    assert asynchronous.engine == "asynchronous"
 
 
 OWN_DEFAULTS = {"dgl": {"aux", "buffer"}, "pgl": {"around", "aux"}}  # the other options are those of a rule's answers

@@ -83,7 +83,7 @@ def test_4_below_the_range_alpha_is_not_used(weighting):
     top = [name for name in gll if name not in inside]
     for grads in by_alpha:
         assert same(grads, gll, names=below)
-        assert same(grads, gll, names=top), "auxiliary networks and module K hear none either"
+        assert same(grads, gll, names=top), "auxiliary networks and module K get none either"
     assert not any(np.array_equal(by_alpha[0][name], by_alpha[1][name]) for name in inside)
 
 

@@ -382,7 +382,7 @@ def test_the_second_signal_acts_at_once():
 
 
 def test_under_nohup_a_run_outlives_its_terminal():
-    """There SIGHUP is ignored. Ctrl-C is too in a script's background, and is heard all the same."""
+    """There SIGHUP is ignored. Ctrl-C is too in a script's background, and still stops the run."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with stop_on_signal() as request:

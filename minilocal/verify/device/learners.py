@@ -44,7 +44,7 @@ FULL: dict[str, Any] = {
 
 
 class Subject(NamedTuple):
-    """A rule on a network cut into so many modules."""
+    """A rule on a network cut into `modules` modules."""
 
     name: str
     net: Net
@@ -82,7 +82,7 @@ def batch(net: Net, number: int, dtype: str, N: int = 6) -> tuple[np.ndarray, np
 
 
 def steps(learner: Learner, count: int, N: int = 6) -> dict[str, np.ndarray]:
-    """{step: losses} of so many steps, -1 for modules without a loss. A guided rule ends with two global epochs."""
+    """{step: losses} of `count` steps, -1 for modules without a loss. A guided rule ends with two global epochs."""
     losses = {}
     for i in range(count):
         if learner.rule.when.guided and i == max(0, count - 2):
@@ -98,7 +98,7 @@ def arrays(learner: Learner) -> dict[str, np.ndarray]:
 
 
 def trained(subject: Subject, device: Any, dtype: str, count: int, optimizer: Any = SGD) -> dict[str, float]:
-    """Relative errors of the device's arrays, and of its losses, after so many steps."""
+    """Relative errors of the device's arrays, and of its losses, after `count` steps."""
     on_host, on_device = pair(subject, device, dtype, optimizer)
     losses, expected = steps(on_device, count), steps(on_host, count)
     return errors(arrays(on_device), arrays(on_host)) | errors(losses, expected)
