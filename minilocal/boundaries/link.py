@@ -24,8 +24,14 @@ class BackwardLink(Boundary):
     the gradients are weights on the errors. One weighted sum of both errors would be wrong below the last l units: the
     global error would enter there, and the local one be shrunk.
 
-    `length` is l, or "module": all units of the module. `error` is which δⁿ⁺¹ enters (4) where layer n+1, the first
-    unit of module k+1, is itself linked (l is at least that module's length):
+    `length` is l, or "module": all units of the module. `alpha` is α, the weight of the module's own error. `weighting`
+    is how often the weights apply in the unit j steps below the top:
+
+        literal       α^(j+1) and (1-α)^(j+1), (4) and (5) as printed (the default)
+        unfolded      α and 1-α in every linked unit
+
+    `error` is which δⁿ⁺¹ enters (4) where layer n+1, the first unit of module k+1, is itself linked (l is at least that
+    module's length):
 
         own           the error of module k+1's own loss (the default)
         own-scaled    the same times the α of (4) and (5): δ_lc, which is what Algorithm 1's first loop leaves

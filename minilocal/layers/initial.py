@@ -8,6 +8,8 @@
 | fdg, dgl | framework | γ uniform in (0, 1), β 0, as in the framework versions they target | framework |
 | predsim | framework | 1, 0 | framework; the output layer's weight 0 |
 
+√(2 / (k² O)) is He's (Kaiming's) normal by fan-out.
+
 Every array is drawn from the stream named by (key, its own name), so adding a layer changes no other.
 """
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 
 from minilocal import boundaries
 from minilocal.boundaries import Boundary
+from minilocal.inputs import training_rule
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.locality.influence import Influence, earliest_update, influence, toy_net
 from minilocal.locality.perturb import Site, Subject, owners
@@ -79,8 +80,9 @@ def _lock(kept: bool) -> str:
 def measure(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3) -> list[Locality]:
     """The locality of a rule in each of its phases, on `net` (`toy_net()` by default) cut into `modules`.
 
-    Raises: UserError for fewer than two modules, and where rule, net and modules do not fit.
+    Raises: UserError for anything but a rule, for fewer than two modules, and where rule, net and modules do not fit.
     """
+    rule = training_rule(rule)
     first_epochs = {rule.when.is_global(epoch): epoch for epoch in reversed(range(EPOCHS))}
     names = {False: "local epochs", True: "global epochs"} if len(first_epochs) > 1 else dict.fromkeys(first_epochs, "")
     before, net = threads(), net or toy_net()

@@ -123,7 +123,7 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
     """(condition, message) of every combination that is refused; the first whose condition holds is reported."""
     boundary, when, keep = rule.boundary, rule.when, rule.keep
     local, delayed = rule.objective.is_local, boundary.delayed
-    which = "an open boundary" if boundary.passes_on else "synthetic gradients"
+    which = "delayed errors" if delayed else "an open boundary" if boundary.passes_on else "synthetic gradients"
     only_local = local and not boundary.provides_error and not boundary.uses_input_error and rule.accumulate == 1
     return [
         (
@@ -176,7 +176,7 @@ def _check_kinds(name: str, objective: object, boundary: object, when: object) -
     answers: dict[str, tuple[object, type, ModuleType, str]] = {
         "objective": (objective, ObjectiveSpec, objectives, "classifier"),
         "boundary": (boundary, Boundary, boundaries, "link"),
-        "when": (when, When, when_answers, "periodic"),
+        "when": (when, When, when_answers, "always"),
     }
     for question, (answer, kind, package, example) in answers.items():
         if answer is None or isinstance(answer, kind):
@@ -185,4 +185,5 @@ def _check_kinds(name: str, objective: object, boundary: object, when: object) -
         word = exported[0] if exported else getattr(answer, "__name__", answer)
         call = f": call it, {exported[0]}()" if exported else call_it(answer)
         place = f"minilocal.{package.__name__.rpartition('.')[2]}"
+        example = answer if isinstance(answer, str) and answer in package.__all__ and answer.islower() else example
         raise UserError(f"{name}: {question} = {word!r} is no answer{call or f': give {place}.{example}()'}.")

@@ -10,6 +10,7 @@ Wang, Ni, Song, Yang and Huang, "Revisiting Locally Supervised Learning: an Alte
     L_K = CE(head(h_K), y)
     each module, its decoder and its classifier learn from L_k; no error passes a boundary
 
+Minimising L_rec and L_task raises lower bounds of the mutual information of h_k with the image and with the label.
 Every module needs the image of the batch. The decoder takes maps: a module below the last that ends with vectors is
 refused. λ1 = 0, λ2 = 1 and cross entropy are GLL. For K = 2 ixx_2 and ixy_2 are unused. Published λ are those of the
 contrast version; AugLocal's code uses those of K = 16 with cross entropy.

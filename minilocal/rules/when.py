@@ -8,7 +8,13 @@ import numpy as np
 
 from minilocal.errors import UserError, boolean, fraction, set_checked, unknown, whole
 
+__all__ = ["FIRST", "Always", "Asynchronous", "Periodic", "When", "always", "asynchronous", "periodic"]
+
 FIRST = ("forward", "backward")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 @dataclass(frozen=True)

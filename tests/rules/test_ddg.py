@@ -93,7 +93,7 @@ WRONG = [
     (lambda: ml.boundaries.delayed(activations=-1), "activations = -1"),
     (
         lambda: ml.rules.compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.delayed()),
-        "a local objective is ignored",
+        "with delayed errors a local objective is ignored",
     ),
     (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), keep="inputs"), 'backward_weights="recompute"'),
     (lambda: ml.rules.compose(boundary=ml.boundaries.delayed(), accumulate=2), "accumulate=1"),
