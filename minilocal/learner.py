@@ -82,8 +82,9 @@ class Learner:
             self._engine = self._graphs = RecordedSteps(self._engine, self.rule.when, xp, self.dtype, refused)
 
     def summary(self, batch_size: int = 128) -> str:
-        """A table of the units and modules: shapes, parameters, multiply-adds, auxiliary networks, and the bytes that
-        each module keeps under this rule with batches of this size. It shows itself in a notebook.
+        """A table of units and modules: shapes, parameters, multiply-adds, auxiliary networks, bytes kept.
+
+        The bytes are those that each module keeps under this rule with batches of this size.
 
         Raises: UserError for a batch size below 1.
         """

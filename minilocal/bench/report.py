@@ -20,7 +20,7 @@ BYTES = " Bytes: the peak of a step above what is allocated between steps, and a
 def markdown(results: Row) -> str:
     """A section for each part that was measured, and one for what failed."""
     sections: dict[str, Callable[[Row], list[str]]] = {
-        "limits": _limits, "steps": _steps, "layers": _layers, "growth": _growth
+        "limits": _roofline, "steps": _steps, "layers": _layers, "growth": _growth
     }  # fmt: skip
     texts: list[str] = []
     for name, section in sections.items():
@@ -79,7 +79,7 @@ def _by_comparison(rows: list[Row]) -> dict[str, list[Row]]:
     return {title: [row for row in rows if row["comparison"] == title] for title in titles}
 
 
-def _limits(results: Row) -> list[str]:
+def _roofline(results: Row) -> list[str]:
     rows = results["limits"]
     counts = sorted({row["threads"] for row in rows})
     cells = []

@@ -1,5 +1,6 @@
-"""One synchronous training step: forward each module, compute its local loss, backpropagate, and free every cache that
-no later error can need.
+"""One synchronous training step of a rule without delays.
+
+Forward each module, compute its local loss, backpropagate, and free every cache that no later error can need.
 
     for every module k, bottom to top
         h_k = f_k(h_{k-1})                                                  forward

@@ -124,40 +124,40 @@ class PerturbedRun:
 class _RecordingOptimizer:
     """Records each gradient. In a moving run it also updates, as Adam."""
 
-    trial: PerturbedRun
+    run: PerturbedRun
 
     def update(self, updates: Sequence[Update], lr: float | Array) -> None:
         for w, g, _ in updates:
-            self.trial.record(Site("update", *self.trial.owners[self.trial.names[id(w)]]), g)
-        if self.trial.moving:
+            self.run.record(Site("update", *self.run.owners[self.run.names[id(w)]]), g)
+        if self.run.moving:
             Adam().update(updates, lr)  # steps of bounded size: nothing diverges, and no influence underflows
 
 
 class _PerturbingHook(Hook):
     """Perturbs and records the activations and errors of module k."""
 
-    def __init__(self, trial: PerturbedRun, k: int) -> None:
-        self.trial, self.k = trial, k
+    def __init__(self, run: PerturbedRun, k: int) -> None:
+        self.run, self.k = run, k
 
     def replace_batch(self, part: Part, batch: Batch) -> Batch:
-        if self.trial.is_perturbed(Site("image", self.k, part)):
-            return Batch(batch.x + self.trial.noise(batch.x, 1e-3), batch.y)
-        if self.trial.is_perturbed(Site("labels", self.k, part)):
-            return Batch(batch.x, (batch.y + 1) % self.trial.subject.net.classes)
+        if self.run.is_perturbed(Site("image", self.k, part)):
+            return Batch(batch.x + self.run.noise(batch.x, 1e-3), batch.y)
+        if self.run.is_perturbed(Site("labels", self.k, part)):
+            return Batch(batch.x, (batch.y + 1) % self.run.subject.net.classes)
         return batch
 
     def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
         if part == "synthesiser":
-            return self.trial.perturb(Site("error", self.k, part), out)
+            return self.run.perturb(Site("error", self.k, part), out)
         if part == "objective":
             return out
         site = Site("activation", self.k, part)
-        out = self.trial.perturb(site, out)
-        self.trial.record(site, out)
+        out = self.run.perturb(site, out)
+        self.run.record(site, out)
         return out
 
     def after_backward(self, part: Part, error: Array | None, grads: Gradients) -> Array | None:
-        return None if error is None else self.trial.perturb(Site("error", self.k, part), error)
+        return None if error is None else self.run.perturb(Site("error", self.k, part), error)
 
 
 def owners(learner: Learner) -> dict[str, tuple[int, Part]]:

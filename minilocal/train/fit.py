@@ -95,7 +95,10 @@ def _epoch(trainer: Trainer, lr: float) -> Row:
 
 
 def _check_fit(learner: Any, dataset: Any) -> None:
-    """Raises: UserError unless these are a Learner and a data set of images that it takes."""
+    """Check that these are a Learner and a data set of images that it takes.
+
+    Raises: UserError where they are not.
+    """
     if not isinstance(learner, Learner):
         hint = call_it(learner) or ": give minilocal.Learner(net, rule, modules, rng=rng)"
         raise UserError(f"fit(learner, ...) was given a {type(learner).__name__} for the Learner{hint}.")

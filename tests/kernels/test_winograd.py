@@ -26,7 +26,7 @@ def numbers(shape: tuple[int, ...], O: int, dtype: str = "float64") -> tuple[np.
     return x, W, dz
 
 
-def gap(a: np.ndarray, b: np.ndarray) -> float:
+def relative_error(a: np.ndarray, b: np.ndarray) -> float:
     """The largest difference, as a part of the largest number."""
     assert a.shape == b.shape
     return np.abs(a - b).max() / np.abs(b).max()
@@ -47,7 +47,11 @@ def test_it_is_the_plain_convolution(shape, point_by_point):
     finally:
         winograd.WIDE = usual
     plain_dx, plain_dW = plain.conv2d_backward(dz, x, W, 1, 1)
-    assert gap(z, plain.conv2d(x, W, 1, 1)) < 1e-12 and gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
+    assert (
+        relative_error(z, plain.conv2d(x, W, 1, 1)) < 1e-12
+        and relative_error(dx, plain_dx) < 1e-12
+        and relative_error(dW, plain_dW) < 1e-12
+    )
     assert only_dx[1] is None and np.array_equal(only_dx[0], dx)
     assert only_dW[0] is None and np.array_equal(only_dW[1], dW)
 
@@ -70,7 +74,7 @@ def test_float32_loses_no_more_than_a_few_times_what_im2col_loses(O, rows):
     exact = plain.conv2d(*wide[:2], 1, 1), *plain.conv2d_backward(wide[2], *wide[:2], 1, 1)
     ours = winograd.conv2d(x, W), *winograd.conv2d_backward(dz, x, W, True, True)
     assert {a.dtype for a in ours} == {np.dtype("float32")}
-    assert max(gap(a, b) for a, b in zip(ours, exact, strict=True)) < 3e-6
+    assert max(relative_error(a, b) for a, b in zip(ours, exact, strict=True)) < 3e-6
 
 
 @pytest.mark.parametrize("shape, O", [((5, 8, 12, 16), 16), ((19, 4, 4, 120), 110)], ids=str)
@@ -93,7 +97,7 @@ def test_what_an_earlier_call_left_behind_is_never_read():
         x, dz = x * np.float64(1e200), dz * np.float64(1e100)
         plain_dx, plain_dW = plain.conv2d_backward(dz, x, W, 1, 1)
         dx, dW = winograd.conv2d_backward(dz, x, W, True, True)
-        assert gap(dx, plain_dx) < 1e-12 and gap(dW, plain_dW) < 1e-12
+        assert relative_error(dx, plain_dx) < 1e-12 and relative_error(dW, plain_dW) < 1e-12
 
 
 def test_images_that_are_a_view():
@@ -134,6 +138,6 @@ def test_a_hot_pixel_reaches_the_rows_of_its_tiles_and_no_other(m, H, hot, row):
     assert np.array_equal(dx[0][others], winograd.conv2d_backward(x, x, W, True, False)[0][0][others])
     assert np.array_equal(z[1], winograd.conv2d(x, W)[1]), "another image"
     if np.isfinite(hot):  # by norm, all of it is round-off
-        assert gap(z, exact) < 1e-6
+        assert relative_error(z, exact) < 1e-6
     else:
         assert not np.isfinite(z[0, reached, 3]).any()

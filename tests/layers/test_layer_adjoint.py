@@ -18,17 +18,17 @@ from minilocal.verify.small_nets import random_like
 STEPS = (1e-5, 1e-7)
 
 
-def gap(layer: Layer, shape: tuple[int, ...], seed: int, training: bool = True) -> float:
+def adjoint_error(layer: Layer, shape: tuple[int, ...], seed: int, training: bool = True) -> float:
     """How far the two sides are apart, relative to the larger."""
     rng = streams.rng(seed)
     p = {name: random_like(name, a, rng) for name, a in layer.arrays.items()}
-    x, run = rng.standard_normal(shape), PassContext(training=training, key=seed)
+    x, ctx = rng.standard_normal(shape), PassContext(training=training, key=seed)
     u, v = rng.standard_normal(shape), {name: rng.standard_normal(p[name].shape) for name in layer.parameters}
 
     def at(s: float) -> np.ndarray:
-        return layer.forward(x + s * u, run, {**p, **{name: p[name] + s * v[name] for name in v}})[0]
+        return layer.forward(x + s * u, ctx, {**p, **{name: p[name] + s * v[name] for name in v}})[0]
 
-    y, cache = layer.forward(x, run, p)
+    y, cache = layer.forward(x, ctx, p)
     dy = rng.standard_normal(y.shape)
     dx, grads = layer.backward(dy, cache, p)
     back = (dx * u).sum() + sum((grads[name] * v[name]).sum() for name in v)
@@ -62,9 +62,9 @@ def cases(draw):
 @settings(deadline=None, derandomize=True, max_examples=200)
 def test_the_adjoint_of_any_layer(case, seed, training):
     layer, shape = case
-    assert gap(layer, shape, seed, training) < 1e-6
+    assert adjoint_error(layer, shape, seed, training) < 1e-6
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.3, 0.9])
 def test_dropout(rate):
-    assert gap(ml.Dropout(rate), (5, 7), seed=0) < 1e-8
+    assert adjoint_error(ml.Dropout(rate), (5, 7), seed=0) < 1e-8

@@ -48,7 +48,7 @@ def weights_after(rule, reference, steps=3):
     return {**learner.parameters(), **learner.buffers()}
 
 
-def gap(ours, theirs):
+def relative_error(ours, theirs):
     """The largest difference, relative to the largest number of all arrays."""
     assert ours.keys() == theirs.keys()
     largest = max(np.abs(a).max() for a in theirs.values())
@@ -57,19 +57,19 @@ def gap(ours, theirs):
 
 @pytest.mark.parametrize("name", AT_ONCE)
 def test_gradients_are_the_fast_ones_but_for_round_off(name):
-    assert 0 < gap(gradients(RULES[name], True), gradients(RULES[name], False)) < ROUND_OFF
+    assert 0 < relative_error(gradients(RULES[name], True), gradients(RULES[name], False)) < ROUND_OFF
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_three_steps_lead_to_the_same_weights_but_for_round_off(name):
     fast = weights_after(RULES[name], False)
-    assert 0 < gap(weights_after(RULES[name], True), fast) < ROUND_OFF
+    assert 0 < relative_error(weights_after(RULES[name], True), fast) < ROUND_OFF
 
 
 def test_a_gradient_that_is_off_by_more_is_seen(monkeypatch):
     fast = gradients(RULES["bp"], False)
     monkeypatch.setattr(ml.layers.Conv, "forward", _off(ml.layers.Conv.forward))
-    assert gap(gradients(RULES["bp"], True), fast) > ROUND_OFF
+    assert relative_error(gradients(RULES["bp"], True), fast) > ROUND_OFF
 
 
 def _off(forward):
@@ -90,4 +90,4 @@ def test_products_too_small_to_be_cut_give_the_same_bits():
     net = ml.nets.mlp((12, 11), classes=4, size=16, rng=ml.rng(0))
     fast, plain = (gradients(ml.rules.backlink(), reference, net) for reference in (False, True))
     assert all(np.array_equal(fast[name], g) for name, g in plain.items() if name.endswith("weight"))
-    assert gap(plain, fast) < ROUND_OFF
+    assert relative_error(plain, fast) < ROUND_OFF
