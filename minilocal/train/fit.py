@@ -48,7 +48,7 @@ def fit(
     augment        random crops and mirrors, as the data set allows
 
     Epochs are numbered from `learner.epoch` on, and afterwards it is the number of the next one: another call trains
-    further, with a schedule of its own. `minilocal.train.Row` describes the rows.
+    further, with a schedule of its own. A row is a dict, row["test_error"]; `minilocal.train.Row` lists its keys.
 
     Raises: UserError for a Learner and a data set that do not fit each other, for numbers out of range, for an unknown
     schedule, for fewer batches than the rule needs, and where a loss is no longer finite.
