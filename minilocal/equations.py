@@ -29,8 +29,18 @@ from itertools import pairwise
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
 
+__all__ = [
+    "Activation", "Layers", "algorithm_1", "backward", "classifier_error", "forward", "link", "link_below",
+    "link_below_unfolded", "linked_errors", "local_errors", "outer", "relu", "relu_derivative", "update",
+    "update_linked", "update_local",
+]  # fmt: skip
+
 Activation = Callable[[Array], Array]
 Layers = list[tuple[Array, Array]]  # (w, b) of each layer
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def relu(z: Array) -> Array:

@@ -17,6 +17,12 @@ import numpy as np
 from minilocal.array import Array, to_host
 from minilocal.errors import UserError
 
+__all__ = ["from_torch", "to_torch"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 def to_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
     """{name: array} in PyTorch's layout, contiguous copies on the host.

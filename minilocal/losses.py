@@ -10,6 +10,12 @@ from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.kernels.underflow import underflow_is_zero
 
+__all__ = ["binary_cross_entropy", "cross_entropy", "similarity", "squared_error", "supervised_contrast"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 @underflow_is_zero()
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:

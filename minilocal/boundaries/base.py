@@ -63,7 +63,7 @@ class Boundary:
     recommends: Recommended | None = None  # an optimiser and rate under which its modules are known to learn
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"
+        return "ClosedBoundary()" if type(self) is Boundary else f"{type(self).__name__}()"
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

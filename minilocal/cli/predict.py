@@ -149,8 +149,7 @@ def read_images(path: str, classes: int) -> tuple[np.ndarray, np.ndarray | None]
     x = as_images(path, f"{prefix}x", arrays[f"{prefix}x"])
     if f"{prefix}y" not in arrays:
         return x, None
-    y = as_labels(path, f"{prefix}y", arrays[f"{prefix}y"])
-    if len(y) != len(x) or y.max() >= classes:
-        what = f"{len(y)} labels" if len(y) != len(x) else f"the label {y.max()}"
-        raise UserError(f"--images {path} has {what} for {len(x)} images of {classes} classes, 0 to {classes - 1}.")
+    y = as_labels(path, f"{prefix}y", arrays[f"{prefix}y"], len(x))
+    if y.max() >= classes:
+        raise UserError(f"--images {path} has the label {y.max()} for images of {classes} classes, 0 to {classes - 1}.")
     return x, y

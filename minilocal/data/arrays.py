@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.data.checks import check_images
+from minilocal.data.checks import check_count, check_images
 from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError
 
@@ -27,7 +27,8 @@ def from_arrays(
     Raises: UserError, one line, for every wrong dtype, shape and label.
     """
     train_x, test_x = as_images(name, "train_x", train_x), as_images(name, "test_x", test_x)
-    train_y, test_y = as_labels(name, "train_y", train_y), as_labels(name, "test_y", test_y)
+    train_y = as_labels(name, "train_y", train_y, len(train_x))
+    test_y = as_labels(name, "test_y", test_y, len(test_x))
     names = class_names(name, train_y, test_y, classes)
     mean, std = statistics(train_x)
     notes = ("shapes, dtypes and labels checked", "mean and standard deviation computed from the training images")
@@ -53,14 +54,15 @@ def as_images(name: str, key: str, images: Any) -> np.ndarray:
     return np.ascontiguousarray(x)
 
 
-def as_labels(name: str, key: str, labels: Any) -> np.ndarray:
-    """`labels` as int64 (N,)."""
+def as_labels(name: str, key: str, labels: Any, images: int) -> np.ndarray:
+    """`labels` of this many images as int64 (N,)."""
     y = as_array(name, key, labels)
     if y.ndim != 1 or len(y) == 0:
         hint = ""
         if y.ndim == 2 and len(y):
             hint = f" Take {key}[:, 0]." if y.shape[1] == 1 else f" Are they one-hot? Take {key}.argmax(axis=1)."
         raise UserError(f"{name}: {key} has shape {y.shape}; labels must be (N,), one integer an image.{hint}")
+    check_count(name, key, y, images)
     if y.dtype.kind in "US":
         raise UserError(
             f"{name}: {key} is text; labels must be integers from 0: classes, train_y = numpy.unique(train_y, "

@@ -43,15 +43,20 @@ def _cast(key: str, x: np.ndarray) -> str:
 
 def check_labels(name: str, key: str, y: Any, images: int, classes: int) -> None:
     """Check that `y` is int64 (images,) with labels from 0 to classes - 1; UserError otherwise."""
-    if not isinstance(y, np.ndarray) or y.shape != (images,):
-        shape = getattr(y, "shape", ())
-        raise UserError(f"{name}: {key} has shape {shape}, but {images} images need ({images},), one label each.")
+    check_count(name, key, y, images)
     if y.dtype != np.int64:
         raise UserError(f"{name}: {key} is {y.dtype}; labels must be int64.")
     low, high = int(y.min()), int(y.max())
     if low < 0 or high >= classes:
         wrong = low if low < 0 else high
         raise UserError(f"{name}: {key} holds the label {wrong}; {classes} classes have labels 0 to {classes - 1}.")
+
+
+def check_count(name: str, key: str, y: Any, images: int) -> None:
+    """Check that `y` is an array of one label an image; UserError otherwise."""
+    if not isinstance(y, np.ndarray) or y.shape != (images,):
+        shape = getattr(y, "shape", ())
+        raise UserError(f"{name}: {key} has shape {shape}, but {images} images need ({images},), one label each.")
 
 
 def check_padding(name: str, padding: int, mode: str, size: int) -> None:

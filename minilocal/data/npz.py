@@ -41,7 +41,7 @@ def load(path: str | Path) -> DataSet:
     name = f"npz:{path}"
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise UserError(f"{name}: {path.absolute()} {what}; write it with {SAVED}.")
+        raise UserError(f"npz:{path.absolute()} {what}; write it with {SAVED}.")
     dataset = from_arrays(**read(name, path, lambda keys: check_keys(name, keys)), name=name)
     return replace(dataset, notes=(f"your own images from {path.resolve()}", *dataset.notes))
 

@@ -107,7 +107,7 @@ def compose(
 
     Raises: UserError for answers that do not fit together.
     """
-    _check_kinds(name, objective, boundary, when)
+    _check_kinds(name, objective, boundary, when, recommends)
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
     micro_batches = whole("accumulate", accumulate, give="the number of micro-batches, 1 or more")
@@ -168,11 +168,17 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
     ]
 
 
-def _check_kinds(name: str, objective: object, boundary: object, when: object) -> None:
-    """Check that each answer is an instance of its kind.
+def _check_kinds(name: object, objective: object, boundary: object, when: object, recommends: object) -> None:
+    """Check that each argument is an instance of its kind.
 
-    Raises: UserError for a name, a class or a function in place of an answer.
+    Raises: UserError for a name, a class or a function in place of an answer, and for anything else in place of a name
+    or a recommendation.
     """
+    if not isinstance(name, str):
+        raise UserError(f"compose: name = {name!r}: give a text; answers have keywords, as objective= and boundary=.")
+    if recommends is not None and not isinstance(recommends, Recommended):
+        instead = "give minilocal.boundaries.Recommended('adam', 0.001), or leave it out"
+        raise UserError(f"{name}: recommends = {recommends!r}: {instead}.")
     answers: dict[str, tuple[object, type, ModuleType, str]] = {
         "objective": (objective, ObjectiveSpec, objectives, "classifier"),
         "boundary": (boundary, Boundary, boundaries, "link"),

@@ -15,7 +15,7 @@ import numpy as np
 
 from minilocal import inputs, optim
 from minilocal.data import DataSet
-from minilocal.errors import UserError, call_it, whole
+from minilocal.errors import UserError, boolean, call_it, whole
 from minilocal.learner import Learner
 from minilocal.streams import new_key, rng
 from minilocal.train.divergence import Diverged
@@ -51,7 +51,8 @@ def fit(
     further, with a schedule of its own. A row is a dict, row["test_error"]; `minilocal.train.Row` lists its keys.
 
     Raises: UserError for a Learner and a data set that do not fit each other, for numbers out of range, for an unknown
-    schedule, for fewer batches than the rule needs, and where a loss is no longer finite.
+    schedule, for an `augment` that is neither true nor false, for fewer batches than the rule needs, and where a loss
+    is no longer finite.
     """
     _check_fit(learner, dataset)
     epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
@@ -59,7 +60,7 @@ def fit(
     if on_epoch is not None and not callable(on_epoch):
         raise UserError(f"on_epoch = {on_epoch!r}: give a function of a row, as print is.")
     key = order_key(whole("seed", seed, least=0))
-    trainer = Trainer(learner, dataset, batch_size=batch_size, key=key, augment=bool(augment))
+    trainer = Trainer(learner, dataset, batch_size=batch_size, key=key, augment=boolean("augment", augment))
     learner.rule.check_batches(trainer.steps * epochs, len(learner.modules))
     rows: list[Row] = []
     for e in range(epochs):

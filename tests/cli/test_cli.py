@@ -301,7 +301,7 @@ def test_predict_takes_your_images(minilocal, trained, tmp_path):
         ({"x": np.zeros((2, 8, 8, 1), np.uint8)}, "8×8×1"),
         ({"x": np.zeros((2, 16, 16, 1))}, "float64"),
         ({"x": np.zeros((2, 16, 16, 1), np.uint8), "y": np.array([0, 10])}, "the label 10"),
-        ({"x": np.zeros((2, 16, 16, 1), np.uint8), "y": np.array([0])}, "1 labels for 2 images"),
+        ({"x": np.zeros((2, 16, 16, 1), np.uint8), "y": np.array([0])}, "y has shape (1,), but 2 images"),
         ({"x": np.zeros((2, 16, 16, 1), np.uint8), "y": np.array([0.5, 1])}, "integers"),
         ({"images": np.zeros((2, 16, 16, 1), np.uint8)}, "holds no images"),
         (None, "cannot be read"),

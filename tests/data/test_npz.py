@@ -84,6 +84,10 @@ WRONG = [
     ({"train_x": x[:0]}, "none of them 0"),
     ({"test_x": np.zeros((6, 16, 16, 3), np.uint8)}, "test_x has images of 16×16×3, train_x of 8×8×3"),
     ({"train_y": y[:-1]}, "train_y has shape (11,), but 12 images"),
+    ({"train_y": y[1:2]}, "train_y has shape (1,), but 12 images need (12,), one label each"),
+    ({"train_y": y[:2]}, "train_y has shape (2,), but 12 images need (12,), one label each"),
+    ({"train_y": y[:5] - 1}, "train_y has shape (5,), but 12 images need (12,), one label each"),
+    ({"test_y": np.full(3, 7)}, "test_y has shape (3,), but 6 images need (6,), one label each"),
     ({"train_y": y[:, None]}, "train_y has shape (12, 1); labels must be (N,), one integer an image. Take train_y[:"),
     ({"train_y": np.eye(3)[y]}, "train_y has shape (12, 3); labels must be (N,), one integer an image. Are they one-h"),
     ({"train_y": y.astype(float)}, "train_y is float64; labels must be integers from 0, as train_y.astype('int64')"),
@@ -207,3 +211,11 @@ def test_a_flipped_bit(tmp_path):
     content[1000] ^= 1
     (tmp_path / "mine.npz").write_bytes(content)
     assert "Bad CRC-32" in refused(name)
+
+
+def test_a_missing_file_is_named_once_and_in_full(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as caught:
+        data.load("npz:none.npz")
+    assert str(caught.value).startswith(f"npz:{tmp_path}/none.npz does not exist; write it with ")
+    assert str(caught.value).count("none.npz") == 1

@@ -155,3 +155,15 @@ def test_a_default_stands_once_at_the_answer_whose_option_it_is(name):
         if isinstance(default, ast.Constant)
     }
     assert written == OWN_DEFAULTS.get(name, set())
+
+
+class Own(ml.boundaries.Boundary):
+    """A boundary of the user's."""
+
+
+def test_a_boundary_says_what_it_is():
+    made = [ml.boundaries.closed(), ml.boundaries.open(), ml.boundaries.link(length=2), Own()]
+    assert [repr(boundary).partition("(")[0] for boundary in made] == [
+        "ClosedBoundary", "OpenBoundary", "BackwardLink", "Own",
+    ]  # fmt: skip
+    assert "boundary=ClosedBoundary()" in repr(ml.rules.gll())

@@ -161,6 +161,8 @@ WRONG = [
     ({"schedule": 0.1}, "schedule = 0.1: give its name"),
     ({"seed": -1}, "seed = -1: give a whole number, 0 or more"),
     ({"on_epoch": "print"}, "on_epoch = 'print': give a function"),
+    ({"augment": "yes"}, "augment = 'yes': give true or false"),
+    ({"augment": 1}, "augment = 1: give true or false"),
 ]
 
 
