@@ -32,6 +32,7 @@ ONLY_IN = {
     "msgspec": {"config"},
     "jax": {"verify"},
     "cupy": {"device"},
+    "mpi4py": {"parallel"},
     "torch": {"bench"},
     "threadpoolctl": {"kernels", "record", "cli"},
 }
