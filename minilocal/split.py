@@ -1,6 +1,7 @@
 """Cutting a list of units into K modules.
 
-`minilocal.split` is `split` below. It cuts, and its methods return the units of each module for every published split.
+`minilocal.split` is `split` below. It cuts, and its methods return the number of units of each module: evenly, by the
+cost of units, or as published.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from itertools import pairwise
 from operator import index
 from typing import TypeVar, cast
 
+from minilocal.balanced import balanced
 from minilocal.errors import UserError, nearest
 
 T = TypeVar("T")
@@ -113,6 +115,7 @@ class Split:
     """`split(units, modules)`; its methods return the number of units of each module."""
 
     sizes = staticmethod(sizes)
+    balanced = staticmethod(balanced)
     infopro = staticmethod(infopro)
     infopro_star = staticmethod(infopro_star)
     published = staticmethod(published)

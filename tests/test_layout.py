@@ -15,9 +15,9 @@ import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
-    "errors", "array", "device", "streams", "tree", "equations", "ops", "kernels", "losses", "layers", "nets", "split",
-    "objectives", "boundaries", "rules", "optim", "engine", "contract", "inputs", "training_state", "learner",
-    "interop", "data", "published", "memory", "locality", "summary", "record", "saved", "draw", "config",
+    "errors", "array", "device", "streams", "tree", "equations", "ops", "kernels", "losses", "layers", "nets",
+    "balanced", "split", "objectives", "boundaries", "rules", "optim", "engine", "contract", "inputs", "training_state",
+    "learner", "interop", "data", "published", "memory", "locality", "summary", "record", "saved", "draw", "config",
     "train", "bench", "parallel", "verify", "reproduce", "cli",
 ]  # fmt: skip
 METHODS = {("learner", "summary"), ("learner", "saved")}  # methods whose work stands in a file further down

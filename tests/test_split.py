@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import accumulate, pairwise
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import minilocal as ml
 from minilocal.split import INFOPRO, INFOPRO_STAR, infopro, infopro_star, sizes
@@ -117,3 +122,61 @@ def test_a_published_split_is_of_a_network():
 def test_splits_that_do_not_fit_are_refused(call):
     with pytest.raises(ml.UserError):
         call()
+
+
+def every_cut(units, modules):
+    """All unit counts of `modules` modules, larger first modules first."""
+    if modules == 1:
+        return [[units]]
+    return [[n, *rest] for n in range(units - modules + 1, 0, -1) for rest in every_cut(units - n, modules - 1)]
+
+
+def loads(costs, counts, extra=lambda k, first, last: 0):
+    """The cost of each module, largest first."""
+    edges = [0, *accumulate(counts)]
+    return sorted((sum(costs[a:b]) + extra(k, a, b) for k, (a, b) in enumerate(pairwise(edges))), reverse=True)
+
+
+EXTRA = st.lists(st.integers(0, 5), min_size=18, max_size=18)
+
+
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=9), EXTRA, st.data())
+def test_a_balanced_split_is_the_best_of_all(costs, extras, data):
+    def extra(k, first, last):
+        return extras[k] + extras[9 + last - 1] * (last < len(costs))
+
+    modules = data.draw(st.integers(1, len(costs)))
+    cuts = every_cut(len(costs), modules)
+    assert ml.split.balanced(costs, modules) == min(cuts, key=lambda counts: loads(costs, counts))
+    best = min(cuts, key=lambda counts: loads(costs, counts, extra))
+    assert ml.split.balanced(costs, modules, extra) == best
+
+
+@pytest.mark.parametrize("units, modules, expected", TABLE)
+def test_units_of_one_cost_are_cut_as_the_paper_cuts_them(units, modules, expected):
+    assert ml.split.balanced([0.1] * units, modules) == expected
+
+
+def test_a_balanced_split_by_hand():
+    assert ml.split.balanced([4, 1, 1, 1, 1, 4], 3) == [1, 4, 1]
+    assert ml.split.balanced([1, 1, 1, 1], 2, lambda k, first, last: 2 * (last < 4)) == [1, 3]
+    assert ml.split.balanced([0, 0, 0], 2) == [2, 1]
+    assert ml.split.balanced(np.arange(4), np.int64(2)) == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("costs", "modules", "line"),
+    [
+        ([1, 1], 3, "K = 3 modules for a network of 2 units: give 1 to 2."),
+        ([1, 1], 0, "modules = 0: give a whole number, 1 or more."),
+        ([1, 1], [1, 1], "modules = [1, 1]: give a whole number"),
+        ([1, -2], 1, "the cost of unit 2: -2 is outside [0, inf)."),
+        ([float("nan"), 1], 1, "the cost of unit 1: nan is outside"),
+        ([1, float("inf")], 1, "the cost of unit 2: inf is outside"),
+        (["1"], 1, "the cost of unit 1: '1' is outside"),
+    ],
+)
+def test_what_cannot_be_balanced_is_refused_in_a_line(costs, modules, line):
+    with pytest.raises(ml.UserError) as caught:
+        ml.split.balanced(costs, modules)
+    assert line in str(caught.value) and "\n" not in str(caught.value)

@@ -1,0 +1,31 @@
+"""Modules that train at the same time, as MPI ranks.
+
+owned(costs, processes)        the modules of each rank
+"""
+
+from __future__ import annotations
+
+import importlib as _importlib
+from typing import TYPE_CHECKING
+from typing import Any as _Any
+
+if TYPE_CHECKING:
+    from minilocal.parallel.ranks import owned
+
+__all__ = ["owned"]
+
+_FILES = {
+    "ranks": ("owned",),
+}
+
+
+def __getattr__(name: str) -> _Any:
+    """A name of `__all__`, from its file."""
+    for file, names in _FILES.items():
+        if name in names:
+            return getattr(_importlib.import_module(f"minilocal.parallel.{file}"), name)
+    raise AttributeError(f"module 'minilocal.parallel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
