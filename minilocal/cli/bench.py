@@ -15,6 +15,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from minilocal.cli.lists import numbers, words
 from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
@@ -82,32 +83,18 @@ def plan_of(options: argparse.Namespace) -> Any:
     asked = {key: getattr(options, key) for key in defaults}
     net, images, rounds = (defaults[key] if value is None else value for key, value in asked.items())
     return Plan(
-        what=_words("--what", options.what),
-        nets=_words("--net", net),
-        rules=_words("--rule", options.rule),
-        batches=_numbers("--batch-size", images),
-        threads=_numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
-        modules=_numbers("--modules", options.modules),
-        lengths=_numbers("--length", options.length),
-        keeps=_words("--keep", options.keep),
-        rounds=_numbers("--rounds", rounds)[0],
+        what=words("--what", options.what),
+        nets=words("--net", net),
+        rules=words("--rule", options.rule),
+        batches=numbers("--batch-size", images),
+        threads=numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
+        modules=numbers("--modules", options.modules),
+        lengths=numbers("--length", options.length),
+        keeps=words("--keep", options.keep),
+        rounds=numbers("--rounds", rounds)[0],
         device=options.device,
         quick=quick,
     )
-
-
-def _words(flag: str, text: str) -> tuple[str, ...]:
-    words = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not words:
-        raise UserError(f"bench: {flag} {text!r} names nothing.")
-    return words
-
-
-def _numbers(flag: str, text: str) -> tuple[int, ...]:
-    words = _words(flag, text)
-    if wrong := [word for word in words if not word.isdecimal()]:
-        raise UserError(f"bench: {flag} {wrong[0]}: give whole numbers, as in {flag} 1,2.")
-    return tuple(int(word) for word in words)
 
 
 def _bar(total: int) -> Any:

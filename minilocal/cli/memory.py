@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from minilocal.cli.lists import numbers
 from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
@@ -64,8 +65,9 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(f"--{name.replace('_', '-')} {number}: give the number of images, 1 or more.")
     if options.device.partition(":")[0] != "cuda" or options.measure:
         device_namespace(options.device)  # refuses an unknown name or a missing GPU before anything runs
-    net, lengths = nets.get(options.net, rng=streams.rng(0)), _numbers("--length", options.length)
-    counts = _numbers("--modules", options.modules) if options.modules else [K for K in MODULES if len(net.units) >= K]
+    net, lengths = nets.get(options.net, rng=streams.rng(0)), numbers("--length", options.length, least=1)
+    usual = [K for K in MODULES if len(net.units) >= K]
+    counts = numbers("--modules", options.modules, least=1) if options.modules else usual
     machine = CPU() if options.device == "cpu" else GPU()
     where = f"the CPU, {machine.workers} threads" if isinstance(machine, CPU) else "a GPU, kernels started one by one"
     print(f"{net.name}, {options.batch_size} images of 32×32, heads {options.aux}, float32, on {where}. Bytes in MB.")
@@ -194,17 +196,6 @@ def _sizes(net: Net, K: int) -> str:
     from minilocal.split import sizes
 
     return ", ".join(map(str, sizes(len(net.units), K)))
-
-
-def _numbers(flag: str, text: str) -> list[int]:
-    """ "2,4" as [2, 4].
-
-    Raises: UserError for anything else.
-    """
-    parts = text.split(",")
-    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
-        raise UserError(f"{flag} {text!r}: give whole numbers of 1 or more, as 2,4,8.")
-    return [int(part) for part in parts]
 
 
 def _percent(part: float) -> str:

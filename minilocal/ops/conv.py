@@ -1,4 +1,4 @@
-"""Convolution as one matrix product: im2col, its transpose col2im, and the loops that define it.
+"""Convolution as one matrix product: im2col, and its transpose col2im.
 
         z[n, p, q, o] = Σ_{i, j, c} x[n, s p + i - pad, s q + j - pad, c] W[i, j, c, o]
 
@@ -65,18 +65,3 @@ def conv2d_backward(
     if need != "input":
         dW = (im2col(x, k, stride, pad).reshape(-1, k * k * C).T @ rows).reshape(W.shape)
     return dx, dW
-
-
-def conv2d_by_loops(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
-    """The same convolution, written as its definition: six loops, far too slow for more than a lesson."""
-    xp, (N, H, B, _), (k, _, _, O) = namespace(x, W), x.shape, W.shape
-    P, Q = conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad)
-    x = xp.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
-    z = xp.zeros((N, P, Q, O), x.dtype)
-    for n in range(N):
-        for p in range(P):
-            for q in range(Q):
-                window = x[n, stride * p : stride * p + k, stride * q : stride * q + k]
-                for o in range(O):
-                    z[n, p, q, o] = (window * W[..., o]).sum()
-    return z

@@ -27,3 +27,18 @@ def draw_numbers(geometry: Geometry, seed: int) -> tuple[np.ndarray, np.ndarray,
 
 def near(a: np.ndarray | float, b: np.ndarray | float) -> bool:
     return np.shape(a) == np.shape(b) and np.abs(a - b).max(initial=0) <= 1e-11 * (1 + np.abs(b).max(initial=0))
+
+
+def conv2d_by_loops(x: np.ndarray, W: np.ndarray, stride: int = 1, pad: int = 0) -> np.ndarray:
+    """The definition of the convolution, as loops over images, pixels and channels out."""
+    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
+    P, Q = conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad)
+    x = np.pad(x, ((0, 0), (pad, pad), (pad, pad), (0, 0)))
+    z = np.zeros((N, P, Q, O), x.dtype)
+    for n in range(N):
+        for p in range(P):
+            for q in range(Q):
+                window = x[n, stride * p : stride * p + k, stride * q : stride * q + k]
+                for o in range(O):
+                    z[n, p, q, o] = (window * W[..., o]).sum()
+    return z

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from minilocal import streams
 from minilocal.kernels.cpu import conv as blocked
 from minilocal.kernels.cpu.conv import conv2d, conv2d_backward
-from minilocal.ops.conv import col2im, conv2d_by_loops, im2col
-from tests.helpers.conv_cases import draw_numbers, geometries, near
+from minilocal.ops.conv import col2im, im2col
+from tests.helpers.conv_cases import conv2d_by_loops, draw_numbers, geometries, near
 from tests.helpers.plain import plain
 
 

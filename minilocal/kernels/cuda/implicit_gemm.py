@@ -11,8 +11,9 @@ ordinary convolution of dz, of stride one, with every s-th tap, turned by half a
 convolutions (UP is s; at stride one, the one with the flipped kernel), and the zeros that a stride would put between
 the errors are never multiplied.
 
-A number of z is summed over chunks of CK channels, in them over taps, in them over channels. CK is the window's, so the
-bits do not depend on the tile, nor on the batch. `plan` picks the tile by counting, from shapes alone.
+A number of z is summed over chunks of CK channels, in them over taps, in them over channels. CK depends on the window,
+the stride, C and the type only, so results are bit-identical for every tile and batch size. `plan` counts the
+instructions of every tile, from shapes alone, and takes the fewest.
 
 Rows of pixels (N·H), and the numbers of W, are counted in `int`.
 """

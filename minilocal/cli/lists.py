@@ -1,0 +1,27 @@
+"""Flags that take several values, as `--net resnet20,vgg16` and `--modules 2,4`."""
+
+from __future__ import annotations
+
+from minilocal.errors import UserError
+
+
+def words(flag: str, text: str) -> tuple[str, ...]:
+    """The words of `text`, which are separated by commas.
+
+    Raises: UserError where there is none.
+    """
+    listed = tuple(word.strip() for word in text.split(",") if word.strip())
+    if not listed:
+        raise UserError(f"{flag} {text!r} names nothing: give one or more, separated by commas.")
+    return listed
+
+
+def numbers(flag: str, text: str, least: int = 0) -> tuple[int, ...]:
+    """The whole numbers of `text`, which are separated by commas.
+
+    Raises: UserError where there is none, and for anything else or below `least`.
+    """
+    listed = words(flag, text)
+    if not all(word.isdecimal() and int(word) >= least for word in listed):
+        raise UserError(f"{flag} {text!r}: give whole numbers of {least} or more, as 2,4,8.")
+    return tuple(map(int, listed))
