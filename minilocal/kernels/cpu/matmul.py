@@ -42,4 +42,6 @@ def matmul_dw(x: Array, dy: Array) -> Array:
 
 def sum_rows(dy: Array) -> Array:
     """Σₙ dy, as partial sums: products with a row of ones."""
-    return ordered_sum(parallel_map(lambda i, j: np.ones(j - i, dy.dtype) @ dy[i:j], partition(dy.shape[0])))
+    parts = partition(dy.shape[0])
+    ones = np.ones(dy.shape[0] - parts[-1][0], dy.dtype)  # the last part is a longest one
+    return ordered_sum(parallel_map(lambda i, j: ones[: j - i] @ dy[i:j], parts))
