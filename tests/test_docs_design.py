@@ -32,8 +32,8 @@ def test_every_file_that_it_names_is_there(name):
 
 
 def test_its_layout_is_the_order_of_imports():
-    there = [part for part in ORDER if (PACKAGE / part).exists() or (PACKAGE / f"{part}.py").exists()]
-    assert parts(LAYOUT) == there
+    existing = [part for part in ORDER if (PACKAGE / part).exists() or (PACKAGE / f"{part}.py").exists()]
+    assert parts(LAYOUT) == existing
 
 
 def test_a_part_is_read_with_and_without_its_ending():

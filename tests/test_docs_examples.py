@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 def blocks(page: str) -> list[Block]:
     """The fenced blocks of a page."""
-    found, lines, before = [], iter(enumerate(page.splitlines(), 1)), ""
+    fenced, lines, before = [], iter(enumerate(page.splitlines(), 1)), ""
     for number, line in lines:
         if fence := re.fullmatch(r"\s*```(\w*)", line):
             body = []
@@ -56,9 +56,9 @@ def blocks(page: str) -> list[Block]:
                 body.append(inner)
             else:
                 raise AssertionError(f"line {number}: a block that does not end")
-            found.append(Block(fence[1], number + 1, "\n".join(body) + "\n", before))
+            fenced.append(Block(fence[1], number + 1, "\n".join(body) + "\n", before))
         before = PRINTED if fence and fence[1] == "python" else line.strip() or before
-    return found
+    return fenced
 
 
 def commands(text: str) -> list[list[str]]:
@@ -82,12 +82,12 @@ def tried(words: list[str]) -> bool:
 
 def do(page: str, name: str) -> int:
     """Runs a page in the current folder, and tells how many blocks and commands it ran."""
-    space, done, said = {"__name__": "__main__"}, 0, io.StringIO()
+    space, done, printed = {"__name__": "__main__"}, 0, io.StringIO()
     for block in blocks(page):
         if file := re.match(r"# (\w+\.(?:py|toml))\n", block.text):
             Path(file[1]).write_text(block.text)
         if block.language == "python" and block.is_run:
-            with redirect_stdout(said := io.StringIO()):
+            with redirect_stdout(printed := io.StringIO()):
                 exec(compile("\n" * (block.line - 1) + block.text, name, "exec"), space)  # errors name the page's line
             done += 1
         elif block.language == "sh":
@@ -96,7 +96,7 @@ def do(page: str, name: str) -> int:
                 assert well, f"{name}, line {block.line}: minilocal {shlex.join(words)}"
                 done += 1
         elif block.language == "text" and block.before == PRINTED:
-            assert shape(block.text) == shape(said.getvalue()), (
+            assert shape(block.text) == shape(printed.getvalue()), (
                 f"{name}, line {block.line}: this is not what is printed"
             )
     return done
@@ -166,8 +166,8 @@ def test_blocks_are_found_and_run_in_order(tmp_path, monkeypatch, capsys):
     ]  # fmt: skip
     assert commands(blocks(SAMPLE)[5].text) == [["data", "digits", "--no-download"]]
     assert do(SAMPLE, "sample") == 5
-    said = capsys.readouterr().out
-    assert "epochs = 1000" in said and "1437 training" in said
+    printed = capsys.readouterr().out
+    assert "epochs = 1000" in printed and "1437 training" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made.py"]
     assert Path("made.py").read_text() == "# made.py\nx = 1\n"
 

@@ -16,6 +16,7 @@ import minilocal as ml
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "glossary.md").read_text("utf-8")
 FILES = [*ROOT.glob("minilocal/**/*.py"), *ROOT.glob("notebooks/*.py"), ROOT / "datasets.py"]
+TESTS = [path for path in ROOT.glob("tests/**/*.py") if path != Path(__file__)]
 
 
 class Row(NamedTuple):
@@ -67,14 +68,18 @@ def defined(text: str) -> Iterator[tuple[str, int]]:
 
 @cache
 def identifiers() -> dict[str, str]:
-    """Every identifier of the package and the lessons, file and folder names too, and where it is bound first."""
+    """Every identifier of package, lessons and tests, file and folder names too, and where it is bound first.
+
+    The name of a test is a sentence, not an identifier.
+    """
     names: dict[str, str] = {}
-    for path in FILES:
+    for path in [*FILES, *TESTS]:
         place = path.relative_to(ROOT)
         for part in place.with_suffix("").parts:
             names.setdefault(part, str(place))
         for name, line in defined(path.read_text("utf-8")):
-            names.setdefault(name, f"{place}:{line}")
+            if not (path in TESTS and name.startswith("test_")):
+                names.setdefault(name, f"{place}:{line}")
     return names
 
 

@@ -54,8 +54,8 @@ def test_every_command_parses(text):
     if command == "train":
         resolve(sources_of(options))
     for rule in getattr(options, "rule", None) or []:
-        given = dict(word.removeprefix("rule.").split("=") for word in options.set)
-        ml.rules.get(rule, **given)
+        settings = dict(word.removeprefix("rule.").split("=") for word in options.set)
+        ml.rules.get(rule, **settings)
 
 
 @pytest.mark.parametrize("text", FLAGS)
@@ -82,8 +82,8 @@ def test_every_reading_is_a_keyword_of_algorithm_1_or_of_a_rule(text):
     rng = np.random.default_rng(0)
     layers, heads = ([(rng.standard_normal((3, 3)), np.zeros(3)) for _ in range(n)] for n in (4, 2))
     modules = [2, 4] if keyword == "counts" else [2, 2]
-    how = {"modules": modules, "length": 1, "alpha": 0.5, "eta": 0.1, keyword: word}
-    equations.algorithm_1(layers, heads, rng.standard_normal((3, 5)), np.zeros(5, int), **how)
+    readings = {"modules": modules, "length": 1, "alpha": 0.5, "eta": 0.1, keyword: word}
+    equations.algorithm_1(layers, heads, rng.standard_normal((3, 5)), np.zeros(5, int), **readings)
 
 
 def test_every_keyword_of_algorithm_1_is_explained():

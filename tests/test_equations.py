@@ -89,7 +89,7 @@ def pairs_of(a, length, alpha, weighting="literal"):
 # Each equation
 
 
-def test_equation_1_climbs(a):
+def test_equation_1_is_the_forward_of_a_layer(a):
     z, y = eq.forward(a["w"][0], a["b"][0], a["x"])
     assert relative_error(z, jnp.einsum("oi,ib->ob", a["w"][0], a["x"]) + a["b"][0][:, None]) < 1e-9
     assert relative_error(y, jax.nn.relu(z)) == 0
@@ -224,9 +224,9 @@ def test_arrays_of_another_library_stay_there(a):
 UNITS = 6
 
 
-def run(K, length=1, alpha=ALPHA, **how):
+def run(K, length=1, alpha=ALPHA, **readings):
     """The network after Algorithm 1, as [w, b, w, b, ...] of its layers and of its classifiers."""
-    return [[a for pair in part for a in pair] for part in by_engine(K, length, alpha, **how)]
+    return [[a for pair in part for a in pair] for part in by_engine(K, length, alpha, **readings)]
 
 
 def same(ours, theirs):
@@ -237,8 +237,8 @@ def same(ours, theirs):
 @pytest.mark.parametrize("weighting", ["literal", "unfolded"])
 @pytest.mark.parametrize(("K", "length"), CUTS)
 def test_algorithm_1_is_a_gradient_step_in_every_reading(K, length, weighting, error):
-    found = relative_errors(K, length, weighting, error)
-    assert max(found.values()) < 1e-9, found
+    gaps = relative_errors(K, length, weighting, error)
+    assert max(gaps.values()) < 1e-9, gaps
 
 
 def test_a1_the_three_errors_differ_only_where_the_layer_above_is_linked():
@@ -246,11 +246,11 @@ def test_a1_the_three_errors_differ_only_where_the_layer_above_is_linked():
         assert same(run(K, length)[0], run(K, length, error="total")[0])
         assert same(run(K, length)[0], run(K, length, error="own-scaled")[0])
     for K, length in [(6, 1), (3, 2)]:
-        found = [run(K, length, error=error)[0] for error in ("own", "own-scaled", "total")]
+        networks = [run(K, length, error=error)[0] for error in ("own", "own-scaled", "total")]
         n = UNITS // K
         for a, b in [(0, 1), (0, 2), (1, 2)]:  # below the boundary under module K-1 in all pairs, and nowhere above
-            assert not any(np.array_equal(found[a][i], found[b][i]) for i in range(0, 2 * n * (K - 2), 2))
-            assert same(found[a][2 * n * (K - 2) :], found[b][2 * n * (K - 2) :])
+            assert not any(np.array_equal(networks[a][i], networks[b][i]) for i in range(0, 2 * n * (K - 2), 2))
+            assert same(networks[a][2 * n * (K - 2) :], networks[b][2 * n * (K - 2) :])
 
 
 def test_a1_the_total_error_at_alpha_0_is_backpropagation_bit_for_bit():
@@ -287,10 +287,10 @@ def test_a5_in_place_the_loops_differ_by_the_order_of_eta():
     assert same(run(1, 0, order="printed")[0][-2:], run(1, 0)[0][-2:])
     gaps = []
     for eta in (1e-3, 1e-4):
-        together, printed = (run(3, 2, eta=eta, order=order)[0] for order in ("together", "printed"))
+        at_once, printed = (run(3, 2, eta=eta, order=order)[0] for order in ("together", "printed"))
         before = [a for pair in network(3)[0] for a in pair]
-        step = max(abs(a - b).max() for a, b in zip(together, before, strict=True))
-        gaps.append(max(abs(a - b).max() for a, b in zip(together, printed, strict=True)) / step)
+        step = max(abs(a - b).max() for a, b in zip(at_once, before, strict=True))
+        gaps.append(max(abs(a - b).max() for a, b in zip(at_once, printed, strict=True)) / step)
     assert gaps[0] > 1e-5 and 8 < gaps[0] / gaps[1] < 12
 
 
@@ -309,7 +309,7 @@ def test_a6_lengths_and_indices_are_two_spellings_of_one_split():
 
 def test_a7_the_classifiers_own_weights():
     before = [a for pair in network(3)[1] for a in pair]
-    gradient, scaled, fixed = (run(3, 1, classifier=how)[1] for how in ("gradient", "scaled", "fixed"))
+    gradient, scaled, fixed = (run(3, 1, classifier=way)[1] for way in ("gradient", "scaled", "fixed"))
     assert same(fixed, before)
     for i, share in enumerate([ALPHA] * 4 + [1, 1]):  # the network's own, of module K, is nobody's to scale
         assert relative_error(scaled[i] - before[i], share * (gradient[i] - before[i])) < 1e-9
@@ -349,7 +349,7 @@ def batch():
     return rng.standard_normal((B, 3, 3, 1)), rng.integers(0, 4, B)
 
 
-def by_algorithm_1(learner, images, y, length, alpha, **how):
+def by_algorithm_1(learner, images, y, length, alpha, **readings):
     """What Algorithm 1 makes of every parameter at η = 1: {name: gradient}, rows again.
 
     The network's output layer is module K's classifier. Where it is a module of its own, module K has no layer, and the
@@ -365,7 +365,7 @@ def by_algorithm_1(learner, images, y, length, alpha, **how):
         layers, sizes[-1] = [*layers, (np.eye(width), np.full(width, 1e-300))], 1  # the ReLU stays open where x is 0
     classifiers = [*heads, columns[-1]]
     x = images.reshape(B, -1).T
-    new = eq.algorithm_1(layers, classifiers, x, y, sizes, length=length, alpha=alpha, eta=1.0, **how)
+    new = eq.algorithm_1(layers, classifiers, x, y, sizes, length=length, alpha=alpha, eta=1.0, **readings)
     names = [
         [f"layers.{u}" for u in range(UNITS - 1)],
         [f"aux.{k}.0" for k in range(len(heads))] + [f"layers.{UNITS - 1}"],
@@ -391,8 +391,8 @@ def test_the_engine_is_algorithm_1_unit_by_unit(modules, weighting, error):
     for length in range(UNITS + 1):
         for alpha in (0.0, 0.25, 0.5, 1.0):
             ours = make_learner(length, alpha, modules, weighting, error)
-            found = by_algorithm_1(ours, *batch(), length, alpha, weighting=weighting, error=error)  # type: ignore[call-arg]
-            assert not differing(found, ours.gradients(*batch())[1]), (length, alpha)
+            theirs = by_algorithm_1(ours, *batch(), length, alpha, weighting=weighting, error=error)  # type: ignore[call-arg]
+            assert not differing(theirs, ours.gradients(*batch())[1]), (length, alpha)
 
 
 @pytest.mark.filterwarnings("ignore:BackLink length")

@@ -23,8 +23,8 @@ def in_double(t: Inputs) -> Inputs:
 @pytest.mark.parametrize("case", [c for c in CASES if c.kind not in BLOCKS and not c.large], ids=str)
 def test_a_single_layer_loses_five_digits_at_most_two(case):
     t = inputs(case, "float32")
-    found = errors(by_engine(t), by_jax(in_double(t)))
-    assert max(found.values()) <= SINGLE, found
+    gaps = errors(by_engine(t), by_jax(in_double(t)))
+    assert max(gaps.values()) <= SINGLE, gaps
 
 
 @pytest.mark.parametrize("shape", [(5, 4), (8, 100)])
@@ -52,6 +52,6 @@ def test_a_learner_stays_in_float32(rule):
     assert losses.dtype == np.float64 and {g.dtype.name for g in grads.values()} == {"float32"}
     learner.step(x, y, lr=0.1)
     learner.step(x, y, lr=0.1)
-    held = {name: a for name, a in learner.state().items() if not name.startswith("count:") and a.dtype.kind == "f"}
-    assert {a.dtype.name for a in held.values()} == {"float32"}
+    floats = {name: a for name, a in learner.state().items() if not name.startswith("count:") and a.dtype.kind == "f"}
+    assert {a.dtype.name for a in floats.values()} == {"float32"}
     assert learner.predict(x).dtype == np.float32

@@ -60,8 +60,8 @@ def trained(rule: str, number: int) -> list[np.ndarray]:
     try:
         steps = [learner.step(IMAGES, LABELS, lr=1e-6) for _ in range(3)]
         learner.finish()
-        said = [learner.predict(IMAGES), *(z for z in learner.local_logits(IMAGES) if z is not None)]
-        return [*steps, *said, *learner.state().values()]
+        predictions = [learner.predict(IMAGES), *(z for z in learner.local_logits(IMAGES) if z is not None)]
+        return [*steps, *predictions, *learner.state().values()]
     finally:
         use_threads(before)
 
@@ -71,8 +71,8 @@ def test_a_step_of_every_rule(rule):
     silent = trained(rule, 1)
     for number in (1, 3):
         with np.errstate(all="raise"):
-            found = trained(rule, number)
-        assert all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(found, silent, strict=True))
+            raising = trained(rule, number)
+        assert all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in zip(raising, silent, strict=True))
 
 
 @pytest.mark.parametrize("number", [1, 3])

@@ -327,7 +327,7 @@ def test_an_own_objective_that_keeps_it_is_not():
     assert np.isfinite(make_learner(objective(lambda place: ClassifierLoss(head(place)))).step(X, Y, lr=0.1)).all()
 
 
-def test_a_crossing_that_reaches_too_far_is_refused():
+def test_a_boundary_that_reaches_too_far_is_refused():
     class Far(Boundary):
         can_checkpoint = True
 

@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-TOLD = [
+FILES = [
     path
     for pattern in ("README.md", "CONTRIBUTING.md", "Makefile", "docs/**/*.md", "minilocal/**/*.py", "notebooks/*.py")
     for path in ROOT.glob(pattern)
@@ -16,17 +16,17 @@ TOLD = [
 
 def test_no_hint_asks_an_index_for_the_package():
     wrong = [
-        str(path.relative_to(ROOT)) for path in TOLD if re.search(r"pip install [^\n`]*minilocal", path.read_text())
+        str(path.relative_to(ROOT)) for path in FILES if re.search(r"pip install [^\n`]*minilocal", path.read_text())
     ]
-    assert TOLD and not wrong
+    assert FILES and not wrong
 
 
 def test_every_extra_that_is_named_exists_and_is_named():
     extras = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"])
     named = {
         name
-        for path in TOLD
-        for found in re.findall(r"'\.\[([a-z0-9,]+)\]'", path.read_text())
-        for name in found.split(",")
+        for path in FILES
+        for extra_list in re.findall(r"'\.\[([a-z0-9,]+)\]'", path.read_text())
+        for name in extra_list.split(",")
     }
     assert named == extras

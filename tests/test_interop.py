@@ -19,11 +19,11 @@ def test_there_and_back_is_the_same_network():
 
 
 def test_names_and_shapes_are_those_of_the_common_pytorch_cifar_code():
-    there = ml.interop.to_torch(ml.nets.resnet(20, rng=ml.rng(0)).parameters())
-    assert there["conv1.weight"].shape == (16, 3, 3, 3) and there["bn1.weight"].shape == (16,)
-    assert there["layer2.0.conv1.weight"].shape == (32, 16, 3, 3)
-    assert there["layer2.0.downsample.0.weight"].shape == (32, 16, 1, 1) and "layer2.0.downsample.1.bias" in there
-    assert there["fc.weight"].shape == (10, 64)
+    exported = ml.interop.to_torch(ml.nets.resnet(20, rng=ml.rng(0)).parameters())
+    assert exported["conv1.weight"].shape == (16, 3, 3, 3) and exported["bn1.weight"].shape == (16,)
+    assert exported["layer2.0.conv1.weight"].shape == (32, 16, 3, 3)
+    assert exported["layer2.0.downsample.0.weight"].shape == (32, 16, 1, 1) and "layer2.0.downsample.1.bias" in exported
+    assert exported["fc.weight"].shape == (10, 64)
     vgg = ml.interop.to_torch(ml.nets.vgg16(rng=ml.rng(0)).parameters())
     assert vgg["features.0.weight"].shape == (64, 3, 3, 3) and vgg["features.40.weight"].shape == (512, 512, 3, 3)
     assert [n for n in vgg if n.startswith("classifier") and n.endswith("weight")] == [
@@ -82,5 +82,5 @@ class Tensor:
 
 def test_a_state_dict_may_hold_tensors():
     arrays = {"fc.weight": np.arange(6.0).reshape(2, 3), "bn1.num_batches_tracked": np.array(3)}
-    found = ml.interop.from_torch({name: Tensor(a) for name, a in arrays.items()})
-    assert list(found) == ["fc.weight"] and np.array_equal(found["fc.weight"], arrays["fc.weight"].T)
+    imported = ml.interop.from_torch({name: Tensor(a) for name, a in arrays.items()})
+    assert list(imported) == ["fc.weight"] and np.array_equal(imported["fc.weight"], arrays["fc.weight"].T)

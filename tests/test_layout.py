@@ -58,8 +58,8 @@ def imported(path: Path) -> list[str]:
 def imported_by_name(path: Path) -> list[str]:
     """Every module of the package that a file imports by `import_module`; of an f-string, what is written out."""
     calls = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
-    given = [ast.unparse(c.args[0]).strip("f'\"") for c in calls if ast.unparse(c.func).endswith("import_module")]
-    return [name for name in given if name.startswith("minilocal")]
+    arguments = [ast.unparse(c.args[0]).strip("f'\"") for c in calls if ast.unparse(c.func).endswith("import_module")]
+    return [name for name in arguments if name.startswith("minilocal")]
 
 
 def import_graph(root: Path) -> dict[str, set[str]]:
@@ -80,16 +80,16 @@ def import_graph(root: Path) -> dict[str, set[str]]:
 
 
 def violations(path: Path, names: list[str]) -> list[str]:
-    part, found = part_of(path), []
+    part, wrong = part_of(path), []
     for name in names:
         root, _, rest = name.partition(".")
         if root == "minilocal" and rest:
             other = rest.partition(".")[0]
             if other in ORDER and ORDER.index(other) > ORDER.index(part) and (part, other) not in METHODS:
-                found.append(f"{part} imports {other}, which stands below it")
+                wrong.append(f"{part} imports {other}, which stands below it")
         elif root in ONLY_IN and part not in ONLY_IN[root]:
-            found.append(f"{part} imports {root}")
-    return found
+            wrong.append(f"{part} imports {root}")
+    return wrong
 
 
 FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if part_of(p) not in ("__init__", "__main__")]
@@ -102,8 +102,8 @@ def test_imports_run_one_way(path: Path) -> None:
 
 
 def test_only_the_choice_of_a_fast_form_imports_by_name_what_stands_below_it() -> None:
-    found = {p: names for p in FILES if violations(p, names := imported_by_name(p))}
-    assert found == {PACKAGE / "ops" / "dispatch.py": ["minilocal.kernels.{where}"]}
+    wrong = {p: names for p in FILES if violations(p, names := imported_by_name(p))}
+    assert wrong == {PACKAGE / "ops" / "dispatch.py": ["minilocal.kernels.{where}"]}
 
 
 def test_a_wrong_import_is_seen() -> None:

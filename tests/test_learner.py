@@ -203,7 +203,7 @@ def test_what_does_not_fit_is_refused_in_one_line(build, says):
     assert "\n" not in str(caught.value)
 
 
-def test_arrays_of_two_homes_are_refused_at_the_door(batch):
+def test_arrays_of_two_libraries_are_refused(batch):
     x = batch[0]
     assert ml.namespace(x, x) is np
     with pytest.raises(TypeError, match=r"arrays met in one call.*to_device"):

@@ -22,19 +22,19 @@ SILENT = {name: ml.rules.get(name) for name in ("bp", "dni", "ddg", "fdg")} | {
 }
 
 
-def make_learner(rule, **how):
+def make_learner(rule, **options):
     net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    learner = ml.Learner(net, rule, K, rng=ml.rng(1), **how)
-    learner.step(X[:8].astype("f4"), Y[:8], lr=0.05) if not how.get("device") else None
+    learner = ml.Learner(net, rule, K, rng=ml.rng(1), **options)
+    learner.step(X[:8].astype("f4"), Y[:8], lr=0.05) if not options.get("device") else None
     return learner
 
 
 @pytest.mark.parametrize("name", CLASSIFY)
 def test_every_module_with_a_classifier_has_logits(name):
-    said = make_learner(CLASSIFY[name]).local_logits(X)
+    logits = make_learner(CLASSIFY[name]).local_logits(X)
     lambdas = name == "infopro"  # the published ones of K = 4 leave the classifier of module 1 out
-    assert [z is None for z in said] == [lambdas, False, False]
-    assert all(z.shape == (300, 4) and z.dtype == np.float32 for z in said if z is not None)
+    assert [z is None for z in logits] == [lambdas, False, False]
+    assert all(z.shape == (300, 4) and z.dtype == np.float32 for z in logits if z is not None)
 
 
 @pytest.mark.parametrize("name", SILENT)
@@ -53,11 +53,11 @@ def test_the_last_entry_is_predict_bit_for_bit_and_nothing_changes(name):
 def test_a_modules_logits_are_its_auxiliary_network_behind_its_units():
     learner = make_learner(ml.rules.backlink(aux="1c2f"), dtype="float64")
     h, run = X, PassContext(training=False)
-    for module, said in zip(learner.modules, learner.local_logits(X), strict=True):
+    for module, logits in zip(learner.modules, learner.local_logits(X), strict=True):
         for unit in module.units:
             h, _ = unit.forward(h, run, {**learner.parameters(), **learner.buffers()})
         z, _ = module.objective.network.forward(h, run, {**learner.parameters(), **learner.buffers()})
-        np.testing.assert_allclose(said, z, rtol=1e-12, atol=1e-14)  # portions of 256: other sums in a product
+        np.testing.assert_allclose(logits, z, rtol=1e-12, atol=1e-14)  # portions of 256: other sums in a product
 
 
 def test_a_network_of_one_module_has_its_head_alone():
@@ -90,11 +90,11 @@ def test_an_own_objective_without_logits_has_none():
 
 def test_on_a_device_nothing_waits_and_nothing_is_copied(monkeypatch):
     monkeypatch.setattr(fake, "kernels", False)
-    there, here = (make_learner(ml.rules.backlink(), dtype="float64", device=d) for d in (fake, "cpu"))
-    here.load({n: a.get() for n, a in {**there.parameters(), **there.buffers()}.items()})
+    on_device, on_host = (make_learner(ml.rules.backlink(), dtype="float64", device=d) for d in (fake, "cpu"))
+    on_host.load({n: a.get() for n, a in {**on_device.parameters(), **on_device.buffers()}.items()})
     x = fake.asarray(X)
     with counting() as counts:
-        said = there.local_logits(x)
+        logits = on_device.local_logits(x)
     assert counts.syncs == counts.uploads == 0
-    for z, expected in zip(said, here.local_logits(X), strict=True):
+    for z, expected in zip(logits, on_host.local_logits(X), strict=True):
         np.testing.assert_allclose(z.get(), expected, rtol=1e-9, atol=1e-12)

@@ -39,8 +39,8 @@ def test_completion_in_a_part_of_the_package(part):
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_run_as_they_stand(name):
-    found = doctest.testmod(importlib.import_module(name))
-    assert found.attempted and not found.failed
+    results = doctest.testmod(importlib.import_module(name))
+    assert results.attempted and not results.failed
 
 
 PUBLIC = [ml.rules.compose, ml.nets.mlp, ml.nets.resnet, *(getattr(ml.rules, name) for name in ml.rules.NAMES)]

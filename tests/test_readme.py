@@ -19,7 +19,7 @@ LINES = [line for block in BLOCKS for line in block.splitlines()]
 
 def test_every_file_that_it_names_is_there():
     named = re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"|`((?:minilocal|docs)/[^`]*)`", README)
-    paths = ["".join(found) for found in named]
+    paths = ["".join(groups) for groups in named]
     assert len(paths) > 15
     assert not [path for path in paths if not (ROOT / path).exists()]
 
@@ -38,4 +38,4 @@ def test_every_line_to_paste_is_known():
 
 
 def test_every_command_that_it_names_exists():
-    assert {found for found in re.findall(r"`minilocal ([a-z]+)", README)} <= set(COMMANDS)
+    assert {command for command in re.findall(r"`minilocal ([a-z]+)", README)} <= set(COMMANDS)

@@ -91,16 +91,16 @@ def test_what_is_your_own_is_given_again(tmp_path):
     one.step(X[0], Y, lr=0.1)
     path = tmp_path / "l.npz"
     one.save(path)
-    given = {}
+    own = {}
     for what, thing, name in (
         ("net", own_net(), "own"), ("rule", rule, "mine"), ("optimizer", Momentumless(), "Momentumless"),
     ):  # fmt: skip
         with pytest.raises(ml.UserError, match=rf"its {what} '{name}' is not .*load\(path, {what}=\.\.\.\)"):
-            ml.load(path, **given)
-        given[what] = thing
-    assert alike(one, ml.load(path, **given))
+            ml.load(path, **own)
+        own[what] = thing
+    assert alike(one, ml.load(path, **own))
     with pytest.raises(ml.UserError, match="of another network"):
-        ml.load(path, **{**given, "net": NETS["mlp"](ml.rng(0))})
+        ml.load(path, **{**own, "net": NETS["mlp"](ml.rng(0))})
 
 
 class Negative(Layer):
@@ -132,31 +132,31 @@ def test_a_network_that_was_changed_is_your_own(change, tmp_path):
     assert alike(one, ml.load(tmp_path / "l.npz", net=changed()))
 
 
-def spoil(path, how):
-    if how == "text":
+def spoil(path, damage):
+    if damage == "text":
         path.write_text("weights")
-    elif how == "empty":
+    elif damage == "empty":
         path.write_bytes(b"")
-    elif how == "cut":
+    elif damage == "cut":
         path.write_bytes(path.read_bytes()[:-200])
-    elif how == "bit":
+    elif damage == "bit":
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(data)
-    elif how == "foreign":
+    elif damage == "foreign":
         np.savez(path, weights=np.ones(3))
-    elif how == "pickled":
+    elif damage == "pickled":
         np.savez(path, **{"learner.json": np.array([{}], object)})
-    elif how == "missing":
+    elif damage == "missing":
         path.unlink()
-    elif how == "folder":
+    elif damage == "folder":
         path.unlink()
         path.mkdir()
     else:
         with np.load(path) as file:
             entries = {name: file[name] for name in file.files}
         metadata = json.loads(str(entries["learner.json"]))
-        how(metadata, entries)
+        damage(metadata, entries)
         entries["learner.json"] = np.array(json.dumps(metadata)) if isinstance(metadata, dict) else metadata
         np.savez(path, **entries)
 
@@ -173,13 +173,13 @@ SPOILT = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("how, says", SPOILT, ids=range(len(SPOILT)))
-def test_a_damaged_or_foreign_file_is_one_line(how, says, tmp_path):
+@pytest.mark.parametrize("damage, says", SPOILT, ids=range(len(SPOILT)))
+def test_a_damaged_or_foreign_file_is_one_line(damage, says, tmp_path):
     path = tmp_path / "l.npz"
     one = make_learner()
     one.step(X[0], Y, lr=0.1)
     one.save(path)
-    spoil(path, how)
+    spoil(path, damage)
     with pytest.raises(ml.UserError, match=says) as caught:
         ml.load(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)

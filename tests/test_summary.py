@@ -21,29 +21,29 @@ def net(n=8):
     return ml.nets.resnet(n, classes=4, size=8, rng=ml.rng(0))
 
 
-def make_learner(rule=None, modules=3, made=None, **more):
-    return ml.Learner(made or net(), rule or ml.rules.backlink(), modules, rng=ml.rng(1), **more)
+def make_learner(rule=None, modules=3, network=None, **more):
+    return ml.Learner(network or net(), rule or ml.rules.backlink(), modules, rng=ml.rng(1), **more)
 
 
 def test_a_network_says_its_units_shapes_parameters_and_multiplications():
-    made = net()
-    said = made.summary()
-    lines = said.splitlines()
-    assert repr(said) == str(said) and lines[0] == "resnet8: 4 units, images 8×8×3, 4 classes"
+    network = net()
+    summary = network.summary()
+    lines = summary.splitlines()
+    assert repr(summary) == str(summary) and lines[0] == "resnet8: 4 units, images 8×8×3, 4 classes"
     assert lines[4].split() == ["stem", "8×8×16", "464", f"{8 * 8 * 27 * 16:,}"]
-    assert lines[-1].split() == ["total", f"{ml.nets.count(made.parameters()):,}", f"{made.macs:,}"]
-    assert "head" in said and "head" not in ml.nets.mlp((5,), rng=ml.rng(0)).summary()
+    assert lines[-1].split() == ["total", f"{ml.nets.count(network.parameters()):,}", f"{network.macs:,}"]
+    assert "head" in summary and "head" not in ml.nets.mlp((5,), rng=ml.rng(0)).summary()
 
 
 def test_a_learner_says_what_each_module_keeps_and_takes_no_step():
     learner = make_learner(dtype="float64")
     before = learner.state()
-    said = learner.summary(batch_size=5)
+    summary = learner.summary(batch_size=5)
     assert all(np.array_equal(before[n], a) for n, a in learner.state().items())
-    assert "With 5 images a step takes" in said and "into the last unit" in said.splitlines()[1]
-    row = next(line for line in said.splitlines() if line.startswith("layer2.0"))
+    assert "With 5 images a step takes" in summary and "into the last unit" in summary.splitlines()[1]
+    row = next(line for line in summary.splitlines() if line.startswith("layer2.0"))
     aux = ml.nets.count(learner.modules[1].objective.parameters)
-    assert row.split()[2] == "2" and f" {aux} " in row and repr(said) == said
+    assert row.split()[2] == "2" and f" {aux} " in row and repr(summary) == summary
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -88,8 +88,8 @@ def test_a_layer_that_reads_numbers_leaves_the_bytes_out():
 
     linear = ml.layers.Sequential([ml.layers.Flatten(), ml.layers.Linear(27, 4, ml.layers.Initializer(0), name="fc")])
     own = ml.nets.Net("own", [Reads(), linear], ml.layers.Sequential([]), 4, (3, 3, 3), ml.layers.Initializer(0))
-    said = make_learner(ml.rules.gll(), 2, own).summary()
-    assert "The bytes are not known" in said and "?" in said
+    summary = make_learner(ml.rules.gll(), 2, own).summary()
+    assert "The bytes are not known" in summary and "?" in summary
 
 
 def test_a_batch_size_below_one_is_refused():
@@ -100,8 +100,8 @@ def test_a_batch_size_below_one_is_refused():
 def test_every_object_says_what_it_is_in_a_line():
     digits = ml.data.load("digits")
     for thing in (net(), make_learner(), make_learner().rule, digits, ml.optim.SGD(), *net().units, *net().head.layers):
-        said = repr(thing)
-        assert "\n" not in said and " at 0x" not in said and len(said) < 250, said
+        line = repr(thing)
+        assert "\n" not in line and " at 0x" not in line and len(line) < 250, line
     assert repr(net()) == "<Net resnet8: 4 units, images 8×8×3, 4 classes, 77,652 parameters>"
     assert repr(make_learner()).startswith("<Learner of resnet8 by BackLink: 3 modules of 2, 1, 1 units, SGD(")
     assert repr(net().units[1]) == "Residual('layer1.0', 4,672 parameters)"

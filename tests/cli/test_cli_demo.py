@@ -39,14 +39,14 @@ def test_it_prints_a_row_a_rule_and_writes_ordinary_runs_and_a_page(small, capsy
     assert err == "" and "6 runs" in out and "seed 4, 5" in out
     last = {}
     for name, rule in (("BP", "bp"), ("GLL", "gll"), ("BackLink", "backlink")):
-        found = np.array([[r["test_error"] for r in record.rows(f"d/{rule}-seed{seed}")] for seed in (4, 5)])
-        last[name] = found[:, -1].mean()
+        errors = np.array([[r["test_error"] for r in record.rows(f"d/{rule}-seed{seed}")] for seed in (4, 5)])
+        last[name] = errors[:, -1].mean()
         row = next(line.split() for line in out.splitlines() if re.match(rf"{name} .*\d$", line))
-        assert [float(word) for word in row[1:5]] == pytest.approx([*found.mean(axis=0), *found[:, -1]], abs=0.051)
-    said = "Last test error: BP {BP:.1f} %, GLL {GLL:.1f} %, BackLink {BackLink:.1f} %: ".format(**last)
-    assert said in out
+        assert [float(word) for word in row[1:5]] == pytest.approx([*errors.mean(axis=0), *errors[:, -1]], abs=0.051)
+    finding = "Last test error: BP {BP:.1f} %, GLL {GLL:.1f} %, BackLink {BackLink:.1f} %: ".format(**last)
+    assert finding in out
     page = Path("d/report.html").read_text()
-    assert said in page and "name='viewport'" in page
+    assert finding in page and "name='viewport'" in page
     assert page.count("<svg") == page.count('<svg role="img" aria-label="') == 6
     assert page.count("<img ") == len(re.findall(r'<img [^>]*alt="A handwritten \d\."', page)) >= 10
     *_, again = re.findall(r"<code>minilocal (train [^<]*)</code>", page)
@@ -56,12 +56,12 @@ def test_it_prints_a_row_a_rule_and_writes_ordinary_runs_and_a_page(small, capsy
 
 
 @pytest.mark.parametrize(
-    "words, said", [("--epochs 0", "optim.epochs"), ("--seed -1", "run.seed"), ("--seeds 0", "--seeds 0")]
+    "words, named", [("--epochs 0", "optim.epochs"), ("--seed -1", "run.seed"), ("--seeds 0", "--seeds 0")]
 )
-def test_what_it_refuses_it_refuses_before_it_prints(small, capsys, words, said):
+def test_what_it_refuses_it_refuses_before_it_prints(small, capsys, words, named):
     assert cli.main(["demo", *words.split()]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and said in err and err.count("\n") == 1 and not Path("runs").exists()
+    assert out == "" and named in err and err.count("\n") == 1 and not Path("runs").exists()
 
 
 def test_a_file_in_the_way_is_refused_before_it_prints(small, capsys):
@@ -130,7 +130,7 @@ def test_what_is_nobodys_mistake_is_shown_whole(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "last, said",
+    "last, finding",
     [
         ({"BP": [4, 6], "GLL": [15, 17], "BackLink": [9, 7]}, "BackLink wins back 8.0 of the 11.0 points"),
         ({"BP": [4, 6], "GLL": [15, 17], "BackLink": [4, 5]}, "BackLink is not worse than BP here"),
@@ -138,7 +138,7 @@ def test_what_is_nobodys_mistake_is_shown_whole(monkeypatch):
         ({"BP": [4, 6], "GLL": [4, 5], "BackLink": [9, 9]}, "nothing to win back"),
     ],
 )
-def test_the_finding_is_of_the_means(last, said):
+def test_the_finding_is_of_the_means(last, finding):
     class Played(Runs):
         peak = 8
 
@@ -149,5 +149,5 @@ def test_the_finding_is_of_the_means(last, said):
     lines = findings(seen, Played("BP, checkpointed", []))
     bp, gll, link = (np.mean(last[name]) for name in ("BP", "GLL", "BackLink"))
     assert lines[0].startswith(f"Last test error: BP {bp:.1f} %, GLL {gll:.1f} %, BackLink {link:.1f} %: ")
-    assert said in lines[0] and "no evidence" in lines[-1]
+    assert finding in lines[0] and "no evidence" in lines[-1]
     assert ("below GLL in 2 of them" in lines[1]) == (link < gll)

@@ -42,12 +42,12 @@ def call(capsys):
 @needs_kernels
 def test_a_gpu_is_tried_by_a_kernel_a_transfer_a_graph_a_product_and_a_step(gpu, capsys, monkeypatch):
     monkeypatch.setattr(doctor, "SIDE", 64)
-    status, found = call(capsys)
-    assert status == 0 and "FAILED" not in "".join(found.values())
-    assert "fake device, 8.0 of 8.0 GiB free" in found["gpu 0"]
+    status, report = call(capsys)
+    assert status == 0 and "FAILED" not in "".join(report.values())
+    assert "fake device, 8.0 of 8.0 GiB free" in report["gpu 0"]
     for trial in ("launch", "transfer", "graph", "product", "kernel", "training step"):
-        assert f"cuda:0 {trial}" in found
-    assert "started twice" in found["cuda:0 graph"] and "there and back" in found["cuda:0 transfer"]
+        assert f"cuda:0 {trial}" in report
+    assert "started twice" in report["cuda:0 graph"] and "there and back" in report["cuda:0 transfer"]
 
 
 @pytest.mark.parametrize("trial", ["launch", "transfer", "graph", "product", "kernel", "training step"])
@@ -61,11 +61,11 @@ def test_what_fails_on_the_gpu_comes_with_the_line_that_mends_it(gpu, capsys, mo
     for table, names in tables.items():
         well = {name: broken if name == trial else lambda device: "well" for name in names}
         monkeypatch.setattr(doctor, table, well)
-    status, found = call(capsys)
-    line = found[f"cuda:0 {trial}"]
+    status, report = call(capsys)
+    line = report[f"cuda:0 {trial}"]
     assert status == 1 and line.startswith("FAILED: RuntimeError: DynamicLibNotFoundError")
     assert line.endswith("pip install -e '.[cuda13]' brings them.")
-    assert sum("FAILED" in text for text in found.values()) == 1 and found.get(f"cpu {trial}", "well") == "well"
+    assert sum("FAILED" in text for text in report.values()) == 1 and report.get(f"cpu {trial}", "well") == "well"
 
 
 @needs_kernels
@@ -92,8 +92,8 @@ def test_no_gpu_is_well_and_one_that_cannot_be_used_is_not(capsys, monkeypatch, 
 
     real = device.device_namespace
     monkeypatch.setattr(device, "device_namespace", lambda d: refuse(d) if str(d).startswith("cuda") else real(d))
-    found_status, found = call(capsys)
-    assert found_status == status and found["gpu"] == ("FAILED: " if status else "") + str(reason)
+    exit_status, report = call(capsys)
+    assert exit_status == status and report["gpu"] == ("FAILED: " if status else "") + str(reason)
 
 
 def without(monkeypatch, *absent):
@@ -105,17 +105,17 @@ def without(monkeypatch, *absent):
 def test_what_is_optional_may_be_absent(capsys, monkeypatch):
     monkeypatch.setattr(doctor, "TRIALS", {})
     without(monkeypatch, *doctor.OPTIONAL)
-    status, found = call(capsys)
-    assert status == 0 and "FAILED" not in "".join(found.values())
-    assert found["not installed"].startswith("jax (for minilocal verify), torch (for ")
-    assert "numpy 2" in found["packages"] and "matplotlib" in found["packages"] and "jax" not in found["packages"]
+    status, report = call(capsys)
+    assert status == 0 and "FAILED" not in "".join(report.values())
+    assert report["not installed"].startswith("jax (for minilocal verify), torch (for ")
+    assert "numpy 2" in report["packages"] and "matplotlib" in report["packages"] and "jax" not in report["packages"]
 
 
 def test_what_is_needed_may_not(capsys, monkeypatch):
     monkeypatch.setattr(doctor, "TRIALS", {})
     without(monkeypatch, "tqdm")
-    status, found = call(capsys)
-    assert status == 1 and found["tqdm"].startswith("FAILED: it is not installed") and "tqdm" not in found["packages"]
+    status, report = call(capsys)
+    assert status == 1 and report["tqdm"].startswith("FAILED: it is not installed") and "tqdm" not in report["packages"]
 
 
 def test_the_packages_that_are_needed_are_those_of_the_project():

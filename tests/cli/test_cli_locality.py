@@ -33,8 +33,8 @@ def test_the_papers_tables_stand_beside_what_was_measured(capsys):
     assert out.count("BackLink paper (IEEE), Table I") == 1 and out.count("FDG paper, Table 1") == 1
     lines = out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("BackLink") and "printed" in line)
-    printed, here = lines[at].split(), lines[at + 1].split()
-    assert printed[1:3] == ["printed", "Yes"] and here[:2] == ["here", "Yes"]
+    printed, measured = lines[at].split(), lines[at + 1].split()
+    assert printed[1:3] == ["printed", "Yes"] and measured[:2] == ["here", "Yes"]
     assert "DGL, any lockings: printed 'No', here 'Yes'; the print is true of asynchronous DGL" in out
 
 

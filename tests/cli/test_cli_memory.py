@@ -42,8 +42,8 @@ def test_a_table_for_each_number_of_modules_and_a_figure(memory, tmp_path):
     for row in table.values():
         parts = sum(row[part] for part in ("activations", "auxiliary", "gradients", "workspace"))
         assert row["step"] == pytest.approx(parts)
-        held = sum(row[part] for part in ("parameters", "statistics", "optimizer", "scratch"))
-        assert row["total"] == pytest.approx(row["step"] + held)
+        lasting = sum(row[part] for part in ("parameters", "statistics", "optimizer", "scratch"))
+        assert row["total"] == pytest.approx(row["step"] + lasting)
     mean = 0.8 * table["GLL"]["step"] + 0.2 * table["PGL, at its peak"]["step"]
     assert table["PGL, on average"]["step"] == pytest.approx(mean)
     assert (tmp_path / "runs/memory/live.svg").read_text().lstrip().startswith("<?xml")
@@ -65,7 +65,7 @@ def test_lengths_that_fit_no_module_are_left_out_and_a_summary_goes_over_k(memor
     (["--net", "resnet14"], ["BackLink with l = 1 takes", "% less than BP in all", "checkpointed at the same"]),
     (["--net", "mlp"], ["% more than BP in all", "takes as much as BP, for one more forward"]),
 ])  # fmt: skip
-def test_the_sentence_is_right_for_savings_and_for_none(memory, words, says):
+def test_the_sentence_is_right_for_less_and_for_more_memory(memory, words, says):
     _, out, _ = memory(*words, "--modules", "2", "--batch-size", "8")
     assert all(text in out for text in says) and "-" not in out[out.index("At K = 2") :].partition(". ")[0]
 

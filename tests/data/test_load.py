@@ -1,4 +1,4 @@
-"""Loading by name, the description of a data set, and the front door."""
+"""Loading by name, the description of a data set, and the script datasets.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from minilocal import data
 from minilocal.errors import UserError
 
-FRONT_DOOR = Path(__file__).parents[2] / "datasets.py"
+SCRIPT = Path(__file__).parents[2] / "datasets.py"
 
 
 @pytest.mark.parametrize(("name", "near"), [("cifar1", "cifar10"), ("digit", "digits"), ("npz:", "npz:PATH")])
@@ -74,19 +74,19 @@ def test_a_contact_sheet_of_nothing(columns):
         data.contact_sheet(np.zeros((0, 2, 2, 1), np.uint8))
 
 
-def front_door(monkeypatch, *arguments):
+def run_script(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["datasets.py", *arguments])
     with pytest.raises(SystemExit) as left:
-        runpy.run_path(str(FRONT_DOOR), run_name="__main__")
+        runpy.run_path(str(SCRIPT), run_name="__main__")
     return left.value.code
 
 
-def test_the_front_door_prints_what_it_found(monkeypatch, capsys):
-    assert front_door(monkeypatch, "digits") == 0
+def test_the_script_prints_what_it_found(monkeypatch, capsys):
+    assert run_script(monkeypatch, "digits") == 0
     assert capsys.readouterr().out.startswith("digits: 1437 training and 360 test images")
 
 
-def test_the_front_door_says_what_is_wrong_in_one_line(monkeypatch, capsys, tmp_path):
-    assert front_door(monkeypatch, "cifar10", "--data-dir", str(tmp_path), "--no-download") == 2
+def test_the_script_says_what_is_wrong_in_one_line(monkeypatch, capsys, tmp_path):
+    assert run_script(monkeypatch, "cifar10", "--data-dir", str(tmp_path), "--no-download") == 2
     out, err = capsys.readouterr()
     assert out == "" and err.count("\n") == 1 and "cifar10 was not found" in err

@@ -111,9 +111,9 @@ def test_what_is_wrong_is_named(tmp_path, changes, message):
 
 def test_each_hint_gives_what_was_asked_for():
     """What the errors above say to do, done."""
-    want, grey = arrays()["train_y"], np.arange(0, 256, 51, dtype=np.uint8)
-    classes, train = np.unique(np.array(["cat", "dog", "owl"])[want], return_inverse=True)
-    assert np.array_equal(train, want) and np.array_equal(np.searchsorted(classes, ["owl", "cat"]), [2, 0])
+    labels, grey = arrays()["train_y"], np.arange(0, 256, 51, dtype=np.uint8)
+    classes, train = np.unique(np.array(["cat", "dog", "owl"])[labels], return_inverse=True)
+    assert np.array_equal(train, labels) and np.array_equal(np.searchsorted(classes, ["owl", "cat"]), [2, 0])
     assert np.array_equal((255 * (grey / 255)).round().astype("uint8"), grey)
     assert np.array_equal(255 * np.array([False, True]).astype("uint8"), [0, 255])
 

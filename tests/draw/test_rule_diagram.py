@@ -26,7 +26,7 @@ def test_gll_has_an_error_per_module_and_it_stops_at_the_floor():
     assert [p.units for p in error_paths(ml.rules.gll(), [2, 1, 2])] == [[1, 0], [2], [4, 3]]
 
 
-def test_backlink_crosses_one_boundary_for_l_units():
+def test_backlink_passes_one_boundary_for_l_units():
     paths = error_paths(ml.rules.backlink(length=2, alpha=0.25), [3, 3, 2])
     assert [p.units for p in paths] == [[2, 1, 0], [5, 4, 3, 2, 1], [7, 6, 5, 4]]
     assert [p.weights for p in paths] == [

@@ -82,7 +82,7 @@ def test_stashing_costs_one_copy_of_a_modules_weights_for_each_batch_that_waits(
     learner, _ = watched(3, 1, ml.rules.fdg())
     for _ in range(9):
         step(learner)
-    for tickets, module in zip(learner._engine.in_flight.pending, learner.modules, strict=True):
-        for ticket in tickets:
-            assert list(ticket.weights) == module.parameters()
-            assert not any(np.shares_memory(w, learner.parameters()[name]) for name, w in ticket.weights.items())
+    for pendings, module in zip(learner._engine.in_flight.pending, learner.modules, strict=True):
+        for pending in pendings:
+            assert list(pending.weights) == module.parameters()
+            assert not any(np.shares_memory(w, learner.parameters()[name]) for name, w in pending.weights.items())

@@ -31,15 +31,15 @@ class Greedy:
             raise self.error
         return self.inner.forward(h, *others)
 
-    def backward(self, *given):
+    def backward(self, *args):
         if self.where == "backward":
             raise self.error
-        return self.inner.backward(*given)
+        return self.inner.backward(*args)
 
-    def gradients(self, *given):
+    def gradients(self, *args):
         if self.where == "gradients":
             raise self.error
-        return self.inner.gradients(*given)
+        return self.inner.gradients(*args)
 
 
 def short_of_memory(rule, where="forward", error=None, part="unit"):
@@ -93,12 +93,12 @@ def test_what_numpy_says_of_the_array_is_handed_on():
     assert "Unable to allocate 8.00 PiB for an array with shape (1125899906842624,) and data type float64" in line
 
 
-@pytest.mark.parametrize("rule", [ml.rules.ddg(), ml.rules.dgl(buffer=1)], ids=["delayed", "drawn"])
+@pytest.mark.parametrize("rule", [ml.rules.ddg(), ml.rules.dgl(buffer=1)], ids=["delayed", "asynchronous"])
 def test_engines_with_delays_say_it_too(rule):
     assert "out of memory in the forward of layer1.1" in short_of_memory(rule)
 
 
-def test_an_update_without_room():
+def test_an_update_without_memory():
     learner = ml.Learner(NET, ml.rules.gll(), 5, rng=ml.rng(0))
 
     class Full:
@@ -114,7 +114,7 @@ def test_an_update_without_room():
 
 
 def kept(rule, modules, n=64):
-    """What `savings` says, and the bytes of every unit's cache and output, counted here on the whole batch."""
+    """What `memory_advice` says, and the bytes of every unit's cache and output, counted here on the whole batch."""
     learner = ml.Learner(NET, rule, modules, rng=ml.rng(0))
     h, each = np.zeros((n, *NET.shape), "f4"), []
     line = memory_advice(learner.modules, h, learner._engine.arrays, rule.boundary.passes_on)
@@ -148,7 +148,7 @@ def test_where_nothing_keeps_less_nothing_is_said():
 def test_where_there_is_no_room_for_one_image_nothing_is_estimated():
     learner = ml.Learner(NET, ml.rules.bp(), 5, rng=ml.rng(0))
     learner.modules[0].units[0] = Greedy(learner.modules[0].units[0], "always", MemoryError(FULL))
-    learner.modules[0].units[0].forward = lambda *given: (_ for _ in ()).throw(MemoryError(FULL))
+    learner.modules[0].units[0].forward = lambda *args: (_ for _ in ()).throw(MemoryError(FULL))
     assert memory_advice(learner.modules, np.zeros((4, *NET.shape), "f4"), learner._engine.arrays, True) == ""
 
 

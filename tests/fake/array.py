@@ -29,7 +29,7 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     if {"where", "initial"} & kwargs.keys():
         raise TypeError(f"{name}: CuPy takes no where= and no initial=.")
     args, kwargs = _behind(args, operands), _behind(kwargs, operands)
-    if name in CUBLAS.split() and ledger.tape is not None and any(o.dtype.kind == "f" for o in operands):
+    if name in CUBLAS.split() and ledger.capture is not None and any(o.dtype.kind == "f" for o in operands):
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
     result = function(*args, **kwargs)
     several = isinstance(result, list | tuple)
@@ -182,13 +182,13 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
         return str(self.get())
 
 
-def _index(index: Any, *relu_backward: str) -> tuple[Any, ...]:
-    """The index as a tuple, host arrays and lists in it moved to the device; `masked` is counted for each mask."""
+def _index(index: Any, *kinds: str) -> tuple[Any, ...]:
+    """The index as a tuple, host arrays and lists in it moved to the device; `kinds` are counted for each mask."""
     index = index if isinstance(index, tuple) else (index,)
     index = tuple(upload(i) if isinstance(i, list | np.ndarray) else i for i in index)
     for i in index:
-        if isinstance(i, ndarray) and i.dtype.kind == "b" and relu_backward:
-            ledger.note(*relu_backward)
+        if isinstance(i, ndarray) and i.dtype.kind == "b" and kinds:
+            ledger.note(*kinds)
     return index
 
 

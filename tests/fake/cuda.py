@@ -14,12 +14,12 @@ from tests.fake import ledger
 class Graph:
     """A captured step; `launch` runs it."""
 
-    def __init__(self, tape: ledger.Tape) -> None:
-        self._tape = tape
+    def __init__(self, capture: ledger.Capture) -> None:
+        self._capture = capture
 
     def launch(self, stream: Stream | None = None) -> None:
         ledger.note("launches")
-        self._tape.play()
+        self._capture.play()
 
 
 class Stream:
@@ -28,7 +28,7 @@ class Stream:
     null: Stream
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
-        self.is_non_blocking, self._null, self._tape = non_blocking, null, None
+        self.is_non_blocking, self._null, self._capture = non_blocking, null, None
 
     def __enter__(self) -> Stream:
         _current.append(self)
@@ -48,25 +48,25 @@ class Stream:
         ledger.note("syncs")
 
     def is_capturing(self) -> bool:
-        return self._tape is not None
+        return self._capture is not None
 
     def begin_capture(self, mode: Any = None) -> None:
         """Raises: RuntimeError on the default stream, as CUDA does."""
-        if self._null or self._tape is not None:
+        if self._null or self._capture is not None:
             raise RuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted on this stream")
-        self._tape = ledger.Tape()
+        self._capture = ledger.Capture()
         _turn()
 
     def end_capture(self) -> Graph:
         """Raises: RuntimeError where nothing was begun, or something was tried that cannot be captured."""
-        tape, self._tape = self._tape, None
+        capture, self._capture = self._capture, None
         _turn()
-        if tape is None:
+        if capture is None:
             raise RuntimeError("cudaErrorIllegalState: the operation cannot be performed in the present state")
-        tape.wind_up()
-        if tape.broken:
+        capture.wind_up()
+        if capture.broken:
             raise RuntimeError("cudaErrorStreamCaptureInvalidated: operation failed due to a previous error")
-        return Graph(tape)
+        return Graph(capture)
 
 
 Stream.null = Stream(null=True)
@@ -74,7 +74,7 @@ _current = [Stream.null]
 
 
 def _turn() -> None:
-    ledger.tape = _current[-1]._tape
+    ledger.capture = _current[-1]._capture
 
 
 def get_current_stream() -> Stream:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import byte_bounds
 
-HERE = Path(__file__).parent
+SOURCES = Path(__file__).parent
 order = os.environ.get("MINILOCAL_FAKE_ORDER", "forward")  # or "reverse": of blocks, and of the threads in a block
 checked = True  # whether every load and store is looked at; twenty times faster where it is not
 
@@ -202,7 +202,7 @@ def _runner() -> ctypes.CDLL:
     """What runs every kernel: one library, whose names the kernels' libraries find."""
     if reason := available():
         raise RuntimeError(reason)
-    source = (HERE / "cuda_on_host.cpp").read_text()
+    source = (SOURCES / "cuda_on_host.cpp").read_text()
     to = _folder() / f"runner-{_hash(source, *FLAGS)}.so"
     if not to.exists():
         with _aside(to) as target:
@@ -217,7 +217,7 @@ def _built(source: str, name: str, options: tuple[str, ...], with_checks: bool) 
     """The shared library of one kernel."""
     if strange := [o for o in options if not o.startswith(("-D", "--std=", "-std="))]:
         raise ValueError(f"{name}: options {strange} mean nothing to g++.")
-    header = (HERE / "cuda_on_host.h").read_text()
+    header = (SOURCES / "cuda_on_host.h").read_text()
     text = f'#line 1 "cuda_on_host.h"\n{header}\n#line 1 "{name}.cu"\n{source}\n' + STUB.format(name=name)
     flags = [*FLAGS, *KERNEL, *(CHECKS if with_checks else ()), *options]
     library = _folder() / f"{name}-{_hash(text, *flags)}.so"

@@ -1,4 +1,4 @@
-"""What the fake device has done and holds: its counts, its memory, and the tape that a captured stream writes on.
+"""What the fake device has done and holds: its counts, its memory, and what a captured stream records.
 
 Memory that is let go is overwritten with 0xff, NaN for a float, and so is memory that was never written: whoever reads
 either, from a recorded step for example, sees it.
@@ -16,7 +16,7 @@ from weakref import WeakSet, ref
 import numpy as np
 
 live = 0  # bytes of all buffers
-tape: Tape | None = None  # where the current stream records; None while work is done at once
+capture: Capture | None = None  # where the current stream records; None while work is done at once
 _meters: list[Counts] = []
 _buffers: WeakSet[Buffer] = WeakSet()
 
@@ -61,8 +61,8 @@ def note(*kinds: str) -> None:
 
     Raises: RuntimeError, as CUDA does, where a stream is being captured; its graph is lost.
     """
-    if tape is not None and kinds != ("launches",):
-        tape.broken = True
+    if capture is not None and kinds != ("launches",):
+        capture.broken = True
         raise RuntimeError(
             "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
             f" ({' and '.join(kinds)} in a captured step)"
@@ -81,8 +81,8 @@ class Buffer:
         self.array = array
         _buffers.add(self)
         _allocate(array.nbytes)
-        if tape is not None:
-            tape.born.append(array)
+        if capture is not None:
+            capture.born.append(array)
 
     def __del__(self) -> None:
         _allocate(-self.array.nbytes)
@@ -104,14 +104,14 @@ def spoil(array: np.ndarray) -> None:
 
 def memory() -> list[np.ndarray]:
     """All that a pointer on the device may point into: what lives, and what is being recorded."""
-    return [b.array for b in _buffers] + (tape.born if tape is not None else [])
+    return [b.array for b in _buffers] + (capture.born if capture is not None else [])
 
 
 # ------------------------------------------------------------------ recording
 
 
 @dataclass
-class Tape:
+class Capture:
     """The operations of a captured stream, each with the arrays that it reads and the ones that it writes.
 
     CUDA executes nothing while it captures. Here operations do run, since their results' shapes are needed; `wind_up`
@@ -142,7 +142,7 @@ class Tape:
 def done(function: Callable[..., Any], args: Any, kwargs: Any, results: list[np.ndarray | None]) -> None:
     """Counts an operation that has run, and records it; `results` are the arrays that it made (None: a view)."""
     note("launches")
-    if tape is not None:
+    if capture is not None:
 
         def again() -> None:
             result = function(*args, **kwargs)
@@ -150,4 +150,4 @@ def done(function: Callable[..., Any], args: Any, kwargs: Any, results: list[np.
                 if mine is not None:
                     np.copyto(mine, new)
 
-        tape.steps.append(again)
+        capture.steps.append(again)

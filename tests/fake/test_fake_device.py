@@ -61,9 +61,9 @@ def test_numbers_are_and_they_promote_as_in_numpy(x):
     assert (x.sum(dtype=fake.float64) * x).dtype == "f8" and (2**0.5 * x).dtype == "f4"
 
 
-@pytest.mark.parametrize("take", [lambda x: x.sum(), lambda x: x[1, 2], lambda x: x.reshape(-1)[0], lambda x: x.max()])
-def test_numbers_in_an_array_are_arrays_without_dimensions(x, take):
-    number = take(x)
+@pytest.mark.parametrize("ask", [lambda x: x.sum(), lambda x: x[1, 2], lambda x: x.reshape(-1)[0], lambda x: x.max()])
+def test_numbers_in_an_array_are_arrays_without_dimensions(x, ask):
+    number = ask(x)
     assert type(number) is fake.ndarray and number.shape == ()
 
 

@@ -13,7 +13,7 @@ from tests.fake import cuda_on_host
 pytestmark = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 
 PROCESSES = 4
-LATE = '#!/bin/sh\nsleep 0.$(($$ % 3 + 1))\nexec {compiler} "$@"\n'  # so that the others come between any two steps
+SLOW_COMPILER = '#!/bin/sh\nsleep 0.$(($$ % 3 + 1))\nexec {compiler} "$@"\n'  # the others come between two steps
 BUILD = """
 import sys
 import numpy as np
@@ -32,7 +32,7 @@ def test_processes_that_build_the_same_kernels_at_once_all_get_them(tmp_path):
     compiler, cache = tmp_path / "bin" / "g++", tmp_path / "cache"
     compiler.parent.mkdir()
     cache.mkdir()
-    compiler.write_text(LATE.format(compiler=shutil.which("g++")))
+    compiler.write_text(SLOW_COMPILER.format(compiler=shutil.which("g++")))
     compiler.chmod(0o755)
     environment = os.environ | {
         "PATH": f"{compiler.parent}{os.pathsep}{os.environ['PATH']}",

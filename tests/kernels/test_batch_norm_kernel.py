@@ -14,9 +14,9 @@ SHAPES = [(5, 3), (1, 1), (3, 4, 5, 2), (17, 3, 3, 16), (2, 48, 48, 16), (3, 2, 
 
 def numbers(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> dict[str, np.ndarray]:
     rng, C = streams.rng(seed), shape[-1]
-    found = {"z": rng.standard_normal(shape), "dy": rng.standard_normal(shape), "add": rng.standard_normal(shape)}
-    found |= {"gamma": rng.standard_normal(C), "beta": rng.standard_normal(C)}
-    return {name: a.astype(dtype) for name, a in found.items()}
+    arrays = {"z": rng.standard_normal(shape), "dy": rng.standard_normal(shape), "add": rng.standard_normal(shape)}
+    arrays |= {"gamma": rng.standard_normal(C), "beta": rng.standard_normal(C)}
+    return {name: a.astype(dtype) for name, a in arrays.items()}
 
 
 def near(a: np.ndarray, b: np.ndarray, limit: float = 1e-12) -> bool:
@@ -28,11 +28,11 @@ def test_the_fast_forms_are_the_plain_ones(shape):
     n = numbers(shape)
     seen, exact = batch_norm_stats(n["z"], 1e-5), plain.batch_norm_stats(n["z"], 1e-5)
     assert all(near(np.asarray(a), np.asarray(b)) for a, b in zip(seen, exact, strict=True))
-    given = (n["z"], exact.mean, exact.r, n["gamma"], n["beta"])
+    operands = (n["z"], exact.mean, exact.r, n["gamma"], n["beta"])
     for add in (None, n["add"]):
         for relu in (False, True):
-            assert near(batch_norm_apply(*given, add, relu), plain.batch_norm_apply(*given, add, relu))
-    for a in (None, batch_norm_apply(*given, None, True)):
+            assert near(batch_norm_apply(*operands, add, relu), plain.batch_norm_apply(*operands, add, relu))
+    for a in (None, batch_norm_apply(*operands, None, True)):
         ours = batch_norm_backward(n["dy"], n["z"], exact.mean, exact.r, n["gamma"], a)
         theirs = plain.batch_norm_backward(n["dy"], n["z"], exact.mean, exact.r, n["gamma"], a)
         assert all(near(mine, other) for mine, other in zip(ours, theirs, strict=True))
@@ -73,6 +73,6 @@ def test_the_error_is_right_far_from_zero(deviations):
     n = numbers((8, 4, 4, 16), "float32")
     z = n["z"] + np.float32(deviations)
     seen = batch_norm_stats(z, 1e-5)
-    given = n["dy"], z, seen.mean, seen.r, n["gamma"]
-    dz, truth = batch_norm_backward(*given)[0], plain.batch_norm_backward(*(a.astype("f8") for a in given))[0]
+    operands = n["dy"], z, seen.mean, seen.r, n["gamma"]
+    dz, truth = batch_norm_backward(*operands)[0], plain.batch_norm_backward(*(a.astype("f8") for a in operands))[0]
     assert np.abs(dz - truth).max() <= 16 * np.finfo("f4").eps * np.abs(truth).max()  # a few roundings, not 1e4 of them

@@ -32,8 +32,8 @@ EPS = {"float32": np.finfo("f4").eps, "float64": np.finfo("f8").eps}
 
 def numbers(shape, dtype="float64", seed=0):
     rng, C = streams.rng(seed), shape[-1]
-    drawn = [rng.standard_normal(s).astype(dtype) for s in (shape, shape, shape, C, C)]
-    return dict(zip(("z", "dy", "add", "gamma", "beta"), drawn, strict=True))
+    arrays = [rng.standard_normal(s).astype(dtype) for s in (shape, shape, shape, C, C)]
+    return dict(zip(("z", "dy", "add", "gamma", "beta"), arrays, strict=True))
 
 
 def close(ours, theirs, limit=1e-13):
@@ -48,14 +48,16 @@ def test_the_kernels_are_the_plain_forms(shape):
     n = numbers(shape)
     seen, exact = on_device(cuda.batch_norm_stats, n["z"], 1e-5), plain.batch_norm_stats(n["z"], 1e-5)
     assert all(close(a, b) for a, b in zip(seen, exact, strict=True))
-    given = (n["z"], exact.mean, exact.r, n["gamma"], n["beta"])
+    operands = (n["z"], exact.mean, exact.r, n["gamma"], n["beta"])
     for add in (None, n["add"]):
         for relu in (False, True):
-            assert close(on_device(cuda.batch_norm_apply, *given, add, relu), plain.batch_norm_apply(*given, add, relu))
-    for a in (None, plain.batch_norm_apply(*given, None, True)):
+            assert close(
+                on_device(cuda.batch_norm_apply, *operands, add, relu), plain.batch_norm_apply(*operands, add, relu)
+            )
+    for a in (None, plain.batch_norm_apply(*operands, None, True)):
         for both in (False, True):
-            ours = on_device(cuda.batch_norm_backward, n["dy"], *given[:4], a, both)
-            theirs = plain.batch_norm_backward(n["dy"], *given[:4], a, both)
+            ours = on_device(cuda.batch_norm_backward, n["dy"], *operands[:4], a, both)
+            theirs = plain.batch_norm_backward(n["dy"], *operands[:4], a, both)
             assert all(close(mine, other) for mine, other in zip(ours[:3], theirs[:3], strict=True))
             assert ours[3] is theirs[3] is None or np.array_equal(ours[3], theirs[3])
 
@@ -66,11 +68,11 @@ def test_any_batch(shape, seed, relu):
     n = numbers(shape, seed=seed)
     seen = plain.batch_norm_stats(n["z"], 1e-5)
     assert all(close(a, b) for a, b in zip(on_device(cuda.batch_norm_stats, n["z"], 1e-5), seen, strict=True))
-    given = (n["z"], seen.mean, seen.r, n["gamma"])
-    a = plain.batch_norm_apply(*given, n["beta"], n["add"], relu)
-    assert close(on_device(cuda.batch_norm_apply, *given, n["beta"], n["add"], relu), a)
-    ours = on_device(cuda.batch_norm_backward, n["dy"], *given, a if relu else None)
-    theirs = plain.batch_norm_backward(n["dy"], *given, a if relu else None)
+    operands = (n["z"], seen.mean, seen.r, n["gamma"])
+    a = plain.batch_norm_apply(*operands, n["beta"], n["add"], relu)
+    assert close(on_device(cuda.batch_norm_apply, *operands, n["beta"], n["add"], relu), a)
+    ours = on_device(cuda.batch_norm_backward, n["dy"], *operands, a if relu else None)
+    theirs = plain.batch_norm_backward(n["dy"], *operands, a if relu else None)
     assert all(close(mine, other) for mine, other in zip(ours, theirs, strict=True))
 
 
@@ -93,9 +95,9 @@ def test_float32_is_off_by_its_own_rounding(shape):
     assert y.dtype == np.float32 and (np.abs(y - exact) <= 3 * eps * size).all()
 
     g = wide["dy"] * (y > 0)
-    dz, dgamma, dbeta, relu_backward = on_device(cuda.batch_norm_backward, n["dy"], n["z"], mean, r, n["gamma"], y)
+    dz, dgamma, dbeta, dadd = on_device(cuda.batch_norm_backward, n["dy"], n["z"], mean, r, n["gamma"], y)
     off = np.abs(g * (z - mu) * r)
-    assert np.array_equal(relu_backward, g.astype("float32")) and dz.dtype == dgamma.dtype == np.float32
+    assert np.array_equal(dadd, g.astype("float32")) and dz.dtype == dgamma.dtype == np.float32
     assert (np.abs(dgamma - (g * (z - mu)).sum(axes) * r) <= k * eps * off.sum(axes)).all()
     assert (np.abs(dbeta - g.sum(axes)) <= k * eps * np.abs(g).sum(axes)).all()
     exact = plain.batch_norm_backward(g, z, mu, r.astype("float64"), wide["gamma"])[0]
@@ -131,7 +133,7 @@ def test_a_channel_that_never_changes_has_no_variance():
 
 @pytest.mark.parametrize("rows", [1, 50])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_commit_moves_the_running_statistics_in_place(rows, dtype):
+def test_update_running_moves_the_running_statistics_in_place(rows, dtype):
     n = numbers((rows, 300), dtype)
     seen = plain.batch_norm_stats(n["z"], 1e-5)
     theirs = n["gamma"].copy(), np.abs(n["beta"])
@@ -147,8 +149,8 @@ def test_a_part_may_hold_any_number_of_rows(monkeypatch):
     for parts in (1, 2, 3):
         monkeypatch.setattr(reduce_rows, "PARTS", parts)
         assert all(close(a, b) for a, b in zip(on_device(cuda.batch_norm_stats, n["z"], 1e-5), exact, strict=True))
-        given = n["dy"], n["z"], exact.mean, exact.r, n["gamma"]
-        ours, theirs = on_device(cuda.batch_norm_backward, *given), plain.batch_norm_backward(*given)
+        operands = n["dy"], n["z"], exact.mean, exact.r, n["gamma"]
+        ours, theirs = on_device(cuda.batch_norm_backward, *operands), plain.batch_norm_backward(*operands)
         assert all(close(a, b) for a, b in zip(ours, theirs, strict=True))
 
 
@@ -157,9 +159,9 @@ def test_arrays_with_gaps_are_packed_first():
     turned = fake.asarray(n["z"]).transpose(1, 0, 2, 3)
     seen = cuda.batch_norm_stats(turned, 1e-5)
     exact = plain.batch_norm_stats(n["z"].transpose(1, 0, 2, 3), 1e-5)
-    given = n["gamma"], n["beta"]
-    y = cuda.batch_norm_apply(turned, seen.mean, seen.r, *map(fake.asarray, given))
-    assert close(y.get(), plain.batch_norm_apply(n["z"].transpose(1, 0, 2, 3), exact.mean, exact.r, *given))
+    affine = n["gamma"], n["beta"]
+    y = cuda.batch_norm_apply(turned, seen.mean, seen.r, *map(fake.asarray, affine))
+    assert close(y.get(), plain.batch_norm_apply(n["z"].transpose(1, 0, 2, 3), exact.mean, exact.r, *affine))
 
 
 def test_arrays_at_odd_addresses_are_moved_first():
@@ -167,12 +169,12 @@ def test_arrays_at_odd_addresses_are_moved_first():
     odd = {name: fake.asarray(np.append(0, a).astype("float32"))[1:].reshape(a.shape) for name, a in n.items()}
     exact = plain.batch_norm_stats(n["z"], 1e-5)
     assert close(cuda.batch_norm_stats(odd["z"], 1e-5).mean.get(), exact.mean, 1e-6)
-    given = exact.mean, exact.r, n["gamma"], n["beta"], n["add"]
-    y = cuda.batch_norm_apply(odd["z"], *map(fake.asarray, given[:2]), odd["gamma"], odd["beta"], odd["add"])  # type: ignore[call-arg]
-    assert close(y.get(), plain.batch_norm_apply(n["z"], *given), 1e-6)
-    given = exact.mean, exact.r, n["gamma"]
-    dz = cuda.batch_norm_backward(odd["dy"], odd["z"], *map(fake.asarray, given), y)[0]  # type: ignore[call-arg]
-    assert close(dz.get(), plain.batch_norm_backward(n["dy"], n["z"], *given, y.get())[0], 1e-6)
+    operands = exact.mean, exact.r, n["gamma"], n["beta"], n["add"]
+    y = cuda.batch_norm_apply(odd["z"], *map(fake.asarray, operands[:2]), odd["gamma"], odd["beta"], odd["add"])  # type: ignore[call-arg]
+    assert close(y.get(), plain.batch_norm_apply(n["z"], *operands), 1e-6)
+    statistics = exact.mean, exact.r, n["gamma"]
+    dz = cuda.batch_norm_backward(odd["dy"], odd["z"], *map(fake.asarray, statistics), y)[0]  # type: ignore[call-arg]
+    assert close(dz.get(), plain.batch_norm_backward(n["dy"], n["z"], *statistics, y.get())[0], 1e-6)
 
 
 def test_nothing_waits_and_nothing_is_copied():

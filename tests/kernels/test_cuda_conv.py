@@ -153,17 +153,17 @@ DW_TILES = [  # TO, BC, BO, TQ, TP, G, GROUPS
 @pytest.mark.parametrize("stride, pad, CK", [(1, 1, 8), (2, 0, 4)])
 def test_every_tile_gives_the_same_bits(stride, pad, CK, monkeypatch):
     """The order of a sum is that of chunks, taps and channels: no bit of z or dx hangs on the tile."""
-    geometry, found = ((2, 7, 9, 9), (3, 3, 9, 18), stride, pad), None
+    geometry, first = ((2, 7, 9, 9), (3, 3, 9, 18), stride, pad), None
     for sides in CONV_TILES:
         tile = dict(zip(("LN", "TN", "TM", "TQ", "TP", "G"), sides, strict=True), CK=CK, DEEP=2)
         assert tile["G"] * tile["TP"] * tile["TQ"] == implicit_gemm.THREADS // tile["LN"] * tile["TM"]
         monkeypatch.setattr(implicit_gemm, "plan", lambda *_, tile=tile: tile)
         monkeypatch.setattr(weight_grad, "plan", lambda *_: {})
-        assert found is not None or is_rounded(geometry)
+        assert first is not None or is_rounded(geometry)
         x, W, dz = (a.astype("float32") for a in draw_numbers(geometry, 0))
         ours = on_device(conv2d, x, W, stride, pad), on_device(conv2d_backward, dz, x, W, stride, pad, "input")[0]
-        found = found or ours
-        assert all(np.array_equal(a, b) for a, b in zip(ours, found, strict=True))
+        first = first or ours
+        assert all(np.array_equal(a, b) for a, b in zip(ours, first, strict=True))
 
 
 @on_host
@@ -254,7 +254,7 @@ def test_tf32_is_for_float32_with_many_channels_out(monkeypatch):
     ways = []
     by_columns = im2col.conv2d
     monkeypatch.setattr(
-        im2col, "conv2d", lambda *given: ways.append((*given[1].shape, given[1].dtype.char)) or by_columns(*given)
+        im2col, "conv2d", lambda *args: ways.append((*args[1].shape, args[1].dtype.char)) or by_columns(*args)
     )
     for on in (False, True):
         monkeypatch.setattr(device, "_tf32", on)

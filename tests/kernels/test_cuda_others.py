@@ -42,8 +42,8 @@ def test_max_pooling(geometry, seed, dtype):
     (shape, k, stride), rng = geometry, streams.rng(seed)
     x = rng.integers(0, 4, shape).astype(dtype)
     y, argmax = on_device(cuda.max_pool, x, k, stride)
-    there = plain.max_pool(x, k, stride)
-    assert same(y, there[0]) and same(argmax, there[1])
+    expected = plain.max_pool(x, k, stride)
+    assert same(y, expected[0]) and same(argmax, expected[1])
     dy = rng.standard_normal(y.shape).astype(dtype)
     dx = on_device(cuda.max_pool_backward, dy, argmax, shape, k, stride)
     assert same(dx, plain.max_pool_backward(dy, argmax, shape, k, stride))
@@ -53,8 +53,8 @@ def test_max_pooling(geometry, seed, dtype):
 def test_windows_of_more_places_than_a_byte_numbers(k):
     x = streams.rng(0).standard_normal((2, 18, 18, 3)).astype("float32")
     y, argmax = on_device(cuda.max_pool, x, k, 1)
-    there = plain.max_pool(x, k, 1)
-    assert same(y, there[0]) and same(argmax, there[1]) and argmax.itemsize == (1 if k == 16 else 2)
+    expected = plain.max_pool(x, k, 1)
+    assert same(y, expected[0]) and same(argmax, expected[1]) and argmax.itemsize == (1 if k == 16 else 2)
     dx = on_device(cuda.max_pool_backward, y, argmax, x.shape, k, 1)
     assert same(dx, plain.max_pool_backward(y, argmax, x.shape, k, 1))
 
@@ -160,8 +160,8 @@ def test_crops(shape, padding, mode, seed, dtype):
     rng, N = streams.rng(seed), 5
     images, table = rng.integers(0, 256, shape, "uint8"), rng.standard_normal((256, shape[-1])).astype(dtype)
     places = [rng.integers(0, high, N) for high in (shape[0], 2 * padding + 1, 2 * padding + 1, 2)]
-    given = images, np.stack(places, axis=1).astype("int32"), table, padding, mode
-    assert same(on_device(cuda.crop_flip_normalise, *given), plain.crop_flip_normalise(*given))
+    operands = images, np.stack(places, axis=1).astype("int32"), table, padding, mode
+    assert same(on_device(cuda.crop_flip_normalise, *operands), plain.crop_flip_normalise(*operands))
 
 
 def test_picks_that_are_part_of_an_array():

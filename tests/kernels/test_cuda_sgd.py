@@ -22,8 +22,8 @@ def updates(shapes, dtype, momentum, seed=0):
     return [(w, g, v if momentum else None) for w, g, v in several]
 
 
-def moved(given):
-    return [tuple(None if a is None else fake.asarray(a) for a in update) for update in given]
+def moved(on_host):
+    return [tuple(None if a is None else fake.asarray(a) for a in update) for update in on_host]
 
 
 def same(ours, theirs):

@@ -15,7 +15,7 @@ from tests.helpers.plain import plain
 def test_the_fast_form_is_the_plain_one(shape, momentum, nesterov, decay, rate):
     rng = streams.rng(0)
     w, g, v = (rng.standard_normal(shape).astype("float32") for _ in range(3))
-    found = []
+    updated = []
     for kernel, number in ((plain.sgd, 1), (cpu.sgd, 1), (cpu.sgd, 3)):
         mine, before = (w.copy(), g.copy(), v.copy() if momentum else None), threads.threads()
         threads.use_threads(number)
@@ -23,10 +23,10 @@ def test_the_fast_form_is_the_plain_one(shape, momentum, nesterov, decay, rate):
             kernel([mine], rate, momentum, decay, nesterov)
         finally:
             threads.use_threads(before)
-        found.append(mine)
-    for w_, _, v_ in found[1:]:
-        assert w_.dtype == np.float32 and np.array_equal(w_, found[0][0])
-        assert v_ is None or np.array_equal(v_, found[0][2])
+        updated.append(mine)
+    for w_, _, v_ in updated[1:]:
+        assert w_.dtype == np.float32 and np.array_equal(w_, updated[0][0])
+        assert v_ is None or np.array_equal(v_, updated[0][2])
 
 
 def test_parameters_that_are_a_view_are_moved_where_they_lie():

@@ -85,14 +85,14 @@ def test_the_number_may_change_while_another_thread_works(monkeypatch):
 
     use_threads(2)
     monkeypatch.setattr(threads, "ThreadPoolExecutor", Slow)
-    found, stop = [], threading.Event()
+    results, stop = [], threading.Event()
 
     def work() -> None:
         try:
             while not stop.is_set():
-                found.append(parallel_map(lambda i, j: i, partition(4)))
+                results.append(parallel_map(lambda i, j: i, partition(4)))
         except RuntimeError as error:
-            found.append(error)
+            results.append(error)
 
     other = threading.Thread(target=work)
     other.start()
@@ -101,7 +101,7 @@ def test_the_number_may_change_while_another_thread_works(monkeypatch):
         time.sleep(1e-3)
     stop.set()
     other.join()
-    assert found == [[0, 1, 2, 3]] * len(found) != []
+    assert results == [[0, 1, 2, 3]] * len(results) != []
 
 
 def blas_threads() -> list[int]:
@@ -135,13 +135,13 @@ def test_scratch_belongs_to_a_thread_and_a_shape():
 
 def test_what_a_thread_holds_is_bounded_and_in_use_it_stays(monkeypatch):
     monkeypatch.setattr(memory, "SCRATCH_LIMIT", 1000)
-    held = memory._own.__dict__.setdefault("buffers", {})
-    held.clear()
+    buffers = memory._own.__dict__.setdefault("buffers", {})
+    buffers.clear()
     first = workspace("first", (300,), "float32")
     first[:] = 7
     for size in (50, 100, 150):
         workspace("other", (size,), "float32")
-    assert sum(buffer.nbytes for buffer in held.values()) <= 1000 + 600, "1000, and the one that is asked for"
+    assert sum(buffer.nbytes for buffer in buffers.values()) <= 1000 + 600, "1000, and the one that is asked for"
     assert (first == 7).all() and workspace("other", (20,), "float32").size == 20
 
 

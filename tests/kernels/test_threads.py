@@ -49,8 +49,8 @@ def test_training_steps(rule):
 
     alone = train(1)
     for number in NUMBERS:
-        together = train(number)
-        assert all(np.array_equal(together[name], a) for name, a in alone.items()), number
+        threaded = train(number)
+        assert all(np.array_equal(threaded[name], a) for name, a in alone.items()), number
 
 
 def test_the_users_own_blas_setting_does_not_matter_and_comes_back():
@@ -58,15 +58,15 @@ def test_the_users_own_blas_setting_does_not_matter_and_comes_back():
     x, y = ml.rng(1).standard_normal((64, 8, 8, 3)).astype("float32"), np.arange(64) % 4
 
     def blas() -> list[int]:
-        return [found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas"]
+        return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
 
-    found = []
+    results = []
     for limit in (1, 2):
         with threadpool_limits(limits=limit, user_api="blas"):
             before = blas()
             learner = ml.Learner(net, ml.rules.gll(), 2, rng=ml.rng(0))
             learner.step(x, y, lr=0.1)
-            found.append((learner.predict(x), learner.gradients(x, y)[1]))
+            results.append((learner.predict(x), learner.gradients(x, y)[1]))
             assert blas() == before
-    assert np.array_equal(found[0][0], found[1][0])
-    assert all(np.array_equal(found[0][1][name], g) for name, g in found[1][1].items())
+    assert np.array_equal(results[0][0], results[1][0])
+    assert all(np.array_equal(results[0][1][name], g) for name, g in results[1][1].items())

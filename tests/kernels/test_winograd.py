@@ -43,7 +43,7 @@ def test_it_is_the_plain_convolution(shape, point_by_point):
     try:
         winograd.WIDE = 0 if point_by_point else usual
         z, (dx, dW) = winograd.conv2d(x, W), winograd.conv2d_backward(dz, x, W, True, True)
-        only_dx, only_dW = (winograd.conv2d_backward(dz, x, W, *want) for want in ((True, False), (False, True)))
+        only_dx, only_dW = (winograd.conv2d_backward(dz, x, W, *which) for which in ((True, False), (False, True)))
     finally:
         winograd.WIDE = usual
     plain_dx, plain_dW = plain.conv2d_backward(dz, x, W, 1, 1)
@@ -80,14 +80,14 @@ def test_float32_loses_no_more_than_a_few_times_what_im2col_loses(O, rows):
 @pytest.mark.parametrize("shape, O", [((5, 8, 12, 16), 16), ((19, 4, 4, 120), 110)], ids=str)
 def test_threads_change_no_bit(shape, O):
     x, W, dz = numbers(shape, O, "float32")
-    before, found = threads.threads(), []
+    before, results = threads.threads(), []
     try:
         for number in (1, 2, 3, 5):
             threads.use_threads(number)
-            found.append((winograd.conv2d(x, W), *winograd.conv2d_backward(dz, x, W, True, True)))
+            results.append((winograd.conv2d(x, W), *winograd.conv2d_backward(dz, x, W, True, True)))
     finally:
         threads.use_threads(before)
-    assert all(np.array_equal(a, b) for other in found[1:] for a, b in zip(other, found[0], strict=True))
+    assert all(np.array_equal(a, b) for other in results[1:] for a, b in zip(other, results[0], strict=True))
 
 
 def test_what_an_earlier_call_left_behind_is_never_read():

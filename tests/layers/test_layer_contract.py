@@ -38,10 +38,10 @@ def backward(t: Inputs, cache: Any, need: str = "both") -> dict[str, Any]:
 @pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
 def test_a_layer_is_pure_and_keeps_its_type(case, dtype):
     t = inputs(case, dtype)
-    given = [t.x, t.dy, *t.p.values(), *t.more.values()]
-    before = [a.copy() for a in given]
+    operands = [t.x, t.dy, *t.p.values(), *t.more.values()]
+    before = [a.copy() for a in operands]
     own = {name: a.copy() for name, a in t.layer.arrays.items()}
-    for a in given:
+    for a in operands:
         a.flags.writeable = False
 
     y, cache = t.layer.forward(t.x, t.ctx, t.p, **t.more)
@@ -52,7 +52,7 @@ def test_a_layer_is_pure_and_keeps_its_type(case, dtype):
     assert y.dtype == dtype and all(a.dtype == dtype for a in first.values())
     assert first["dx"].shape == t.x.shape and all(first[name].shape == t.p[name].shape for name in t.layer.parameters)
     assert set(first) - {"dx", "dadd"} == set(t.layer.parameters)
-    assert all(np.array_equal(a, b) for a, b in zip(given, before, strict=True)), "it wrote into what it was given"
+    assert all(np.array_equal(a, b) for a, b in zip(operands, before, strict=True)), "it wrote into what it was given"
     assert all(np.array_equal(a, b) for a, b in zip(arrays_in(cache), kept, strict=True)), "it wrote into its cache"
     assert all(np.array_equal(first[name], second[name]) for name in first), "the cache was used up"
     assert all(np.array_equal(own[name], a) for name, a in t.layer.arrays.items()), "a forward updated something"
@@ -118,9 +118,9 @@ def test_children_are_in_order_and_hold_all_arrays():
 @pytest.mark.parametrize("case", [case for case in CASES if not case.large], ids=str)
 def test_without_p_a_layer_uses_its_own_arrays(case):
     t = inputs(case, "float32")
-    given, _ = t.layer.forward(t.x, t.ctx, t.layer.arrays, **t.more)
+    passed, _ = t.layer.forward(t.x, t.ctx, t.layer.arrays, **t.more)
     own, _ = t.layer.forward(t.x, t.ctx, **t.more)
-    assert np.array_equal(given, own)
+    assert np.array_equal(passed, own)
 
 
 def all_of(kind: str) -> list:

@@ -11,8 +11,8 @@ from minilocal.verify.layers import CASES, by_engine, by_jax, inputs
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_forward_and_every_gradient(case):
     t = inputs(case)
-    found = errors(by_engine(t), by_jax(t))
-    assert max(found.values()) <= DOUBLE, found
+    gaps = errors(by_engine(t), by_jax(t))
+    assert max(gaps.values()) <= DOUBLE, gaps
 
 
 def test_no_layer_is_left_out():

@@ -8,7 +8,7 @@ from minilocal import streams
 from minilocal.layers import PassContext
 
 
-def test_commit_moves_a_tenth_of_the_way_and_the_variance_is_unbiased():
+def test_update_running_stats_moves_a_tenth_of_the_way_and_the_variance_is_unbiased():
     bn, x = ml.BatchNorm(3, name="bn"), 2 + 3 * streams.rng(0).standard_normal((4, 5, 6, 3))
     p = {name: a.astype("float64") for name, a in bn.arrays.items()}
     p["bn.running_mean"][:], p["bn.running_var"][:] = [1, 2, 3], [4, 5, 6]

@@ -14,12 +14,12 @@ geometries = st.tuples(sides, st.integers(1, 4), sides, sides)
 
 def refused(layer, x, words):
     """Both ways to ask say the same, in one line."""
-    said = []
+    messages = []
     for ask in (lambda: layer.out_shape(x.shape[1:]), lambda: layer.forward(x, PassContext())):
         with pytest.raises(ml.UserError, match=words) as caught:
             ask()
-        said.append(str(caught.value))
-    assert said[0] == said[1] and "\n" not in said[0]
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1] and "\n" not in messages[0]
 
 
 def windows(x, k, stride):

@@ -28,9 +28,9 @@ def differing(rule):
 
 @pytest.mark.parametrize("name", rules.NAMES)
 def test_only_known_cells_differ_and_each_says_why(name):
-    found = differing(rules.get(name))
-    assert [text.split(": ")[0].split(", ")[1].replace(" ", "_") for text in found] == DIFFERENCES.get(name, [])
-    assert all("; " in text for text in found)
+    differences = differing(rules.get(name))
+    assert [text.split(": ")[0].split(", ")[1].replace(" ", "_") for text in differences] == DIFFERENCES.get(name, [])
+    assert all("; " in text for text in differences)
 
 
 def test_every_printed_row_finds_its_rule():

@@ -49,7 +49,7 @@ def test_every_rule_lets_cross_what_its_papers_say(name):
         (set(row.activation_lags), row.error_paths, set(row.learns_from), row.locks, row.influence_of_updates)
         for row in rows
     ]
-    assert seen == [({up}, down, sources, locks, felt) for up, down, sources, locks, felt in EXPECTED[name]]
+    assert seen == [({up}, down, sources, locks, influence) for up, down, sources, locks, influence in EXPECTED[name]]
     assert rows[0].sees == INPUTS.get(name, ("labels",))
     everything = ml.Learner(NET, rules.get(name), SIZES, rng=ml.rng(0)).parameters()
     assert rows[0].added_parameters == sum(w.size for n, w in everything.items() if n not in NET.parameters())
@@ -137,8 +137,8 @@ def test_a_wrong_lag_is_caught(monkeypatch):
 
     rule, init = rules.ddg(), DelayedEngine.__init__
 
-    def slow(self, *given):
-        init(self, *given)
+    def slow(self, *args):
+        init(self, *args)
         for queue in self.in_flight.down:
             queue.append(None)
 

@@ -14,8 +14,8 @@ from minilocal.verify.losses import similarity as against_autograd
 LABELS = np.array([0, 1, 1, 2, 0])
 
 
-def slope(U, direction, step=1e-6, **how):
-    up, down = (similarity(U + s * direction, LABELS, 3, **how)[0] for s in (step, -step))
+def slope(U, direction, step=1e-6, **options):
+    up, down = (similarity(U + s * direction, LABELS, 3, **options)[0] for s in (step, -step))
     return (up - down) / (2 * step)
 
 

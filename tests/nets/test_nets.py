@@ -89,8 +89,8 @@ def test_the_names_are_those_of_common_pytorch_code():
 
 @pytest.mark.parametrize("name", [name for name in CASES if name not in LARGE])
 def test_forward_and_backward_against_autograd(name):
-    found = relative_errors(name)
-    assert max(found.values()) <= DOUBLE, found
+    gaps = relative_errors(name)
+    assert max(gaps.values()) <= DOUBLE, gaps
 
 
 @pytest.mark.parametrize("options", [{}, {"fc_norm": True}], ids=str)
@@ -115,7 +115,7 @@ def test_a_large_network_by_a_directional_derivative(name, options):
     assert abs(forth - back) <= 1e-5 * abs(back)
 
 
-def test_images_that_are_too_small_are_refused_at_the_door():
+def test_images_that_are_too_small_are_refused():
     with pytest.raises(UserError, match="32×32 or more"):
         ml.nets.vgg16(size=16, rng=ml.rng(0))
     with pytest.raises(UserError, match=r"the depth is 6m \+ 2"):

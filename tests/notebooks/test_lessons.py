@@ -34,13 +34,13 @@ def code(name):
     return [cell for cell in cells(name, "ipynb") if cell.cell_type == "code"]
 
 
-def test_there_are_lessons_and_each_has_its_twin():
+def test_there_are_lessons_and_each_has_its_text_file():
     assert LESSONS[:2] == ["01_backpropagation", "02_backlink"]
     assert sorted(path.stem for path in FOLDER.glob("*.py")) == LESSONS
 
 
 @lessons
-def test_the_twins_say_the_same(name):
+def test_notebook_and_text_file_have_the_same_cells(name):
     notebook, text = ([(cell.cell_type, cell.source) for cell in cells(name, suffix)] for suffix in ("ipynb", "py"))
     assert notebook == text
 

@@ -50,9 +50,9 @@ def arguments(name):
 def test_inside_reference_an_operation_is_its_definition(name):
     definition = getattr(plain, name).__code__
     for wanted in (False, True):
-        given = arguments(name)
+        args = arguments(name)
         with ml.ops.reference() if wanted else nullcontext():
-            seen = code_that_runs(lambda given=given: getattr(ops, name)(*given))
+            seen = code_that_runs(lambda args=args: getattr(ops, name)(*args))
         if wanted or name not in cpu.FORMS:
             assert definition in seen and not any(map(is_fast, seen))
         else:
@@ -120,17 +120,17 @@ ON_ONE_ARRAY = {"batch_norm_stats", "dropout_mask", "max_pool", "relu", "sum_row
 @pytest.mark.parametrize("name", sorted(set(NAMES) - ON_ONE_ARRAY))
 def test_arrays_of_two_libraries_are_refused(name):
     """Whichever of its arrays is elsewhere. `sgd` has them in a list, `batch_norm_update_running` in its statistics."""
-    here = arguments(name)
-    given = [*here[0][0][:2]] if name == "sgd" else [a for a in here if isinstance(a, np.ndarray)][:2]
+    args = arguments(name)
+    arrays = [*args[0][0][:2]] if name == "sgd" else [a for a in args if isinstance(a, np.ndarray)][:2]
     if name == "batch_norm_update_running":
-        given = [here[0], here[2].mean]
-    for elsewhere in given:
-        there = _with(here, elsewhere)
+        arrays = [args[0], args[2].mean]
+    for elsewhere in arrays:
+        mixed = _with(args, elsewhere)
         for wanted in (False, True):
             with ml.ops.reference() if wanted else nullcontext():
                 getattr(ops, name)(*arguments(name))  # NumPy's form is known now
                 with pytest.raises(TypeError, match=r"fake and numpy arrays met in one call.*to_device"):
-                    getattr(ops, name)(*there)
+                    getattr(ops, name)(*mixed)
 
 
 def _with(value, elsewhere):
@@ -205,14 +205,14 @@ def test_reference_ends_with_its_block_and_may_be_nested():
 
 def test_reference_holds_in_the_thread_pool_and_not_in_another_thread():
     library, before = Library(which=lambda x: "fast"), threads()
-    barrier, found = threading.Barrier(3, timeout=60), []
+    barrier, outside = threading.Barrier(3, timeout=60), []
     use_threads(3)
     try:
         with ml.ops.reference():
             everywhere = parallel_map(lambda i, j: (barrier.wait(), which(library))[1], [(i, i + 1) for i in range(3)])
-            other = threading.Thread(target=lambda: found.append(which(library)))
+            other = threading.Thread(target=lambda: outside.append(which(library)))
             other.start()
             other.join()
     finally:
         use_threads(before)
-    assert everywhere == ["plain"] * 3 and found == ["fast"]
+    assert everywhere == ["plain"] * 3 and outside == ["fast"]

@@ -117,8 +117,8 @@ def test_fdgs_warm_up_is_held_and_its_milestones_are_epochs_of_the_run():
 
 
 def test_steps_alone_neither_begin_low_nor_drop_twice_at_once():
-    found = {E: [round(r, 9) for r in rates("steps", E)] for E in (1, 2, 3, 4, 8)}
-    assert found == {
+    by_epochs = {E: [round(r, 9) for r in rates("steps", E)] for E in (1, 2, 3, 4, 8)}
+    assert by_epochs == {
         1: [0.1], 2: [0.1, 0.01], 3: [0.1, 0.01, 0.001], 4: [0.1, 0.1, 0.01, 0.001],
         8: [0.1] * 4 + [0.01] * 2 + [0.001] * 2,
     }  # fmt: skip
@@ -182,8 +182,8 @@ def test_a_schedule_starts_from_a_rate_and_lasts(lr, epochs):
     ],
 )  # fmt: skip
 def test_a_schedule_says_what_a_run_is_too_short_for(text, epochs, last):
-    said = optim.schedule(text, 0.1, epochs).unreached(epochs)
-    assert (f"{text} changes as late as epoch {last}, and this run ends after {epochs}." in said) if last else not said
+    line = optim.schedule(text, 0.1, epochs).unreached(epochs)
+    assert (f"{text} changes as late as epoch {last}, and this run ends after {epochs}." in line) if last else not line
 
 
 def test_numbers_of_an_optimiser_are_given_by_name():

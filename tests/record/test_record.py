@@ -195,11 +195,11 @@ def test_a_lock_that_its_holder_removes_holds_nobody_off(folder, monkeypatch):
 
     real, seen = fcntl.flock, []
 
-    def flock(descriptor, how):
+    def flock(descriptor, operation):
         if not seen:
             seen.append(descriptor)
             folder.close()  # removes the file that was just opened
-        real(descriptor, how)
+        real(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with record.RunFolder(folder.path):
@@ -317,14 +317,14 @@ def test_rows_that_are_missing_are_told(folder):
 
 def test_a_damaged_record_of_the_environment_starts_anew(folder):
     folder.close()
-    for text, found in (('{"resumed": 3}', [3, {"cores": 8}]), ('{"resumed": ', [{"cores": 8}])):
+    for text, resumed in (('{"resumed": 3}', [3, {"cores": 8}]), ('{"resumed": ', [{"cores": 8}])):
         (folder.path / "environment.json").write_text(text)
         if text.endswith(" "):
             with pytest.warns(UserWarning, match="starts anew"):
                 record.RunFolder.reopen(folder.path, {"cores": 8}).close()
         else:
             record.RunFolder.reopen(folder.path, {"cores": 8}).close()
-        assert record.recorded_environment(folder.path)["resumed"] == found
+        assert record.recorded_environment(folder.path)["resumed"] == resumed
 
 
 DAMAGED = ["null", "{", '{"epoch": "1"}', '{"epoch": 1.5}', "[" * 100_000, "\0", '{"epoch": true}']
@@ -369,10 +369,10 @@ def test_a_resumed_run_says_what_changed(folder):
 
 
 def test_the_environment_is_json_and_says_the_versions():
-    found = json.loads(json.dumps(record.current_environment(), allow_nan=False))
-    assert found["packages"]["numpy"] == np.__version__
-    assert found["python"].startswith("3.")
-    assert found["cores"] >= 1
+    environment = json.loads(json.dumps(record.current_environment(), allow_nan=False))
+    assert environment["packages"]["numpy"] == np.__version__
+    assert environment["python"].startswith("3.")
+    assert environment["cores"] >= 1
 
 
 def test_a_devices_facts_are_json():

@@ -250,7 +250,7 @@ def test_wrong_draws_are_one_line(options, says):
     {"boundary": ml.boundaries.synthetic_gradient()}, {"boundary": ml.boundaries.delayed()},
     {"objective": OBJECTIVE, "boundary": ml.boundaries.closed(), "accumulate": 2},
 ])  # fmt: skip
-def test_only_local_rules_can_be_drawn(answers):
+def test_only_local_rules_can_be_asynchronous(answers):
     with pytest.raises(ml.UserError) as error:
         ml.rules.compose("x", when=ml.when.asynchronous(), **answers)
     assert "\n" not in str(error.value)

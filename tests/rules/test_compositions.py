@@ -162,8 +162,8 @@ class Own(ml.boundaries.Boundary):
 
 
 def test_a_boundary_says_what_it_is():
-    made = [ml.boundaries.closed(), ml.boundaries.open(), ml.boundaries.link(length=2), Own()]
-    assert [repr(boundary).partition("(")[0] for boundary in made] == [
+    boundaries = [ml.boundaries.closed(), ml.boundaries.open(), ml.boundaries.link(length=2), Own()]
+    assert [repr(boundary).partition("(")[0] for boundary in boundaries] == [
         "ClosedBoundary", "OpenBoundary", "BackwardLink", "Own",
     ]  # fmt: skip
     assert "boundary=ClosedBoundary()" in repr(ml.rules.gll())

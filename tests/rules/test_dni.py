@@ -122,10 +122,10 @@ def test_arrays_are_named_and_shaped_as_in_the_published_code():
 @pytest.mark.parametrize("shape, last", [((8, 8, 6), 6), ((7,), 2)])
 def test_the_first_prediction_is_the_last_bias_and_0_with_zero_bias(shape, last):
     h, batch = ml.rng(0).standard_normal((N, *shape)), ml.objectives.Batch(None, np.arange(N))
-    drawn, zero = synthesiser(shape), synthesiser(shape, zero_bias=True)
-    bias, C = drawn.parameters[f"synth.2.{last}.bias"], shape[-1]
+    random, zero = synthesiser(shape), synthesiser(shape, zero_bias=True)
+    bias, C = random.parameters[f"synth.2.{last}.bias"], shape[-1]
     fan_in = 25 * C if len(shape) == 3 else C
-    assert (drawn.forward(h, batch, PassContext())[0] == bias).all() and 0 < abs(bias).max() <= fan_in**-0.5
+    assert (random.forward(h, batch, PassContext())[0] == bias).all() and 0 < abs(bias).max() <= fan_in**-0.5
     assert (zero.forward(h, batch, PassContext())[0] == 0).all()
 
 

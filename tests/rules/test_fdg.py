@@ -254,10 +254,10 @@ def test_float32_stays_float32(monkeypatch):
     )
     for x, y in batches(net("narrow"), 7, "float32"):
         learner.step(x, y, lr=0.1)
-    held = {
+    arrays = {
         name: a for name, a in learner.state().items() if not name.startswith("count:")
     }  # counts are Python numbers
-    floats = {a.dtype for a in held.values() if a.dtype.kind == "f"}
+    floats = {a.dtype for a in arrays.values() if a.dtype.kind == "f"}
     assert floats | set(dtypes) == {np.dtype("float32")}
 
 

@@ -30,8 +30,8 @@ def test_6_without_reconstruction_it_is_gll_bit_for_bit(modules):
     ours.load({new[n]: a for n, a in gll.parameters().items()})
     for _ in range(3):
         assert np.array_equal(ours.step(X, Y, lr=0.1), gll.step(X, Y, lr=0.1))
-    held = {**ours.parameters(), **ours.buffers()}
-    assert all(np.array_equal(held[new[n]], a) for n, a in {**gll.parameters(), **gll.buffers()}.items())
+    arrays = {**ours.parameters(), **ours.buffers()}
+    assert all(np.array_equal(arrays[new[n]], a) for n, a in {**gll.parameters(), **gll.buffers()}.items())
 
 
 @pytest.mark.parametrize("version", ["softmax", "contrast"])

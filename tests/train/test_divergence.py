@@ -16,7 +16,7 @@ from tests.helpers.small_run import STEPS, configuration, words
 
 
 @pytest.mark.parametrize(
-    ("losses", "may", "counts", "found"),
+    ("losses", "may", "counts", "module"),
     [
         ([1.0, 2.0], [True, True], [], None),
         ([nan, 2.0], [False, True], [], None),  # BP's lower module
@@ -29,20 +29,20 @@ from tests.helpers.small_run import STEPS, configuration, words
         ([inf, nan], [False, True], [], 0),
     ],
 )
-def test_the_module_that_is_suspected(losses, may, counts, found):
-    assert suspect(losses, may, counts) == found
+def test_the_module_that_is_suspected(losses, may, counts, module):
+    assert suspect(losses, may, counts) == module
 
 
 def test_who_may_have_a_loss():
     for rule, expected in (("bp", [False, True]), ("gll", [True, True]), ("ddg", [False, True])):
         assert with_losses(build(configuration(None, rule__name=rule))[1]) == expected
     learner = build(configuration(None, rule__name="pgl", rule__period=2, rule__duration=1))[1]
-    found = set()
+    kinds = set()
     for epoch in range(4):
         learner.epoch = epoch
         assert with_losses(learner) == [not learner.rule.when.is_global(epoch), True]
-        found.add(learner.rule.when.is_global(epoch))
-    assert found == {True, False}
+        kinds.add(learner.rule.when.is_global(epoch))
+    assert kinds == {True, False}
 
 
 @pytest.mark.parametrize(("rule", "module"), [("bp", 2), ("ddg", 2), ("gll", 1)])
@@ -102,8 +102,8 @@ def test_a_run_that_saved_something_is_kept(tmp_path, monkeypatch):
 def test_the_rate_that_is_worth_trying(tmp_path, name, lr, tried):
     from minilocal.train.divergence import diverged
 
-    said = diverged("it", configuration(None, optim__name=name, optim__lr=lr), "here", 0, tmp_path)
-    assert str(said).endswith(f"--lr {tried:g}")
+    error = diverged("it", configuration(None, optim__name=name, optim__lr=lr), "here", 0, tmp_path)
+    assert str(error).endswith(f"--lr {tried:g}")
 
 
 def test_a_rule_that_recommends_another_optimiser_says_how_to_use_it(tmp_path, monkeypatch, capsys):

@@ -26,10 +26,10 @@ def test_a_row_has_the_error_of_every_module(tmp_path, rule, silent):
 def test_answers_are_what_predict_says(tmp_path):
     result = train(configuration(tmp_path / "run"))
     d = result.dataset
-    found = predict(result.learner, d.test_x, d, local=True)
-    np.testing.assert_array_equal(found.logits, result.learner.predict(d.normalise(d.test_x)))
-    np.testing.assert_array_equal(found.local[-1], predict(result.learner, d.test_x, d).classes)
-    np.testing.assert_array_equal(found.logits.argmax(1), found.local[-1])
+    prediction = predict(result.learner, d.test_x, d, local=True)
+    np.testing.assert_array_equal(prediction.logits, result.learner.predict(d.normalise(d.test_x)))
+    np.testing.assert_array_equal(prediction.local[-1], predict(result.learner, d.test_x, d).classes)
+    np.testing.assert_array_equal(prediction.logits.argmax(1), prediction.local[-1])
 
 
 def test_rows_without_them_go_on(tmp_path):
@@ -57,7 +57,7 @@ def rewritten(path, change) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda metadata: metadata["progress"].update(images_seen=7), "'images_seen' is unknown to this version"),
         (lambda metadata: metadata["progress"].pop("sums"), "'sums' is missing"),
@@ -67,10 +67,10 @@ def rewritten(path, change) -> None:
         (lambda metadata: metadata["images"].pop("digest"), "are not those that"),
     ],
 )
-def test_a_checkpoint_of_another_version_is_one_line(tmp_path, change, said):
+def test_a_checkpoint_of_another_version_is_one_line(tmp_path, change, message):
     path = train(configuration(tmp_path / "run")).path
     rewritten(path, change)
-    with pytest.raises(UserError, match=said) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         train(resume=path)
     assert "\n" not in str(caught.value)
 

@@ -56,11 +56,11 @@ def rows_without_clock(path: Path) -> list[dict]:
 def assert_same_run(path: Path, whole: Path) -> None:
     """The same weights, optimiser state and table, to the last bit."""
     arrays, progress = record.checkpoint(path)
-    expected, there = record.checkpoint(whole)
+    expected, expected_progress = record.checkpoint(whole)
     assert arrays.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
-    assert progress["progress"] == there["progress"] and progress["progress"]["epoch"] == 2
+    assert progress["progress"] == expected_progress["progress"] and progress["progress"]["epoch"] == 2
     assert rows_without_clock(path) == rows_without_clock(whole)
 
 

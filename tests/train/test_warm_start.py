@@ -99,11 +99,11 @@ def test_what_cannot_be_weights_is_one_line_and_leaves_no_folder(tmp_path):
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "empty").mkdir()
     train_it = configuration(tmp_path / "new", net__name="resnet8").run.out
-    for name, said in (
+    for name, message in (
         ("other.npz", "it holds a, and resnet8 has"), ("trap.npz", "cannot be read"), ("text.npz", "no .npz archive"),
         ("none.npz", "no such file"), ("empty", "no run folder"),
     ):  # fmt: skip
-        with pytest.raises(UserError, match=said) as caught:
+        with pytest.raises(UserError, match=message) as caught:
             train(configuration(tmp_path / "new", net__name="resnet8", net__weights=str(tmp_path / name)))
         assert "\n" not in str(caught.value)
     assert train_it == str(tmp_path / "new") and not (tmp_path / "new").exists()

@@ -51,7 +51,7 @@ def test_a_wrong_kernel_is_told(monkeypatch):
 
 def test_one_bit_is_too_much_for_what_is_to_be_equal(monkeypatch):
     right = ops.crop_flip_normalise
-    wrong = wraps(right)(lambda *given: np.float64(1 + 2e-16) * right(*given).get())
+    wrong = wraps(right)(lambda *args: np.float64(1 + 2e-16) * right(*args).get())
     monkeypatch.setattr(ops, "crop_flip_normalise", wrong)
     rows = {row.name: row for row in device.run(fake, quick=True, only="kernels")}
     assert not rows["crop_flip_normalise, float64"].passed and rows["crop_flip_normalise, float64"].error < 1e-15
