@@ -1,0 +1,111 @@
+"""What a rank leaves in the folder of the process that started it: its process, facts, and why it failed.
+
+Rank r keeps `rank.r` (its process), `rank.r.facts`, `rank.r.error` (JSON) and `rank.r.done`. There is no folder where
+mpiexec or srun was called by hand: a failure is printed instead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from contextlib import suppress
+from pathlib import Path
+
+from minilocal.errors import UserError
+from minilocal.parallel.environment import folder, place
+from minilocal.parallel.watchdog import watch_the_parent
+
+
+def register() -> None:
+    """Put this rank's process into the folder, and watch whether the process that started it lives."""
+    if (path := _file()) is not None:
+        _write(path, str(os.getpid()))
+        watch_the_parent(path.parent)
+
+
+def note(**facts: str) -> None:
+    """Keep facts for the line about a failure: `modules="3-4"` of this rank, `run="runs/a"` of rank 0."""
+    if (path := _file(".facts")) is not None:
+        with suppress(OSError, ValueError):
+            facts = {**json.loads(path.read_text()), **facts}
+        _write(path, json.dumps(facts))
+
+
+def fail(error: BaseException) -> None:
+    """End every rank because of this rank's error."""
+    leave(error)
+    if folder() is None:  # nobody else will say it
+        with suppress(OSError, ValueError):
+            if not isinstance(error, UserError | SystemExit | KeyboardInterrupt):
+                traceback.print_exception(error, file=sys.__stderr__)
+            print(f"minilocal: rank {place().rank} {in_words(error)}", file=sys.__stderr__, flush=True)
+    abort(_status(error))
+
+
+def in_words(error: BaseException) -> str:
+    """What happened to a rank, in one line: `raised ZeroDivisionError: division by zero (work.py, line 7)`."""
+    if isinstance(error, UserError):
+        return f"met an error: {' '.join(str(error).split())}"
+    if isinstance(error, KeyboardInterrupt):
+        return "was stopped"
+    if isinstance(error, SystemExit):
+        return f"left early, with exit status {_status(error)}"
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    text = " ".join(str(error).split())
+    return f"raised {type(error).__name__}{': ' if text else ''}{text}{where}"
+
+
+def leave(error: BaseException) -> None:
+    """Write this rank's error into the folder; the first one stays."""
+    if (path := _file(".error")) is not None and not path.exists():
+        kind = "user" if isinstance(error, UserError) else "stop" if isinstance(error, KeyboardInterrupt) else "other"
+        shown = kind == "other" and not isinstance(error, SystemExit)
+        entry = {
+            "kind": kind,
+            "message": " ".join(str(error).split()) if kind == "user" else in_words(error),
+            "traceback": "".join(traceback.format_exception(error)) if shown else "",
+            "time": time.monotonic(),
+        }
+        with suppress(OSError):
+            _write(path, json.dumps(entry))
+
+
+def abort(status: int = 1) -> None:
+    """End every rank at once, without a word."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()  # type: ignore[union-attr]
+    mpi4py = sys.modules.get("mpi4py.MPI")
+    if mpi4py is not None and not mpi4py.Is_finalized():
+        mpi4py.COMM_WORLD.Abort(status)
+    os._exit(status)
+
+
+def _status(error: BaseException) -> int:
+    code = error.code if isinstance(error, SystemExit) else None
+    if isinstance(error, SystemExit):
+        return code if isinstance(code, int) else 0 if code is None else 1
+    return 2 if isinstance(error, UserError) else 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+
+
+def done() -> None:
+    """Mark this rank as done: its end is no failure."""
+    if (path := _file(".done")) is not None:
+        _write(path, "")
+
+
+def _file(ending: str = "") -> Path | None:
+    directory = folder()
+    return None if directory is None else directory / f"rank.{place().rank}{ending}"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that appears whole."""
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    part.write_text(text)
+    part.replace(path)
