@@ -15,6 +15,10 @@ EXAMPLES = {
         "minilocal locality --rule compose --set rule.objective=infopro --set rule.boundary=link",
     ),
     "memory": ("minilocal memory --net resnet32 --modules 4,8",),
+    "simulate": (
+        "minilocal simulate --net resnet32 --modules 2,4 --costs costs.json",
+        "minilocal simulate --net resnet20 --rule backlink:length=2 --modules 4 --gantt steps.svg",
+    ),
     "bench": ("minilocal bench --quick --what steps --net resnet8",),
     "data": ("minilocal data digits", "minilocal data digits --sheet digits.png"),
     "doctor": ("minilocal doctor",),

@@ -1,15 +1,16 @@
-"""Figures: curves, bars, timelines, heat maps, and the diagram of a rule. The only importer of matplotlib."""
+"""Figures: curves, bars, timelines, Gantt charts, heat maps, diagrams of rules. The only importer of matplotlib."""
 
 from __future__ import annotations
 
 from minilocal.draw.bars import bars
 from minilocal.draw.curves import curves
+from minilocal.draw.gantt import gantt
 from minilocal.draw.heat import heat
 from minilocal.draw.rule_diagram import rule_picture
 from minilocal.draw.style import COLOURS, Figure, to_png, to_svg
 from minilocal.draw.timeline import timeline
 
-__all__ = ["COLOURS", "Figure", "bars", "curves", "heat", "rule_picture", "timeline", "to_png", "to_svg"]
+__all__ = ["COLOURS", "Figure", "bars", "curves", "gantt", "heat", "rule_picture", "timeline", "to_png", "to_svg"]
 
 
 def __dir__() -> list[str]:

@@ -1,7 +1,7 @@
 """Tables as the papers print them, one CSV file a table: words and numbers unchanged, every cell text.
 
-The first two columns of a row are its `source`, a key of `SOURCES`, and the number of its `table` there. The other
-columns are those of the table, named in the first line of the file.
+The first two columns of a row are its `source`, a key of `SOURCES`, and the number of its `table` there; "text" for
+numbers of the running text. The other columns are those of the table, named in the first line of the file.
 """
 
 from __future__ import annotations

@@ -1,0 +1,127 @@
+"""The program of a device under a rule with delays: an iteration of the delayed engine, between two neighbours.
+
+    module k in iteration t, with lags (a, e) of activations and errors
+        forward     of batch t - k a
+        backward    of batch t - (K-1) a - (K-1-k) e            the last module: both of the same batch
+
+What module k pushed a iterations ago crosses upward, and what module k+1 pushed e iterations ago downward. Without a
+lag of activations the message up follows the forward; else all messages are due when the iteration begins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from minilocal.parallel.simulate.costs import ModuleCosts
+from minilocal.parallel.simulate.program import (
+    BACKWARD,
+    FORWARD,
+    OBJECTIVE,
+    UPDATE,
+    Hold,
+    Op,
+    Placement,
+    Receive,
+    Send,
+    Work,
+)
+
+
+class DelayedDevice:
+    """One device of a placement. Its `step(t)` yields what it does in iteration t."""
+
+    def __init__(self, place: Placement, device: int) -> None:
+        self.place, self.device, self.boundary = place, device, place.rule.boundary
+        self.activations, self.errors = self.boundary.lags
+        own = place.owned[device]
+        self.first, self.top = own.start, own.stop - 1
+        self.backward_first = place.rule.when.first == "backward"
+
+    @property
+    def static(self) -> int:
+        """Bytes of parameters and of the optimiser's state."""
+        own = sum(part.parameters for _, module in self.place.own(self.device) for part in module.parts)
+        return round(own * (1 + self.place.state))
+
+    def step(self, t: int) -> Iterator[Op]:
+        """The operations of iteration t."""
+        if self.first > 0:
+            yield from self._messages_below(t)
+        if self.top < self.place.last and self.activations:
+            yield from self._message_up(t)
+        for k, module in self.place.own(self.device):
+            if self.backward_first:
+                yield from self._backward(t, k, module)
+                yield from self._forward(t, k, module)
+            else:
+                yield from self._forward(t, k, module)
+                if k == self.top < self.place.last and not self.activations:
+                    yield from self._message_up(t)
+                yield from self._backward(t, k, module)
+
+    def _forward_batch(self, t: int, k: int) -> int:
+        """The batch that module k forwards in iteration t; negative before the first."""
+        return t - k * self.activations
+
+    def _backward_batch(self, t: int, k: int) -> int:
+        """The batch whose error arrives in module k in iteration t; negative before the first."""
+        last = self.place.last
+        return t - last * self.activations - (last - k) * self.errors
+
+    def _forward(self, t: int, k: int, module: ModuleCosts) -> Iterator[Op]:
+        if (batch := self._forward_batch(t, k)) < 0:
+            return
+        units = range(len(module.units))
+        yield Work(FORWARD, module.forward(units), k, batch)
+        yield Hold(self._kept(k, module))
+        if k < self.place.last:
+            return
+        objective = module.objective
+        if objective is not None:
+            yield Hold(objective.kept)
+            yield Work(OBJECTIVE, objective.forward + objective.backward, k, batch)
+            yield Hold(-objective.kept)
+        yield Work(BACKWARD, module.backward(units, k > 0), k, batch)
+        yield Hold(-self._kept(k, module))
+        if not self.backward_first:
+            yield Work(UPDATE, sum(part.update for part in module.parts), k, batch)
+
+    def _backward(self, t: int, k: int, module: ModuleCosts) -> Iterator[Op]:
+        units = range(len(module.units))
+        if k == self.place.last:  # what its last iteration has held until now
+            if self.backward_first and (batch := self._forward_batch(t - 1, k)) >= 0:
+                yield Work(UPDATE, sum(part.update for part in module.parts), k, batch)
+            return
+        if (batch := self._backward_batch(t, k)) < 0:
+            return
+        if self.boundary.backward_weights == "recompute":
+            yield Work(FORWARD, module.forward(units), k, batch)
+        yield Work(BACKWARD, module.backward(units, k > 0), k, batch)
+        yield Hold(-self._kept(k, module))
+        yield Work(UPDATE, module.update(units), k, batch)
+
+    def _kept(self, k: int, module: ModuleCosts) -> int:
+        """Bytes of a batch that is pending at module k: its caches and weights, or its input alone."""
+        units, how_kept = range(len(module.units)), self.boundary.backward_weights
+        if k == self.place.last:
+            return module.kept(units)
+        if how_kept == "recompute":
+            return module.input
+        weights = module.parameters(units) if how_kept == "stashed" else 0
+        return module.input * (k == self.first) + module.kept(units) + weights
+
+    def _messages_below(self, t: int) -> Iterator[Op]:
+        """The activation from below, and the error that goes down for it."""
+        nbytes = self.place.modules[self.first].input
+        if self._forward_batch(t, self.first) >= 0:
+            yield Receive(self.device - 1, nbytes)
+        if self._backward_batch(t, self.first - 1) >= 0:
+            yield Send(self.device - 1, nbytes)
+
+    def _message_up(self, t: int) -> Iterator[Op]:
+        """The activation that goes up, and the error from above."""
+        nbytes = self.place.modules[self.top].output
+        if self._forward_batch(t, self.top + 1) >= 0:
+            yield Send(self.device + 1, nbytes)
+        if self._backward_batch(t, self.top) >= 0:
+            yield Receive(self.device + 1, nbytes)

@@ -1,0 +1,264 @@
+"""The program of a device under a rule without delays: the synchronous engine's step, between two neighbours.
+
+    from below   the activation of the device below                                to above   that of the topmost module
+    to below     the error at the input of the lowest module, where it is needed   from above   the same
+
+How an error passes between two devices depends on the boundary and on the module below it, `Passage`:
+
+    nothing      it is not needed (GLL, DGL, PredSim, InfoPro)
+    unfolded     it enters linked units and goes no further: the upper device holds copies of these units (BackLink)
+    target       it is the target of a synthesiser (DNI)
+    in turn      it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total")
+
+Unfolded, the message up is the input of the linked units, and both devices run these. The exchange of their gradients,
+and a synthesiser's target, belong to step t and take place in step t+1, after its message up: meanwhile the lower
+device works on batch t+1, and the upper one on batch t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from minilocal.boundaries import Boundary
+from minilocal.boundaries import open as open_boundary
+from minilocal.parallel.simulate.costs import ModuleCosts
+from minilocal.parallel.simulate.program import (
+    BACKWARD,
+    FORWARD,
+    OBJECTIVE,
+    UPDATE,
+    Exchange,
+    Hold,
+    Op,
+    Placement,
+    Receive,
+    Send,
+    Work,
+)
+
+
+class Passage(Enum):
+    """How an error passes from a device into the module below it."""
+
+    NOTHING, UNFOLDED, TARGET, IN_TURN = range(4)
+
+
+def passage(boundary: Boundary, below: ModuleCosts) -> Passage:
+    """How an error passes through this boundary into the module `below` it, on another device."""
+    units = len(below.units)
+    if boundary.linked_units(units) == 0:
+        return Passage.NOTHING if below.synthesiser is None else Passage.TARGET
+    passes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None
+    return Passage.IN_TURN if passes_on else Passage.UNFOLDED
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A module that an error from above may still reach."""
+
+    module: int
+    lowest: int  # the lowest linked unit; the number of units where none is linked
+    kept: int = 0  # bytes of the linked units
+    recomputes: bool = False  # the linked units' caches, from their input
+    is_copy: bool = False  # of units of the device below
+
+
+class SynchronousDevice:
+    """One device of a placement. Its `step(t)` yields what it does in step t."""
+
+    def __init__(self, place: Placement, device: int) -> None:
+        self.place, self.device, self.rule = place, device, place.rule
+        self.boundary = open_boundary() if place.is_global else place.rule.boundary  # PGL, Eq. (3)
+        own = place.owned[device]
+        self.first, self.top = own.start, own.stop - 1
+        self.below = self._passage(self.first - 1, self.boundary)
+        self.above = self._passage(self.top, self.boundary)
+        self.copied = self._linked(self.first - 1)  # linked units of the device below, held here too
+        self.shared = self._linked(self.top)  # linked units that the device above holds too
+
+    def _passage(self, lower: int, boundary: Boundary) -> Passage | None:
+        """How an error passes into module `lower` from another device; None where there is no such boundary."""
+        return passage(boundary, self.place.modules[lower]) if 0 <= lower < self.place.last else None
+
+    def _linked(self, lower: int) -> range:
+        """The units of module `lower` that two devices hold."""
+        if self._passage(lower, self.rule.boundary) is not Passage.UNFOLDED:
+            return range(0)
+        units = len(self.place.modules[lower].units)
+        return range(units - self.rule.boundary.linked_units(units), units)
+
+    @property
+    def static(self) -> int:
+        """Bytes of parameters and of the optimiser's state, copies included."""
+        own = sum(part.parameters for _, module in self.place.own(self.device) for part in module.parts)
+        copies = self.place.modules[self.first - 1].parameters(self.copied) if self.copied else 0
+        return round((own + copies) * (1 + self.place.state))
+
+    def step(self, t: int) -> Iterator[Op]:
+        """The operations of step t."""
+        parts = self.rule.accumulate
+        for _ in range(parts):
+            yield from self._micro_batch(t, has_before=t > 0 and parts == 1)
+            if parts > 1:  # the gradients of all parts are needed before the update
+                yield from self._exchange_below(t)
+                yield from self._exchange_above(t)
+        if parts > 1:
+            for k, module in self.place.own(self.device):
+                yield Work(UPDATE, sum(part.update for part in module.parts), k, t)
+
+    # ------------------------------------------------------------------ one batch
+
+    def _micro_batch(self, t: int, has_before: bool) -> Iterator[Op]:
+        pending: list[Pending] = []  # bottom to top
+        if self.below is not None:
+            yield from self._from_below(t, has_before, pending)
+        for k, module in self.place.own(self.device):
+            units = range(len(module.units))
+            lowest = units.stop - (self.boundary.linked_units(units.stop) if k < self.place.last else 0)
+            own_error = self._has_own_error(k, module)
+            recomputes = self.rule.keep == "inputs" and lowest < units.stop
+
+            yield Work(FORWARD, module.forward(units[:lowest]), k, t)
+            yield Hold(module.kept(units[:lowest]) if own_error else 0)
+            if k == self.top and self.above is Passage.UNFOLDED:
+                yield from self._to_above(t, has_before, module.input_of(lowest))
+            yield Work(FORWARD, module.forward(units[lowest:]), k, t)
+            kept = 0 if recomputes else module.kept(units[lowest:])
+            yield Hold(kept if own_error or not recomputes else 0)
+            if k == self.top and self.above not in (None, Passage.UNFOLDED):
+                yield from self._to_above(t, has_before, module.output)
+
+            awaits = Pending(k, lowest, kept, recomputes)
+            yield from self._own_loss(t, k, module)
+            if not own_error:
+                pending.append(awaits)
+                continue
+            passes_on = k > 0 and self.boundary.uses_input_error
+            yield Work(BACKWARD, module.backward(units, passes_on), k, t)
+            yield Hold(-module.kept(units[:lowest]) + module.parameters(units[lowest:]))  # g_loc waits for g_glb
+            yield self._updated(t, k, module, units[:lowest])
+            is_total = k < self.place.last and passes_on and self.boundary.sends(units.stop)[1] != 0
+            if passes_on and not is_total:
+                yield from self._from_above(t, pending, k)
+            if lowest < units.stop or module.synthesiser is not None:
+                pending.append(awaits)
+        if self.above is not None:
+            yield from self._await_above(t, pending)
+        if self.below is not None:
+            yield Hold(-self._message_up())
+
+    def _has_own_error(self, k: int, module: ModuleCosts) -> bool:
+        """Whether an error of its own passes through the module: of its objective, or predicted."""
+        local = module.objective is not None and not self.place.is_global
+        return k == self.place.last or local or module.synthesiser is not None
+
+    def _own_loss(self, t: int, k: int, module: ModuleCosts) -> Iterator[Op]:
+        """The objective's forward, backward and update, or the synthesiser's forward."""
+        if module.objective is not None:
+            own = module.objective
+            need_error = k == self.place.last or not self.place.is_global  # PGL: Eq. (4) for γ_k alone
+            yield Hold(own.kept)
+            yield Work(OBJECTIVE, own.forward + (own.backward if need_error else own.backward_weights), k, t)
+            yield Hold(-own.kept)
+            yield self._update(t, k, own.update)
+        if module.synthesiser is not None:
+            yield Work(OBJECTIVE, module.synthesiser.forward, k, t)
+            yield Hold(module.synthesiser.kept)
+
+    def _from_above(self, t: int, pending: list[Pending], k: int) -> Iterator[Op]:
+        """The error at the input of module k through the linked units below, and on where the boundary passes it."""
+        while pending:
+            awaits = pending.pop()
+            k, module = awaits.module, self.place.modules[awaits.module]
+            units = range(awaits.lowest, len(module.units))
+            if module.synthesiser is not None:
+                yield from self._learn_synthesiser(t, k, module)
+            if not units:
+                return
+            if awaits.recomputes:
+                yield Work(FORWARD, module.forward(units), k, t)
+            passes_on = self.boundary.sends(len(module.units))[1] != 0 and awaits.lowest == 0 and k > 0
+            yield Work(BACKWARD, module.backward(units, passes_on), k, t)
+            yield Hold(-awaits.kept)
+            if not awaits.is_copy:
+                if self._has_own_error(k, module):
+                    yield Hold(-module.parameters(units))
+                yield self._updated(t, k, module, units)
+            if not passes_on:
+                return
+        if self.below is Passage.IN_TURN:
+            yield Send(self.device - 1, self.place.modules[k].input)
+
+    def _learn_synthesiser(self, t: int, k: int, module: ModuleCosts) -> Iterator[Op]:
+        assert module.synthesiser is not None
+        yield Work(BACKWARD, module.synthesiser.backward_weights, k, t)
+        yield Hold(-module.synthesiser.kept)
+        yield self._update(t, k, module.synthesiser.update)
+
+    def _updated(self, t: int, k: int, module: ModuleCosts, units: range) -> Work:
+        return self._update(t, k, module.update(units))
+
+    def _update(self, t: int, k: int, seconds: float) -> Work:
+        """The update of a part; of micro-batches there is one at the step's end."""
+        return Work(UPDATE, seconds if self.rule.accumulate == 1 else 0.0, k, t)
+
+    # ------------------------------------------------------------------ messages
+
+    def _message_up(self) -> int:
+        """Bytes of the message from below: the input of the lowest module, or of the copies."""
+        lower = self.place.modules[self.first - 1]
+        linked = self._linked_now(lower)
+        return lower.input_of(len(lower.units) - len(linked))
+
+    def _linked_now(self, lower: ModuleCosts) -> range:
+        units = len(lower.units)
+        return range(units - (self.boundary.linked_units(units) if self.below is Passage.UNFOLDED else 0), units)
+
+    def _from_below(self, t: int, has_before: bool, pending: list[Pending]) -> Iterator[Op]:
+        """The message from below, the exchange of the step before, and the forward of the copies."""
+        yield Receive(self.device - 1, self._message_up())
+        yield Hold(self._message_up())
+        if has_before:
+            yield from self._exchange_below(t - 1)
+        if self.below is Passage.UNFOLDED:
+            lower, units = self.place.modules[self.first - 1], self._linked_now(self.place.modules[self.first - 1])
+            recomputes = self.rule.keep == "inputs"
+            kept = 0 if recomputes else lower.kept(units)
+            yield Work(FORWARD, lower.forward(units), self.first - 1, t)
+            yield Hold(kept)
+            pending.append(Pending(self.first - 1, units.start, kept, recomputes, is_copy=True))
+
+    def _to_above(self, t: int, has_before: bool, nbytes: int) -> Iterator[Op]:
+        """The message up, and the exchange of the step before."""
+        yield Send(self.device + 1, nbytes)
+        if has_before:
+            yield from self._exchange_above(t - 1)
+
+    def _await_above(self, t: int, pending: list[Pending]) -> Iterator[Op]:
+        if self.above is Passage.IN_TURN:
+            yield Receive(self.device + 1, self.place.modules[self.top].output)
+            yield from self._from_above(t, pending, self.top + 1)
+        elif self.above is Passage.UNFOLDED:
+            yield Hold(-pending.pop().kept)
+
+    def _exchange_below(self, t: int) -> Iterator[Op]:
+        """The gradients of the copies for step t, or a synthesiser's target."""
+        if self.copied:
+            lower = self.place.modules[self.first - 1]
+            yield Exchange(self.device - 1, lower.parameters(self.copied))
+            yield self._updated(t, self.first - 1, lower, self.copied)
+        elif self.below is Passage.TARGET:
+            yield Send(self.device - 1, self.place.modules[self.first].input)
+
+    def _exchange_above(self, t: int) -> Iterator[Op]:
+        module = self.place.modules[self.top]
+        if self.shared:
+            yield Exchange(self.device + 1, module.parameters(self.shared))
+            if self.above is Passage.UNFOLDED:
+                yield Hold(-module.parameters(self.shared))
+                yield self._updated(t, self.top, module, self.shared)
+        elif self.above is Passage.TARGET:
+            yield Receive(self.device + 1, module.output)
+            yield from self._learn_synthesiser(t, self.top, module)
