@@ -14,7 +14,7 @@ from minilocal.parallel.simulate import Link, ModuleCosts, Placement, merged, si
 from tests.parallel.simulate.by_hand import FREE, RULES, modules
 
 
-def together(costs: tuple[ModuleCosts, ...]) -> float:
+def in_one(costs: tuple[ModuleCosts, ...]) -> float:
     """Seconds of BP on one device: each piece of work once, and no error at the images."""
     (module,) = merged(costs)
     units, head = range(len(module.units)), module.objective
@@ -39,7 +39,7 @@ def test_one_module_on_one_device_takes_the_sum_of_all_costs(name, numbers):
     costs = modules(RULES[name], [5], numbers)
     times = RULES[name].accumulate
     update = sum(part.update for part in costs[0].parts)
-    expected = times * (together(costs) - update) + update
+    expected = times * (in_one(costs) - update) + update
     assert simulate(Placement(RULES[name], costs), FREE).step == expected
 
 
@@ -47,10 +47,10 @@ def test_one_module_on_one_device_takes_the_sum_of_all_costs(name, numbers):
 def test_backpropagation_gains_nothing_from_more_devices_and_pays_for_messages(devices, numbers):
     costs = modules(rules.bp(), [3, 2, 4, 3], numbers)
     own = [range(k, k + 4 // devices) for k in range(0, 4, 4 // devices)]
-    assert simulate(Placement(rules.bp(), costs, own), FREE).step == together(costs)
+    assert simulate(Placement(rules.bp(), costs, own), FREE).step == in_one(costs)
     link = Link(latency=2.0, bandwidth=1.0, eager=0)
     messages = sum(2 * link.seconds(costs[r.start].input) for r in own[1:])
-    assert simulate(Placement(rules.bp(), costs, own), link).step == together(costs) + messages
+    assert simulate(Placement(rules.bp(), costs, own), link).step == in_one(costs) + messages
 
 
 @pytest.mark.parametrize("name", ["GLL", "DGL", "PGL"])
@@ -106,8 +106,8 @@ def test_a_global_epoch_is_backpropagation_beside_the_auxiliary_networks(numbers
     local = [module.objective for module in costs[:-1]]
     beside = sum(part.forward + part.backward_weights + part.update for part in local)
     on_one_device = Placement(rules.pgl(), costs, [range(3)], is_global=True)
-    assert simulate(on_one_device, FREE).step == together(costs) + beside
-    assert together(costs) <= simulate(place, FREE).step <= together(costs) + beside
+    assert simulate(on_one_device, FREE).step == in_one(costs) + beside
+    assert in_one(costs) <= simulate(place, FREE).step <= in_one(costs) + beside
 
 
 def test_the_total_error_of_whole_modules_makes_them_wait_for_all_above(numbers):
