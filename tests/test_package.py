@@ -12,7 +12,7 @@ import minilocal as ml
 from minilocal.rules.option_docs import args
 
 EXAMPLES = [
-    "minilocal", "minilocal.learner", "minilocal.rules.backlink", "minilocal.rules.compose",
+    "minilocal", "minilocal.costs.costs", "minilocal.learner", "minilocal.rules.backlink", "minilocal.rules.compose",
     "minilocal.verify.differences",
 ]  # fmt: skip
 
@@ -26,7 +26,7 @@ def test_completion_shows_what_is_there_and_nothing_else():
 
 PARTS = [
     "rules", "nets", "optim", "objectives", "boundaries", "layers", "ops", "verify", "data", "draw", "train", "config",
-    "record", "memory", "locality", "when", "bench", "losses", "interop", "equations",
+    "record", "memory", "locality", "when", "bench", "losses", "interop", "equations", "costs",
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from minilocal.array import Array, namespace
 from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.errors import UserError, boolean, set_checked, whole
 from minilocal.layers import Conv, Layer, Linear, PassContext, ReLU, Sequential
-from minilocal.layers.base import Arrays
+from minilocal.layers.base import Arrays, Shape
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.objectives import Batch, ModuleContext
 
@@ -135,6 +135,11 @@ class Synthesiser:
     def update_running_stats(self, cache: SynthesiserCache, p: Arrays | None = None) -> None:
         """Update the running statistics of its batch norms; nothing reads them, but they are saved like any others."""
         self.rest.update_running_stats(cache.rest, p)
+
+    def macs(self, shape: Shape) -> int:
+        """The multiply-adds of a forward pass behind one h_k of this shape."""
+        label = 0 if self.label is None else self.label.macs((self.classes,))
+        return self.first.macs(shape) + label + self.rest.macs(self.first.out_shape(shape))
 
 
 def _onehot(labels: Array, classes: int, like: Array) -> Array:

@@ -25,6 +25,7 @@ HELP = {  # of each flag: the name of its value, and its meaning
     "--aux": ("NAME", "auxiliary network: {auxiliary}; DGL's last four apart, also with +bn, +dropout, +flat"),
     "--net": ("NAME", "{nets}, {more}"),
     "--modules": ("K", "number of modules, their unit counts as 3,3,2,2, or a published split as infopro:16"),
+    "--balance": ("BY", "cut K modules so that the largest costs least, by time, memory or flops"),
     "--dataset": ("NAME", "digits (in the package), cifar10, cifar100, or npz:PATH for your own images"),
     "--data-dir": ("DIR", "the folder of data sets"),
     "--no-download": (None, "use only files that are there"),
@@ -150,16 +151,39 @@ def _resumed(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     _same_folder(options)
     epochs = next((flat[EPOCHS] for name, flat in reversed(sources) if name in BY_HAND and EPOCHS in flat), None)
     try:
-        check_agrees(config, sources, run)
+        check_agrees(config, _without_its_cut(sources, config, run), run)
     except UserError:
         if record.saved_nothing(run):
             anew = _asked([(run, flatten(tables_of(config), run)), *sources, ("--resume", {"run.out": run})])
             return anew.optim.epochs, {"config": anew}
         if epochs is None:
             raise
-        check_agrees(config, [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in sources], run)
+        sources = [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in sources]
+        check_agrees(config, _without_its_cut(sources, config, run), run)
         return epochs, {"resume": run, "epochs": epochs}
     return config.optim.epochs, {"resume": run}
+
+
+def _without_its_cut(sources: list[Source], config: Config, run: str) -> list[Source]:
+    """The sources without the balance that the run was cut by, and without the number of its modules: they agree.
+
+    Raises: UserError for another balance.
+    """
+    from minilocal import record
+
+    asked = {key: (value, name) for name, flat in sources for key, value in flat.items()}
+    if (by := asked.get("net.balance", (None, ""))[0]) is None:
+        return sources
+    before = record.recorded_environment(run).get("balance", {}).get("by")
+    if by != before:
+        then = "its modules are not balanced" if before is None else f"its modules are balanced by {before}"
+        raise UserError(
+            f"net.balance = {by!r} ({asked['net.balance'][1]}) does not agree with {run}: {then}. Leave it out, or "
+            "start another run."
+        )
+    modules = config.net.modules
+    agreed = {"net.balance": by, "net.modules": len(modules) if isinstance(modules, list) else modules}
+    return [(name, {k: v for k, v in flat.items() if agreed.get(k) != v}) for name, flat in sources]
 
 
 def sources_of(options: argparse.Namespace) -> list[tuple[str, dict[str, Any]]]:

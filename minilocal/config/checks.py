@@ -12,6 +12,7 @@ import msgspec
 
 from minilocal import data, nets, optim, rules
 from minilocal.config.schema import Config, RuleTable
+from minilocal.costs import MEASURES
 from minilocal.errors import UserError, nearest, unknown
 from minilocal.split import published
 
@@ -39,6 +40,7 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
     if isinstance(config.net.modules, str):
         with _naming(f"net.modules = {config.net.modules!r}{source('net.modules')}"):
             published(config.net.modules, config.net.name)
+    _check_balance(config, source)
     with _naming(f"data.name{source('data.name')}"):
         data.check_name(config.data.name)
     with _naming(f"optim.schedule = {o.schedule!r}{source('optim.schedule')}"):
@@ -55,6 +57,20 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
         raise UserError(f"run.processes = {run.processes}{source('run.processes')}: this version trains in 1 process.")
     rule = RuleTable(rule.name, {**known, **rule.options}, _fingerprint(rule, source))
     return msgspec.structs.replace(config, rule=rule, optim=o)
+
+
+def _check_balance(config: Config, source: Callable[[str], str]) -> None:
+    """Check that a balance is by a known measure, and of a number of modules."""
+    by, modules = config.net.balance, config.net.modules
+    if by is None:
+        return
+    if by not in MEASURES:
+        raise unknown("net.balance" + source("net.balance"), by, MEASURES)
+    if not isinstance(modules, int):
+        raise UserError(
+            f"net.balance = {by!r}{source('net.balance')} met net.modules = {modules!r}{source('net.modules')}, which "
+            "is cut already: give modules as a number K, or leave the balance out."
+        )
 
 
 def _fingerprint(rule: RuleTable, source: Callable[[str], str]) -> str | None:

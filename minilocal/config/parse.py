@@ -21,6 +21,7 @@ FLAGS = {  # the short flags and their keys; every key has --set table.key=value
     "--aux": "rule.aux",
     "--net": "net.name",
     "--modules": "net.modules",
+    "--balance": "net.balance",
     "--dataset": "data.name",
     "--data-dir": "data.dir",
     "--no-download": "data.download",

@@ -26,6 +26,9 @@ class NetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[net]: which network, and how it is cut: `modules` is the number K of modules, a list of unit counts, or a
     published split, "infopro:K" or "infopro-star:K".
 
+    With `balance`, "time", "memory" or "flops", K modules are cut so that the largest costs least. A run records the
+    unit counts in its place.
+
     `shortcut` and `init` default to the network's own: "B" and "infopro" for a resnet. `fc_norm` puts batch norm into
     the hidden fully connected layers of vgg16 and alexnet. `weights` are initial weights: a run's folder, a checkpoint,
     or an .npz of arrays by parameter name.
@@ -39,6 +42,7 @@ class NetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Positive | Annotated[list[Positive], Meta(min_length=1)] | str,
         Meta(description="K, unit counts as 3,3,2, or a published split as infopro:16"),
     ] = 4
+    balance: Annotated[str, Meta(description="time, memory or flops")] | None = None
     weights: FilePath | None = None
 
 

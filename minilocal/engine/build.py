@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minilocal.array import Array
+from minilocal.boundaries.base import ErrorModel
 from minilocal.engine.module import Module
 from minilocal.layers import Layer
 from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
-from minilocal.objectives import ModuleContext
+from minilocal.objectives import ModuleContext, Objective
 from minilocal.rules.compose import Rule
 
 
@@ -19,14 +20,23 @@ def build(net: Net, rule: Rule, parts: Sequence[list[Layer]], key: int) -> list[
     modules, first = list[Module](), 0
     for k, units in enumerate(parts):
         top = first + len(units)
-        shape = net.shapes[top - 1]
-        context = ModuleContext(k, len(parts), top, len(net.units), shape, net.classes, net.widest, net.shape, initial)
-        if k == len(parts) - 1:
-            modules.append(Module(units, first, rule.objective.last(net.head, context)))
-        else:
-            modules.append(Module(units, first, rule.objective.build(context), rule.boundary.synthesiser(context)))
+        modules.append(Module(units, first, *behind(net, rule, k, len(parts), top, initial)))
         first = top
     return modules
+
+
+def behind(
+    net: Net, rule: Rule, k: int, K: int, top: int, initial: Initializer
+) -> tuple[Objective | None, ErrorModel | None]:
+    """The objective and the synthesiser of module k of K, counted from 0, where `top` units end with that module.
+
+    Raises: UserError where the objective is not defined for this module.
+    """
+    shape = net.shapes[top - 1]
+    context = ModuleContext(k, K, top, len(net.units), shape, net.classes, net.widest, net.shape, initial)
+    if k == K - 1:
+        return rule.objective.last(net.head, context), None
+    return rule.objective.build(context), rule.boundary.synthesiser(context)
 
 
 def owners(modules: Sequence[Module], kind: str) -> list[tuple[str, dict[str, Array]]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.layers import Sequential
-from minilocal.layers.base import Arrays, Need, PassContext
+from minilocal.layers.base import Arrays, Need, PassContext, Shape
 from minilocal.losses import cross_entropy
 from minilocal.objectives.base import Batch
 
@@ -86,6 +86,10 @@ class Branches:
             if isinstance(branch.loss, Labels) and branch.weight:
                 return branch.network.forward(h, ctx, p)[0]
         return None
+
+    def macs(self, shape: Shape) -> int:
+        """The multiply-adds of a forward pass behind one h_k of this shape."""
+        return sum(branch.network.macs(shape) for branch in self.branches if branch.weight)
 
     @staticmethod
     def _zeros(branch: Branch, p: Arrays | None) -> dict[str, Array]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from minilocal import data, nets, optim, rules, streams
-from minilocal.config import Config
+import numpy as np
+
+from minilocal import costs, data, nets, optim, rules, streams
+from minilocal.config import Config, from_tables, tables_of
 from minilocal.data import DataSet
 from minilocal.device import device_namespace, use_tf32
 from minilocal.learner import Learner
+from minilocal.nets import Net
 
 
 def build(config: Config) -> tuple[DataSet, Learner]:
@@ -18,10 +21,9 @@ def build(config: Config) -> tuple[DataSet, Learner]:
     Raises: UserError for a missing device, for data that are missing or damaged, and for a network that does not fit
     them, or its number of modules.
     """
-    xp = device_namespace(config.run.device)  # before data are fetched: it raises where the GPU is missing
-    if config.run.device != "cpu":
-        use_tf32(xp, config.run.tf32)
+    _prepare_device(config)
     dataset = dataset_of(config)
+    config, _ = cut(config, dataset)
     constants = {"mean": dataset.mean, "std": dataset.std}
     return dataset, learner_of(config, len(dataset.classes), dataset.channels, dataset.size, constants)
 
@@ -49,22 +51,55 @@ def learner_of(
     `constants` are the data set's mean and std. An objective that takes them (InfoPro, which rebuilds images) and has
     none of its own gets them.
     """
-    rng = streams.rng(config.run.seed)
-    n = config.net
-    net = nets.get(
-        n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init,
-        fc_norm=n.fc_norm,
-    )  # fmt: skip
-    rule = _with_constants(rules.get(config.rule.name, **config.rule.options), constants or {})
-    run = config.run
+    rng, run = streams.rng(config.run.seed), config.run
+    net, rule = _net(config, classes, channels, size, rng), _rule(config, constants or {})
     return Learner(
-        net, rule, modules=n.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config),
+        net, rule, modules=config.net.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config),
         cuda_graph=run.cuda_graph,
     )  # fmt: skip
 
 
-def _with_constants(rule: rules.Rule, constants: dict[str, Any]) -> rules.Rule:
-    """The rule, with these constants in the fields of its objective that are None."""
+def cut(config: Config, dataset: DataSet | None = None) -> tuple[Config, dict[str, Any]]:
+    """`config` with unit counts in place of a balance, and its entry in environment.json; {} without a balance.
+
+    The entry has the measure, the unit counts and the costs of the modules. `dataset` is the configuration's, where it
+    has been loaded.
+
+    Raises: UserError where the network does not fit the images or has fewer units than modules.
+    """
+    by, modules, run = config.net.balance, config.net.modules, config.run
+    if by is None:
+        return config, {}
+    assert isinstance(modules, int)
+    _prepare_device(config)
+    dataset = dataset or dataset_of(config)
+    net = _net(config, len(dataset.classes), dataset.channels, dataset.size, streams.rng(run.seed))
+    rule, images = _rule(config, {"mean": dataset.mean, "std": dataset.std}), config.optim.batch_size
+    measured = costs.measure(net, rule, modules, by, images=images, dtype=run.dtype, device=run.device)
+    sizes, tables = measured.cut(), tables_of(config)
+    tables["net"] |= {"modules": sizes, "balance": None}
+    return from_tables(tables, "the run"), {"by": by, "modules": sizes, "costs": measured.of(sizes)}
+
+
+def _prepare_device(config: Config) -> None:
+    """Set the precision of the device's products; before data are fetched, since it raises where the GPU is missing."""
+    xp = device_namespace(config.run.device)
+    if config.run.device != "cpu":
+        use_tf32(xp, config.run.tf32)
+
+
+def _net(config: Config, classes: int, channels: int, size: int, rng: np.random.Generator) -> Net:
+    """The network that [net] describes, for images of `size`×`size`×`channels`."""
+    n = config.net
+    return nets.get(
+        n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init,
+        fc_norm=n.fc_norm,
+    )  # fmt: skip
+
+
+def _rule(config: Config, constants: dict[str, Any]) -> rules.Rule:
+    """The rule that [rule] describes, with these constants in the fields of its objective that are None."""
+    rule = rules.get(config.rule.name, **config.rule.options)
     objective: Any = rule.objective
     missing = {key: value for key, value in constants.items() if getattr(objective, key, value) is None}
     return replace(rule, objective=replace(objective, **missing)) if missing else rule

@@ -14,7 +14,7 @@ from minilocal.data import DataSet
 from minilocal.errors import UserError
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.learner import Learner
-from minilocal.train.from_config import build, schedule
+from minilocal.train.from_config import build, cut, schedule
 from minilocal.train.loop import Loop, Report, Say
 from minilocal.train.same_run import EPOCHS, check_epochs
 from minilocal.train.stop import stop_on_signal
@@ -98,9 +98,13 @@ def _new_run(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record
         record.check_free(out)
         if record.saved_nothing(out):
             say(f"{out} held a run that had saved nothing: this one takes its place")
+    use_threads(config.run.threads)
+    config, balance = cut(config)
+    if balance:
+        say(f"balanced by {balance['by']}: modules of {', '.join(map(str, balance['modules']))} units")
     loop = _built(config, say, bar)
-    sources = {"data": _data_record(loop), "weights": _warm_started(loop, say)}
-    environment = record.current_environment() | {name: value for name, value in sources.items() if value is not None}
+    sources = {"data": _data_record(loop), "weights": _warm_started(loop, say), "balance": balance}
+    environment = record.current_environment() | {name: entry for name, entry in sources.items() if entry}
     with record.RunFolder.create(
         _free_folder(config) if out is None else out, tables_of(config), environment
     ) as folder:

@@ -42,7 +42,8 @@ def test_without_a_word_it_is_backlink_on_the_digits():
     assert tables_of(config) == {
         "rule": {"name": "backlink", **rules.options("backlink")},
         "net": {
-            "name": "resnet20", "shortcut": None, "init": None, "fc_norm": None, "modules": 4, "weights": None,
+            "name": "resnet20", "shortcut": None, "init": None, "fc_norm": None, "modules": 4, "balance": None,
+            "weights": None,
         },
         "data": {
             "name": "digits", "dir": None, "download": True, "limit_train": None, "limit_test": None, "validation": 0,
@@ -93,6 +94,13 @@ def test_toml(tmp_path):
         ("[net]\nmodules = [2, 0]", "net.modules = [2, 0] ({}): expected K, unit counts as 3,3,2, or"),
         ("[net]\nmodules = []", "net.modules = [] ({}): expected"),
         ("[net]\nmodules = 2.5", "net.modules = 2.5 ({}): expected K, unit counts as 3,3,2, or a published split"),
+        ('[net]\nbalance = "tiem"', "net.balance ({}) 'tiem' is not known; did you mean 'time'? Known: time, mem"),
+        ("[net]\nbalance = true", "net.balance = True ({}): expected time, memory or flops."),
+        (
+            '[net]\nmodules = [5, 5]\nbalance = "time"',
+            "net.balance = 'time' ({0}) met net.modules = [5, 5] ({0}), which is cut already: give modules as a number",
+        ),
+        ('[net]\nname = "resnet32"\nmodules = "infopro:4"\nbalance = "flops"', "met net.modules = 'infopro:4' ({})"),
         ('[run]\ndtype = "float16"', "run.dtype = 'float16' ({}): expected one of float32, float64."),
         ('[rule]\nlenght = 1', "rule.lenght ({}): backlink has no such option; did you mean 'length'?"),
         ("[rule]\noptions = 1", "rule.options ({}): backlink has no such option"),
@@ -122,6 +130,12 @@ def test_a_published_split_is_a_way_to_cut(tmp_path):
     config, _ = resolve([read_file(file)])
     assert config.net.modules == "infopro:16"
     assert from_tables(msgspec.json.decode(msgspec.json.encode(tables_of(config))), "config.json") == config
+
+
+def test_a_balance_is_a_measure_and_a_number_of_modules():
+    config, _ = resolve([("--balance", {"net.balance": value_of("net.balance", "time")}), ("a", {"net.modules": 3})])
+    assert (config.net.modules, config.net.balance) == (3, "time")
+    assert from_tables(tables_of(config), "config.json") == config
 
 
 def test_a_missing_file_is_one_line(tmp_path):
