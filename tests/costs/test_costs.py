@@ -172,16 +172,16 @@ class Timed(Layer):
         self.seconds, self.calls = (forward, backward), 0
         self.parameters = {f"{name}.w": np.zeros((1, kind + 1), "float32")}
 
-    def take(self, seconds: float) -> None:
+    def spend(self, seconds: float) -> None:
         self.calls += 1
         Timed.now += seconds * (3 if self.calls < 3 else 1)
 
     def forward(self, x, ctx, p=None):
-        self.take(self.seconds[0])
+        self.spend(self.seconds[0])
         return x + 0, None
 
     def backward(self, dy, cache, p=None, need="both"):
-        self.take(self.seconds[1])
+        self.spend(self.seconds[1])
         return dy, {}
 
 
