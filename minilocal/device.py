@@ -212,7 +212,7 @@ def _first_line(error: BaseException) -> str:
 def to_device(array: Array, device: Any) -> Array:
     """`array` on `device` ("cpu", "cuda", "cuda:N"); the array itself where it is there already.
 
-    Raises: UserError where the device has no memory for it.
+    Raises: UserError for a device that is unknown or not there, and where it has no memory for the array.
     """
     xp = device_namespace(device)
     try:

@@ -17,8 +17,9 @@ The numbers are those of the IEEE version. The preprint ("BackLink: Supervised L
 update of the linked layers has no number.
 
 Letters: x (I,) is one sample, a column; x (I, B) is a mini-batch, one sample a column, and then every z, y and δ is
-(O, B) too. w (O, I), b (O,). δ ⊗ x adds over the columns, so with the mean loss of a mini-batch the 1/B comes in
-with the first δ, that of a classifier, and nowhere else. Nothing is written into; float32 stays float32.
+(O, B) too. w (O, I), b (O,); in the layer above w (A, O), in a classifier w_c (C, O). δ ⊗ x adds over the columns, so
+with the mean loss of a mini-batch the 1/B comes in with the first δ, that of a classifier, and nowhere else. Nothing
+is written into; float32 stays float32.
 """
 
 from __future__ import annotations
@@ -29,27 +30,17 @@ from itertools import pairwise
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
 
-__all__ = [
-    "Activation", "Layers", "algorithm_1", "backward", "classifier_error", "forward", "link", "link_below",
-    "link_below_unfolded", "linked_errors", "local_errors", "outer", "relu", "relu_derivative", "update",
-    "update_linked", "update_local",
-]  # fmt: skip
-
 Activation = Callable[[Array], Array]
 Layers = list[tuple[Array, Array]]  # (w, b) of each layer
 
 
-def __dir__() -> list[str]:
-    return sorted(__all__)
-
-
 def relu(z: Array) -> Array:
-    """f(z) = max(z, 0)."""
+    """f(z) = max(z, 0).        z of any shape"""
     return namespace(z).maximum(z, 0)
 
 
 def relu_derivative(z: Array) -> Array:
-    """f'(z) of the ReLU: 1 where z > 0, else 0."""
+    """f'(z) of the ReLU: 1 where z > 0, else 0.        z of any shape"""
     xp = namespace(z)
     return xp.where(z > 0, xp.ones_like(z), xp.zeros_like(z))
 
@@ -63,18 +54,18 @@ def outer(delta: Array, x: Array) -> Array:
 
 
 def forward(w: Array, b: Array, x: Array, f: Activation = relu) -> tuple[Array, Array]:
-    """(z, y): the synaptic input and the activation of a layer."""
+    """(z, y): synaptic input and activation of a layer.        w (O, I), b (O,), x (I, B)  →  (O, B) each"""
     z = w @ x + (b if x.ndim == 1 else b[:, None])  # Eq. (1)
     return z, f(z)
 
 
 def update(w: Array, delta: Array, x: Array, eta: float) -> Array:
-    """The new weights. A bias is a weight whose x is 1: b - η δ, added over the columns."""
+    """The new weights; a bias has x = 1, b - η Σ_B δ.        w (O, I), δ (O, B), x (I, B)  →  (O, I)"""
     return w - eta * outer(delta, x)  # Eq. (2)
 
 
 def backward(z: Array, w_above: Array, delta_above: Array, df: Activation = relu_derivative) -> Array:
-    """δ of a layer from the δ of the layer above it, through that layer's weights; `df` is f'."""
+    """δ of a layer from that of the one above.        z (O, B), w_above (A, O), δ_above (A, B)  →  (O, B); df is f'"""
     return df(z) * (w_above.T @ delta_above)  # Eq. (3)
 
 
@@ -82,7 +73,7 @@ def backward(z: Array, w_above: Array, delta_above: Array, df: Activation = relu
 
 
 def update_local(w: Array, delta_k: Array, x: Array, eta: float) -> Array:
-    """The new weights of a layer of module k, whose δ is (3) from the module's own classifier down."""
+    """The new weights, δ_k by (3) from module k's own classifier.        w (O, I), δ_k (O, B), x (I, B)  →  (O, I)"""
     return update(w, delta_k, x, eta)  # not numbered: w - η ∇Lᵏ(w)
 
 
@@ -100,8 +91,9 @@ def link(
 ) -> tuple[Array, Array]:
     """(δ_lc, δ_gl) of the last layer of module k, from its own classifier and from the module above.
 
-    w_c, δ_c: the module's classifier; w_next, δ_next: the first layer of module k + 1. Which δ that is where that layer
-    is itself linked, the paper leaves open: see `algorithm_1` and docs/papers.md.
+    z (O, B); the module's classifier w_c (C, O), δ_c (C, B); the first layer of module k + 1, w_next (A, O),
+    δ_next (A, B)  →  (O, B) each. Which δ that is where that layer is itself linked, the paper leaves open: see
+    `algorithm_1` and docs/papers.md.
     """
     delta_lc = alpha * df(z) * (w_c.T @ delta_c)  # Eq. (4)
     delta_gl = (1 - alpha) * df(z) * (w_next.T @ delta_next)
@@ -114,6 +106,7 @@ def link_below(
     """(δ_lc, δ_gl) of a linked layer from those of the linked layer above it, to the letter.
 
     (4) has multiplied by α already, so α compounds: j layers below the module's last it is α^(j+1), (1 - α)^(j+1).
+    z (O, B), w_above (A, O), δ_lc, δ_gl (A, B)  →  (O, B) each
     """
     delta_lc_i = df(z) * (w_above.T @ (alpha * delta_lc))  # Eq. (5)
     delta_gl_i = df(z) * (w_above.T @ ((1 - alpha) * delta_gl))
@@ -123,12 +116,12 @@ def link_below(
 def link_below_unfolded(
     z: Array, w_above: Array, delta_lc: Array, delta_gl: Array, df: Activation = relu_derivative
 ) -> tuple[Array, Array]:
-    """(5) in the reading of the paper's multi-GPU text: α and 1 - α are those of (4), once, at every linked layer."""
+    """(δ_lc, δ_gl) by the paper's multi-GPU text: α and 1 - α once, those of (4). Shapes as in `link_below`."""
     return backward(z, w_above, delta_lc, df), backward(z, w_above, delta_gl, df)
 
 
 def update_linked(w: Array, delta_lc: Array, delta_gl: Array, x: Array, eta: float) -> Array:
-    """The new weights of a linked layer. Below the range a layer has `update_local`, its own loss's unscaled δ."""
+    """The new weights of a linked layer; others have `update_local`.        w (O, I), δ (O, B), x (I, B)  →  (O, I)"""
     return w - eta * outer(delta_lc + delta_gl, x)  # Eq. (6)
 
 
@@ -138,7 +131,7 @@ def update_linked(w: Array, delta_lc: Array, delta_gl: Array, x: Array, eta: flo
 def local_errors(
     z: Sequence[Array], w: Sequence[Array], w_c: Array, delta_c: Array, df: Activation = relu_derivative
 ) -> list[Array]:
-    """δ of every layer of a module, first to last, from its own classifier alone: (3) all the way. This is GLL."""
+    """δ of every layer of a module, first to last, by (3) from its own classifier alone: GLL. Shapes as in `link`."""
     errors: list[Array] = []
     for z_i, w_above in zip(reversed(z), [w_c, *reversed(w)], strict=False):
         errors = [backward(z_i, w_above, errors[0] if errors else delta_c, df), *errors]
@@ -160,6 +153,8 @@ def linked_errors(
 ) -> list[tuple[Array, Array]]:
     """(δ_lc, δ_gl) of the last `length` layers of a module, first to last: (4) once, then (5) in either reading.
 
+    z and w are those of all its layers, first to last. Shapes as in `link`.
+
     Raises: UserError for a weighting that is neither "literal" nor "unfolded".
     """
     _one_of("weighting", weighting, "literal", "unfolded")
@@ -176,7 +171,7 @@ def linked_errors(
 
 
 def classifier_error(w_c: Array, b_c: Array, y: Array, labels: Array) -> Array:
-    """δ_c of a linear classifier of y (I, B) under the mean cross entropy: (softmax - onehot) / B, (C, B)."""
+    """δ_c = (softmax - onehot) / B, of the mean cross entropy.        w_c (C, I), b_c (C,), y (I, B)  →  (C, B)"""
     xp = namespace(y)
     z = w_c @ y + b_c[:, None]
     p = xp.exp(z - z.max(axis=0))
@@ -212,8 +207,9 @@ def algorithm_1(
         δ_glⁿ by (4), (5);  wⁿ by (6)
 
     `layers` are the (w, b) of all modules' ReLU layers, `classifiers` those of K linear classifiers, the last of which
-    is the network's own. x (I, B), labels (B,). `modules` are N_1 ... N_K. Each further keyword is a place where the
-    print can be read in several ways, or cannot be run; the defaults are what the engine does (docs/papers.md).
+    is the network's own. x (I, B), labels (B,)  →  arrays of the shapes of those. `modules` are N_1 ... N_K. Each
+    further keyword is a place where the print can be read in several ways, or cannot be run; the defaults are what the
+    engine does (docs/papers.md).
 
     weighting    "literal": (5) multiplies by α again; "unfolded": α once (A2)
     error        δⁿ⁺¹ of (4) where layer n+1 is itself linked: "own", that of module k+1's own loss; "own-scaled", the
@@ -294,3 +290,14 @@ def _moved(layer: tuple[Array, Array], delta: Array, x: Array, eta: float) -> tu
 def _one_of(kind: str, word: str, *known: str) -> None:
     if word not in known:
         raise unknown(kind, word, known)
+
+
+__all__ = [
+    "Activation", "Layers", "algorithm_1", "backward", "classifier_error", "forward", "link", "link_below",
+    "link_below_unfolded", "linked_errors", "local_errors", "outer", "relu", "relu_derivative", "update",
+    "update_linked", "update_local",
+]  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -27,6 +27,8 @@ def __dir__() -> list[str]:
 def to_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
     """{name: array} in PyTorch's layout, contiguous copies on the host.
 
+    (k, k, I, O)  →  (O, I, k, k), (I, O)  →  (O, I)
+
     Raises: UserError for a Learner, or anything else that is no mapping of arrays.
     """
     _check_arrays("to_torch", arrays, "parameters", "{**learner.parameters(), **learner.buffers()}")
@@ -36,6 +38,8 @@ def to_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
 def from_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
     """{name: array} in the engine's layout, contiguous copies on the host. Takes tensors and NumPy arrays.
+
+    (O, I, k, k)  →  (k, k, I, O), (O, I)  →  (I, O)
 
     Raises: UserError for a model, a checkpoint that holds its weights deeper down, or anything else but arrays.
     """

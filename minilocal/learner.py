@@ -134,7 +134,10 @@ class Learner:
 
     @property
     def epoch(self) -> int:
-        """The epoch, counted from 0, set by the training loop: it decides PGL's phase and names the random streams."""
+        """The epoch, counted from 0, set by the training loop: it decides PGL's phase and names the random streams.
+
+        Setting it raises UserError for anything but a whole number, 0 or more.
+        """
         return self._training.epoch
 
     @epoch.setter
@@ -151,7 +154,8 @@ class Learner:
         there until they are read. On a device the weights of a rule without delays are updated once, at the end.
 
         Raises: UserError for images or labels of the wrong shape, type or range, images that are not finite (seen on
-        the host only), and a learning rate that is not finite or below 0; then nothing has changed. OutOfMemory.
+        the host only), and a learning rate that is not finite or below 0; then nothing has changed. OutOfMemory where
+        the memory does not suffice.
         """
         batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
         eta: float | Array = rate
@@ -178,7 +182,10 @@ class Learner:
         return losses, {name: grads[name] for name in self._training.names[0] if name in grads}
 
     def predict(self, x: Array) -> Array:
-        """Logits (N, classes) in evaluation mode, by the main network alone. x (N, H, W, C) float."""
+        """Logits (N, classes) in evaluation mode, by the main network alone. x (N, H, W, C) float.
+
+        Raises: UserError for images, as `step`.
+        """
         layers = (*self.net.units, self.net.head)
         return evaluation.logits(layers, self._images(x), self._context(training=False), self._training.arrays)
 
@@ -187,6 +194,8 @@ class Learner:
 
         None where a module has no classifier that learns (BP's lower modules; an objective that contrasts); the last
         entry is what `predict` returns, bit for bit. x (N, H, W, C) float.
+
+        Raises: UserError for images, as `step`.
         """
         ctx, arrays = self._context(training=False), self._training.arrays
         return evaluation.local_logits(self.modules, self.net.head, self._images(x), ctx, arrays)
@@ -200,6 +209,8 @@ class Learner:
         """Drain what a delayed rule has in flight, at the last step's learning rate unless another is given.
 
         Without it, what is in flight is dropped. A rule without delays has nothing in flight.
+
+        Raises: UserError for a learning rate that is not finite or below 0.
         """
         rate = self._training.lr if lr is None else inputs.rate(lr)
         with one_blas_thread(), underflow_is_zero():

@@ -43,7 +43,8 @@ def binary_cross_entropy(a: Array, target: Array) -> tuple[Array, Array]:
 
         L = mean( max(a, 0) - a t + log(1 + exp(-|a|)) )        da = (sigmoid(a) - t) / size
 
-    The same as -mean(t log s + (1-t) log(1-s)), s = sigmoid(a), but no exponent is positive, so nothing overflows.
+    a and t may have any shape. The same as -mean(t log s + (1-t) log(1-s)), s = sigmoid(a), but no exponent is
+    positive, so nothing overflows.
     """
     xp = namespace(a, target)
     small = xp.exp(-xp.abs(a))

@@ -112,7 +112,10 @@ def published(text: str, net: str) -> list[int]:
 
 
 class Split:
-    """`split(units, modules)`; its methods return the number of units of each module."""
+    """`split(units, modules)`: the units as consecutive modules. Its methods return the number of units of each.
+
+    Raises: UserError where the numbers do not fit.
+    """
 
     sizes = staticmethod(sizes)
     balanced = staticmethod(balanced)

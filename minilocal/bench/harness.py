@@ -121,11 +121,14 @@ def run(
     on_progress: Callable[[str], None] = lambda title: None,
     save: Callable[[Row], None] = lambda results: None,
 ) -> dict[str, Any]:
-    """The results of a plan, by section; as `report.markdown` takes them.
+    """The results of a plan, by section, in seconds; as `report.markdown` takes them.
 
     `on_progress` is called after each timing with the comparison's title, `save` after each comparison with the
     results so far.
+
+    Raises: UserError where the plan's options do not fit, as `Plan.check`.
     """
+    plan.check()
     results: Row = {"plan": asdict(plan), "torch": available(), **{section: [] for section in plan.what}}
     results["macs"] = {name: nets.get(name, rng=streams.rng(0)).macs for name in plan.nets}
     with WorkerPool() as pool:

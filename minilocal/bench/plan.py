@@ -40,7 +40,10 @@ class Plan:
     quick: bool = False
 
     def check(self) -> None:
-        """Raises: UserError for unknown names, numbers below 1 and more modules than a network has units."""
+        """Check every option.
+
+        Raises: UserError for unknown names, numbers below 1 and more modules than a network has units.
+        """
         words = (("--what", self.what, WHAT), ("--rule", self.rules, RULES), ("--keep", self.keeps, KEEP))
         for flag, values, known in words:
             for value in values:

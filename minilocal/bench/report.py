@@ -18,7 +18,7 @@ BYTES = " Bytes: the peak of a step above what is allocated between steps, and a
 
 
 def markdown(results: Row) -> str:
-    """A section for each part that was measured, and one for what failed."""
+    """The results in Markdown: a section for each part that was measured, and one for what failed."""
     sections: dict[str, Callable[[Row], list[str]]] = {
         "limits": _roofline, "steps": _steps, "layers": _layers, "growth": _growth
     }  # fmt: skip

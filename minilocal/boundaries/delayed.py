@@ -18,9 +18,9 @@ BACKWARD_WEIGHTS = ("stashed", "current", "recompute")
 class DelayedBoundary(Boundary):
     """Delayed gradients: per boundary, errors are `errors` iterations late and scaled by β, activations `activations`.
 
-    Module k waits (K-k)(activations + errors) iterations for an error: K-k in DDG, 2(K-k) in FDG, its Eq. (6).
-    Meanwhile its weights are updated. β acts at each boundary, β^{K-k} in all, FDG's Eq. (7). `backward_weights` is
-    the weights of the backward:
+    `beta` is β. Module k waits (K-k)(activations + errors) iterations for an error: K-k in DDG, 2(K-k) in FDG, its
+    Eq. (6). Meanwhile its weights are updated. β acts at each boundary, β^{K-k} in all, FDG's Eq. (7).
+    `backward_weights` is the weights of the backward:
 
         stashed      those of the forward, of which a copy is kept with the caches (the papers' equations)
         current      the current weights, with the activations of the forward (what both public codes do)

@@ -20,6 +20,8 @@ ERRORS = ("own", "own-scaled", "total")
 class BackwardLink(Boundary):
     """The backward link: two errors, propagated separately and weighted by α, for the last l units of each module.
 
+    Equations (4) to (6) of the BackLink paper (IEEE Transactions on Artificial Intelligence, 2023).
+
     The second error is the next module's; the last module has none. A backward is linear in its error, so weights on
     the gradients are weights on the errors. One weighted sum of both errors would be wrong below the last l units: the
     global error would enter there, and the local one be shrunk.

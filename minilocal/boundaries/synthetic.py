@@ -22,10 +22,15 @@ from minilocal.objectives import Batch, ModuleContext
 class SyntheticGradient(Boundary):
     """Synthetic gradients: each module below the last learns from the error that its synthesiser predicts.
 
-    The error at the input of the module above is the synthesiser's target, and is used for nothing else. It comes from
-    a synthetic gradient itself (bootstrapped) at every boundary but the last.
+    Jaderberg et al., "Decoupled Neural Interfaces using Synthetic Gradients", 2017 (DNI). The synthesiser's target is
+    the error at the input of the module above, which is used for nothing else. It comes from a synthetic gradient
+    itself (bootstrapped) at every boundary but the last.
 
-    Raises: UserError for a kernel that is not odd.
+    `labels` gives the labels to the synthesisers too. `kernel` is the side of their windows, odd. `scaled` has them
+    predict the error times the batch size, which plain SGD can learn. `zero_bias` starts the bias of their last layer
+    at 0, as its weight.
+
+    Raises: UserError for a kernel that is not odd, and switches that are neither true nor false.
     """
 
     labels: bool = False

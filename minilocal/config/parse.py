@@ -75,7 +75,10 @@ def read_file(path: str | Path) -> Source:
 
 
 def parse_setting(text: str) -> Source:
-    """`table.key=value`, as --set takes it, as a source of one key."""
+    """`table.key=value`, as --set takes it, as a source of one key.
+
+    Raises: UserError for other text.
+    """
     key, equals, value = text.partition("=")
     key = key.strip()
     if not equals or "." not in key:

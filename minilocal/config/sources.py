@@ -88,6 +88,8 @@ def from_tables(tables: Mapping[str, Any], source: str, overrides: Mapping[str, 
     """The configuration in a run's config.json (or any five tables); `source` names it in errors.
 
     `overrides` replaces keys, where its value is not None: device and folders of this machine.
+
+    Raises: UserError as `resolve`.
     """
     changes = {key: value for key, value in (overrides or {}).items() if value is not None}
     flat = flatten(tables, source)

@@ -24,7 +24,7 @@ def from_arrays(
     Augmentation is a shift by up to an eighth of the side, with black behind it, and no flip, which may change the
     class of an image. `dataclasses.replace(dataset, flip=True, padding=4, mean=..., std=...)` changes any of it.
 
-    Raises: UserError, one line, for every wrong dtype, shape and label.
+    Raises: UserError, one line, for every wrong dtype, shape, number of labels and label.
     """
     train_x, test_x = as_images(name, "train_x", train_x), as_images(name, "test_x", test_x)
     train_y = as_labels(name, "train_y", train_y, len(train_x))

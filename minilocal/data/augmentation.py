@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 def augment(images: Array, dataset: DataSet, rng: np.random.Generator) -> Array:
-    """`crop_and_flip` with the data set's own padding and flip."""
+    """`crop_and_flip` with the data set's own padding and flip.        uint8 (N, H, W, C)  →  the same
+
+    Raises: UserError where that padding does not fit the images.
+    """
     return crop_and_flip(images, dataset.padding, dataset.pad_mode, dataset.flip, rng)
 
 

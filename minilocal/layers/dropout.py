@@ -12,7 +12,9 @@ class Dropout(Layer[Array | None]):
     """Each number is dropped with probability `rate`, the others grow by 1/(1 - rate): y = m x, dx = m dy.
 
     Keeps m. The mask is drawn from the stream named by (key, this layer, epoch, step, unit), so a recomputed forward
-    and a copy of the unit get the same mask. In evaluation y = x, and nothing is kept.
+    and a copy of the unit get the same mask. In evaluation y = x, and nothing is kept. x may have any shape.
+
+    Raises: UserError for a rate outside [0, 1).
     """
 
     def __init__(self, rate: float, *, name: str = "") -> None:

@@ -27,7 +27,10 @@ SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
 
 @dataclass(frozen=True)
 class Initializer:
-    """Initial arrays, float32, on the host, from random streams named by `key` and the array's name."""
+    """Initial arrays, float32, on the host, from random streams named by `key` and the array's name.
+
+    Raises: UserError for an unknown scheme.
+    """
 
     key: int
     scheme: str = "infopro"
@@ -39,7 +42,10 @@ class Initializer:
 
     @staticmethod
     def of(rng: np.random.Generator | Initializer, scheme: str = "infopro") -> Initializer:
-        """An `Initializer` as it is; from a generator, `scheme` with a new key."""
+        """An `Initializer` as it is; from a generator, `scheme` with a new key.
+
+        Raises: UserError for anything else, and an unknown scheme.
+        """
         return rng if isinstance(rng, Initializer) else Initializer(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:

@@ -39,6 +39,9 @@ class _Windows(Layer[Cache]):
 class MaxPool(_Windows[tuple[Array, Shape]]):
     """The maximum of each window;   dx = dy at its index, the first of equal ones, and 0 elsewhere.
 
+    x (N, H, W, C)  →  (N, P, Q, C),  P = ⌊(H - k) / stride⌋ + 1. `forward` and `out_shape` raise UserError for images
+    that are smaller than a window.
+
     Keeps that index, one byte a window (two for windows larger than 16×16 pixels), and the shape of x; not x.
     """
 
@@ -57,7 +60,10 @@ class MaxPool(_Windows[tuple[Array, Shape]]):
 
 
 class AveragePool(_Windows[Shape]):
-    """The mean of each window;   dx = dy / k², spread over the window. Keeps the shape of x only."""
+    """The mean of each window;   dx = dy / k², spread over the window. Keeps the shape of x only.
+
+    x (N, H, W, C)  →  (N, P, Q, C) as `MaxPool`; `forward` and `out_shape` raise UserError as there.
+    """
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         self.out_shape(x.shape[1:])
@@ -80,7 +86,10 @@ class AveragePool(_Windows[Shape]):
 
 
 class GlobalAveragePool(Layer[Shape]):
-    """The mean of each channel over the map: y = mean_{hw} x (N, 1, 1, C);   dx = dy / (H W). Keeps the shape of x."""
+    """The mean of each channel over the map: y = mean_{hw} x;   dx = dy / (H W). Keeps the shape of x.
+
+    x (N, H, W, C)  →  y (N, 1, 1, C)
+    """
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         xp, (_, H, W, _) = namespace(x), x.shape
@@ -102,6 +111,8 @@ class GlobalAveragePool(Layer[Shape]):
 
 class AdaptiveAveragePool(BySides):
     """The mean of each of o×o bins; bin i covers rows ⌊iH/o⌋ to ⌈(i+1)H/o⌉ - 1, so bins may overlap.
+
+    x (N, H, W, C)  →  (N, o, o, C)
 
     A[i, j] = 1/size of bin i where row j lies in it, else 0
     """

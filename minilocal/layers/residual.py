@@ -30,6 +30,8 @@ class Identity(Layer[None]):
 class PadShortcut(Layer[Shape]):
     """Option A: every `stride`-th pixel, with zero channels added, half on each side ("A-both") or all at the end.
 
+    x (N, H, W, C)  →  (N, ⌈H / stride⌉, ⌈W / stride⌉, O)
+
     Keeps the shape of x. The backward puts the error of the old channels at those pixels, and 0 elsewhere.
     """
 
@@ -89,13 +91,17 @@ class ResidualCache(NamedTuple):
 
 
 class Residual(Composite[ResidualCache]):
-    """Two convolutions with a shortcut around them.
+    """Two convolutions with a shortcut around them (He, Zhang, Ren and Sun, "Deep Residual Learning").
 
         z₁ = conv₁ x      a₁ = ReLU(BN₁ z₁)      z₂ = conv₂ a₁      y = ReLU(BN₂ z₂ + s(x))       (1)
 
         backward: e ← dy where y > 0; dx is the sum of the errors from both branches               (2)
 
+    x (N, H, W, C)  →  y (N, ⌈H / stride⌉, ⌈W / stride⌉, O)
+
     Keeps x, z₁, a₁, z₂ and y. ReLU's backward needs a₁ and y only; y is the next block's x.
+
+    Raises: UserError for an unknown shortcut, and for option A where channels are not added.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, option: str = "B", name: str = "") -> None:
@@ -159,7 +165,7 @@ class PreActivation(Composite[PreActivationCache]):
         a₁ = ReLU(BN₁ x)   z₁ = conv₁ a₁   a₂ = ReLU(BN₂ dropout(z₁))   y = conv₂ a₂ + s(x)      (1)
 
     The shortcut takes the raw x: identity, or a 1×1 convolution with bias and without BN where the shape changes.
-    Keeps x, a₁, z₁, a₂.
+    x (N, H, W, C)  →  y (N, ⌈H / stride⌉, ⌈W / stride⌉, O). Keeps x, a₁, z₁, a₂.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, name: str = "") -> None:

@@ -67,6 +67,8 @@ def by_sides(x: Array, A: Array, B: Array) -> Array:
 class Resize(BySides):
     """A map of `height`×`width`, bilinear, corners aligned: row r of S reads the place r (H-1)/(S-1).
 
+    x (N, H, W, C)  →  (N, `height`, `width`, C)
+
         A[r, j] = max(0, 1 - |r (H-1)/(S-1) - j|)
 
     So a place between two rows is a mean of both, weighted by nearness.
@@ -83,6 +85,8 @@ class Resize(BySides):
 
 class BlockAverage(BySides):
     """The mean of each block of `height`×`width` pixels; blocks at the far edges may be smaller.
+
+    x (N, H, W, C)  →  (N, ⌈H / height⌉, ⌈W / width⌉, C)
 
     A[i, j] = 1/size of block i where ⌊j / height⌋ = i, else 0
     """

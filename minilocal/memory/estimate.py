@@ -47,6 +47,8 @@ def estimate(
     """The profile of a step of `images` images in this epoch, in bytes. Nothing of that size is allocated.
 
     `machine` is `CPU()` or `GPU()`. It caches what kernels allocate: with the same machine, later estimates are quick.
+
+    Raises: UserError as a `Learner`, where net, rule and modules do not fit.
     """
     machine = machine or CPU()
     library = machine.library

@@ -37,6 +37,8 @@ class Meter:
     hook of this thread. A library with counters of its own is read instead. Counting costs time, so measure bytes and
     seconds in separate runs. Not counted are CuPy's context, its kernels and the workspace of cuBLAS, which lie outside
     the pool, and the work of a CUDA graph, which allocates nothing when it is launched.
+
+    Raises: UserError for an unknown device, and one that is not there.
     """
 
     def __init__(self, device: Any = "cpu") -> None:

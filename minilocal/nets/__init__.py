@@ -39,7 +39,8 @@ def get(
     `also`: further names of the caller, for the message of an unknown name.
     `fc_norm`: batch norm in the hidden fully connected layers of VGG16 and AlexNet.
 
-    Raises: UserError for an unknown name, and for a shortcut or `fc_norm` where the network has none to choose.
+    Raises: UserError for an unknown name, for a shortcut or `fc_norm` where the network has none to choose, and as the
+    network's own function.
     """
     if not isinstance(name, str):
         raise UserError(f"network {name!r} is no name{call_it(name)}. Known: {', '.join(NAMES)}.")

@@ -39,7 +39,10 @@ def resnet(
         shortcut: where a block changes the shape: B (1×1 convolution and norm), A-both or A-end (zeros).
         init: how weights begin, one of minilocal.layers.SCHEMES.
 
-    Raises: UserError where n is not 6m + 2, or the shortcut or initialisation is not known.
+    He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition".
+
+    Raises: UserError where n is not 6m + 2, the shortcut or initialisation is not known, or classes, channels or size
+    are none.
     """
     m, rest = divmod(whole("resnet: the depth n", n) - 2, 6)
     if rest or m < 1:
@@ -60,7 +63,10 @@ def resnet18(
     shortcut: str = "B",
     init: str = "infopro",
 ) -> Net:
-    """ResNet-18 with a 3×3 stem: four stages of two blocks of 64, 128, 256 and 512 channels. Options as in `resnet`."""
+    """ResNet-18 with a 3×3 stem: four stages of two blocks of 64, 128, 256 and 512 channels. Options as in `resnet`.
+
+    Raises: UserError as `resnet`.
+    """
     return _stages("resnet18", (64, 128, 256, 512), 2, classes, channels, size, shortcut, Initializer.of(rng, init))
 
 

@@ -36,7 +36,9 @@ def vgg16(
 ) -> Net:
     """VGG16 with batch norm: 13 convolutions and 3 fully connected layers, 16 units. Images of 32×32 or more.
 
-    Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers.
+    Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers, `fc_norm` their batch norm.
+
+    Raises: UserError as `resnet`, for smaller images, and a width that is none.
     """
     return _network("vgg16", VGG16, True, classes, channels, size, Initializer.of(rng, init), hidden, fc_norm)
 
@@ -54,7 +56,10 @@ def alexnet(
 ) -> Net:
     """AlexNet with 3×3 convolutions and batch norm: 5 convolutions and 3 fully connected layers, 8 units.
 
-    Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers. Images of 32×32 or more.
+    Options as in `resnet`; `hidden` is the width of the two hidden fully connected layers, `fc_norm` their batch norm.
+    Images of 32×32 or more.
+
+    Raises: UserError as `resnet`, for smaller images, and a width that is none.
     """
     return _network("alexnet", ALEXNET, False, classes, channels, size, Initializer.of(rng, init), hidden, fc_norm)
 

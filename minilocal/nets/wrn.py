@@ -28,14 +28,15 @@ def wrn(
 ) -> Net:
     """WRN-depth-width: a convolution, then three stages of (depth - 4) / 6 blocks of 16, 32, 64 times `width` channels.
 
-    A unit is the first convolution or one block; the last norm and ReLU belong to the head.
+    A unit is the first convolution or one block; the last norm and ReLU belong to the head. Zagoruyko and Komodakis,
+    "Wide Residual Networks".
 
     Args:
         depth: 6m + 4: 10, 16, 22, 28, ...
         width: how many times as many channels as a ResNet, 1 or more.
         classes, rng, channels, size, init: as in `resnet`.
 
-    Raises: UserError where the depth is not 6m + 4.
+    Raises: UserError where the depth is not 6m + 4, the width is none, or as `resnet`.
     """
     m, rest = divmod(whole("wrn: the depth", depth) - 4, 6)
     width = whole("wrn: the width", width)

@@ -67,11 +67,15 @@ class Contrast:
 
 @dataclass(frozen=True)
 class InfoPro(ObjectiveSpec):
-    """`lambdas` is (ixx_1, ixy_1, ixx_2, ixy_2), λ1 and λ2 of module 1 and of module K-1, or a name in `LAMBDAS`.
+    """InfoPro's objective: the image reconstructed and the label classified, in every module below the last.
 
-    A name means the values published for K modules, or else for the next larger K (the largest: 16, or 4 with star).
-    `version` is "softmax" (cross entropy) or "contrast". `mean` and `std` default to CIFAR-10's, and to their averages
-    over the channels for images that do not have three.
+    Wang, Ni, Song, Yang and Huang, "Revisiting Locally Supervised Learning: an Alternative to End-to-end Training".
+    `lambdas` is (ixx_1, ixy_1, ixx_2, ixy_2), λ1 and λ2 of module 1 and of module K-1, or a name in `LAMBDAS`. A name
+    means the values published for K modules, or else for the next larger K (the largest: 16, or 4 with star).
+
+    `aux` is the auxiliary network, one of `minilocal.objectives.NAMES`. `version` is "softmax" (cross entropy) or
+    "contrast", which has a `temperature`. `mean` and `std` are those that the images were normalised with; they default
+    to CIFAR-10's, and to their averages over the channels for images that do not have three.
 
     Raises: UserError for lambdas of another count, below 0 or of an unknown name, an unknown version or auxiliary
     network, a temperature or deviation that is not above 0.

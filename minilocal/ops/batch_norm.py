@@ -46,7 +46,9 @@ def batch_norm_backward(
 ) -> tuple[Array, Array, Array, Array | None]:
     """(dz, dγ, dβ, dy) of batch norm in training, with dy ← dy where a > 0 if a ReLU's output `a` is given.
 
-    dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M).        dy, z, a (..., C); all others (C,)
+    dγ = Σ dy·n   dβ = Σ dy   dz = γ r (dy - dβ/M - n dγ/M).
+
+    dy, z, a (..., C), all others (C,)  →  dz, dy (..., C), dγ, dβ (C,)
 
     The last result is the error in front of the ReLU. Without `both` it is None.
     """
@@ -58,7 +60,10 @@ def batch_norm_backward(
 
 @op_on(lambda running_mean, _, batch, *__: (running_mean, batch.mean))
 def batch_norm_update_running(running_mean: Array, running_var: Array, batch: Statistics, momentum: float) -> None:
-    """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one, M/(M-1) σ²."""
+    """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one, M/(M-1) σ².
+
+    running_mean, running_var, and μ and σ² of `batch`, which `batch_norm_stats` made: (C,) each  →  None
+    """
     unbiased = batch.rows / max(1, batch.rows - 1)
     for running, new in ((running_mean, batch.mean), (running_var, batch.variance * unbiased)):
         running *= 1 - momentum

@@ -57,7 +57,10 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
 ) -> tuple[Array | None, Array | None]:
-    """(dx, dW) = (col2im(dz Wᵀ), im2col(x)ᵀ dz); with `need` "input" or "weights" the other one is None."""
+    """(dx, dW) = (col2im(dz Wᵀ), im2col(x)ᵀ dz); with `need` "input" or "weights" the other one is None.
+
+    dz (N, P, Q, O), x (N, H, W, C), W (k, k, C, O)  →  dx as x, dW as W
+    """
     k, _, C, O = W.shape
     rows, dx, dW = dz.reshape(-1, O), None, None
     if need != "weights":

@@ -11,7 +11,9 @@ from minilocal.streams import StreamKey
 
 @op
 def dropout_mask(x: Array, rate: float, key: StreamKey, clock: Array | None = None) -> Array:
-    """An array like x: 0 with probability `rate`, else 1/(1 - rate), by u ≥ rate for float32 numbers u of the stream.
+    """A mask for x: 0 with probability `rate`, else 1/(1 - rate).        x of any shape  →  the same
+
+    It is u ≥ rate for float32 numbers u of the stream that `key` names.
 
     `clock` (2,) int64 holds the key's epoch and step where x lives, for a CUDA graph that is launched at many steps.
     The plain code ignores it.

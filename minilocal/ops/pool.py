@@ -25,7 +25,7 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
 
 @op
 def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
-    """dx (N, H, W, C) of `shape`: each error added at its window's argmax.        dy, argmax (N, P, Q, C)"""
+    """dx: each error added at its window's argmax.        dy, argmax (N, P, Q, C)  →  dx (N, H, W, C) of `shape`"""
     dx = namespace(dy).zeros(shape, dy.dtype)
     for number, pixel in enumerate(window_pixels(dx, k, stride)):
         pixel += dy * (argmax == number)

@@ -14,7 +14,8 @@ Updates = Sequence[tuple[Array, Array, Array | None]]  # (w, its gradient g, its
 def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
     """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v) with Nesterov.
 
-    g may be overwritten. Without momentum v is None. η is a number, or an array (1,) of w's type where w lives.
+    w, g and v have any shape, the same. g may be overwritten. Without momentum v is None. η is a number, or an array
+    (1,) of w's type where w lives.
     """
     for w, g, v in updates:
         if weight_decay:

@@ -8,7 +8,10 @@ from minilocal.ops.dispatch import op
 
 @op
 def cross_entropy(z: Array, labels: Array) -> tuple[Array, Array]:
-    """L = -1/N Σₙ log pₙ[yₙ], p = softmax(z);   dz = (p - onehot(y)) / N.    z (N, C)  →  loss (), float64, dz"""
+    """L = -1/N Σₙ log pₙ[yₙ], p = softmax(z);   dz = (p - onehot(y)) / N.
+
+    z (N, C), labels y (N,) int  →  L () float64, dz (N, C)
+    """
     xp = namespace(z, labels)
     N, rows = z.shape[0], xp.arange(z.shape[0])
     z = z - z.max(axis=1, keepdims=True)  # the same loss, and exp cannot overflow

@@ -105,7 +105,8 @@ def compose(
     >>> print(compose("BackLink with InfoPro", objective=objectives.infopro(), boundary=boundaries.link()).name)
     BackLink with InfoPro
 
-    Raises: UserError for answers that do not fit together.
+    Raises: UserError for answers that do not fit together, and for anything else in place of an answer, a name or a
+    recommendation.
     """
     _check_kinds(name, objective, boundary, when, recommends)
     if keep not in KEEP:

@@ -72,5 +72,8 @@ def parse(question: str, answer: str | Mapping[str, Any], **values: Any) -> Rule
 
 
 def label(name: str) -> str:
-    """A rule's name for a table: that of a user's own rule is its name inside its file."""
+    """A rule's name for a table: that of a user's own rule is its name inside its file.
+
+    Raises: UserError for a file without a rule's name behind it.
+    """
     return from_file.parts(name)[1] if from_file.is_own(name) else name

@@ -44,9 +44,9 @@ class When:
 
 @dataclass(frozen=True)
 class Always(When):
-    """The same in every epoch; with first="backward" the update comes before the forward (rules with delays only).
+    """The same in every epoch. `first` is "forward" or "backward": then the update comes before the forward.
 
-    "backward" is the order of FDG's Algorithm I.
+    "backward" is the order of FDG's Algorithm I, and for rules with delays only.
 
     Raises: UserError for any other order.
     """
@@ -118,9 +118,11 @@ class Asynchronous(When):
 class Periodic(When):
     """Periodic global guidance: in the last Q of every P epochs the main weights learn from the final loss (PGL).
 
-    A local epoch minimises PGL's Eq. (2), a global one its Eq. (3) and (4).
+    Bhatti and Moon, "Locally Supervised Learning with Periodic Global Guidance". `period` is P and `duration` Q, in
+    epochs; `includes` says whether the P epochs include those Q. A local epoch minimises PGL's Eq. (2), a
+    global one its Eq. (3) and (4).
 
-        includes       epoch (from 0) is global where  epoch mod P ≥ P - Q
+        included       epoch (from 0) is global where  epoch mod P ≥ P - Q
         not            P local epochs, then Q global:  epoch mod (P + Q) ≥ P
 
     The paper's text allows both readings; its average memory fits the first only.

@@ -45,6 +45,8 @@ def predict(
 
     `local` asks each module's own classifier too, in the same forward pass. From a device the results come to the host
     together, after the last batch. `between` is called after each batch, so that a long evaluation can be interrupted.
+
+    Raises: UserError for images that do not fit the data set and the network, and where the device has no memory.
     """
     x = to_device(x, learner.device)
     unused = namespace(x).zeros(len(x), np.int64)  # labels, which a prediction does not read

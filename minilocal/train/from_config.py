@@ -29,7 +29,10 @@ def build(config: Config) -> tuple[DataSet, Learner]:
 
 
 def dataset_of(config: Config) -> DataSet:
-    """The data set that [data] describes. The run's seed names its random subsets."""
+    """The data set that [data] describes. The run's seed names its random subsets.
+
+    Raises: UserError for data that are missing or damaged, and numbers that do not fit them.
+    """
     d = config.data
     dataset = data.load(
         d.name,
@@ -106,7 +109,10 @@ def _rule(config: Config, constants: dict[str, Any]) -> rules.Rule:
 
 
 def optimizer(config: Config) -> optim.Optimizer:
-    """The optimiser that [optim] describes."""
+    """The optimiser that [optim] describes.
+
+    Raises: UserError for numbers that it does not take.
+    """
     o = config.optim
     if o.name == "adam":
         return optim.Adam(weight_decay=o.weight_decay)
@@ -114,5 +120,8 @@ def optimizer(config: Config) -> optim.Optimizer:
 
 
 def schedule(config: Config) -> optim.Schedule:
-    """The learning rate over the run's epochs."""
+    """The learning rate over the run's epochs.
+
+    Raises: UserError for a schedule that is unknown or does not fit the run.
+    """
     return optim.schedule(config.optim.schedule, config.optim.lr, config.optim.epochs)
