@@ -45,18 +45,25 @@ class DelayedDevice:
 
     def step(self, t: int) -> Iterator[Op]:
         """The operations of iteration t."""
-        if self.first > 0:
-            yield from self._messages_below(t)
-        if self.top < self.place.last and self.activations:
-            yield from self._message_up(t)
+        at_once = self.activations == 0  # an activation goes up within its iteration
+        if self.backward_first and at_once:
+            yield from self._error_down(t)
+            yield from self._error_from_above(t)
+        yield from self._activation_from_below(t)
+        if not (self.backward_first and at_once):
+            yield from self._error_down(t)
+        if not at_once:
+            yield from self._activation_up(t)
+            yield from self._error_from_above(t)
         for k, module in self.place.own(self.device):
             if self.backward_first:
                 yield from self._backward(t, k, module)
-                yield from self._forward(t, k, module)
-            else:
-                yield from self._forward(t, k, module)
-                if k == self.top < self.place.last and not self.activations:
-                    yield from self._message_up(t)
+            yield from self._forward(t, k, module)
+            if k == self.top and at_once:
+                yield from self._activation_up(t)
+                if not self.backward_first:
+                    yield from self._error_from_above(t)
+            if not self.backward_first:
                 yield from self._backward(t, k, module)
 
     def _forward_batch(self, t: int, k: int) -> int:
@@ -110,18 +117,20 @@ class DelayedDevice:
         weights = module.parameters(units) if how_kept == "stashed" else 0
         return module.input * (k == self.first) + module.kept(units) + weights
 
-    def _messages_below(self, t: int) -> Iterator[Op]:
-        """The activation from below, and the error that goes down for it."""
-        nbytes = self.place.modules[self.first].input
-        if self._forward_batch(t, self.first) >= 0:
-            yield Receive(self.device - 1, nbytes)
-        if self._backward_batch(t, self.first - 1) >= 0:
-            yield Send(self.device - 1, nbytes)
+    # ------------------------------------------------------------------ messages, where there is a neighbour
 
-    def _message_up(self, t: int) -> Iterator[Op]:
-        """The activation that goes up, and the error from above."""
-        nbytes = self.place.modules[self.top].output
-        if self._forward_batch(t, self.top + 1) >= 0:
-            yield Send(self.device + 1, nbytes)
-        if self._backward_batch(t, self.top) >= 0:
-            yield Receive(self.device + 1, nbytes)
+    def _activation_from_below(self, t: int) -> Iterator[Op]:
+        if self.first > 0 and self._forward_batch(t, self.first) >= 0:
+            yield Receive(self.device - 1, self.place.modules[self.first].input)
+
+    def _error_down(self, t: int) -> Iterator[Op]:
+        if self.first > 0 and self._backward_batch(t, self.first - 1) >= 0:
+            yield Send(self.device - 1, self.place.modules[self.first].input)
+
+    def _activation_up(self, t: int) -> Iterator[Op]:
+        if self.top < self.place.last and self._forward_batch(t, self.top + 1) >= 0:
+            yield Send(self.device + 1, self.place.modules[self.top].output)
+
+    def _error_from_above(self, t: int) -> Iterator[Op]:
+        if self.top < self.place.last and self._backward_batch(t, self.top) >= 0:
+            yield Receive(self.device + 1, self.place.modules[self.top].output)

@@ -45,7 +45,7 @@ def simulate(place: Placement, link: Link | None = None, *, steps: int | None = 
 
     The rule's answers decide what each device does, as they choose its engine: `boundary.lags`, `when.engine`.
     """
-    devices = [_program_of(place, device) for device in range(len(place.owned))]
+    devices = [program_of(place, device) for device in range(len(place.owned))]
     delay = place.last * sum(place.rule.boundary.lags)
     fill = 2 * len(devices) + delay + 2  # steps until every device works in every step
     window = steps or (RANDOM_STEPS if place.rule.when.engine == "asynchronous" else 2 * len(devices) + 2)
@@ -53,7 +53,7 @@ def simulate(place: Placement, link: Link | None = None, *, steps: int | None = 
     return _steady(ran, [device.static for device in devices], fill, window)
 
 
-def _program_of(place: Placement, device: int) -> Any:
+def program_of(place: Placement, device: int) -> Any:
     """The program of a device, by the engine that the rule's answers call for."""
     if place.rule.boundary.delayed:
         return DelayedDevice(place, device)

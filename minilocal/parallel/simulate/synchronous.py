@@ -105,6 +105,8 @@ class SynchronousDevice:
                 yield from self._exchange_below(t)
                 yield from self._exchange_above(t)
         if parts > 1:
+            if self.copied:
+                yield Work(UPDATE, self.place.modules[self.first - 1].update(self.copied), self.first - 1, t)
             for k, module in self.place.own(self.device):
                 yield Work(UPDATE, sum(part.update for part in module.parts), k, t)
 
@@ -244,10 +246,11 @@ class SynchronousDevice:
             yield Hold(-pending.pop().kept)
 
     def _exchange_below(self, t: int) -> Iterator[Op]:
-        """The gradients of the copies for step t, or a synthesiser's target."""
+        """The gradients of the copies for step t, in a global epoch those of the device below; or a target."""
         if self.copied:
             lower = self.place.modules[self.first - 1]
-            yield Exchange(self.device - 1, lower.parameters(self.copied))
+            nbytes, unfolded = lower.parameters(self.copied), self.below is Passage.UNFOLDED
+            yield Exchange(self.device - 1, nbytes) if unfolded else Receive(self.device - 1, nbytes)
             yield self._updated(t, self.first - 1, lower, self.copied)
         elif self.below is Passage.TARGET:
             yield Send(self.device - 1, self.place.modules[self.first].input)
@@ -255,9 +258,10 @@ class SynchronousDevice:
     def _exchange_above(self, t: int) -> Iterator[Op]:
         module = self.place.modules[self.top]
         if self.shared:
-            yield Exchange(self.device + 1, module.parameters(self.shared))
-            if self.above is Passage.UNFOLDED:
-                yield Hold(-module.parameters(self.shared))
+            nbytes, unfolded = module.parameters(self.shared), self.above is Passage.UNFOLDED
+            yield Exchange(self.device + 1, nbytes) if unfolded else Send(self.device + 1, nbytes)
+            if unfolded:
+                yield Hold(-nbytes)
                 yield self._updated(t, self.top, module, self.shared)
         elif self.above is Passage.TARGET:
             yield Receive(self.device + 1, module.output)
