@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 MODULES = (2, 4, 8, 16)
 RULES = ("bp", "gll", "backlink:length=1", "ddg", "fdg")
-BALANCES = ("time", "memory", "flops")
 SHOWN_STEPS = 3.2  # steps in a Gantt chart
 HEADS = ("K", "devices", "rule", "step", "of BP", "speed-up", "idle", "most", "messages", "sent", "memory", "printed")
 LEGEND = """
@@ -48,7 +47,7 @@ def parser() -> Parser:
     p.add_argument("--aux", metavar="NAME", default="1c2f", help="auxiliary networks, where a rule names none (1c2f)")
     p.add_argument("--modules", metavar="K,K", help="numbers of modules (2,4,8,16, up to the number of units)")
     p.add_argument("--processes", metavar="P", type=int, help="devices, at most K (one for each module)")
-    p.add_argument("--balance", metavar="HOW", help="modules of equal time, memory or flops (equal numbers of units)")
+    p.add_argument("--balance", metavar="BY", help="modules of equal time, memory or flops (equal numbers of units)")
     p.add_argument("--batch-size", metavar="N", type=int, default=128, help="images of a step (128)")
     p.add_argument("--threads", metavar="N", type=int, default=1, help="threads of each device (1)")
     p.add_argument("--latency", metavar="S", type=float, default=20e-6, help="seconds of an empty message (20e-6)")
@@ -73,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
     """Print a row for each rule and number of modules."""
     from minilocal import nets, streams
     from minilocal.parallel.simulate import Link
-    from minilocal.parallel.simulate.measure import kept_in
+    from minilocal.parallel.simulate.costs_file import kept_in
     from minilocal.parallel.simulate.published import findings
     from minilocal.parallel.simulate.table import Simulator
 
@@ -81,7 +80,6 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     net, chosen = nets.get(options.net, rng=streams.rng(0)), _rules(options)
     counts = _numbers(options.modules, net.name, len(net.units))
-    split = (lambda rule, modules: modules) if options.balance is None else _balanced(options, net)
     with kept_in(None if options.costs is None else Path(options.costs)) as table, _bar() as bar:
 
         def on_part(form: str) -> None:
@@ -95,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
             table,
             threads=options.threads,
             scale=options.scale,
-            split=split,
+            balance=options.balance,
             on_part=on_part,
         )
         rows = list(simulator.rows(chosen, counts, options.processes))
@@ -118,14 +116,15 @@ def _check(options: argparse.Namespace) -> None:
 
     Raises: UserError for a number, a name or a file that cannot be used.
     """
+    from minilocal.costs import MEASURES
     from minilocal.errors import real, unknown, whole
 
     for name in ("batch_size", "threads", "processes"):
         if (number := getattr(options, name)) is not None:
             whole(f"--{name.replace('_', '-')}", number)
     real("--scale", options.scale, 0, float("inf"), "()", why="this machine is 1, one that is twice as fast 0.5")
-    if options.balance is not None and options.balance not in BALANCES:
-        raise unknown("--balance", options.balance, BALANCES)
+    if options.balance is not None and options.balance not in MEASURES:
+        raise unknown("--balance", options.balance, MEASURES)
     if options.gantt is not None and Path(options.gantt).suffix not in (".svg", ".png"):
         raise UserError(f"--gantt {options.gantt}: give a name that ends in .svg or .png.")
     for flag in ("costs", "json", "gantt"):
@@ -166,16 +165,6 @@ def _numbers(text: str | None, net: str, units: int) -> list[int]:
     if most := [int(part) for part in parts if int(part) > units]:
         raise UserError(f"--modules {most[0]}: {net} has {units} units, and a module needs at least one.")
     return [int(part) for part in parts]
-
-
-def _balanced(options: argparse.Namespace, net: Any) -> Any:
-    """The cut into modules of equal cost."""
-    from minilocal import costs
-
-    def split(rule: Rule, modules: int) -> list[int]:
-        return costs.measure(net, rule, modules, options.balance, images=options.batch_size).cut()
-
-    return split
 
 
 def _bar() -> Any:

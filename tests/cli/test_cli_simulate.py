@@ -18,8 +18,7 @@ def simulate(capsys, tmp_path, monkeypatch):
     """`minilocal simulate WORDS` in an empty folder, where each part costs one second: (status, stdout, stderr)."""
     monkeypatch.chdir(tmp_path)
     seconds = PartCosts(1.0, 2.0, 1.0, 0.0, 10**6, 10**6, 10**5)
-    for part in ("unit", "objective", "synthesiser"):
-        monkeypatch.setattr(measure.Timer, part, lambda self, *of: seconds)
+    monkeypatch.setattr(measure.Measure, "timed", lambda self, *part: seconds)
 
     def call(*words):
         status = cli.main(["simulate", *words])
@@ -51,8 +50,7 @@ def test_costs_are_kept_and_read_again_and_all_numbers_are_written(simulate, tmp
     assert row["rule"] == "BackLink, length 1, aux 0c1f" and row["of_bp"] == row["step"] / document["bp"]
     assert len(row["idle"]) == len(row["memory"]) == 2 and document["asked"]["net"] == "resnet8"
     assert "device 2" in (tmp_path / "steps.svg").read_text()
-    for part in ("unit", "objective"):
-        monkeypatch.setattr(measure.Timer, part, lambda self, *of: pytest.fail("it was measured again"))
+    monkeypatch.setattr(measure.Measure, "timed", lambda self, *part: pytest.fail("it was measured again"))
     status, out, _ = simulate(*words, "--scale", "0.5", "--processes", "1", "--gantt", "steps.png")
     assert status == 0 and "BP on one device: 7.00 s" in out
     assert (tmp_path / "steps.png").read_bytes().startswith(b"\x89PNG")
@@ -101,3 +99,9 @@ def test_the_papers_times_stand_beside(simulate):
 def test_what_cannot_be_is_one_line(simulate, words, message):
     status, out, err = simulate(*SMALL, *words)
     assert status == 2 and out == "" and message in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("by", ["time", "flops", "memory"])
+def test_balanced_modules(simulate, by):
+    out = simulate(*SMALL[:-1], "3", "--rule", "gll", "--balance", by, "--json", "rows.json")[1]
+    assert "8.00 s" in out if by == "time" else "GLL" in out  # a module of two units, whichever it is

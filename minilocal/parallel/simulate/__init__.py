@@ -1,6 +1,6 @@
 """Modules on more devices than there are: a discrete-event simulation of a training step.
 
-measure(learner, table, images)       the costs of a Learner's modules, each part timed by itself
+Measure(net, images).modules(modules)  the costs of modules, each part timed by itself
 Placement(rule, costs, owned)         a rule, the modules' costs, and the modules of each device
 simulate(placement, Link(...))        step time, idle shares, bytes, memory, and the bars of a Gantt chart
 """

@@ -1,240 +1,193 @@
-"""The costs of a Learner's parts, each timed by itself on this machine, and the file that they are kept in.
+"""The costs of a network's parts, each timed by itself on this machine's CPU.
 
-Parts of one form, as the blocks of a ResNet's stage, are timed once. The table that holds them, {form: costs}, is a
-JSON file: later simulations of the same network measure nothing.
+Parts of one form, as the blocks of a ResNet's stage, are timed once: a table holds their costs, {form: costs}.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, fields
 from functools import partial
-from math import prod
-from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from minilocal import record, streams
+from minilocal import streams
 from minilocal.array import Array
 from minilocal.bench.timing import HostClock
-from minilocal.errors import UserError, real, whole
+from minilocal.engine import Module
+from minilocal.errors import whole
 from minilocal.kernels.threads import one_blas_thread, threads, use_threads
 from minilocal.kernels.underflow import underflow_is_zero
-from minilocal.layers import PassContext
-from minilocal.learner import Learner
+from minilocal.layers import Layer, PassContext
+from minilocal.layers.base import Shape
 from minilocal.memory.live import owner_of
+from minilocal.nets import Net
 from minilocal.objectives import Batch
+from minilocal.optim import SGD, Optimizer
 from minilocal.parallel.simulate.costs import ModuleCosts, PartCosts
-from minilocal.record.files import read_json
 from minilocal.tree import tree_leaves
 
 LEAST, FEWEST = 0.25, 5  # seconds that each piece of work is repeated for, and how often at least; the median counts
+MOMENTUM = SGD(momentum=0.9, weight_decay=1e-4)
 
+Kind = Literal["unit", "objective", "synthesiser"]
 Table = dict[str, PartCosts]  # {form of a part: its costs}
+Forward = Callable[[], tuple[Any, Any]]  # → (result, cache)
+Backward = Callable[[str], tuple[Any, dict[str, Array]]]  # "both" or "weights" → (error, gradients)
 
 
-def measure(
-    learner: Learner,
-    images: int,
-    table: Table | None = None,
-    *,
-    processor_threads: int = 1,
-    least: float = LEAST,
-    on_part: Callable[[str], None] = lambda form: None,
-) -> tuple[ModuleCosts, ...]:
-    """The costs of the modules of a Learner on the CPU, for batches of `images` images.
+class Measure:
+    """Times parts of one network on batches of `images` images of noise.
 
-    What `table` holds is not timed again, and what is timed is added to it. `on_part` is called with the form of each
-    part before it is timed. The learner's weights move: give one that is not needed any more.
+    What `table` holds is not timed again, and what is timed is added to it. Work is repeated for `least` seconds, on
+    `processor_threads` threads. `on_part` is called with the form of each part before it is timed.
 
     Raises: UserError for fewer than one image.
     """
-    images, table = whole("images", images), {} if table is None else table
-    before = threads()
-    use_threads(processor_threads)
-    try:
-        with one_blas_thread(), underflow_is_zero():
-            return tuple(_modules(learner, images, table, Timer(learner, images, least, on_part)))
-    finally:
-        use_threads(before)
 
+    def __init__(
+        self,
+        net: Net,
+        images: int,
+        table: Table | None = None,
+        *,
+        optimizer: Optimizer = MOMENTUM,
+        dtype: str = "float32",
+        processor_threads: int = 1,
+        least: float = LEAST,
+        on_part: Callable[[str], None] = lambda form: None,
+    ) -> None:
+        self.net, self.images, self.table = net, whole("images", images), {} if table is None else table
+        self.optimizer, self.dtype, self.threads = optimizer, dtype, processor_threads
+        self.least, self.on_part = least, on_part
+        self.ctx, self.rng = PassContext(True, 1), streams.rng(0)
+        self.batch = Batch(self._noise(net.shape), self.rng.integers(net.classes, size=images))
 
-def _modules(learner: Learner, images: int, table: Table, timer: Timer) -> Iterator[ModuleCosts]:
-    shape, settings = learner.net.shape, f"{images} images, {threads()} threads, {learner.optimizer}, {learner.dtype}"
-    nbytes = images * prod(shape) * np.dtype(learner.dtype).itemsize
-    for module in learner.modules:
-        units: list[PartCosts] = []
+    def modules(self, modules: Sequence[Module]) -> tuple[ModuleCosts, ...]:
+        """The costs of the modules of a Learner."""
+        shape, nbytes = self.net.shape, self.batch.x.nbytes
+        costs = []
+        for module in modules:
+            units = []
+            for unit in module.units:
+                units.append(self.part("unit", unit, shape))
+                shape = unit.out_shape(shape)
+            objective = None if module.objective is None else self.part("objective", module.objective, shape)
+            synthesiser = None if module.synthesiser is None else self.part("synthesiser", module.synthesiser, shape)
+            costs.append(ModuleCosts(tuple(units), objective, synthesiser, nbytes))
+            nbytes = units[-1].output
+        return tuple(costs)
 
-        def costs(part: Any, shape: tuple[int, ...], run: Callable[[Any, tuple[int, ...]], PartCosts]) -> PartCosts:
-            key = form(part, shape, settings)
-            if key not in table:
-                timer.on_part(key)
-                table[key] = run(part, shape)
-            return table[key]
+    def part(self, kind: Kind, part: Any, shape: Shape) -> PartCosts:
+        """The costs of a part for inputs of this shape, of one image."""
+        settings = f"{self.images} images, {self.threads} threads, {self.optimizer}, {self.dtype}"
+        key = form(part, shape, settings)
+        if key not in self.table:
+            self.on_part(key)
+            with self._settings():
+                self.table[key] = self.timed(kind, part, shape)
+        return self.table[key]
 
-        for unit in module.units:
-            units.append(costs(unit, shape, timer.unit))
-            shape = unit.out_shape(shape)
-        objective = None if module.objective is None else costs(module.objective, shape, timer.objective)
-        synthesiser = None if module.synthesiser is None else costs(module.synthesiser, shape, timer.synthesiser)
-        yield ModuleCosts(tuple(units), objective, synthesiser, nbytes)
-        nbytes = units[-1].output
+    # ------------------------------------------------------------------ as `costs.passes.Passes`, for a balanced cut
 
+    def unit(self, unit: Layer, shape: Shape) -> tuple[float, float]:
+        """Seconds of a unit's forward, and of its backward and update."""
+        costs = self.part("unit", unit, shape)
+        return costs.forward, costs.backward + costs.update
 
-class Timer:
-    """Times the parts of one Learner, each on noise of the shape of its input."""
+    def behind(self, part: Any, shape: Shape) -> tuple[float, float]:
+        """Seconds of the forward of an objective or a synthesiser, and of its backward and update."""
+        costs = self.part("synthesiser" if hasattr(part, "gradients") else "objective", part, shape)
+        return costs.forward, costs.backward + costs.update
 
-    def __init__(self, learner: Learner, images: int, least: float, on_part: Callable[[str], None]) -> None:
-        self.learner, self.images, self.least, self.on_part = learner, images, least, on_part
-        self.p: Mapping[str, Array] = {**learner.parameters(), **learner.buffers()}
-        self.ctx, self.rng = PassContext(True, learner.key), streams.rng(0)
-        self.batch = Batch(self._noise(learner.net.shape), self.rng.integers(learner.net.classes, size=images))
+    # ------------------------------------------------------------------ one part
 
-    def _noise(self, shape: tuple[int, ...]) -> np.ndarray:
-        noise = self.rng.standard_normal((self.images, *shape), dtype=np.float32)
-        return noise.astype(self.learner.dtype, copy=False)
+    def timed(self, kind: Kind, part: Any, shape: Shape) -> PartCosts:
+        """Time a part. Its own arrays stay as they are."""
+        p = {name: np.array(a, self.dtype) for name, a in {**part.parameters, **part.buffers}.items()}
+        x = self._noise(shape)
+        error = self._noise(part.out_shape(shape) if kind == "unit" else shape)
 
-    def unit(self, unit: Any, shape: tuple[int, ...]) -> PartCosts:
-        """The costs of a unit."""
-        x, error, p = self._noise(shape), self._noise(unit.out_shape(shape)), self.p
+        def forward() -> tuple[Any, Any]:
+            batch = () if kind == "unit" else (self.batch,)
+            result, cache = part.forward(x, *batch, self.ctx, p)
+            part.update_running_stats(cache, p)
+            return result, cache
 
-        def forward() -> tuple[Array, Any]:
-            y, cache = unit.forward(x, self.ctx, p)
-            unit.update_running_stats(cache, p)
-            return y, cache
-
-        y, cache = forward()
-        return self._costs(unit, x, forward, partial(unit.backward, error, cache, p), (y, cache), y.nbytes)
-
-    def objective(self, objective: Any, shape: tuple[int, ...]) -> PartCosts:
-        """The costs of an objective."""
-        h, p = self._noise(shape), self.p
-
-        def forward() -> tuple[Array, Any]:
-            loss, cache = objective.forward(h, self.batch, self.ctx, p)
-            objective.update_running_stats(cache, p)
-            return loss, cache
-
-        _, cache = forward()
-        return self._costs(objective, h, forward, partial(objective.backward, cache, p), cache, 0)
-
-    def synthesiser(self, synthesiser: Any, shape: tuple[int, ...]) -> PartCosts:
-        """The costs of a synthesiser: its backward is that of its gradients, given the true error."""
-        h, error, p = self._noise(shape), self._noise(shape), self.p
-
-        def forward() -> tuple[Array, Any]:
-            predicted, cache = synthesiser.forward(h, self.batch, self.ctx, p)
-            synthesiser.update_running_stats(cache, p)
-            return predicted, cache
-
-        _, cache = forward()
-
-        def backward(need: str) -> tuple[None, dict[str, Array]]:
-            return None, synthesiser.gradients(cache, error, p)
-
-        return self._costs(synthesiser, h, forward, backward, cache, h.nbytes)
-
-    def _costs(
-        self, part: Any, x: Array, forward: Callable[[], Any], backward: Callable[[str], Any], cache: Any, output: int
-    ) -> PartCosts:
-        _, grads = backward("both")
-        nbytes = sum(self.p[name].nbytes for name in part.parameters)
+        result, cache = forward()
+        backward: dict[Kind, Backward] = {
+            "unit": lambda need: part.backward(error, cache, p, need),
+            "objective": lambda need: part.backward(cache, p, need),
+            "synthesiser": lambda need: (None, part.gradients(cache, error, p)),
+        }
         return PartCosts(
             forward=self._seconds(forward),
-            backward=self._seconds(partial(backward, "both")),
-            backward_weights=self._seconds(partial(backward, "weights")),
-            update=self._update(grads),
-            output=output,
-            kept=self._bytes(cache, x),
-            parameters=nbytes,
+            backward=self._seconds(partial(backward[kind], "both")),
+            backward_weights=self._seconds(partial(backward[kind], "weights")),
+            update=self._update(p, backward[kind]("both")[1]),
+            output=0 if kind == "objective" else result.nbytes,
+            kept=self._bytes((result, cache), (x, *self.batch, *p.values())),
+            parameters=sum(p[name].nbytes for name in part.parameters),
         )
 
-    def _update(self, grads: dict[str, Array]) -> float:
-        """Seconds of the optimiser's update; the gradients are set to 0, so that weights stay finite."""
+    def _update(self, p: Mapping[str, Array], grads: Mapping[str, Array]) -> float:
+        """Seconds of the optimiser's update. Gradients and rate are 0, so that weights stay finite."""
         if not grads:
             return 0.0
-        updates = [(self.p[name], np.zeros_like(g), dict[str, Any]()) for name, g in grads.items()]
-        return self._seconds(partial(self.learner.optimizer.update, updates, 0.0))
+        updates = [(p[name], np.zeros_like(g), dict[str, Any]()) for name, g in grads.items()]
+        return self._seconds(lambda: self.optimizer.update(updates, 0.0))
 
     def _seconds(self, work: Callable[[], Any]) -> float:
-        clock, taken = HostClock(), list[float]()
+        clock, times = HostClock(), list[float]()
         work()
-        while len(taken) < FEWEST or sum(taken) < self.least:
-            taken.append(clock.seconds(work))
-        return median(taken)
+        while len(times) < FEWEST or sum(times) < self.least:
+            times.append(clock.seconds(work))
+        return median(times)
 
-    def _bytes(self, cache: Any, x: Array) -> int:
-        """Bytes that a cache holds, the part's input and the parameters left out."""
-        own = {id(owner_of(a)) for a in (x, *self.batch, *self.p.values())}
-        held = {id(owner): owner.nbytes for owner in map(owner_of, tree_leaves(cache)) if id(owner) not in own}
-        return sum(held.values())
+    def _bytes(self, nested: Any, ignored: Sequence[Array]) -> int:
+        """Bytes of the arrays in a result and a cache, without a part's input, batch and parameters."""
+        own = {id(owner_of(a)) for a in ignored}
+        held = {id(owner): owner for owner in map(owner_of, tree_leaves(nested)) if owner.ndim}
+        return sum(owner.nbytes for key, owner in held.items() if key not in own)
+
+    def _noise(self, shape: Shape) -> np.ndarray:
+        return self.rng.standard_normal((self.images, *shape), dtype=np.float32).astype(self.dtype, copy=False)
+
+    @contextmanager
+    def _settings(self) -> Iterator[None]:
+        """As in a step: this number of threads, one of them for BLAS, and underflow to 0."""
+        before = threads()
+        use_threads(self.threads)
+        try:
+            with one_blas_thread(), underflow_is_zero():
+                yield
+        finally:
+            use_threads(before)
 
 
 # ---------------------------------------------------------------------- the form of a part
 
 
-def form(part: Any, shape: tuple[int, ...], settings: str) -> str:
+def form(part: Any, shape: Shape, settings: str) -> str:
     """A key for all parts that do the same work: their kind, the shape of an input, and a digest of all else."""
     title = f"{type(part).__name__} on {'×'.join(map(str, shape))}, {settings}"
     return f"{title} #{hashlib.sha256(f'{title}: {_described(part)}'.encode()).hexdigest()[:12]}"
 
 
-def _described(thing: Any) -> str:
+def _described(nested: Any) -> str:
     """Shapes and settings of a nested object; names are left out, and what arrays hold."""
-    if hasattr(thing, "dtype"):
-        return f"{thing.dtype}{tuple(thing.shape)}"
-    if isinstance(thing, Mapping):
-        return f"{{{', '.join(map(_described, thing.values()))}}}"
-    if isinstance(thing, (list, tuple)):
-        return f"[{', '.join(map(_described, thing))}]"
-    if hasattr(thing, "__dict__") and not callable(thing):
-        inside = {key: value for key, value in vars(thing).items() if key != "name"}
-        return f"{type(thing).__name__}({', '.join(f'{key}={_described(value)}' for key, value in inside.items())})"
-    return "function" if callable(thing) else repr(thing)
-
-
-# ---------------------------------------------------------------------- the file of a table
-
-
-@contextmanager
-def kept_in(path: Path | None) -> Iterator[Table]:
-    """A table read from `path`, if it is there, and written back at the end where it has grown, also after an error."""
-    table = load(path) if path is not None and path.exists() else {}
-    size = len(table)
-    try:
-        yield table
-    finally:
-        if path is not None and len(table) > size:
-            save(table, path)
-
-
-def save(table: Table, path: Path) -> None:
-    """Write a table as JSON, with the environment that it was measured in."""
-    document = {"environment": record.current_environment(), "parts": {key: asdict(c) for key, c in table.items()}}
-    with record.atomic_write(path) as file:
-        file.write(json.dumps(document, indent=1, ensure_ascii=False).encode())
-
-
-def load(path: Path) -> Table:
-    """A table that `save` wrote.
-
-    Raises: UserError where the file cannot be read, or holds something else.
-    """
-    parts = read_json(path).get("parts")
-    if not isinstance(parts, dict):
-        raise UserError(f'{path} has no "parts": it is no file of costs. minilocal simulate --costs FILE writes one.')
-    return {key: _part(path, key, numbers) for key, numbers in parts.items()}
-
-
-def _part(path: Path, key: str, numbers: Any) -> PartCosts:
-    known = [f.name for f in fields(PartCosts)]
-    if not isinstance(numbers, dict) or sorted(numbers) != sorted(known):
-        raise UserError(f"{path}: {key!r} needs the numbers {', '.join(known)}.")
-    for name, value in numbers.items():
-        real(f"{path}: {name} of {key!r} =", value, 0, float("inf"), "[)", why="seconds or bytes, 0 or more")
-    return PartCosts(**numbers)
+    if hasattr(nested, "dtype"):
+        return f"{nested.dtype}{tuple(nested.shape)}"
+    if isinstance(nested, Mapping):
+        return f"{{{', '.join(map(_described, nested.values()))}}}"
+    if isinstance(nested, (list, tuple)):
+        return f"[{', '.join(map(_described, nested))}]"
+    if callable(nested):
+        return getattr(nested, "__qualname__", "function")
+    if hasattr(nested, "__dict__"):
+        inside = {key: value for key, value in vars(nested).items() if key != "name"}
+        return f"{type(nested).__name__}({', '.join(f'{key}={_described(value)}' for key, value in inside.items())})"
+    return repr(nested)

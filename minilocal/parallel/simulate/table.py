@@ -6,15 +6,17 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from minilocal import rules, streams
+from minilocal import costs, optim, rules, streams
+from minilocal.costs import Costs
+from minilocal.costs.parts import Parts
+from minilocal.costs.passes import work
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.nets import Net
-from minilocal.optim import SGD
 from minilocal.parallel.ranks import owned
 from minilocal.parallel.simulate.costs import ModuleCosts, scaled, seconds
 from minilocal.parallel.simulate.events import Link
-from minilocal.parallel.simulate.measure import Table, measure
+from minilocal.parallel.simulate.measure import MOMENTUM, Measure, Table
 from minilocal.parallel.simulate.program import Placement
 from minilocal.parallel.simulate.schedule import Schedule, simulate
 from minilocal.rules import Rule
@@ -39,7 +41,7 @@ class Simulator:
     """Simulations of one network, batch size and link; parts are measured once, into `table`.
 
     `scale` is what all work takes in units of this machine's: 0.02 on a device that is 50 times as fast. Each device
-    has `threads` threads. `split` gives the modules of a rule in K modules, by default an even cut.
+    has `threads` threads. `balance` cuts a network into modules of equal "time", "memory" or "flops".
     """
 
     def __init__(
@@ -51,11 +53,11 @@ class Simulator:
         *,
         threads: int = 1,
         scale: float = 1.0,
-        split: Callable[[Rule, int], Modules] = lambda rule, modules: modules,
+        balance: str | None = None,
         on_part: Callable[[str], None] = lambda form: None,
     ) -> None:
         self.net, self.images, self.link, self.table = net, images, link, table
-        self.threads, self.scale, self.split, self.on_part = threads, scale, split, on_part
+        self.threads, self.scale, self.balance, self.on_part = threads, scale, balance, on_part
         self.bp = self.schedule(rules.bp(), 1, 1)
 
     def costs(self, rule: Rule, modules: int) -> tuple[ModuleCosts, ...]:
@@ -63,12 +65,27 @@ class Simulator:
 
         Raises: UserError where net, rule and modules do not fit.
         """
-        optimizer = SGD(momentum=0.9, weight_decay=1e-4) if rule.recommends is None else None
+        optimizer = MOMENTUM if rule.recommends is None else optim.get(rule.recommends.optimizer)
+        micro_batch = -(-self.images // rule.accumulate)
+        measure = Measure(
+            self.net,
+            micro_batch,
+            self.table,
+            optimizer=optimizer,
+            processor_threads=self.threads,
+            on_part=self.on_part,
+        )
         with warnings.catch_warnings(action="ignore"):  # a link that is longer than a module is simulated too
-            learner = Learner(self.net, rule, self.split(rule, modules), rng=streams.rng(0), optimizer=optimizer)
-        images = -(-self.images // rule.accumulate)  # of a micro-batch
-        measured = measure(learner, images, self.table, processor_threads=self.threads, on_part=self.on_part)
-        return scaled(measured, self.scale)
+            learner = Learner(self.net, rule, self._cut(rule, modules, measure), rng=streams.rng(0))
+        return scaled(measure.modules(learner.modules), self.scale)
+
+    def _cut(self, rule: Rule, modules: int, measure: Measure) -> Modules:
+        """The numbers of units of the modules; "time" by the seconds that are simulated with."""
+        if self.balance is None:
+            return modules
+        if self.balance == "time":
+            return Costs("time", modules, *work(Parts(self.net, rule, modules), measure)).cut()
+        return costs.measure(self.net, rule, modules, self.balance, images=self.images).cut()
 
     def schedule(self, rule: Rule, modules: int, devices: int) -> Schedule:
         """The schedule; of a rule with global epochs the mean over its epochs.
@@ -77,14 +94,14 @@ class Simulator:
         """
         if devices > modules:
             raise UserError(f"{devices} processes for {modules} modules: each needs at least one module.")
-        costs = self.costs(rule, modules)
-        own = owned(seconds(costs), devices)
+        modules_costs = self.costs(rule, modules)
+        own = owned(seconds(modules_costs), devices)
         state = 2.0 if rule.recommends and rule.recommends.optimizer == "adam" else 1.0
         share = sum(rule.when.is_global(epoch) for epoch in range(EPOCHS)) / EPOCHS if rule.when.guided else 0.0
         phases = {False: 1 - share, True: share}
         return mean(
             [
-                (simulate(Placement(rule, costs, own, is_global, state), self.link), part)
+                (simulate(Placement(rule, modules_costs, own, is_global, state), self.link), part)
                 for is_global, part in phases.items()
                 if part > 0
             ]

@@ -9,7 +9,8 @@ import pytest
 import minilocal as ml
 from minilocal import UserError, memory
 from minilocal.parallel.simulate import PartCosts
-from minilocal.parallel.simulate.measure import kept_in, load, measure, save
+from minilocal.parallel.simulate.costs_file import kept_in, load, save
+from minilocal.parallel.simulate.measure import Measure
 
 IMAGES = 8
 
@@ -20,8 +21,8 @@ def learner(rule=None, modules=3, net="resnet14"):
 
 def timed(table, **options):
     forms: list[str] = []
-    costs = measure(learner(**options), IMAGES, table, least=0.0, on_part=forms.append)
-    return costs, forms
+    one = learner(**options)
+    return Measure(one.net, IMAGES, table, least=0.0, on_part=forms.append).modules(one.modules), forms
 
 
 def test_parts_of_one_form_are_measured_once():
