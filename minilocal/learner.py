@@ -75,7 +75,7 @@ class Learner:
         contract.check_objectives(self.modules)
         self._training = TrainingState(self.modules, xp, self.dtype, key)
         contract.check(self.modules, self.net, self.rule, self._training.arrays)
-        self._engine: Engine = engine_for(self.modules, self.rule, self._training.arrays)
+        self._engine = self._new_engine()
         self._graphs: RecordedSteps | None = None
         if is_device(xp):
             refused = refusal(xp, self._cuda_graph, self.rule.name, self._engine, self.optimizer)
@@ -221,6 +221,15 @@ class Learner:
         """In a line: whether steps are recorded as CUDA graphs, and why not; nothing where there is no GPU."""
         return "" if self._graphs is None else self._graphs.describe()
 
+    @property
+    def own_modules(self) -> range:
+        """The modules that this process trains: all."""
+        return range(len(self.modules))
+
+    def _new_engine(self) -> Engine:
+        """What runs the steps, with nothing in flight."""
+        return engine_for(self.modules, self.rule, self._training.arrays)
+
     def _context(self, training: bool = True) -> PassContext:
         return PassContext(training, self.key, self._training.epoch, self._training.steps)
 
@@ -236,6 +245,10 @@ class Learner:
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training continues from, as host copies: arrays, the optimiser's state, counters."""
         return self._training.to_arrays(self._engine.state())
+
+    def own_state(self) -> dict[str, np.ndarray]:
+        """The part of `state()` that this process trains: all of it."""
+        return self.state()
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state()`.

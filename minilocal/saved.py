@@ -13,6 +13,7 @@ import json
 import warnings
 import zipfile
 import zlib
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from operator import index
 from pathlib import Path
@@ -112,8 +113,9 @@ def _described(value: Any) -> Any:
         return None
 
 
-def save(learner: Learner, path: str | Path) -> None:
-    """`Learner.save`."""
+def save(learner: Learner, path: str | Path, state: Mapping[str, np.ndarray] | None = None) -> None:
+    """`Learner.save`, of a `Learner.state()` that has been asked for already."""
+    state = learner.state() if state is None else state
     metadata = {
         "format": FORMAT,
         "net": _described(learner.net.recipe) if matches_recipe(learner.net) else None,
@@ -124,7 +126,7 @@ def save(learner: Learner, path: str | Path) -> None:
         "dtype": learner.dtype,
     }
     with atomic_write(path) as file:
-        np.savez(file, **{METADATA: np.array(json.dumps(metadata))}, **learner.state())  # type: ignore[arg-type]
+        np.savez(file, **{METADATA: np.array(json.dumps(metadata))}, **state)  # type: ignore[arg-type]
 
 
 def load(

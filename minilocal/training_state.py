@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,11 +51,14 @@ class TrainingState:
             own = self.arrays[name]
             own[...] = namespace(own).asarray(a)
 
-    def to_arrays(self, in_flight: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Everything as named host copies, with what the engine has in flight."""
-        saved = {f"array:{name}": host_copy(a) for name, a in self.arrays.items()}
+    def to_arrays(
+        self, in_flight: Mapping[str, np.ndarray], of: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        """Everything as named host copies, with what the engine has in flight; `of` names arrays, all by default."""
+        of = self.arrays if of is None else of
+        saved = {f"array:{name}": host_copy(a) for name, a in self.arrays.items() if name in of}
         for name, state in self.optimizer_states.items():
-            saved |= {f"optim:{name}:{key}": host_copy(a) for key, a in state.items()}
+            saved |= {f"optim:{name}:{key}": host_copy(a) for key, a in state.items() if name in of}
         saved |= {f"flight:{name}": a for name, a in in_flight.items()}
         counts = {"key": self.key, "epoch": self.epoch, "steps": self.steps, "lr": self.lr}
         return saved | {f"count:{name}": host_copy(count) for name, count in counts.items()}

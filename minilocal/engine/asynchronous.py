@@ -68,6 +68,7 @@ class AsynchronousEngine:
         slowed = self.when.slowed
         if slowed is not None and slowed >= len(modules):
             raise UserError(f"slowed = {slowed}, but {len(modules)} modules have workers 0 to {len(modules) - 1}.")
+        self.own = range(len(modules))  # the modules that this process trains
         self.updates = [0] * len(modules)
         self.full = 0  # images in a full batch: the first one
         self.buffers = [Buffer(self.when.entries) for _ in modules[1:]]
@@ -89,8 +90,12 @@ class AsynchronousEngine:
         of_workers: list[list[Array]] = [[] for _ in self.modules]
         for number in count():
             j = self.when.draw(rng, sum(self.updates), len(self.modules))
-            entry = self.buffers[j - 1].read() if j > 0 else BufferEntry(fresh.x, fresh)
-            of_workers[j].append(self._work(j, entry, replace(ctx, part=number), on_gradients, update_stats))
+            if j in self.own:
+                entry = self.buffers[j - 1].read() if j > 0 else BufferEntry(fresh.x, fresh)
+                of_workers[j].append(self._work(j, entry, replace(ctx, part=number), on_gradients, update_stats))
+            else:
+                self._follow(j)
+            self.updates[j] += 1
             if j == 0:
                 break
         losses = xp.full(len(self.modules), float("nan"), xp.float64)
@@ -105,13 +110,20 @@ class AsynchronousEngine:
         """Worker j's loss of one batch, after its update. Its output goes into the buffer above."""
         module, p = self.modules[j], self.arrays
         h, caches = module.forward(entry.h, ctx, p, update_stats)
-        if j < len(self.buffers) and len(h) >= self.full:
-            self.buffers[j].push(BufferEntry(namespace(h).ascontiguousarray(h), entry.batch))
+        if j < len(self.buffers):
+            self._push(j, BufferEntry(namespace(h).ascontiguousarray(h), entry.batch))
         loss, error, grads = module.local_loss(h, entry.batch, ctx, p, update_stats)
         on_gradients(grads)
         module.backward(error, caches, p, False, lambda u, grads: on_gradients(grads))
-        self.updates[j] += 1
         return loss
+
+    def _push(self, j: int, entry: BufferEntry) -> None:
+        """Worker j's output into the buffer above it; a batch that is not full is not stored."""
+        if len(entry.h) >= self.full:
+            self.buffers[j].push(entry)
+
+    def _follow(self, j: int) -> None:
+        """The turn of a worker of another process: there is none."""
 
     def memory_advice(self, images: Array, epoch: int) -> str:
         """Nothing: what is held depends on the buffers, not on one batch."""

@@ -34,6 +34,7 @@ class DelayedEngine:
 
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
         self.modules, self.rule, self.arrays = modules, rule, arrays
+        self.own = range(len(modules))  # the modules that this process trains
         self.in_flight = InFlight.empty(len(modules), rule.boundary)
 
     @property
@@ -62,18 +63,16 @@ class DelayedEngine:
             self._iterate(None, on_gradients, True)
 
     def _iterate(self, message: Message | None, on_gradients: OnGradients, update_stats: bool) -> Array:
-        xp, up = namespace(next(iter(self.arrays.values()))), self.in_flight.up
+        xp = namespace(next(iter(self.arrays.values())))
         losses = xp.full(len(self.modules), float("nan"), xp.float64)
-        for k in range(len(self.modules)):
+        for k in self.own:
             if self.rule.when.first == "backward":  # FDG, Algorithm I: weights are one update younger than Eq. (6) says
                 self._backward(k, on_gradients)
                 message = self._forward(k, message, losses, self.in_flight.held.update, update_stats)
             else:
                 message = self._forward(k, message, losses, on_gradients, update_stats)
                 self._backward(k, on_gradients)
-            if k < len(self.modules) - 1:
-                up[k].append(message)
-                message = up[k].popleft()
+            message = self._send_up(k, message)
         return losses
 
     def _forward(
@@ -127,6 +126,13 @@ class DelayedEngine:
         error = error if beta == 1 else error * beta  # FDG, Eq. (7): at each module once, so β^{K-k} in all
         down = module.backward(error, caches, p, k > 0, lambda u, grads: on_gradients(grads))  # FDG, Eq. (5); DDG
         return None if down is None else Message(sent, down)
+
+    def _send_up(self, k: int, message: Message | None) -> Message | None:
+        """Into the boundary above module k; what comes out of it at its other end. The last module has none."""
+        if k == len(self.modules) - 1:
+            return None
+        self.in_flight.up[k].append(message)
+        return self.in_flight.up[k].popleft()
 
     def _send_down(self, k: int, message: Message | None) -> None:
         """Into the boundary under module k; the first module has none."""

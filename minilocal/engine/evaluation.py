@@ -40,21 +40,38 @@ def local_logits(modules: Sequence[Module], head: Layer, x: Array, ctx: PassCont
     def forward(h: Array) -> Logits:
         of_modules: Logits = []
         for module in modules:
-            for unit in module.units:
-                h = unit.forward(h, ctx, p)[0]
-            if module is not modules[-1]:
-                logits = getattr(
-                    module.objective, "logits", None
-                )  # an objective from outside the package may have none
-                of_modules.append(None if logits is None else logits(h, ctx, p))
-        return [*of_modules, head.forward(h, ctx, p)[0]]
+            h = output(module, h, ctx, p)
+            of_modules.append(head.forward(h, ctx, p)[0] if module is modules[-1] else classified(module, h, ctx, p))
+        return of_modules
 
     return _in_portions(x, forward)
+
+
+def output(module: Module, h: Array, ctx: PassContext, p: Mapping[str, Array]) -> Array:
+    """The output of a module's units in evaluation mode."""
+    for unit in module.units:
+        h = unit.forward(h, ctx, p)[0]
+    return h
+
+
+def classified(module: Module, h: Array, ctx: PassContext, p: Mapping[str, Array]) -> Array | None:
+    """Logits of h by the module's own classifier; None where it has none."""
+    logits = getattr(module.objective, "logits", None)  # an objective from outside the package may have none
+    return None if logits is None else logits(h, ctx, p)
 
 
 def _in_portions(x: Array, forward: Callable[[Array], Logits]) -> Logits:
     """`forward` of all of x, a portion at a time."""
     with one_blas_thread(), underflow_is_zero():
-        portions = [forward(x[i : i + IMAGES]) for i in range(0, max(1, x.shape[0]), IMAGES)]
-    concatenate = namespace(x).concatenate
-    return [None if parts[0] is None else concatenate(parts) for parts in zip(*portions, strict=True)]
+        return joined([forward(x[i : i + IMAGES]) for i in portions(x)])
+
+
+def portions(x: Array) -> range:
+    """Where each portion of the images x begins."""
+    return range(0, max(1, x.shape[0]), IMAGES)
+
+
+def joined(portions: Sequence[Logits]) -> Logits:
+    """The logits of all portions, one after the other; None stays None."""
+    by_module = zip(*portions, strict=True)
+    return [None if parts[0] is None else namespace(*parts).concatenate(parts) for parts in by_module]

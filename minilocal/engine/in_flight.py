@@ -115,7 +115,7 @@ class InFlight:
         batches: dict[int, InFlightBatch] = {}
         saved: dict[str, Array] = {f"held.{name}": g for name, g in self.held.items()}
         tickets: list[tuple[int, int]] = []
-        rows: dict[str, list[tuple[int, int, int]]] = {"up": [], "down": []}
+        messages: dict[str, list[tuple[int, int, int]]] = {"up": [], "down": []}
         for k, waiting in enumerate(self.pending):
             for one in waiting:
                 number, at = one.sent.number, f"ticket.{k}.{one.sent.number}"
@@ -133,7 +133,7 @@ class InFlight:
                     if message is not None:
                         number = message.sent.number
                         batches[number] = message.sent
-                        rows[lane].append((k, position, number))
+                        messages[lane].append((k, position, number))
                         saved[f"{lane}.{k}.{number}"] = message.array
         for n, sent in batches.items():
             saved |= {f"batch.{n}.x": sent.batch.x, f"batch.{n}.y": sent.batch.y}
@@ -144,7 +144,7 @@ class InFlight:
             "begun": host_copy(self.begun),
             "batches": host_copy(contexts, np.int64).reshape(-1, 5),
             "tickets": host_copy(tickets, np.int64).reshape(-1, 2),
-            **{lane: host_copy(entries, np.int64).reshape(-1, 3) for lane, entries in rows.items()},
+            **{lane: host_copy(entries, np.int64).reshape(-1, 3) for lane, entries in messages.items()},
         }
 
     @classmethod
@@ -163,11 +163,7 @@ class InFlight:
         def like(name: str, parameter: str) -> Array:
             return array(name, *arrays[parameter].shape)
 
-        batches = {}
-        for n, key, epoch, step, part in _rows(saved, "batches", 5):
-            images = saved_array(saved, f"batch.{n}.y").size
-            batch = Batch(array(f"batch.{n}.x", images, *image), array(f"batch.{n}.y", images))
-            batches[n] = InFlightBatch(n, batch, PassContext(True, key, epoch, step, part=part))
+        batches = saved_batches(saved, image, xp)
 
         def batch_of(n: int) -> tuple[InFlightBatch, int]:
             if n not in batches:
@@ -175,7 +171,7 @@ class InFlight:
             return batches[n], len(batches[n].batch.y)
 
         flying = cls.empty(len(modules), boundary)
-        for k, n in _rows(saved, "tickets", 2):
+        for k, n in rows(saved, "tickets", 2):
             (sent, images), at = batch_of(n), f"ticket.{k}.{n}"
             one = PendingBackward(sent, array(f"{at}.entry", images, *edges[k][0]) if k > 0 else sent.batch.x)
             if boundary.backward_weights == "stashed":
@@ -189,7 +185,7 @@ class InFlight:
                 one.caches = tree_replace(one.caches, new, stored)
             flying.pending[k].append(one)
         for lane, queues in (("up", flying.up), ("down", flying.down)):
-            for k, position, n in _rows(saved, lane, 3):
+            for k, position, n in rows(saved, lane, 3):
                 sent, images = batch_of(n)
                 queues[k][position] = Message(sent, array(f"{lane}.{k}.{n}", images, *edges[k][1]))
         held = [name.removeprefix("held.") for name in saved if name.startswith("held.")]
@@ -200,7 +196,21 @@ class InFlight:
         return flying
 
 
-def _rows(saved: Saved, name: str, numbers: int) -> list[list[int]]:
+def saved_batches(saved: Saved, image: Shape, xp: Any) -> dict[int, InFlightBatch]:
+    """{number: batch} of what is in flight, in the library `xp`.
+
+    Raises: UserError where an array is missing or of another shape.
+    """
+    batches = {}
+    for n, key, epoch, step, part in rows(saved, "batches", 5):
+        images = saved_array(saved, f"batch.{n}.y").size
+        x, y = ((f"batch.{n}.x", (images, *image)), (f"batch.{n}.y", (images,)))
+        batch = Batch(*(xp.array(saved_array(saved, name, shape)) for name, shape in (x, y)))
+        batches[n] = InFlightBatch(n, batch, PassContext(True, key, epoch, step, part=part))
+    return batches
+
+
+def rows(saved: Saved, name: str, numbers: int) -> list[list[int]]:
     """The rows of an index, each of `numbers` integers.
 
     Raises: UserError where it is missing or of another form.
@@ -208,8 +218,7 @@ def _rows(saved: Saved, name: str, numbers: int) -> list[list[int]]:
     index = saved_array(saved, name)
     if index.ndim != 2 or index.shape[1] != numbers or index.dtype.kind not in "iu":
         raise UserError(f"'flight:{name}' is {index.dtype} {index.shape}: this checkpoint is damaged.")
-    rows: list[list[int]] = index.tolist()
-    return rows
+    return index.tolist()
 
 
 # ------------------------------------------------------------------ the rule that a checkpoint is of

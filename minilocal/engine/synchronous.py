@@ -26,16 +26,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
 from minilocal.boundaries import open as open_boundary
 from minilocal.engine.memory_advice import memory_advice
-from minilocal.engine.module import Caches, Module, OnGradients, Saved
-from minilocal.errors import UserError
+from minilocal.engine.module import Caches, Module, OnGradients
+from minilocal.engine.neighbours import NoNeighbours
+from minilocal.engine.nothing_in_flight import NothingInFlight
 from minilocal.layers import PassContext
-from minilocal.layers.base import Need, Shape
+from minilocal.layers.base import Need
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
 
@@ -60,13 +59,12 @@ class PendingModule:
         return self.lowest < len(self.module.units) or self.synth_cache is not None
 
 
-class SynchronousEngine:
+class SynchronousEngine(NothingInFlight, NoNeighbours):
     """The engine of rules whose errors arrive in the step that made them. It holds nothing between steps."""
-
-    holds_batches = False
 
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
         self.modules, self.rule, self.arrays = modules, rule, arrays
+        self.own = range(len(modules))  # the modules that this process trains
 
     def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
         """Losses (K,), float64, NaN where a module has none. Every gradient has gone to `on_gradients`.
@@ -77,21 +75,23 @@ class SynchronousEngine:
         is_global, keep_inputs = self.rule.when.is_global(ctx.epoch), self.rule.keep == "inputs"
         boundary = open_boundary() if is_global else self.rule.boundary  # PGL, Eq. (3)
         losses = xp.full(last + 1, float("nan"), xp.float64)
-        below: list[PendingModule] = []  # bottom to top
-        h = batch.x
-        for k, module in enumerate(self.modules):
-            units = len(module.units)
+        h, below = self._receive(batch, ctx, boundary)
+        for k in self.own:
+            module, units = self.modules[k], len(self.modules[k].units)
             pending = PendingModule(module, units - (boundary.linked_units(units) if k < last else 0))
             local = k == last or module.synthesiser is not None or (module.objective is not None and not is_global)
             h, caches = module.forward(h, ctx, p, update_stats, range(pending.lowest), keep=local)
             if keep_inputs and pending.lowest < units:
                 pending.input = h
+            self._send_up(k, pending.lowest, h)
             linked = range(pending.lowest, units)
             h, pending.caches = module.forward(h, ctx, p, update_stats, linked, keep=local or not keep_inputs)
             if local:  # its own error passes through all units
                 caches |= pending.caches
             if keep_inputs:
                 pending.caches = {}
+            if pending.lowest < units:
+                self._send_up(k, units, h)
 
             error: Array | None = None
             if module.objective is not None:
@@ -112,10 +112,11 @@ class SynchronousEngine:
             self._backward_own_loss(boundary, pending, caches, error_slot, on_gradients)
             del caches
             if pending.input_error is None:
-                self._backward_from_above(boundary, below, error_slot, ctx, on_gradients)
+                self._send_down(self._backward_from_above(boundary, below, error_slot, ctx, on_gradients))
             if pending.is_reached:
                 below.append(pending)
             del error_slot
+        self._await_above(boundary, below, ctx, on_gradients)
         return losses
 
     def _backward_own_loss(
@@ -152,31 +153,35 @@ class SynchronousEngine:
         error_slot: ErrorSlot,
         ctx: PassContext,
         on_gradients: OnGradients,
-    ) -> None:
-        """Backpropagate the error in the slot through the linked units below, and on where the boundary passes it."""
+    ) -> Array | None:
+        """Backpropagate the error in the slot through the linked units below, and on where the boundary passes it.
+
+        The error that leaves the lowest module of this process; None where none does.
+        """
         while below:
             pending = below.pop()
             module, lowest, top = pending.module, pending.lowest, len(pending.module.units) - 1
             if pending.synth_cache is not None:
                 on_gradients(module.synthesiser_gradients(pending.synth_cache, error_slot[0], self.arrays))
             if lowest > top:
-                return
+                return None
             caches = pending.caches if pending.input is None else self._recompute(pending, ctx)
             a, b = boundary.sends(len(module.units))
             passes_on = b != 0 and lowest == 0 and module.first > 0
 
             def on_unit(u: int, g_glb: dict[str, Array], pending: PendingModule = pending, top: int = top) -> None:
                 g_loc = pending.local_grads.pop(u, None)
-                on_gradients(g_glb if g_loc is None else _mix(g_loc, g_glb, *boundary.weights(top - u)))
+                on_gradients(g_glb if g_loc is None else mix(g_loc, g_glb, *boundary.weights(top - u)))
 
             error_slot.append(module.backward(error_slot.pop(), caches, self.arrays, passes_on, on_unit, lowest))
             if not passes_on:
-                return
+                return None
             if pending.input_error is not None:
                 error: Any = error_slot.pop()
                 error_slot.append(a * pending.input_error + b * error)  # δ_lc + δ_gl at the module's first unit
                 pending.input_error = None
                 del error
+        return error_slot.pop()
 
     def _recompute(self, pending: PendingModule, ctx: PassContext) -> Caches:
         """The linked units' caches, from the input that was kept (activation checkpointing). Updates no statistics."""
@@ -190,32 +195,8 @@ class SynchronousEngine:
         passes_on = self.rule.boundary.passes_on or self.rule.when.is_global(epoch)
         return memory_advice(self.modules, images, self.arrays, passes_on)
 
-    @property
-    def batches_in_flight(self) -> list[int]:
-        """None at any module: nothing is in flight between steps."""
-        return [0] * len(self.modules)
 
-    def held_arrays(self) -> list[list[Array]]:
-        """None at any module."""
-        return [[] for _ in self.modules]
-
-    def finish(self, on_gradients: OnGradients) -> None:
-        """Nothing is in flight."""
-
-    def state(self) -> dict[str, np.ndarray]:
-        """Nothing is in flight."""
-        return {}
-
-    def restore(self, saved: Saved, image: Shape) -> None:
-        """Nothing is in flight.
-
-        Raises: UserError where something was.
-        """
-        if saved:
-            raise UserError(f"a checkpoint with batches in flight met {self.rule.name}, which has none: take its rule.")
-
-
-def _mix(g_loc: dict[str, Array], g_glb: dict[str, Array], a: float, b: float) -> dict[str, Array]:
+def mix(g_loc: dict[str, Array], g_glb: dict[str, Array], a: float, b: float) -> dict[str, Array]:
     """g = a g_loc + b g_glb of one unit, parameter by parameter, in the memory of g_loc."""
     for name, g in g_loc.items():
         g_above = g_glb.pop(name)

@@ -1,6 +1,8 @@
 """Modules that train at the same time, as MPI ranks.
 
-owned(costs, processes)        the modules of each rank
+Learner(net, rule, ..., comm=)   a Learner in several ranks
+train(config)                    `minilocal.train.train` in several ranks
+owned(costs, processes)          the modules of each rank
 """
 
 from __future__ import annotations
@@ -10,12 +12,16 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
+    from minilocal.parallel.learner import Learner
     from minilocal.parallel.ranks import owned
+    from minilocal.parallel.run import train
 
-__all__ = ["owned"]
+__all__ = ["Learner", "owned", "train"]
 
 _FILES = {
+    "learner": ("Learner",),
     "ranks": ("owned",),
+    "run": ("train",),
 }
 
 

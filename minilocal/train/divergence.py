@@ -25,10 +25,11 @@ class Diverged(Exception):
 
 
 def with_losses(learner: Learner) -> list[bool]:
-    """For each module, whether it can have a loss in this epoch. Where it cannot, NaN is no divergence."""
+    """For each module, whether it can have a loss here in this epoch. Where it cannot, NaN is no divergence."""
     last = len(learner.modules) - 1
     only_last = learner.rule.when.is_global(learner.epoch)
-    return [k == last or (m.objective is not None and not only_last) for k, m in enumerate(learner.modules)]
+    can_have = [k == last or (m.objective is not None and not only_last) for k, m in enumerate(learner.modules)]
+    return [can and k in learner.own_modules for k, can in enumerate(can_have)]
 
 
 def suspect(losses: Sequence[float], may: Sequence[bool], counts: Sequence[int]) -> int | None:

@@ -15,17 +15,17 @@ from minilocal.learner import Learner
 from minilocal.nets import Net
 
 
-def build(config: Config) -> tuple[DataSet, Learner]:
-    """The data set and the untrained Learner.
+def build(config: Config, kind: type[Learner] = Learner, **options: Any) -> tuple[DataSet, Learner]:
+    """The data set and the untrained Learner; `kind` and `options` as in `learner_of`.
 
     Raises: UserError for a missing device, for data that are missing or damaged, and for a network that does not fit
     them, or its number of modules.
     """
-    _prepare_device(config)
+    _prepare_device(options.get("device", config.run.device), config.run.tf32)
     dataset = dataset_of(config)
     config, _ = cut(config, dataset)
     constants = {"mean": dataset.mean, "std": dataset.std}
-    return dataset, learner_of(config, len(dataset.classes), dataset.channels, dataset.size, constants)
+    return dataset, learner_of(config, len(dataset.classes), dataset.channels, dataset.size, constants, kind, **options)
 
 
 def dataset_of(config: Config) -> DataSet:
@@ -47,19 +47,26 @@ def dataset_of(config: Config) -> DataSet:
 
 
 def learner_of(
-    config: Config, classes: int, channels: int, size: int, constants: dict[str, Any] | None = None
+    config: Config,
+    classes: int,
+    channels: int,
+    size: int,
+    constants: dict[str, Any] | None = None,
+    kind: type[Learner] = Learner,
+    **options: Any,
 ) -> Learner:
     """The untrained Learner for images of `size`×`size`×`channels`.
+
+    `kind` is its class, and `options` are where it runs: the device and whether steps are recorded, by default.
 
     `constants` are the data set's mean and std. An objective that takes them (InfoPro, which rebuilds images) and has
     none of its own gets them.
     """
-    rng, run = streams.rng(config.run.seed), config.run
+    rng = streams.rng(config.run.seed)
     net, rule = _net(config, classes, channels, size, rng), _rule(config, constants or {})
-    return Learner(
-        net, rule, modules=config.net.modules, rng=rng, device=run.device, dtype=run.dtype, optimizer=optimizer(config),
-        cuda_graph=run.cuda_graph,
-    )  # fmt: skip
+    options = options or {"device": config.run.device, "cuda_graph": config.run.cuda_graph}
+    modules, dtype = config.net.modules, config.run.dtype
+    return kind(net, rule, modules=modules, rng=rng, dtype=dtype, optimizer=optimizer(config), **options)
 
 
 def cut(config: Config, dataset: DataSet | None = None) -> tuple[Config, dict[str, Any]]:
@@ -74,7 +81,7 @@ def cut(config: Config, dataset: DataSet | None = None) -> tuple[Config, dict[st
     if by is None:
         return config, {}
     assert isinstance(modules, int)
-    _prepare_device(config)
+    _prepare_device(run.device, run.tf32)
     dataset = dataset or dataset_of(config)
     net = _net(config, len(dataset.classes), dataset.channels, dataset.size, streams.rng(run.seed))
     rule, images = _rule(config, {"mean": dataset.mean, "std": dataset.std}), config.optim.batch_size
@@ -84,11 +91,11 @@ def cut(config: Config, dataset: DataSet | None = None) -> tuple[Config, dict[st
     return from_tables(tables, "the run"), {"by": by, "modules": sizes, "costs": measured.of(sizes)}
 
 
-def _prepare_device(config: Config) -> None:
+def _prepare_device(device: str, tf32: bool) -> None:
     """Set the precision of the device's products; before data are fetched, since it raises where the GPU is missing."""
-    xp = device_namespace(config.run.device)
-    if config.run.device != "cpu":
-        use_tf32(xp, config.run.tf32)
+    xp = device_namespace(device)
+    if device != "cpu":
+        use_tf32(xp, tf32)
 
 
 def _net(config: Config, classes: int, channels: int, size: int, rng: np.random.Generator) -> Net:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
 from shlex import quote
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -24,12 +24,12 @@ from minilocal.learner import Learner
 from minilocal.train.clock import Clock, duration
 from minilocal.train.divergence import Diverged, diverged, not_finite
 from minilocal.train.from_config import schedule
+from minilocal.train.process_group import ProcessGroup
 from minilocal.train.progress import Progress
 from minilocal.train.row import Row, losses_text
 from minilocal.train.same_run import check_same, digest
 from minilocal.train.saved_run import Images
 from minilocal.train.stop import Interrupted, StopRequest
-from minilocal.train.trainer import Trainer
 
 BAR = "{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {elapsed}<{remaining}{postfix}"
 
@@ -38,13 +38,19 @@ Say = Callable[[str], object]
 
 
 class Loop:
-    """One run: its Learner and data set, and how far it has come. `bar` asks for a progress bar."""
+    """One run: its Learner and data set, and how far it has come. `bar` asks for a progress bar.
 
-    def __init__(self, config: Config, dataset: DataSet, learner: Learner, *, bar: bool = True) -> None:
-        self.config, self.dataset, self.learner, self.bar = config, dataset, learner, bar
+    `group` is the processes that train it. Each of them has a Loop, and only the first one writes.
+    """
+
+    def __init__(
+        self, config: Config, dataset: DataSet, learner: Learner, *, bar: bool = True, group: ProcessGroup | None = None
+    ) -> None:
+        self.group = group or ProcessGroup()
+        self.config, self.dataset, self.learner, self.bar = config, dataset, learner, bar and self.group.is_first
         self.progress, self.schedule = Progress(), schedule(config)
         batch_size, augment = config.optim.batch_size, bool(config.data.augment)
-        self.trainer = Trainer(learner, dataset, batch_size=batch_size, key=learner.key, augment=augment)
+        self.trainer = self.group.trainer(learner, dataset, batch_size=batch_size, key=learner.key, augment=augment)
         self.steps = self.trainer.steps
         learner.rule.check_batches(self.steps * config.optim.epochs, len(learner.modules))
         self.images = {**Images.of(dataset).to_json(), "digest": digest(dataset)}
@@ -63,6 +69,7 @@ class Loop:
                 self._train_epoch(folder, request, say)
                 state = self._finite_state(folder)
                 between = partial(self._stop_if_requested, request, folder, state)
+                self.progress = self.group.whole(self.progress, self.learner)
                 row = self.trainer.row(self.progress, self._lr(), between=between)
                 self.clock.evaluations += 1
                 self.clock.evaluation_seconds += row["evaluation_seconds"]
@@ -70,7 +77,7 @@ class Loop:
                 self.progress = self.progress.next_epoch()
                 folder.save(state, self._metadata())
                 on_epoch(row)
-                if request.stop and self.progress.epoch < self.config.optim.epochs:
+                if self.progress.epoch < self.config.optim.epochs and self.group.stop(request):
                     raise self._interrupted(folder)
 
     def restore(self, folder: record.RunFolder, say: Say) -> bool:
@@ -130,7 +137,7 @@ class Loop:
 
         with self._bar(step) as bar, self._explaining_divergence(folder):
             for synced in self.trainer.train(p, self._lr()):
-                stop = request.stop  # read once: what is saved has been synced
+                stop = self.group.stop(request)  # asked once: what is saved has been synced
                 if synced or stop:
                     self.trainer.sync(p)
                     count()
@@ -141,7 +148,8 @@ class Loop:
                             say(line)
                 bar.update()
                 if stop:
-                    self._stop_if_requested(request, folder, self._finite_state(folder))
+                    state, self.progress = self._finite_state(folder), self.group.whole(p, self.learner)
+                    self._stop(folder, state)
             count()
 
     @contextmanager
@@ -177,9 +185,12 @@ class Loop:
         return diverged(what, self.config, where, p.epoch, folder.path)
 
     def _stop_if_requested(self, request: StopRequest, folder: record.RunFolder, state: dict[str, np.ndarray]) -> None:
-        if request.stop:
-            folder.save(state, self._metadata())
-            raise self._interrupted(folder)
+        if self.group.stop(request):
+            self._stop(folder, state)
+
+    def _stop(self, folder: record.RunFolder, state: dict[str, np.ndarray]) -> NoReturn:
+        folder.save(state, self._metadata())
+        raise self._interrupted(folder)
 
     def _interrupted(self, folder: record.RunFolder) -> Interrupted:
         command = f"minilocal train --resume {quote(str(folder.path))}"

@@ -16,6 +16,7 @@ from minilocal.kernels.threads import threads, use_threads
 from minilocal.learner import Learner
 from minilocal.train.from_config import build, cut, schedule
 from minilocal.train.loop import Loop, Report, Say
+from minilocal.train.process_group import ProcessGroup
 from minilocal.train.same_run import EPOCHS, check_epochs
 from minilocal.train.stop import stop_on_signal
 from minilocal.train.weights import warm_start
@@ -45,6 +46,7 @@ def train(
     on_epoch: Report = lambda row: None,
     say: Say = lambda line: None,
     bar: bool = True,
+    group: ProcessGroup | None = None,
 ) -> Result:
     """Train what `config` describes into a new folder, or resume the run in the folder `resume`.
 
@@ -54,24 +56,29 @@ def train(
     on_epoch  called with each new row
     say       called with a line about the run's progress
     bar       shows a progress bar, on a terminal only
+    group     the processes that train it, this one by default; `minilocal.parallel.train` gives MPI's ranks
 
     Raises: UserError for a configuration that does not fit together, a folder that cannot be written, a damaged or
     foreign checkpoint, and a loss that is not finite; Interrupted after Ctrl-C or SIGTERM.
     """
+    group = group or ProcessGroup()
+    if not group.is_first:
+        on_epoch, say = (lambda row: None), (lambda line: None)
     if (config is None) == (resume is None):
         raise TypeError("train(config) starts a run and train(resume=path) goes on with one: give one of the two.")
     if config is not None:
         if epochs is not None:
             raise TypeError("epochs= is for a run that goes on: a new one has them in its configuration.")
-        opened = _new_run(_checked(config, say), say, bar)
+        opened = _new_run(_checked(config, say), say, bar, group)
     else:
         assert resume is not None
-        opened = _resumed(Path(resume), epochs, say, bar)
+        opened = _resumed(Path(resume), epochs, say, bar, group)
     before = threads()
     try:
         with opened as (loop, folder), stop_on_signal() as request:
             loop.run(folder, request, on_epoch, say)
-        return Result(loop.learner, loop.dataset, record.rows(folder.path), folder.path)
+        rows = record.rows(folder.path) if group.is_first else []
+        return Result(loop.learner, loop.dataset, rows, folder.path)
     finally:
         use_threads(before)
 
@@ -91,40 +98,38 @@ def _checked(config: Config | Mapping[str, Any], say: Say) -> Config:
 
 
 @contextmanager
-def _new_run(config: Config, say: Say, bar: bool) -> Iterator[tuple[Loop, record.RunFolder]]:
+def _new_run(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Iterator[tuple[Loop, record.RunFolder]]:
     """A new run. Its folder is made after everything is built, so a refused run leaves no folder."""
-    out = config.run.out
-    if out is not None:
-        record.check_free(out)
-        if record.saved_nothing(out):
-            say(f"{out} held a run that had saved nothing: this one takes its place")
-    use_threads(config.run.threads)
-    config, balance = cut(config)
+    path = group.on_first(lambda: _free_path(config, say))
+    use_threads(group.threads(config.run.threads))
+    config, balance = group.on_first(lambda: cut(config))
     if balance:
         say(f"balanced by {balance['by']}: modules of {', '.join(map(str, balance['modules']))} units")
-    loop = _built(config, say, bar)
+    loop = _built(config, say, bar, group)
     sources = {"data": _data_record(loop), "weights": _warm_started(loop, say), "balance": balance}
     environment = record.current_environment() | {name: entry for name, entry in sources.items() if entry}
-    with record.RunFolder.create(
-        _free_folder(config) if out is None else out, tables_of(config), environment
-    ) as folder:
+    with group.folder(lambda: record.RunFolder.create(path, tables_of(config), environment), path) as folder:
         say(f"run folder {folder.path}")
         yield loop, folder
 
 
 @contextmanager
-def _resumed(path: Path, epochs: int | None, say: Say, bar: bool) -> Iterator[tuple[Loop, record.RunFolder]]:
+def _resumed(
+    path: Path, epochs: int | None, say: Say, bar: bool, group: ProcessGroup
+) -> Iterator[tuple[Loop, record.RunFolder]]:
     """The run at `path`, as of its last checkpoint. The checkpoint is read after the folder is locked."""
-    before = from_tables(record.config(path), f"{path}/config.json")
+    before = from_tables(group.on_first(lambda: record.config(path)), f"{path}/config.json")
     config = before
     environment = record.current_environment()
     if epochs is not None:
         recorded = flatten(tables_of(before), f"{path}/config.json")
         config, _ = resolve([(f"{path}/config.json", recorded), ("--epochs", {EPOCHS: epochs})])
-        check_epochs(epochs, before, path, schedule(before).extends or record.saved_nothing(path))
+        check_epochs(
+            epochs, before, path, schedule(before).extends or group.on_first(lambda: record.saved_nothing(path))
+        )
         environment["epochs"] = epochs
-    with record.RunFolder.reopen(path, environment) as folder:
-        loop = _built(config, say, bar)
+    with group.folder(lambda: record.RunFolder.reopen(path, environment), path) as folder:
+        loop = _built(config, say, bar, group)
         if not loop.restore(folder, say):
             _warm_started(loop, say)
         if config != before:
@@ -132,10 +137,23 @@ def _resumed(path: Path, epochs: int | None, say: Say, bar: bool) -> Iterator[tu
         yield loop, folder
 
 
-def _built(config: Config, say: Say, bar: bool) -> Loop:
+def _free_path(config: Config, say: Say) -> Path:
+    """Where a new run goes: a folder that holds no other run."""
+    if config.run.out is None:
+        return _free_folder(config)
+    record.check_free(config.run.out)
+    if record.saved_nothing(config.run.out):
+        say(f"{config.run.out} held a run that had saved nothing: this one takes its place")
+    return Path(config.run.out)
+
+
+def _built(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Loop:
     """The run of this configuration, before its first step; `say` gets what is unverified or not recorded about it."""
-    use_threads(config.run.threads)
-    loop = Loop(config, *build(config), bar=bar)
+    group.check_same(config)
+    use_threads(group.threads(config.run.threads))
+    options = group.learner_options(config.run)
+    built = group.collectively(lambda: build(config, group.learner, **options))
+    loop = Loop(config, *built, bar=bar, group=group)
     for note in loop.dataset.notes:
         if "not verified" in note:
             say(f"{loop.dataset.name}: {note}")

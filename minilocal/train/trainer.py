@@ -14,7 +14,7 @@ from minilocal.data.batches import training_batches
 from minilocal.device import to_device
 from minilocal.learner import Learner
 from minilocal.train.divergence import Diverged, not_finite, suspect, with_losses
-from minilocal.train.evaluate import error, predict
+from minilocal.train.evaluate import Predictions, error, predict
 from minilocal.train.progress import Progress
 from minilocal.train.row import Row
 
@@ -79,7 +79,7 @@ class Trainer:
         if not self._pending:
             return
         pending, self._pending = self._pending, []
-        is_finite = cache(lambda: not not_finite(self.learner.state()))
+        is_finite = cache(lambda: not not_finite(self.learner.own_state()))
         rows, may = [losses for losses, _ in pending], with_losses(self.learner)
         on_host = to_host(namespace(*rows).stack(rows))  # one copy for all of them
         for values, (_, images) in zip(on_host, pending, strict=True):
@@ -96,9 +96,12 @@ class Trainer:
         began = time.perf_counter()
         for part, (x, y) in self.eval_sets.items():
             if part == "test":
-                row["local_errors"] = predict(self.learner, x, self.dataset, local=True, between=between).errors(y)
+                row["local_errors"] = self._predict(x, local=True, between=between).errors(y)
                 row["test_error"] = row["local_errors"][-1]
             else:
-                row[f"{part}_error"] = error(predict(self.learner, x, self.dataset, between=between).classes, y)
+                row[f"{part}_error"] = error(self._predict(x, local=False, between=between).classes, y)
         row["seconds"], row["evaluation_seconds"] = progress.seconds, time.perf_counter() - began
         return row
+
+    def _predict(self, x: Array, local: bool, between: Callable[[], None]) -> Predictions:
+        return predict(self.learner, x, self.dataset, local=local, between=between)

@@ -43,7 +43,7 @@ def step(monkeypatch: pytest.MonkeyPatch, where: object, name: str) -> list[list
 
 
 def test_the_line_of_equation_6_is_at_most_six_frames_from_the_step(monkeypatch):
-    seen = step(monkeypatch, synchronous, "_mix")
+    seen = step(monkeypatch, synchronous, "mix")
     assert seen and max(map(len, seen)) <= 6, seen[0]
 
 

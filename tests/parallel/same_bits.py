@@ -1,0 +1,140 @@
+"""Run by the ranks of `test_same_bits.py`: every rule in these ranks and in one process, an epoch each, compared.
+
+Rank 0 prints a line for each rule and number of modules: its name, and what differs.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+from mpi4py import MPI
+
+import minilocal as ml
+from minilocal.data import DataSet
+from minilocal.kernels.threads import use_threads
+from minilocal.layers import Dropout, Sequential
+from minilocal.nets import Net
+from minilocal.parallel import Learner
+from minilocal.rules import Rule
+
+COMM = MPI.COMM_WORLD
+FIRST = COMM.rank == 0
+
+
+def rules() -> Iterator[tuple[str, Rule]]:
+    """Every rule, and combinations of answers that cross a boundary in their own way."""
+    r, compose, b, when = ml.rules, ml.rules.compose, ml.boundaries, ml.when
+    classifier, none = ml.objectives.classifier("0c1f"), ml.objectives.none()
+    yield from {
+        "bp": r.bp(),
+        "bp, inputs": r.bp(keep="inputs"),
+        "bp, micro-batches": r.bp(accumulate=2),
+        "gll": r.gll(),
+        "dgl": r.dgl(),
+        "dgl, asynchronous": compose("a", objective=classifier, boundary=b.closed(), when=when.asynchronous(buffer=2)),
+        "predsim": r.predsim(),
+        "infopro": r.infopro(mean=(0.5,) * 3, std=(0.25,) * 3),
+        "pgl": r.pgl(period=2, duration=1),
+        "dni": r.dni(),
+        "dni, labels": r.dni(labels=True),
+        "backlink, inputs": r.backlink(keep="inputs"),
+        "backlink, micro-batches": compose("m", objective=classifier, boundary=b.link(), accumulate=2),
+        "backlink, guided": compose("g", objective=classifier, boundary=b.link(), when=when.periodic(2, 1)),
+        "backlink, infopro": compose("i", objective=ml.objectives.infopro(), boundary=b.link()),
+        "fdg, backward first": compose("f", objective=none, boundary=b.delayed(1), when=when.always("backward")),
+        "ddg, backward first": compose("d", objective=none, boundary=b.delayed(0), when=when.always("backward")),
+        "delayed by 2 and 2": compose("2", objective=none, boundary=b.delayed(2, 2)),
+    }.items()
+    for length in (1, 2, "module"):
+        for weighting in ("literal", "unfolded"):
+            for error in ("own", "own-scaled", "total"):
+                rule = r.backlink(length=length, alpha=0.3, weighting=weighting, error=error, aux="0c2f+dropout")
+                yield f"backlink {length}, {weighting}, {error}", rule
+    for weights in ("stashed", "current", "recompute"):
+        yield f"ddg, {weights}", r.ddg(backward_weights=weights)
+        yield f"fdg, {weights}", r.fdg(beta=0.7, backward_weights=weights)
+
+
+def network() -> Net:
+    """ResNet-8 with dropout behind each unit."""
+    net = ml.nets.resnet(8, size=8, classes=4, rng=ml.rng(0))
+    units = [Sequential([unit, Dropout(0.2, name=f"drop.{u}")], unit.name) for u, unit in enumerate(net.units)]
+    return Net("resnet8 with dropout", units, net.head, net.classes, net.shape, net.initial)
+
+
+def images() -> DataSet:
+    """Fifteen random images: an epoch ends with a batch of three."""
+    draw = np.random.default_rng(0)
+    x, y = draw.integers(0, 256, (15, 8, 8, 3), np.uint8), np.arange(15) % 4
+    return ml.data.from_arrays(x, y, x[:4], y[:4])
+
+
+def differing(one: dict[str, np.ndarray], ranks: dict[str, np.ndarray]) -> list[str]:
+    """The names of arrays that are not the same bits; those that are on one side only, too."""
+    common = one.keys() & ranks.keys()
+    return sorted(one.keys() ^ ranks.keys()) + [name for name in common if not np.array_equal(one[name], ranks[name])]
+
+
+def compare(rule: Rule, modules: int) -> list[str]:
+    """What differs between these ranks and one process, on rank 0."""
+    differences: list[str] = []
+
+    def check(what: str, same: bool) -> None:
+        if FIRST and not same:
+            differences.append(what)
+
+    dataset = images()
+    ranks = Learner(network(), rule, modules, rng=ml.rng(1), comm=COMM)
+    one = ml.Learner(network(), rule, modules, rng=ml.rng(1)) if FIRST else None
+
+    def epoch(number: int, steps: int = 4) -> None:
+        for learner in filter(None, (one, ranks)):
+            learner.epoch = number
+        for step, (x, y) in enumerate(dataset.batches(number, 4, augment=True)):
+            if step < steps:
+                losses = ranks.losses(ranks.step(x, y, lr=0.05))
+                if one:
+                    expected = one.step(x, y, lr=0.05)
+                    check(f"losses of step {step}", np.array_equal(losses, expected, equal_nan=True))
+
+    def check_state(when: str) -> dict[str, np.ndarray]:
+        state = ranks.state()
+        if one and (names := differing(one.state(), state)):
+            check(f"{len(names)} arrays {when}, {names[0]}", False)
+        return state
+
+    epoch(0)
+    state = check_state("after an epoch")
+    logits, of_modules = (
+        ranks.predict(dataset.normalise(dataset.test_x)),
+        ranks.local_logits(dataset.normalise(dataset.test_x)),
+    )
+    if one:
+        check("logits", np.array_equal(logits, one.predict(dataset.normalise(dataset.test_x))))
+        pairs = zip(of_modules, one.local_logits(dataset.normalise(dataset.test_x)), strict=True)
+        check("local logits", all(a is b if b is None else np.array_equal(a, b) for a, b in pairs))
+    if not ranks.engine.holds_batches:
+        x, y = next(iter(dataset.batches(0, 4)))
+        _, grads = ranks.gradients(x, y)
+        if one:
+            check("gradients", not differing(one.gradients(x, y)[1], grads))
+    epoch(1, steps=2)
+    check_state("in a second epoch")
+    ranks.restore(state)
+    if one:
+        one.restore(state)
+    epoch(1)
+    for learner in filter(None, (one, ranks)):
+        learner.finish()
+    check_state("after a restored epoch")
+    return differences
+
+
+use_threads(1)
+for name, rule in rules():
+    for modules in range(COMM.size, 5) if len(sys.argv) < 2 else map(int, sys.argv[1:]):
+        different = compare(rule, modules)
+        if FIRST:
+            print(f"{name}, {modules} modules: {'; '.join(different) or 'the same bits'}", flush=True)
