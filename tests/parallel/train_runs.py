@@ -30,7 +30,7 @@ def stop_by_signal(rank: int, questions: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         return ask(group, request)
 
-    Ranks.stop = stop  # type: ignore[method-assign]
+    Ranks.stop = stop
 
 
 words = sys.argv[1:]
