@@ -87,6 +87,21 @@ def test_whatever_raises_an_error_of_the_user_says_so():
     assert len(PUBLIC) > 350 and set(silent) <= NEVER, silent
 
 
+PROTOCOLS = (ml.objectives.Objective, ml.optim.Optimizer)  # they say what the methods of their classes do
+
+
+def documented(thing: Any, owner: type | None) -> bool:
+    """Whether it has a docstring: its own, that of the method that it overrides, or that of a protocol's."""
+    if owner is None:
+        return bool(thing.__doc__)
+    kinds = [kind for kind in (owner, *PROTOCOLS) if hasattr(kind, thing.__name__)]
+    return any(inspect.getdoc(getattr(kind, thing.__name__)) for kind in kinds)
+
+
+def test_whatever_is_public_is_documented():
+    assert [path for path, thing, owner in PUBLIC if not documented(thing, owner)] == []
+
+
 def check(number: int) -> None:
     errors.whole("number", number)
 

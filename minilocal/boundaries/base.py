@@ -33,6 +33,7 @@ class Recommended:
         return {"sgd": "SGD"}.get(self.optimizer, self.optimizer.capitalize())
 
     def describe(self) -> str:
+        """As "SGD at 0.03"."""
         return f"{self.title} at {self.lr:g}"
 
 

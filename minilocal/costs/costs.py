@@ -50,7 +50,10 @@ class Costs:
         ]
 
     def cut(self) -> list[int]:
-        """The numbers of units of the modules whose largest cost is least; see `split.balanced`."""
+        """The numbers of units of the modules whose largest cost is least; see `split.balanced`.
+
+        Raises: UserError for more modules than units, and for a cost that is no number, 0 or more.
+        """
 
         def extra(k: int, first: int, last: int) -> float:
             try:

@@ -66,7 +66,10 @@ class Locality:
 
     @property
     def locks(self) -> tuple[str, str, str]:
-        """The forward, the update and the backward lock."""
+        """The forward, the update and the backward lock: each kept, broken, or for the backward how much waits.
+
+        Of Jaderberg et al., "Decoupled Neural Interfaces using Synthetic Gradients", 2017.
+        """
         units, modules = self.waits
         backward = f"{units} unit{'s' * (units > 1)}, {modules} up" if units else "broken"
         forward = all(lags == (0,) for lags in self.activation_lags)

@@ -39,6 +39,7 @@ class Schedule:
     reaches: int = 0
 
     def lr(self, epoch: int) -> float:
+        """The learning rate in this epoch."""
         return float(self.at(epoch))
 
     def unreached(self, epochs: int) -> str:

@@ -153,6 +153,7 @@ class RunFolder:
             np.savez(file, **entries)
 
     def close(self) -> None:
+        """Unlock the folder."""
         self._lock.release()
 
     def __enter__(self) -> RunFolder:

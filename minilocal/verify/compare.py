@@ -21,7 +21,7 @@ OWN = 3  # float32, a rule: largest ratio of the engine's error to JAX's own flo
 
 @dataclass(frozen=True)
 class Result:
-    """One row of the table that `minilocal verify` prints."""
+    """One row of the table that `minilocal verify` prints: the largest relative error of all cases, and its limit."""
 
     kind: str
     name: str
@@ -34,6 +34,7 @@ class Result:
 
     @property
     def passed(self) -> bool:
+        """Whether the largest relative error is within the limit."""
         return self.error <= self.limit
 
 
