@@ -10,9 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
-from minilocal import nets, streams
+from minilocal import costs, nets, rules, streams
 from minilocal.bench.ops import op_benchmarks
 from minilocal.bench.workload import Workload
 from minilocal.errors import UserError, unknown
@@ -33,6 +34,7 @@ class Plan:
     batches: Sequence[int] = (128,)
     threads: Sequence[int] = (1,)
     modules: Sequence[int] = (4,)
+    balance: str | None = None  # of GLL, by time, memory or flops; the same cut for every rule
     lengths: Sequence[int] = (1,)
     keeps: Sequence[str] = ("caches",)
     rounds: int = 7
@@ -49,6 +51,8 @@ class Plan:
             for value in values:
                 if value not in known:
                     raise unknown(f"bench: {flag}", value, known)
+        if self.balance is not None and self.balance not in costs.MEASURES:
+            raise unknown("bench: --balance", self.balance, costs.MEASURES)
         numbers = {"--batch-size": self.batches, "--threads": self.threads, "--rounds": [self.rounds]}
         for flag, counts in numbers.items():
             if min(counts) < 1:
@@ -120,13 +124,29 @@ def _bases(plan: Plan) -> Iterator[Workload]:
         for name in plan.nets:
             for batch in plan.batches:
                 for K in plan.modules:
-                    yield Workload(net=name, modules=K, batch=batch, threads=threads, device=plan.device)
+                    base = Workload(net=name, modules=K, batch=batch, threads=threads, device=plan.device)
+                    yield _balanced(plan, base)
+
+
+def _balanced(plan: Plan, workload: Workload) -> Workload:
+    """The workload with its modules cut as the plan says."""
+    if plan.balance is None:
+        return workload
+    return replace(workload, cut=_cut(workload.net, workload.modules, plan.balance, workload.batch, workload.device))
+
+
+@cache
+def _cut(net: str, modules: int, by: str, images: int, device: Any) -> tuple[int, ...]:
+    """The unit counts of modules that are balanced under GLL; seconds are measured once for a whole plan."""
+    measured = costs.measure(nets.get(net, rng=streams.rng(0)), rules.gll(), modules, by, images=images, device=device)
+    return tuple(measured.cut())
 
 
 def title(workload: Workload) -> str:
     """What all workloads of a comparison of steps have in common."""
     threads = "" if workload.device != "cpu" else f", {workload.threads} thread{'s' * (workload.threads > 1)}"
-    return f"{workload.net}, batch {workload.batch}, K = {workload.modules}{threads}"
+    cut = f" of {', '.join(map(str, workload.cut))} units" if workload.cut else ""
+    return f"{workload.net}, batch {workload.batch}, K = {workload.modules}{cut}{threads}"
 
 
 def _steps(plan: Plan, with_torch: bool) -> list[Comparison]:
@@ -167,7 +187,7 @@ def _growth(plan: Plan) -> list[Comparison]:
         }
         for swept, points in sweeps.items():
             points = [point for point in points if point.modules <= _units(point.net)]
-            workloads = [workload for point in points for workload in _by_rule(one, point)]
+            workloads = [workload for point in points for workload in _by_rule(one, _balanced(plan, point))]
             compared.append(Comparison("growth", f"{swept} grows: {title(base)}", workloads))
         links = [replace(base, rule="backlink", options={"length": l}) for l in range(3 if plan.quick else 5)]
         compared.append(Comparison("growth", f"l grows: {title(base)}", [replace(base, rule="bp"), *links]))

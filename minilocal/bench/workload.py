@@ -30,7 +30,8 @@ LR = 1e-4
 class Workload:
     """The operation named `op` (`ops.op_benchmarks`), or without one a training step of `rule`, and its engine.
 
-    `layout` is PyTorch's memory format. `graph` (CUDA graphs) is minilocal's, on a GPU; `tf32` is both engines'.
+    `cut` has the unit counts of modules that are not cut evenly. `layout` is PyTorch's memory format. `graph` (CUDA
+    graphs) is minilocal's, on a GPU; `tf32` is both engines'.
     """
 
     engine: str = "minilocal"
@@ -38,6 +39,7 @@ class Workload:
     rule: str = "bp"
     options: dict[str, Any] = field(default_factory=dict, hash=False)
     modules: int = 4
+    cut: tuple[int, ...] = ()
     batch: int = 128
     threads: int = 1
     device: Any = "cpu"
@@ -77,7 +79,9 @@ class Workload:
             on_device = {"device": self.device, "cuda_graph": self.graph}
         with warnings.catch_warnings(action="ignore"):  # lengths beyond a module's first unit are measured too
             optimizer = SGD(momentum=0.9, weight_decay=1e-4)
-            return Learner(net, rule, self.modules, rng=rng, dtype=self.dtype, optimizer=optimizer, **on_device)
+            return Learner(
+                net, rule, self.cut or self.modules, rng=rng, dtype=self.dtype, optimizer=optimizer, **on_device
+            )
 
 
 class Instance:

@@ -33,6 +33,7 @@ def parser() -> Parser:
     p.add_argument("--batch-size", metavar="N,N", help="images a step (128, with --quick 16)")
     p.add_argument("--threads", metavar="N,N", help="threads of every engine (one number: all cores)")
     p.add_argument("--modules", metavar="K,K", default="4", help="numbers of modules (4)")
+    p.add_argument("--balance", metavar="BY", help="cut by GLL's time, memory or flops instead of evenly")
     p.add_argument("--length", metavar="l,l", default="1", help="propagation lengths of BackLink (1)")
     p.add_argument("--keep", metavar="W,W", default="caches", help="what BackLink's linked units keep: caches, inputs")
     p.add_argument("--rounds", metavar="N", help="rounds (7, with --quick 3)")
@@ -89,6 +90,7 @@ def plan_of(options: argparse.Namespace) -> Any:
         batches=numbers("--batch-size", images),
         threads=numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
         modules=numbers("--modules", options.modules),
+        balance=options.balance,
         lengths=numbers("--length", options.length),
         keeps=words("--keep", options.keep),
         rounds=numbers("--rounds", rounds)[0],

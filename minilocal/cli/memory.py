@@ -42,6 +42,7 @@ def parser() -> Parser:
     p = Parser("memory", __doc__, epilog=LEGEND)
     p.add_argument("--net", metavar="NAME", default="resnet110", help="the network (resnet110)")
     p.add_argument("--modules", metavar="K,K", help="numbers of modules (2,4,8,16, up to the number of units)")
+    p.add_argument("--balance", metavar="BY", help="cut by GLL's time, memory or flops instead of evenly")
     p.add_argument("--aux", metavar="NAME", default="1c2f", help="the auxiliary networks (1c2f)")
     p.add_argument(
         "--length", metavar="L,L", default="1", help="lengths of BackLink, as 1,2,3,4; too long ones are left out (1)"
@@ -68,14 +69,19 @@ def run(options: argparse.Namespace) -> int:
     net, lengths = nets.get(options.net, rng=streams.rng(0)), numbers("--length", options.length, least=1)
     usual = [K for K in MODULES if len(net.units) >= K]
     counts = numbers("--modules", options.modules, least=1) if options.modules else usual
+    cuts = {K: _cut(net, K, options) for K in counts}
     machine = CPU() if options.device == "cpu" else GPU()
     where = f"the CPU, {machine.workers} threads" if isinstance(machine, CPU) else "a GPU, kernels started one by one"
     print(f"{net.name}, {options.batch_size} images of 32×32, heads {options.aux}, float32, on {where}. Bytes in MB.")
     tables: dict[int, Table] = {}
-    for K in counts:
-        rows, place = recipes(net, K, lengths, options.aux), {"device": options.device, "measured": options.measure}
-        tables[K] = table(net, K, rows, options.batch_size, machine=machine, **place)
-        print(f"\n{K} modules of {_sizes(net, K)} units\n{_shown(tables[K], bool(options.measure))}", flush=True)
+    for K, cut in cuts.items():
+        rows, place = recipes(net, cut, lengths, options.aux), {"device": options.device, "measured": options.measure}
+        tables[K] = table(net, cut, rows, options.batch_size, machine=machine, **place)
+        how = f", balanced by {options.balance}" * bool(options.balance)
+        print(
+            f"\n{K} modules of {', '.join(map(str, cut))} units{how}\n{_shown(tables[K], bool(options.measure))}",
+            flush=True,
+        )
     if len(tables) > 1:
         print(f"\n{_over_gll(tables)}")
     print(LEGEND + "\n".join(_findings(tables, options)))
@@ -192,10 +198,15 @@ def _folder(out: str) -> Path:
     return Path(out)
 
 
-def _sizes(net: Net, K: int) -> str:
+def _cut(net: Net, K: int, options: argparse.Namespace) -> list[int]:
+    """The unit counts of K modules, the same under every rule."""
+    from minilocal import costs, rules
     from minilocal.split import sizes
 
-    return ", ".join(map(str, sizes(len(net.units), K)))
+    if options.balance is None:
+        return sizes(len(net.units), K)
+    place = {"images": options.batch_size, "device": options.device}
+    return costs.measure(net, rules.gll(aux=options.aux), K, options.balance, **place).cut()
 
 
 def _percent(part: float) -> str:

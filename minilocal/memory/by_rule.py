@@ -15,7 +15,6 @@ from minilocal.memory.estimate import Machine, estimate
 from minilocal.memory.profile import MemoryProfile
 from minilocal.nets import Net
 from minilocal.rules import Rule
-from minilocal.split import sizes
 
 PARTS = ("activations", "auxiliary", "gradients", "workspace")
 HELD = ("parameters", "statistics", "optimizer", "scratch")
@@ -25,13 +24,16 @@ Recipes = dict[str, tuple[Rule, dict[int, float]]]  # {row: (rule, {epoch: its s
 Table = dict[str, dict[str, Any]]  # {row: {column: number}}
 
 
-def recipes(net: Net, K: int, lengths: Sequence[int], aux: str) -> Recipes:
-    """The rows of K modules: BP in three forms, GLL, BackLink of each length in three, InfoPro where defined, and PGL.
+def recipes(net: Net, cut: Sequence[int], lengths: Sequence[int], aux: str) -> Recipes:
+    """The rows of modules of these unit counts: BP in three forms, GLL, BackLink of each length in three, InfoPro, PGL.
+
+    InfoPro is left out where it is not defined.
 
     Rows that would repeat another one are left out: lengths above the longest module that can be linked, and the total
     error where it equals the own error, since all modules with one below and one above are longer than l.
     """
-    linked = sizes(len(net.units), K)[: max(1, K - 1)]
+    K = len(cut)
+    linked = cut[: max(1, K - 1)]
     fit = [n for n in lengths if n <= max(linked)] or [max(linked)]
     chained = [n for n in fit if n >= min(linked[1:], default=n + 1)]  # some module passes the total error on
     always = {
@@ -44,7 +46,7 @@ def recipes(net: Net, K: int, lengths: Sequence[int], aux: str) -> Recipes:
         **{f"BackLink, l = {n}, total error": rules.backlink(length=n, aux=aux, error="total") for n in chained},
         "InfoPro": rules.infopro(lambdas=(1.0, 1.0, 1.0, 1.0), aux=aux),  # both branches, in every module
     }
-    if not _is_defined(net, always["InfoPro"], K):
+    if not _is_defined(net, always["InfoPro"], cut):
         del always["InfoPro"]
     pgl = rules.pgl(aux=aux)
     return {name: (rule, {0: 1.0}) for name, rule in always.items()} | {
@@ -54,18 +56,28 @@ def recipes(net: Net, K: int, lengths: Sequence[int], aux: str) -> Recipes:
 
 
 def table(
-    net: Net, K: int, rows: Recipes, images: int, *, machine: Machine, device: str = "cpu", measured: int | None = None
+    net: Net,
+    cut: Sequence[int],
+    rows: Recipes,
+    images: int,
+    *,
+    machine: Machine,
+    device: str = "cpu",
+    measured: int | None = None,
 ) -> Table:
-    """The numbers of all rows, estimated for `images` images; estimated and measured for `measured` images."""
+    """The numbers of all rows, estimated for `images` images; estimated and measured for `measured` images.
+
+    `cut` has the unit counts of the modules.
+    """
 
     @cache
     def estimated(rule: Rule, epoch: int, number: int) -> MemoryProfile:
-        return estimate(net, rule, K, number, epoch=epoch, machine=machine)
+        return estimate(net, rule, cut, number, epoch=epoch, machine=machine)
 
     @cache
     def profiled(rule: Rule, epoch: int, number: int) -> MemoryProfile | None:
         fits = estimated(rule, epoch, number).total < LARGEST * free(device)
-        return _measure(net, rule, K, number, epoch, device) if fits else None
+        return _measure(net, rule, cut, number, epoch, device) if fits else None
 
     results: Table = {}
     for name, (rule, epochs) in rows.items():
@@ -98,10 +110,10 @@ def free(device: str) -> float:
     return os.sysconf(names[0]) * os.sysconf("SC_PAGE_SIZE") if names else float("inf")
 
 
-def _is_defined(net: Net, rule: Rule, K: int) -> bool:
+def _is_defined(net: Net, rule: Rule, cut: Sequence[int]) -> bool:
     """Whether a Learner of this rule can be built."""
     try:
-        Learner(net, rule, K, rng=streams.rng(0))
+        Learner(net, rule, cut, rng=streams.rng(0))
     except UserError:
         return False
     return True
@@ -113,9 +125,9 @@ def _mean(profiles: Mapping[int, Any], shares: Mapping[int, float]) -> dict[str,
     return {key: sum(shares[e] * getattr(p, key) for e, p in profiles.items()) for key in keys}
 
 
-def _measure(net: Net, rule: Rule, K: int, images: int, epoch: int, device: str) -> MemoryProfile:
+def _measure(net: Net, rule: Rule, cut: Sequence[int], images: int, epoch: int, device: str) -> MemoryProfile:
     """The profile of a real step."""
-    learner, rng = Learner(net, rule, K, rng=streams.rng(0), device=device, cuda_graph=False), streams.rng(1)
+    learner, rng = Learner(net, rule, cut, rng=streams.rng(0), device=device, cuda_graph=False), streams.rng(1)
     learner.epoch = epoch
     x, y = rng.standard_normal((images, *net.shape), dtype="float32"), rng.integers(net.classes, size=images)
     return memory.profile(learner, to_device(x, device), to_device(y, device))

@@ -65,6 +65,21 @@ def test_every_combination_is_a_comparison_of_its_rules():
     assert [w.what for w in compared[0].workloads] == ["bp", "gll", "backlink l=0", "backlink l=1", "backlink l=2"]
 
 
+def test_modules_of_equal_cost_are_the_same_for_every_rule_and_engine():
+    asked = plan.Plan(("steps", "growth"), ("resnet20",), modules=(2, 4), balance="memory", quick=True)
+    steps, *growth = [
+        c for c in plan.comparisons(asked, with_torch=True) if "K = 4" in c.title or c.section == "growth"
+    ]
+    assert steps.title == "resnet20, batch 128, K = 4 of 2, 1, 2, 5 units, 1 thread"
+    assert {w.cut for w in steps.workloads} == {(2, 1, 2, 5)} and {w.engine for w in steps.workloads} == {
+        "minilocal",
+        "torch",
+    }
+    assert [len(m.units) for m in steps.workloads[0].learner().modules] == [2, 1, 2, 5]
+    points = {(w.net, w.modules, sum(w.cut), len(w.cut)) for c in growth for w in c.workloads}
+    assert points >= {("resnet8", 2, 4, 2), ("resnet14", 2, 7, 2), ("resnet20", 1, 10, 1), ("resnet20", 2, 10, 2)}
+
+
 def test_backlink_is_compared_with_itself_by_what_its_linked_units_keep():
     asked = plan.Plan(("steps",), ("resnet8",), rules=("gll", "backlink"), keeps=("caches", "inputs"))
     (comparison,) = plan.comparisons(asked, with_torch=True)

@@ -55,7 +55,7 @@ LIKE = {"layout": "nchw", "tf32": False, "batch": 1, "rule": "bp"}
     (["--net", "resnt8"], "did you mean 'resnet8'"), (["--net", "mlp", "--modules", "20"], "mlp, K = 20"),
     (["--threads", "x"], "whole numbers"), (["--threads", "0"], "1 or more"), (["--what", "stps"], "'steps'"),
     (["--rule", "dgl"], "bp, gll, backlink"), (["--out", "x"], ".json"), (["--lenth", "3"], "'--length'"),
-    (["--keep", "weights"], "caches, inputs"),
+    (["--keep", "weights"], "caches, inputs"), (["--balance", "tiem"], "did you mean 'time'?"),
     (["--rounds", "0"], "--rounds 0"), (["--net", ","], "names nothing"), (["--batch-size", "1.5"], "whole numbers"),
     (["--device", "tpu"], "device 'tpu'"), (["--out", "/proc/no/x.json"], "No such file"),
 ])  # fmt: skip

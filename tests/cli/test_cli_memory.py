@@ -28,6 +28,16 @@ def memory(capsys, tmp_path, monkeypatch):
     return call
 
 
+@pytest.mark.parametrize("by", ["flops", "memory"])
+def test_modules_of_equal_cost(memory, tmp_path, by):
+    words = ("--net", "resnet14", "--modules", "3", "--batch-size", "8", "--length", "2")
+    status, out, err = memory(*words, "--balance", by)
+    cut = {"flops": "3, 2, 2", "memory": "2, 2, 3"}[by]
+    assert status == 0 and err == "" and f"3 modules of {cut} units, balanced by {by}" in out
+    status, out, err = memory(*words, "--balance", "tiem")
+    assert status == 2 and out == "" and "did you mean 'time'?" in err and err.count("\n") == 1
+
+
 def test_a_table_for_each_number_of_modules_and_a_figure(memory, tmp_path):
     status, out, err = memory("--net", "resnet14", "--modules", "2,3", "--batch-size", "8", "--length", "1,2")
     assert status == 0 and err == ""
