@@ -10,17 +10,17 @@ from minilocal.config import Config, NetTable
 from minilocal.train import build, load, train
 from tests.helpers.small_run import configuration, words
 
-CUT = [2, 1, 1]  # of ResNet-8's four units
+CUT = [1, 2, 1]  # of ResNet-8's four units
 
 
 @pytest.fixture
 def measured(monkeypatch) -> list[tuple]:
-    """The calls of `costs.measure`; whatever is measured, unit 3 costs the most."""
+    """The calls of `costs.measure`; whatever is measured, unit 1 costs the most."""
     calls: list[tuple] = []
 
     def measure(net, rule, modules, by, **options):
         calls.append((net.name, rule.name, modules, by, options))
-        return costs.Costs(by, modules, [1.0, 1.0, 5.0, 1.0], lambda k, first, last, below: 0.0)
+        return costs.Costs(by, modules, [5.0, 1.0, 1.0, 1.0], lambda k, first, last, below: 0.0)
 
     monkeypatch.setattr(costs, "measure", measure)
     return calls
@@ -44,12 +44,12 @@ KEYS = {"net__name": "resnet8", "net__modules": 3, "net__balance": "time", "opti
 def test_the_cut_is_printed_and_recorded_in_place_of_the_balance(tmp_path, measured):
     lines: list[str] = []
     result = train(configuration(tmp_path / "run", **KEYS), say=lines.append)
-    assert "balanced by time: modules of 2, 1, 1 units" in lines
+    assert "balanced by time: modules of 1, 2, 1 units" in lines
     assert [len(m.units) for m in result.learner.modules] == CUT
     tables = record.config(result.path)
     assert tables["net"]["modules"] == CUT and tables["net"]["balance"] is None
     recorded = record.recorded_environment(result.path)["balance"]
-    assert recorded == {"by": "time", "modules": CUT, "costs": [2.0, 5.0, 1.0]}
+    assert recorded == {"by": "time", "modules": CUT, "costs": [5.0, 2.0, 1.0]}
     options = {"images": 16, "dtype": "float32", "device": "cpu"}
     assert measured == [("resnet8", "BackLink", 3, "time", options)]
 
@@ -74,7 +74,7 @@ def test_resuming_with_the_same_flags_agrees_and_with_others_does_not(tmp_path, 
     assert minilocal("train", "--resume", run, *flags)[0] == 0
     assert minilocal("train", "--resume", run, "--balance", "time")[0] == 0
     assert minilocal("train", "--resume", run, *flags, "--epochs", "2")[0] == 0
-    assert minilocal("train", "--resume", run, "--modules", "2,1,1")[0] == 0
+    assert minilocal("train", "--resume", run, "--modules", "1,2,1")[0] == 0
     assert not measured
     for words_of, line in {
         (
