@@ -77,9 +77,9 @@ def run(options: argparse.Namespace) -> int:
     for K, cut in cuts.items():
         rows, place = recipes(net, cut, lengths, options.aux), {"device": options.device, "measured": options.measure}
         tables[K] = table(net, cut, rows, options.batch_size, machine=machine, **place)
-        how = f", balanced by {options.balance}" * bool(options.balance)
+        measure = f", balanced by {options.balance}" * bool(options.balance)
         print(
-            f"\n{K} modules of {', '.join(map(str, cut))} units{how}\n{_shown(tables[K], bool(options.measure))}",
+            f"\n{K} modules of {', '.join(map(str, cut))} units{measure}\n{_shown(tables[K], bool(options.measure))}",
             flush=True,
         )
     if len(tables) > 1:
