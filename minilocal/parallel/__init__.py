@@ -1,8 +1,9 @@
 """Modules that train at the same time, as MPI ranks.
 
-Learner(net, rule, ..., comm=)   a Learner in several ranks
-train(config)                    `minilocal.train.train` in several ranks
-owned(costs, processes)          the modules of each rank
+launch(function_or_file, *args, processes=2)   call a function in several ranks, from a notebook or a script
+Learner(net, rule, ..., comm=)                 a Learner in several ranks
+train(config)                                  `minilocal.train.train` in several ranks
+owned(costs, processes)                        the modules of each rank
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
+    from minilocal.parallel.launcher import launch
     from minilocal.parallel.learner import Learner
     from minilocal.parallel.ranks import owned
     from minilocal.parallel.run import train
 
-__all__ = ["Learner", "owned", "train"]
+__all__ = ["Learner", "launch", "owned", "train"]
 
 _FILES = {
+    "launcher": ("launch",),
     "learner": ("Learner",),
     "ranks": ("owned",),
     "run": ("train",),

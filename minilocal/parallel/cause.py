@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -16,8 +17,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from minilocal.errors import UserError
-from minilocal.parallel.environment import folder, place
+from minilocal.parallel.environment import folder, parent_gone, place
 from minilocal.parallel.watchdog import watch_the_parent
+
+AFTER_ANOTHER = 0.3  # seconds in which the end of another rank is seen
 
 
 def register() -> None:
@@ -65,14 +68,16 @@ def leave(error: BaseException) -> None:
     if (path := _file(".error")) is not None and not path.exists():
         kind = "user" if isinstance(error, UserError) else "stop" if isinstance(error, KeyboardInterrupt) else "other"
         shown = kind == "other" and not isinstance(error, SystemExit)
+        mpi = type(error).__module__.startswith("mpi4py")  # may follow from the end of another rank, which is seen soon
         entry = {
             "kind": kind,
             "message": " ".join(str(error).split()) if kind == "user" else in_words(error),
             "traceback": "".join(traceback.format_exception(error)) if shown else "",
-            "time": time.monotonic(),
+            "time": time.monotonic() + (AFTER_ANOTHER if mpi else 0.0),
         }
         with suppress(OSError):
             _write(path, json.dumps(entry))
+        time.sleep(AFTER_ANOTHER if mpi else 0.0)
 
 
 def abort(status: int = 1) -> None:
@@ -97,6 +102,8 @@ def done() -> None:
     """Mark this rank as done: its end is no failure."""
     if (path := _file(".done")) is not None:
         _write(path, "")
+        if parent_gone():
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _file(ending: str = "") -> Path | None:

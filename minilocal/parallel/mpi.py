@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -31,12 +32,14 @@ def world() -> MPI.Intracomm:
     """
     check_packages()
     try:
-        from mpi4py import MPI
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # about another MPI's mpiexec: the error below says it
+            from mpi4py import MPI
     except (ImportError, RuntimeError, OSError) as error:
         raise UserError(f"mpi4py finds no MPI library ({' '.join(str(error).split())}): {INSTALL}") from None
     comm, expected = MPI.COMM_WORLD, place()
     if expected.size not in (1, comm.size):
-        library = MPI.Get_library_version().split(",")[0].split("\n")[0].strip(" \0")
+        library = " ".join(MPI.Get_library_version().split("\n")[0].replace("Version:", "").split())[:40]
         raise UserError(
             f"{expected.size} ranks were started, but MPI says 1 of {comm.size}: mpi4py uses {library}, and another "
             "MPI's mpiexec or srun started it. Use the mpiexec of that library, or srun --mpi=pmi2."

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from minilocal import __version__
 from minilocal.config import Config, flatten, tables_of
 from minilocal.config.schema import RunTable
 from minilocal.errors import UserError
@@ -17,6 +16,7 @@ from minilocal.parallel.learner import Learner
 from minilocal.parallel.mpi import agree, check_same, cores_for, local_rank, parent_gone, world
 from minilocal.parallel.trainer import RankTrainer
 from minilocal.record import RunFolder
+from minilocal.record.environment import version
 from minilocal.train import start
 from minilocal.train.process_group import ProcessGroup
 from minilocal.train.progress import Progress
@@ -52,7 +52,7 @@ class Ranks(ProcessGroup):
         self.has_asked = False  # whether this rank has asked the first one to stop
 
     def check_same(self, config: Config) -> None:
-        facts = {"minilocal": __version__, "NumPy": np.__version__, **flatten(tables_of(config), "this run")}
+        facts = {"minilocal": version("minilocal"), "NumPy": np.__version__, **flatten(tables_of(config), "this run")}
         check_same(self.comm, {name: value for name, value in facts.items() if name not in MACHINE})
 
     def learner_options(self, run: RunTable) -> dict[str, Any]:

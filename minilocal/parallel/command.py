@@ -1,0 +1,52 @@
+"""The command line and the environment of ranks on this machine."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from minilocal.kernels.threads import available
+from minilocal.parallel import cma
+from minilocal.parallel.environment import FOLDER
+from minilocal.parallel.installed import mpiexec
+from minilocal.parallel.rank import TERMINAL
+
+THREADS = (  # of the libraries that NumPy may use; read once, when they are loaded
+    "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+OF_A_STARTER = ("PMI_", "PMIX_", "OMPI_COMM_WORLD_", "MPI_LOCAL", "PRTE_LAUNCHED", "SLURM_STEP")
+DEFAULTS = {
+    "HYDRA_LAUNCHER": "fork",  # inside a Slurm job too: these ranks are of this machine
+    "HYDRA_RMK": "user",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",  # Open MPI refuses more ranks than cores,
+    "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    "PRTE_MCA_hwloc_default_binding_policy": "none",  # and ties each of two ranks to a single core
+    "OMPI_MCA_hwloc_base_binding_policy": "none",
+}
+
+
+def command(processes: int, words: Sequence[str]) -> list[str]:
+    """`mpiexec -n P python -m mpi4py WORDS`, of this environment.
+
+    Raises: UserError where MPI is not installed as it has to be.
+    """
+    return [mpiexec(), "-n", str(processes), sys.executable, "-m", "mpi4py", *words]
+
+
+def environment(processes: int, folder: Path) -> dict[str, str]:
+    """The ranks' environment: this process's, their share of its cores, and their folder. What the user set stays."""
+    share = max(1, available() // processes)
+    env = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_STARTER)}
+    env = {**DEFAULTS, **dict.fromkeys(THREADS, str(share)), **env, FOLDER: str(folder)}
+    root = str(Path(__file__).parents[2])
+    env["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+    if not cma.is_allowed():
+        env.setdefault("MPIR_CVAR_CH4_CMA_ENABLE", "0")
+    env.pop(TERMINAL, None)
+    if sys.stderr is not None and sys.stderr.isatty():
+        size = shutil.get_terminal_size()
+        env |= {TERMINAL: "1", "COLUMNS": str(size.columns), "LINES": str(size.lines)}
+    return env

@@ -1,0 +1,190 @@
+"""A rank that is killed, raises or leaves ends the run: soon, in one line, and with nothing left behind."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import minilocal as ml
+from minilocal.parallel import follow, leftovers
+from minilocal.parallel.watch import _ranks_below
+
+WORK = Path(__file__).with_name("work_of_ranks.py")
+BESIDE = Path(sys.executable).parent / "mpiexec"
+KILLS = int(os.environ.get("MINILOCAL_KILLS") or 5)
+SECONDS = 10  # the longest that a run may last after a fault
+pytestmark = [
+    pytest.mark.skipif(
+        importlib.util.find_spec("mpi4py") is None or not (BESIDE.exists() or shutil.which("mpiexec")),
+        reason="needs mpi4py and mpiexec: pip install -e '.[mpi]'",
+    ),
+    pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc"),
+]
+
+
+def descendants(pid):
+    """Processes below one, by their numbers."""
+    children = Path(f"/proc/{pid}/task/{pid}/children")
+    try:
+        direct = [int(child) for child in children.read_text().split()]
+    except OSError:
+        return []
+    return [*direct, *(lower for child in direct for lower in descendants(child))]
+
+
+def mapped(files):
+    """Whether any process still has one of these files of /dev/shm: then it is another run's."""
+    return leftovers._mapped(Path("/proc").glob("[0-9]*")) & files
+
+
+@pytest.fixture
+def nothing_left(tmp_path, monkeypatch):
+    """No process, file in /dev/shm or folder of this test's runs is left."""
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    before, below = leftovers.present(), set(descendants(os.getpid()))
+    yield
+    left = leftovers.present() - before
+    assert not left - mapped(left)
+    assert not set(descendants(os.getpid())) - below
+    assert not list((tmp_path / "tmp").glob("minilocal-ranks-*"))
+
+
+def failing(*args):
+    """The error of a launch that fails soon enough."""
+    began = time.monotonic()
+    with pytest.raises((ml.UserError, RuntimeError)) as raised:
+        ml.parallel.launch(f"{WORK}:fail", *args)
+    assert time.monotonic() - began < SECONDS
+    return raised.value
+
+
+@pytest.mark.parametrize(
+    ("way", "kind", "line"),
+    [
+        ("kill", RuntimeError, "rank 1 was killed by signal 9"),
+        ("raise", RuntimeError, r"rank 1 raised ZeroDivisionError: no quotient \(work_of_ranks.py, line \d+\)"),
+        ("exit", RuntimeError, "rank 1 left early, with exit status 3"),
+        ("_exit", RuntimeError, "rank 1 left early, with exit status 0"),
+        ("user", ml.UserError, "rank 1: my own line"),
+        ("object", ml.UserError, "rank 1: a rank's result is or contains a object: give .*"),
+        ("same", ml.UserError, "met by all"),
+    ],
+)
+def test_a_rank_that_fails_while_the_other_waits(nothing_left, capfd, way, kind, line):
+    error = failing(way)
+    assert type(error) is kind and re.fullmatch(line, str(error))
+    assert any("in fail" in note for note in getattr(error, "__notes__", ())) == (way == "raise")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_line_names_the_modules_and_the_last_checkpoint(nothing_left, tmp_path):
+    run = tmp_path / "a run"
+    assert str(failing("kill", "modules 3-4", str(run))) == (
+        f"rank 1 (modules 3-4) was killed by signal 9; nothing had been saved in {run}"
+    )
+    run.mkdir()
+    (run / "checkpoint.npz").touch()
+    assert str(failing("_exit", "modules 3-4", str(run))) == (
+        f"rank 1 (modules 3-4) left early, with exit status 0; the last checkpoint is in {run}: go on with minilocal "
+        f"train --resume '{run}'"
+    )
+
+
+@pytest.mark.parametrize("seed", range(KILLS))
+def test_a_rank_killed_at_a_random_point(nothing_left, capfd, seed):
+    """From before it has imported NumPy to the middle of a message."""
+    rng = random.Random(seed)
+    victim, delay = rng.randrange(2), rng.uniform(0.0, 2.5)
+    killed = []
+
+    def kill():
+        while victim not in (ranks := dict(_ranks_below(os.getpid()))):
+            time.sleep(0.005)
+        time.sleep(delay)
+        os.kill(ranks[victim], signal.SIGKILL)
+        killed.append(time.monotonic())
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(RuntimeError, match=f"^rank {victim} was killed by signal 9"):
+        ml.parallel.launch(f"{WORK}:pass_round", 30)
+    killer.join()
+    assert time.monotonic() - killed[0] < SECONDS
+    assert not capfd.readouterr().out
+
+
+def test_a_slow_rank_slows_the_others_and_no_more(nothing_left, monkeypatch):
+    monkeypatch.setattr(follow, "GRACE", 0.2)
+    assert ml.parallel.launch(f"{WORK}:slow", 1.5) == [1.0, 0.0]
+
+
+def test_a_rank_that_is_halted_for_a_while_goes_on(nothing_left, monkeypatch):
+    monkeypatch.setattr(follow, "GRACE", 0.2)
+
+    def halt():
+        while 1 not in (ranks := dict(_ranks_below(os.getpid()))):
+            time.sleep(0.005)
+        time.sleep(0.6)
+        os.kill(ranks[1], signal.SIGSTOP)
+        time.sleep(1.5)
+        os.kill(ranks[1], signal.SIGCONT)
+
+    halter = threading.Thread(target=halt)
+    halter.start()
+    assert ml.parallel.launch(f"{WORK}:pass_round", 1) == [0, 1]
+    halter.join()
+
+
+def started(tmp_path, **env):
+    """A process whose ranks wait for ever, and the ranks' processes."""
+    code = f"import minilocal as ml; ml.parallel.launch({f'{WORK}:wait_for_nothing'!r}, {str(tmp_path)!r})"
+    root = str(Path(ml.__file__).parents[1])
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root, **env}
+    )
+    files = [tmp_path / "pid.0", tmp_path / "pid.1"]
+    while not all(file.exists() and file.read_text() for file in files):
+        time.sleep(0.02)
+        assert process.poll() is None
+    return process, [int(file.read_text()) for file in files]
+
+
+def has_ended(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def wait_for_the_end_of(ranks):
+    last = time.monotonic() + SECONDS
+    while not all(map(has_ended, ranks)):
+        assert time.monotonic() < last, "a rank stays behind"
+        time.sleep(0.05)
+
+
+def test_ranks_that_wait_end_where_the_process_that_started_them_is_killed(nothing_left, tmp_path):
+    process, ranks = started(tmp_path, MINILOCAL_STILL="1")
+    process.kill()
+    process.communicate()
+    wait_for_the_end_of(ranks)
+
+
+def test_ctrl_c_ends_ranks_that_wait(nothing_left, tmp_path):
+    process, ranks = started(tmp_path)
+    process.send_signal(signal.SIGINT)
+    assert b"KeyboardInterrupt" in process.communicate(timeout=SECONDS)[1]
+    wait_for_the_end_of(ranks)
