@@ -132,7 +132,7 @@ def test_the_bytes_of_a_rule_with_delays(rule):
 
 @pytest.mark.parametrize(("modules", "published"), [(2, [16, 39]), (3, [11, 11, 33]), (4, [8, 8, 12, 27])])
 def test_infopros_memory_balanced_splits_of_resnet_110_are_met_but_for_a_block(modules, published):
-    """They were published without saying how they were found; a block is moved across each edge at most."""
+    """Each edge is two units from the published one at most."""
     net, rule = ml.nets.resnet(110, rng=ml.rng(0)), R.infopro(lambdas="resnet110-cifar10-star")
     cut = costs.measure(net, rule, modules, "memory", images=4).cut()
     assert ml.split.infopro_star(110, modules) == published
