@@ -28,8 +28,8 @@ idle        the share of a step in which a device waits: the mean of all devices
 messages    the share in which a message is transferred, the mean of all devices
 sent        bytes that all devices send in a step
 memory      the most bytes of a device: parameters, momentum, activations that it keeps; no workspace of kernels
-printed     time in percent of BP's in the FDG paper's Table 4
 """
+PRINTED = "printed     time in percent of BP's in the FDG paper's Table 4\n"
 
 
 def parser() -> Parser:
@@ -102,8 +102,9 @@ def run(options: argparse.Namespace) -> int:
         f"device, links of {1e6 * link.latency:g} µs and {link.bandwidth / 1e9:g} GB/s. BP on one device: "
         f"{_seconds(simulator.bp.step)} a step.\n"
     )
-    print(_table(net.name, rows))
-    print(LEGEND + "\n".join(findings(net.name, rows)))
+    table_text = _table(net.name, rows)
+    print(table_text)
+    print("\n".join([LEGEND + PRINTED * ("printed" in table_text), *findings(net.name, rows)]))
     if options.json is not None:
         _write_json(options, rows, simulator.bp.step)
     if options.gantt is not None:

@@ -73,7 +73,8 @@ def test_the_papers_times_stand_beside(simulate):
     fdg, ddg = (line for line in out.splitlines() if line.startswith("4"))
     assert fdg.endswith("44.32 %") and not ddg.endswith("%")
     out = simulate("--net", "resnet110", "--rule", "gll", "--rule", "backlink", *words)[1]
-    assert "GLL on P100s at most 53 % less than BP" in out and "Simulated: GLL at most 7" in out
+    assert "  GLL on P100s: at most 53 % less than BP\n" in out
+    assert "  GLL: at most 7" in out and "  BackLink: more than GLL by 7 % at K = 4" in out
 
 
 @pytest.mark.parametrize(

@@ -29,17 +29,22 @@ def findings(net: str, rows: Sequence[Row]) -> list[str]:
         return []
     local = [row for row in rows if row.rule.objective.is_local and not row.rule.when.guided]
     gll = {(r.modules, r.devices): r for r in local if not r.rule.boundary.uses_input_error}
-    linked = [row for row in local if row.rule.boundary.linked_units(1) > 0 and not row.rule.boundary.passes_on]
-    if not gll or not linked:
+    linked = [r for r in local if r.rule.boundary.linked_units(1) and (r.modules, r.devices) in gll]
+    if not linked:
         return []
-    printed = "; ".join(
-        f"{line['method']} on {line['devices']}s at most {line['at_most']} % {line['in_percent']} ({line['where']})"
-        for line in published.table("backlink_ieee_run_time")
-    )
-    over = [row.of_bp / gll[at].of_bp - 1 for row in linked if (at := (row.modules, row.devices)) in gll]
-    simulated = [
-        f"GLL at most {100 * (1 - min(row.of_bp for row in gll.values())):.0f} % less than BP",
-        f"BackLink at most {100 * (1 - min(row.of_bp for row in linked)):.0f} % less than BP",
-        *([f"{100 * min(over):.0f} to {100 * max(over):.0f} % more than GLL"] if over else []),
-    ]
-    return [f"The BackLink paper, run time: {printed}.", f"Simulated: {', '.join(simulated)}."]
+    lines = ["The BackLink paper, Fig. 9, ResNet-110 with conv heads:"]
+    for row in published.table("backlink_ieee_run_time"):
+        remark = f" ({row['remark']})" if row["remark"] else ""
+        lines.append(f"  {row['method']} on {row['devices']}s: at most {row['percent']} % {row['compared']}{remark}")
+    lines.append("Simulated:")
+    for name, chosen in (("GLL", list(gll.values())), ("BackLink", linked)):
+        best = min(chosen, key=lambda row: row.of_bp)
+        lines.append(f"  {name}: at most {100 * (1 - best.of_bp):.0f} % less than BP (K = {best.modules})")
+    for label in dict.fromkeys(row.label for row in linked):
+        over = [
+            f"{100 * (row.of_bp / gll[row.modules, row.devices].of_bp - 1):.0f} % at K = {row.modules}"
+            for row in linked
+            if row.label == label
+        ]
+        lines.append(f"  {label}: more than GLL by {', '.join(over)}")
+    return lines

@@ -1,0 +1,167 @@
+"""Simulated step times beside real ones: two MPI ranks on this machine, one thread each.
+
+    python docs/benchmarks/parallel_check.py --net resnet32 --modules 2 --out parallel-check.json
+
+In each round the parts of the network are timed, in both ranks at the same time, then the link, then a few steps of
+each rule in one process and in two ranks. Rounds are compared one by one, since a machine's speed moves. The status is
+1 where the median of a rule is off by more than 15 %.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minilocal as ml
+from minilocal.kernels.threads import use_threads
+from minilocal.learner import Learner
+from minilocal.parallel.simulate import Link
+from minilocal.parallel.simulate.costs import PartCosts
+from minilocal.parallel.simulate.measure import MOMENTUM, Measure, Table
+from minilocal.parallel.simulate.table import Simulator
+from minilocal.record import atomic_write, current_environment
+from minilocal.rules import registry
+
+RULES = ("bp", "gll", "backlink:length=1", "backlink:length=2", "ddg", "fdg")
+CLOSE = 0.15
+WARM, BYTES, TURNS = 4, 8_000_000, 20
+
+
+def rule_of(text: str, aux: str) -> ml.rules.Rule:
+    """The rule of a text, with this auxiliary network where it has one."""
+    name = text.partition(":")[0]
+    return registry.parse("rule", text, **({"aux": aux} if "aux" in ml.rules.options(name) else {}))
+
+
+# ---------------------------------------------------------------------- in each rank
+
+
+def steps(net: str, text: str, aux: str, modules: int, images: int, number: int, ranks: int = 2) -> float:
+    """Seconds of a step of this rank, or of one process, in the steady state: the mean of `number` steps."""
+    use_threads(1)
+    rule, network = rule_of(text, aux), ml.nets.get(net, rng=ml.rng(0))
+    kind = Learner if ranks == 1 else ml.parallel.Learner
+    learner = kind(network, rule, modules, rng=ml.rng(1), optimizer=MOMENTUM)
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((images, *network.shape), dtype="float32"), rng.integers(network.classes, size=images)
+    for _ in range(max(WARM, rule.least_batches(modules))):
+        learner.step(x, y, lr=1e-4)
+    start = time.perf_counter()
+    for _ in range(number):
+        learner.step(x, y, lr=1e-4)
+    return (time.perf_counter() - start) / number
+
+
+def parts(net: str, rules: list[str], aux: str, modules: int, images: int) -> dict[str, Any]:
+    """The costs of all parts, timed in each rank while the others time theirs."""
+    network, table = ml.nets.get(net, rng=ml.rng(0)), Table()
+    measure = Measure(network, images, table, optimizer=MOMENTUM)
+    for text in rules:
+        learner = Learner(network, rule_of(text, aux), modules, rng=ml.rng(0))
+        measure.modules(learner.modules)
+    measure.modules(Learner(network, ml.rules.bp(), 1, rng=ml.rng(0)).modules)
+    return {key: asdict(costs) for key, costs in table.items()}
+
+
+def link() -> tuple[float, float]:
+    """(latency, bandwidth) between two ranks: of 1 byte, and of 8 MB without that."""
+    from mpi4py import MPI
+
+    comm = MPI.COMM_WORLD
+    seconds = []
+    for nbytes in (1, BYTES):
+        buffer, times = np.zeros(nbytes, np.uint8), []
+        for _ in range(TURNS):
+            comm.Barrier()
+            start = time.perf_counter()
+            if comm.rank == 0:
+                comm.Send(buffer, 1)
+                comm.Recv(buffer, 1)
+            else:
+                comm.Recv(buffer, 0)
+                comm.Send(buffer, 0)
+            times.append((time.perf_counter() - start) / 2)
+        seconds.append(statistics.median(times))
+    return seconds[0], BYTES / max(seconds[1] - seconds[0], 1e-9)
+
+
+# ---------------------------------------------------------------------- one round
+
+
+def a_round(options: argparse.Namespace) -> dict[str, Any]:
+    """{rule: simulated and measured seconds, in one process and in two ranks}, and the link."""
+    script, K, at = f"{Path(__file__).resolve()}", options.modules, (options.net, options.rules, options.aux)
+    tables = ml.parallel.launch(f"{script}:parts", *at, K, options.batch_size, processes=2)
+    table = {key: mean([PartCosts(**one[key]) for one in tables]) for key in tables[0]}
+    latency, bandwidth = ml.parallel.launch(f"{script}:link", processes=2)[0]
+    simulator = Simulator(
+        ml.nets.get(options.net, rng=ml.rng(0)), options.batch_size, Link(latency, bandwidth), table
+    )  # fmt: skip
+    rows: dict[str, Any] = {"link": {"latency": latency, "bandwidth": bandwidth}}
+    for text in options.rules:
+        rule, rows[text] = rule_of(text, options.aux), {}
+        words = (options.net, text, options.aux, K, options.batch_size, options.steps)
+        for ranks in (1, 2):
+            alone = ranks == 1
+            measured = steps(*words, 1) if alone else max(ml.parallel.launch(f"{script}:steps", *words, processes=2))
+            rows[text][str(ranks)] = {"simulated": simulator.schedule(rule, K, ranks).step, "measured": measured}
+    return rows
+
+
+def mean(costs: list[PartCosts]) -> PartCosts:
+    """The mean of several measurements of one part."""
+    fields = [asdict(one) for one in costs]
+    return PartCosts(**{key: type(value)(statistics.mean(f[key] for f in fields)) for key, value in fields[0].items()})
+
+
+def compare(rounds: list[dict[str, Any]], text: str, ranks: str) -> tuple[float, float, float]:
+    """(simulated, measured, relative difference) of a rule: medians over the rounds."""
+    pairs = [(one[text][ranks]["simulated"], one[text][ranks]["measured"]) for one in rounds]
+    simulated, measured = (statistics.median(values) for values in zip(*pairs, strict=True))
+    return simulated, measured, statistics.median(s / m - 1 for s, m in pairs)
+
+
+def main() -> int:
+    """Compare, print, and write everything as JSON."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--net", default="resnet32")
+    p.add_argument("--aux", default="1c2f")
+    p.add_argument("--rules", nargs="+", default=list(RULES))
+    p.add_argument("--modules", type=int, default=2)
+    p.add_argument("--batch-size", type=int, default=64)
+    p.add_argument("--steps", type=int, default=8)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--out")
+    options = p.parse_args()
+    rounds = []
+    for number in range(1, options.rounds + 1):
+        rounds.append(a_round(options))
+        print(f"round {number} of {options.rounds}", file=sys.stderr, flush=True)
+    print(f"{options.net}, K = {options.modules}, {options.batch_size} images; simulated / measured seconds a step\n")
+    print("| rule | one process | difference | two ranks | difference |\n|---|---|---|---|---|")
+    worst = 0.0
+    for text in options.rules:
+        cells = []
+        for ranks in ("1", "2"):
+            simulated, measured, off = compare(rounds, text, ranks)
+            cells += [f"{simulated:.3f} / {measured:.3f}", f"{100 * off:+.1f} %"]
+            worst = max(worst, abs(off)) if ranks == "2" else worst
+        print(f"| {text} | {' | '.join(cells)} |")
+    print(f"\nThe largest difference in two ranks is {100 * worst:.1f} %.")
+    if options.out:
+        document = {"asked": vars(options), "environment": current_environment(), "rounds": rounds}
+        with atomic_write(options.out) as file:
+            file.write(json.dumps(document, indent=1).encode())
+    return int(worst > CLOSE)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
