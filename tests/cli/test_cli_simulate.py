@@ -63,6 +63,7 @@ def test_a_rule_with_global_epochs_is_averaged_over_its_period(simulate):
         simulate(*words, "--rule", rule, "--json", "rows.json")
         steps[rule] = json.loads(Path("rows.json").read_text())["rows"][0]["step"]
     assert steps["gll"] == steps["pgl:duration=0"]
+    assert steps["pgl:duration=10"] == pytest.approx(14.0)  # the auxiliary network works while module 1 waits
     mean = 0.8 * steps["gll"] + 0.2 * steps["pgl:duration=10"]
     assert steps["pgl:duration=2"] == pytest.approx(mean)
 

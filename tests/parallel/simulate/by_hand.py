@@ -35,7 +35,7 @@ def part(numbers: np.random.Generator | None = None) -> PartCosts:
         return PartCosts(1.0, 2.0, 1.0, 0.0, output=100, kept=150, parameters=10)
     forward, weights, more, update = (float(n) for n in numbers.integers(0, 9, 4))
     output, kept, parameters = (int(n) for n in numbers.integers(1, 200, 3))
-    return PartCosts(forward + 1, weights + more, weights, update, output, kept, parameters)
+    return PartCosts(forward + 1, weights + more + 1, weights, update, output, kept, parameters)
 
 
 def modules(rule: Rule, sizes: list[int], numbers: np.random.Generator | None = None) -> tuple[ModuleCosts, ...]:

@@ -10,7 +10,7 @@ import minilocal as ml
 from minilocal import UserError, memory
 from minilocal.parallel.simulate import PartCosts
 from minilocal.parallel.simulate.costs_file import kept_in, load, save
-from minilocal.parallel.simulate.measure import Measure
+from minilocal.parallel.simulate.measure import Measure, form
 
 IMAGES = 8
 
@@ -34,6 +34,14 @@ def test_parts_of_one_form_are_measured_once():
     assert len(timed(table, modules=7)[1]) == 1  # a head where K = 3 has none
     assert costs[0].units[1] is costs[0].units[2]
     assert len(timed(table, rule=ml.rules.gll(aux="0c1f"))[1]) == 2  # the last module has the same head
+
+
+def test_forms_differ_with_shapes_and_settings_and_not_with_names():
+    relu, other = ml.layers.ReLU("a"), ml.layers.ReLU("b")
+    assert form(relu, (4, 4, 3), "8 images") == form(other, (4, 4, 3), "8 images")
+    forms = [form(relu, (4, 4, 3), "8 images"), form(relu, (2, 8, 3), "8 images"), form(relu, (4, 4, 3), "9 images")]
+    flipped = [form(ml.layers.MaxPool(size), (4, 4, 3), "8 images") for size in (1, 2)]
+    assert len({*forms, *flipped}) == 5
 
 
 def test_every_part_takes_time_and_its_bytes_are_those_of_its_arrays():
