@@ -5,6 +5,7 @@ EXAMPLES = {
     "train": (
         "minilocal train --rule backlink --length 2 --net resnet8 --modules 4 --epochs 5",
         "minilocal train --rule compose --set rule.objective=classifier --set rule.boundary=link:length=2,alpha=0.25",
+        "minilocal train --rule gll --net resnet8 --modules 4 --processes 2 --epochs 5",
         "minilocal train --rule pgl --help",
         "minilocal train --preset backlink-conv --show",
     ),

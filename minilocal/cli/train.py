@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib import resources
 from itertools import takewhile
@@ -45,7 +46,7 @@ HELP = {  # of each flag: the name of its value, and its meaning
     "--cuda-graph": (None, "on a GPU, record whole steps as CUDA graphs (the default)"),
     "--no-cuda-graph": (None, "launch every kernel separately"),
     "--threads": ("N", "threads, at most 16; 0 is every core; results do not depend on it"),
-    "--processes": ("N", "1: this version trains in one process"),
+    "--processes": ("P", "MPI ranks that train at once, each its own modules; at most K. Results do not depend on it"),
     "--out": ("RUN", "the run's folder; by default a new one under runs/"),
 }
 
@@ -82,25 +83,34 @@ def parser() -> Parser:
         help="any other key of those tables, as optim.nesterov=true, or rule.period=5 with --rule pgl",
     )
     p.add_argument("--show", action="store_true", help="print all this as a TOML file, and train nothing")
+    p.set_defaults(parser=p)
     return p
 
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print a line for each epoch."""
-    from minilocal.train import train
+    from minilocal.cli import processes
 
     if options.show:
         print(shown(options))
         return 0
-    if options.resume is None:
-        config = _asked(sources_of(options))
-        epochs, options_of_train = config.optim.epochs, dict[str, Any](config=config)
-    else:
-        epochs, options_of_train = _resumed(options)
+    return processes.run(_train, lambda options: _planned(options)[0], options)
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Train in this process, alone or as one of several ranks."""
+    from minilocal import parallel
+    from minilocal.parallel.environment import place, started
+    from minilocal.train import train as alone
+
+    train: Callable[..., Any] = parallel.train if started() else alone
+    _, epochs, options_of_train = _planned(options)
     if options.quiet:
         result = train(**options_of_train, bar=False)
     else:
         result = train(**options_of_train, on_epoch=Lines(epochs), say=partial(print, flush=True))
+    if place().rank > 0:
+        return 0
     if not result.rows:
         raise UserError(
             f"{result.path} has no rows in metrics.jsonl any more: minilocal predict {result.path} still works."
@@ -125,43 +135,55 @@ def shown(options: argparse.Namespace) -> str:
     return "".join([*comment, "\n"] if words else []) + as_toml(_asked(sources))
 
 
+def _planned(options: argparse.Namespace) -> tuple[int, int, dict[str, Any]]:
+    """(number of processes, last epoch, keyword arguments of `train`)."""
+    if options.resume is not None:
+        return _resumed(options)
+    config = _asked(sources_of(options))
+    return config.run.processes, config.optim.epochs, {"config": config}
+
+
 def _asked(sources: list[Source]) -> Config:
-    """The configuration from these sources. Prints remarks on it to stderr."""
+    """The configuration from these sources, and from the number of ranks. Prints remarks on it to stderr."""
+    from minilocal.cli.processes import of_ranks
     from minilocal.config import resolve
 
-    config, remarks = resolve(sources)
+    config, remarks = resolve(of_ranks(sources))
     for remark in remarks:
         print(f"minilocal: {remark}", file=sys.stderr)
     return config
 
 
-def _resumed(options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
-    """(last epoch, keyword arguments of `train`) of a resumed run.
+def _resumed(options: argparse.Namespace) -> tuple[int, int, dict[str, Any]]:
+    """(number of processes, last epoch, keyword arguments of `train`) of a resumed run.
 
-    Repeated flags must agree with the run's configuration, with two exceptions: --epochs, and a run without a
-    checkpoint, which may start again with other flags.
+    Repeated flags must agree with the run's configuration, with three exceptions: --processes, --epochs, and a run
+    without a checkpoint, which may start again with other flags.
     """
     from minilocal import record
-    from minilocal.config import check_agrees, flatten, from_tables, tables_of
+    from minilocal.cli.processes import apart, of_ranks
+    from minilocal.config import check_agrees, flatten, from_tables, resolve, tables_of
 
     run, sources = options.resume, sources_of(options)
     if not run:
         raise UserError("--resume has no name: give the folder of a run, as runs/backlink-resnet20-digits-seed0.")
     config = from_tables(record.config(run), f"{run}/config.json")
     _same_folder(options)
+    all_sources, (sources, numbers) = sources, apart(sources)
+    processes = resolve([(run, flatten(tables_of(config), run)), *of_ranks(numbers)])[0].run.processes
     epochs = next((flat[EPOCHS] for name, flat in reversed(sources) if name in BY_HAND and EPOCHS in flat), None)
     try:
         check_agrees(config, _without_its_cut(sources, config, run), run)
     except UserError:
         if record.saved_nothing(run):
-            anew = _asked([(run, flatten(tables_of(config), run)), *sources, ("--resume", {"run.out": run})])
-            return anew.optim.epochs, {"config": anew}
+            anew = _asked([(run, flatten(tables_of(config), run)), *all_sources, ("--resume", {"run.out": run})])
+            return anew.run.processes, anew.optim.epochs, {"config": anew}
         if epochs is None:
             raise
         sources = [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in sources]
         check_agrees(config, _without_its_cut(sources, config, run), run)
-        return epochs, {"resume": run, "epochs": epochs}
-    return config.optim.epochs, {"resume": run}
+        return processes, epochs, {"resume": run, "epochs": epochs}
+    return processes, config.optim.epochs, {"resume": run}
 
 
 def _without_its_cut(sources: list[Source], config: Config, run: str) -> list[Source]:

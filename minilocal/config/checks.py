@@ -53,8 +53,11 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
     if run.tf32 and (run.device == "cpu" or run.dtype == "float64"):
         where = "the CPU" if run.device == "cpu" else "float64"
         raise UserError(f"run.tf32{source('run.tf32')} met {where}: it is for float32 products on a GPU. Leave it out.")
-    if run.processes != 1:
-        raise UserError(f"run.processes = {run.processes}{source('run.processes')}: this version trains in 1 process.")
+    if (most := _number_of_modules(config.net.modules)) is not None and run.processes > most:
+        raise UserError(
+            f"run.processes = {run.processes}{source('run.processes')} met net.modules = "
+            f"{config.net.modules!r}{source('net.modules')}: a process needs a module, so give at most {most}."
+        )
     rule = RuleTable(rule.name, {**known, **rule.options}, _fingerprint(rule, source))
     return msgspec.structs.replace(config, rule=rule, optim=o)
 
@@ -71,6 +74,14 @@ def _check_balance(config: Config, source: Callable[[str], str]) -> None:
             f"net.balance = {by!r}{source('net.balance')} met net.modules = {modules!r}{source('net.modules')}, which "
             "is cut already: give modules as a number K, or leave the balance out."
         )
+
+
+def _number_of_modules(modules: int | list[int] | str) -> int | None:
+    """K; None where only the network tells."""
+    if isinstance(modules, str):
+        number = modules.rpartition(":")[2]
+        return int(number) if number.isdecimal() else None
+    return modules if isinstance(modules, int) else len(modules)
 
 
 def _fingerprint(rule: RuleTable, source: Callable[[str], str]) -> str | None:

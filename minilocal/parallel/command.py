@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from minilocal.kernels.threads import available
@@ -46,7 +46,15 @@ def environment(processes: int, folder: Path) -> dict[str, str]:
     if not cma.is_allowed():
         env.setdefault("MPIR_CVAR_CH4_CMA_ENABLE", "0")
     env.pop(TERMINAL, None)
-    if sys.stderr is not None and sys.stderr.isatty():
-        size = shutil.get_terminal_size()
-        env |= {TERMINAL: "1", "COLUMNS": str(size.columns), "LINES": str(size.lines)}
+    if (columns := _columns()) is not None:
+        env[TERMINAL] = "1"
+        env.setdefault("TQDM_NCOLS", str(columns - 1))
     return env
+
+
+def _columns() -> int | None:
+    """The width of the terminal that shows this process's standard error; None where it is none."""
+    with suppress(OSError, ValueError, AttributeError):  # closed, or a notebook's
+        if sys.stderr.isatty():
+            return os.get_terminal_size(sys.stderr.fileno()).columns
+    return None

@@ -162,10 +162,12 @@ class _Run:
         for rank in self.watch.ranks.values():
             if not rank.has_ended():
                 rank.send(signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(CLOSING)  # mpiexec ends with its ranks
         if self.process.poll() is None:
             with suppress(OSError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+            self.process.wait()
         last = time.monotonic() + GRACE
         while not all(rank.has_ended() for rank in self.watch.ranks.values()) and time.monotonic() < last:
             time.sleep(0.01)

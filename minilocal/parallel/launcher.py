@@ -8,6 +8,7 @@ import os
 import shlex
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,8 @@ def line(failure: Failure, facts: Mapping[int, Mapping[str, str]]) -> str:
     """`rank 1 (modules 3-4) was killed by signal 9; the last checkpoint is in RUN: ...`, in one line."""
     rank = "a rank" if failure.rank is None else f"rank {failure.rank}"
     modules = facts.get(failure.rank, {}).get("modules") if failure.rank is not None else None
-    owner = f" ({modules})" if modules else ""
+    first, _, last = (modules or "").partition("-")
+    owner = "" if not modules else f" (module {first})" if first == last else f" (modules {modules})"
     run = facts.get(0, {}).get("run")
     saved = ""
     if run is not None:
@@ -135,8 +137,14 @@ def _writer(stream: Any) -> Write:
 
 @contextmanager
 def _stops() -> Iterator[Callable[[], int]]:
-    """Within the block SIGNALS are counted. A SIGHUP that is ignored, as under nohup, stays ignored."""
+    """Within the block SIGNALS are counted, in the main thread: elsewhere Python delivers none.
+
+    A SIGHUP that is ignored, as under nohup, stays ignored.
+    """
     count = 0
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: count
+        return
 
     def add(number: int, frame: Any) -> None:
         nonlocal count

@@ -48,7 +48,7 @@ class Ranks(ProcessGroup):
     trainer = RankTrainer
 
     def __init__(self, comm: MPI.Intracomm) -> None:
-        self.comm, self.is_first = comm, comm.rank == 0
+        self.comm, self.size, self.is_first = comm, comm.size, comm.rank == 0
         self.has_asked = False  # whether this rank has asked the first one to stop
 
     def check_same(self, config: Config) -> None:

@@ -19,6 +19,7 @@ T = TypeVar("T")
 class ProcessGroup:
     """One process, which does everything by itself."""
 
+    size = 1
     is_first = True  # whether this process writes files and prints
     learner: type[Learner] = Learner
     trainer: type[Trainer] = Trainer

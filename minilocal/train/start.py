@@ -69,7 +69,13 @@ def train(
     if config is not None:
         if epochs is not None:
             raise TypeError("epochs= is for a run that goes on: a new one has them in its configuration.")
-        opened = _new_run(_checked(config, say), say, bar, group)
+        checked = _checked(config, say)
+        if group.size == 1 and checked.run.processes > 1:
+            raise UserError(
+                f"run.processes = {checked.run.processes}: train() is one process. Use minilocal train --processes, or "
+                "give minilocal.parallel.train to ranks with ml.parallel.launch."
+            )
+        opened = _new_run(checked, say, bar, group)
     else:
         assert resume is not None
         opened = _resumed(Path(resume), epochs, say, bar, group)

@@ -101,7 +101,7 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("train --device gpu", "device 'gpu' is not known"),
         ("train --dtype float16", "one of float32, float64"),
         ("train --threads x", "run.threads = 'x'"),
-        ("train --processes 2", "trains in 1 process"),
+        ("train --processes 5", "run.processes = 5 (--processes) met net.modules = 4: a process needs a module"),
         ("train --set optim.epocs=3", "did you mean 'epochs'"),
         ("train --set epochs", "is not table.key=value"),
         ("train --config none.toml", "none.toml: No such file"),

@@ -163,7 +163,7 @@ def test_a_missing_file_is_one_line(tmp_path):
         ("optim.lr", 0, "> 0"),
         ("optim.lr", math.inf, "float"),
         ("run.seed", -1, ">= 0"),
-        ("run.processes", 2, "1 process"),
+        ("run.processes", 5, "so give at most 4"),
         ("data.validation", -1, ">= 0"),
     ],
 )
