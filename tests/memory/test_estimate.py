@@ -8,7 +8,6 @@ import pytest
 import minilocal as ml
 from minilocal import ops, rules
 from minilocal.kernels import cpu, workspace
-from minilocal.kernels.threads import threads
 from minilocal.memory import CPU, GPU, MemoryProfile, Meter, estimate, profile
 from tests.fake import cuda_on_host, ledger
 from tests.fake.device import counting, fake
@@ -58,22 +57,26 @@ def test_on_other_networks_too(name, modules, host):
     close(estimate(net, rule, modules, n, machine=host), profile(make_learner(rule, net, modules), *batch(n, net)))
 
 
-def test_scratch_is_estimated_for_each_thread():
-    """In a process of its own, where no kernel has kept any before."""
+@pytest.mark.parametrize("number", [1, 2])
+def test_scratch_is_estimated_for_each_thread(number):
+    """In a process of its own, where no kernel has kept any before. A thread that got no work has none."""
     import subprocess
     import sys
 
-    code = """
+    code = f"""
 import tracemalloc; tracemalloc.start()
 import numpy as np, minilocal as ml
 from minilocal.memory import estimate, profile
+ml.use_threads({number})
 net, rule = ml.nets.resnet(8, rng=ml.rng(0)), ml.rules.gll()
 profiled = profile(ml.Learner(net, rule, 2, rng=ml.rng(0)), np.zeros((32, *net.shape), "f4"), np.arange(32) % 10)
 print(estimate(net, rule, 2, 32).scratch, profiled.scratch)
 """
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     predicted, measured = map(int, out.split())
-    assert 0 < measured < 8 * MB * threads() and abs(predicted / measured - 1) < 0.03
+    least = 1 if number == 1 else 0.5  # of two threads, a busy machine may give most of the work to one
+    assert 0 < measured < 8 * MB * number
+    assert 0.97 * least * predicted < measured < 1.03 * predicted
 
 
 def test_scratch_that_a_thread_asks_for_late_is_no_part_of_the_step():
