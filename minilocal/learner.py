@@ -76,10 +76,8 @@ class Learner:
         self._training = TrainingState(self.modules, xp, self.dtype, key)
         contract.check(self.modules, self.net, self.rule, self._training.arrays)
         self._engine = self._new_engine()
-        self._graphs: RecordedSteps | None = None
-        if is_device(xp):
-            refused = refusal(xp, self._cuda_graph, self.rule.name, self._engine, self.optimizer)
-            self._engine = self._graphs = RecordedSteps(self._engine, self.rule.when, xp, self.dtype, refused)
+        self._graphs = self._recorded(xp) if is_device(xp) else None
+        self._engine = self._graphs or self._engine
 
     def summary(self, batch_size: int = 128) -> str:
         """A table of units and modules: shapes, parameters, multiply-adds, auxiliary networks, bytes kept.
@@ -229,6 +227,11 @@ class Learner:
     def _new_engine(self) -> Engine:
         """What runs the steps, with nothing in flight."""
         return engine_for(self.modules, self.rule, self._training.arrays)
+
+    def _recorded(self, xp: Any) -> RecordedSteps | None:
+        """The engine with its steps recorded as CUDA graphs, or with the reason why they are not."""
+        refused = refusal(xp, self._cuda_graph, self.rule.name, self._engine, self.optimizer)
+        return RecordedSteps(self._engine, self.rule.when, xp, self.dtype, refused)
 
     def _context(self, training: bool = True) -> PassContext:
         return PassContext(training, self.key, self._training.epoch, self._training.steps)

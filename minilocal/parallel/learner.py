@@ -12,8 +12,9 @@ import numpy as np
 from minilocal import inputs
 from minilocal import learner as one_process
 from minilocal.array import Array, host_copy, namespace, to_host
+from minilocal.costs import measure
 from minilocal.device import device_namespace
-from minilocal.engine import Engine, MicroBatches, Module, evaluation
+from minilocal.engine import Engine, MicroBatches, evaluation
 from minilocal.engine.build import owners
 from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread
@@ -47,7 +48,7 @@ class Learner(one_process.Learner):
     `step` returns a rank's own losses, NaN for the modules of other ranks. What other methods return is whole on rank 0
     only: `parameters`, `buffers`, `optimizer_states`, `gradients`, `state`, `predict`, `local_logits`, `losses`.
 
-    `loads` is the cost of each module, by which ranks get equal shares: the multiply-adds of its units by default.
+    `loads` is the cost of each module, by which ranks get equal shares: its multiply-adds by default.
 
     Raises: UserError as `minilocal.Learner`, and for more ranks than modules.
     """
@@ -71,7 +72,9 @@ class Learner(one_process.Learner):
 
     def _new_engine(self) -> Engine:
         comm, xp = self.comm, device_namespace(self.device)
-        self.ranks = owned(multiply_adds(self.net, self.modules) if self.loads is None else self.loads, comm.size)
+        sizes = [len(module.units) for module in self.modules]
+        costs = self.loads or measure(self.net, self.rule, len(sizes), "flops").of(sizes)
+        self.ranks = owned(costs, comm.size)
         self.below = Neighbour(comm, comm.rank - 1, xp) if comm.rank > 0 else None
         self.above = Neighbour(comm, comm.rank + 1, xp) if comm.rank < comm.size - 1 else None
         note(modules=f"{self.own_modules.start + 1}-{self.own_modules.stop}")
@@ -86,6 +89,9 @@ class Learner(one_process.Learner):
         else:
             self._rank = SynchronousRank(*at)
         return MicroBatches(self._rank, self.rule.accumulate) if self.rule.accumulate > 1 else self._rank
+
+    def _recorded(self, xp: Any) -> None:
+        """None: messages between ranks are no part of a CUDA graph."""
 
     @property
     def own_modules(self) -> range:
@@ -253,28 +259,20 @@ class Learner(one_process.Learner):
         if not isinstance(self._rank, SynchronousRank):
             return
         if self.below is not None:
-            self.below.send(self._digest(self._rank.copied))
-        if self.above is not None:
-            mine = self._digest(self._rank.shared)
-            if (self.above.receive(mine.shape, mine.dtype) != mine).any():
-                names = ", ".join(name for of_unit in self._rank.shared.values() for name in of_unit)
-                raise RuntimeError(f"ranks {self.comm.rank} and {self.comm.rank + 1} hold different copies of {names}")
+            self.below.send_number(self._digest(self._rank.copied))
+        if self.above is not None and self.above.receive_number() != self._digest(self._rank.shared):
+            names = ", ".join(name for of_unit in self._rank.shared.values() for name in of_unit)
+            raise RuntimeError(f"ranks {self.comm.rank} and {self.comm.rank + 1} hold different copies of {names}")
 
-    def _digest(self, units: Mapping[int, Sequence[str]]) -> np.ndarray:
-        """A hash of these parameters and of what the optimiser keeps for them, uint8 (16,)."""
+    def _digest(self, units: Mapping[int, Sequence[str]]) -> int:
+        """A hash of these parameters and of what the optimiser keeps for them, a signed number of 64 bits."""
         names = {name for of_unit in units.values() for name in of_unit}
-        hasher = hashlib.blake2b(digest_size=16)
+        hasher = hashlib.blake2b(digest_size=8)
         for entry, a in self._training.to_arrays({}, names).items():
             if not entry.startswith("count:"):
                 hasher.update(entry.encode())
                 hasher.update(np.ascontiguousarray(a).data)
-        return np.frombuffer(hasher.digest(), np.uint8)
-
-
-def multiply_adds(net: Net, modules: Sequence[Module]) -> list[int]:
-    """The multiply-adds of each module's units for one image, forward."""
-    chain = unit_inputs(modules, net.shape)
-    return [sum(unit.macs(chain[u]) for u, unit in enumerate(module.units, module.first)) for module in modules]
+        return int.from_bytes(hasher.digest(), "little", signed=True)
 
 
 def union(parts: Sequence[Mapping[str, T]]) -> dict[str, T]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -55,9 +55,10 @@ class Ranks(ProcessGroup):
         facts = {"minilocal": version("minilocal"), "NumPy": np.__version__, **flatten(tables_of(config), "this run")}
         check_same(self.comm, {name: value for name, value in facts.items() if name not in MACHINE})
 
-    def learner_options(self, run: RunTable) -> dict[str, Any]:
-        """The communicator; and a device for each rank of a machine, where [run] says only `cuda`."""
-        return {"comm": self.comm, "device": f"cuda:{local_rank(self.comm)}" if run.device == "cuda" else run.device}
+    def learner_options(self, run: RunTable, loads: Sequence[float] | None = None) -> dict[str, Any]:
+        """The communicator, and a device for each rank of a machine where [run] says only `cuda`."""
+        device = f"cuda:{local_rank(self.comm)}" if run.device == "cuda" else run.device
+        return {"comm": self.comm, "device": device, "loads": loads}
 
     def threads(self, configured: int) -> int:
         return configured or cores_for(self.comm)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,8 +27,8 @@ class ProcessGroup:
     def check_same(self, config: Config) -> None:
         """Check that all processes have this configuration, and the same versions. Raises: UserError."""
 
-    def learner_options(self, run: RunTable) -> dict[str, Any]:
-        """What the Learner is told of [run]: its device, and whether its steps are recorded."""
+    def learner_options(self, run: RunTable, loads: Sequence[float] | None = None) -> dict[str, Any]:
+        """What the Learner is told of [run], and of the costs of its modules: its device, recorded steps."""
         return {"device": run.device, "cuda_graph": run.cuda_graph}
 
     def threads(self, configured: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,7 +111,7 @@ def _new_run(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Iterat
     config, balance = group.on_first(lambda: cut(config))
     if balance:
         say(f"balanced by {balance['by']}: modules of {', '.join(map(str, balance['modules']))} units")
-    loop = _built(config, say, bar, group)
+    loop = _built(config, say, bar, group, balance.get("costs"))
     sources = {"data": _data_record(loop), "weights": _warm_started(loop, say), "balance": balance}
     environment = record.current_environment() | {name: entry for name, entry in sources.items() if entry}
     with group.folder(lambda: record.RunFolder.create(path, tables_of(config), environment), path) as folder:
@@ -153,11 +153,11 @@ def _free_path(config: Config, say: Say) -> Path:
     return Path(config.run.out)
 
 
-def _built(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Loop:
+def _built(config: Config, say: Say, bar: bool, group: ProcessGroup, loads: Sequence[float] | None = None) -> Loop:
     """The run of this configuration, before its first step; `say` gets what is unverified or not recorded about it."""
     group.check_same(config)
     use_threads(group.threads(config.run.threads))
-    options = group.learner_options(config.run)
+    options = group.learner_options(config.run, loads)
     built = group.collectively(lambda: build(config, group.learner, **options))
     loop = Loop(config, *built, bar=bar, group=group)
     for note in loop.dataset.notes:

@@ -1,12 +1,17 @@
 """Run by the ranks of `test_same_bits.py`: every rule in these ranks and in one process, an epoch each, compared.
 
+    same_bits.py [--device] [--fault=own|copy] [RULE ...]
+
+--device is a stand-in for a GPU. After an epoch --fault changes a parameter of the last rank, its own or a copy.
+
 Rank 0 prints a line for each rule and number of modules: its name, and what differs.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from mpi4py import MPI
@@ -18,8 +23,11 @@ from minilocal.layers import Dropout, Sequential
 from minilocal.nets import Net
 from minilocal.parallel import Learner
 from minilocal.rules import Rule
+from tests.fake.device import fake
 
 COMM = MPI.COMM_WORLD
+DEVICE = fake if "--device" in sys.argv else "cpu"  # a stand-in for a GPU
+FAULT = next((word.partition("=")[2] for word in sys.argv if word.startswith("--fault=")), "")
 FIRST = COMM.rank == 0
 
 
@@ -71,33 +79,38 @@ def images() -> DataSet:
     return ml.data.from_arrays(x, y, x[:4], y[:4])
 
 
-def differing(one: dict[str, np.ndarray], ranks: dict[str, np.ndarray]) -> list[str]:
+def same(a: Any, b: Any) -> bool:
+    """Whether two arrays hold the same numbers."""
+    return np.array_equal(ml.to_host(a), ml.to_host(b))
+
+
+def differing(one: Mapping[str, Any], ranks: Mapping[str, Any]) -> list[str]:
     """The names of arrays that are not the same bits; those that are on one side only, too."""
     common = one.keys() & ranks.keys()
-    return sorted(one.keys() ^ ranks.keys()) + [name for name in common if not np.array_equal(one[name], ranks[name])]
+    return sorted(one.keys() ^ ranks.keys()) + [name for name in common if not same(one[name], ranks[name])]
 
 
 def compare(rule: Rule, modules: int) -> list[str]:
     """What differs between these ranks and one process, on rank 0."""
     differences: list[str] = []
 
-    def check(what: str, same: bool) -> None:
-        if FIRST and not same:
+    def check(what: str, agrees: bool) -> None:
+        if FIRST and not agrees:
             differences.append(what)
 
     dataset = images()
-    ranks = Learner(network(), rule, modules, rng=ml.rng(1), comm=COMM)
-    one = ml.Learner(network(), rule, modules, rng=ml.rng(1)) if FIRST else None
+    ranks = Learner(network(), rule, modules, rng=ml.rng(1), comm=COMM, device=DEVICE)
+    one = ml.Learner(network(), rule, modules, rng=ml.rng(1), device=DEVICE) if FIRST else None
 
     def epoch(number: int, steps: int = 4) -> None:
         for learner in filter(None, (one, ranks)):
             learner.epoch = number
-        for step, (x, y) in enumerate(dataset.batches(number, 4, augment=True)):
+        for step, (x, y) in enumerate(dataset.batches(number, 4, augment=True, device=DEVICE)):
             if step < steps:
                 losses = ranks.losses(ranks.step(x, y, lr=0.05))
                 if one:
                     expected = one.step(x, y, lr=0.05)
-                    check(f"losses of step {step}", np.array_equal(losses, expected, equal_nan=True))
+                    check(f"losses of step {step}", np.array_equal(losses, ml.to_host(expected), equal_nan=True))
 
     def check_state(when: str) -> dict[str, np.ndarray]:
         state = ranks.state()
@@ -106,17 +119,18 @@ def compare(rule: Rule, modules: int) -> list[str]:
         return state
 
     epoch(0)
+    if FAULT and COMM.rank == COMM.size - 1:
+        parameters = ranks.engine.arrays
+        name = min(ranks.own_names) if FAULT == "own" else next(iter(ranks.engine.copied.values()))[0]
+        parameters[name][...] += 1
     state = check_state("after an epoch")
-    logits, of_modules = (
-        ranks.predict(dataset.normalise(dataset.test_x)),
-        ranks.local_logits(dataset.normalise(dataset.test_x)),
-    )
+    x = ml.to_device(dataset.normalise(dataset.test_x), DEVICE)
+    logits, of_modules = ranks.predict(x), ranks.local_logits(x)
     if one:
-        check("logits", np.array_equal(logits, one.predict(dataset.normalise(dataset.test_x))))
-        pairs = zip(of_modules, one.local_logits(dataset.normalise(dataset.test_x)), strict=True)
-        check("local logits", all(a is b if b is None else np.array_equal(a, b) for a, b in pairs))
+        pairs = zip([logits, *of_modules], [one.predict(x), *one.local_logits(x)], strict=True)
+        check("logits", all(a is b if b is None else same(a, b) for a, b in pairs))
     if not ranks.engine.holds_batches:
-        x, y = next(iter(dataset.batches(0, 4)))
+        x, y = next(iter(dataset.batches(0, 4, device=DEVICE)))
         _, grads = ranks.gradients(x, y)
         if one:
             check("gradients", not differing(one.gradients(x, y)[1], grads))
@@ -133,8 +147,12 @@ def compare(rule: Rule, modules: int) -> list[str]:
 
 
 use_threads(1)
+fake.kernels = False  # plain forms, which are faster on a host
+only = [word for word in sys.argv[1:] if not word.startswith("--")]
 for name, rule in rules():
-    for modules in range(COMM.size, 5) if len(sys.argv) < 2 else map(int, sys.argv[1:]):
+    if only and name not in only:
+        continue
+    for modules in range(COMM.size, 5) if DEVICE == "cpu" else (COMM.size,):
         different = compare(rule, modules)
         if FIRST:
             print(f"{name}, {modules} modules: {'; '.join(different) or 'the same bits'}", flush=True)

@@ -12,3 +12,21 @@ def test_every_rule_trains_to_the_same_bits(ranks, processes):
     lines = ranks("same_bits.py", processes).splitlines()
     assert len(lines) == 42 * (5 - processes), lines[-1:]
     assert not [line for line in lines if not line.endswith(": the same bits")]
+
+
+def test_on_a_device_too(ranks):
+    """What crosses leaves the device and comes back."""
+    rules = ["bp", "dni", "fdg, current", "dgl, asynchronous", "backlink, guided"]
+    lines = ranks("same_bits.py", 2, "--device", *rules).splitlines()
+    assert len(lines) == len(rules)
+    assert not [line for line in lines if not line.endswith(": the same bits")]
+
+
+def test_a_difference_is_seen(ranks):
+    lines = ranks("same_bits.py", 2, "--fault=own", "backlink 1, literal, own").splitlines()
+    assert len(lines) == 3 and all("1 arrays after an epoch" in line for line in lines)
+
+
+def test_copies_that_differ_end_the_run(ranks):
+    with pytest.raises(AssertionError, match="ranks 0 and 1 hold different copies of layer"):
+        ranks("same_bits.py", 2, "--fault=copy", "backlink 1, literal, own")
