@@ -99,8 +99,10 @@ def compare(rule: Rule, modules: int) -> list[str]:
             differences.append(what)
 
     dataset = images()
-    ranks = Learner(network(), rule, modules, rng=ml.rng(1), comm=COMM, device=DEVICE)
-    one = ml.Learner(network(), rule, modules, rng=ml.rng(1), device=DEVICE) if FIRST else None
+    sgd = None if DEVICE == "cpu" else ml.optim.SGD()  # for DNI too: in one process Adam rounds η to float32 there
+    options = {"device": DEVICE, "optimizer": sgd}
+    ranks = Learner(network(), rule, modules, rng=ml.rng(1), comm=COMM, **options)
+    one = ml.Learner(network(), rule, modules, rng=ml.rng(1), **options) if FIRST else None
 
     def epoch(number: int, steps: int = 4) -> None:
         for learner in filter(None, (one, ranks)):
