@@ -18,10 +18,10 @@ batch t. `flush` lets them cross wherever weights are read. An error crosses wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Sized
 from enum import Enum
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from minilocal.array import Array
 from minilocal.boundaries import Boundary
@@ -43,7 +43,17 @@ class Exchange(Enum):
     NOTHING, GRADIENTS, TARGET, ERROR = range(4)
 
 
-def exchange_at(boundary: Boundary, below: Module) -> Exchange:
+class Below(Protocol):
+    """What the exchange depends on in the module below: a `Module`, or the costs of one."""
+
+    @property
+    def units(self) -> Sized: ...
+
+    @property
+    def synthesiser(self) -> object: ...
+
+
+def exchange_at(boundary: Boundary, below: Below) -> Exchange:
     """What crosses this boundary into the module `below` it."""
     units = len(below.units)
     if boundary.linked_units(units) == 0:

@@ -17,7 +17,7 @@ from math import inf
 from typing import NamedTuple
 
 from minilocal.errors import real, set_checked, whole
-from minilocal.parallel.simulate.program import MESSAGE, EndOfStep, Exchange, Hold, Op, Receive, Send, Work
+from minilocal.parallel.simulate.program import MESSAGE, EndOfStep, Hold, Op, Receive, Send, SendReceive, Work
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,9 @@ def _run(device: Device, channels: Mapping[tuple[int, int], Channel]) -> list[Ch
     return []
 
 
-def _post(device: Device, op: Send | Receive | Exchange, channels: Mapping[tuple[int, int], Channel]) -> list[Channel]:
+def _post(
+    device: Device, op: Send | Receive | SendReceive, channels: Mapping[tuple[int, int], Channel]
+) -> list[Channel]:
     """Post a message, a receive, or one of each."""
     posted = []
     if not isinstance(op, Receive):

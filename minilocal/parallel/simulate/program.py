@@ -35,7 +35,7 @@ class Receive(NamedTuple):
     nbytes: int
 
 
-class Exchange(NamedTuple):
+class SendReceive(NamedTuple):
     """A message of `nbytes` to another device, and one of the same length from there, at the same time."""
 
     device: int
@@ -52,7 +52,7 @@ class EndOfStep(NamedTuple):
     """A step has ended on this device."""
 
 
-Op = Work | Send | Receive | Exchange | Hold | EndOfStep
+Op = Work | Send | Receive | SendReceive | Hold | EndOfStep
 
 
 @dataclass(frozen=True)

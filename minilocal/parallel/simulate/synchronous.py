@@ -3,23 +3,22 @@
     from below   the activation of the device below                                to above   that of the topmost module
     to below     the error at the input of the lowest module, where it is needed   from above   the same
 
-How an error passes between two devices depends on the boundary and on the module below it, `Passage`:
+What is exchanged for that error is `Exchange`, as between the ranks of a run:
 
-    nothing      it is not needed (GLL, DGL, PredSim, InfoPro)
-    unfolded     it enters linked units and goes no further: the upper device holds copies of these units (BackLink)
-    target       it is the target of a synthesiser (DNI)
-    in turn      it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total")
+    nothing     it is not needed (GLL, DGL, PredSim, InfoPro)
+    gradients   it enters linked units and goes no further: the upper device holds copies of these units (BackLink)
+    target      it is the target of a synthesiser (DNI)
+    error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total")
 
-Unfolded, the message up is the input of the linked units, and both devices run these. The exchange of their gradients,
-and a synthesiser's target, belong to step t and take place in step t+1, after its message up: meanwhile the lower
-device works on batch t+1, and the upper one on batch t.
+Where gradients are exchanged, the message up is the input of the linked units, and both devices run these. Gradients
+and targets of step t are exchanged in step t+1, after its message up: meanwhile the lower device works on batch t+1,
+and the upper one on batch t.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
 
 from minilocal.boundaries import Boundary
 from minilocal.boundaries import open as open_boundary
@@ -29,29 +28,15 @@ from minilocal.parallel.simulate.program import (
     FORWARD,
     OBJECTIVE,
     UPDATE,
-    Exchange,
     Hold,
     Op,
     Placement,
     Receive,
     Send,
+    SendReceive,
     Work,
 )
-
-
-class Passage(Enum):
-    """How an error passes from a device into the module below it."""
-
-    NOTHING, UNFOLDED, TARGET, IN_TURN = range(4)
-
-
-def passage(boundary: Boundary, below: ModuleCosts) -> Passage:
-    """How an error passes through this boundary into the module `below` it, on another device."""
-    units = len(below.units)
-    if boundary.linked_units(units) == 0:
-        return Passage.NOTHING if below.synthesiser is None else Passage.TARGET
-    passes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None
-    return Passage.IN_TURN if passes_on else Passage.UNFOLDED
+from minilocal.parallel.synchronous import Exchange, exchange_at
 
 
 @dataclass(frozen=True)
@@ -73,18 +58,18 @@ class SynchronousDevice:
         self.boundary = open_boundary() if place.is_global else place.rule.boundary  # PGL, Eq. (3)
         own = place.owned[device]
         self.first, self.top = own.start, own.stop - 1
-        self.below = self._passage(self.first - 1, self.boundary)
-        self.above = self._passage(self.top, self.boundary)
+        self.below = self._exchange(self.first - 1, self.boundary)
+        self.above = self._exchange(self.top, self.boundary)
         self.copied = self._linked(self.first - 1)  # linked units of the device below, held here too
         self.shared = self._linked(self.top)  # linked units that the device above holds too
 
-    def _passage(self, lower: int, boundary: Boundary) -> Passage | None:
-        """How an error passes into module `lower` from another device; None where there is no such boundary."""
-        return passage(boundary, self.place.modules[lower]) if 0 <= lower < self.place.last else None
+    def _exchange(self, lower: int, boundary: Boundary) -> Exchange | None:
+        """What is exchanged above module `lower`; None where it has no boundary."""
+        return exchange_at(boundary, self.place.modules[lower]) if 0 <= lower < self.place.last else None
 
     def _linked(self, lower: int) -> range:
         """The units of module `lower` that two devices hold."""
-        if self._passage(lower, self.rule.boundary) is not Passage.UNFOLDED:
+        if self._exchange(lower, self.rule.boundary) is not Exchange.GRADIENTS:
             return range(0)
         units = len(self.place.modules[lower].units)
         return range(units - self.rule.boundary.linked_units(units), units)
@@ -124,12 +109,12 @@ class SynchronousDevice:
 
             yield Work(FORWARD, module.forward(units[:lowest]), k, t)
             yield Hold(module.kept(units[:lowest]) if own_error else 0)
-            if k == self.top and self.above is Passage.UNFOLDED:
+            if k == self.top and self.above is Exchange.GRADIENTS:
                 yield from self._to_above(t, has_before, module.input_of(lowest))
             yield Work(FORWARD, module.forward(units[lowest:]), k, t)
             kept = 0 if recomputes else module.kept(units[lowest:])
             yield Hold(kept if own_error or not recomputes else 0)
-            if k == self.top and self.above not in (None, Passage.UNFOLDED):
+            if k == self.top and self.above not in (None, Exchange.GRADIENTS):
                 yield from self._to_above(t, has_before, module.output)
 
             awaits = Pending(k, lowest, kept, recomputes)
@@ -190,7 +175,7 @@ class SynchronousDevice:
                 yield self._updated(t, k, module, units)
             if not passes_on:
                 return
-        if self.below is Passage.IN_TURN:
+        if self.below is Exchange.ERROR:
             yield Send(self.device - 1, self.place.modules[k].input)
 
     def _learn_synthesiser(self, t: int, k: int, module: ModuleCosts) -> Iterator[Op]:
@@ -216,7 +201,7 @@ class SynchronousDevice:
 
     def _linked_now(self, lower: ModuleCosts) -> range:
         units = len(lower.units)
-        return range(units - (self.boundary.linked_units(units) if self.below is Passage.UNFOLDED else 0), units)
+        return range(units - (self.boundary.linked_units(units) if self.below is Exchange.GRADIENTS else 0), units)
 
     def _from_below(self, t: int, has_before: bool, pending: list[Pending]) -> Iterator[Op]:
         """The message from below, the exchange of the step before, and the forward of the copies."""
@@ -224,7 +209,7 @@ class SynchronousDevice:
         yield Hold(self._message_up())
         if has_before:
             yield from self._exchange_below(t - 1)
-        if self.below is Passage.UNFOLDED:
+        if self.below is Exchange.GRADIENTS:
             lower, units = self.place.modules[self.first - 1], self._linked_now(self.place.modules[self.first - 1])
             recomputes = self.rule.keep == "inputs"
             kept = 0 if recomputes else lower.kept(units)
@@ -239,30 +224,30 @@ class SynchronousDevice:
             yield from self._exchange_above(t - 1)
 
     def _await_above(self, t: int, pending: list[Pending]) -> Iterator[Op]:
-        if self.above is Passage.IN_TURN:
+        if self.above is Exchange.ERROR:
             yield Receive(self.device + 1, self.place.modules[self.top].output)
             yield from self._from_above(t, pending, self.top + 1)
-        elif self.above is Passage.UNFOLDED:
+        elif self.above is Exchange.GRADIENTS:
             yield Hold(-pending.pop().kept)
 
     def _exchange_below(self, t: int) -> Iterator[Op]:
         """The gradients of the copies for step t, in a global epoch those of the device below; or a target."""
         if self.copied:
             lower = self.place.modules[self.first - 1]
-            nbytes, unfolded = lower.parameters(self.copied), self.below is Passage.UNFOLDED
-            yield Exchange(self.device - 1, nbytes) if unfolded else Receive(self.device - 1, nbytes)
+            nbytes, unfolded = lower.parameters(self.copied), self.below is Exchange.GRADIENTS
+            yield SendReceive(self.device - 1, nbytes) if unfolded else Receive(self.device - 1, nbytes)
             yield self._updated(t, self.first - 1, lower, self.copied)
-        elif self.below is Passage.TARGET:
+        elif self.below is Exchange.TARGET:
             yield Send(self.device - 1, self.place.modules[self.first].input)
 
     def _exchange_above(self, t: int) -> Iterator[Op]:
         module = self.place.modules[self.top]
         if self.shared:
-            nbytes, unfolded = module.parameters(self.shared), self.above is Passage.UNFOLDED
-            yield Exchange(self.device + 1, nbytes) if unfolded else Send(self.device + 1, nbytes)
+            nbytes, unfolded = module.parameters(self.shared), self.above is Exchange.GRADIENTS
+            yield SendReceive(self.device + 1, nbytes) if unfolded else Send(self.device + 1, nbytes)
             if unfolded:
                 yield Hold(-nbytes)
                 yield self._updated(t, self.top, module, self.shared)
-        elif self.above is Passage.TARGET:
+        elif self.above is Exchange.TARGET:
             yield Receive(self.device + 1, module.output)
             yield from self._learn_synthesiser(t, self.top, module)

@@ -7,7 +7,7 @@ import pytest
 from minilocal import UserError
 from minilocal.parallel.simulate import Link
 from minilocal.parallel.simulate.events import simulate_events
-from minilocal.parallel.simulate.program import EndOfStep, Exchange, Receive, Send, Work
+from minilocal.parallel.simulate.program import EndOfStep, Receive, Send, SendReceive, Work
 
 SLOW = {"latency": 1.0, "bandwidth": 10.0, "eager": 5}  # 100 bytes take 11 s
 
@@ -43,7 +43,7 @@ def test_messages_of_one_direction_follow_each_other_on_the_link():
 
 
 def test_an_exchange_goes_both_ways_at_once_and_is_one_bar():
-    programs = [[Work("backward", 2.0, k, 0), Exchange(1 - k, 100), EndOfStep()] for k in range(2)]
+    programs = [[Work("backward", 2.0, k, 0), SendReceive(1 - k, 100), EndOfStep()] for k in range(2)]
     devices = simulate_events([iter(program) for program in programs], Link(**SLOW))
     for device in devices:
         assert device.ends == [13.0] and device.sent == 100

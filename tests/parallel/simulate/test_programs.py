@@ -22,12 +22,13 @@ from minilocal.objectives import Batch
 from minilocal.parallel.asynchronous import AsynchronousRank
 from minilocal.parallel.delayed import DelayedRank
 from minilocal.parallel.simulate import ModuleCosts, PartCosts, Placement
-from minilocal.parallel.simulate.program import Exchange, Receive, Send, Work
+from minilocal.parallel.simulate.program import Receive, Send, SendReceive, Work
 from minilocal.parallel.simulate.schedule import program_of
 from minilocal.parallel.synchronous import SynchronousRank
 
 IMAGES = 4  # of a batch
 BELOW, ABOVE = -1, 1
+NAMES = {Send: "send", Receive: "receive", SendReceive: "exchange"}
 RULES = {
     "BP": rules.bp(),
     "BP, checkpointed": rules.bp(keep="inputs"),
@@ -164,8 +165,8 @@ def recorded(ops, device: int) -> list[object]:
     for op in ops:
         if isinstance(op, Work):
             recorder.add(op.kind, op.seconds)
-        elif isinstance(op, (Send, Receive, Exchange)):
-            recorder.message(type(op).__name__.lower(), op.device - device, op.nbytes)
+        elif isinstance(op, (Send, Receive, SendReceive)):
+            recorder.message(NAMES[type(op)], op.device - device, op.nbytes)
     return recorder.end()
 
 
