@@ -18,7 +18,12 @@ from minilocal.errors import UserError
 
 SIDE = 1024  # of the matrices in the product
 REQUIRED = ("numpy", "matplotlib", "msgspec", "threadpoolctl", "tqdm")
-OPTIONAL = {"jax": "minilocal verify", "torch": "minilocal bench, to compare with it", "jupytext": "the notebooks"}
+OPTIONAL = {
+    "jax": "minilocal verify",
+    "torch": "minilocal bench, to compare with it",
+    "jupytext": "the notebooks",
+    "mpi4py": "minilocal train --processes",
+}
 
 
 def parser() -> Parser:
@@ -38,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     commit = f", commit {git['commit'][:12]}{' and changes' if git['modified'] else ''}" if git else ""
     line("minilocal", f"{environment['minilocal'] or 'not installed, run from its source'}{commit}")
     line("python", f"{environment['python']} on {environment['system']}")
-    well = packages(environment["packages"])
+    installed, well = packages(environment["packages"])
     line(
         "processor",
         f"{environment['processor'] or environment['machine']}, {environment['cores']} cores for this process",
@@ -56,6 +61,8 @@ def run(options: argparse.Namespace) -> int:
     for device in usable:
         for name, trial in (TRIALS if device == "cpu" else GPU_TRIALS | TRIALS).items():
             well &= attempt(f"{device} {name}", partial(trial, device), remedy=device != "cpu")
+    if "mpi4py" in installed:
+        well &= mpi()
     well &= attempt("run folders", partial(writable, Path("runs")))
     for name, state in states(options.data_dir):
         line(f"data {name}", state)
@@ -79,8 +86,8 @@ def attempt(name: str, trial: Callable[[], str], remedy: bool = False) -> bool:
     return True
 
 
-def packages(recorded: dict[str, str]) -> bool:
-    """Print the packages' versions and which are missing. False if a required one is missing."""
+def packages(recorded: dict[str, str]) -> tuple[dict[str, str], bool]:
+    """Print the packages' versions and which are missing. (the versions, whether all that are required are there)."""
     from minilocal.record.environment import version
 
     others = {name: version(name) for name in (*REQUIRED, *OPTIONAL) if name not in recorded}
@@ -91,7 +98,21 @@ def packages(recorded: dict[str, str]) -> bool:
     lacking = [name for name in REQUIRED if name not in installed]
     for name in lacking:
         line(name, f"FAILED: it is not installed, and minilocal needs it: pip install {name}")
-    return not lacking
+    return installed, not lacking
+
+
+def mpi() -> bool:
+    """Start two ranks, and print what slows or breaks their messages here."""
+    from minilocal.parallel import trial
+    from minilocal.parallel.environment import started
+
+    if started():
+        line("MPI", "not tried: this process is a rank itself")
+        return True
+    well = attempt("MPI", trial.two_ranks)
+    for name, text in trial.remarks().items():
+        line(name, text)
+    return well
 
 
 def _gpu_remedy(error: Exception) -> str:

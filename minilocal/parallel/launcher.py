@@ -23,7 +23,7 @@ from minilocal.parallel.watch import Failure
 from minilocal.parallel.work import described
 from minilocal.train.stop import SIGNALS
 
-SMALL = 64 << 20  # bytes free in /dev/shm, below which a rank's bus error is that folder's
+SMALL = 32 << 20  # bytes free in /dev/shm, below which a rank ends with a bus error
 
 
 def launch(work: Callable[..., Any] | str | os.PathLike[str], *args: Any, processes: int = 2) -> list[Any]:
@@ -96,7 +96,7 @@ def _remedy(failure: Failure) -> str:
     if failure.message.startswith(("was killed by signal 7", "was killed by signal 11")) and os.path.isdir("/dev/shm"):
         space = os.statvfs("/dev/shm")
         if (free := space.f_bavail * space.f_frsize) < SMALL:
-            return f"; /dev/shm has {free >> 20} MiB free and MPI needs 64: docker run --shm-size=256m"
+            return f"; /dev/shm has {free >> 20} MiB free and MPI needs 32: docker run --shm-size=256m"
     return ""
 
 

@@ -19,6 +19,12 @@ needs_kernels = pytest.mark.skipif(cuda_on_host.available() is not None, reason=
 NVRTC = RuntimeError('DynamicLibNotFoundError: Failure finding "libnvrtc.so.13"')
 
 
+@pytest.fixture(autouse=True)
+def no_ranks(monkeypatch):
+    """MPI's trial has its own test."""
+    monkeypatch.setattr(doctor, "mpi", lambda: True)
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """The fake device as cuda:0, with CUDA 13."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -193,6 +194,26 @@ def test_without_cross_memory_attach_mpich_is_told_so(monkeypatch, tmp_path):
     for allowed, setting in ((True, None), (False, "0")):
         monkeypatch.setattr(command.cma, "is_allowed", lambda allowed=allowed: allowed)
         assert command.environment(2, tmp_path).get("MPIR_CVAR_CH4_CMA_ENABLE") == setting
+
+
+REFUSED = """
+import ctypes, os, struct, sys
+filter = b"".join(struct.pack("HBBI", *line) for line in (
+    (0x20, 0, 0, 0), (0x15, 1, 0, 310), (0x15, 0, 1, 311), (6, 0, 0, 0x00050001), (6, 0, 0, 0x7FFF0000)))
+text = ctypes.create_string_buffer(filter)
+program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 5, ctypes.addressof(text)))
+prctl = ctypes.CDLL(None).prctl
+assert prctl(38, 1, 0, 0, 0) == 0 and prctl(22, 2, program, 0, 0) == 0
+import minilocal as ml
+print(ml.parallel.launch(sys.argv[1], 0.2))
+"""
+
+
+@needs_mpi
+@pytest.mark.skipif(sys.platform != "linux" or platform.machine() != "x86_64", reason="a filter of Linux on x86-64")
+def test_ranks_work_where_a_filter_refuses_cross_memory_attach_as_in_a_container():
+    ran = python("-c", REFUSED, f"{WORK}:pass_round")
+    assert ran.stdout == "[0, 1]\n", ran.stderr
 
 
 BANNER = (

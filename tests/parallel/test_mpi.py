@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import minilocal as ml
-from minilocal.parallel import cma, environment, installed
+from minilocal.cli import doctor
+from minilocal.parallel import cma, environment, installed, trial
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
@@ -160,3 +162,30 @@ def test_cross_memory_attach_is_tried_and_yama_is_asked(monkeypatch, tmp_path):
     if sys.platform == "linux":
         monkeypatch.setattr(cma.ctypes, "CDLL", lambda name: object())  # no such system call
         assert not cma._reads_itself()
+
+
+@needs_mpi
+def test_doctor_starts_two_ranks_and_sends_8_mb(capsys):
+    assert doctor.mpi()
+    assert re.match(
+        r"MPI {19}MPICH 5\.\S+, two ranks, 8 MB from one to the other in [\d.]+ ms, by /", capsys.readouterr().out
+    )
+
+
+def test_doctor_says_what_slows_or_breaks_messages(capsys, monkeypatch):
+    monkeypatch.setattr(trial, "launch", lambda *args, **options: [("MPICH 5", 0.02), None])
+    monkeypatch.setattr(trial, "mpiexec", lambda: "mpiexec")
+    monkeypatch.setattr(cma, "is_allowed", lambda: False)
+    monkeypatch.setattr(trial, "SMALL", 1 << 60)
+    assert doctor.mpi()
+    printed = capsys.readouterr().out
+    assert "8 MB from one to the other in 20.0 ms" in printed
+    if sys.platform == "linux":
+        assert "copied twice, since ranks may not read each other's memory: docker run --cap-add=SYS_PTRACE" in printed
+        assert "MiB free, and MPI needs 32: docker run --shm-size=256m" in printed
+
+
+def test_doctor_fails_where_ranks_cannot_be_started(capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert not doctor.mpi()
+    assert "MPI                   FAILED: UserError: several processes need MPI" in capsys.readouterr().out
