@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import sys
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,7 +35,7 @@ NO_DEVICE = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detec
 
 def played(driver=13000, built=13020, gpus=2, capability="90", fails=None, numbers=(0, 2, 4, 6), version="14.2.0"):
     """A `cupy` of these properties: its first kernel raises `fails`, or gives `numbers`."""
-    cupy = ModuleType("cupy")
+    cupy: Any = ModuleType("cupy")
     cupy.__version__, cupy.kernels, cupy.used = version, 0, []
 
     def count():
@@ -67,12 +68,12 @@ def install(monkeypatch):
     """Installs a played CuPy as a package of these names, with none tried before."""
 
     def install(cupy, *packages):
-        packages = dict.fromkeys(packages or ("cupy-cuda13x",), "14.2.0")
+        versions = dict.fromkeys(packages or ("cupy-cuda13x",), "14.2.0")
 
         def version(name):
-            if name not in packages:
+            if name not in versions:
                 raise importlib.metadata.PackageNotFoundError(name)
-            return packages[name]
+            return versions[name]
 
         monkeypatch.setattr(importlib.metadata, "version", version)
         monkeypatch.setattr(device, "_sound", {})
@@ -139,7 +140,7 @@ def test_a_cupy_that_cannot_be_imported(install, monkeypatch):
     def fail(name):
         raise ImportError(page)
 
-    monkeypatch.setattr(device.importlib, "import_module", fail)
+    monkeypatch.setattr(importlib, "import_module", fail)
     line = refused()
     assert "cupy-cuda13x 14.2.0 cannot be imported (ImportError: libcuda.so.1: not found)" in line
     assert "pip install --force-reinstall cupy-cuda13x" in line

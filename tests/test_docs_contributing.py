@@ -69,7 +69,7 @@ def test_integration_runs_the_oldest_python_and_what_contributors_run():
 def test_the_hooks_run_tools_that_make_lint_installs():
     tools = re.findall(r"entry: \.venv/bin/(\w+)", HOOKS)
     installed = {
-        re.match(r"[\w-]+", need)[0] for extra in ("lint", "test") for need in PROJECT["optional-dependencies"][extra]
+        re.split(r"[^\w-]", need)[0] for extra in ("lint", "test") for need in PROJECT["optional-dependencies"][extra]
     }
     assert tools == ["ruff", "ruff", "mypy", "python"] and {"ruff", "mypy", "pytest", "pre-commit"} <= installed
     (path,) = re.findall(r"python -m pytest .* (\S+)$", HOOKS, re.MULTILINE)

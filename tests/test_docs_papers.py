@@ -16,6 +16,7 @@ import pytest
 
 import minilocal as ml
 from minilocal import cli, equations
+from minilocal.array import Array
 from minilocal.cli.train import parser as train
 from minilocal.cli.train import sources_of
 from minilocal.config import resolve
@@ -80,7 +81,8 @@ def test_every_reading_is_a_keyword_of_algorithm_1_or_of_a_rule(text):
         ml.rules.backlink(**{keyword: word})
         return
     rng = np.random.default_rng(0)
-    layers, heads = ([(rng.standard_normal((3, 3)), np.zeros(3)) for _ in range(n)] for n in (4, 2))
+    layers: list[tuple[Array, Array]] = [(rng.standard_normal((3, 3)), np.zeros(3)) for _ in range(4)]
+    heads: list[tuple[Array, Array]] = [(rng.standard_normal((3, 3)), np.zeros(3)) for _ in range(2)]
     modules = [2, 4] if keyword == "counts" else [2, 2]
     readings = {"modules": modules, "length": 1, "alpha": 0.5, "eta": 0.1, keyword: word}
     equations.algorithm_1(layers, heads, rng.standard_normal((3, 5)), np.zeros(5, int), **readings)

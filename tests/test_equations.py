@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 import minilocal as ml
 from minilocal import equations as eq
+from minilocal.array import Array
 
 jax = pytest.importorskip("jax")
 jax.config.update("jax_enable_x64", True)
@@ -16,6 +18,7 @@ jnp = jax.numpy
 
 from minilocal.verify.algorithm import ALPHA, CUTS, by_engine, network, relative_errors  # noqa: E402
 from minilocal.verify.compare import errors  # noqa: E402
+from tests.helpers.host import host  # noqa: E402
 
 B, LR = 7, 0.3
 
@@ -43,7 +46,8 @@ def a():
 
 def forward_all(w, b, x):
     """(z, x) of every layer, by (1)."""
-    zs, xs = [], [x]
+    zs: list[Any] = []
+    xs = [x]
     for w_n, b_n in zip(w, b, strict=True):
         z, y = eq.forward(w_n, b_n, xs[-1])
         zs, xs = [*zs, z], [*xs, y]
@@ -93,7 +97,8 @@ def test_equation_1_is_the_forward_of_a_layer(a):
     z, y = eq.forward(a["w"][0], a["b"][0], a["x"])
     assert relative_error(z, jnp.einsum("oi,ib->ob", a["w"][0], a["x"]) + a["b"][0][:, None]) < 1e-9
     assert relative_error(y, jax.nn.relu(z)) == 0
-    assert relative_error(eq.forward(a["w"][0], a["b"][0], a["x"], np.tanh)[1], np.tanh(z)) == 0
+    tanh: Any = np.tanh
+    assert relative_error(eq.forward(a["w"][0], a["b"][0], a["x"], tanh)[1], tanh(z)) == 0
 
 
 def test_equation_1_takes_one_column_or_several(a):
@@ -317,7 +322,8 @@ def test_a7_the_classifiers_own_weights():
 
 def test_a8_a_bias_moves_by_its_error_added_over_the_columns():
     layers, classifiers, x, labels = network(1)
-    wide = [(np.hstack([w, b[:, None]]), np.zeros(len(b))) for w, b in layers[:1]]  # the bias as a weight whose x is 1
+    w, b = map(host, layers[0])
+    wide: list[tuple[Array, Array]] = [(np.hstack([w, b[:, None]]), np.zeros(len(b)))]  # the bias is a weight, its x 1
     ours = eq.algorithm_1(
         layers[:1], [(classifiers[0][0][:, :5], classifiers[0][1])], x, labels, [1], length=0, alpha=0, eta=LR
     )
@@ -325,7 +331,8 @@ def test_a8_a_bias_moves_by_its_error_added_over_the_columns():
     theirs = eq.algorithm_1(
         wide, [(classifiers[0][0][:, :5], classifiers[0][1])], ones, labels, [1], length=0, alpha=0, eta=LR
     )
-    assert relative_error(np.hstack([ours[0][0][0], ours[0][0][1][:, None]]), theirs[0][0][0]) < 1e-9
+    w, b = map(host, ours[0][0])
+    assert relative_error(np.hstack([w, b[:, None]]), theirs[0][0][0]) < 1e-9
 
 
 @pytest.mark.parametrize("option", ["weighting", "error", "below", "last", "order", "counts", "classifier"])
@@ -370,7 +377,7 @@ def by_algorithm_1(learner, images, y, length, alpha, **readings):
         [f"layers.{u}" for u in range(UNITS - 1)],
         [f"aux.{k}.0" for k in range(len(heads))] + [f"layers.{UNITS - 1}"],
     ]
-    grads = {}
+    grads: dict[str, Any] = {}
     for part, before, after in zip(names, (layers, classifiers), new, strict=True):
         for name, (w, b), (w_new, b_new) in zip(part, before, after, strict=False):
             grads |= {f"{name}.weight": (w - w_new).T, f"{name}.bias": b - b_new}
@@ -390,9 +397,9 @@ def differing(theirs, ours):
 def test_the_engine_is_algorithm_1_unit_by_unit(modules, weighting, error):
     for length in range(UNITS + 1):
         for alpha in (0.0, 0.25, 0.5, 1.0):
-            ours = make_learner(length, alpha, modules, weighting, error)
-            theirs = by_algorithm_1(ours, *batch(), length, alpha, weighting=weighting, error=error)  # type: ignore[call-arg]
-            assert not differing(theirs, ours.gradients(*batch())[1]), (length, alpha)
+            ours, (x, y) = make_learner(length, alpha, modules, weighting, error), batch()
+            theirs = by_algorithm_1(ours, x, y, length, alpha, weighting=weighting, error=error)
+            assert not differing(theirs, ours.gradients(x, y)[1]), (length, alpha)
 
 
 @pytest.mark.filterwarnings("ignore:BackLink length")

@@ -47,7 +47,7 @@ def test_no_caller_ends_it_again():
                 for part, after in zip(node.values, [*node.values[1:], None], strict=True):
                     if isinstance(part, ast.FormattedValue) and "nearest(" in ast.unparse(part):
                         calls += 1
-                        text = after.value if isinstance(after, ast.Constant) else ""
+                        text = str(after.value) if isinstance(after, ast.Constant) else ""
                         if text and not text.startswith(" "):
                             wrong.append(f"{path.name}:{node.lineno}")
     assert calls >= 5 and not wrong

@@ -19,6 +19,7 @@ SCRIPT = Path(minilocal.__file__).parents[1] / "docs" / "benchmarks" / "gpu_chec
 @pytest.fixture
 def check(monkeypatch):
     spec = importlib.util.spec_from_file_location("gpu_check", SCRIPT)
+    assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setattr(sys, "path", [*sys.path])
     spec.loader.exec_module(module)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,13 +41,14 @@ class Tensor:
 
 
 Tensor.__name__ = "Tensor"
+unchecked: Any = ml  # for calls whose arguments are of a wrong type
 BUILT = [
     (lambda: make_learner(rng=3), r"give minilocal\.rng\(3\)"),
     (lambda: make_learner(rng=None), r"give minilocal\.rng\(0\)"),
     (lambda: make_learner(rng=np.random.RandomState(0)), r"give minilocal\.rng\(0\)"),
-    (lambda: ml.nets.resnet(8, rng=0), r"no numpy\.random\.Generator"),
-    (lambda: ml.Learner("resnet8", ml.rules.bp(), rng=ml.rng(0)), r"minilocal\.nets\.get\('resnet8'"),
-    (lambda: ml.Learner(ml.nets.mlp, ml.rules.bp(), rng=ml.rng(0)), r"call it, mlp\(\)"),
+    (lambda: unchecked.nets.resnet(8, rng=0), r"no numpy\.random\.Generator"),
+    (lambda: unchecked.Learner("resnet8", ml.rules.bp(), rng=ml.rng(0)), r"minilocal\.nets\.get\('resnet8'"),
+    (lambda: unchecked.Learner(ml.nets.mlp, ml.rules.bp(), rng=ml.rng(0)), r"call it, mlp\(\)"),
     (lambda: make_learner(ml.rules.backlink), r"call it, backlink\(\)"),
     (lambda: make_learner(modules="4"), "modules '4' is no way to cut"),
     (lambda: make_learner(modules=2.5), "modules = 2.5: give K"),
@@ -57,33 +59,36 @@ BUILT = [
     (lambda: make_learner(dtype=np.float16), "Known: float32, float64"),
     (lambda: make_learner(dtype=None), "Known: float32, float64"),
     (lambda: make_learner(device=0), "Known: cpu, cuda"),
-    (lambda: ml.nets.mlp(64, rng=ml.rng(0)), "give the width of every hidden layer"),
-    (lambda: ml.nets.mlp((64.5,), rng=ml.rng(0)), "a hidden width = 64.5"),
+    (lambda: unchecked.nets.mlp(64, rng=ml.rng(0)), "give the width of every hidden layer"),
+    (lambda: unchecked.nets.mlp((64.5,), rng=ml.rng(0)), "a hidden width = 64.5"),
     (lambda: ml.nets.mlp((0,), rng=ml.rng(0)), "a hidden width = 0"),
-    (lambda: ml.nets.mlp(classes=2.5, rng=ml.rng(0)), "classes = 2.5"),
-    (lambda: ml.nets.resnet("20", rng=ml.rng(0)), "depth n = '20'"),
-    (lambda: ml.nets.resnet(8, size=(8, 8), rng=ml.rng(0)), r"size = \(8, 8\)"),
+    (lambda: unchecked.nets.mlp(classes=2.5, rng=ml.rng(0)), "classes = 2.5"),
+    (lambda: unchecked.nets.resnet("20", rng=ml.rng(0)), "depth n = '20'"),
+    (lambda: unchecked.nets.resnet(8, size=(8, 8), rng=ml.rng(0)), r"size = \(8, 8\)"),
     (lambda: ml.nets.wrn(10, 0, rng=ml.rng(0)), "width = 0"),
-    (lambda: ml.nets.vgg16(hidden="a", rng=ml.rng(0)), "hidden = 'a'"),
-    (lambda: ml.nets.get(ml.nets.mlp, rng=ml.rng(0)), r"call it, mlp\(\)"),
-    (lambda: ml.rules.compose(objective="classifier"), r"minilocal\.objectives\.classifier\(\)"),
-    (lambda: ml.rules.compose(boundary=ml.boundaries.link), r"call it, link\(\)"),
-    (lambda: ml.rules.compose(objective="infopro"), r"give minilocal\.objectives\.infopro\(\)"),
-    (lambda: ml.rules.compose(when="sometimes"), r"give minilocal\.when\.always\(\)"),
-    (lambda: ml.rules.compose(recommends=3), r"recommends = 3: give minilocal\.boundaries\.Recommended\('adam'"),
-    (lambda: ml.rules.compose(recommends="adam"), "recommends = 'adam': give"),
-    (lambda: ml.rules.compose(3), "name = 3: give a text"),
-    (lambda: ml.rules.compose(ml.boundaries.link()), r"name = BackwardLink\(.*\): give a text"),
-    (lambda: ml.locality.measure("bp"), r"minilocal\.rules\.get\('bp'\)"),
-    (lambda: ml.locality.measure(ml.rules.bp), r"call it, bp\(\)"),
-    (lambda: ml.rules.compose(when="always"), r"minilocal\.when\.always\(\)"),
-    (lambda: ml.interop.from_torch({"state_dict": {"fc.weight": X}, "best": 92.6}), r'checkpoint\["state_dict"\]'),
-    (lambda: ml.interop.from_torch({"fc.weight": X, "best": 92.6}), "'best' is a float"),
-    (lambda: ml.interop.from_torch(Model()), r"give model\.state_dict\(\)"),
-    (lambda: ml.rng("0"), r"rng\('0'\): give a whole number"),
+    (lambda: unchecked.nets.vgg16(hidden="a", rng=ml.rng(0)), "hidden = 'a'"),
+    (lambda: unchecked.nets.get(ml.nets.mlp, rng=ml.rng(0)), r"call it, mlp\(\)"),
+    (lambda: unchecked.rules.compose(objective="classifier"), r"minilocal\.objectives\.classifier\(\)"),
+    (lambda: unchecked.rules.compose(boundary=ml.boundaries.link), r"call it, link\(\)"),
+    (lambda: unchecked.rules.compose(objective="infopro"), r"give minilocal\.objectives\.infopro\(\)"),
+    (lambda: unchecked.rules.compose(when="sometimes"), r"give minilocal\.when\.always\(\)"),
+    (lambda: unchecked.rules.compose(recommends=3), r"recommends = 3: give minilocal\.boundaries\.Recommended\('adam'"),
+    (lambda: unchecked.rules.compose(recommends="adam"), "recommends = 'adam': give"),
+    (lambda: unchecked.rules.compose(3), "name = 3: give a text"),
+    (lambda: unchecked.rules.compose(ml.boundaries.link()), r"name = BackwardLink\(.*\): give a text"),
+    (lambda: unchecked.locality.measure("bp"), r"minilocal\.rules\.get\('bp'\)"),
+    (lambda: unchecked.locality.measure(ml.rules.bp), r"call it, bp\(\)"),
+    (lambda: unchecked.rules.compose(when="always"), r"minilocal\.when\.always\(\)"),
+    (
+        lambda: unchecked.interop.from_torch({"state_dict": {"fc.weight": X}, "best": 92.6}),
+        r'checkpoint\["state_dict"\]',
+    ),
+    (lambda: unchecked.interop.from_torch({"fc.weight": X, "best": 92.6}), "'best' is a float"),
+    (lambda: unchecked.interop.from_torch(Model()), r"give model\.state_dict\(\)"),
+    (lambda: unchecked.rng("0"), r"rng\('0'\): give a whole number"),
     (lambda: ml.rng(-1), r"rng\(-1\): give a whole number"),
-    (lambda: ml.rng(1.5), r"rng\(1\.5\): give a whole number"),
-    (lambda: ml.data.load(3), "data set 3 is no name: give one of digits"),
+    (lambda: unchecked.rng(1.5), r"rng\(1\.5\): give a whole number"),
+    (lambda: unchecked.data.load(3), "data set 3 is no name: give one of digits"),
     (lambda: ml.verify.check_layer(net(), (3, 3, 2)), "check_layer was given a Net"),
     (lambda: ml.interop.to_torch(make_learner()), r"give \{\*\*learner\.parameters\(\)"),
 ]
@@ -228,7 +233,7 @@ class NoCache(Scale):
 
 
 class OldSignature(Scale):
-    def backward(self, dy, cache):
+    def backward(self, dy, cache):  # type: ignore[override]  # it lacks p and need
         return dy, {}
 
 
@@ -375,6 +380,8 @@ def test_a_copy_goes_on_bit_for_bit_batches_in_flight_too(name, again):
 
 class Named(ml.Learner):
     """A Learner that keeps something of its own."""
+
+    notes: list[str]
 
 
 @pytest.mark.parametrize(

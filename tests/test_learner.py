@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import warnings
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -53,12 +54,14 @@ def test_learners_of_one_net_share_nothing(batch):
     net = ml.nets.mlp((6,), classes=4, rng=ml.rng(0), channels=2, size=3)
     start = {n: a.copy() for n, a in net.parameters().items()}
     one, two = (ml.Learner(net, ml.rules.gll(), 2, rng=ml.rng(1)) for _ in range(2))
-    one.step(*batch, lr=0.5)
+    x, y = batch
+    one.step(x, y, lr=0.5)
     assert all((net.parameters()[n] == a).all() and (two.parameters()[n] == a).all() for n, a in start.items())
 
 
 def test_only_parameters_with_a_gradient_move():
-    sgd, state, w = ml.optim.SGD(momentum=0.9, weight_decay=0.1), {}, np.ones(3)
+    sgd, w = ml.optim.SGD(momentum=0.9, weight_decay=0.1), np.ones(3)
+    state: dict[str, Any] = {}
     sgd.update([(w, np.zeros(3), state)], 1.0)
     assert (w == 0.9).all() and set(state) == {"v"}
 
@@ -204,10 +207,10 @@ def test_what_does_not_fit_is_refused_in_one_line(build, says):
 
 
 def test_arrays_of_two_libraries_are_refused(batch):
-    x = batch[0]
+    x, elsewhere = batch[0], cast(Any, _Device())
     assert ml.namespace(x, x) is np
     with pytest.raises(TypeError, match=r"arrays met in one call.*to_device"):
-        ml.namespace(x, _Device())
+        ml.namespace(x, elsewhere)
 
 
 class _Device:

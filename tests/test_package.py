@@ -49,9 +49,9 @@ PUBLIC = [ml.rules.compose, ml.nets.mlp, ml.nets.resnet, *(getattr(ml.rules, nam
 
 @pytest.mark.parametrize("make", PUBLIC, ids=lambda make: make.__name__)
 def test_every_parameter_is_named_in_help(make):
-    assert list(args(inspect.getdoc(make))) == list(inspect.signature(make).parameters)
+    assert list(args(inspect.getdoc(make) or "")) == list(inspect.signature(make).parameters)
 
 
 @pytest.mark.parametrize("make", [ml.boundaries.link], ids=["link"])
 def test_every_option_of_a_boundary_is_in_its_help(make):
-    assert all(f"`{name}`" in inspect.getdoc(make) for name in inspect.signature(make).parameters)
+    assert all(f"`{name}`" in (inspect.getdoc(make) or "") for name in inspect.signature(make).parameters)

@@ -43,7 +43,7 @@ def public(path: str, thing: Any, seen: set[int]) -> Iterator[tuple[str, Any, ty
 def function(member: Any) -> Any:
     """The function behind a property, a class method, a decorator or an operation."""
     member = getattr(member, "__func__", member)
-    return inspect.unwrap(member.fget if isinstance(member, property) else member)
+    return inspect.unwrap(getattr(member, "fget", member))
 
 
 def called(node: ast.expr, inside: Any, owner: type | None) -> Any:

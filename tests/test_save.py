@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import minilocal as ml
 from minilocal.layers import Dropout, Flatten, Initializer, Layer, Linear, Sequential
 from minilocal.objectives import ClassifierLoss, ObjectiveSpec
 from minilocal.saved import KINDS, from_json, to_json
+from tests.helpers.host import host
 
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
     "backlink, all options": ml.rules.backlink(length=2, alpha=0.25, aux="1c2f", weighting="unfolded", keep="inputs"),
@@ -21,8 +23,9 @@ RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
     "composed": ml.rules.compose(objective=ml.objectives.infopro(), boundary=ml.boundaries.link()),
 }
 X, Y = ml.rng(1).standard_normal((9, 4, 8, 8, 3)).astype("f4"), np.array([0, 1, 1, 3])
+WIDTH: Any = np.int64(11)  # NumPy's whole numbers are taken too
 NETS = {
-    "mlp": lambda rng: ml.nets.mlp((12, np.int64(11)), classes=4, size=8, rng=rng),
+    "mlp": lambda rng: ml.nets.mlp((12, WIDTH), classes=4, size=8, rng=rng),
     "resnet8": lambda rng: ml.nets.resnet(8, classes=4, size=8, shortcut="A-end", init="ddg", rng=rng),
     "resnet18": lambda rng: ml.nets.get("resnet18", classes=4, size=8, rng=rng),
     "wrn10-1": lambda rng: ml.nets.get("wrn10-1", classes=4, size=8, rng=rng),
@@ -54,7 +57,7 @@ def test_a_loaded_learner_goes_on_bit_for_bit(name, tmp_path):
         learner.epoch = 1
         for x in X[5:]:
             learner.step(x, Y, lr=1e-3)
-    assert alike(one, two) and np.array_equal(one.predict(X[0]), two.predict(X[0]))
+    assert alike(one, two) and np.array_equal(host(one.predict(X[0])), host(two.predict(X[0])))
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -63,7 +66,7 @@ def test_every_network_is_built_again_as_it_was(name, tmp_path):
     one.save(tmp_path / "l.npz")
     two = ml.load(tmp_path / "l.npz")
     assert alike(one, two) and two.net.shapes == one.net.shapes and two.optimizer == one.optimizer
-    assert all(np.array_equal(a, two.net.parameters()[n]) for n, a in one.net.parameters().items())
+    assert all(np.array_equal(host(a), host(two.net.parameters()[n])) for n, a in one.net.parameters().items())
 
 
 class Own(ObjectiveSpec):
@@ -80,8 +83,8 @@ class Momentumless:
 
 
 def own_net():
-    layers = [[Flatten(), Linear(192, 9, Initializer(0), name="a")], [Linear(9, 9, Initializer(0), name="b")]]
-    units = [Sequential(inner) for inner in (*layers, [Linear(9, 4, Initializer(0), name="c")])]
+    a, b, c = (Linear(I, O, Initializer(0), name=name) for name, I, O in (("a", 192, 9), ("b", 9, 9), ("c", 9, 4)))
+    units: list[Layer] = [Sequential([Flatten(), a]), Sequential([b]), Sequential([c])]
     return ml.nets.Net("own", units, Sequential([]), 4, (8, 8, 3), Initializer(0))
 
 
@@ -91,7 +94,7 @@ def test_what_is_your_own_is_given_again(tmp_path):
     one.step(X[0], Y, lr=0.1)
     path = tmp_path / "l.npz"
     one.save(path)
-    own = {}
+    own: dict[str, Any] = {}
     for what, thing, name in (
         ("net", own_net(), "own"), ("rule", rule, "mine"), ("optimizer", Momentumless(), "Momentumless"),
     ):  # fmt: skip
@@ -120,9 +123,11 @@ def test_a_network_that_was_changed_is_your_own(change, tmp_path):
     def changed():
         net = NETS["vgg16"](ml.rng(0))
         if change == "layer":
-            net.units[-1].layers.append(Negative())
+            last = net.units[-1]
+            assert isinstance(last, Sequential)
+            last.layers.append(Negative())
         else:
-            next(layer for layer in net.units[-2].layers if isinstance(layer, Dropout)).rate = 0.25
+            next(layer for layer in net.units[-2].children() if isinstance(layer, Dropout)).rate = 0.25
         return net
 
     one = make_learner(net=changed())
@@ -146,7 +151,8 @@ def spoil(path, damage):
     elif damage == "foreign":
         np.savez(path, weights=np.ones(3))
     elif damage == "pickled":
-        np.savez(path, **{"learner.json": np.array([{}], object)})
+        contents: dict[str, Any] = {"learner.json": np.array([{}], object)}
+        np.savez(path, **contents)
     elif damage == "missing":
         path.unlink()
     elif damage == "folder":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import accumulate, pairwise
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -64,7 +65,7 @@ def test_the_function_and_its_kin_are_reached_from_the_package():
     assert ml.split.infopro_star(110, 4) == infopro_star(110, 4) and ml.split.sizes(5, 2) == [3, 2]
     import minilocal.split as again
 
-    assert again is ml.split
+    assert cast(object, again) is ml.split
     from minilocal.split import split
 
     assert split is ml.split
@@ -161,7 +162,8 @@ def test_a_balanced_split_by_hand():
     assert ml.split.balanced([4, 1, 1, 1, 1, 4], 3) == [1, 4, 1]
     assert ml.split.balanced([1, 1, 1, 1], 2, lambda k, first, last: 2 * (last < 4)) == [1, 3]
     assert ml.split.balanced([0, 0, 0], 2) == [2, 1]
-    assert ml.split.balanced(np.arange(4), np.int64(2)) == [3, 1]
+    costs, modules = cast(Any, np.arange(4)), cast(Any, np.int64(2))
+    assert ml.split.balanced(costs, modules) == [3, 1]
 
 
 @pytest.mark.parametrize(

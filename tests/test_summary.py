@@ -17,6 +17,12 @@ RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {
 }
 
 
+def kept_bytes(learner: ml.Learner, images: int) -> KeptBytes:
+    kept, _ = _bytes(learner, images)
+    assert kept is not None
+    return kept
+
+
 def net(n=8):
     return ml.nets.resnet(n, classes=4, size=8, rng=ml.rng(0))
 
@@ -50,7 +56,7 @@ def test_a_learner_says_what_each_module_keeps_and_takes_no_step():
 def test_what_a_module_keeps_is_what_a_real_step_keeps(name):
     """The table's bytes come from arrays without memory; here the same is counted on arrays with it."""
     real = make_learner(RULES[name])
-    (abstract, _), (x, y) = _bytes(real, 6), (ml.rng(2).standard_normal((6, 8, 8, 3)).astype("f4"), np.arange(6) % 4)
+    abstract, (x, y) = kept_bytes(real, 6), (ml.rng(2).standard_normal((6, 8, 8, 3)).astype("f4"), np.arange(6) % 4)
     for _ in range(real.rule.least_batches(3) - 1):
         real.step(x, y, lr=0.0)
     with KeptBytes(real, (x, y)) as kept:
@@ -61,7 +67,7 @@ def test_what_a_module_keeps_is_what_a_real_step_keeps(name):
 def test_backlink_waits_with_its_linked_units_gll_with_nothing_and_bp_with_everything():
     waiting = {}
     for name in ("bp", "gll", "backlink", "backlink, inputs"):
-        kept, _ = _bytes(make_learner(RULES[name], 4, net(20)), 4)
+        kept = kept_bytes(make_learner(RULES[name], 4, net(20)), 4)
         waiting[name] = kept.waiting
         assert kept.waiting[-1] == 0
     assert waiting["gll"] == [0] * 4
@@ -71,7 +77,7 @@ def test_backlink_waits_with_its_linked_units_gll_with_nothing_and_bp_with_every
 
 def test_rules_that_hold_batches_wait_with_what_they_hold_between_two_steps():
     """Remembered bytes of 6 images: caches, inputs, messages, stashed weights, and FDG's held gradients of module 3."""
-    waiting = {name: _bytes(make_learner(RULES[name]), 6)[0].waiting for name in ("ddg", "fdg", "asynchronous dgl")}
+    waiting = {name: kept_bytes(make_learner(RULES[name]), 6).waiting for name in ("ddg", "fdg", "asynchronous dgl")}
     weights = [sum(w.nbytes for unit in m.units for w in unit.parameters.values()) for m in make_learner().modules]
     assert waiting["ddg"] == [371040, 132992, 0] and waiting["ddg"][0] > 2 * weights[0]  # two copies of the weights
     assert waiting["fdg"] == [717504, 253696, 231952]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from tests.fake.device import fake
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)
 
 
-class InProcess:
+class _InProcess:
     """A pool and its one worker, which calls functions in this process."""
 
     def __init__(self):
@@ -36,6 +37,9 @@ class InProcess:
 
     def close(self, at_once=False):
         self.closed += 1
+
+
+InProcess: Any = _InProcess  # where a WorkerPool is asked for
 
 
 @pytest.fixture(autouse=True)
@@ -252,7 +256,7 @@ def test_everything_is_saved_and_reported(tmp_path, monkeypatch, tiny_nets):
         assert head in text
 
 
-class _Pool(InProcess):
+class _Pool(_InProcess):
     def __enter__(self):
         return self
 

@@ -20,7 +20,7 @@ def timers(log, **seconds):
 
 
 def test_every_round_begins_with_another_workload():
-    log = []
+    log: list[str] = []
     times = timing.rounds(timers(log, a=1.0, b=2.0, c=3.0), 4)
     assert "".join(log) == "abc" + "bca" + "cab" + "abc"
     assert times.seconds == {"a": [1.0] * 4, "b": [2.0] * 4, "c": [3.0] * 4} and not times.failed
@@ -30,7 +30,7 @@ def test_one_that_fails_is_out_and_the_others_go_on():
     def broken():
         raise RuntimeError("no memory")
 
-    log = []
+    log: list[str] = []
     times = timing.rounds({"x": broken, **timers(log, a=1.0, b=2.0)}, 3)
     assert times.failed == {"x": "no memory"} and times.seconds == {"a": [1.0] * 3, "b": [2.0] * 3}
 
@@ -71,7 +71,7 @@ def test_the_hosts_clock_counts_one_run_of_several():
 
 
 def test_a_devices_clock_reads_events_around_all_runs():
-    log = []
+    log: list[str] = []
 
     class Event:
         def record(self):

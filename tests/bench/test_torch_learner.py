@@ -16,7 +16,7 @@ needs_torch = pytest.mark.skipif(not available(), reason="PyTorch is only in the
 SGD = ml.optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True)
 
 
-def small(name: str):
+def small(name: str) -> ml.nets.Net:
     if name == "mlp":
         return ml.nets.mlp((12, 11, 10, 9), classes=4, size=4, rng=ml.rng(0))
     if name in ("vgg16", "alexnet"):

@@ -13,6 +13,7 @@ import pytest
 
 import minilocal as ml
 from minilocal import record
+from tests.helpers.checkpoints import checkpoint
 from tests.helpers.small_run import SMALL
 
 
@@ -44,7 +45,7 @@ def test_a_checkpoint_from_before_an_option_existed_goes_on(minilocal, tmp_path)
     """A run records every default; what has become an option since has its default then too."""
     assert minilocal("train", *SMALL, "--out", "run")[0] == 0
     config = json.loads((tmp_path / "run" / "config.json").read_text())
-    arrays, metadata = record.checkpoint(tmp_path / "run")
+    arrays, metadata = checkpoint(tmp_path / "run")
     for tables in (config, metadata["config"]):
         del tables["rule"]["weighting"]
     (tmp_path / "run" / "config.json").write_text(json.dumps(config))
@@ -94,7 +95,7 @@ def test_a_rule_in_words_goes_on_as_if_it_had_not_stopped_from_another_folder(mi
     monkeypatch.chdir(tmp_path / "elsewhere")
     status, _, err = minilocal("train", "--resume", "../run", "--epochs", "2")
     assert status == 0 and "warning" not in err
-    one, other = (record.checkpoint(tmp_path / run)[0] for run in ("at-once", "run"))
+    one, other = (checkpoint(tmp_path / run)[0] for run in ("at-once", "run"))
     assert one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
     assert minilocal("predict", "../run")[0] == 0
     (tmp_path / "mine.py").write_text(OWN + "\n")

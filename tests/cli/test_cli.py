@@ -19,7 +19,7 @@ from tests.helpers.small_run import SMALL
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run's folder."""
     out = tmp_path_factory.mktemp("trained") / "run"
     assert cli.main(["train", *SMALL, "--out", str(out)]) == 0

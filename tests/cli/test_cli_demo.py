@@ -7,6 +7,7 @@ import re
 import signal
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from minilocal.cli.demo.processes import run_all
 from minilocal.cli.demo.results import Runs, findings
 from minilocal.config import tables_of
 from minilocal.train.stop import Interrupted
+from tests.helpers.checkpoints import checkpoint
 
 TINY = [
     "--net", "mlp", "--modules", "2", "--limit-train", "40", "--limit-test", "20", "--batch-size", "16",
@@ -87,13 +89,14 @@ def test_it_replaces_its_own_last_runs_all_of_them_or_none(tmp_path):
     ours = [recipe.config(recipe.RULES["GLL"], seed, options) for seed in (0, 1)]
     longer = recipe.config(recipe.RULES["GLL"], 0, Namespace(epochs=9, out=str(tmp_path)))
     foreign = tables_of(ours[1]) | {"rule": {"name": "gll", "aux": "1c2f"}}
-    for run, tables in zip(ours, (tables_of(longer), foreign), strict=True):
-        record.RunFolder.create(run.run.out, tables, {}).close()
+    folders = [Path(str(run.run.out)) for run in ours]
+    for folder, tables in zip(folders, (tables_of(longer), foreign), strict=True):
+        record.RunFolder.create(folder, tables, {}).close()
     with pytest.raises(UserError, match="seed1 holds a run that is not the demo's: give another --out"):
         recipe.make_way(ours)
-    assert Path(ours[0].run.out).exists()
+    assert folders[0].exists()
     recipe.make_way(ours[:1])
-    assert not Path(ours[0].run.out).exists() and Path(ours[1].run.out).exists()
+    assert not folders[0].exists() and folders[1].exists()
 
 
 def test_ctrl_c_says_how_to_go_on_with_the_demo(small, capsys, monkeypatch):
@@ -114,7 +117,7 @@ def test_a_run_that_is_stopped_saves_what_it_has(tmp_path):
 
     with pytest.raises(Interrupted):
         run_all([["train", *TINY, "--epochs", "9999", "--out", str(out)]], stop)
-    assert record.checkpoint(out)[1]["progress"]["epoch"] >= 1
+    assert checkpoint(out)[1]["progress"]["epoch"] >= 1
     record.RunFolder(out).close()  # nobody holds it
 
 
@@ -145,7 +148,8 @@ def test_the_finding_is_of_the_means(last, finding):
         def errors(self):
             return np.array([[50.0, error] for error in last.get(self.name, [])])
 
-    seen = {name: Played(name, [None, None]) for name in last}
+    two: Any = [None, None]  # runs whose configuration is not read
+    seen = {name: Played(name, two) for name in last}
     lines = findings(seen, Played("BP, checkpointed", []))
     bp, gll, link = (np.mean(last[name]) for name in ("BP", "GLL", "BackLink"))
     assert lines[0].startswith(f"Last test error: BP {bp:.1f} %, GLL {gll:.1f} %, BackLink {link:.1f} %: ")

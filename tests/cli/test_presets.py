@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from minilocal.cli.train import preset_source, presets
@@ -74,8 +76,10 @@ def test_a_data_sets_own_constants_reach_a_rule_that_rebuilds_images():
     config, _ = resolve([("a", {"rule.name": "infopro", "net.name": "resnet8", "net.modules": 2})])
     assert config.rule.options["mean"] is None
     learner = learner_of(config, 10, 1, 16, {"mean": (0.3,), "std": (0.4,)})
-    assert learner.modules[0].objective.branches[0].loss.mean == (0.3,)
+    objective: Any = learner.modules[0].objective
+    assert objective.branches[0].loss.mean == (0.3,)
     own, _ = resolve([("a", {"rule.name": "infopro", "rule.mean": 0.5, "net.name": "resnet8", "net.modules": 2})])
     learner = learner_of(own, 10, 1, 16, {"mean": (0.3,), "std": (0.4,)})
-    loss = learner.modules[0].objective.branches[0].loss
+    objective = learner.modules[0].objective
+    loss = objective.branches[0].loss
     assert (loss.mean, loss.std) == ((0.5,), (0.4,))

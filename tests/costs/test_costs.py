@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from itertools import accumulate
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,12 +79,13 @@ def test_a_branch_that_is_not_computed_costs_nothing():
 # ---------------------------------------------------------------------- bytes
 
 
-def kept(rule: ml.rules.compose, cut: list[int], images: int) -> KeptBytes:
+def kept(rule: ml.rules.Rule, cut: list[int], images: int) -> KeptBytes:
     """What each module keeps in a step of the engine, on abstract arrays."""
     machine = CPU()
     learner = ml.Learner(NET, rule, cut, rng=ml.rng(0), device=machine.library)
     machine.prepare(learner)
-    x, y = machine.library.empty((images, *NET.shape), "float32"), machine.library.empty((images,), int)
+    x: Any = machine.library.empty((images, *NET.shape), "float32")
+    y: Any = machine.library.empty((images,), int)
     for _ in range(rule.least_batches(len(cut)) - 1):
         learner.step(x, y, lr=0.0)
     with KeptBytes(learner, (x, y)) as result:
@@ -192,7 +195,7 @@ def timed_net(*units: Timed) -> ml.nets.Net:
 
 
 def test_the_seconds_of_a_unit_are_its_fastest_passes(monkeypatch):
-    monkeypatch.setattr(passes.time, "perf_counter", lambda: Timed.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: Timed.now)
     net = timed_net(Timed("a", 2, 2, 0), Timed("b", 5, 4, 1), Timed("c", 2, 1, 2))
     measured = costs.measure(net, R.bp(), 2, "time", images=2)
     assert measured.units == pytest.approx([4, 9, 3]) and measured.cut() == [1, 2]
@@ -202,7 +205,7 @@ def test_the_seconds_of_a_unit_are_its_fastest_passes(monkeypatch):
 
 
 def test_units_of_one_kind_are_measured_once(monkeypatch):
-    monkeypatch.setattr(passes.time, "perf_counter", lambda: Timed.now)
+    monkeypatch.setattr(time, "perf_counter", lambda: Timed.now)
     units = [Timed(name, 1, 1) for name in "abcd"]
     assert costs.measure(timed_net(*units), R.bp(), 2, "time", images=2).cut() == [2, 2]
     assert [unit.calls for unit in units] == [2 * passes.REPEATS, 0, 0, 0]
@@ -241,7 +244,8 @@ def test_a_cut_avoids_modules_without_an_objective():
 
 def test_costs_are_plain_numbers_and_take_no_random_numbers_of_the_users():
     rng = streams.rng(0)
-    measured = costs.measure(NET, R.gll(), np.int64(4), "flops")
+    modules: Any = np.int64(4)
+    measured = costs.measure(NET, R.gll(), modules, "flops")
     assert all(type(cost) is float for cost in measured.of(measured.cut()))
     assert rng.integers(10**9) == streams.rng(0).integers(10**9)
 

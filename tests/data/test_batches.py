@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from minilocal import data
 from minilocal.errors import UserError
 from minilocal.streams import stream
 from tests.fake import cuda_on_host
-from tests.fake.device import counting, fake
+from tests.fake.device import counting, fake, fetch
 
 
 @pytest.fixture(scope="module")
@@ -98,13 +99,14 @@ def test_batches_of_a_device_stay_there_and_are_the_same(digits, mode, kernels, 
     for (host_x, _), (device_x, _) in zip(epoch(shifted)[2:], rest, strict=True):
         assert np.array_equal(host_x, device_x.get())
     x, y = fake.asarray(digits.test_x), fake.asarray(digits.test_y)
-    evaluated = [x.get() for x, _ in data.evaluation_batches(x, y, digits, 16)]
+    evaluated = [fetch(x) for x, _ in data.evaluation_batches(x, y, digits, 16)]
     assert np.array_equal(np.concatenate(evaluated), digits.normalise(digits.test_x))
 
 
 def test_a_data_set_that_is_none_is_one_line(digits):
+    nothing: Any = None
     with pytest.raises(UserError, match="batches was given a NoneType for its data set"):
-        next(data.evaluation_batches(digits.train_x, digits.train_y, None, 8))
+        next(data.evaluation_batches(digits.train_x, digits.train_y, nothing, 8))
 
 
 @pytest.mark.parametrize("wrong", [{"epoch": -1}, {"key": 1.5}, {"start": -1}, {"batch_size": 0}], ids=str)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +16,11 @@ CONTENT = b"\x1f\x8b" + bytes(range(256)) * 2000
 SUM = "sha256:" + hashlib.sha256(CONTENT).hexdigest()
 
 
-def get(folder: Path, *sites, checksum: str | None = SUM, length: int | None = len(CONTENT)) -> Path:
+def get(folder: Path, *sites: Any, checksum: str | None = SUM, length: int | None = len(CONTENT)) -> Path:
     return fetch("file.tar.gz", [site.url for site in sites], folder, checksum, length)
 
 
-def fault(folder: Path, *sites, **options) -> str:
+def fault(folder: Path, *sites: Any, **options: Any) -> str:
     with pytest.raises(UserError) as caught:
         get(folder, *sites, **options)
     assert "\n" not in str(caught.value)

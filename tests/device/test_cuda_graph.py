@@ -4,6 +4,8 @@ The fake graph does again what was captured, in the same memory, so a number of 
 (a learning rate, a step's count, a mask) shows, and so does memory that was let go.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ import minilocal as ml
 from minilocal.errors import UserError
 from minilocal.locality.influence import toy_net
 from tests.fake import cuda_on_host
-from tests.fake.device import counting, fake
+from tests.fake.device import counting, fake, fetch
 
 pytestmark = pytest.mark.skipif(bool(cuda_on_host.available()), reason=str(cuda_on_host.available()))
 
@@ -53,10 +55,10 @@ def run(rule, cuda_graph, net=None, sizes=(6,) * 4, optimizer=None):
         learner.epoch = step // 2  # PGL's phases change with it
         x, y = images(step, n)
         losses.append(learner.step(fake.asarray(x), fake.asarray(y), lr=0.1 / (1 + step)))
-    return learner, [loss.get() for loss in losses]
+    return learner, [fetch(loss) for loss in losses]
 
 
-def same(one, other) -> None:
+def same(one: Any, other: Any) -> None:
     (a, losses), (b, eager) = one, other
     assert all(np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in zip(losses, eager, strict=True))
     states = a.state(), b.state()
@@ -74,7 +76,9 @@ def test_a_recorded_step_is_the_step(rule):
 def test_masks_are_drawn_anew_in_every_recorded_step():
     """Dropout's numbers are named by (epoch, step), which a graph must read where the host puts them."""
     small = ml.nets.mlp((12, 11), classes=CLASSES, size=8, rng=ml.rng(0))
-    small.units[1].layers.insert(0, ml.layers.Dropout(0.5, name="drop"))
+    unit = small.units[1]
+    assert isinstance(unit, ml.layers.Sequential)
+    unit.layers.insert(0, ml.layers.Dropout(0.5, name="drop"))
     same(run(ml.rules.bp(), True, small), run(ml.rules.bp(), False, small))
 
 
@@ -147,7 +151,7 @@ def test_a_step_that_fails_while_it_is_recorded_leaves_nothing_open(monkeypatch)
     assert learner._graphs._recorded
 
 
-def failing(*_) -> None:
+def failing(*_: Any) -> None:
     raise UserError("no room")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from typing import Any
 from xml.etree import ElementTree
 
 import matplotlib
@@ -16,29 +17,30 @@ import minilocal as ml
 from minilocal import UserError, draw
 from minilocal.draw.style import COLOURS, CYCLE, MODULES, colours
 from minilocal.rules import NAMES
+from tests.draw.legend import legend_of
 
 
 def test_a_curve_has_a_line_per_run_over_epochs_from_one():
     axes = draw.curves({"BP": [30, 20, 10], "GLL": [40, 35, 30]}, title="digits").axes[0]
     bp, gll = axes.lines
-    assert list(bp.get_xdata()) == [1, 2, 3] and list(bp.get_ydata()) == [30, 20, 10]
-    assert list(gll.get_ydata()) == [40, 35, 30]
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["BP", "GLL"]
+    assert np.array_equal(bp.get_xdata(), [1, 2, 3]) and np.array_equal(bp.get_ydata(), [30, 20, 10])
+    assert np.array_equal(gll.get_ydata(), [40, 35, 30])
+    assert [t.get_text() for t in legend_of(axes).get_texts()] == ["BP", "GLL"]
     assert (axes.get_xlabel(), axes.get_ylabel(), axes.get_title(loc="left")) == ("epoch", "test error (%)", "digits")
 
 
 def test_of_several_seeds_the_mean_is_drawn_in_a_band_from_the_least_to_the_largest():
     axes = draw.curves({"GLL": [[10, 8], [14, 6], [12, 10]]}).axes[0]
-    assert list(axes.lines[0].get_ydata()) == [12, 8]
-    band = axes.collections[0].get_paths()[0].vertices
+    assert np.array_equal(axes.lines[0].get_ydata(), [12, 8])
+    band = np.asarray(axes.collections[0].get_paths()[0].vertices)
     assert (band[:, 1].min(), band[:, 1].max()) == (6, 14)
-    legend = axes.get_legend()
+    legend = legend_of(axes)
     assert legend.get_title().get_text() == "mean of 3 seeds, least to largest"
     assert legend.get_texts()[0].get_text() == "GLL"
 
 
 def test_where_runs_have_not_as_many_seeds_each_says_its_own():
-    legend = draw.curves({"GLL": [[10, 8], [14, 6]], "BP": [9, 7]}).axes[0].get_legend()
+    legend = legend_of(draw.curves({"GLL": [[10, 8], [14, 6]], "BP": [9, 7]}).axes[0])
     assert [t.get_text() for t in legend.get_texts()] == ["GLL (mean of 2 seeds, least to largest)", "BP"]
     assert legend.get_title().get_text() == ""
 
@@ -76,7 +78,8 @@ def test_names_that_are_no_rule_get_colours_of_their_own():
 
 def test_bars_are_as_long_as_their_values_and_say_them():
     axes = draw.bars({"BP": 31.25, "GLL": 7.0}, label="MB", form="{:.2f}").axes[0]
-    assert [bar.get_width() for bar in axes.patches] == [31.25, 7.0]
+    patches: Any = axes.patches
+    assert [bar.get_width() for bar in patches] == [31.25, 7.0]
     assert {"31.25", "7.00"} <= {t.get_text() for t in axes.texts}
     assert [t.get_text() for t in axes.get_yticklabels()] == ["BP", "GLL"]
     assert axes.yaxis_inverted()  # the first is on top
@@ -128,7 +131,8 @@ def test_a_heat_map_has_a_cell_for_each_number():
     assert image.norm.vmin == -1 and image.norm.vmax == 1  # white is 0
     assert figure.alt == "cosines. cosine by layer: GLL 0.50 -0.25; BackLink 1.00 0.00."
     assert draw.heat({"GLL": [0.0]}, along="layer").axes[0].images[0].norm.vmax == 1
-    for rows in ({}, {"a": []}, {"a": [1], "b": [1, 2]}):
+    refused: list[dict[str, list[float]]] = [{}, {"a": []}, {"a": [1], "b": [1, 2]}]
+    for rows in refused:
         with pytest.raises(UserError, match="give each row the same"):
             draw.heat(rows, along="layer")
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from minilocal import UserError, draw
 from minilocal.draw.gantt import PATTERNS
+from tests.draw.legend import legend_of
 
 BARS = [
     (0, -0.5, 1.0, "forward", 0, 3),
@@ -20,7 +23,8 @@ BARS = [
 def test_a_bar_for_each_piece_of_work_cut_at_the_ends():
     figure, same = (draw.gantt(BARS, ["device 1", "device 2"], until=3.5, title="two devices") for _ in range(2))
     (axes,) = figure.axes
-    boxes = [(p.get_x(), p.get_width(), round(p.get_y() + p.get_height() / 2, 6)) for p in axes.patches]
+    patches: Any = axes.patches
+    boxes = [(p.get_x(), p.get_width(), round(p.get_y() + p.get_height() / 2, 6)) for p in patches]
     assert boxes == [(0, 0.5, 0), (0.5, 1.0, 0), (1.5, 0.25, 0), (1.75, 1.0, 1), (3.0, 0.5, 1)]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["device 1", "device 2"]
     assert axes.yaxis_inverted() and axes.get_xlabel() == "time (s)" and axes.get_xlim() == (0, 3.5)
@@ -31,19 +35,21 @@ def test_a_bar_for_each_piece_of_work_cut_at_the_ends():
 
 def test_colours_are_batches_and_patterns_are_kinds():
     figure = draw.gantt(BARS, ["a", "b"], until=3.5)
-    forward, backward, message, above, another = figure.axes[0].patches
+    patches: Any = figure.axes[0].patches
+    forward, backward, message, above, another = patches
     assert forward.get_facecolor() == backward.get_facecolor() == above.get_facecolor() != another.get_facecolor()
     assert forward.get_hatch() != backward.get_hatch()
     assert message.get_height() < forward.get_height()
     works = [pattern for kind, pattern in PATTERNS.items() if kind != "message"]
     assert len(set(works)) == len(works), "kinds differ without colours too"
-    legend = figure.axes[0].get_legend()
+    legend = legend_of(figure.axes[0])
     assert [text.get_text() for text in legend.get_texts()] == ["forward", "backward", "message"]
 
 
 def test_short_times_are_in_milliseconds():
     figure = draw.gantt([(0, 0.0, 0.004, "update", 0, 0)], ["a"], until=0.01)
-    assert figure.axes[0].get_xlabel() == "time (ms)" and figure.axes[0].patches[0].get_width() == pytest.approx(4)
+    patches: Any = figure.axes[0].patches
+    assert figure.axes[0].get_xlabel() == "time (ms)" and patches[0].get_width() == pytest.approx(4)
 
 
 def test_no_work_is_refused():

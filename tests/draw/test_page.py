@@ -16,7 +16,8 @@ class Tags(HTMLParser):
 
     def __init__(self, html: str) -> None:
         super().__init__()
-        self.tags, self.open = [], []
+        self.tags: list[tuple[str, dict[str, str], list[tuple[str, dict[str, str]]]]] = []
+        self.open: list[tuple[str, dict[str, str]]] = []
         self.feed(html)
 
     def handle_starttag(self, tag, attributes):

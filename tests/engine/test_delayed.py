@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import Flatten, Linear, Sequential
+from minilocal.layers import Flatten, Layer, Linear, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
 
@@ -22,7 +22,9 @@ class Watched(Linear):
 
     def __init__(self, *args, above=None, **more):
         super().__init__(*args, **more)
-        self.above, self.alive, self.gone = above, weakref.WeakSet(), []
+        self.above = above
+        self.alive: weakref.WeakSet[Mark] = weakref.WeakSet()
+        self.gone: list[int | None] = []
 
     def forward(self, x, run, p=None):
         y, cache = super().forward(x, run, p)
@@ -36,12 +38,13 @@ class Watched(Linear):
 
 
 def watched(K, per_module, rule):
-    initial, layers = Initializer(0, "framework"), []
+    initial = Initializer(0, "framework")
+    layers: list[Watched] = []
     widths = [18, *[5] * (K * per_module - 1), 4]
     for i in reversed(range(K * per_module)):
         above = layers[0] if layers and (i + 1) % per_module else None
         layers.insert(0, Watched(widths[i], widths[i + 1], initial, name=f"layers.{i}", above=above))
-    units = [Sequential([Flatten(), layers[0]]), *(Sequential([layer]) for layer in layers[1:])]
+    units: list[Layer] = [Sequential([Flatten(), layers[0]]), *(Sequential([layer]) for layer in layers[1:])]
     net = Net("watched", units, Sequential([], "head"), 4, (3, 3, 2), initial)
     learner = ml.Learner(net, rule, K, rng=ml.rng(0))
     for layer in layers:

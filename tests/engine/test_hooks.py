@@ -44,7 +44,8 @@ class Recorder(Hook):
 
 
 def calls_of(rule):
-    calls, trained = [], make_learner(rule)
+    calls: list[tuple[int, int | str, str]] = []
+    trained = make_learner(rule)
     with hooked(trained.modules, [Recorder(calls, k) for k in range(2)]):
         trained.gradients(X, Y)
     calls_inside = list(calls)
@@ -54,7 +55,7 @@ def calls_of(rule):
 
 
 def test_every_unit_and_objective_is_seen_in_the_order_of_the_step():
-    work = [(k, u, "forward") for k in range(2) for u in range(2)]
+    work: list[tuple[int, int | str, str]] = [(k, u, "forward") for k in range(2) for u in range(2)]
     work.insert(2, (0, "objective", "forward"))
     work[3:3] = [(0, "objective", "backward"), (0, 1, "backward"), (0, 0, "backward")]
     work += [(1, "objective", "forward"), (1, "objective", "backward"), (1, 1, "backward"), (1, 0, "backward")]

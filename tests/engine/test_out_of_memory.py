@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.array import Array
 from minilocal.engine.memory_advice import memory_advice
 from minilocal.engine.out_of_memory import OutOfMemory, gigabytes, out_of_memory
 from minilocal.layers import PassContext
@@ -46,12 +48,13 @@ def short_of_memory(rule, where="forward", error=None, part="unit"):
     """The line that a step of 32 images ends with, when module 2 finds no room."""
     learner = ml.Learner(NET, rule, 5, rng=ml.rng(0))
     error = error or MemoryError(FULL)
+    module = learner.modules[1]
+    inner = module.units[0] if part == "unit" else getattr(module, part)
+    greedy: Any = Greedy(inner, where, error)
     if part == "unit":
-        learner.modules[1].units[0] = Greedy(learner.modules[1].units[0], where, error)
+        module.units[0] = greedy
     else:
-        learner.modules[1] = replace(
-            learner.modules[1], **{part: Greedy(getattr(learner.modules[1], part), where, error)}
-        )
+        learner.modules[1] = replace(module, **{part: greedy})
     x, y = np.zeros((32, *NET.shape), "f4"), np.arange(32) % 10
     with pytest.raises(OutOfMemory) as caught:
         for _ in range(10):  # a worker that is drawn may have to wait for its turn
@@ -116,10 +119,11 @@ def test_an_update_without_memory():
 def kept(rule, modules, n=64):
     """What `memory_advice` says, and the bytes of every unit's cache and output, counted here on the whole batch."""
     learner = ml.Learner(NET, rule, modules, rng=ml.rng(0))
-    h, each = np.zeros((n, *NET.shape), "f4"), []
-    line = memory_advice(learner.modules, h, learner._engine.arrays, rule.boundary.passes_on)
+    h: Array = np.zeros((n, *NET.shape), "f4")
+    each = []
+    line = memory_advice(learner.modules, h, learner._training.arrays, rule.boundary.passes_on)
     for u, unit in enumerate(NET.units):
-        y, cache = unit.forward(h, PassContext(unit=u), learner._engine.arrays)
+        y, cache = unit.forward(h, PassContext(unit=u), learner._training.arrays)
         each.append(sum(a.nbytes for a in tree_leaves((cache, y), h) if a.ndim > 1))
         h = y
     return line, each
@@ -147,9 +151,10 @@ def test_where_nothing_keeps_less_nothing_is_said():
 
 def test_where_there_is_no_room_for_one_image_nothing_is_estimated():
     learner = ml.Learner(NET, ml.rules.bp(), 5, rng=ml.rng(0))
-    learner.modules[0].units[0] = Greedy(learner.modules[0].units[0], "always", MemoryError(FULL))
-    learner.modules[0].units[0].forward = lambda *args: (_ for _ in ()).throw(MemoryError(FULL))
-    assert memory_advice(learner.modules, np.zeros((4, *NET.shape), "f4"), learner._engine.arrays, True) == ""
+    greedy: Any = Greedy(learner.modules[0].units[0], "always", MemoryError(FULL))
+    greedy.forward = lambda *args: (_ for _ in ()).throw(MemoryError(FULL))
+    learner.modules[0].units[0] = greedy
+    assert memory_advice(learner.modules, np.zeros((4, *NET.shape), "f4"), learner._training.arrays, True) == ""
 
 
 def test_sizes_read_well():

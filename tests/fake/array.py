@@ -23,7 +23,8 @@ PLAIN = "shape dtype ndim size nbytes itemsize strides flags"
 
 def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     """The one way to do something: NumPy's `function` on the memory behind the arrays, counted and recorded."""
-    name, operands = function.__name__, []
+    operands: list[ndarray] = []
+    name = function.__name__
     if name in SYNCING.split() or (name == "where" and len(args) == 1):
         ledger.note("syncs")
     if {"where", "initial"} & kwargs.keys():
@@ -37,7 +38,8 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     fresh = [a._array if isinstance(a, ndarray) and is_new else None for a, is_new in results]
     if name.startswith("empty"):
         for a in fresh:
-            ledger.spoil(a)
+            if a is not None:
+                ledger.spoil(a)
     if any(a is not None for a in fresh) or kwargs.get("out") is not None:
         ledger.done(function, args, kwargs, fresh)
     return [a for a, _ in results] if several else results[0][0]
@@ -91,7 +93,7 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
     """An array on the fake device: a NumPy array `_array`, inside the buffer `_owner`."""
 
     __slots__ = ("__weakref__", "_array", "_owner")
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]  # as NumPy's
     library: Any = None  # tests/fake/device.py sets it
 
     def __init__(self, array: np.ndarray, owner: ledger.Buffer) -> None:

@@ -28,7 +28,8 @@ class Stream:
     null: Stream
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
-        self.is_non_blocking, self._null, self._capture = non_blocking, null, None
+        self.is_non_blocking, self._null = non_blocking, null
+        self._capture: ledger.Capture | None = None
 
     def __enter__(self) -> Stream:
         _current.append(self)

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 
+from minilocal.array import Array
 from tests.fake import cuda, cuda_on_host, ledger
 from tests.fake.array import Ufunc, call, ndarray, upload
 from tests.fake.ledger import counting
 
-__all__ = ["counting", "fake", "ndarray"]
+__all__ = ["counting", "fake", "fetch", "ndarray"]
 
 # dir(numpy) without dir(cupy): NumPy 2.4, CuPy 14.2
 LACKING = """asmatrix block bmat busday_count busday_offset busdaycalendar bytes_ character clongdouble complex256
@@ -57,7 +58,7 @@ class RawKernel:
 
 
 class Library:
-    """The library itself, as `cupy` is one."""
+    """The library itself, as `cupy` is one. Its arrays are Any to mypy, as CuPy's are."""
 
     ndarray, cuda = ndarray, cuda
     newaxis, pi, e, inf, nan = None, np.pi, np.e, np.inf, np.nan
@@ -75,23 +76,23 @@ class Library:
             raise AttributeError(f"module 'fake' has no attribute {name!r}")
         return function if isinstance(function, type) else partial(call, function)
 
-    def array(self, value: Any, dtype: Any = None, copy: bool = True, order: str = "C") -> ndarray:
+    def array(self, value: Any, dtype: Any = None, copy: bool = True, order: str = "C") -> Any:
         """A new array; of host data, which are copied to the device."""
         if isinstance(value, ndarray):
             return call(np.array, value, dtype=dtype, copy=copy or None)
         return upload(value, dtype)
 
-    def asarray(self, value: Any, dtype: Any = None) -> ndarray:
+    def asarray(self, value: Any, dtype: Any = None) -> Any:
         """The array itself where it is one of that type already."""
         return self.array(value, dtype, copy=False)
 
     asanyarray = asarray
 
-    def ascontiguousarray(self, value: Any, dtype: Any = None) -> ndarray:
+    def ascontiguousarray(self, value: Any, dtype: Any = None) -> Any:
         array = self.asarray(value, dtype)
         return array if array.flags.c_contiguous else array.copy()
 
-    def asnumpy(self, array: ndarray) -> np.ndarray:
+    def asnumpy(self, array: Any) -> np.ndarray:
         return array.get()
 
     def get_default_memory_pool(self) -> cuda.MemoryPool:
@@ -99,3 +100,9 @@ class Library:
 
 
 fake = ndarray.library = Library()
+
+
+def fetch(array: Array | None) -> np.ndarray:
+    """`array`, which is the device's, on the host."""
+    assert isinstance(array, ndarray)
+    return array.get()

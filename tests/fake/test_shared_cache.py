@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,9 @@ def test_processes_that_build_the_same_kernels_at_once_all_get_them(tmp_path):
         "PYTHONPATH": str(Path(__file__).parents[2]),
         "TMPDIR": str(cache),
     }
-    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    builders = [subprocess.Popen([sys.executable, "-c", BUILD], env=environment, **pipes) for _ in range(PROCESSES)]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    command = [sys.executable, "-c", BUILD]
+    builders: list[Any] = [subprocess.Popen(command, env=environment, **pipes) for _ in range(PROCESSES)]
     for builder in builders:
         builder.stdin.close()
     errors = [builder.stderr.read() for builder in builders]

@@ -4,13 +4,15 @@ import numpy as np
 from hypothesis import strategies as st
 
 from minilocal import streams
+from minilocal.array import Array
 from minilocal.ops.conv import conv_out_size
+from tests.helpers.host import host
 
 Geometry = tuple[tuple[int, ...], tuple[int, ...], int, int]
 
 
 @st.composite
-def geometries(draw) -> Geometry:
+def geometries(draw: st.DrawFn) -> Geometry:
     """The shapes of images and of a window that fits them, a stride and a padding."""
     k, stride, pad = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.integers(0, 5))
     side = st.integers(max(1, k - 2 * pad), 9)
@@ -25,8 +27,10 @@ def draw_numbers(geometry: Geometry, seed: int) -> tuple[np.ndarray, np.ndarray,
     return rng.standard_normal((N, H, B, C)), rng.standard_normal((k, k, C, O)), dz
 
 
-def near(a: np.ndarray | float, b: np.ndarray | float) -> bool:
-    return np.shape(a) == np.shape(b) and np.abs(a - b).max(initial=0) <= 1e-11 * (1 + np.abs(b).max(initial=0))
+def near(a: Array | float | None, b: Array | float | None) -> bool:
+    ours, theirs = (np.asarray(v) if isinstance(v, float) else host(v) for v in (a, b))
+    most = 1e-11 * (1 + np.abs(theirs).max(initial=0))
+    return ours.shape == theirs.shape and np.abs(ours - theirs).max(initial=0) <= most
 
 
 def conv2d_by_loops(x: np.ndarray, W: np.ndarray, stride: int = 1, pad: int = 0) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from minilocal.config import Config, resolve
 
@@ -24,14 +25,14 @@ SMALL = [  # one epoch of it, by flags
 ]  # fmt: skip
 
 
-def configuration(out: Path | None, **keys) -> Config:
+def configuration(out: Path | None, **keys: Any) -> Config:
     """The small run, with `net__name="resnet8"` and the like in place of its own."""
     changes = {key.replace("__", "."): value for key, value in keys.items()}
     where = {} if out is None else {"run.out": str(out)}
     return resolve([("test", {**KEYS, **where, **changes})])[0]
 
 
-def words(**keys) -> list[str]:
+def words(**keys: Any) -> list[str]:
     """The same on the command line, but for --out."""
     changes = {**KEYS, **{key.replace("__", "."): value for key, value in keys.items()}}
     return [f"--set={key}={str(value).lower()}" for key, value in changes.items()]

@@ -10,7 +10,7 @@ from minilocal.kernels import cuda
 from minilocal.kernels.cuda import reduce_rows
 from minilocal.ops.batch_norm import Statistics
 from tests.fake import cuda_on_host
-from tests.fake.device import counting, fake
+from tests.fake.device import counting, fake, fetch
 from tests.helpers.on_device import on_device
 from tests.helpers.plain import plain
 
@@ -27,7 +27,7 @@ SHAPES = [
     (300, 260),
     (40, 9, 9, 12),
 ]
-EPS = {"float32": np.finfo("f4").eps, "float64": np.finfo("f8").eps}
+EPS = {"float32": float(np.finfo("f4").eps), "float64": float(np.finfo("f8").eps)}
 
 
 def numbers(shape, dtype="float64", seed=0):
@@ -138,7 +138,8 @@ def test_update_running_moves_the_running_statistics_in_place(rows, dtype):
     seen = plain.batch_norm_stats(n["z"], 1e-5)
     theirs = n["gamma"].copy(), np.abs(n["beta"])
     ours = [fake.asarray(a) for a in theirs]
-    cuda.batch_norm_update_running(*ours, Statistics(*map(fake.asarray, seen[:3]), rows), 0.1)  # type: ignore[call-arg]
+    mean, variance, r = (fake.asarray(a) for a in seen[:3])
+    cuda.batch_norm_update_running(ours[0], ours[1], Statistics(mean, variance, r, rows), 0.1)
     plain.batch_norm_update_running(*theirs, seen, 0.1)
     assert all(close(a.get(), b, 2 * EPS[dtype]) for a, b in zip(ours, theirs, strict=True))
 
@@ -161,20 +162,21 @@ def test_arrays_with_gaps_are_packed_first():
     exact = plain.batch_norm_stats(n["z"].transpose(1, 0, 2, 3), 1e-5)
     affine = n["gamma"], n["beta"]
     y = cuda.batch_norm_apply(turned, seen.mean, seen.r, *map(fake.asarray, affine))
-    assert close(y.get(), plain.batch_norm_apply(n["z"].transpose(1, 0, 2, 3), exact.mean, exact.r, *affine))
+    assert close(fetch(y), plain.batch_norm_apply(n["z"].transpose(1, 0, 2, 3), exact.mean, exact.r, *affine))
 
 
 def test_arrays_at_odd_addresses_are_moved_first():
     n = numbers((6, 5, 8), "float32")
     odd = {name: fake.asarray(np.append(0, a).astype("float32"))[1:].reshape(a.shape) for name, a in n.items()}
     exact = plain.batch_norm_stats(n["z"], 1e-5)
-    assert close(cuda.batch_norm_stats(odd["z"], 1e-5).mean.get(), exact.mean, 1e-6)
+    assert close(fetch(cuda.batch_norm_stats(odd["z"], 1e-5).mean), exact.mean, 1e-6)
     operands = exact.mean, exact.r, n["gamma"], n["beta"], n["add"]
-    y = cuda.batch_norm_apply(odd["z"], *map(fake.asarray, operands[:2]), odd["gamma"], odd["beta"], odd["add"])  # type: ignore[call-arg]
-    assert close(y.get(), plain.batch_norm_apply(n["z"], *operands), 1e-6)
+    mean, r = fake.asarray(exact.mean), fake.asarray(exact.r)
+    y = cuda.batch_norm_apply(odd["z"], mean, r, odd["gamma"], odd["beta"], odd["add"])
+    assert close(fetch(y), plain.batch_norm_apply(n["z"], *operands), 1e-6)
     statistics = exact.mean, exact.r, n["gamma"]
-    dz = cuda.batch_norm_backward(odd["dy"], odd["z"], *map(fake.asarray, statistics), y)[0]  # type: ignore[call-arg]
-    assert close(dz.get(), plain.batch_norm_backward(n["dy"], n["z"], *statistics, y.get())[0], 1e-6)
+    dz = cuda.batch_norm_backward(odd["dy"], odd["z"], mean, r, fake.asarray(n["gamma"]), y)[0]
+    assert close(fetch(dz), plain.batch_norm_backward(n["dy"], n["z"], *statistics, fetch(y))[0], 1e-6)
 
 
 def test_nothing_waits_and_nothing_is_copied():

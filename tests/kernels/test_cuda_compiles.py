@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ class Recorder:
 
 def every_source(char):
     """The kernels in one file, each in a namespace of its own: nvcc takes its time for every file."""
-    recorder = Recorder(char)
+    recorder: Any = Recorder(char)
     for kernel, constants in BUILDS:
         kernel(recorder, (1,), (1,), (), **{name: value or {"f": 4, "d": 2}[char] for name, value in constants.items()})
     text = ""
@@ -79,7 +80,8 @@ def test_nvcc_takes_them_without_a_spill(char, tmp_path):
 
 @pytest.mark.parametrize("name", cuda.FORMS)
 def test_operations_run_them_on_float32_and_float64(name):
-    single, double, whole = (fast_ops(array, array) for array in map(Recorder, "fdi"))
+    arrays: list[Any] = [Recorder(char) for char in "fdi"]
+    single, double, whole = (fast_ops(array, array) for array in arrays)
     assert name in ops.__all__
     assert single[name] is double[name] is getattr(cuda, name)
     assert name not in whole

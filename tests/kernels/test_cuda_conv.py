@@ -19,7 +19,7 @@ from minilocal.kernels.cuda import conv, im2col, implicit_gemm, weight_grad
 from minilocal.kernels.cuda.conv import conv2d, conv2d_backward
 from minilocal.ops.conv import conv_out_size
 from tests.fake import cuda_on_host
-from tests.fake.device import counting, fake
+from tests.fake.device import counting, fake, fetch
 from tests.helpers.conv_cases import draw_numbers, geometries, near
 from tests.helpers.on_device import on_device
 from tests.helpers.plain import plain
@@ -51,13 +51,11 @@ def images(draw):
 @contextmanager
 def tiles_for(pixels):
     """One tile for each window, whatever the images: the one that these images would get."""
-    before = implicit_gemm.plan, weight_grad.plan
-    implicit_gemm.plan = lambda _, *window: before[0](pixels, *window)
-    weight_grad.plan = lambda _, *window: before[1](pixels, *window)
-    try:
+    gemm, grad = implicit_gemm.plan, weight_grad.plan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(implicit_gemm, "plan", lambda _, *window: gemm(pixels, *window))
+        patch.setattr(weight_grad, "plan", lambda _, *window: grad(pixels, *window))
         yield
-    finally:
-        implicit_gemm.plan, weight_grad.plan = before
 
 
 def all_three(geometry, seed=0, dtype="float64"):
@@ -216,8 +214,8 @@ def test_arrays_with_gaps_of_another_type_and_at_odd_addresses():
     gaps = [fake.asarray(np.ascontiguousarray(a.transpose(1, 0, 2, 3))).transpose(1, 0, 2, 3) for a in (x, W, dz)]
     for a, w, error in (odd, gaps, (fake.asarray(x), fake.asarray(W.astype("float32")), fake.asarray(dz))):
         w_used = w.get().astype("float64")
-        assert near(conv2d(a, w, 1, 1).get(), plain.conv2d(x, w_used, 1, 1))
-        ours = [b.get() for b in conv2d_backward(error, a, w, 1, 1)]
+        assert near(fetch(conv2d(a, w, 1, 1)), plain.conv2d(x, w_used, 1, 1))
+        ours = [fetch(b) for b in conv2d_backward(error, a, w, 1, 1)]
         assert near(ours[0], plain.conv2d_backward(dz, x, w_used, 1, 1)[0]) and near(ours[1], dW)
 
 
@@ -253,9 +251,12 @@ def test_by_columns(geometry, seed):
 def test_tf32_is_for_float32_with_many_channels_out(monkeypatch):
     ways = []
     by_columns = im2col.conv2d
-    monkeypatch.setattr(
-        im2col, "conv2d", lambda *args: ways.append((*args[1].shape, args[1].dtype.char)) or by_columns(*args)
-    )
+
+    def noted(x, W, *window):
+        ways.append((*W.shape, W.dtype.char))
+        return by_columns(x, W, *window)
+
+    monkeypatch.setattr(im2col, "conv2d", noted)
     for on in (False, True):
         monkeypatch.setattr(device, "_tf32", on)
         for O, dtype in ((64, "float32"), (68, "float32"), (68, "float64")):

@@ -9,7 +9,7 @@ from minilocal import streams
 from minilocal.kernels import cuda
 from minilocal.streams import stream_key
 from tests.fake import cuda_on_host
-from tests.fake.device import fake
+from tests.fake.device import fake, fetch
 from tests.helpers.on_device import on_device
 from tests.helpers.plain import plain
 
@@ -170,4 +170,4 @@ def test_picks_that_are_part_of_an_array():
     images, table = rng.integers(0, 256, (9, 8, 8, 3), "uint8"), rng.standard_normal((256, 3))
     picks = np.stack([rng.integers(0, high, 20) for high in (9, 9, 9, 2)], axis=0).astype("int32")
     ours = cuda.crop_flip_normalise(fake.asarray(images), fake.asarray(picks).T[4:9], fake.asarray(table), 4, "reflect")
-    assert same(ours.get(), plain.crop_flip_normalise(images, picks.T[4:9], table, 4, "reflect"))
+    assert same(fetch(ours), plain.crop_flip_normalise(images, picks.T[4:9], table, 4, "reflect"))

@@ -1,5 +1,6 @@
 """Freed memory stays with the process: set once, in a process of its own, and no allocation minds."""
 
+import ctypes
 import subprocess
 import sys
 from pathlib import Path
@@ -39,5 +40,5 @@ def test_elsewhere_than_on_linux_nothing_happens(monkeypatch):
 
 
 def test_another_libc_is_left_alone(monkeypatch):
-    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
     assert malloc.retain_freed_memory.__wrapped__() is False

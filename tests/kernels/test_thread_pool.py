@@ -6,7 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,20 +74,22 @@ def test_anything_but_a_whole_number_of_threads_is_refused(number):
 
 
 def test_every_core_and_any_whole_number_are_taken():
-    for number, taken in ((np.int64(3), 3), (None, min(threads.available(), 16)), (100, 16)):
+    numbers: list[tuple[Any, int]] = [(np.int64(3), 3), (None, min(threads.available(), 16)), (100, 16)]
+    for number, taken in numbers:
         use_threads(number)
         assert threads.threads() == taken
 
 
 def test_the_number_may_change_while_another_thread_works(monkeypatch):
-    class Slow(threads.ThreadPoolExecutor):  # type: ignore[name-defined]
+    class Slow(ThreadPoolExecutor):
         def submit(self, *args, **kwargs):
             time.sleep(1e-3)  # the other thread comes in between, if it can
             return super().submit(*args, **kwargs)
 
     use_threads(2)
     monkeypatch.setattr(threads, "ThreadPoolExecutor", Slow)
-    results, stop = [], threading.Event()
+    results: list[Any] = []
+    stop = threading.Event()
 
     def work() -> None:
         try:

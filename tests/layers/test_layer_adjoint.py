@@ -14,6 +14,7 @@ from minilocal import layers as ml
 from minilocal import streams
 from minilocal.layers import Initializer, Layer, PassContext
 from minilocal.verify.small_nets import random_like
+from tests.helpers.host import host
 
 STEPS = (1e-5, 1e-7)
 
@@ -21,16 +22,17 @@ STEPS = (1e-5, 1e-7)
 def adjoint_error(layer: Layer, shape: tuple[int, ...], seed: int, training: bool = True) -> float:
     """How far the two sides are apart, relative to the larger."""
     rng = streams.rng(seed)
-    p = {name: random_like(name, a, rng) for name, a in layer.arrays.items()}
+    p = {name: random_like(name, host(a), rng) for name, a in layer.arrays.items()}
     x, ctx = rng.standard_normal(shape), PassContext(training=training, key=seed)
     u, v = rng.standard_normal(shape), {name: rng.standard_normal(p[name].shape) for name in layer.parameters}
 
     def at(s: float) -> np.ndarray:
-        return layer.forward(x + s * u, ctx, {**p, **{name: p[name] + s * v[name] for name in v}})[0]
+        return host(layer.forward(x + s * u, ctx, {**p, **{name: p[name] + s * v[name] for name in v}})[0])
 
     y, cache = layer.forward(x, ctx, p)
     dy = rng.standard_normal(y.shape)
-    dx, grads = layer.backward(dy, cache, p)
+    error, grads = layer.backward(dy, cache, p)
+    dx = host(error)
     back = (dx * u).sum() + sum((grads[name] * v[name]).sum() for name in v)
     forth = [((at(step) - at(-step)) / (2 * step) * dy).sum() for step in STEPS]
     return min(abs(f - back) / max(1.0, abs(f), np.abs(dx).max() * np.abs(u).max()) for f in forth)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -25,7 +27,7 @@ LOCAL = ((0,), NOTHING, {"own loss"}, (KEPT, BROKEN, BROKEN), (None, None, 0))
 BACKPROPAGATION = ((0,), full(0), {"last loss"}, (KEPT, KEPT, KEPT), (0, 0, 0))
 LINKED = ((0,), [ErrorPath(1, 0, 1)] * 2, {"own loss", "next module's loss"}, (KEPT, BROKEN, "1 unit, 1 up"), (1, 0, 0))
 # rule: for each phase, lags of activations, error paths, losses that train module 1, locks, influence of updates
-EXPECTED = {
+EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "bp": [BACKPROPAGATION],
     "gll": [LOCAL],
     "dgl": [LOCAL],
@@ -155,10 +157,12 @@ def test_a_run_without_a_perturbation_is_plain_training_with_frozen_weights():
     learner = subject.learner()
     start = {n: w.copy() for n, w in learner.parameters().items()}
     run = PerturbedRun(subject)
-    same = {
-        "learner": lambda _, optimizer: setattr(learner, "optimizer", optimizer) or learner,
-        "batches": subject.batches,
-    }
+
+    def same_learner(_, optimizer):
+        learner.optimizer = optimizer
+        return learner
+
+    same = {"learner": same_learner, "batches": subject.batches}
     run.subject = type("Same", (), same)()
     run.run()
     assert all((start[n] == w).all() for n, w in learner.parameters().items())

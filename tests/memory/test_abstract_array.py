@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -37,7 +39,7 @@ def test_an_abstract_array_has_the_shape_and_type_that_numpy_would_give():
 
 def test_views_take_nothing_and_keep_what_they_look_into():
     library = AbstractNamespace()
-    x = library.zeros((4, 6), "f4")
+    x: Any = library.zeros((4, 6), "f4")
     for view in (lambda: x[1:], lambda: x.T, lambda: x.reshape(-1), lambda: x[:, None], lambda: x.T[2]):
         assert view().base is x and library.live == 96
     x = x.T[1:]

@@ -6,7 +6,7 @@ import pytest
 
 import minilocal as ml
 from minilocal import rules
-from minilocal.engine import synchronous
+from minilocal.engine.module import Module
 from minilocal.memory import estimate
 
 RESNET110 = ml.nets.resnet(110, rng=ml.rng(0))
@@ -37,13 +37,13 @@ def test_backlink_takes_little_more_than_gll(goals, K, most):
 
 
 def test_an_engine_that_holds_an_error_too_long_is_caught(monkeypatch):
-    backward = synchronous.Module.backward
+    backward = Module.backward
 
     def holding(self, error, *others, **more):
         input_error = backward(self, error, *others, **more)
         return input_error if error is not None else None  # `error` lives until here
 
     before = estimate(RESNET110, rules.backlink(aux="1c2f"), 4, 32).step
-    monkeypatch.setattr(synchronous.Module, "backward", holding)
+    monkeypatch.setattr(Module, "backward", holding)
     after = estimate(RESNET110, rules.backlink(aux="1c2f"), 4, 32).step
     assert after > 1.002 * before

@@ -8,6 +8,7 @@ from minilocal.errors import UserError
 from minilocal.nets import count
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.nets import CASES, LARGE, relative_errors
+from tests.helpers.host import host
 
 COUNTS = [  # name, options, units, parameters for 10 and 100 classes
     ("resnet20", {"shortcut": "A-both"}, 10, 269_722, 275_572),
@@ -52,7 +53,7 @@ def test_batch_norm_in_hidden_fully_connected_layers_on_request(name):
     assert [n for n in normed.buffers() if n.startswith("classifier") and n.endswith("mean")] == [
         f"classifier.{i}.running_mean" for i in (2, 6)
     ]
-    assert [len(unit.layers) for unit in normed.units[-3:]] == [4, 3, 1] and len(normed.units) == len(plain.units)
+    assert [len(unit.children()) for unit in normed.units[-3:]] == [4, 3, 1] and len(normed.units) == len(plain.units)
     same = ml.nets.get(name, rng=ml.rng(0), fc_norm=False).parameters()
     assert same.keys() == plain.parameters().keys()
 
@@ -104,7 +105,7 @@ def test_a_large_network_by_a_directional_derivative(name, options):
     x, y = rng.standard_normal((3, 32, 32, 3)), np.arange(3)
     _, grads = learner.gradients(x, y)
     start = {name: a.copy() for name, a in learner.parameters().items()}
-    u = {name: a.std() * rng.standard_normal(a.shape) for name, a in start.items()}
+    u = {name: host(a).std() * rng.standard_normal(a.shape) for name, a in start.items()}
 
     def at(s: float) -> float:
         learner.load({name: start[name] + s * u[name] for name in u})

@@ -111,9 +111,8 @@ def test_numbers_in_its_prose_stand_in_its_code_or_its_outputs(name):
 
 def row(text, name):
     """The numbers behind `name` in a stored output."""
-    return [
-        float(n) for n in re.search(rf"^{re.escape(name)}(?=\s\s|:)(.*)$", text, re.M)[1].split() if n[-1].isdigit()
-    ]
+    line = re.findall(rf"^{re.escape(name)}(?=\s\s|:)(.*)$", text, re.M)[0]
+    return [float(n) for n in line.split() if n[-1].isdigit()]
 
 
 def test_what_lesson_2_says_of_its_runs_is_what_they_gave():

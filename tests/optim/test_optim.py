@@ -6,6 +6,7 @@ import copy
 import pickle
 from dataclasses import replace
 from math import cos, pi
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from minilocal.errors import UserError
 
 
 def run(recipe, grads, w0=1.0, lr=0.1, dtype="float64"):
-    w, state = np.full(2, w0, dtype), {}
+    w = np.full(2, w0, dtype)
+    state: dict[str, Any] = {}
     for g in grads:
         recipe.update([(w, np.full(2, g, dtype), state)], lr)
     assert w.dtype == dtype
@@ -60,14 +62,16 @@ def test_adam():
     ],
 )
 def test_float32_stays_float32(recipe):
-    w, state = np.ones(3, "f4"), {}
+    w = np.ones(3, "f4")
+    state: dict[str, Any] = {}
     for _ in range(3):
         recipe.update([(w, np.ones(3, "f4"), state)], 0.1)
     assert w.dtype == "f4" and all(a.dtype == "f4" for a in state.values() if isinstance(a, np.ndarray))
 
 
 def test_numpys_numbers_become_pythons():
-    sgd = optim.SGD(momentum=np.float32(0.5), weight_decay=np.float64(0.25))
+    half: Any = np.float32(0.5)
+    sgd = optim.SGD(momentum=half, weight_decay=np.float64(0.25))
     assert sgd == optim.SGD(momentum=0.5, weight_decay=0.25) and type(sgd.momentum) is type(sgd.weight_decay) is float
 
 
@@ -188,7 +192,8 @@ def test_a_schedule_says_what_a_run_is_too_short_for(text, epochs, last):
 
 def test_numbers_of_an_optimiser_are_given_by_name():
     """Adam(1e-3) would set β1."""
-    for call in (lambda: optim.Adam(1e-3), lambda: optim.SGD(0.1), lambda: optim.SGD(0.1, momentum=0.9)):
+    SGD, Adam = cast(Any, optim.SGD), cast(Any, optim.Adam)
+    for call in (lambda: Adam(1e-3), lambda: SGD(0.1), lambda: SGD(0.1, momentum=0.9)):
         with pytest.raises(UserError, match=r"the learning rate is given to step\(lr=...\)"):
             call()
     assert optim.SGD(momentum=0.5) == pickle.loads(pickle.dumps(optim.SGD(momentum=0.5)))

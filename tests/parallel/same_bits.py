@@ -19,7 +19,7 @@ from mpi4py import MPI
 import minilocal as ml
 from minilocal.data import DataSet
 from minilocal.kernels.threads import use_threads
-from minilocal.layers import Dropout, Sequential
+from minilocal.layers import Dropout, Layer, Sequential
 from minilocal.nets import Net
 from minilocal.parallel import Learner
 from minilocal.rules import Rule
@@ -68,7 +68,9 @@ def rules() -> Iterator[tuple[str, Rule]]:
 def network() -> Net:
     """ResNet-8 with dropout behind each unit."""
     net = ml.nets.resnet(8, size=8, classes=4, rng=ml.rng(0))
-    units = [Sequential([unit, Dropout(0.2, name=f"drop.{u}")], unit.name) for u, unit in enumerate(net.units)]
+    units: list[Layer] = []
+    for u, unit in enumerate(net.units):
+        units.append(Sequential([unit, Dropout(0.2, name=f"drop.{u}")], unit.name))
     return Net("resnet8 with dropout", units, net.head, net.classes, net.shape, net.initial)
 
 
@@ -100,7 +102,7 @@ def compare(rule: Rule, modules: int) -> list[str]:
 
     dataset = images()
     sgd = None if DEVICE == "cpu" else ml.optim.SGD()  # for DNI too: in one process Adam rounds η to float32 there
-    options = {"device": DEVICE, "optimizer": sgd}
+    options: dict[str, Any] = {"device": DEVICE, "optimizer": sgd}
     ranks = Learner(network(), rule, modules, rng=ml.rng(1), comm=COMM, **options)
     one = ml.Learner(network(), rule, modules, rng=ml.rng(1), **options) if FIRST else None
 
@@ -122,9 +124,9 @@ def compare(rule: Rule, modules: int) -> list[str]:
 
     epoch(0)
     if FAULT and COMM.rank == COMM.size - 1:
-        parameters = ranks.engine.arrays
-        name = min(ranks.own_names) if FAULT == "own" else next(iter(ranks.engine.copied.values()))[0]
-        parameters[name][...] += 1
+        engine: Any = ranks.engine
+        name = min(ranks.own_names) if FAULT == "own" else next(iter(engine.copied.values()))[0]
+        engine.arrays[name][...] += 1
     state = check_state("after an epoch")
     x = ml.to_device(dataset.normalise(dataset.test_x), DEVICE)
     logits, of_modules = ranks.predict(x), ranks.local_logits(x)

@@ -10,12 +10,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.parallel import command, values
+from minilocal.parallel import cma, command, values
 from minilocal.parallel.banner import RULE, Banner
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
@@ -77,7 +78,7 @@ def test_other_values_are_refused_in_one_line(tmp_path, value, named):
 
 
 def test_a_value_that_contains_itself_is_refused(tmp_path):
-    circle = []
+    circle: list[Any] = []
     circle.append(circle)
     with pytest.raises(ml.UserError, match="contains itself"):
         values.save(tmp_path / "v", circle, "a result")
@@ -97,13 +98,14 @@ def test_work_that_ranks_cannot_find_is_refused_before_anything_starts(tmp_path,
     def inner():
         pass
 
-    for work, line in (
+    wrong: list[tuple[Any, str]] = [
         (lambda: 0, "ranks cannot import .*lambda"),
         (inner, "ranks cannot import .*inner"),
         (3, "was given a int"),
         ([].append, "was given a builtin"),
         (tmp_path / "none.py", "there is no file"),
-    ):
+    ]
+    for work, line in wrong:
         with pytest.raises(ml.UserError, match=line):
             ml.parallel.launch(work)
     with pytest.raises(ml.UserError, match="processes = 0"):
@@ -192,7 +194,7 @@ def test_ranks_of_a_job_on_a_cluster_are_of_this_machine_and_no_ranks_of_another
 def test_without_cross_memory_attach_mpich_is_told_so(monkeypatch, tmp_path):
     monkeypatch.delenv("MPIR_CVAR_CH4_CMA_ENABLE", raising=False)
     for allowed, setting in ((True, None), (False, "0")):
-        monkeypatch.setattr(command.cma, "is_allowed", lambda allowed=allowed: allowed)
+        monkeypatch.setattr(cma, "is_allowed", lambda allowed=allowed: allowed)
         assert command.environment(2, tmp_path).get("MPIR_CVAR_CH4_CMA_ENABLE") == setting
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -15,6 +16,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.cli import doctor
+from minilocal.kernels import threads
 from minilocal.parallel import cma, environment, installed, trial
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
@@ -144,7 +146,7 @@ def test_an_mpi_library_that_is_not_found_is_one_line(tmp_path):
 def test_what_two_ranks_find_and_agree_on():
     first, second = ml.parallel.launch(f"{WORK}:facts")
     assert (first["local rank"], second["local rank"]) == (0, 1)
-    cores = ml.parallel.command.available()
+    cores = threads.available()
     assert first["cores"] == second["cores"] == max(1, cores // 2)
     for rank in (first, second):
         assert rank["no error"] is None and rank["same facts"] is None
@@ -160,7 +162,7 @@ def test_cross_memory_attach_is_tried_and_yama_is_asked(monkeypatch, tmp_path):
     if capabilities.exists() and not int(capabilities.read_text().partition("CapEff:")[2].split()[0], 16) >> 19 & 1:
         assert not cma._may_read_siblings()
     if sys.platform == "linux":
-        monkeypatch.setattr(cma.ctypes, "CDLL", lambda name: object())  # no such system call
+        monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # no such system call
         assert not cma._reads_itself()
 
 

@@ -10,6 +10,7 @@ import pytest
 from minilocal import record
 from minilocal.train import Interrupted, train
 from minilocal.train.loop import Loop
+from tests.helpers.checkpoints import checkpoint
 
 pytest.importorskip("mpi4py", reason="ranks are MPI's: pip install 'minilocal[mpi]'")
 
@@ -40,7 +41,7 @@ def write(path, tables):
 
 def content(run):
     """Everything in a run's folder that does not name its time or machine: arrays, counters and rows."""
-    arrays, metadata = record.checkpoint(run)
+    arrays, metadata = checkpoint(run)
     rows = [{key: value for key, value in row.items() if "seconds" not in key} for row in record.rows(run)]
     progress = {key: value for key, value in metadata["progress"].items() if key != "seconds"}
     return arrays, (rows, progress, metadata["images"], sorted(p.name for p in run.iterdir()))

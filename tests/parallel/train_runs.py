@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 from mpi4py import MPI
 
@@ -30,7 +31,8 @@ def stop_by_signal(rank: int, questions: int) -> None:
             os.kill(os.getpid(), signal.SIGTERM)
         return ask(group, request)
 
-    Ranks.stop = stop
+    ranks: Any = Ranks
+    ranks.stop = stop
 
 
 words = sys.argv[1:]

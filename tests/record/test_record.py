@@ -8,12 +8,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from minilocal import record
 from minilocal.errors import UserError
+from tests.helpers.checkpoints import checkpoint
 
 CONFIG = {"rule": {"name": "gll"}, "run": {"seed": 0, "out": None}}
 ARRAYS = {
@@ -40,7 +42,7 @@ def refused(what, *arguments):
 
 def test_what_is_written_is_read_back(folder):
     folder.save(ARRAYS, PROGRESS)
-    arrays, progress = record.checkpoint(folder.path)
+    arrays, progress = checkpoint(folder.path)
     assert progress == PROGRESS
     assert arrays.keys() == ARRAYS.keys()
     for name, array in ARRAYS.items():
@@ -101,7 +103,7 @@ def test_a_flipped_bit_never_changes_what_is_read(folder):
         damaged[place] ^= 1 << place % 8
         file.write_bytes(damaged)
         try:
-            arrays, progress = record.checkpoint(folder.path)
+            arrays, progress = checkpoint(folder.path)
         except UserError:
             seen += 1
         else:  # a bit that means nothing, such as a date in the archive's list
@@ -169,10 +171,10 @@ def test_a_kill_while_writing_leaves_the_old_file(folder):
     )
     assert subprocess.run([sys.executable, "-c", code, path]).returncode == -9
     assert sorted(p.name.split(".")[1] for p in path.glob("*.partial")) == ["npz", "previous"]
-    assert record.checkpoint(path)[1] == PROGRESS
+    assert checkpoint(path)[1] == PROGRESS
     with record.RunFolder.reopen(path, {}):
         assert not list(path.glob("*.partial"))
-        assert record.checkpoint(path)[1] == PROGRESS
+        assert checkpoint(path)[1] == PROGRESS
 
 
 def test_a_folder_has_one_writer(folder):
@@ -193,7 +195,8 @@ def test_a_lock_that_its_holder_removes_holds_nobody_off(folder, monkeypatch):
     """Between opening the file and locking it, the holder before removes it: the next two writers still meet."""
     import fcntl
 
-    real, seen = fcntl.flock, []
+    real = fcntl.flock
+    seen: list[int] = []
 
     def flock(descriptor, operation):
         if not seen:
@@ -241,7 +244,7 @@ def test_a_lock_that_is_a_link_is_refused(tmp_path):
     assert (tmp_path / "mine").read_text() == "precious"
 
 
-def listed(path) -> dict:
+def listed(path: Path) -> dict[str, Any]:
     return {p.name: p.read_bytes() for p in path.iterdir()}
 
 
@@ -295,14 +298,14 @@ def test_the_checkpoint_before_stays_and_serves_when_the_last_is_damaged(folder)
     with pytest.warns(
         UserWarning, match=r"checkpoint\.npz cannot be read .* checkpoint\.previous\.npz, the one before"
     ):
-        assert record.checkpoint(folder.path)[1] == PROGRESS
+        assert checkpoint(folder.path)[1] == PROGRESS
     with pytest.warns(UserWarning):
         assert folder.checkpoint()[1] == PROGRESS
-    assert record.checkpoint(folder.path)[1] == PROGRESS  # it has taken the place of the damaged one, without a word
+    assert checkpoint(folder.path)[1] == PROGRESS  # it has taken the place of the damaged one, without a word
     folder.save(ARRAYS, later)
     last.unlink()
     with pytest.warns(UserWarning, match="is not there"):
-        assert record.checkpoint(folder.path)[1] == PROGRESS
+        assert checkpoint(folder.path)[1] == PROGRESS
     for name in ("checkpoint.npz", "checkpoint.previous.npz"):
         (folder.path / name).write_bytes(b"PK")
     assert "remove both" in refused(record.checkpoint, folder.path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from minilocal.nets import Net
 from minilocal.nets.resnet import _stages
 from minilocal.verify.delayed import BATCH as N
 from minilocal.verify.delayed import DECAY, MODES, MOMENTUM, batches, beside_replay
+from tests.helpers.host import host
 
 __all__ = ["MODES", "N", "batches", "make_learner", "net", "replayed", "same", "statistics_move_once", "weights"]
 
@@ -36,12 +38,13 @@ def net(name: str) -> Net:
 
 
 def make_learner(net: Net, rule: ml.rules.Rule, K: int, *, dtype: str = "float64", **sgd: float) -> ml.Learner:
-    optimizer = ml.optim.SGD(**{"momentum": MOMENTUM, "weight_decay": DECAY, **sgd})
+    numbers: dict[str, Any] = {"momentum": MOMENTUM, "weight_decay": DECAY, **sgd}
+    optimizer = ml.optim.SGD(**numbers)
     return ml.Learner(net, rule, K, rng=ml.rng(1), dtype=dtype, optimizer=optimizer)
 
 
 def weights(learner: ml.Learner) -> dict[str, np.ndarray]:
-    return {name: a.copy() for name, a in learner.parameters().items()}
+    return {name: host(a).copy() for name, a in learner.parameters().items()}
 
 
 def replayed(learner: ml.Learner, steps: int, lr: float, **options: object) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ class Overheard:
 
 
 def record_draws(learner):
-    notes = []
+    notes: list[tuple[int, int]] = []
     for k, module in enumerate(learner.modules):
         object.__setattr__(module, "objective", Overheard(module.objective, k, notes))
     return notes
@@ -54,7 +56,7 @@ def record_draws(learner):
 
 def simulated(key, K, steps, buffer, slowed=None, noise=0.0, epoch=0, small=()):
     """[(worker, batch, the draw that computed its input)] of each step, by Algorithm 2 on the same random stream."""
-    shelves = [[] for _ in range(K - 1)]  # [batch, uses, draw], the oldest first
+    shelves: list[list[list[int]]] = [[] for _ in range(K - 1)]  # [batch, uses, draw], the oldest first
     number, history = 0, []
     weights = [1 - noise if j == slowed else 1 for j in range(K)]
     for step in range(steps):
@@ -122,7 +124,7 @@ def test_weights_are_those_of_modules_trained_apart_on_the_predicted_batches():
         head = learner.net.head if k == K - 1 else module.objective.network
         net = ml.nets.Net(f"worker {k}", list(module.units), head, 4, shapes[k], learner.net.initial)
         alone.append(ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(9), dtype="float64"))
-    handed = []  # by draw
+    handed: list[Any] = []  # by draw
     for step, draws in enumerate(simulated(learner.key, K, len(data), 3)):
         learner.step(*data[step], lr=0.1)
         for j, b, source in draws:

@@ -148,7 +148,7 @@ OWN_DEFAULTS = {"dgl": {"aux", "buffer"}, "pgl": {"around", "aux"}}  # the other
 @pytest.mark.parametrize("name", ml.rules.NAMES)
 def test_a_default_stands_once_at_the_answer_whose_option_it_is(name):
     (function,) = ast.parse(inspect.getsource(ml.rules.constructor(name))).body
-    assert not function.args.args, "a rule takes keywords only"
+    assert isinstance(function, ast.FunctionDef) and not function.args.args, "a rule takes keywords only"
     written = {
         option.arg
         for option, default in zip(function.args.kwonlyargs, function.args.kw_defaults, strict=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -35,7 +37,8 @@ def test_one_module_is_bp_bit_for_bit(name, mode):
 def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient_of_batch_0(mode):
     """At lr 0 nothing moves, and the momentum after the first update is the gradient, plus decay."""
     K, learner = 4, make_learner(net("narrow"), ml.rules.ddg(backward_weights=mode), 4, weight_decay=0.0)
-    data, moved = batches(net("narrow"), K), {}
+    data = batches(net("narrow"), K)
+    moved: dict[str, Any] = {}
     true = make_learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
     for t, (x, y) in enumerate(data):
         learner.step(x, y, lr=0.0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import Flatten, Linear, PassContext, Sequential
+from minilocal.layers import Flatten, Layer, Linear, PassContext, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
 from minilocal.optim import SGD
@@ -87,8 +88,8 @@ def test_three_modules_do_not():
 class Clock(SGD):
     """SGD with a count of the updates of every array, and the ids of the updated arrays in `seen`."""
 
-    counts: Counter = field(default_factory=Counter)
-    seen: list = field(default_factory=list)
+    counts: Counter[int] = field(default_factory=Counter)
+    seen: list[int] = field(default_factory=list)
 
     def update(self, moves, lr):
         for w, _, _ in moves:
@@ -121,15 +122,16 @@ def diary(rule, K, steps):
     probes = [Probe(a, b, initial, name=f"layers.{i}", bias=False) for i, (a, b) in sizes]
     for probe in probes:
         probe.clock = clock
-    units = [Sequential([Flatten(), probes[0]]), *(Sequential([probe]) for probe in probes[1:])]
+    units: list[Layer] = [Sequential([Flatten(), probes[0]]), *(Sequential([probe]) for probe in probes[1:])]
     network = Net("probes", units, Sequential([], "head"), 4, (3, 3, 2), initial)
     learner = ml.Learner(network, rule, K, rng=ml.rng(0), dtype="float64", optimizer=clock)
     names = {id(learner.parameters()[f"{probe.name}.weight"]): k for k, probe in enumerate(probes)}
-    rows, applied = [], [[] for _ in range(K)]
+    rows = []
+    applied: list[list[int | None]] = [[] for _ in range(K)]
 
-    class Seen(list):
+    class Seen(list[int]):
         def append(self, w):
-            _, number, then = probes[names[w]].latest[0], *probes[names[w]].latest[1:]
+            _, number, then = probes[names[w]].latest
             applied[names[w]] = [number, clock.counts[w] - then]
 
     object.__setattr__(clock, "seen", Seen())
@@ -151,7 +153,7 @@ def column(rows, k, what):
 
 
 FORWARDED, APPLIED, STALENESS, WAITING = range(4)
-_ = None
+_: None = None
 
 
 def test_the_table_of_ddg():
@@ -192,7 +194,8 @@ def test_how_stale_weights_are_and_how_many_batches_wait(K):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_module_stands_still_until_its_first_error_and_then_takes_bps_gradient_of_batch_0(mode):
     K, learner = 4, make_learner(net("narrow"), ml.rules.fdg(backward_weights=mode), 4, weight_decay=0.0)
-    data, moved = batches(net("narrow"), 2 * K - 1), {}
+    data = batches(net("narrow"), 2 * K - 1)
+    moved: dict[str, Any] = {}
     true = make_learner(net("narrow"), ml.rules.bp(), K).gradients(*data[0])[1]
     for g, (x, y) in enumerate(data, 1):
         learner.step(x, y, lr=0.0)
@@ -227,7 +230,8 @@ def test_before_the_first_error_there_is_neither_decay_nor_momentum():
 
 
 def test_the_first_gradient_is_linear_in_beta_to_the_power_of_the_boundaries_crossed():
-    K, firsts = 4, {}
+    K = 4
+    firsts: dict[tuple[str, float], np.ndarray] = {}
     for beta in (1.0, 0.3):
         learner = make_learner(net("mlp"), ml.rules.fdg(beta=beta), K, weight_decay=0.0, momentum=0.0001)
         for x, y in batches(net("mlp"), 2 * K):
@@ -249,9 +253,12 @@ def test_float32_stays_float32(monkeypatch):
     learner = make_learner(net("narrow"), ml.rules.fdg(beta=0.5), 3, dtype="float32")
     kind, dtypes = type(learner.modules[0]), []
     backward = kind.backward
-    monkeypatch.setattr(
-        kind, "backward", lambda m, error, *more: dtypes.append(error.dtype) or backward(m, error, *more)
-    )
+
+    def noted(module, error, *more):
+        dtypes.append(error.dtype)
+        return backward(module, error, *more)
+
+    monkeypatch.setattr(kind, "backward", noted)
     for x, y in batches(net("narrow"), 7, "float32"):
         learner.step(x, y, lr=0.1)
     arrays = {

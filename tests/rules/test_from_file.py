@@ -85,7 +85,7 @@ def test_every_option_of_every_rule_is_told():
         documented = options_of(make, name)
         assert {option.name: option.default for option in documented} == rules.options(name)
         assert all(option.does.endswith(".") and len(option.does) > 20 for option in documented), (name, documented)
-        assert set(args(make.__doc__.replace("\n    ", "\n"))) == {option.name for option in documented}, name
+        assert set(args((make.__doc__ or "").replace("\n    ", "\n"))) == {option.name for option in documented}, name
         assert headline(make).endswith(".")
 
 
@@ -184,7 +184,8 @@ def test_a_run_names_its_rules_file_from_the_root_with_its_fingerprint(mine, tmp
     mine.write_text(RULES.replace("link(2,", "link(3,"))
     again = from_tables(tables_of(config), "config.json")
     assert again == config and "has changed since this run began" in str(recwarn.pop().message)
-    assert ml.rules.get(again.rule.name).boundary.length == 3
+    boundary = ml.rules.get(again.rule.name).boundary
+    assert isinstance(boundary, ml.boundaries.link) and boundary.length == 3
     mine.unlink()
     with pytest.raises(ml.UserError, match=r"mine\.py cannot be read"):
         from_tables(tables_of(config), "config.json")

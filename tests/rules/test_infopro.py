@@ -11,6 +11,7 @@ import minilocal as ml
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.objectives import CASES
 from minilocal.verify.synchronous import relative_errors
+from tests.helpers.host import host
 
 X = ml.rng(1).standard_normal((6, 8, 8, 3)).astype("f4")
 Y = np.array([0, 1, 2, 3, 1, 0])
@@ -29,9 +30,9 @@ def test_6_without_reconstruction_it_is_gll_bit_for_bit(modules):
     new = {n: re.sub(r"^(aux\.\d+)", r"\1.classifier", n) for n in [*gll.parameters(), *gll.buffers()]}
     ours.load({new[n]: a for n, a in gll.parameters().items()})
     for _ in range(3):
-        assert np.array_equal(ours.step(X, Y, lr=0.1), gll.step(X, Y, lr=0.1))
+        assert np.array_equal(host(ours.step(X, Y, lr=0.1)), host(gll.step(X, Y, lr=0.1)))
     arrays = {**ours.parameters(), **ours.buffers()}
-    assert all(np.array_equal(arrays[new[n]], a) for n, a in {**gll.parameters(), **gll.buffers()}.items())
+    assert all(np.array_equal(host(arrays[new[n]]), host(a)) for n, a in {**gll.parameters(), **gll.buffers()}.items())
 
 
 @pytest.mark.parametrize("version", ["softmax", "contrast"])
@@ -40,10 +41,10 @@ def test_in_float32_it_is_itself(version):
     single, double = (ml.Learner(NET, rule, 3, rng=ml.rng(0), dtype=d) for d in ("float32", "float64"))
     (losses, grads), (expected, exact) = single.gradients(X, Y), double.gradients(X, Y)
     assert {g.dtype for g in grads.values()} == {np.dtype("float32")}
-    np.testing.assert_allclose(losses, expected, rtol=1e-5)
-    largest = max(np.abs(g).max() for g in exact.values())
+    np.testing.assert_allclose(host(losses), host(expected), rtol=1e-5)
+    largest = max(np.abs(host(g)).max() for g in exact.values())
     for name, g in exact.items():
-        assert np.abs(grads[name] - g).max() <= 1e-3 * np.abs(g).max() + 1e-6 * largest, name
+        assert np.abs(host(grads[name] - g)).max() <= 1e-3 * np.abs(host(g)).max() + 1e-6 * largest, name
 
 
 def test_the_image_reaches_every_module_and_the_last_one_does_not_ask_for_it():

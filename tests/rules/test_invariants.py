@@ -1,12 +1,16 @@
 """Limits of the rules, bit for bit, and which errors reach which gradients."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.array import Array
+from minilocal.engine.module import Module
+from tests.helpers.host import host
 
 X = ml.rng(1).standard_normal((6, 8, 8, 3)).astype("float32")
 Y = np.array([0, 1, 2, 3, 1, 0])
@@ -19,13 +23,19 @@ def make_learner(rule: ml.rules.Rule, modules: Any, **options: Any) -> ml.Learne
         return ml.Learner(NET, rule, modules, rng=ml.rng(0), **options)
 
 
-def gradients(rule: ml.rules.Rule, modules: Any) -> dict[str, np.ndarray]:
+def gradients(rule: ml.rules.Rule, modules: Any) -> dict[str, Array]:
     return make_learner(rule, modules).gradients(X, Y)[1]
 
 
-def same(a: dict[str, np.ndarray], b: dict[str, np.ndarray], names: Any = None) -> bool:
+def same(a: Mapping[str, Array], b: Mapping[str, Array], names: Any = None) -> bool:
     names = set(a) | set(b) if names is None else names
-    return all(name in a and name in b and np.array_equal(a[name], b[name]) for name in names)
+    return all(name in a and name in b and np.array_equal(host(a[name]), host(b[name])) for name in names)
+
+
+def names_of(module: Module) -> list[str]:
+    """Of a module's parameters and its objective's."""
+    assert module.objective is not None
+    return [*module.parameters(), *module.objective.parameters]
 
 
 def backlink(**options: Any) -> ml.rules.Rule:
@@ -47,7 +57,7 @@ def test_1_one_module_is_bp(name):
     assert same(gradients(RULES[name], 1), gradients(ml.rules.bp(), 1))
     ours, bp = make_learner(RULES[name], 1), make_learner(ml.rules.bp(), 1)
     for _ in range(3):
-        assert np.array_equal(ours.step(X, Y, lr=0.1), bp.step(X, Y, lr=0.1))
+        assert np.array_equal(host(ours.step(X, Y, lr=0.1)), host(bp.step(X, Y, lr=0.1)))
     assert same(ours.parameters(), bp.parameters()) and same(ours.buffers(), bp.buffers())
 
 
@@ -84,7 +94,7 @@ def test_4_below_the_range_alpha_is_not_used(weighting):
     for grads in by_alpha:
         assert same(grads, gll, names=below)
         assert same(grads, gll, names=top), "auxiliary networks and module K get none either"
-    assert not any(np.array_equal(by_alpha[0][name], by_alpha[1][name]) for name in inside)
+    assert not any(same(by_alpha[0], by_alpha[1], names=[name]) for name in inside)
 
 
 @pytest.mark.parametrize("name", ["gll", "gll 1c2f"])
@@ -93,10 +103,10 @@ def test_14_nothing_above_a_module_reaches_its_gradients(name, modules):
     learner = make_learner(RULES[name], modules)
     before = learner.gradients(X, Y)[1]
     for k, module in enumerate(learner.modules[:-1]):
-        own = [*module.parameters(), *module.objective.parameters]
+        own = names_of(module)
         changed = make_learner(RULES[name], modules)
         for above in changed.modules[k + 1 :]:
-            for array in (*above.parameters(), *above.objective.parameters):
+            for array in names_of(above):
                 changed.load({array: changed.parameters()[array] + 0.1})
         assert same(changed.gradients(X, Y)[1], before, names=own)
 
@@ -107,7 +117,7 @@ def test_a_link_reaches_one_module_down_and_no_further(length):
     rule = backlink(length=length, alpha=0.25)
     learner = make_learner(rule, 4)
     before = learner.gradients(X, Y)[1]
-    for array in (*learner.modules[2].parameters(), *learner.modules[2].objective.parameters):
+    for array in names_of(learner.modules[2]):
         learner.load({array: learner.parameters()[array] + 0.1})
     after = learner.gradients(X, Y)[1]
     assert same(before, after, names=learner.modules[0].parameters())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -106,12 +108,13 @@ def test_published_totals():
         assert ml.nets.count(ml.Learner(net, ml.rules.pgl(aux=aux), J, rng=ml.rng(1)).parameters()) == total
 
 
+unchecked: Any = ml  # for calls whose arguments are of a wrong type
 WRONG = [
     (lambda: ml.rules.pgl(period=3, duration=4), "duration 4 is longer than the period 3"),
     (lambda: ml.when.periodic(0, 0), "period = 0"),
     (lambda: ml.when.periodic(4, -1), "duration = -1"),
-    (lambda: ml.when.periodic(4.0, 1), "whole number"),
-    (lambda: ml.when.periodic(4, 1, "yes"), "true or false"),
+    (lambda: unchecked.when.periodic(4.0, 1), "whole number"),
+    (lambda: unchecked.when.periodic(4, 1, "yes"), "true or false"),
     (lambda: ml.rules.pgl(around="bp"), "a loss of their own"),
     (lambda: ml.rules.pgl(around="ddg"), "without delays"),
     (lambda: ml.rules.pgl(around=ml.rules.fdg()), "without delays"),

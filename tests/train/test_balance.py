@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 import minilocal as ml
@@ -14,9 +16,9 @@ CUT = [1, 2, 1]  # of ResNet-8's four units
 
 
 @pytest.fixture
-def measured(monkeypatch) -> list[tuple]:
+def measured(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """The calls of `costs.measure`; whatever is measured, unit 1 costs the most."""
-    calls: list[tuple] = []
+    calls: list[tuple[Any, ...]] = []
 
     def measure(net, rule, modules, by, **options):
         calls.append((net.name, rule.name, modules, by, options))

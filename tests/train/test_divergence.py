@@ -121,9 +121,14 @@ def test_workers_that_were_not_drawn_cost_one_look_at_the_state(tmp_path, monkey
     from minilocal.train import loop, trainer
 
     looks = []
+
+    def look(state):
+        looks.append(1)
+        return ""
+
     monkeypatch.setitem(trainer.SYNC_EVERY, "cpu", 20)
     for file in (loop, trainer):
-        monkeypatch.setattr(file, "not_finite", lambda state: looks.append(1) or "")
+        monkeypatch.setattr(file, "not_finite", look)
     keys = {"rule__name": "dgl", "rule__buffer": 2, "net__modules": 4, "optim__lr": 1e-3, "data__limit_train": 320}
     train(configuration(tmp_path / "run", **keys))
     assert len(looks) == 4  # of two epochs, each with one visit and one checkpoint

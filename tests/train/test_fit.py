@@ -7,6 +7,7 @@ import subprocess
 import sys
 from math import isnan
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,17 +36,17 @@ def make_learner(rule=None, seed=0, **options):
     return ml.Learner(net, rule or ml.rules.gll(), 2, rng=rng, **{"optimizer": sgd, **options})
 
 
-def same(one, two) -> bool:
+def same(one: ml.Learner, two: ml.Learner) -> bool:
     """The same weights, statistics and optimiser state, to the last bit."""
     a, b = ({name: x for name, x in fitted.state().items() if not name.startswith("count:")} for fitted in (one, two))
     return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
 
 
-def without_seconds(row) -> dict:
+def without_seconds(row: dict[str, Any]) -> dict[str, Any]:
     return {name: v for name, v in row.items() if "seconds" not in name and name != "train_loss"}
 
 
-def like_json(row) -> dict:
+def like_json(row: dict[str, Any]) -> dict[str, Any]:
     """NaN as a run's file has it."""
     return {**row, "losses": [None if isnan(loss) else loss for loss in row["losses"]]}
 
@@ -104,7 +105,7 @@ def test_a_fit_is_the_plain_loop(digits):
 def test_another_fit_trains_further(digits, rule):
     """At a constant rate three epochs and two are five: phases, batches in flight and the order go on."""
     whole, parts = make_learner(rule), make_learner(rule)
-    options = {"batch_size": 8, "lr": 0.01, "schedule": "constant"}
+    options: dict[str, Any] = {"batch_size": 8, "lr": 0.01, "schedule": "constant"}
     five = ml.fit(whole, digits, epochs=5, **options)
     three, two = (ml.fit(parts, digits, epochs=epochs, **options) for epochs in (3, 2))
     assert same(whole, parts) and whole.epoch == parts.epoch == 5
@@ -113,9 +114,12 @@ def test_another_fit_trains_further(digits, rule):
 
 def test_a_callback_is_given_each_row_and_may_stop(digits, capsys):
     seen = []
-    rows = ml.fit(
-        make_learner(), digits, epochs=4, batch_size=16, on_epoch=lambda row: seen.append(row) or row["epoch"] == 2
-    )
+
+    def stop_after_two(row):
+        seen.append(row)
+        return row["epoch"] == 2
+
+    rows = ml.fit(make_learner(), digits, epochs=4, batch_size=16, on_epoch=stop_after_two)
     assert seen == rows and [row["epoch"] for row in rows] == [1, 2]
     assert (
         len(ml.fit(make_learner(), digits, epochs=2, batch_size=16, on_epoch=lambda row: row)) == 2
@@ -125,7 +129,7 @@ def test_a_callback_is_given_each_row_and_may_stop(digits, capsys):
     assert line.startswith("epoch   1  lr 0.1  losses ") and line.endswith(" s\n") and line.count("\n") == 1
     stopped = make_learner()
     with pytest.raises(KeyError):
-        ml.fit(stopped, digits, epochs=4, batch_size=16, on_epoch=lambda row: {}["stop"])
+        ml.fit(stopped, digits, epochs=4, batch_size=16, on_epoch=lambda row: row["stop"])
     assert stopped.epoch == 1
 
 

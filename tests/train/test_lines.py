@@ -7,6 +7,7 @@ import os
 import sys
 import time
 from math import nan
+from typing import Any
 
 import pytest
 
@@ -66,7 +67,7 @@ def test_a_long_run_says_so_while_it_trains(tmp_path, monkeypatch):
 
     monkeypatch.setattr(clock, "LONG", 0.0)
     monkeypatch.setattr(clock, "SURE", (2, 0.0))
-    lines = []
+    lines: list[str] = []
     train(configuration(tmp_path / "run"), say=lines.append)
     assert [line.partition(" takes")[0] for line in lines] == [f"run folder {tmp_path / 'run'}", "at this pace it"]
 
@@ -127,7 +128,7 @@ def test_unverified_data_are_said_and_recorded(tmp_path, monkeypatch):
     real = data.digits.load
     notes = ("read from there", "checksum differs from the official archive: not verified")
     monkeypatch.setattr(data.digits, "load", lambda: replace(real(), notes=notes))
-    lines = []
+    lines: list[str] = []
     path = train(configuration(tmp_path / "run"), say=lines.append).path
     assert lines[0] == f"digits: {notes[1]}" and len(lines) == 2
     about = record.recorded_environment(path)["data"]
@@ -140,12 +141,13 @@ def test_a_run_from_plain_tables(tmp_path):
     assert record.config(result.path)["rule"]["name"] == "gll" and len(result.rows) == 1
     with pytest.raises(UserError, match=r"train\(config\): key 'net.nme' is not known"):
         train({"net": {"nme": "mlp"}})
+    name: Any = "gll"
     with pytest.raises(UserError, match="give a Config, or a dict"):
-        train("gll")
+        train(name)
 
 
 def test_a_run_from_plain_tables_says_what_its_rule_recommends(tmp_path):
-    lines = []
+    lines: list[str] = []
     tables = {
         "rule": {"name": "dni"}, "net": {"name": "mlp", "modules": 2}, "data": {"limit_train": 40, "limit_test": 20},
         "optim": {"epochs": 1}, "run": {"out": str(tmp_path / "run")},

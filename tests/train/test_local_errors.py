@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +13,7 @@ import pytest
 from minilocal import record
 from minilocal.errors import UserError
 from minilocal.train import load, predict, train
+from tests.helpers.checkpoints import checkpoint
 from tests.helpers.small_run import configuration
 
 
@@ -42,15 +46,16 @@ def test_rows_without_them_go_on(tmp_path):
 
 
 def test_missing_rows_are_named(tmp_path):
-    path, lines = train(configuration(tmp_path / "run")).path, []
+    path = train(configuration(tmp_path / "run")).path
+    lines: list[str] = []
     (path / "metrics.jsonl").write_text("".join((path / "metrics.jsonl").read_text().splitlines(True)[1:]))
     train(resume=path, epochs=3, say=lines.append)
     assert lines[0] == f"{path}/metrics.jsonl has no row of epoch 1"
 
 
-def rewritten(path, change) -> None:
+def rewritten(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
     """The run's checkpoint with another text."""
-    arrays, metadata = record.checkpoint(path)
+    arrays, metadata = checkpoint(path)
     change(metadata)
     with record.RunFolder(path) as folder:
         folder.save(arrays, metadata)

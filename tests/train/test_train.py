@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from minilocal.errors import UserError
 from minilocal.kernels.threads import threads
 from minilocal.train import Interrupted, build, error, load, predict, train, trainer
 from minilocal.train.stop import stop_on_signal
+from tests.helpers.checkpoints import checkpoint
+from tests.helpers.host import host
 
 KEYS = {
     "net.name": "resnet8",
@@ -35,7 +39,7 @@ KEYS = {
 STEPS = 3  # in an epoch: 16, 16 and 8 images
 
 
-def configuration(out: Path | None, **keys) -> Config:
+def configuration(out: Path | None, **keys: Any) -> Config:
     """The small run of these tests, into `out`."""
     changes = {key.replace("__", "."): value for key, value in keys.items()}
     where = {} if out is None else {"run.out": str(out)}
@@ -43,20 +47,20 @@ def configuration(out: Path | None, **keys) -> Config:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the run that nothing happened to."""
     return train(configuration(tmp_path_factory.mktemp("whole") / "run")).path
 
 
-def rows_without_clock(path: Path) -> list[dict]:
+def rows_without_clock(path: Path) -> list[dict[str, Any]]:
     """A run's rows without what a clock says."""
     return [{name: v for name, v in row.items() if not name.endswith("seconds")} for row in record.rows(path)]
 
 
 def assert_same_run(path: Path, whole: Path) -> None:
     """The same weights, optimiser state and table, to the last bit."""
-    arrays, progress = record.checkpoint(path)
-    expected, expected_progress = record.checkpoint(whole)
+    arrays, progress = checkpoint(path)
+    expected, expected_progress = checkpoint(whole)
     assert arrays.keys() == expected.keys()
     for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
@@ -64,7 +68,7 @@ def assert_same_run(path: Path, whole: Path) -> None:
     assert rows_without_clock(path) == rows_without_clock(whole)
 
 
-def during_step(monkeypatch, number: int, happen) -> None:
+def during_step(monkeypatch: pytest.MonkeyPatch, number: int, happen: Callable[[ml.Learner], object]) -> None:
     """Calls `happen(learner)` at the end of the `number`-th training step from now on."""
     real, done = ml.Learner.step, []
 
@@ -82,7 +86,7 @@ class Killed(Exception):
     """Stands for a process that ends there."""
 
 
-def end(*_) -> None:
+def end(*_: Any) -> None:
     raise Killed
 
 
@@ -93,11 +97,11 @@ def test_a_run_is_the_plain_loop(whole):
     for epoch, lr, row in zip((0, 1), (0.05, 0.025), record.rows(whole), strict=True):  # half a cosine in two epochs
         learner.epoch, losses = epoch, np.zeros(2)
         for images, labels in dataset.batches(epoch, 16, learner.key, augment=True):
-            losses += learner.step(images, labels, lr=lr) * len(labels)
+            losses += host(learner.step(images, labels, lr=lr)) * len(labels)
         assert (row["epoch"], row["lr"]) == (epoch + 1, pytest.approx(lr))
         np.testing.assert_allclose(row["losses"], losses / 40, rtol=1e-12)
         assert row["test_error"] == pytest.approx(100 * np.mean(learner.predict(x).argmax(1) != y))
-    state, saved = learner.state(), record.checkpoint(whole)[0]
+    state, saved = learner.state(), checkpoint(whole)[0]
     assert all(np.array_equal(saved[name], array) for name, array in state.items())
 
 
@@ -122,7 +126,7 @@ def test_killed_inside_an_epoch(tmp_path, whole, monkeypatch, step):
         during_step(patch, step, end)
         with pytest.raises(Killed):
             train(configuration(tmp_path / "run"))
-    lines = []
+    lines: list[str] = []
     train(resume=tmp_path / "run", say=lines.append)
     assert ("starts anew" if step == 1 else "after 1 of 2 epochs") in lines[0]
     assert_same_run(tmp_path / "run", whole)
@@ -135,7 +139,7 @@ def test_a_signal_finishes_the_step_and_saves(tmp_path, whole, monkeypatch, numb
         during_step(patch, step, lambda learner: os.kill(os.getpid(), number))
         with pytest.raises(Interrupted, match=r"1 of 2 epochs and . of 3 steps, and saved.*--resume"):
             train(configuration(tmp_path / "run"))
-    assert record.checkpoint(tmp_path / "run")[1]["progress"]["step"] == step - STEPS
+    assert checkpoint(tmp_path / "run")[1]["progress"]["step"] == step - STEPS
     train(resume=tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
@@ -152,7 +156,7 @@ def test_a_signal_during_the_evaluation(tmp_path, whole, monkeypatch):
         with pytest.raises(Interrupted):
             train(configuration(tmp_path / "run"))
     assert record.rows(tmp_path / "run") == []  # its only epoch is trained, and not yet evaluated
-    assert record.checkpoint(tmp_path / "run")[1]["progress"]["step"] == STEPS
+    assert checkpoint(tmp_path / "run")[1]["progress"]["step"] == STEPS
     train(resume=tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
@@ -218,7 +222,7 @@ def test_losses_that_come_home_seldom_are_the_same(tmp_path, whole, monkeypatch,
 
 def test_a_finished_run_has_nothing_to_go_on_with(whole, tmp_path):
     shutil.copytree(whole, tmp_path / "run")
-    lines = []
+    lines: list[str] = []
     result = train(resume=tmp_path / "run", say=lines.append)
     assert len(lines) == 1 and lines[0].startswith(f"{tmp_path / 'run'} is finished: 2 of 2 epochs. Go on ")
     assert rows_without_clock(tmp_path / "run") == rows_without_clock(whole) and len(result.rows) == 2
@@ -239,7 +243,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing(tmp_path, mon
 
 def test_a_loss_that_is_infinite_stops_the_run(tmp_path, monkeypatch):
     real = ml.Learner.step
-    monkeypatch.setattr(ml.Learner, "step", lambda self, x, y, lr: np.add(real(self, x, y, lr), [0, np.inf]))
+    monkeypatch.setattr(ml.Learner, "step", lambda self, x, y, lr: np.add(host(real(self, x, y, lr)), [0, np.inf]))
     with pytest.raises(UserError, match="loss of module 2 of 2 became inf in epoch 1, step 1 of 3"):
         train(configuration(tmp_path / "run"))
     assert record.checkpoint(tmp_path / "run") is None
@@ -325,7 +329,7 @@ def test_a_full_disk_stops_the_run_and_leaves_the_checkpoint_before(tmp_path, wh
         patch.setattr(os, "replace", replace)
         with pytest.raises(UserError, match="No space left on device"):
             train(configuration(tmp_path / "run"))
-    assert record.checkpoint(tmp_path / "run")[1]["progress"]["epoch"] == 1
+    assert checkpoint(tmp_path / "run")[1]["progress"]["epoch"] == 1
     train(resume=tmp_path / "run")
     assert_same_run(tmp_path / "run", whole)
 
@@ -348,7 +352,7 @@ def test_without_a_folder_a_run_finds_a_free_one(tmp_path, monkeypatch):
 def test_validation_images_have_a_column(tmp_path):
     result = train(configuration(tmp_path / "run", data__validation=30, net__name="mlp", optim__epochs=1))
     assert 0 <= result.rows[0]["validation_error"] <= 100
-    assert len(result.dataset.validation_y) == 30
+    assert len(host(result.dataset.validation_y)) == 30
 
 
 def test_a_trained_run_predicts_as_it_was_recorded(whole):

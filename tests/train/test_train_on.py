@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,14 +12,15 @@ import minilocal as ml
 from minilocal import cli, record
 from minilocal.errors import UserError
 from minilocal.train import train
+from tests.helpers.checkpoints import checkpoint
 from tests.helpers.small_run import configuration, words
 
 RESNET = {"net__name": "resnet8", "data__augment": True, "optim__momentum": 0.9}
 
 
-def assert_same_end(path, whole) -> None:
+def assert_same_end(path: Path, whole: Path) -> None:
     """The same weights, optimiser state, counters and rows, but for what a clock says."""
-    (arrays, metadata), (expected, whole_metadata) = record.checkpoint(path), record.checkpoint(whole)
+    (arrays, metadata), (expected, whole_metadata) = checkpoint(path), checkpoint(whole)
     assert arrays.keys() == expected.keys() and metadata["progress"] == whole_metadata["progress"]
     for name, array in expected.items():
         np.testing.assert_array_equal(arrays[name], array, err_msg=name)
@@ -33,7 +35,8 @@ def assert_same_end(path, whole) -> None:
 def test_four_epochs_are_two_and_two_more(tmp_path, schedule):
     keys = {**RESNET, "optim__schedule": schedule}
     whole = train(configuration(tmp_path / "whole", **keys, optim__epochs=4)).path
-    path, lines = train(configuration(tmp_path / "run", **keys)).path, []
+    path = train(configuration(tmp_path / "run", **keys)).path
+    lines: list[str] = []
     train(resume=path, epochs=4, say=lines.append)
     assert lines == [f"{path} goes on after 2 of 4 epochs"]
     assert record.config(path)["optim"]["epochs"] == 4
@@ -65,7 +68,7 @@ def test_killed_before_the_first_step_of_the_new_epochs(tmp_path, monkeypatch):
         with pytest.raises(Killed):
             train(resume=path, epochs=4)
     assert record.config(path)["optim"]["epochs"] == 4
-    assert record.checkpoint(path)[1]["config"]["optim"]["epochs"] == 2
+    assert checkpoint(path)[1]["config"]["optim"]["epochs"] == 2
     train(resume=path)
     assert_same_end(path, whole)
 

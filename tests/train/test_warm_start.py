@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def fresh(rule="gll", **keys):
     return build(configuration(None, rule__name=rule, net__name="resnet8", run__seed=7, **keys))[1]
 
 
-def arrays(learner) -> dict[str, np.ndarray]:
+def arrays(learner: ml.Learner) -> dict[str, Any]:
     return {**learner.parameters(), **learner.buffers()}
 
 
@@ -95,7 +96,8 @@ def test_another_shape_loads_nothing(source, tmp_path):
 
 def test_what_cannot_be_weights_is_one_line_and_leaves_no_folder(tmp_path):
     np.savez(tmp_path / "other.npz", a=np.zeros(2))
-    np.savez(tmp_path / "trap.npz", **{"conv1.weight": np.array([{}], dtype=object)})
+    trap: dict[str, Any] = {"conv1.weight": np.array([{}], dtype=object)}
+    np.savez(tmp_path / "trap.npz", **trap)
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "empty").mkdir()
     train_it = configuration(tmp_path / "new", net__name="resnet8").run.out
@@ -111,7 +113,9 @@ def test_what_cannot_be_weights_is_one_line_and_leaves_no_folder(tmp_path):
 
 def test_a_run_starts_from_them_says_so_and_goes_on_without_them(source, tmp_path, monkeypatch):
     """Its first step is from the weights of the other run; resumed it needs them no more, unless it saved nothing."""
-    copy, lines, seen = shutil.copytree(source, tmp_path / "copy"), [], []
+    copy = shutil.copytree(source, tmp_path / "copy")
+    lines: list[str] = []
+    seen: list[np.ndarray] = []
     real = ml.Learner.step
 
     def step(self, x, y, lr):

@@ -194,7 +194,9 @@ def test_a_large_array_is_looked_at_in_a_hundred_places():
 def test_an_auxiliary_network_is_a_layer_too():
     net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
     learner = ml.Learner(net, ml.rules.backlink(aux="1c2f"), 2, rng=ml.rng(1))
-    ml.verify.check_layer(learner.modules[0].objective.network, net.shapes[learner.modules[0].top])
+    objective = learner.modules[0].objective
+    assert isinstance(objective, ml.objectives.ClassifierLoss)
+    ml.verify.check_layer(objective.network, net.shapes[learner.modules[0].top])
 
 
 def test_it_needs_no_jax():

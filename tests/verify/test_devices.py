@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from minilocal import device as devices
-from minilocal import learner, ops
+from minilocal import learner, losses, ops
 from minilocal.cli import main
 from minilocal.errors import UserError
 from minilocal.verify.device import learners
 from minilocal.verify.device import ops as device_ops
 from minilocal.verify.device import rows as device
 from tests.fake import cuda_on_host
-from tests.fake.device import fake
+from tests.fake.device import fake, fetch
 from tests.helpers.plain import NAMES
 
 needs_kernels = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
@@ -51,7 +51,7 @@ def test_a_wrong_kernel_is_told(monkeypatch):
 
 def test_one_bit_is_too_much_for_what_is_to_be_equal(monkeypatch):
     right = ops.crop_flip_normalise
-    wrong = wraps(right)(lambda *args: np.float64(1 + 2e-16) * right(*args).get())
+    wrong = wraps(right)(lambda *args: np.float64(1 + 2e-16) * fetch(right(*args)))
     monkeypatch.setattr(ops, "crop_flip_normalise", wrong)
     rows = {row.name: row for row in device.run(fake, quick=True, only="kernels")}
     assert not rows["crop_flip_normalise, float64"].passed and rows["crop_flip_normalise, float64"].error < 1e-15
@@ -105,7 +105,7 @@ def test_the_command_prints_the_rows_of_a_device_and_writes_them(cuda, capsys, t
 
 
 def test_a_failed_row_of_a_device_is_the_exit_status(cuda, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(device.losses, "squared_error", lambda z, target: 1 / 0)
+    monkeypatch.setattr(losses, "squared_error", lambda z, target: 1 / 0)
     out = tmp_path / "rows.jsonl"
     assert main(["verify", "--device", "cuda", "--only", "losses", "--out", str(out)]) == 1
     assert (

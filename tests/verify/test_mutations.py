@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from minilocal import layers as ml
+from minilocal import losses, ops
 from minilocal.boundaries.link import BackwardLink
 from minilocal.engine import synchronous
 from minilocal.kernels.cpu import conv as conv_kernel
@@ -61,17 +62,17 @@ class Mutation:
 
 def in_norm(change: Callable[..., Any]) -> Callable[[pytest.MonkeyPatch], None]:
     """Batch norm's backward with dz changed; `change(dz, γ r, n, dγ, dβ, M)`."""
-    right = norm.batch_norm_backward
+    right = ops.batch_norm_backward
 
     def wrong(dy: Any, z: Any, mean: Any, r: Any, gamma: Any, a: Any = None, both: bool = True) -> Any:
-        dz, dgamma, dbeta, relu_backward = right(dy, z, mean, r, gamma, a, both)
-        return change(dz, gamma * r, (z - mean) * r, dgamma, dbeta, z.size // z.shape[-1]), dgamma, dbeta, relu_backward
+        dz, dgamma, dbeta, dadd = right(dy, z, mean, r, gamma, a, both)
+        return change(dz, gamma * r, (z - mean) * r, dgamma, dbeta, z.size // z.shape[-1]), dgamma, dbeta, dadd
 
     return lambda m: m.setattr(norm, "batch_norm_backward", wrong)
 
 
 def transposed(m: pytest.MonkeyPatch) -> None:
-    right = linear.matmul
+    right = ops.matmul
     m.setattr(linear, "matmul", lambda x, W: right(x, W if W.flags.c_contiguous else W.T))
 
 
@@ -126,13 +127,13 @@ def total_of_raw_errors(m: pytest.MonkeyPatch) -> None:
 
 
 def forgotten_mean(m: pytest.MonkeyPatch) -> None:
-    right = loss_checks.losses.cross_entropy
+    right = losses.cross_entropy
 
     def wrong(z: Any, labels: Any) -> Any:
         loss, dz = right(z, labels)
         return loss, dz * len(z)
 
-    m.setattr(loss_checks.losses, "cross_entropy", wrong)
+    m.setattr(losses, "cross_entropy", wrong)
 
 
 def wrong_stride(m: pytest.MonkeyPatch) -> None:

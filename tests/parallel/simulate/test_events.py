@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from minilocal import UserError
@@ -9,10 +11,10 @@ from minilocal.parallel.simulate import Link
 from minilocal.parallel.simulate.events import simulate_events
 from minilocal.parallel.simulate.program import EndOfStep, Receive, Send, SendReceive, Work
 
-SLOW = {"latency": 1.0, "bandwidth": 10.0, "eager": 5}  # 100 bytes take 11 s
+SLOW: dict[str, Any] = {"latency": 1.0, "bandwidth": 10.0, "eager": 5}  # 100 bytes take 11 s
 
 
-def ends(link: Link, *programs: list) -> list[list[float]]:
+def ends(link: Link, *programs: list[Any]) -> list[list[float]]:
     """The clocks of each device at its marks."""
     return [device.ends for device in simulate_events([iter(program) for program in programs], link)]
 
@@ -43,7 +45,7 @@ def test_messages_of_one_direction_follow_each_other_on_the_link():
 
 
 def test_an_exchange_goes_both_ways_at_once_and_is_one_bar():
-    programs = [[Work("backward", 2.0, k, 0), SendReceive(1 - k, 100), EndOfStep()] for k in range(2)]
+    programs: list[list[Any]] = [[Work("backward", 2.0, k, 0), SendReceive(1 - k, 100), EndOfStep()] for k in range(2)]
     devices = simulate_events([iter(program) for program in programs], Link(**SLOW))
     for device in devices:
         assert device.ends == [13.0] and device.sent == 100

@@ -7,15 +7,18 @@ sum of a stretch between two messages says which pieces of work it is made of, a
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from itertools import pairwise
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 import minilocal as ml
 from minilocal import boundaries, objectives, rules
-from minilocal.engine import MicroBatches
+from minilocal.array import Array
+from minilocal.engine import Engine, MicroBatches
 from minilocal.engine.hooks import Hook, hooked
 from minilocal.layers import PassContext
 from minilocal.objectives import Batch
@@ -65,7 +68,7 @@ class Recorder:
     """The work between messages, as sums by kind, and the messages."""
 
     def __init__(self) -> None:
-        self.stretches: list[object] = []
+        self.stretches: list[Any] = []
         self.sums: dict[str, int] = defaultdict(int)
 
     def add(self, kind: str, seconds: float) -> None:
@@ -75,7 +78,7 @@ class Recorder:
         self.stretches += [{kind: n for kind, n in self.sums.items() if n}, what]
         self.sums.clear()
 
-    def end(self) -> list[object]:
+    def end(self) -> list[Any]:
         self.message("end")
         stretches, self.stretches = self.stretches, []
         return stretches
@@ -110,7 +113,7 @@ class RecordingHook(Hook):
     def __init__(self, recorder: Recorder, costs: ModuleCosts) -> None:
         self.recorder, self.costs = recorder, costs
 
-    def part(self, part) -> PartCosts:
+    def part(self, part: int | str) -> PartCosts:
         return self.costs.units[part] if isinstance(part, int) else getattr(self.costs, part)
 
     def after_forward(self, part, out, cache):
@@ -128,7 +131,7 @@ def powers(learner: ml.Learner) -> tuple[tuple[ModuleCosts, ...], dict[str, int]
     """Costs whose sums tell what they are made of, and {parameter: the update of its part}, at one of them only."""
     number, update_of, modules = 0, dict[str, int](), []
 
-    def part(owner, nbytes: int) -> PartCosts:
+    def part(owner: Any, nbytes: int) -> PartCosts:
         nonlocal number
         seconds = [2 ** (16 * (4 * number + i)) for i in range(4)]
         number += 1
@@ -154,12 +157,12 @@ def powers(learner: ml.Learner) -> tuple[tuple[ModuleCosts, ...], dict[str, int]
     return tuple(modules), update_of
 
 
-def of_the_program(place: Placement, device: int) -> list[object]:
+def of_the_program(place: Placement, device: int) -> list[Any]:
     """What the program of a device does in the step."""
     return recorded(program_of(place, device).step(compared(place.rule)), device)
 
 
-def recorded(ops, device: int) -> list[object]:
+def recorded(ops: Iterable[object], device: int) -> list[Any]:
     """Operations as a recorder has them."""
     recorder = Recorder()
     for op in ops:
@@ -174,14 +177,16 @@ class FakeWorld:
     """A communicator that nobody asks."""
 
 
-def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of: dict[str, int]) -> list[object]:
+def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of: dict[str, int]) -> list[Any]:
     """What the engine of a rank does in the step."""
     recorder, own = Recorder(), place.owned[device]
-    below = FakeNeighbour(recorder, BELOW) if device > 0 else None
-    above = FakeNeighbour(recorder, ABOVE) if device < len(place.owned) - 1 else None
+    below: Any = FakeNeighbour(recorder, BELOW) if device > 0 else None
+    above: Any = FakeNeighbour(recorder, ABOVE) if device < len(place.owned) - 1 else None
+    world: Any = FakeWorld()
+    engine: Engine
     at = learner.modules, learner.rule, {**learner.parameters(), **learner.buffers()}, own, below, above
     if learner.rule.boundary.delayed:
-        engine = DelayedRank(*at, FakeWorld(), learner.net.shape)
+        engine = DelayedRank(*at, world, learner.net.shape)
         schedule_numbers(learner.rule, place, own, below, above)
     else:
         engine = SynchronousRank(*at)
@@ -189,7 +194,7 @@ def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of:
     if learner.rule.accumulate > 1:
         engine = MicroBatches(engine, learner.rule.accumulate)
 
-    def on_gradients(grads) -> None:
+    def on_gradients(grads: Mapping[str, Array]) -> None:
         for name in grads:
             recorder.add("update", update_of[name])
 
@@ -203,11 +208,11 @@ def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of:
     return recorder.end()
 
 
-def schedule_numbers(rule, place, own, below, above) -> None:
+def schedule_numbers(rule: rules.Rule, place: Placement, own: range, below: Any, above: Any) -> None:
     """Let each fake neighbour name the batches that it would send, -1 for none, in the order of its messages."""
     activations, errors = rule.boundary.lags
 
-    def numbered(neighbour, numbers) -> None:
+    def numbered(neighbour: Any, numbers: Iterator[int]) -> None:
         if neighbour is not None:
             neighbour.receive_number = lambda: max(-1, next(numbers))
 
@@ -246,13 +251,13 @@ def test_so_it_is_where_modules_are_drawn_at_random(net, edges, device):
     costs, update_of = powers(learner)
     labels = 8 * IMAGES
     recorder, program = Recorder(), program_of(Placement(rule, costs, own), device)
-    below, above = (FakeNeighbour(recorder, side) for side in (BELOW, ABOVE))
+    below, above = (cast(Any, FakeNeighbour(recorder, side)) for side in (BELOW, ABOVE))
     below.receive_number = lambda: IMAGES
     arrays = {**learner.parameters(), **learner.buffers()}
     at = (below if device > 0 else None), (above if device < len(own) - 1 else None)
     engine = AsynchronousRank(learner.modules, rule, arrays, own[device], *at)
 
-    def on_gradients(grads) -> None:
+    def on_gradients(grads: Mapping[str, Array]) -> None:
         recorder.add("update", sum(update_of[name] for name in grads))
 
     with hooked(learner.modules, [RecordingHook(recorder, module) for module in costs]):
@@ -264,9 +269,9 @@ def test_so_it_is_where_modules_are_drawn_at_random(net, edges, device):
             assert recorded(program.step(step), device) == joined(recorder.end(), labels)
 
 
-def joined(stretches: list[object], labels: int) -> list[object]:
+def joined(stretches: list[Any], labels: int) -> list[Any]:
     """Each output, its images and its labels, three messages, as one without the labels, which come last."""
-    messages: list[object] = []
+    messages: list[Any] = []
     follows = False  # whether the message belongs to the one before it
     for sums, message in zip(stretches[::2], stretches[1::2], strict=True):
         is_labels = message[2:] == (labels,)
