@@ -1,7 +1,7 @@
 """The command line: one file a command, imported when that command is called.
 
-A mistake that the user can correct is one line on stderr, with exit status 2. A run stopped by Ctrl-C or SIGTERM is one
-line, with status 130. Everything else keeps its traceback.
+A mistake that the user can correct is one line on stderr, with exit status 2. A run stopped by a signal is one line,
+with status 128 plus the signal's number: 130 after Ctrl-C, 143 after SIGTERM. Everything else keeps its traceback.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import importlib
 import io
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -46,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
         except UserError as error:
             return _one_line(str(error), 2)
         except KeyboardInterrupt as stop:
-            return _one_line(str(stop) or "stopped", 130)
+            return _one_line(str(stop) or "stopped", 128 + getattr(stop, "number", signal.SIGINT))
         except BrokenPipeError:  # the reader of the output has ended: `minilocal data show | head`
             _print_no_more()
             return 1

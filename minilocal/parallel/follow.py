@@ -55,12 +55,12 @@ def follow(
     processes: int,
     out: Write,
     err: Write,
-    stops: Callable[[], int] = lambda: 0,
+    stops: Callable[[], Sequence[int]] = lambda: (),
 ) -> Ending:
     """Run the command of ranks to its end.
 
-    `out` and `err` get their output as it comes. `stops()` is the number of stops requested so far: the first is passed
-    on to rank 0, the second kills all ranks. Any error here, KeyboardInterrupt too, kills them.
+    `out` and `err` get their output as it comes. `stops()` are the signals to stop that have come so far: the first is
+    passed on to rank 0, the second kills all ranks. Any error here, KeyboardInterrupt too, kills them.
     """
     before = leftovers.present()
     run = _Run(command, env, folder, processes, out, err)
@@ -138,19 +138,19 @@ class _Run:
             if text := banner.feed(data) if data else banner.end():
                 write(text)
 
-    def look(self, stops: int) -> None:
+    def look(self, stops: Sequence[int]) -> None:
         """See whether a rank has failed, and pass a stop on."""
         if self.watch.look() and not self.failed_at:
             self.failed_at = time.monotonic()
         if self.failed_at and time.monotonic() - self.failed_at > GRACE and not self.watch.all_done():
             self.kill()
-        if stops > self.stops:
-            if stops == 1 and self.watch.is_ready(0):
-                self.watch.ranks[0].send(signal.SIGINT)
+        if len(stops) > self.stops:
+            if len(stops) == 1 and self.watch.is_ready(0):
+                self.watch.ranks[0].send(stops[0])
             else:
                 self.stopped = Failure(0, "stop", "was stopped")
                 self.kill()
-            self.stops = stops
+            self.stops = len(stops)
 
     def finish(self) -> None:
         for _, banner, write in [(k.fd, *k.data) for k in self.selector.get_map().values() if k.data]:

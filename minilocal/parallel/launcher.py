@@ -21,7 +21,7 @@ from minilocal.parallel.environment import started
 from minilocal.parallel.follow import Write, follow, private_folder
 from minilocal.parallel.watch import Failure
 from minilocal.parallel.work import described
-from minilocal.train.stop import SIGNALS
+from minilocal.train.stop import SIGNALS, Interrupted
 
 SMALL = 32 << 20  # bytes free in /dev/shm, below which a rank ends with a bus error
 
@@ -68,7 +68,7 @@ def relaunch(words: Sequence[str], processes: int) -> int:
     if failure is None:
         return ending.status
     if failure.kind == "stop":
-        raise KeyboardInterrupt
+        raise Interrupted(number=stops()[-1] if stops() else signal.SIGINT)
     if failure.kind == "user":
         raise UserError(f"rank {failure.rank}: {failure.message}")
     sys.stderr.write(failure.traceback)
@@ -136,19 +136,18 @@ def _writer(stream: Any) -> Write:
 
 
 @contextmanager
-def _stops() -> Iterator[Callable[[], int]]:
-    """Within the block SIGNALS are counted, in the main thread: elsewhere Python delivers none.
+def _stops() -> Iterator[Callable[[], list[int]]]:
+    """Within the block SIGNALS are listed as they come, in the main thread: elsewhere Python delivers none.
 
     A SIGHUP that is ignored, as under nohup, stays ignored.
     """
-    count = 0
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: count
+        yield lambda: received
         return
 
     def add(number: int, frame: Any) -> None:
-        nonlocal count
-        count += 1
+        received.append(number)
 
     before = {number: signal.getsignal(number) for number in SIGNALS}
     if before[signal.SIGHUP] is signal.SIG_IGN:
@@ -156,7 +155,7 @@ def _stops() -> Iterator[Callable[[], int]]:
     for number in before:
         signal.signal(number, add)
     try:
-        yield lambda: count
+        yield lambda: received
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

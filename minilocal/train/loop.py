@@ -78,7 +78,7 @@ class Loop:
                 folder.save(state, self._metadata())
                 on_epoch(row)
                 if self.progress.epoch < self.config.optim.epochs and self.group.stop(request):
-                    raise self._interrupted(folder)
+                    raise self._interrupted(request, folder)
 
     def restore(self, folder: record.RunFolder, say: Say) -> bool:
         """Restore the folder's checkpoint, and say where the run continues; False where there is none.
@@ -149,7 +149,7 @@ class Loop:
                 bar.update()
                 if stop:
                     state, self.progress = self._finite_state(folder), self.group.whole(p, self.learner)
-                    self._stop(folder, state)
+                    self._stop(request, folder, state)
             count()
 
     @contextmanager
@@ -186,15 +186,15 @@ class Loop:
 
     def _stop_if_requested(self, request: StopRequest, folder: record.RunFolder, state: dict[str, np.ndarray]) -> None:
         if self.group.stop(request):
-            self._stop(folder, state)
+            self._stop(request, folder, state)
 
-    def _stop(self, folder: record.RunFolder, state: dict[str, np.ndarray]) -> NoReturn:
+    def _stop(self, request: StopRequest, folder: record.RunFolder, state: dict[str, np.ndarray]) -> NoReturn:
         folder.save(state, self._metadata())
-        raise self._interrupted(folder)
+        raise self._interrupted(request, folder)
 
-    def _interrupted(self, folder: record.RunFolder) -> Interrupted:
+    def _interrupted(self, request: StopRequest, folder: record.RunFolder) -> Interrupted:
         command = f"minilocal train --resume {quote(str(folder.path))}"
-        return Interrupted(f"stopped after {self._done()}, and saved. Go on with: {command}")
+        return Interrupted(f"stopped after {self._done()}, and saved. Go on with: {command}", request.number)
 
     def _done(self) -> str:
         """`1 of 2 epochs and 2 of 3 steps`."""

@@ -12,14 +12,18 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A run was stopped by one of SIGNALS and its state saved; the message says where, and how to resume."""
+    """A run was stopped by one of SIGNALS, `number`, and its state saved; the message says where, and how to resume."""
+
+    def __init__(self, message: str = "", number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
 
 
 class StopRequest:
-    """The flag: `stop` is true once a stop has been requested."""
+    """The flag: `stop` is true once a stop has been requested, by the signal `number`."""
 
     def __init__(self) -> None:
-        self.stop = False
+        self.stop, self.number = False, int(signal.SIGINT)
 
 
 @contextmanager
@@ -42,7 +46,7 @@ def stop_on_signal() -> Iterator[StopRequest]:
             signal.signal(number, handler)
 
     def ask(number: int, frame: Any) -> None:
-        request.stop = True
+        request.stop, request.number = True, number
         restore()
 
     for number in before:
