@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -44,39 +43,62 @@ def rule_of(text: str, aux: str) -> ml.rules.Rule:
 # ---------------------------------------------------------------------- in each rank
 
 
-def steps(net: str, text: str, aux: str, modules: int, images: int, number: int, ranks: int = 2) -> float:
-    """Seconds of a step of this rank, or of one process, in the steady state: the mean of `number` steps."""
+def measure(
+    net: str, rules: list[str], aux: str, modules: int, images: int, steps: int, rounds: int
+) -> list[dict[str, Any]]:
+    """For each round the costs of all parts, the link, and the seconds of a step of each rule, in one of two ranks."""
+    from mpi4py import MPI
+
+    comm, network = MPI.COMM_WORLD, ml.nets.get(net, rng=ml.rng(0))
     use_threads(1)
-    rule, network = rule_of(text, aux), ml.nets.get(net, rng=ml.rng(0))
-    kind = Learner if ranks == 1 else ml.parallel.Learner
-    learner = kind(network, rule, modules, rng=ml.rng(1), optimizer=MOMENTUM)
     rng = np.random.default_rng(0)
     x, y = rng.standard_normal((images, *network.shape), dtype="float32"), rng.integers(network.classes, size=images)
-    for _ in range(max(WARM, rule.least_batches(modules))):
+    own = [rule_of(text, aux) for text in rules]
+    alone = [Learner(network, rule, modules, rng=ml.rng(1), optimizer=MOMENTUM) for rule in own]
+    ranked = [ml.parallel.Learner(network, rule, modules, rng=ml.rng(1), optimizer=MOMENTUM) for rule in own]
+    results = []
+    for _ in range(rounds):
+        wait(comm)
+        row: dict[str, Any] = {"parts": parts(network, alone, images), "link": link(comm)}
+        for text, one, two in zip(rules, alone, ranked, strict=True):
+            row[text] = {"1": seconds(one, x, y, steps) if comm.rank == 0 else 0.0}
+            wait(comm)
+            row[text]["2"] = seconds(two, x, y, steps)
+            two.state()  # everything of these steps has crossed
+        results.append(row)
+    return results
+
+
+def seconds(learner: Learner, x: np.ndarray, y: np.ndarray, steps: int) -> float:
+    """Mean seconds between the ends of steps, after as many as fill the pipeline."""
+    for _ in range(max(WARM, learner.rule.least_batches(len(learner.modules)))):
         learner.step(x, y, lr=1e-4)
     start = time.perf_counter()
-    for _ in range(number):
+    for _ in range(steps):
         learner.step(x, y, lr=1e-4)
-    return (time.perf_counter() - start) / number
+    return (time.perf_counter() - start) / steps
 
 
-def parts(net: str, rules: list[str], aux: str, modules: int, images: int) -> dict[str, Any]:
-    """The costs of all parts, timed in each rank while the others time theirs."""
-    network, table = ml.nets.get(net, rng=ml.rng(0)), Table()
-    measure = Measure(network, images, table, optimizer=MOMENTUM)
-    for text in rules:
-        learner = Learner(network, rule_of(text, aux), modules, rng=ml.rng(0))
-        measure.modules(learner.modules)
-    measure.modules(Learner(network, ml.rules.bp(), 1, rng=ml.rng(0)).modules)
+def wait(comm: Any) -> None:
+    """Meet the other rank, asleep until then: a rank that waits inside MPI would keep a core busy."""
+    request = comm.Ibarrier()
+    while not request.Test():
+        time.sleep(0.01)
+
+
+def parts(network: ml.nets.Net, learners: list[Learner], images: int) -> dict[str, Any]:
+    """The costs of all parts, timed in each rank while the other times its own."""
+    table: Table = {}
+    timed = Measure(network, images, table, optimizer=MOMENTUM)
+    for learner in learners:
+        timed.modules(learner.modules)
+    timed.modules(Learner(network, ml.rules.bp(), 1, rng=ml.rng(0)).modules)
     return {key: asdict(costs) for key, costs in table.items()}
 
 
-def link() -> tuple[float, float]:
+def link(comm: Any) -> tuple[float, float]:
     """(latency, bandwidth) between two ranks: of 1 byte, and of 8 MB without that."""
-    from mpi4py import MPI
-
-    comm = MPI.COMM_WORLD
-    seconds = []
+    medians = []
     for nbytes in (1, BYTES):
         buffer, times = np.zeros(nbytes, np.uint8), []
         for _ in range(TURNS):
@@ -89,31 +111,32 @@ def link() -> tuple[float, float]:
                 comm.Recv(buffer, 0)
                 comm.Send(buffer, 0)
             times.append((time.perf_counter() - start) / 2)
-        seconds.append(statistics.median(times))
-    return seconds[0], BYTES / max(seconds[1] - seconds[0], 1e-9)
+        medians.append(statistics.median(times))
+    return medians[0], BYTES / max(medians[1] - medians[0], 1e-9)
 
 
-# ---------------------------------------------------------------------- one round
+# ---------------------------------------------------------------------- beside each other
 
 
-def a_round(options: argparse.Namespace) -> dict[str, Any]:
-    """{rule: simulated and measured seconds, in one process and in two ranks}, and the link."""
-    script, K, at = f"{Path(__file__).resolve()}", options.modules, (options.net, options.rules, options.aux)
-    tables = ml.parallel.launch(f"{script}:parts", *at, K, options.batch_size, processes=2)
-    table = {key: mean([PartCosts(**one[key]) for one in tables]) for key in tables[0]}
-    latency, bandwidth = ml.parallel.launch(f"{script}:link", processes=2)[0]
-    simulator = Simulator(
-        ml.nets.get(options.net, rng=ml.rng(0)), options.batch_size, Link(latency, bandwidth), table
-    )  # fmt: skip
-    rows: dict[str, Any] = {"link": {"latency": latency, "bandwidth": bandwidth}}
-    for text in options.rules:
-        rule, rows[text] = rule_of(text, options.aux), {}
-        words = (options.net, text, options.aux, K, options.batch_size, options.steps)
-        for ranks in (1, 2):
-            alone = ranks == 1
-            measured = steps(*words, 1) if alone else max(ml.parallel.launch(f"{script}:steps", *words, processes=2))
-            rows[text][str(ranks)] = {"simulated": simulator.schedule(rule, K, ranks).step, "measured": measured}
-    return rows
+def beside(options: argparse.Namespace, ranks: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """For each round {rule: simulated and measured seconds, in one process and in two ranks}, and the link."""
+    network, rounds = ml.nets.get(options.net, rng=ml.rng(0)), []
+    for first, second in zip(*ranks, strict=True):
+        keys = first["parts"].keys()
+        table = {key: mean([PartCosts(**one["parts"][key]) for one in (first, second)]) for key in keys}
+        simulator = Simulator(network, options.batch_size, Link(*first["link"]), table)
+        row: dict[str, Any] = {"link": first["link"]}
+        for text in options.rules:
+            rule = rule_of(text, options.aux)
+            row[text] = {
+                str(processes): {
+                    "simulated": simulator.schedule(rule, options.modules, processes).step,
+                    "measured": max(one[text][str(processes)] for one in (first, second)),
+                }
+                for processes in (1, 2)
+            }
+        rounds.append(row)
+    return rounds
 
 
 def mean(costs: list[PartCosts]) -> PartCosts:
@@ -141,10 +164,9 @@ def main() -> int:
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--out")
     options = p.parse_args()
-    rounds = []
-    for number in range(1, options.rounds + 1):
-        rounds.append(a_round(options))
-        print(f"round {number} of {options.rounds}", file=sys.stderr, flush=True)
+    words = options.net, options.rules, options.aux, options.modules, options.batch_size, options.steps, options.rounds
+    ranks = ml.parallel.launch(f"{Path(__file__).resolve()}:measure", *words, processes=2)
+    rounds = beside(options, ranks)
     print(f"{options.net}, K = {options.modules}, {options.batch_size} images; simulated / measured seconds a step\n")
     print("| rule | one process | difference | two ranks | difference |\n|---|---|---|---|---|")
     worst = 0.0

@@ -51,6 +51,7 @@ def test_costs_are_kept_and_read_again_and_all_numbers_are_written(simulate, tmp
     assert len(row["idle"]) == len(row["memory"]) == 2 and document["asked"]["net"] == "resnet8"
     assert "device 2" in (tmp_path / "steps.svg").read_text()
     monkeypatch.setattr(measure.Measure, "timed", lambda self, *part: pytest.fail("it was measured again"))
+    assert simulate(*words, "--rule", "ddg", "--rule", "fdg")[0] == 0
     status, out, _ = simulate(*words, "--scale", "0.5", "--processes", "1", "--gantt", "steps.png")
     assert status == 0 and "BP on one device: 7.00 s" in out
     assert (tmp_path / "steps.png").read_bytes().startswith(b"\x89PNG")

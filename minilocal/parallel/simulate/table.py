@@ -65,7 +65,8 @@ class Simulator:
 
         Raises: UserError where net, rule and modules do not fit.
         """
-        optimizer = MOMENTUM if rule.recommends is None else optim.get(rule.recommends.optimizer)
+        adam = rule.recommends is not None and rule.recommends.optimizer == "adam"
+        optimizer = optim.Adam() if adam else MOMENTUM
         micro_batch = -(-self.images // rule.accumulate)
         measure = Measure(
             self.net,

@@ -8,7 +8,7 @@ import pytest
 
 import minilocal as ml
 from minilocal import UserError, memory
-from minilocal.parallel.simulate import PartCosts
+from minilocal.parallel.simulate import PartCosts, Placement, simulate
 from minilocal.parallel.simulate.costs_file import kept_in, load, save
 from minilocal.parallel.simulate.measure import Measure, form
 
@@ -61,6 +61,15 @@ def test_what_units_keep_is_what_a_step_of_backpropagation_keeps():
     kept = costs.kept(range(len(costs.units))) + costs.objective.kept
     estimate = memory.estimate(learner().net, ml.rules.bp(), 1, IMAGES)
     assert kept == pytest.approx(max(estimate.curve), rel=0.03)
+
+
+@pytest.mark.parametrize("rule", [ml.rules.bp(), ml.rules.gll(aux="1c2f"), ml.rules.backlink(length=2, aux="1c2f")])
+def test_memory_on_one_device_is_the_estimate_without_workspace(rule):
+    costs, _ = timed({}, rule=rule)
+    (nbytes,) = simulate(Placement(rule, costs, [range(3)])).memory
+    estimate = memory.estimate(learner().net, rule, 3, IMAGES)
+    left_out = estimate.workspace + estimate.scratch + estimate.statistics
+    assert nbytes == pytest.approx(estimate.total - left_out, rel=0.13)  # gradients on their way are in the estimate
 
 
 def test_a_synthesiser_and_an_objective_of_two_branches_have_costs():
