@@ -30,7 +30,7 @@ from minilocal.optim import SGD, Optimizer
 from minilocal.parallel.simulate.costs import ModuleCosts, PartCosts
 from minilocal.tree import tree_leaves
 
-LEAST, FEWEST = 0.25, 5  # seconds that each piece of work is repeated for, and how often at least; the median counts
+LEAST, FEWEST = 0.25, 5  # seconds that each piece of work is repeated for, and how often at least
 MOMENTUM = SGD(momentum=0.9, weight_decay=1e-4)
 
 Kind = Literal["unit", "objective", "synthesiser"]
@@ -42,8 +42,9 @@ Backward = Callable[[str], tuple[Any, dict[str, Array]]]  # "both" or "weights" 
 class Measure:
     """Times parts of one network on batches of `images` images of noise.
 
-    What `table` holds is not timed again, and what is timed is added to it. Work is repeated for `least` seconds, on
-    `processor_threads` threads. `on_part` is called with the form of each part before it is timed.
+    What `table` holds is not timed again, and what is timed is added to it. Work is repeated for `least` seconds, at
+    least `fewest` times, on `processor_threads` threads, and the median counts. `on_part` is called with the form of
+    each part before it is timed.
 
     Raises: UserError for fewer than one image.
     """
@@ -58,11 +59,12 @@ class Measure:
         dtype: str = "float32",
         processor_threads: int = 1,
         least: float = LEAST,
+        fewest: int = FEWEST,
         on_part: Callable[[str], None] = lambda form: None,
     ) -> None:
         self.net, self.images, self.table = net, whole("images", images), {} if table is None else table
         self.optimizer, self.dtype, self.threads = optimizer, dtype, processor_threads
-        self.least, self.on_part = least, on_part
+        self.least, self.fewest, self.on_part = least, fewest, on_part
         self.ctx, self.rng = PassContext(True, 1), streams.rng(0)
         self.batch = Batch(self._noise(net.shape), self.rng.integers(net.classes, size=images))
 
@@ -143,7 +145,7 @@ class Measure:
     def _seconds(self, work: Callable[[], Any]) -> float:
         clock, times = HostClock(), list[float]()
         work()
-        while len(times) < FEWEST or sum(times) < self.least:
+        while len(times) < self.fewest or sum(times) < self.least:
             times.append(clock.seconds(work))
         return median(times)
 
