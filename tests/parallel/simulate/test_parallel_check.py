@@ -17,7 +17,9 @@ SCRIPT = Path(__file__).parents[3] / "docs" / "benchmarks" / "parallel_check.py"
 @pytest.fixture(scope="module")
 def check():
     spec = spec_from_file_location("parallel_check", SCRIPT)
+    assert spec is not None
     module = module_from_spec(spec)
+    assert spec.loader is not None
     spec.loader.exec_module(module)
     return module
 
