@@ -24,6 +24,7 @@ from minilocal.optim import Optimizer, State
 from minilocal.parallel.asynchronous import AsynchronousRank
 from minilocal.parallel.cause import note
 from minilocal.parallel.delayed import DelayedRank, merged
+from minilocal.parallel.group import Ranks
 from minilocal.parallel.mpi import world
 from minilocal.parallel.ranks import owned
 from minilocal.parallel.synchronous import SynchronousRank, unit_inputs
@@ -92,6 +93,10 @@ class Learner(one_process.Learner):
 
     def _recorded(self, xp: Any) -> None:
         """None: messages between ranks are no part of a CUDA graph."""
+
+    def process_group(self) -> Ranks:
+        """Its ranks, for the training loop of `minilocal.fit`."""
+        return Ranks(self.comm)
 
     @property
     def own_modules(self) -> range:

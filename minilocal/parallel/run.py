@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from minilocal.config import Config, flatten, tables_of
-from minilocal.config.schema import RunTable
-from minilocal.errors import UserError
-from minilocal.parallel.folder import RankFolder, on_first_alone
+from minilocal.parallel.group import Ranks
 from minilocal.parallel.learner import Learner
-from minilocal.parallel.mpi import agree, check_same, cores_for, local_rank, parent_gone, world
-from minilocal.parallel.trainer import RankTrainer
-from minilocal.record import RunFolder
-from minilocal.record.environment import version
+from minilocal.parallel.mpi import world
 from minilocal.train import start
-from minilocal.train.process_group import ProcessGroup
-from minilocal.train.progress import Progress
-from minilocal.train.same_run import MACHINE
-from minilocal.train.stop import StopRequest
 
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-T = TypeVar("T")
-ASK, PASS_ON = 1, 2  # tags: a rank asks the first one to stop; the first one's answer goes up from rank to rank
+
+class RunRanks(Ranks):
+    """The ranks of a run, which build its Learner."""
+
+    learner = Learner
 
 
 def train(*args: Any, comm: MPI.Intracomm | None = None, **options: Any) -> start.Result:
@@ -38,70 +27,4 @@ def train(*args: Any, comm: MPI.Intracomm | None = None, **options: Any) -> star
 
     Raises: as `minilocal.train.train`, in every rank, and UserError for more ranks than modules.
     """
-    return start.train(*args, **options, group=Ranks(world() if comm is None else comm))
-
-
-class Ranks(ProcessGroup):
-    """The ranks of `comm`, as a run's processes."""
-
-    learner = Learner
-    trainer = RankTrainer
-
-    def __init__(self, comm: MPI.Intracomm) -> None:
-        self.comm, self.size, self.is_first = comm, comm.size, comm.rank == 0
-        self.has_asked = False  # whether this rank has asked the first one to stop
-
-    def check_same(self, config: Config) -> None:
-        facts = {"minilocal": version("minilocal"), "NumPy": np.__version__, **flatten(tables_of(config), "this run")}
-        check_same(self.comm, {name: value for name, value in facts.items() if name not in MACHINE})
-
-    def learner_options(self, run: RunTable, loads: Sequence[float] | None = None) -> dict[str, Any]:
-        """The communicator, and a device for each rank of a machine where [run] says only `cuda`."""
-        device = f"cuda:{local_rank(self.comm)}" if run.device == "cuda" else run.device
-        return {"comm": self.comm, "device": device, "loads": loads}
-
-    def threads(self, configured: int) -> int:
-        return configured or cores_for(self.comm)
-
-    def on_first(self, call: Callable[[], T]) -> T:
-        result: T = self.comm.bcast(on_first_alone(self.comm, call))
-        return result
-
-    def collectively(self, call: Callable[[], T]) -> T:
-        error = None
-        try:
-            result = call()
-        except UserError as raised:
-            error = raised
-        agree(self.comm, error)
-        return result
-
-    def folder(self, opened: Callable[[], RunFolder], path: Path) -> RunFolder:
-        return RankFolder(self.comm, opened, path)
-
-    def stop(self, request: StopRequest) -> bool:
-        """Whether rank 0 stops here: its answer passes from rank to rank, ahead of the step's activations.
-
-        Rank 0 stops on a signal, on another rank's, and where the process that started the ranks is gone.
-        """
-        from mpi4py import MPI
-
-        if self.is_first:
-            asked = request.stop or parent_gone() or self.comm.Iprobe(MPI.ANY_SOURCE, ASK)
-            answer = np.array([asked], np.int64)
-        else:
-            if request.stop and not self.has_asked:
-                self.comm.Send(np.ones(1, np.int64), 0, ASK)
-                self.has_asked = True
-            answer = np.empty(1, np.int64)
-            self.comm.Recv(answer, self.comm.rank - 1, PASS_ON)
-        if self.comm.rank < self.comm.size - 1:
-            self.comm.Send(answer, self.comm.rank + 1, PASS_ON)
-        return bool(answer[0])
-
-    def whole(self, progress: Progress, learner: Any) -> Progress:
-        parts = self.comm.allgather((progress.sums, progress.counts))
-        owners = [rank for rank, modules in enumerate(learner.ranks) for _ in modules] if progress.counts else []
-        progress.sums = [parts[rank][0][k] for k, rank in enumerate(owners)]
-        progress.counts = [parts[rank][1][k] for k, rank in enumerate(owners)]
-        return progress
+    return start.train(*args, **options, group=RunRanks(world() if comm is None else comm))

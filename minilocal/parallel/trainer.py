@@ -10,7 +10,6 @@ import numpy as np
 from minilocal.array import Array, namespace, to_host
 from minilocal.data import evaluation_batches
 from minilocal.device import to_device
-from minilocal.parallel.learner import Learner
 from minilocal.train.evaluate import BATCH, Predictions
 from minilocal.train.trainer import Trainer
 
@@ -18,7 +17,7 @@ from minilocal.train.trainer import Trainer
 class RankTrainer(Trainer):
     """The trainer of one rank. Ranks evaluate batch after batch without waiting for each other's results."""
 
-    learner: Learner
+    learner: Any  # a Learner in several ranks
 
     def _predict(self, x: Array, local: bool, between: Callable[[], None]) -> Predictions:
         x = to_device(x, self.learner.device)

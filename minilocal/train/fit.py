@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from minilocal.errors import UserError, boolean, call_it, whole
 from minilocal.learner import Learner
 from minilocal.streams import new_key, rng
 from minilocal.train.divergence import Diverged
+from minilocal.train.process_group import ProcessGroup
 from minilocal.train.progress import Progress
 from minilocal.train.row import Row
 from minilocal.train.trainer import Trainer
@@ -47,6 +49,9 @@ def fit(
                    ends `fit` after a whole epoch
     augment        random crops and mirrors, as the data set allows
 
+    A Learner in several ranks (`minilocal.parallel`) is trained by all of them, which call `fit` alike. Each gets the
+    rows; `on_epoch` is called on rank 0.
+
     Epochs are numbered from `learner.epoch` on, and afterwards it is the number of the next one: another call trains
     further, with a schedule of its own. A row is a dict, row["test_error"]; `minilocal.train.Row` lists its keys.
 
@@ -60,15 +65,22 @@ def fit(
     if on_epoch is not None and not callable(on_epoch):
         raise UserError(f"on_epoch = {on_epoch!r}: give a function of a row, as print is.")
     key = order_key(whole("seed", seed, least=0))
-    trainer = Trainer(learner, dataset, batch_size=batch_size, key=key, augment=boolean("augment", augment))
+    group: ProcessGroup = getattr(learner, "process_group", ProcessGroup)()
+    augmented = boolean("augment", augment)
+    trainer = group.trainer(learner, dataset, batch_size=batch_size, key=key, augment=augmented)
     learner.rule.check_batches(trainer.steps * epochs, len(learner.modules))
     rows: list[Row] = []
     for e in range(epochs):
-        rows.append(_epoch(trainer, rates.lr(e)))
+        rows.append(_epoch(trainer, rates.lr(e), group))
         learner.epoch += 1
-        if on_epoch is not None and on_epoch(rows[-1]) is True:
+        if on_epoch is not None and group.on_first(partial(_ends, on_epoch, rows[-1])):
             break
     return rows
+
+
+def _ends(on_epoch: OnEpoch, row: Row) -> bool:
+    """Whether a caller's function ends the training."""
+    return on_epoch(row) is True
 
 
 def order_key(seed: int) -> int:
@@ -79,7 +91,7 @@ def order_key(seed: int) -> int:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what is not finite is found by the trainer, and said once
-def _epoch(trainer: Trainer, lr: float) -> Row:
+def _epoch(trainer: Trainer, lr: float, group: ProcessGroup) -> Row:
     """One epoch of training and its evaluation."""
     progress, began = Progress(epoch=trainer.learner.epoch), time.perf_counter()
     try:
@@ -91,7 +103,7 @@ def _epoch(trainer: Trainer, lr: float) -> Row:
             f"training diverged: {diverged} {where}. Build the Learner again, and fit it at a lower lr."
         ) from None
     progress.seconds = time.perf_counter() - began
-    row = trainer.row(progress, lr)
+    row = trainer.row(group.whole(progress, trainer.learner), lr)
     return Row(row, train_loss=row["losses"][-1])
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from minilocal.config.schema import Config, RunTable
 from minilocal.learner import Learner
-from minilocal.record import RunFolder
 from minilocal.train.progress import Progress
-from minilocal.train.stop import StopRequest
 from minilocal.train.trainer import Trainer
+
+if TYPE_CHECKING:  # `fit` needs NumPy and nothing else
+    from minilocal.config import Config
+    from minilocal.config.schema import RunTable
+    from minilocal.record import RunFolder
+    from minilocal.train.stop import StopRequest
 
 T = TypeVar("T")
 

@@ -7,10 +7,12 @@ import json
 import numpy as np
 import pytest
 
+import minilocal as ml
 from minilocal import record
 from minilocal.train import Interrupted, train
 from minilocal.train.loop import Loop
 from tests.helpers.checkpoints import checkpoint
+from tests.helpers.fitted import fitted
 
 pytest.importorskip("mpi4py", reason="ranks are MPI's: pip install 'minilocal[mpi]'")
 
@@ -86,3 +88,8 @@ def test_ranks_resume_what_one_process_has_begun(rule, ranks, tmp_path, monkeypa
         train(config(tmp_path / "two", rule), bar=False)
     ranks("train_runs.py", 3, "--resume", str(tmp_path / "two"))
     assert_same(tmp_path / "two", tmp_path / "one")
+
+
+def test_fit_gives_every_rank_the_rows_of_one_process(ranks):
+    printed = [json.loads(line) for line in ranks("train_runs.py", 2, "--fit").splitlines()]
+    assert printed == [json.loads(json.dumps(fitted(ml.Learner)))] * 2

@@ -15,9 +15,10 @@ from typing import Any
 from mpi4py import MPI
 
 from minilocal import parallel
-from minilocal.parallel.run import Ranks
+from minilocal.parallel.group import Ranks
 from minilocal.train import Interrupted
 from minilocal.train.stop import StopRequest
+from tests.helpers.fitted import fitted
 
 RANK = MPI.COMM_WORLD.rank
 
@@ -39,6 +40,9 @@ words = sys.argv[1:]
 if words[0] == "--stop":
     stop_by_signal(int(words[1]), int(words[2]))
     words = words[3:]
+if words[0] == "--fit":
+    print(json.dumps(fitted(parallel.Learner)))
+    sys.exit()
 try:
     if words[0] == "--resume":
         result = parallel.train(resume=words[1])
