@@ -11,8 +11,9 @@ from matplotlib.patches import Patch
 from minilocal.draw.style import CYCLE, INK, Figure, look
 from minilocal.errors import UserError
 
-PATTERNS = {"forward": "", "objective": "..", "backward": "////", "update": "xx", "message": ""}  # told apart in grey
+PATTERNS = {"forward": "", "objective": "||||", "backward": "////", "update": "xx", "message": ""}  # told apart in grey
 HEIGHT = 0.72  # of a bar, in rows
+THIN = 0.001  # of the width: narrower bars are left out
 LEGIBLE = 0.035  # of the width: from there on a bar has its batch's number in it
 
 Bar = tuple[int, float, float, str, int, int]  # device, start, seconds, kind, module, batch
@@ -22,10 +23,11 @@ def gantt(bars: Iterable[Bar], devices: Sequence[str], *, until: float, title: s
     """A row for each device, top down, with a bar for each piece of work from 0 to `until` seconds.
 
     A colour is a batch, and its number stands in the bar; a pattern is a kind of work. A message is a thin black bar.
+    Bars of one kind, module and batch that follow each other are one, and those narrower than a pixel are left out.
 
     Raises: UserError for no bars in that time.
     """
-    shown = [bar for bar in bars if bar[1] < until and bar[1] + bar[2] > 0]
+    shown = [bar for bar in _joined(bars) if bar[1] < until and bar[1] + bar[2] > 0 and bar[2] >= THIN * until]
     if not shown:
         raise UserError("gantt: there is no work to draw.")
     scale, unit = (1.0, "s") if until >= 1 else (1e3, "ms")
@@ -66,6 +68,20 @@ def gantt(bars: Iterable[Bar], devices: Sequence[str], *, until: float, title: s
         f"Shares of that time in which they work: {works}."
     )
     return figure
+
+
+def _joined(bars: Iterable[Bar]) -> list[Bar]:
+    """The bars, with neighbours of one device, kind, module and batch as one."""
+    joined: list[Bar] = []
+    for bar in bars:
+        device, start, seconds, *work = bar
+        if joined:
+            before, first, length, *same = joined[-1]
+            if (before, same) == (device, work) and abs(first + length - start) <= 1e-9:
+                joined[-1] = (device, first, length + seconds, bar[3], bar[4], bar[5])
+                continue
+        joined.append(bar)
+    return joined
 
 
 def _share(bars: Sequence[Bar], device: int, until: float) -> float:

@@ -46,6 +46,16 @@ def test_colours_are_batches_and_patterns_are_kinds():
     assert [text.get_text() for text in legend.get_texts()] == ["forward", "backward", "message"]
 
 
+def test_neighbours_of_one_piece_of_work_are_one_bar_and_bars_below_a_pixel_are_none():
+    bars = [
+        (0, 0.0, 1.0, "forward", 0, 0), (0, 1.0, 1.0, "forward", 0, 0), (0, 2.0, 1.0, "forward", 1, 0),
+        (0, 3.0, 1e-4, "update", 1, 0), (1, 3.0, 1.0, "forward", 1, 0),
+    ]  # fmt: skip
+    figure = draw.gantt(bars, ["a", "b"], until=4.0)
+    boxes: list[Any] = list(figure.axes[0].patches)
+    assert [(box.get_x(), box.get_width()) for box in boxes] == [(0, 2), (2, 1), (3, 1)]
+
+
 def test_short_times_are_in_milliseconds():
     figure = draw.gantt([(0, 0.0, 0.004, "update", 0, 0)], ["a"], until=0.01)
     patches: Any = figure.axes[0].patches
