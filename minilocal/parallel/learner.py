@@ -24,6 +24,7 @@ from minilocal.optim import Optimizer, State
 from minilocal.parallel.asynchronous import AsynchronousRank
 from minilocal.parallel.cause import note
 from minilocal.parallel.delayed import DelayedRank, merged
+from minilocal.parallel.folder import on_first_alone
 from minilocal.parallel.group import Ranks
 from minilocal.parallel.mpi import world
 from minilocal.parallel.ranks import owned
@@ -46,8 +47,8 @@ class Learner(one_process.Learner):
     Every rank builds it from the same net, rule and `rng`, and calls the same methods in the same order with the same
     batches. On the CPU all weights are those of a Learner in one process, bit for bit.
 
-    `step` returns a rank's own losses, NaN for the modules of other ranks. What other methods return is whole on rank 0
-    only: `parameters`, `buffers`, `optimizer_states`, `gradients`, `state`, `predict`, `local_logits`, `losses`.
+    `step` returns a rank's own losses, NaN for the modules of other ranks. `predict` and `local_logits` return the same
+    on every rank; `parameters`, `buffers`, `optimizer_states`, `gradients`, `state` and `losses` are whole on rank 0.
 
     `loads` is the cost of each module, by which ranks get equal shares: its multiply-adds by default.
 
@@ -125,7 +126,12 @@ class Learner(one_process.Learner):
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in, those that rank 0 gives. Raises: UserError, on every rank."""
         self._rank.flush()
-        super().load(self.comm.bcast({name: to_host(a) for name, a in arrays.items()} if self._first else None))
+
+        def checked() -> dict[str, np.ndarray]:
+            inputs.weights(arrays, self._training.arrays, self.net.name)
+            return {name: to_host(a) for name, a in arrays.items()}
+
+        self._training.load(self.comm.bcast(on_first_alone(self.comm, checked)))
 
     def losses(self, losses: Array) -> np.ndarray:
         """The losses (K,) of all ranks, from those that `step` returned on each of them: on rank 0, NaN elsewhere."""

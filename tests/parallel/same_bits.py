@@ -1,6 +1,6 @@
 """Run by the ranks of `test_same_bits.py`: every rule in these ranks and in one process, an epoch each, compared.
 
-    same_bits.py [--device] [--fault=own|copy] [RULE ...]
+    same_bits.py [--device] [--fault=own|copy] [--modules=K] [RULE ...]
 
 --device is a stand-in for a GPU. After an epoch --fault changes a parameter of the last rank, its own or a copy.
 
@@ -152,11 +152,13 @@ def compare(rule: Rule, modules: int) -> list[str]:
 
 use_threads(1)
 fake.kernels = False  # plain forms, which are faster on a host
+numbers = [int(word.partition("=")[2]) for word in sys.argv if word.startswith("--modules=")]
+numbers = numbers or list(range(COMM.size, 5 if DEVICE == "cpu" else COMM.size + 1))
 only = [word for word in sys.argv[1:] if not word.startswith("--")]
 for name, rule in rules():
     if only and name not in only:
         continue
-    for modules in range(COMM.size, 5) if DEVICE == "cpu" else (COMM.size,):
+    for modules in numbers:
         different = compare(rule, modules)
         if FIRST:
             print(f"{name}, {modules} modules: {'; '.join(different) or 'the same bits'}", flush=True)
