@@ -14,10 +14,9 @@ LINE = re.compile(b"|".join([*map(re.escape, STARTS[:3]), rb"Abort\(\d+\) on nod
 
 
 class Banner:
-    """A filter of one stream. `process` and `signal` are those that the first banner named, or None."""
+    """A filter of one stream. `signal` is the one that the first banner named, or None."""
 
     def __init__(self) -> None:
-        self.process: int | None = None
         self.signal: int | None = None
         self._line = b""  # the start of a line that may be MPICH's
         self._held: list[bytes] = []  # an empty line, a rule, or both: what precedes a banner's title
@@ -68,7 +67,5 @@ class Banner:
         return out + line
 
     def _read(self, line: bytes) -> None:
-        if self.process is None and (process := re.search(rb"PID (\d+)", line)):
-            self.process = int(process[1])
         if self.signal is None and (number := re.search(rb"signal (\d+)", line)):
             self.signal = int(number[1])

@@ -11,7 +11,7 @@ from pathlib import Path
 from minilocal.kernels.threads import available
 from minilocal.parallel import cma
 from minilocal.parallel.environment import FOLDER
-from minilocal.parallel.installed import mpiexec
+from minilocal.parallel.installed import mpiexec, version
 from minilocal.parallel.rank import TERMINAL
 
 THREADS = (  # of the libraries that NumPy may use; read once, when they are loaded
@@ -28,12 +28,21 @@ DEFAULTS = {
 }
 
 
+# A rank's process is known before Python starts. Hydra reports a rank's end to the others by SIGUSR1, which would kill
+# them, and hide from `watch` which one was the first.
+START = f"""trap "" USR1; echo $$ > "${FOLDER}/process.${{PMI_RANK:-$OMPI_COMM_WORLD_RANK}}"; exec "$@\""""
+KEEP_THE_OTHERS = "-disable-auto-cleanup"
+
+
 def command(processes: int, words: Sequence[str]) -> list[str]:
-    """`mpiexec -n P python -m mpi4py WORDS`, of this environment.
+    """`mpiexec -n P python -m mpi4py WORDS`, of this environment, where each rank leaves its process in the folder.
 
     Raises: UserError where MPI is not installed as it has to be.
     """
-    return [mpiexec(), "-n", str(processes), sys.executable, "-m", "mpi4py", *words]
+    starter = mpiexec()
+    flags = [KEEP_THE_OTHERS] if version(starter) == "Hydra" else []
+    python = [sys.executable, "-m", "mpi4py"]
+    return [starter, *flags, "-n", str(processes), "/bin/sh", "-c", START, "sh", *python, *words]
 
 
 def environment(processes: int, folder: Path) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """What the environment says: a process knows from it, without MPI, that it is one of several ranks.
 
 `MINILOCAL_RANKS` names the private folder of the process that started the ranks, if that was minilocal's. It holds
-`alive`, which that process has locked as long as it lives.
+`alive`, which that process has locked as long as it lives, and `end`, once the ranks that are left have to end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 FOLDER = "MINILOCAL_RANKS"
-ALIVE = "alive"
+ALIVE, END = "alive", "end"
 STARTERS = (  # (rank, number of ranks) of each kind of starter
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI, MVAPICH, Cray

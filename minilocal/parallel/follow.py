@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from minilocal.parallel import leftovers
 from minilocal.parallel.banner import Banner
-from minilocal.parallel.environment import ALIVE
-from minilocal.parallel.watch import Failure, Watch
+from minilocal.parallel.environment import ALIVE, END
+from minilocal.parallel.watch import Failure, Rank, Watch
 
 PAUSE = 0.1  # seconds between two looks at the ranks
 GRACE = 3.0  # seconds that the other ranks have to end by themselves after a failure
@@ -70,11 +70,9 @@ def follow(
             run.look(stops())
         run.finish()
         watch, banner = run.watch, run.banners[0]
-        run.kill()  # what a rank has started and left behind
-        watch.look()
         failure = None
         if not watch.all_done():
-            failure = run.stopped or watch.failure(run.process.returncode, banner.process, banner.signal)
+            failure = run.stopped or watch.failure(run.process.returncode, banner.signal)
         return Ending(run.process.returncode, failure, {n: watch.facts(n) for n in range(processes)})
     finally:
         run.kill()
@@ -107,7 +105,7 @@ class _Run:
         for descriptor, banner, write in zip((out_read, err_read), self.banners, (out, err), strict=True):
             self.selector.register(descriptor, selectors.EVENT_READ, (banner, write))
         self.readers = {out_read, err_read}
-        self.watch = Watch(folder, processes, self.process.pid)
+        self.watch = Watch(folder, processes)
         self.watched: set[int] = set()
         self.failed_at = self.ended_at = 0.0
         self.stopped: Failure | None = None
@@ -121,14 +119,16 @@ class _Run:
 
     def pass_on_output(self) -> None:
         """Wait for output or a rank's end, PAUSE seconds at most."""
-        for descriptor in set(self.watch.descriptors()) - self.watched:
-            self.selector.register(descriptor, selectors.EVENT_READ)
-            self.watched.add(descriptor)
+        for rank in self.watch.ranks.values():
+            if rank.descriptor >= 0 and rank.descriptor not in self.watched:
+                self.selector.register(rank.descriptor, selectors.EVENT_READ, rank)
+                self.watched.add(rank.descriptor)
         if not self.selector.get_map():
             time.sleep(PAUSE)
         for key, _ in self.selector.select(PAUSE):
-            if key.data is None:
-                self.selector.unregister(key.fd)  # its end is seen by `look`
+            if isinstance(key.data, Rank):  # in the order of their ends
+                key.data.has_ended()
+                self.selector.unregister(key.fd)
                 continue
             banner, write = key.data
             data = os.read(key.fd, 1 << 16)
@@ -140,8 +140,11 @@ class _Run:
 
     def look(self, stops: Sequence[int]) -> None:
         """See whether a rank has failed, and pass a stop on."""
-        if self.watch.look() and not self.failed_at:
+        self.watch.look()
+        if self.watch.has_failed() and not self.failed_at:
             self.failed_at = time.monotonic()
+        if self.watch.lost():
+            (self.watch.folder / END).touch()
         if self.failed_at and time.monotonic() - self.failed_at > GRACE and not self.watch.all_done():
             self.kill()
         if len(stops) > self.stops:
@@ -153,9 +156,14 @@ class _Run:
             self.stops = len(stops)
 
     def finish(self) -> None:
-        for _, banner, write in [(k.fd, *k.data) for k in self.selector.get_map().values() if k.data]:
-            if text := banner.end():
-                write(text)
+        """Pass on the last output, and see the last ends."""
+        self.pass_on_output()
+        self.watch.look()
+        for key in list(self.selector.get_map().values()):
+            if not isinstance(key.data, Rank):
+                banner, write = key.data
+                if text := banner.end():
+                    write(text)
 
     def kill(self) -> None:
         """Kill every rank that is left, and mpiexec."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 SHARED = Path("/dev/shm")
 NAMES = ("mpich_shm_*", "ucx_shm_posix_*", "sm_segment.*", "vader_segment.*")  # MPICH, UCX, Open MPI
+
+SETTLING = 0.05  # seconds between a file's making and its mapping, at most
 
 
 def present() -> set[Path]:
@@ -23,11 +26,10 @@ def present() -> set[Path]:
 
 
 def remove(before: Iterable[Path]) -> None:
-    """Remove those that are newer than `before` and that no process maps."""
-    if new := present() - set(before):
-        for path in new - _mapped(Path("/proc").glob("[0-9]*")):
-            with suppress(OSError):
-                path.unlink()
+    """Remove those that are newer than `before` and that no process maps: not those that another run is making."""
+    for path in _unmapped(present() - set(before)):
+        with suppress(OSError):
+            path.unlink()
 
 
 def remove_own() -> None:
@@ -35,6 +37,15 @@ def remove_own() -> None:
     for path in present() & _mapped([Path("/proc/self")]):
         with suppress(OSError):
             path.unlink()
+
+
+def _unmapped(files: set[Path]) -> set[Path]:
+    """The files that no process maps, seen twice: a file is mapped right after it is made."""
+    for pause in (0.0, SETTLING):
+        if files:
+            time.sleep(pause)
+            files = files - _mapped(Path("/proc").glob("[0-9]*"))
+    return files
 
 
 def _mapped(processes: Iterable[Path]) -> set[Path]:

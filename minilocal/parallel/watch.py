@@ -6,6 +6,7 @@ Linux reports the end of a process at once, by its pidfd; elsewhere the processe
 from __future__ import annotations
 
 import json
+import math
 import os
 import select
 import signal
@@ -14,7 +15,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from minilocal.parallel.environment import STARTERS
+OF_HYDRA = 255  # where it fails itself, as when a rank ends while MPI starts
+STARTING = 2.0  # seconds between the first rank's start and the last one's
 
 
 class Failure(NamedTuple):
@@ -64,22 +66,35 @@ class Rank:
 
 
 class Watch:
-    """The ranks of `folder`, which an mpiexec of process `starter` has started."""
+    """The ranks of `folder`."""
 
-    def __init__(self, folder: Path, processes: int, starter: int) -> None:
-        self.folder, self.processes, self.starter = folder, processes, starter
+    def __init__(self, folder: Path, processes: int) -> None:
+        self.folder, self.processes = folder, processes
         self.ranks: dict[int, Rank] = {}
+        self.first = 0.0  # when the first rank was seen
 
-    def look(self) -> bool:
-        """See which ranks are new and which have ended. Whether one has failed."""
-        if len(self.ranks) < self.processes:
-            self._meet()
-        ended = [number for number, rank in self.ranks.items() if rank.has_ended() and not self.is_done(number)]
-        return bool(ended) or any((self.folder / f"rank.{number}.error").exists() for number in range(self.processes))
+    def look(self) -> None:
+        """See which ranks are new and, where no descriptor tells it, which have ended."""
+        for number in set(range(self.processes)) - self.ranks.keys():
+            with suppress(OSError, ValueError):
+                self.ranks[number] = Rank(int((self.folder / f"process.{number}").read_text()))
+                self.first = self.first or time.monotonic()
+        for rank in self.ranks.values():
+            if rank.descriptor < 0:
+                rank.has_ended()
 
-    def descriptors(self) -> list[int]:
-        """What becomes readable when a rank ends."""
-        return [rank.descriptor for rank in self.ranks.values() if rank.descriptor >= 0 and not rank.ended]
+    def lost(self) -> list[int]:
+        """The ranks that have ended before their work: those that ran, first, and those that did not come to it."""
+        ended = [number for number, rank in self.ranks.items() if rank.ended and not self.is_done(number)]
+        overdue = self.first and time.monotonic() - self.first > STARTING
+        missing = sorted(set(range(self.processes)) - self.ranks.keys()) if overdue else []
+        return sorted(ended, key=lambda number: self.ranks[number].ended) + missing
+
+    def has_failed(self) -> bool:
+        """Whether a rank is lost, or has written an error, which all ranks may have together."""
+        return bool(self.lost()) or any(
+            (self.folder / f"rank.{number}.error").exists() for number in range(self.processes)
+        )
 
     def is_ready(self, number: int) -> bool:
         """Whether a rank has registered, so that it can be asked to stop."""
@@ -105,44 +120,21 @@ class Watch:
             return dict(json.loads((self.folder / f"rank.{number}.facts").read_text()))
         return {}
 
-    def failure(self, status: int, banner_process: int | None, banner_signal: int | None) -> Failure:
-        """The first failure; `status` is mpiexec's, and the rest what its banner said."""
-        errors = self.errors()
-        ended = {n: r.ended for n, r in self.ranks.items() if r.ended and not self.is_done(n) and n not in errors}
-        first = next(iter(errors), None)
-        by_banner = next((n for n in ended if self.ranks[n].pid == banner_process), None)
-        killed = by_banner if by_banner is not None else min(ended, key=lambda n: ended[n], default=None)
-        if first is not None and (killed is None or errors[first]["time"] <= ended[killed]):
+    def failure(self, status: int, signal: int | None) -> Failure:
+        """The first failure; `status` is mpiexec's, and `signal` the one that its banner names."""
+        errors, lost = self.errors(), self.lost()
+        ends = {number: self.ranks[number].ended for number in lost if number in self.ranks and number not in errors}
+        first, gone = next(iter(errors), None), next(iter(ends or lost), None)
+        if first is not None and (gone is None or errors[first]["time"] <= ends.get(gone, math.inf)):
             entry = errors[first]
             return Failure(first, entry["kind"], entry["message"], entry["traceback"])
-        if by_banner is not None and banner_signal is not None:
-            return Failure(killed, "ended", f"was killed by signal {banner_signal}")
-        if killed is None and banner_signal is not None:
-            return Failure(None, "ended", f"was killed by signal {banner_signal} while it started")
-        if killed is None:
+        if signal is not None:
+            return Failure(gone, "ended", f"was killed by signal {signal}")
+        if not self.ranks:
             return Failure(None, "ended", f"could not be started: mpiexec ended with status {status}")
-        return Failure(killed, "ended", f"left early, with exit status {status}")
+        known = f", with exit status {status}" if status not in (0, OF_HYDRA) else ""
+        return Failure(gone, "ended", f"left early{known}")
 
     def close(self) -> None:
         for rank in self.ranks.values():
             rank.close()
-
-    def _meet(self) -> None:
-        for number in set(range(self.processes)) - self.ranks.keys():
-            with suppress(OSError, ValueError):
-                self.ranks[number] = Rank(int((self.folder / f"rank.{number}").read_text()))
-        if len(self.ranks) < self.processes:
-            for number, pid in _ranks_below(self.starter):
-                self.ranks.setdefault(number, Rank(pid))
-
-
-def _ranks_below(pid: int) -> list[tuple[int, int]]:
-    """(rank, process) of the descendants of a process that have a rank in their environment. Linux only."""
-    ranks = []
-    with suppress(OSError, ValueError):
-        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
-            numbers = [int(env[name]) for name, _ in STARTERS[:2] if env.get(name, "").isdecimal()]
-            ranks += [(numbers[0], child)] if numbers else _ranks_below(child)
-    return ranks

@@ -1,5 +1,6 @@
-"""A thread in each rank that ends it where the process that started the ranks is gone and the rank does not move.
+"""A thread in each rank that ends it: where another rank has failed, or where nobody waits for it and it does not move.
 
+A killed rank leaves the others in calls of MPI that never return: the process that started them asks them to end.
 A run that trains sees between two steps that its parent is gone, saves its checkpoint and ends. A rank that waits for a
 message that never comes would stay behind: the thread ends it, and mpiexec the others.
 """
@@ -14,10 +15,10 @@ import threading
 import time
 from pathlib import Path
 
-from minilocal.parallel.environment import parent_gone
+from minilocal.parallel.environment import END, parent_gone
 from minilocal.parallel.leftovers import remove_own
 
-PAUSE = 0.5  # seconds between two looks
+PAUSE = 0.2  # seconds between two looks
 STILL = "MINILOCAL_STILL"  # seconds without a move of the main thread, after the parent's end, that end the rank
 SECONDS = 30.0
 
@@ -32,6 +33,8 @@ def _watch(folder: Path) -> None:
     limit, still, last = float(os.environ.get(STILL) or SECONDS), 0.0, None
     while True:
         time.sleep(PAUSE)
+        if (folder / END).exists():
+            os._exit(0)  # so that mpiexec's status is that of the rank that failed
         if not parent_gone():
             continue
         frame = sys._current_frames().get(main or 0)

@@ -19,7 +19,6 @@ import pytest
 
 import minilocal as ml
 from minilocal.parallel import follow, leftovers
-from minilocal.parallel.watch import _ranks_below
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
@@ -45,9 +44,15 @@ def of_runs_below(folder):
     return numbers
 
 
-def mapped(files):
-    """Whether any process still has one of these files of /dev/shm: then it is another run's."""
-    return leftovers._mapped(Path("/proc").glob("[0-9]*")) & files
+def ranks_below(pid):
+    """{rank: process} of the descendants of a process that have a rank in their environment."""
+    ranks: dict[int, int] = {}
+    with suppress(OSError, ValueError):
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+            env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
+            ranks |= {int(env["PMI_RANK"]): child} if "PMI_RANK" in env else ranks_below(child)
+    return ranks
 
 
 @pytest.fixture
@@ -58,9 +63,13 @@ def nothing_left(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     before = leftovers.present()
     yield
-    assert not of_runs_below(tmp_path / "tmp")
-    left = leftovers.present() - before
-    assert not left - mapped(left)
+    last = time.monotonic() + 5  # mpiexec ends after its ranks
+    while of_runs_below(tmp_path / "tmp"):
+        assert time.monotonic() < last, "a process is left"
+        time.sleep(0.05)
+    while leftovers._unmapped(leftovers.present() - before):  # another test's are there for a moment
+        assert time.monotonic() < last, "a file is left in /dev/shm"
+        time.sleep(0.1)
     assert not list((tmp_path / "tmp").glob("minilocal-ranks-*"))
 
 
@@ -79,7 +88,7 @@ def failing(*args):
         ("kill", RuntimeError, "rank 1 was killed by signal 9"),
         ("raise", RuntimeError, r"rank 1 raised ZeroDivisionError: no quotient \(work_of_ranks.py, line \d+\)"),
         ("exit", RuntimeError, "rank 1 left early, with exit status 3"),
-        ("_exit", RuntimeError, "rank 1 left early, with exit status 0"),
+        ("_exit", RuntimeError, "rank 1 left early"),
         ("user", ml.UserError, "rank 1: my own line"),
         ("object", ml.UserError, "rank 1: a rank's result is or contains a object: give .*"),
         ("same", ml.UserError, "met by all"),
@@ -100,8 +109,7 @@ def test_the_line_names_the_modules_and_the_last_checkpoint(nothing_left, tmp_pa
     run.mkdir()
     (run / "checkpoint.npz").touch()
     assert str(failing("_exit", "3-4", str(run))) == (
-        f"rank 1 (modules 3-4) left early, with exit status 0; the last checkpoint is in {run}: go on with minilocal "
-        f"train --resume '{run}'"
+        f"rank 1 (modules 3-4) left early; the last checkpoint is in {run}: go on with minilocal train --resume '{run}'"
     )
 
 
@@ -113,7 +121,7 @@ def test_a_rank_killed_at_a_random_point(nothing_left, capfd, seed):
     killed = []
 
     def kill():
-        while victim not in (ranks := dict(_ranks_below(os.getpid()))):
+        while victim not in (ranks := ranks_below(os.getpid())):
             time.sleep(0.005)
         time.sleep(delay)
         os.kill(ranks[victim], signal.SIGKILL)
@@ -121,11 +129,33 @@ def test_a_rank_killed_at_a_random_point(nothing_left, capfd, seed):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    with pytest.raises(RuntimeError, match=f"^rank {victim} was killed by signal 9"):
+    with pytest.raises(RuntimeError, match=rf"^rank {victim} (was killed by signal 9|left early)"):
         ml.parallel.launch(f"{WORK}:pass_round", 30)
     killer.join()
     assert time.monotonic() - killed[0] < SECONDS
     assert not capfd.readouterr().out
+
+
+PLAIN = """
+import numpy as np
+from minilocal.parallel import mpi
+comm = mpi.world()
+comm.Barrier()
+if comm.rank == 1:
+    raise ZeroDivisionError("no quotient")
+comm.Recv(np.zeros(1), source=1)
+"""
+
+
+def test_an_uncaught_exception_ends_ranks_that_mpiexec_started_by_hand(nothing_left):
+    command = [str(BESIDE) if BESIDE.exists() else "mpiexec", "-n", "2", sys.executable, "-c", PLAIN]
+    root = str(Path(ml.__file__).parents[1])
+    before = leftovers.present()
+    ran = subprocess.run(
+        command, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, "PYTHONPATH": root}
+    )
+    assert ran.returncode == 1 and "ZeroDivisionError: no quotient" in ran.stderr
+    leftovers.remove(before)  # MPI's own
 
 
 def test_a_slow_rank_slows_the_others_and_no_more(nothing_left, monkeypatch):
@@ -137,7 +167,7 @@ def test_a_rank_that_is_halted_for_a_while_goes_on(nothing_left, monkeypatch):
     monkeypatch.setattr(follow, "GRACE", 0.2)
 
     def halt():
-        while 1 not in (ranks := dict(_ranks_below(os.getpid()))):
+        while 1 not in (ranks := ranks_below(os.getpid())):
             time.sleep(0.005)
         time.sleep(0.6)
         os.kill(ranks[1], signal.SIGSTOP)

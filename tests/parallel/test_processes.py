@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 import minilocal as ml
-from minilocal.parallel.watch import _ranks_below
 
 BESIDE = Path(sys.executable).parent / "mpiexec"
 pytestmark = [
@@ -31,6 +30,17 @@ pytestmark = [
 SECONDS = 10
 TRAIN = ["train", "--rule", "gll", "--net", "resnet8", "--modules", "3", "--limit-train", "256", "--limit-test", "64"]
 MPIEXEC = [str(BESIDE) if BESIDE.exists() else "mpiexec", "-n", "2"]
+
+
+def ranks_below(pid):
+    """{rank: process} of the descendants of a process that have a rank in their environment."""
+    ranks: dict[int, int] = {}
+    with suppress(OSError, ValueError):
+        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+            entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+            env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
+            ranks |= {int(env["PMI_RANK"]): child} if "PMI_RANK" in env else ranks_below(child)
+    return ranks
 
 
 @pytest.fixture
@@ -77,7 +87,7 @@ def running(command, *words):
         time.sleep(0.02)
         assert process.poll() is None
     time.sleep(0.1)
-    return process, folder, dict(_ranks_below(process.pid))
+    return process, folder, ranks_below(process.pid)
 
 
 def test_the_run_is_that_of_one_process_and_mpiexec_finds_its_ranks_by_itself(command, tmp_path):
@@ -103,7 +113,7 @@ def test_a_signal_stops_every_rank_with_a_checkpoint(command, number):
         alone = command("train", "--resume", "run", "--processes", 1)
         while len(rows(run)) <= int(match[1]):
             time.sleep(0.05)
-        assert not _ranks_below(alone.pid)
+        assert not ranks_below(alone.pid)
         alone.send_signal(signal.SIGINT)
         ended(alone, 130, SECONDS)
 
@@ -129,7 +139,7 @@ def test_a_killed_rank_is_named_with_its_modules_and_the_run_goes_on_in_ranks(co
     while len(rows(run)) <= done:
         time.sleep(0.05)
         assert again.poll() is None
-    assert len(_ranks_below(again.pid)) == 2
+    assert len(ranks_below(again.pid)) == 2
     again.send_signal(signal.SIGINT)
     ended(again, 130, SECONDS)
 
@@ -168,6 +178,11 @@ def test_bad_numbers_are_one_line_of_one_rank(command, tmp_path, words, starter,
     out, err = ended(command(*TRAIN, *words, "--out", "run", starter=starter), 2)
     assert not out and err.count("\n") == 1 and line in err
     assert not (tmp_path / "run").exists()
+
+
+def test_a_remark_is_printed_once(command):
+    _, err = ended(command(*TRAIN, "--rule", "ddg", "--epochs", 2, "--processes", 2), 0)
+    assert err.count("minilocal: ") == 1 and "DDG recommends" in err, err
 
 
 def test_training_from_python_is_one_process():
