@@ -28,7 +28,8 @@ METHODS_OF = {  # the same by module: a class, and the files of its methods, whi
 }
 ONLY_IN = {
     "matplotlib": {"draw"},
-    "PIL": {"draw"},
+    "PIL": {"draw", "data"},
+    "scipy": {"data"},
     "msgspec": {"config"},
     "jax": {"verify"},
     "cupy": {"device"},

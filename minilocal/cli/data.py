@@ -39,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
                 "data: --sheet needs the name of a data set, as in minilocal data digits --sheet digits.png."
             )
         for name, state in states(options.data_dir):
-            print(f"{name:<10}{state}")
+            print(f"{name:<15}{state}")
         return 0
     dataset = data.load(options.name, dir=options.data_dir, download=not options.no_download)
     print(data.describe(dataset))
@@ -53,20 +53,25 @@ def states(data_dir: str | None) -> list[tuple[str, str]]:
     """(name, its folder or the command that fetches it) of each data set. Nothing is read or fetched."""
     from pathlib import Path
 
-    from minilocal.data import default_folder
-    from minilocal.data.cifar import absent, copies
+    from minilocal.data import LONG_TAILED, default_folder
+    from minilocal.data.copies import absent, copies
     from minilocal.data.official import FORMATS
 
     folder = Path(data_dir).expanduser() if data_dir else default_folder()
     rows = [("digits", "in the package")]
-    for name, cifar in FORMATS.items():
+    for name, official in FORMATS.items():
         flag = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""
         state = f"not in {folder}; fetch it: minilocal data {name}{flag}"
-        for layout, place in copies(cifar, folder)[:1]:
+        for layout, place in copies(official, folder)[:1]:
             missing = ", ".join(absent(layout, place))
             state = f"{place}, without {missing}" if missing else str(place)
         rows.append((name, state))
-    return [*rows, ("npz:PATH", "your own images: train_x, train_y, test_x, test_y")]
+    return [
+        *rows,
+        (LONG_TAILED, "CIFAR-10 with classes that fall by a ratio of 1.3: from the files of cifar10"),
+        ("npz:PATH", "your own images: train_x, train_y, test_x, test_y"),
+        ("folder:PATH", "your own pictures, PNG or JPEG: PATH/train/CLASS/*.png, PATH/test/CLASS/*.png"),
+    ]
 
 
 def _check_format(path: str) -> None:

@@ -23,6 +23,7 @@ OPTIONAL = {
     "torch": "minilocal bench, to compare with it",
     "jupytext": "the notebooks",
     "mpi4py": "minilocal train --processes",
+    "scipy": "--dataset svhn",
 }
 
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from minilocal.train import Images
 
 ABOUT_FILE = (
-    "An image file holds x, uint8 (N, H, H, C) or (N, H, H), and labels y (N,) if they are known. A data set's file "
-    "with test_x and test_y works too."
+    "An image file holds x, uint8 (N, H, W, C) or (N, H, W), and labels y (N,) if they are known. A data set's file "
+    "with test_x and test_y works too. Other numbers need a range (low, high) beside them."
 )
 ABOUT_OUT = (
     "The file of predictions holds predictions (N,), probabilities (N, classes) and classes; where labels are known "
@@ -131,7 +131,7 @@ def table(predicted: np.ndarray, labels: np.ndarray, images: Images) -> str:
 
 
 def read_images(path: str, classes: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Images uint8 (N, H, H, C) of an .npz file, and its labels int64 (N,) or None.
+    """Images uint8 (N, H, W, C) of an .npz file, and its labels int64 (N,) or None.
 
     Raises: UserError where the file cannot be read or its arrays do not fit.
     """
@@ -141,12 +141,12 @@ def read_images(path: str, classes: int) -> tuple[np.ndarray, np.ndarray | None]
     file = Path(path).expanduser()
     if not file.is_file():
         raise UserError(f"--images {path} is no file. {ABOUT_FILE}")
-    known = {"x", "y", "test_x", "test_y"}
+    known = {"x", "y", "test_x", "test_y", "range"}
     arrays = read(f"--images {path}", file, lambda keys: [key for key in keys if key in known])
     prefix = "" if "x" in arrays else "test_"
     if f"{prefix}x" not in arrays:
         raise UserError(f"--images {path} holds no images. {ABOUT_FILE}")
-    x = as_images(path, f"{prefix}x", arrays[f"{prefix}x"])
+    x = as_images(path, f"{prefix}x", arrays[f"{prefix}x"], arrays.get("range"))
     if f"{prefix}y" not in arrays:
         return x, None
     y = as_labels(path, f"{prefix}y", arrays[f"{prefix}y"], len(x))

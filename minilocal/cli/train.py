@@ -27,7 +27,7 @@ HELP = {  # of each flag: the name of its value, and its meaning
     "--net": ("NAME", "{nets}, {more}"),
     "--modules": ("K", "number of modules, their unit counts as 3,3,2,2, or a published split as infopro:16"),
     "--balance": ("BY", "cut K modules so that the largest costs least, by time, memory or flops"),
-    "--dataset": ("NAME", "digits (in the package), cifar10, cifar100, or npz:PATH for your own images"),
+    "--dataset": ("NAME", "digits (in the package), cifar10, ... (minilocal data), or npz:PATH, folder:PATH: your own"),
     "--data-dir": ("DIR", "the folder of data sets"),
     "--no-download": (None, "use only files that are there"),
     "--limit-train": ("N", "use N training images, class-balanced"),

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from minilocal.data import cifar, digits, npz
+from minilocal.data import copies, digits, npz, pictures
 from minilocal.data.arrays import from_arrays
 from minilocal.data.augmentation import augment, crop_and_flip
 from minilocal.data.batches import evaluation_batches, order
@@ -41,7 +41,9 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-NAMES = ("digits", *FORMATS, "npz:PATH")
+LONG_TAILED = "cifar10-lt"
+NAMES = ("digits", *FORMATS, LONG_TAILED, "npz:PATH", "folder:PATH")
+SCHEMES = {"npz": npz.load, "folder": pictures.load}
 
 
 def load(
@@ -54,14 +56,15 @@ def load(
     validation: int = 0,
     seed: int = 0,
 ) -> DataSet:
-    """The data set called `name`: "digits", "cifar10", "cifar100", or "npz:PATH" for the user's own images.
+    """The data set called `name`, one of `NAMES`: "npz:PATH" and "folder:PATH" are for the user's own images.
 
-    dir                       where CIFAR's files are: by default $MINILOCAL_DATA, or ~/.cache/minilocal
+    dir                       where fetched files are: by default $MINILOCAL_DATA, or ~/.cache/minilocal
     download                  whether missing files may be fetched into `dir`
     validation                training images to split off as the validation part
     limit_train, limit_test   images to keep of the training part, after that split, and of the test part
 
-    All three parts are class-balanced, keep the order of the files and depend on `seed` only.
+    All three parts are class-balanced (in SVHN and "cifar10-lt", which are imbalanced, they keep the classes' shares).
+    They keep the order of the files and depend on `seed` only. The images of "cifar10-lt" are the same for every seed.
 
     Raises: UserError for an unknown name, for missing, damaged or wrong files, and for numbers that do not fit the
     data set.
@@ -69,25 +72,33 @@ def load(
     check_name(name)
     if name == "digits":
         dataset = digits.load()
+    elif name == LONG_TAILED:
+        dataset = copies.load(FORMATS["cifar10"], _folder(dir), download).long_tailed()
     elif name in FORMATS:
-        dataset = cifar.load(FORMATS[name], _folder(dir), download)
+        dataset = copies.load(FORMATS[name], _folder(dir), download)
     else:
-        dataset = npz.load(name.removeprefix("npz:"))
+        scheme, _, path = name.partition(":")
+        dataset = SCHEMES[scheme](path)
     return dataset.reduced(limit_train=limit_train, limit_test=limit_test, validation=validation, seed=seed)
 
 
 def check_name(name: str) -> None:
-    """Check that `name` is the name of a data set, without reading any file.
+    """Check that `name` is the name of a data set; its files are neither looked for nor read.
 
     Raises: UserError where it is not.
     """
     if not isinstance(name, str):
         raise UserError(f"data set {name!r} is no name: give one of {', '.join(NAMES)}; arrays take data.from_arrays.")
-    if name.startswith("npz:") and name != "npz:":
+    scheme, _, path = name.partition(":")
+    if path and path != "PATH" and scheme in SCHEMES:
         return
     if name.endswith(".npz"):
         raise UserError(f"data set {name!r} is not known; did you mean 'npz:{name}'? Files of your own take npz:PATH.")
-    if name not in NAMES or name == "npz:PATH":
+    if name not in NAMES and os.path.isdir(os.path.expanduser(name)):
+        raise UserError(
+            f"data set {name!r} is a folder; did you mean 'folder:{name}'? Pictures of your own take folder:PATH."
+        )
+    if name not in NAMES or path == "PATH":
         raise unknown("data set", name, NAMES)
 
 

@@ -12,29 +12,42 @@ from minilocal.errors import UserError
 
 
 def from_arrays(
-    train_x: Any, train_y: Any, test_x: Any, test_y: Any, *, classes: Any = None, name: str = "arrays"
+    train_x: Any,
+    train_y: Any,
+    test_x: Any,
+    test_y: Any,
+    *,
+    classes: Any = None,
+    range: Any = None,
+    name: str = "arrays",
 ) -> DataSet:
     """A data set of images and labels in memory, with mean and standard deviation of its training images.
 
-    train_x, test_x   uint8 (N, H, H, C), or (N, H, H) for grey ones
+    train_x, test_x   uint8 (N, H, W, C), or (N, H, W) for grey ones; any numbers where `range` says theirs
     train_y, test_y   integers (N,), 0, 1, 2, ...; each class has a training image
     classes           a name for each class; by default its number
+    range             (low, high) of images that are not grey levels 0 to 255, as (0, 1) or (-1, 1) for floats; they are
+                      kept as 256 grey levels, so a number changes by up to (high - low) / 510
     name              what errors and tables call it
 
-    Augmentation is a shift by up to an eighth of the side, with black behind it, and no flip, which may change the
-    class of an image. `dataclasses.replace(dataset, flip=True, padding=4, mean=..., std=...)` changes any of it.
+    Augmentation is a shift by up to an eighth of the shorter side, with black behind it, and no flip, which may change
+    the class of an image. `dataclasses.replace(dataset, flip=True, padding=4, mean=..., std=...)` changes any of it.
 
-    Raises: UserError, one line, for every wrong dtype, shape, number of labels and label.
+    Raises: UserError, one line, for every wrong dtype, shape, number of labels and label, and for a number outside the
+    range.
     """
-    train_x, test_x = as_images(name, "train_x", train_x), as_images(name, "test_x", test_x)
+    train_x, test_x = as_images(name, "train_x", train_x, range), as_images(name, "test_x", test_x, range)
     train_y = as_labels(name, "train_y", train_y, len(train_x))
     test_y = as_labels(name, "test_y", test_y, len(test_x))
     names = class_names(name, train_y, test_y, classes)
     mean, std = statistics(train_x)
-    notes = ("shapes, dtypes and labels checked", "mean and standard deviation computed from the training images")
+    notes = ["shapes, dtypes and labels checked", "mean and standard deviation computed from the training images"]
+    if range is not None:
+        low, high = limits(name, range)
+        notes.append(f"numbers from {low:g} to {high:g} rounded to 256 grey levels")
     return DataSet(
         name, train_x, train_y, test_x, test_y, names, mean, std,
-        padding=train_x.shape[1] // 8, pad_mode="constant", flip=False, notes=notes,
+        padding=min(train_x.shape[1:3]) // 8, pad_mode="constant", flip=False, notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -46,12 +59,44 @@ def as_array(name: str, key: str, values: Any) -> np.ndarray:
         raise UserError(f"{name}: {key} is no array of numbers: {' '.join(str(error).split())}") from None
 
 
-def as_images(name: str, key: str, images: Any) -> np.ndarray:
-    """`images` as uint8 (N, H, H, C); grey images (N, H, H) get their channel."""
+def as_images(name: str, key: str, images: Any, range: Any = None) -> np.ndarray:
+    """`images` as uint8 (N, H, W, C); grey images (N, H, W) get their channel.
+
+    Raises: UserError where they are not images, are not uint8 and state no `range`, or leave it.
+    """
     x = as_array(name, key, images)
     x = x[..., None] if x.ndim == 3 else x
-    check_images(name, key, x)
+    x = x if range is None else as_grey_levels(name, key, x, *limits(name, range))
+    check_images(name, key, x, hint=" Or state the range of these numbers, as range=(0, 1).")
     return np.ascontiguousarray(x)
+
+
+def limits(name: str, range: Any) -> tuple[float, float]:
+    """(low, high) of a stated range.
+
+    Raises: UserError where it is no two finite numbers, the smaller first.
+    """
+    ends = as_array(name, "range", range)
+    if ends.shape != (2,) or ends.dtype.kind not in "iuf" or not np.isfinite(ends).all() or ends[0] >= ends[1]:
+        raise UserError(f"{name}: range is {' '.join(str(range).split())}; give two numbers, low and high, as (0, 1).")
+    return float(ends[0]), float(ends[1])
+
+
+def as_grey_levels(name: str, key: str, x: np.ndarray, low: float, high: float) -> np.ndarray:
+    """round(255 (x - low) / (high - low)), uint8, of images of any numbers from `low` to `high`.
+
+    Raises: UserError for a number outside, or not finite.
+    """
+    if x.dtype.kind not in "biuf" or not x.size:
+        return x  # the next check names what is wrong
+    least, most = float(x.min()), float(x.max())
+    if not low <= least <= most <= high:
+        wrong = least if not least >= low else most
+        raise UserError(f"{name}: {key} holds {wrong:g}, outside the range {low:g} to {high:g} that is stated.")
+    levels = np.empty(x.shape, np.uint8)
+    for image, grey in zip(x, levels, strict=True):  # one by one: the whole set in float64 may not fit into memory
+        grey[...] = np.rint((image.astype(np.float64) - low) * (255 / (high - low)))
+    return levels
 
 
 def as_labels(name: str, key: str, labels: Any, images: int) -> np.ndarray:

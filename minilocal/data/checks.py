@@ -16,17 +16,29 @@ def shape_text(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape))
 
 
-def check_images(name: str, key: str, x: Any) -> tuple[int, ...]:
-    """The shape of one image, when `x` is uint8 (N, H, H, C) with at least one image; UserError otherwise."""
+def check_images(name: str, key: str, x: Any, hint: str = "") -> tuple[int, ...]:
+    """The shape of one image, when `x` is uint8 (N, H, W, C) with at least one image; UserError otherwise.
+
+    `hint` ends the message about another dtype.
+    """
     shape: tuple[int, ...] = getattr(x, "shape", ())
     if not isinstance(x, np.ndarray) or len(shape) != 4 or 0 in shape:
         raise UserError(f"{name}: {key} has shape {shape}; images must be (N, H, W, C), channels last, none of them 0.")
     if x.dtype != np.uint8:
-        raise UserError(f"{name}: {key} is {x.dtype}; images must be uint8, grey levels 0 to 255: {_cast(key, x)}.")
-    if shape[1] != shape[2]:
-        hint = " This looks like channels first: x.transpose(0, 2, 3, 1)." if shape[2] == shape[3] else ""
-        raise UserError(f"{name}: {key} has images of {shape_text(shape[1:])}; they must be square, H×H×C.{hint}")
+        raise UserError(
+            f"{name}: {key} is {x.dtype}; images must be uint8, grey levels 0 to 255: {_cast(key, x)}.{hint}"
+        )
+    if _channels_first(*shape[1:]):
+        raise UserError(
+            f"{name}: {key} has images of {shape_text(shape[1:])}; they must be H×W×C. This looks like channels first: "
+            "x.transpose(0, 2, 3, 1)."
+        )
     return shape[1:]
+
+
+def _channels_first(first: int, second: int, third: int) -> bool:
+    """Whether an image of this shape is C×H×W: square behind C, or colours before two sides that are no channels."""
+    return third > 4 and (first != second == third or first in (3, 4))
 
 
 def _cast(key: str, x: np.ndarray) -> str:
@@ -60,7 +72,7 @@ def check_count(name: str, key: str, y: Any, images: int) -> None:
 
 
 def check_padding(name: str, padding: int, mode: str, size: int) -> None:
-    """Check that an image of this size can be padded like this; UserError otherwise."""
+    """Check that an image whose shorter side is `size` can be padded like this; UserError otherwise."""
     if mode not in PAD_MODES:
         raise UserError(f"{name}: pad mode {mode!r} is not known. Known: {', '.join(PAD_MODES)}.")
     most = size - 1 if mode == "reflect" else size

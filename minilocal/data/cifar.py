@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from minilocal.data import unpickle
-from minilocal.data.container import files, has_sum
-from minilocal.data.dataset import DataSet
-from minilocal.data.official import Cifar, Layout
+from minilocal.data.container import files, incomplete
+from minilocal.data.layout import Cifar, Contents, Layout
 from minilocal.errors import UserError
 
 SIDE = 32
@@ -24,89 +23,12 @@ PIXELS = 3 * SIDE * SIDE
 NAMES_LIMIT = 1 << 16  # bytes of the small file with the class names
 
 
-def load(cifar: Cifar, folder: Path, download: bool) -> DataSet:
-    """The data set from the first intact copy under `folder`; without any copy, from a fetched archive.
+def read(cifar: Cifar, layout: Layout, path: Path) -> Contents:
+    """The contents of a copy: images uint8 (N, 32, 32, 3), labels int64 (N,).
 
-    Augmentation is He et al.'s: 4 black pixels on each side, a random crop, a random flip.
-
-    Raises: UserError when there is no copy and none may be fetched, and when every copy is incomplete or damaged.
+    Raises: UserError for a copy that is incomplete or damaged.
     """
-    candidates = copies(cifar, folder)
-    if not candidates:
-        if not download:
-            raise UserError(not_found(cifar, folder))
-        layout = cifar.layouts[0]
-        from minilocal.data.fetch import fetch  # on use: HTTP and TLS are no small import
-
-        fetched = fetch(layout.archive, layout.sources, folder, layout.sums.get(layout.archive), layout.length)
-        candidates = [(layout, fetched)]
-    faults: list[UserError] = []
-    for layout, path in candidates:
-        try:
-            x, y, classes, notes = read(cifar, layout, path)
-        except UserError as fault:
-            faults.append(fault)
-            continue
-        n = cifar.train_images
-        passed_over = [f"passed over: {fault}" for fault in faults]
-        notes = (f"read from {path}", verdict(layout, path), "structure and class counts checked", *notes, *passed_over)
-        return DataSet(
-            cifar.name, x[:n], y[:n], x[n:], y[n:], classes, cifar.mean, cifar.std,
-            padding=4, pad_mode="constant", flip=True, notes=notes,
-        )  # fmt: skip
-    others = ", ".join(str(path) for _, path in candidates[1:])
-    raise UserError(f"{faults[0]}{f' {others} cannot be used either.' if others else ''}")
-
-
-def copies(cifar: Cifar, folder: Path) -> list[tuple[Layout, Path]]:
-    """Every copy in `folder` that has some of its files, the most complete first; `folder` may be an unpacked copy.
-
-    Of equally complete copies the binary layout comes first, and unpacked before packed.
-    """
-    found_copies = []
-    for layout in cifar.layouts:
-        if any((folder / name).is_file() for name in layout.train):
-            found_copies.append((layout, folder))
-        if len(absent(layout, folder / layout.folder)) < len((*layout.train, *layout.test)):
-            found_copies.append((layout, folder / layout.folder))
-        if (folder / layout.archive).is_file():
-            found_copies.append((layout, folder / layout.archive))
-    return sorted(found_copies, key=lambda copy: len(absent(*copy)))
-
-
-def absent(layout: Layout, path: Path) -> list[str]:
-    """The image files that an unpacked copy lacks. The files of an archive are known only after reading it."""
-    return [] if path.is_file() else [name for name in (*layout.train, *layout.test) if not (path / name).is_file()]
-
-
-def not_found(cifar: Cifar, folder: Path) -> str:
-    """The message for a missing data set: the names and the folder tried, and the command that fetches it."""
-    looked = ", ".join(
-        f"{layout.folder}/{' (without its files)' if (folder / layout.folder).is_dir() else ''}, {layout.archive}"
-        for layout in cifar.layouts
-    )
-    return (
-        f"{cifar.name} was not found in {folder} (looked for {looked}). Put one of them there, or fetch it: "
-        f"minilocal data {cifar.name} --data-dir {folder}"
-    )
-
-
-def verdict(layout: Layout, path: Path) -> str:
-    """A note on whether the checksums are those of the official files."""
-    names, what = ((layout.archive,), "archive") if path.is_file() else ((*layout.train, *layout.test), "files")
-    known = [name for name in names if name in layout.sums]
-    if len(known) < len(names):
-        return f"no checksum of the official {what} is known: not verified"
-    matches = [has_sum(path if path.is_file() else path / name, layout.sums[name]) for name in known]
-    if all(matches):
-        algorithm = {"sha256": "SHA-256", "md5": "MD5"}[layout.sums[known[0]].partition(":")[0]]
-        return f"{algorithm} matches the official {what}"
-    which = f" ({matches.count(False)} of {len(matches)})" if len(matches) > 1 else ""
-    return f"checksum differs from the official {what}{which}: not verified"
-
-
-def read(cifar: Cifar, layout: Layout, path: Path) -> tuple[np.ndarray, np.ndarray, tuple[str, ...], tuple[str, ...]]:
-    """(images, labels, class names, notes): uint8 (N, 32, 32, 3) and int64 (N,), training before test."""
+    assert layout.class_names is not None
     x = np.empty((cifar.train_images + cifar.test_images, SIDE, SIDE, 3), np.uint8)
     y = np.empty(len(x), np.int64)
     rows = rows_by_file(cifar, layout)
@@ -124,13 +46,11 @@ def read(cifar: Cifar, layout: Layout, path: Path) -> tuple[np.ndarray, np.ndarr
         y[rows[name]] = labels
         missing.remove(name)
     if missing:
-        names = ", ".join(sorted(missing))
-        raise UserError(f"{path} is incomplete, without {names}: complete it, or delete it and fetch it again.")
-    check_counts(cifar, y, path)
+        raise incomplete(path, missing)
     if classes is None:
         numbers = tuple(str(c) for c in range(cifar.classes))
-        return x, y, numbers, (f"no {layout.class_names} beside the images: classes are numbered",)
-    return x, y, classes, ()
+        return Contents(x, y, numbers, (f"no {layout.class_names} beside the images: classes are numbered",))
+    return Contents(x, y, classes)
 
 
 def rows_by_file(cifar: Cifar, layout: Layout) -> dict[str, slice]:
@@ -190,19 +110,3 @@ def class_names(cifar: Cifar, layout: Layout, content: bytes, where: str) -> tup
     if len(names) != cifar.classes:
         raise UserError(f"{where} lists {len(names)} class names, not {cifar.classes}: this is not {cifar.name}.")
     return tuple(names)
-
-
-def check_counts(cifar: Cifar, y: np.ndarray, path: Path) -> None:
-    """Check that all classes have equally many training images, and test images; UserError otherwise."""
-    if int(y.max()) >= cifar.classes:
-        raise UserError(
-            f"{path} holds the label {int(y.max())}, but {cifar.name} ends at {cifar.classes - 1}: damaged."
-        )
-    for part, labels in (("training", y[: cifar.train_images]), ("test", y[cifar.train_images :])):
-        counts = np.bincount(labels, minlength=cifar.classes)
-        wrong = np.flatnonzero(counts != len(labels) // cifar.classes)
-        if len(wrong):
-            raise UserError(
-                f"{path} has {counts[wrong[0]]} {part} images of class {wrong[0]}; {cifar.name} has "
-                f"{len(labels) // cifar.classes} of each: damaged or another data set."
-            )

@@ -7,7 +7,7 @@ import hashlib
 import lzma
 import tarfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from minilocal.errors import UserError
@@ -34,6 +34,23 @@ def files(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
 
+def contents(path: Path, limits: Mapping[str, int], needed: Iterable[str]) -> dict[str, bytes]:
+    """{name: content} of the files in `limits` that are there.
+
+    Raises: UserError as `files`, and where one of `needed` is missing.
+    """
+    read = dict(files(path, limits))
+    if missing := set(needed) - set(read):
+        raise incomplete(path, missing)
+    return read
+
+
+def incomplete(path: Path, missing: Iterable[str]) -> UserError:
+    """The error for a copy without these files."""
+    names = ", ".join(sorted(missing))
+    return UserError(f"{path} is incomplete, without {names}: complete it, or delete it and fetch it again.")
+
+
 def _folder(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
     for name in limits:
         file = path / name
@@ -47,6 +64,7 @@ def _archive(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes
     with tarfile.open(path, "r:*") as archive:
         for member in archive:
             name = PurePosixPath(member.name).name
+            _check_inside(path, member.name)
             if name not in limits or not member.isreg():
                 continue
             if name in seen:
@@ -59,6 +77,12 @@ def _archive(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes
         assert archive.fileobj is not None  # it is open
         while archive.fileobj.read(CHUNK):  # tar ends before gzip does: only at the end is the checksum compared
             pass
+
+
+def _check_inside(path: Path, member: str) -> None:
+    """Check that a member would be unpacked below the archive's folder; no official archive has another."""
+    if member.startswith("/") or ".." in PurePosixPath(member).parts:
+        raise UserError(f"{path} holds {member!r}, a path outside its folder: this is not the official file.")
 
 
 def _check_length(where: Path, length: int, limit: int) -> None:

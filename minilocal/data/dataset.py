@@ -11,21 +11,23 @@ import numpy as np
 from minilocal.array import Array, namespace
 from minilocal.data.batches import training_batches
 from minilocal.data.checks import check_images, check_labels, check_padding, shape_text
-from minilocal.data.subset import balanced
+from minilocal.data.subset import balanced, long_tail, stratified
 from minilocal.device import to_device
-from minilocal.errors import UserError, whole
+from minilocal.errors import UserError, real, whole
+from minilocal.nets.net import Size
 from minilocal.streams import stream
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DataSet:
-    """Square images, channels last, and their labels, for training and for testing.
+    """Images of one shape, channels last, and their labels, for training and for testing.
 
-    train_x, test_x   uint8 (N, H, H, C), grey levels 0 to 255
+    train_x, test_x   uint8 (N, H, W, C), grey levels 0 to 255
     train_y, test_y   int64 (N,), 0 to len(classes) - 1
     mean, std         one Python float per channel, on the [0, 1] scale
     padding, pad_mode how far a training image may be shifted, and what then shows: "constant" (black) or "reflect"
     flip              whether a mirrored image is still of its class
+    stratified        whether a part that is drawn keeps the shares of the classes; else it has as many of each
     notes             what was verified about the files, and what was not
     validation_x, _y  split off the training set, or None
 
@@ -43,6 +45,7 @@ class DataSet:
     padding: int = 0
     pad_mode: str = "constant"
     flip: bool = False
+    stratified: bool = False
     notes: tuple[str, ...] = ()
     validation_x: np.ndarray | None = None
     validation_y: np.ndarray | None = None
@@ -68,7 +71,7 @@ class DataSet:
             check_labels(self.name, f"{part}_y", y, len(x), len(self.classes))
         if len(self.mean) != self.channels or len(self.std) != self.channels or min(self.std) <= 0:
             raise UserError(f"{self.name}: mean and std need one number per channel ({self.channels}), std above 0.")
-        check_padding(self.name, self.padding, self.pad_mode, self.size)
+        check_padding(self.name, self.padding, self.pad_mode, min(shape[:2]))
 
     @property
     def channels(self) -> int:
@@ -76,12 +79,13 @@ class DataSet:
         return int(self.train_x.shape[3])
 
     @property
-    def size(self) -> int:
-        """Side of an image, in pixels."""
-        return int(self.train_x.shape[1])
+    def size(self) -> Size:
+        """Side of an image, in pixels; (H, W) where it is not square."""
+        H, W = (int(side) for side in self.train_x.shape[1:3])
+        return H if H == W else (H, W)
 
     def normalise(self, images: Array, dtype: Any = "float32") -> Array:
-        """(images/255 - mean) / std, per channel.        uint8 (N, H, H, C)  →  `dtype` (N, H, H, C)
+        """(images/255 - mean) / std, per channel.        uint8 (N, H, W, C)  →  `dtype` (N, H, W, C)
 
         Computed in `dtype` throughout, where the images live.
 
@@ -111,7 +115,7 @@ class DataSet:
         dtype: Any = "float32",
         start: int = 0,
     ) -> Iterator[tuple[Array, Array]]:
-        """Training batches of one epoch: (images (N, H, H, C) of `dtype`, labels (N,)), from step `start` on.
+        """Training batches of one epoch: (images (N, H, W, C) of `dtype`, labels (N,)), from step `start` on.
 
         (key, epoch) names the order, and (key, epoch, step) the crops: the same call gives the same batches, on every
         device. The last batch holds the rest and may be smaller. `augment` crops and mirrors as far as `padding` and
@@ -135,29 +139,50 @@ class DataSet:
     ) -> DataSet:
         """The same data set with a validation part split off the training set, and then with fewer images.
 
-        Every part is class-balanced, drawn from a stream that `seed` names, and keeps the order of the files. The
-        validation images depend on `seed` and `validation` only, so runs with different `limit_train` share them.
+        Every part is class-balanced, or keeps the classes' shares in a data set that is `stratified`; it is drawn from
+        a stream that `seed` names, and keeps the order of the files. The validation images depend on `seed` and
+        `validation` only, so runs with different `limit_train` share them.
 
         Raises: UserError when a number is negative or larger than the number of images.
         """
         seed = whole(f"{self.name}: the seed", seed, 0, 2**63 - 1)
         changes: dict[str, Any] = {}
-        train = np.arange(len(self.train_y))
+        train, subset = np.arange(len(self.train_y)), stratified if self.stratified else balanced
         if isinstance(validation, bool) or validation != 0:
             if self.validation_x is not None:
                 raise UserError(f"{self.name}: a validation part was split off already.")
-            chosen = balanced(self.train_y, validation, stream(seed, "validation"), f"{self.name}: validation")
+            chosen = subset(self.train_y, validation, stream(seed, "validation"), f"{self.name}: validation")
             if len(chosen) == len(train):
                 raise UserError(f"{self.name}: validation takes all {len(train)} training images; leave some of them.")
             changes.update(validation_x=self.train_x[chosen], validation_y=self.train_y[chosen])
             train = np.setdiff1d(train, chosen, assume_unique=True)
         if limit_train is not None:
             rng = stream(seed, "limit train")
-            train = train[balanced(self.train_y[train], limit_train, rng, f"{self.name}: limit_train")]
+            train = train[subset(self.train_y[train], limit_train, rng, f"{self.name}: limit_train")]
         if len(train) < len(self.train_y):
             changes.update(train_x=self.train_x[train], train_y=self.train_y[train])
         if limit_test is not None:
             rng = stream(seed, "limit test")
-            test = balanced(self.test_y, limit_test, rng, f"{self.name}: limit_test")
+            test = subset(self.test_y, limit_test, rng, f"{self.name}: limit_test")
             changes.update(test_x=self.test_x[test], test_y=self.test_y[test])
         return replace(self, **changes) if changes else self
+
+    def long_tailed(self, ratio: float = 1.3, seed: int = 0) -> DataSet:
+        """The same data set with training classes whose sizes fall exponentially:  n_c = ⌊n / ratioᶜ⌋, c = 0, 1, 2, ...
+
+        n is the size of the largest class; a class that has fewer than n_c images keeps them all. The images are drawn
+        from a stream that `seed` names, and keep their order. The test images stay. On CIFAR-10, the BackLink paper's
+        Table IV (its ratio is the default; that it rounds down is this project's choice).
+
+        Raises: UserError for a ratio below 1, or one that leaves a class without images.
+        """
+        ratio, seed = (
+            real(f"{self.name}: the ratio", ratio, 1, 1e9),
+            whole(f"{self.name}: the seed", seed, 0, 2**63 - 1),
+        )
+        chosen = long_tail(self.train_y, ratio, stream(seed, "long tail"), self.name)
+        note = f"training classes fall by a ratio of {ratio:g}, drawn with seed {seed}: {len(chosen)} images"
+        return replace(
+            self, name=f"{self.name}-lt", train_x=self.train_x[chosen], train_y=self.train_y[chosen], stratified=True,
+            notes=(*self.notes, note),
+        )  # fmt: skip

@@ -2,8 +2,8 @@
 
     np.savez("mine.npz", train_x=train_x, train_y=train_y, test_x=test_x, test_y=test_y)
 
-Images are uint8, (N, H, H, C) or (N, H, H) for grey ones; labels are integers from 0. `classes`, an array of names, is
-optional. Nothing is unpickled.
+Images are uint8, (N, H, W, C) or (N, H, W) for grey ones; labels are integers from 0. Two more keys are optional:
+`classes`, an array of names, and `range`, (low, high) of images of other numbers. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError, nearest
 
 NEEDED = ("train_x", "train_y", "test_x", "test_y")
-KEYS = (*NEEDED, "classes")
+KEYS = (*NEEDED, "classes", "range")
 SAVED = f"numpy.savez(path, {', '.join(f'{key}={key}' for key in NEEDED)})"
 
 # Common spellings of the words in a key: x_train, X_test, trainLabels, test_images ...

@@ -1,10 +1,10 @@
-"""Class-balanced subsets of labelled images, in the order of the whole set."""
+"""Subsets of labelled images, in the order of the whole set: class-balanced, stratified, long-tailed."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from minilocal.errors import whole
+from minilocal.errors import UserError, whole
 
 
 def balanced(labels: np.ndarray, count: int, rng: np.random.Generator, what: str) -> np.ndarray:
@@ -22,6 +22,39 @@ def balanced(labels: np.ndarray, count: int, rng: np.random.Generator, what: str
     shares = quotas(sizes, count, favoured)
     chosen = [shuffled[labels[shuffled] == c][:share] for c, share in zip(classes, shares, strict=True)]
     return np.sort(np.concatenate(chosen))
+
+
+def stratified(labels: np.ndarray, count: int, rng: np.random.Generator, what: str) -> np.ndarray:
+    """Sorted indices of `count` images in which every class has its share of the whole.
+
+    The r-th image of a class of s images, in one random order, stands at (r + 1/2)/s, and the first `count` of all are
+    chosen. So with the same stream a larger subset contains a smaller one. `what` names the images in the error.
+
+    Raises: UserError when `count` is not an integer from 1 to the number of images.
+    """
+    count = whole(what, count, 1, len(labels), give=f"1 to {len(labels)}, the number of images")
+    shuffled = rng.permutation(len(labels))
+    places = np.empty(len(labels))
+    for c in np.unique(labels):
+        members = shuffled[labels[shuffled] == c]
+        places[members] = (np.arange(len(members)) + 0.5) / len(members)
+    return np.sort(shuffled[np.argsort(places[shuffled], kind="stable")[:count]])  # ties in the random order
+
+
+def long_tail(labels: np.ndarray, ratio: float, rng: np.random.Generator, name: str) -> np.ndarray:
+    """Sorted indices of ⌊n / ratioᶜ⌋ images of class c, or of all where it has fewer; n is the largest class's size.
+
+    Raises: UserError where a class would have none.
+    """
+    sizes = np.bincount(labels)
+    shares = np.floor(sizes.max() / ratio ** np.arange(len(sizes))).astype(np.int64)
+    if not shares.all():
+        c = int(np.flatnonzero(shares == 0)[0])
+        raise UserError(
+            f"{name}: a ratio of {ratio:g} leaves class {c} of {len(sizes)} without images: give a smaller one."
+        )
+    shuffled = rng.permutation(len(labels))
+    return np.sort(np.concatenate([shuffled[labels[shuffled] == c][:share] for c, share in enumerate(shares)]))
 
 
 def quotas(sizes: np.ndarray, count: int, favoured: np.ndarray) -> np.ndarray:

@@ -110,15 +110,15 @@ class GlobalAveragePool(Layer[Shape]):
 
 
 class AdaptiveAveragePool(BySides):
-    """The mean of each of o×o bins; bin i covers rows ⌊iH/o⌋ to ⌈(i+1)H/o⌉ - 1, so bins may overlap.
+    """The mean of each of o×p bins; bin i covers rows ⌊iH/o⌋ to ⌈(i+1)H/o⌉ - 1, so bins may overlap.
 
-    x (N, H, W, C)  →  (N, o, o, C)
+    x (N, H, W, C)  →  (N, o, p, C);   o is `bins`, p `columns` or else o too.
 
     A[i, j] = 1/size of bin i where row j lies in it, else 0
     """
 
-    def __init__(self, bins: int, *, name: str = "") -> None:
-        super().__init__(bins, bins, name=name)
+    def __init__(self, bins: int, columns: int | None = None, *, name: str = "") -> None:
+        super().__init__(bins, bins if columns is None else columns, name=name)
         self.bins = bins
 
     def _side(self, side: int, bins: int) -> int:

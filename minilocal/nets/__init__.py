@@ -10,7 +10,7 @@ import numpy as np
 
 from minilocal.errors import UserError, call_it, unknown
 from minilocal.nets.mlp import mlp
-from minilocal.nets.net import Net, count
+from minilocal.nets.net import Net, Size, count
 from minilocal.nets.resnet import resnet, resnet18
 from minilocal.nets.vgg_alexnet import alexnet, vgg16
 from minilocal.nets.wrn import wrn
@@ -28,7 +28,7 @@ def get(
     classes: int = 10,
     rng: np.random.Generator,
     channels: int = 3,
-    size: int = 32,
+    size: Size = 32,
     shortcut: str | None = None,
     init: str | None = None,
     fc_norm: bool | None = None,

@@ -11,7 +11,7 @@ import numpy as np
 from minilocal.errors import UserError, whole
 from minilocal.layers import Flatten, Layer, Linear, ReLU, Sequential
 from minilocal.layers.initial import Initializer
-from minilocal.nets.net import Net, image
+from minilocal.nets.net import Net, Size, image
 from minilocal.nets.recipe import with_recipe
 
 
@@ -22,7 +22,7 @@ def mlp(
     classes: int = 10,
     rng: np.random.Generator | Initializer,
     channels: int = 3,
-    size: int = 32,
+    size: Size = 32,
     init: str = "framework",
 ) -> Net:
     """Hidden layers of the given widths and an output layer; each is a unit, layer i is named `layers.{i}`.
@@ -32,7 +32,7 @@ def mlp(
         classes: 2 or more.
         rng: a generator, as minilocal.rng(0): one key is drawn from it, and all initial weights are named by that.
         channels: of an image, 1 or more.
-        size: the side of an image, in pixels.
+        size: the side of an image, in pixels, or (height, width).
         init: how weights begin, one of minilocal.layers.SCHEMES.
 
     Raises: UserError for widths that are no sequence of whole numbers, 1 or more, and for classes, channels or a size

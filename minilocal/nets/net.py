@@ -12,6 +12,8 @@ from minilocal.layers import Layer, Sequential
 from minilocal.layers.base import Shape, check_distinct_names
 from minilocal.layers.initial import Initializer
 
+Size = int | tuple[int, int]  # the side of a square image, or (height, width)
+
 
 @dataclass(frozen=True, repr=False)
 class Net:
@@ -90,13 +92,16 @@ class Net:
         return {name: a for layer in (*self.units, self.head) for name, a in layer.buffers.items()}
 
 
-def image(net: str, size: object, channels: object) -> Shape:
-    """The shape of one square image.
+def image(net: str, size: Size, channels: object) -> Shape:
+    """The shape of one image, of a side or of (height, width).
 
-    Raises: UserError for a size or channels that are no whole number, 1 or more.
+    Raises: UserError for sides or channels that are no whole number, 1 or more.
     """
-    side = whole(f"{net}: size", size)
-    return side, side, whole(f"{net}: channels", channels)
+    sides = [size, size] if not isinstance(size, (tuple, list)) else list(size)
+    if len(sides) != 2:
+        raise UserError(f"{net}: size = {size!r}: give a side, as 32, or a height and a width, as (24, 32).")
+    height, width = (whole(f"{net}: size", side) for side in sides)
+    return height, width, whole(f"{net}: channels", channels)
 
 
 def count(arrays: Sequence[Array] | dict[str, Array]) -> int:

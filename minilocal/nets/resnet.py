@@ -13,7 +13,7 @@ import numpy as np
 from minilocal.errors import UserError, whole
 from minilocal.layers import BatchNormReLU, Conv, Flatten, GlobalAveragePool, Layer, Linear, Residual, Sequential
 from minilocal.layers.initial import Initializer
-from minilocal.nets.net import Net, image
+from minilocal.nets.net import Net, Size, image
 from minilocal.nets.recipe import with_recipe
 
 
@@ -24,18 +24,18 @@ def resnet(
     classes: int = 10,
     rng: np.random.Generator | Initializer,
     channels: int = 3,
-    size: int = 32,
+    size: Size = 32,
     shortcut: str = "B",
     init: str = "infopro",
 ) -> Net:
-    """ResNet-n for images of `size`×`size`: a stem and three stages of m blocks of 16, 32 and 64 channels, n = 6m + 2.
+    """ResNet-n for images of any size: a stem and three stages of m blocks of 16, 32 and 64 channels, n = 6m + 2.
 
     Args:
         n: layers, 6m + 2: 8, 14, 20, 26, 32, ...
         classes: 2 or more.
         rng: a generator, as minilocal.rng(0): one key is drawn from it, and all initial weights are named by that.
         channels: of an image, 1 or more.
-        size: the side of an image, in pixels.
+        size: the side of an image, in pixels, or (height, width).
         shortcut: where a block changes the shape: B (1×1 convolution and norm), A-both or A-end (zeros).
         init: how weights begin, one of minilocal.layers.SCHEMES.
 
@@ -59,7 +59,7 @@ def resnet18(
     classes: int = 10,
     rng: np.random.Generator | Initializer,
     channels: int = 3,
-    size: int = 32,
+    size: Size = 32,
     shortcut: str = "B",
     init: str = "infopro",
 ) -> Net:
@@ -76,7 +76,7 @@ def _stages(
     m: int,
     classes: int,
     channels: int,
-    size: int,
+    size: Size,
     shortcut: str,
     initial: Initializer,
 ) -> Net:

@@ -15,7 +15,7 @@ import numpy as np
 from minilocal.errors import UserError, whole
 from minilocal.layers import BatchNormReLU, Conv, Dropout, Flatten, Layer, Linear, MaxPool, ReLU, Sequential
 from minilocal.layers.initial import Initializer
-from minilocal.nets.net import Net, image
+from minilocal.nets.net import Net, Size, image
 from minilocal.nets.recipe import with_recipe
 
 POOL = "M"
@@ -29,7 +29,7 @@ def vgg16(
     classes: int = 10,
     rng: np.random.Generator | Initializer,
     channels: int = 3,
-    size: int = 32,
+    size: Size = 32,
     init: str = "infopro",
     hidden: int = 512,
     fc_norm: bool = False,
@@ -49,7 +49,7 @@ def alexnet(
     classes: int = 10,
     rng: np.random.Generator | Initializer,
     channels: int = 3,
-    size: int = 32,
+    size: Size = 32,
     init: str = "infopro",
     hidden: int = 1024,
     fc_norm: bool = False,
@@ -70,17 +70,20 @@ def _network(
     bias: bool,
     classes: int,
     channels: int,
-    size: int,
+    size: Size,
     initial: Initializer,
     hidden: int,
     fc_norm: bool,
 ) -> Net:
     shape, classes = image(name, size, channels), whole(f"{name}: classes", classes)
     hidden = whole(f"{name}: hidden", hidden)
-    if size < 32:
-        raise UserError(f"{name} was given images of {size}×{size}: it needs 32×32 or more. Use a ResNet or the MLP.")
+    height, width, channels = shape
+    if min(height, width) < 32:
+        raise UserError(
+            f"{name} was given images of {height}×{width}: it needs 32×32 or more. Use a ResNet or the MLP."
+        )
     units: list[Layer] = []
-    index, inputs, side = 0, channels, size
+    index, inputs = 0, channels
     for place, outputs in enumerate(plan):
         if outputs == POOL:
             continue
@@ -92,9 +95,9 @@ def _network(
         index, inputs = index + 3, outputs  # convolution, norm and ReLU count, as in torch.nn.Sequential
         if plan[place + 1 : place + 2] == (POOL,):
             layers.append(MaxPool(2, name=f"features.{index}"))
-            index, side = index + 1, side // 2
+            index, height, width = index + 1, height // 2, width // 2
         units.append(Sequential(layers, layers[0].name))
-    features = inputs * side * side
+    features = inputs * height * width
     second, third = (4, 8) if fc_norm else (3, 6)  # dropout, linear, norm and ReLU count
     last = f"classifier.{third}"
     units += [

@@ -11,7 +11,7 @@ import numpy as np
 from minilocal.errors import UserError, whole
 from minilocal.layers import BatchNormReLU, Conv, Flatten, GlobalAveragePool, Layer, Linear, PreActivation, Sequential
 from minilocal.layers.initial import Initializer
-from minilocal.nets.net import Net, image
+from minilocal.nets.net import Net, Size, image
 from minilocal.nets.recipe import with_recipe
 
 
@@ -23,7 +23,7 @@ def wrn(
     classes: int = 10,
     rng: np.random.Generator | Initializer,
     channels: int = 3,
-    size: int = 32,
+    size: Size = 32,
     init: str = "infopro",
 ) -> Net:
     """WRN-depth-width: a convolution, then three stages of (depth - 4) / 6 blocks of 16, 32, 64 times `width` channels.

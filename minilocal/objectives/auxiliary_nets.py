@@ -136,10 +136,10 @@ def _family(
 
 def _convolution(context: ModuleContext) -> tuple[int, int]:
     """(output channels, stride) of the first convolution."""
-    side, _, C = context.shape
+    H, W, C = context.shape
     if context.widest == 64 and C in CIFAR:
         return CIFAR[C]
-    return (min(2 * C, context.widest), 2) if side > 8 else (C, 1)
+    return (min(2 * C, context.widest), 2) if min(H, W) > 8 else (C, 1)
 
 
 def _aux_adapt(context: ModuleContext) -> str:

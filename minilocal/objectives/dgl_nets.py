@@ -1,8 +1,8 @@
-"""DGL's auxiliary networks, from the code of Decoupled Greedy Learning. C channels, maps of H×H, s = ⌈H/4⌉:
+"""DGL's auxiliary networks, from the code of Decoupled Greedy Learning. C channels, maps of H×W, s×t = ⌈H/4⌉×⌈W/4⌉:
 
-    mlp-sr              mean to s×s, 3 × [1×1 convolution, BN, ReLU], mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
+    mlp-sr              mean to s×t, 3 × [1×1 convolution, BN, ReLU], mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
     mlp-sr-auglocal     the same with 2 × [FC 4C → 4C without bias, BN, ReLU]
-    mlp                 mean to s×s, mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
+    mlp                 mean to s×t, mean to 2×2, 3 × [FC 4C → 4C, BN, ReLU], FC
     cnn                 2 × [3×3 convolution C → C, BN, ReLU], mean to 2×2, BN, FC
 
 "sr" is the spatial reduction before the convolutions, by 4 a side. AugLocal's code runs the second form on CIFAR's
@@ -32,8 +32,8 @@ def network(aux: str, context: ModuleContext, name: str, outputs: int) -> Sequen
 
 def _perceptron(aux: str, context: ModuleContext, name: str, outputs: int) -> Sequential:
     convolutions, hidden, bias = PERCEPTRONS[aux]
-    (H, _, C), initial = context.shape, context.initial
-    layers: list[Layer] = [AdaptiveAveragePool(-(-H // 4), name=f"{name}.0")]
+    (H, W, C), initial = context.shape, context.initial
+    layers: list[Layer] = [AdaptiveAveragePool(-(-H // 4), -(-W // 4), name=f"{name}.0")]
     index = 1
     for _ in range(convolutions):
         layers.append(Conv(C, C, 1, initial, name=f"{name}.{index}"))

@@ -101,7 +101,7 @@ def block(shape: tuple[int, ...], most: int) -> tuple[int, int]:
     def features() -> int:
         return C * -(-H // height) * -(-W // width)
 
-    while features() > most and height < H:
+    while features() > most and (height < H or width < W):
         height *= 2
         if features() > most:
             width *= 2

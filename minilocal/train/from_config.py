@@ -13,6 +13,7 @@ from minilocal.data import DataSet
 from minilocal.device import device_namespace, use_tf32
 from minilocal.learner import Learner
 from minilocal.nets import Net
+from minilocal.nets.net import Size
 
 
 def build(config: Config, kind: type[Learner] = Learner, **options: Any) -> tuple[DataSet, Learner]:
@@ -50,12 +51,12 @@ def learner_of(
     config: Config,
     classes: int,
     channels: int,
-    size: int,
+    size: Size,
     constants: dict[str, Any] | None = None,
     kind: type[Learner] = Learner,
     **options: Any,
 ) -> Learner:
-    """The untrained Learner for images of `size`×`size`×`channels`.
+    """The untrained Learner for images of this size and channels.
 
     `kind` is its class, and `options` are where it runs: the device and whether steps are recorded, by default.
 
@@ -98,8 +99,8 @@ def _prepare_device(device: str, tf32: bool) -> None:
         use_tf32(xp, tf32)
 
 
-def _net(config: Config, classes: int, channels: int, size: int, rng: np.random.Generator) -> Net:
-    """The network that [net] describes, for images of `size`×`size`×`channels`."""
+def _net(config: Config, classes: int, channels: int, size: Size, rng: np.random.Generator) -> Net:
+    """The network that [net] describes, for images of this size and channels."""
     n = config.net
     return nets.get(
         n.name, classes=classes, channels=channels, size=size, rng=rng, shortcut=n.shortcut, init=n.init,

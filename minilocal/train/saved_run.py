@@ -14,6 +14,7 @@ from minilocal.config import Config, from_tables
 from minilocal.data import DataSet
 from minilocal.errors import UserError
 from minilocal.learner import Learner
+from minilocal.nets.net import Size
 from minilocal.train.from_config import learner_of
 
 
@@ -23,7 +24,7 @@ class Images:
 
     name: str
     channels: int
-    size: int
+    size: Size
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -42,19 +43,21 @@ class Images:
         """
         try:
             d = metadata["images"]
-            return cls(d["name"], d["channels"], d["size"], tuple(d["classes"]), tuple(d["mean"]), tuple(d["std"]))
+            size = tuple(d["size"]) if isinstance(d["size"], (list, tuple)) else d["size"]
+            return cls(d["name"], d["channels"], size, tuple(d["classes"]), tuple(d["mean"]), tuple(d["std"]))
         except (KeyError, TypeError):
             raise UserError(f"{path}: its checkpoint does not say what images it is for: it is no run's.") from None
 
     def dataset(self, x: np.ndarray, y: np.ndarray) -> DataSet:
-        """Other images as a data set of this kind. uint8 (N, H, H, C), int64 (N,).
+        """Other images as a data set of this kind. uint8 (N, H, W, C), int64 (N,).
 
         Raises: UserError when they do not fit the network.
         """
-        if x.shape[1:] != (self.size, self.size, self.channels):
+        height, width = (self.size, self.size) if isinstance(self.size, int) else self.size
+        if x.shape[1:] != (height, width, self.channels):
             raise UserError(
                 f"the images are {'×'.join(map(str, x.shape[1:]))}, but the network was trained on {self.name}: "
-                f"{self.size}×{self.size}×{self.channels}."
+                f"{height}×{width}×{self.channels}."
             )
         return DataSet(self.name, x, y, x, y, self.classes, self.mean, self.std)
 

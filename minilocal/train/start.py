@@ -187,7 +187,7 @@ def _warm_started(loop: Loop, say: Say) -> dict[str, Any] | None:
 def _free_folder(config: Config) -> Path:
     """The first of runs/RULE-NET-DATA-seedS, -2, -3, ... that does not exist."""
     name = config.data.name
-    source = Path(name.removeprefix("npz:")).stem if name.startswith("npz:") else name
+    source = Path(name.partition(":")[2]).stem if ":" in name else name
     return record.beside(
         Path("runs") / f"{rules.label(config.rule.name)}-{config.net.name}-{source}-seed{config.run.seed}"
     )

@@ -119,6 +119,7 @@ CASES: dict[str, list[RuleCase]] = {
         named("dni", "mlp, four units", 3),
         named("dni", "mlp, four units", 4, labels=True, scaled=True),
         named("dni", "convolutions", 2, labels=True, kernel=3),
+        named("dni", "wide", 2, labels=True, kernel=3),
     ],
 }
 

@@ -206,6 +206,7 @@ CASES = [
         ("7×5 to 1×1", lambda i: ml.AdaptiveAveragePool(1), (2, 7, 5, 3)),
         ("7×5 to 3×3, bins overlap", lambda i: ml.AdaptiveAveragePool(3), (2, 7, 5, 3)),
         ("8×4 to 2×2", lambda i: ml.AdaptiveAveragePool(2), (2, 8, 4, 2)),
+        ("7×10 to 2×3", lambda i: ml.AdaptiveAveragePool(2, 3), (2, 7, 10, 2)),
         ("2×3 to 4×4, more bins than pixels", lambda i: ml.AdaptiveAveragePool(4), (2, 2, 3, 2)),
     ),
     *_all(

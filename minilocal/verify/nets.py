@@ -21,12 +21,14 @@ CASES: dict[str, Any] = {
     "resnet8, shortcut B": lambda rng: nets.resnet(8, classes=5, size=8, rng=rng),
     "resnet8, shortcut A-both": lambda rng: nets.resnet(8, classes=5, size=8, rng=rng, shortcut="A-both"),
     "resnet8, shortcut A-end": lambda rng: nets.resnet(8, classes=5, size=8, rng=rng, shortcut="A-end"),
+    "resnet8, 6×11 images": lambda rng: nets.resnet(8, classes=5, size=(6, 11), rng=rng),
     "wrn10-1": lambda rng: nets.wrn(10, 1, classes=5, size=8, rng=rng),
     "alexnet": lambda rng: nets.alexnet(classes=5, hidden=32, rng=rng),
     "alexnet, fc_norm": lambda rng: nets.alexnet(classes=5, hidden=32, rng=rng, fc_norm=True),
+    "alexnet, 33×64 images": lambda rng: nets.alexnet(classes=5, hidden=32, size=(33, 64), rng=rng),
     "vgg16": lambda rng: nets.vgg16(classes=5, hidden=32, rng=rng),
 }
-LARGE = ("alexnet", "alexnet, fc_norm", "vgg16")
+LARGE = ("alexnet", "alexnet, fc_norm", "alexnet, 33×64 images", "vgg16")
 BATCH = {"alexnet, fc_norm": 4}  # else 2: a batch norm over two vectors makes ±1 of any two
 
 

@@ -32,11 +32,13 @@ CASES: dict[str, list[RuleCase]] = {
             for aux, K in (("mlp-sr", 3), ("mlp-sr-auglocal", 2), ("mlp", 2), ("cnn", 3))
         ),
         _case("mlp-sr", rules.dgl(), 3, "mlp, four units"),
+        _case("mlp-sr", rules.dgl(), 3, "wide"),
     ],
     "PredSim": [
         _case("β 0.99", rules.predsim(), 3),
         _case("β 0.99", rules.predsim(), 4, "mlp, four units"),
         _case("β 0.6, few features", rules.predsim(beta=0.6, dim_in_decoder=50, zero=False), 2),
+        _case("β 0.6, few features", rules.predsim(beta=0.6, dim_in_decoder=50, zero=False), 2, "wide"),
         _case("β 0", rules.predsim(beta=0.0), 2),
         _case("β 1, the last loss at 1-β", rules.predsim(beta=1.0, final_weight="1-beta"), 2),
         _case("the last loss at 1-β", rules.predsim(beta=0.7, final_weight="1-beta"), 2),
@@ -44,6 +46,7 @@ CASES: dict[str, list[RuleCase]] = {
     "InfoPro, softmax": [
         *(_case("four λ", rules.infopro(lambdas=LAMBDAS), K) for K in (2, 4)),
         _case("published λ, some of them 0", rules.infopro(), 3),
+        _case("four λ", rules.infopro(lambdas=LAMBDAS), 3, "wide"),
         _case("own mean", rules.infopro(lambdas=LAMBDAS, mean=0.5, std=[0.4, 0.5, 0.6], aux="0c1f"), 3),
     ],
     "InfoPro, contrast": [

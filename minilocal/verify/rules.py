@@ -18,6 +18,7 @@ CASES: dict[str, list[RuleCase]] = {
     "GLL": [
         *(named("gll", net, K) for net in NETS for K in (1, 2, 4)),
         *(named("gll", modules=3, aux=aux) for aux in ("1c2f", "0c2f", "aux-adapt")),
+        named("gll", "wide", 3, aux="2c2f"),
     ],
     "BackLink, literal": [
         *(

@@ -38,15 +38,15 @@ def with_dropout(rng: np.random.Generator) -> Net:
     return Net("dropout", units, Sequential([]), 4, (3, 3, 2), initial)
 
 
-def convolutions(name: str, side: int) -> Net:
-    """Four units of a convolution and a batch norm, for images of side × side."""
+def convolutions(name: str, height: int, width: int) -> Net:
+    """Four units of a convolution and a batch norm, for images of height × width."""
     initial = Initializer(0)
     units: list[Layer] = [
         Sequential([Conv(i, o, 3, initial, stride=s, pad=1, name=f"u{n}.0"), BatchNormReLU(o, initial, name=f"u{n}.1")])
         for n, (i, o, s) in enumerate([(3, 4, 1), (4, 6, 2), (6, 6, 1), (6, 8, 2)])
     ]
     head = Sequential([GlobalAveragePool(), Flatten(), Linear(8, 4, initial, name="fc")])
-    return Net(name, units, head, 4, (side, side, 3), initial)
+    return Net(name, units, head, 4, (height, width, 3), initial)
 
 
 NETS: dict[str, Callable[[], Net]] = {
@@ -54,9 +54,10 @@ NETS: dict[str, Callable[[], Net]] = {
     "mlp": lambda: mlp((7, 6, 5, 6), classes=4, channels=2, size=3, rng=streams.rng(0)),
     "mlp, four units": lambda: mlp((7, 6, 8), classes=4, channels=2, size=3, rng=streams.rng(0)),
     "resnet8": lambda: resnet(8, classes=4, size=8, rng=streams.rng(0)),
-    "convolutions": lambda: convolutions("convolutions", 8),
+    "convolutions": lambda: convolutions("convolutions", 8, 8),
     # A mean over many pixels makes samples alike, and a batch norm behind it magnifies round-off.
-    "few pixels": lambda: convolutions("few pixels", 2),
+    "few pixels": lambda: convolutions("few pixels", 2, 2),
+    "wide": lambda: convolutions("wide", 6, 11),
 }
 
 

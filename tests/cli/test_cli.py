@@ -83,6 +83,10 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("train --net resnet21", "6m + 2"),
         ("train --dataset digts", "did you mean 'digits'"),
         ("train --dataset npz:none.npz", "none.npz does not exist"),
+        ("train --dataset folder:none", "none does not exist; lay it out as PATH/train/CLASS"),
+        ("train --dataset cifar10-lt --no-download --data-dir nowhere", "cifar10 was not found in"),
+        ("data stl10 --no-download --data-dir nowhere", "looked for stl10_binary/, stl10_binary.tar.gz"),
+        ("data mnist --no-download --data-dir nowhere", "looked for mnist/train-images-idx3-ubyte.gz"),
         ("train --modules 99", "K = 99 modules for a network of 10 units"),
         ("train --modules 4,4", "hold 8 together, the network has 10"),
         ("train --alpha 1.5", "outside [0, 1]"),
@@ -281,6 +285,45 @@ def test_predict_where_no_module_but_the_last_has_a_classifier(minilocal):
         assert np.isnan(saved["local_errors"]).tolist() == [True, False]
 
 
+def test_pictures_that_are_not_square_are_trained_on_and_predicted(minilocal, tmp_path):
+    """A run of `folder:`, from the shell; its checkpoint says the two sides."""
+    image = pytest.importorskip("PIL.Image", reason="pictures need Pillow")
+    rng = np.random.default_rng(0)
+    for n in range(24):
+        path = Path("photos", "train" if n % 3 else "test", ("cat", "owl")[n % 2], f"{n}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image.fromarray(rng.integers(0, 256, (8, 12, 3), dtype=np.uint8)).save(path)
+    options = [
+        "--net",
+        "resnet8",
+        "--modules",
+        "2",
+        "--epochs",
+        "1",
+        "--batch-size",
+        "8",
+        "--augment",
+        "--threads",
+        "1",
+    ]
+    status, _, err = minilocal("train", *options, "--rule", "infopro", "--dataset", "folder:photos")
+    assert status == 0, err
+    run = "runs/infopro-resnet8-photos-seed0"
+    status, out, _ = minilocal("predict", run)
+    assert status == 0 and f"8 images of the test set of folder:{Path('photos').absolute()}" in out
+    x = rng.integers(0, 256, (3, 8, 12, 3), dtype=np.uint8)
+    np.savez("bytes.npz", x=x)
+    np.savez("floats.npz", x=(x / 255).astype("float32"), range=[0, 1])
+    np.savez("square.npz", x=x[:, :, :8])
+    for name in ("bytes", "floats"):
+        assert minilocal("predict", run, "--images", f"{name}.npz", "--out", f"{name}-p.npz")[0] == 0
+    with np.load("bytes-p.npz") as p, np.load("floats-p.npz") as q:
+        np.testing.assert_array_equal(p["probabilities"], q["probabilities"])
+    status, _, err = minilocal("predict", run, "--images", "square.npz")
+    assert status == 2 and "the images are 8×8×3, but the network was trained on" in err and ": 8×12×3." in err
+    assert minilocal("data", "folder:photos", "--sheet", "sheet.png")[0] == 0
+
+
 def test_predict_takes_your_images(minilocal, trained, tmp_path):
     digits = ml.data.load("digits")
     x, y = digits.test_x[:7], digits.test_y[:7]
@@ -324,7 +367,9 @@ def test_predict_says_of_a_picture_that_it_is_no_npz_file(minilocal, trained):
 
 def test_data_lists_describes_and_shows(minilocal):
     status, out, _ = minilocal("data", "--data-dir", "nowhere")
-    assert status == 0 and "digits    in the package" in out and "cifar10   not in nowhere" in out
+    assert status == 0 and "digits         in the package" in out and "cifar10        not in nowhere" in out
+    for name in ml.data.NAMES:
+        assert f"\n{name} " in f"\n{out}"
     status, out, _ = minilocal("data", "digits", "--sheet", "digits.png")
     assert status == 0 and "1437 training" in out
     assert Path("digits.png").read_bytes().startswith(b"\x89PNG")

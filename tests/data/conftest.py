@@ -20,7 +20,7 @@ from minilocal.data.official import CIFAR10, CIFAR100, Cifar, Layout
 
 def small(cifar: Cifar) -> Cifar:
     """The same data set with 10 training and 2 test images of each class."""
-    return replace(cifar, train_images=10 * cifar.classes, test_images=2 * cifar.classes)
+    return replace(cifar, train_counts=(10,) * cifar.classes, test_counts=(2,) * cifar.classes)
 
 
 @dataclass
@@ -45,6 +45,7 @@ class Images:
                 content[name] = (
                     self._pickled(planes, self.y[rows]) if layout.pickled else self._records(planes, self.y[rows])
                 )
+        assert layout.class_names is not None
         if layout.pickled:
             content[layout.class_names] = pickle.dumps(
                 {self.cifar.names_key.encode(): [n.encode() for n in self.names]}, 2
@@ -107,7 +108,12 @@ def write() -> Callable[..., Path]:
 
     def write(parent: Path, layout: Layout, files: dict[str, bytes], packed: bool) -> Path:
         parent.mkdir(parents=True, exist_ok=True)
-        return pack(parent / layout.archive, files, layout.folder) if packed else unpack(parent / layout.folder, files)
+        assert layout.archive is not None or not packed
+        return (
+            pack(parent / str(layout.archive), files, layout.folder)
+            if packed
+            else unpack(parent / layout.folder, files)
+        )
 
     return write
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilocal import data
-from minilocal.data.subset import balanced, quotas
+from minilocal.data.subset import balanced, long_tail, quotas, stratified
 from minilocal.errors import UserError
 from minilocal.streams import stream
 from tests.helpers.host import host
@@ -47,6 +47,19 @@ def test_normalise_refuses_what_is_normalised_already(digits):
         digits.normalise(digits.normalise(digits.test_x))
     with pytest.raises(UserError, match="raw images"):
         digits.normalise(digits.test_x[0])
+
+
+# images that are not square
+
+
+def test_sides_of_any_length():
+    x, y = np.zeros((4, 6, 9, 1), np.uint8), np.array([0, 1, 0, 1])
+    wide = data.DataSet("some", x, y, x, y, ("a", "b"), (0.5,), (0.5,), padding=5, pad_mode="reflect")
+    assert wide.size == (6, 9) and replace(wide, train_x=x[:, :, :6], test_x=x[:, :, :6]).size == 6
+    images, _ = next(wide.batches(0, 4, augment=True))
+    assert images.shape == (4, 6, 9, 1)
+    with pytest.raises(UserError, match=r"padding 6 does not fit images of side 6 \(reflect: 0 to 5\)"):
+        replace(wide, padding=6)
 
 
 # checks
@@ -98,6 +111,58 @@ def test_a_part_is_balanced_in_order_and_named_by_its_seed():
     assert np.array_equal(chosen, balanced(labels, 100, stream(3, "limit"), "part"))
     assert not np.array_equal(chosen, balanced(labels, 100, stream(4, "limit"), "part"))
     assert set(chosen) < set(balanced(labels, 200, stream(3, "limit"), "part"))  # a smaller part lies in a larger one
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.data())
+@settings(deadline=None, max_examples=60)
+def test_a_stratified_part_has_each_classs_share(sizes, choices):
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    count = choices.draw(st.integers(1, len(labels)))
+    chosen = stratified(labels, count, stream(3, "limit"), "part")
+    assert len(chosen) == count and (np.diff(chosen) > 0).all()
+    exact = np.array(sizes) * count / len(labels)
+    assert (abs(np.bincount(labels[chosen], minlength=len(sizes)) - exact) < len(sizes)).all()
+    assert set(chosen) <= set(stratified(labels, min(count + 1, len(labels)), stream(3, "limit"), "part"))
+
+
+def test_where_classes_are_equal_a_stratified_part_is_balanced():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 50))
+    for count in (100, 203):
+        counts = np.bincount(labels[stratified(labels, count, stream(3, "limit"), "part")])
+        assert counts.max() - counts.min() <= count % 10
+    assert not np.array_equal(
+        stratified(labels, 100, stream(3, "limit"), "part"), stratified(labels, 100, stream(4, "limit"), "part")
+    )
+
+
+def test_the_long_tail_of_the_papers_table_iv():
+    labels = np.random.default_rng(0).permutation(np.repeat(np.arange(10), 5_000))
+    chosen = long_tail(labels, 1.3, stream(0, "long tail"), "cifar10")
+    published = [5_000, 3_846, 2_958, 2_275, 1_750, 1_346, 1_035, 796, 612, 471]
+    assert np.bincount(labels[chosen]).tolist() == published and len(chosen) == 20_089
+    assert (np.diff(chosen) > 0).all()
+
+
+def test_a_long_tailed_data_set_keeps_its_test_images_and_its_shares(digits):
+    tail = digits.long_tailed(seed=3)
+    largest = np.bincount(digits.train_y).max()
+    sizes = np.bincount(tail.train_y)
+    assert sizes.tolist() == [min(n, int(largest / 1.3**c)) for c, n in enumerate(np.bincount(digits.train_y))]
+    assert tail.name == "digits-lt" and np.array_equal(tail.test_y, digits.test_y)
+    assert tail.notes[-1] == f"training classes fall by a ratio of 1.3, drawn with seed 3: {sizes.sum()} images"
+    assert np.array_equal(tail.train_x, digits.long_tailed(seed=3).train_x)
+    assert not np.array_equal(tail.train_x, digits.long_tailed(seed=4).train_x)
+    half = tail.reduced(limit_train=len(tail.train_y) // 2, validation=50)
+    assert (abs(np.bincount(half.train_y) - sizes / 2) <= 1.5).all()
+    assert (abs(np.bincount(host(half.validation_y), minlength=10) - 50 * sizes / sizes.sum()) <= 1.5).all()
+
+
+@pytest.mark.parametrize(
+    ("ratio", "message"), [(0.9, "the ratio 0.9 is outside"), (30, "leaves class 2 of 10 without")]
+)
+def test_a_long_tail_that_is_none(digits, ratio, message):
+    with pytest.raises(UserError, match=message):
+        digits.long_tailed(ratio)
 
 
 def test_limits_and_validation(digits):

@@ -20,7 +20,10 @@ def test_an_unknown_name_gets_the_nearest(name, near):
     with pytest.raises(UserError) as caught:
         data.load(name)
     message = str(caught.value)
-    assert f"did you mean {near!r}?" in message and "digits, cifar10, cifar100, npz:PATH" in message
+    assert (
+        f"did you mean {near!r}?" in message
+        and "digits, cifar10, cifar100, svhn, stl10, mnist, fashion-mnist, cifar10-lt, npz:PATH, folder:PATH" in message
+    )
 
 
 def test_where_files_are_looked_for(tmp_path, monkeypatch):

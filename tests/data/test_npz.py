@@ -62,6 +62,35 @@ def test_grey_images_names_and_small_integers(tmp_path):
     assert dataset.classes == ("a", "b", "c")
 
 
+def test_images_that_are_not_square(tmp_path):
+    small = {"train_x": arrays()["train_x"][:, :5], "test_x": arrays()["test_x"][:, :5]}
+    dataset = data.load(saved(tmp_path, **small))
+    assert dataset.size == (5, 8) and dataset.channels == 3 and dataset.padding == 0
+    assert "5×8×3" in repr(dataset) and "images, 5×8×3, 3 classes" in data.describe(dataset)
+    signals = {"train_x": np.zeros((12, 1, 128, 9), np.uint8), "test_x": np.zeros((6, 1, 128, 9), np.uint8)}
+    assert data.load(saved(tmp_path, **signals)).size == (1, 128)  # nine channels of a line are no colours
+
+
+@pytest.mark.parametrize(("low", "high", "kind"), [(0, 1, "float32"), (-1, 1, "float64"), (-3.5, 90, "float32")])
+def test_float_images_that_state_their_range(tmp_path, low, high, kind):
+    """The grey levels that they came from, where they came from grey levels."""
+    mine = arrays()
+    scaled = {key: (low + mine[key] / 255 * (high - low)).astype(kind) for key in ("train_x", "test_x")}
+    dataset = data.load(saved(tmp_path, **scaled, range=np.array([low, high])))
+    assert np.array_equal(dataset.train_x, mine["train_x"]) and np.array_equal(dataset.test_x, mine["test_x"])
+    assert f"numbers from {low:g} to {high:g} rounded to 256 grey levels" in dataset.notes
+    in_memory = data.from_arrays(**{**mine, **scaled}, range=(low, high))
+    assert np.array_equal(in_memory.train_x, mine["train_x"])
+
+
+def test_other_numbers_that_state_their_range_are_rounded_to_the_nearest_level():
+    mine = arrays()
+    deep = {key: mine[key].astype(np.uint16) * 200 + 100 for key in ("train_x", "test_x")}
+    assert np.array_equal(data.from_arrays(**{**mine, **deep}, range=(100, 51_100)).train_x, mine["train_x"])
+    halves = {key: mine[key] > 127 for key in ("train_x", "test_x")}
+    assert set(data.from_arrays(**{**mine, **halves}, range=(0, 1)).train_x.flat) == {0, 255}
+
+
 def test_a_constant_channel_is_only_centred(tmp_path):
     dataset = data.load(saved(tmp_path, train_x=np.full((12, 8, 8, 3), 51, np.uint8)))
     assert dataset.std == (1.0, 1.0, 1.0)
@@ -80,7 +109,16 @@ WRONG = [
     ({"train_x": x - 1.0}, "these run from -1 to -1, so scale, round and then cast them"),
     ({"train_x": x.astype("U1")}, "numbers, scaled and then cast"),
     ({"train_x": x.transpose(0, 3, 1, 2)}, "channels first: x.transpose(0, 2, 3, 1)"),
-    ({"train_x": x[:, :4]}, "4×8×3; they must be square"),
+    ({"train_x": x[:, :4].transpose(0, 3, 1, 2)}, "3×4×8; they must be H×W×C. This looks like channels first: x.tr"),
+    ({"train_x": x[..., 0][:, None]}, "1×8×8; they must be H×W×C. This looks like channels first"),
+    ({"train_x": x / 255}, "Or state the range of these numbers, as range=(0, 1)."),
+    ({"train_x": x + 1.5, "range": np.array([0, 1])}, "train_x holds 1.5, outside the range 0 to 1 that is stated"),
+    ({"train_x": np.full(x.shape, np.nan), "range": np.array([0, 1])}, "train_x holds nan, outside the range 0 to 1"),
+    ({"train_x": x - 1.0, "range": np.array([0.0, 255.0])}, "train_x holds -1, outside the range 0 to 255"),
+    ({"range": np.array([1, 0])}, "range is [1 0]; give two numbers, low and high"),
+    ({"range": np.array([0, np.inf])}, "range is [ 0. inf]; give two numbers"),
+    ({"range": np.array([0, 1, 2])}, "range is [0 1 2]; give two numbers"),
+    ({"range": np.array(["a", "b"])}, "give two numbers, low and high, as (0, 1)"),
     ({"train_x": x.reshape(12, -1)}, "train_x has shape (12, 192)"),
     ({"train_x": x[:0]}, "none of them 0"),
     ({"test_x": np.zeros((6, 16, 16, 3), np.uint8)}, "test_x has images of 16×16×3, train_x of 8×8×3"),

@@ -1,11 +1,15 @@
 """Networks: their units and parameters as published, and their forward and backward against autograd."""
 
+import json
+from typing import Any
+
 import numpy as np
 import pytest
 
 import minilocal as ml
 from minilocal.errors import UserError
 from minilocal.nets import count
+from minilocal.nets.recipe import from_recipe, matches_recipe
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.nets import CASES, LARGE, relative_errors
 from tests.helpers.host import host
@@ -116,7 +120,35 @@ def test_a_large_network_by_a_directional_derivative(name, options):
     assert abs(forth - back) <= 1e-5 * abs(back)
 
 
+@pytest.mark.parametrize("name", ["mlp", "resnet8", "resnet18", "wrn10-1", "alexnet", "vgg16"])
+def test_images_that_are_not_square(name):
+    """A kernel transposed, on an image transposed, gives the map transposed; a recipe has the two sides."""
+    wide, high = (ml.nets.get(name, rng=ml.rng(0), channels=2, size=size) for size in ((33, 64), (64, 33)))
+    assert wide.shape == (33, 64, 2) and high.shape == (64, 33, 2) and "33×64×2" in repr(wide)
+    assert wide.recipe and wide.recipe["size"] == [33, 64]
+    again = from_recipe(json.loads(json.dumps(wide.recipe)))
+    assert again.shape == wide.shape and matches_recipe(again)
+    first, second = (ml.Learner(net, ml.rules.bp(), 1, rng=ml.rng(0), dtype="float64") for net in (wide, high))
+    weights = {name: a.transpose(1, 0, 2, 3) if a.ndim == 4 else a for name, a in first.parameters().items()}
+    x = ml.rng(1).standard_normal((2, 33, 64, 2))
+    flattened = {"mlp": ("layers.0.weight", (2, 33, 64)), "alexnet": ("classifier.1.weight", (256, 4, 8))}
+    if name in flattened:  # the rows of these weights follow the pixels
+        layer, (C, H, W) = flattened[name]
+        weights[layer] = weights[layer].reshape(C, H, W, -1).transpose(0, 2, 1, 3).reshape(C * H * W, -1)
+    second.load(weights)
+    expected = host(first.predict(x))
+    assert abs(host(second.predict(x.transpose(0, 2, 1, 3))) - expected).max() <= 1e-9 * abs(expected).max()
+
+
+@pytest.mark.parametrize("size", [(32,), (32, 32, 3), (32, 0), (32, 1.5), "32", None])
+def test_a_size_that_is_none(size: Any) -> None:
+    with pytest.raises(UserError, match="resnet8: size = "):
+        ml.nets.resnet(8, size=size, rng=ml.rng(0))
+
+
 def test_images_that_are_too_small_are_refused():
+    with pytest.raises(UserError, match="images of 64×31: it needs 32×32 or more"):
+        ml.nets.alexnet(size=(64, 31), rng=ml.rng(0))
     with pytest.raises(UserError, match="32×32 or more"):
         ml.nets.vgg16(size=16, rng=ml.rng(0))
     with pytest.raises(UserError, match=r"the depth is 6m \+ 2"):

@@ -104,7 +104,8 @@ def global_average_pool(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> 
 
 @reference.register(layers.AdaptiveAveragePool)
 def adaptive_average_pool(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
-    rows, columns = (_bins(side, layer.bins).astype(x.dtype) for side in x.shape[1:3])
+    bins = layer.height, layer.width
+    rows, columns = (_bins(side, n).astype(x.dtype) for side, n in zip(x.shape[1:3], bins, strict=True))
     return jnp.einsum("ah,nhwc,bw->nabc", rows, x, columns, precision="highest")
 
 

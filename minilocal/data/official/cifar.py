@@ -9,59 +9,22 @@ Sums and lengths are stated by independent loaders, which agree:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from minilocal.data.cifar import read
+from minilocal.data.layout import Cifar, Layout
 
 HOME = "https://www.cs.toronto.edu/~kriz/"  # the author's page, which names both archives and their MD5
 
-
-@dataclass(frozen=True)
-class Layout:
-    """One official packing of a data set: a folder of files, or the archive of that folder.
-
-    sums      "sha256:..." or "md5:..." of the archive and of the files in the folder, where known
-    length    of the archive in bytes, where known
-    sources   addresses of the archive, in the order in which they are tried
-    """
-
-    folder: str
-    archive: str
-    train: tuple[str, ...]
-    test: tuple[str, ...]
-    class_names: str
-    pickled: bool
-    sums: Mapping[str, str] = field(default_factory=dict)
-    length: int | None = None
-    sources: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Cifar:
-    """A CIFAR data set: its numbers of images and labels, and its two layouts.
-
-    labels   names of the labels before each image; the last one is the class
-    """
-
-    name: str
-    classes: int
-    labels: tuple[str, ...]
-    train_images: int
-    test_images: int
-    layouts: tuple[Layout, ...]
-    names_key: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-
 CIFAR10 = Cifar(
     name="cifar10",
-    classes=10,
+    read=read,
     labels=("labels",),
-    train_images=50_000,
-    test_images=10_000,
+    train_counts=(5_000,) * 10,
+    test_counts=(1_000,) * 10,
     names_key="label_names",
     mean=(125.3 / 255, 123.0 / 255, 113.9 / 255),  # the constants of InfoPro, AugLocal and DDG
     std=(63.0 / 255, 62.1 / 255, 66.7 / 255),
+    padding=4,  # He et al.: 4 black pixels on each side, a random crop, a random flip
+    flip=True,
     layouts=(
         Layout(
             folder="cifar-10-batches-bin",
@@ -70,7 +33,7 @@ CIFAR10 = Cifar(
             test=("test_batch.bin",),
             class_names="batches.meta.txt",
             pickled=False,
-            length=170_052_171,
+            lengths={"cifar-10-binary.tar.gz": 170_052_171},
             sums={
                 "cifar-10-binary.tar.gz": "sha256:c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
                 "data_batch_1.bin": "sha256:cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
@@ -81,10 +44,10 @@ CIFAR10 = Cifar(
                 "test_batch.bin": "sha256:8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
             },
             sources=(
-                HOME + "cifar-10-binary.tar.gz",
+                HOME,
                 # The copy of the MindSpore project, 162.2 MB as its tutorial prints. Named by mindspore-ai/docs
                 # (tutorials/source_en/dataset/sampler.md) and robinbg/MindSpore-EfficientNetV2 (data_download.sh).
-                "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/cifar-10-binary.tar.gz",
+                "https://mindspore-website.obs.cn-north-4.myhuaweicloud.com/notebook/datasets/",
             ),
         ),
         Layout(
@@ -94,7 +57,7 @@ CIFAR10 = Cifar(
             test=("test_batch",),
             class_names="batches.meta",
             pickled=True,
-            length=170_498_071,
+            lengths={"cifar-10-python.tar.gz": 170_498_071},
             sums={
                 "cifar-10-python.tar.gz": "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
                 "data_batch_1": "md5:c99cafc152244af753f735de768cd75f",
@@ -110,13 +73,15 @@ CIFAR10 = Cifar(
 
 CIFAR100 = Cifar(
     name="cifar100",
-    classes=100,
+    read=read,
     labels=("coarse_labels", "fine_labels"),
-    train_images=50_000,
-    test_images=10_000,
+    train_counts=(500,) * 100,
+    test_counts=(100,) * 100,
     names_key="fine_label_names",
     mean=(129.3 / 255, 124.1 / 255, 112.4 / 255),  # the constants of DDG
     std=(68.2 / 255, 65.4 / 255, 70.4 / 255),
+    padding=4,  # He et al.: 4 black pixels on each side, a random crop, a random flip
+    flip=True,
     layouts=(
         Layout(
             folder="cifar-100-binary",
@@ -125,13 +90,13 @@ CIFAR100 = Cifar(
             test=("test.bin",),
             class_names="fine_label_names.txt",
             pickled=False,
-            length=168_513_733,
+            lengths={"cifar-100-binary.tar.gz": 168_513_733},
             sums={
                 "cifar-100-binary.tar.gz": "sha256:58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
                 "train.bin": "sha256:f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29",
                 "test.bin": "sha256:d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a",
             },
-            sources=(HOME + "cifar-100-binary.tar.gz",),
+            sources=(HOME,),
         ),
         Layout(
             folder="cifar-100-python",
@@ -140,7 +105,7 @@ CIFAR100 = Cifar(
             test=("test",),
             class_names="meta",
             pickled=True,
-            length=169_001_437,
+            lengths={"cifar-100-python.tar.gz": 169_001_437},
             sums={
                 "cifar-100-python.tar.gz": "sha256:85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
                 "train": "md5:16019d7e3df5f24257cddd939b257f8d",
@@ -149,5 +114,3 @@ CIFAR100 = Cifar(
         ),
     ),
 )
-
-FORMATS = {cifar.name: cifar for cifar in (CIFAR10, CIFAR100)}
