@@ -9,6 +9,7 @@ EXAMPLES = {
         "minilocal train --rule pgl --help",
         "minilocal train --preset backlink-conv --show",
     ),
+    "report": ("minilocal report runs", "minilocal report 'runs/*-seed?' --format md,csv --out results"),
     "predict": ("minilocal predict runs/backlink-resnet8-digits-seed0",),
     "verify": ("minilocal verify --only equations",),
     "locality": (

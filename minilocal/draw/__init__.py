@@ -7,10 +7,26 @@ from minilocal.draw.curves import curves
 from minilocal.draw.gantt import gantt
 from minilocal.draw.heat import heat
 from minilocal.draw.rule_diagram import rule_picture
-from minilocal.draw.style import COLOURS, Figure, to_png, to_svg
+from minilocal.draw.scatter import scatter
+from minilocal.draw.style import COLOURS, Figure, colours, legend_below, palette, to_png, to_svg
 from minilocal.draw.timeline import timeline
 
-__all__ = ["COLOURS", "Figure", "bars", "curves", "gantt", "heat", "rule_picture", "timeline", "to_png", "to_svg"]
+__all__ = [
+    "COLOURS",
+    "Figure",
+    "bars",
+    "colours",
+    "curves",
+    "gantt",
+    "heat",
+    "legend_below",
+    "palette",
+    "rule_picture",
+    "scatter",
+    "timeline",
+    "to_png",
+    "to_svg",
+]
 
 
 def __dir__() -> list[str]:

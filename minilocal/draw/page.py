@@ -19,15 +19,18 @@ h1, h2 { line-height: 1.2; font-weight: 600 } h1 { font-size: 1.7rem } h2 { font
 .wide { overflow-x: auto } table { border-collapse: collapse; margin: 1rem 0 }
 th, td { padding: .35rem 1rem .35rem 0; text-align: left; vertical-align: top }
 th { border-bottom: 1px solid var(--faint) } td { border-bottom: 1px solid var(--line) } .number { text-align: right }
-td { white-space: nowrap }
+td { white-space: nowrap } td.long { white-space: normal; min-width: 16rem }
 figure { margin: 1rem 0 } figcaption { font-size: .9rem; color: var(--faint) }
 figure svg { max-width: 100%; height: auto; background: #fff; border-radius: 4px }
+.near { background: #2e9e5b33 } .off { background: #ffa90e44 } .far { background: #d3302f44 }
 .images { display: flex; flex-wrap: wrap; gap: .8rem } .images figure { margin: 0 }
 .images figcaption { white-space: pre-line; line-height: 1.35 }
 .images img { image-rendering: pixelated; border-radius: 4px }
 dt { font-weight: 600; margin-top: .6rem } dd { margin-left: 1.2rem }
 code { background: var(--code); padding: .1rem .3rem; border-radius: 3px }
 """
+
+LONG = 60  # letters from which on a cell may have several lines
 
 
 class Page:
@@ -62,10 +65,15 @@ class Page:
         )
         self._parts.append(f"<div class='images'>{figures}</div>")
 
-    def table(self, rows: Sequence[Mapping[str, str]]) -> None:
-        """Add a table of rows with the same columns; a cell that begins with a digit is aligned right."""
+    def table(self, rows: Sequence[Mapping[str, str]], shades: Mapping[tuple[int, str], str] | None = None) -> None:
+        """Add a table of rows with the same columns; a cell that begins with a number is aligned right.
+
+        `shades` colours cells, {(row from 0, column): "near", "off" or "far"}.
+        """
+        shades = shades or {}
         head = "".join(f"<th>{escape(name)}</th>" for name in rows[0])
-        body = "".join("<tr>" + "".join(_cell(text) for text in row.values()) + "</tr>" for row in rows)
+        cells = [[_cell(text, shades.get((n, name), "")) for name, text in row.items()] for n, row in enumerate(rows)]
+        body = "".join("<tr>" + "".join(row) + "</tr>" for row in cells)
         self._parts.append(f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>")
 
     def words(self, meanings: Mapping[str, str]) -> None:
@@ -88,6 +96,7 @@ def _inline(text: str) -> str:
     return re.sub(r"\[([^]]*)\]\(([^)]*)\)", r'<a href="\2">\1</a>', text)
 
 
-def _cell(text: str) -> str:
-    number = " class='number'" if text[:1].isdigit() else ""
-    return f"<td{number}>{_inline(text)}</td>"
+def _cell(text: str, shade: str = "") -> str:
+    is_number, is_long = bool(re.match(r"[+-]?\d", text)) and len(text) < LONG, len(text) >= LONG
+    kinds = " ".join(["number"] * is_number + ["long"] * is_long + [shade] * bool(shade))
+    return f"<td class='{kinds}'>{_inline(text)}</td>" if kinds else f"<td>{_inline(text)}</td>"

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import cycle
 from typing import Any
 
@@ -28,6 +29,8 @@ CYCLE = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#b9a
 MODULES = ["#1b7f5c", "#b0307a", "#5f6b12", "#5a4fcf"]  # of neighbouring modules; no rule has one of them
 DASHES = ["-", "--", ":", "-."]  # of runs that share a colour
 INK = "#333333"
+
+_PALETTE: ContextVar[Mapping[str, str]] = ContextVar("palette", default={})  # noqa: B039 - never written into
 
 
 class Figure(matplotlib.figure.Figure):
@@ -53,9 +56,21 @@ def look() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def palette(colour_of: Mapping[str, str]) -> Iterator[None]:
+    """Inside the block, names of `colour_of` keep their colour and their dashes in every figure."""
+    token = _PALETTE.set(colour_of)
+    try:
+        yield
+    finally:
+        _PALETTE.reset(token)
+
+
 def colours(names: Iterable[str]) -> dict[str, str]:
     """A colour for each name: its rule's, by the first word ("BackLink, l = 2"), else one of no rule in `names`."""
-    names = list(names)
+    names, fixed = list(names), _PALETTE.get()
+    if all(name in fixed for name in names):
+        return {name: fixed[name] for name in names}
     rules = {name: COLOURS.get(re.findall(r"[a-z]*", name.lower())[0]) for name in names}
     free = cycle([colour for colour in CYCLE if colour not in rules.values()] or CYCLE)
     return {name: rules[name] or next(free) for name in names}
@@ -63,12 +78,30 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 
 def dashes(colour_of: Mapping[str, str]) -> dict[str, str]:
     """A dash for each name, from {name: colour}: names of one colour get different ones."""
+    fixed = _PALETTE.get()
+    if any(name not in fixed for name in colour_of):
+        fixed = colour_of
     count: Counter[str] = Counter()
     dash_of = {}
-    for name, colour in colour_of.items():
+    for name, colour in fixed.items():
         dash_of[name] = DASHES[count[colour] % len(DASHES)]
         count[colour] += 1
-    return dash_of
+    return {name: dash_of[name] for name in colour_of}
+
+
+def legend_below(figure: Figure, line: float = 0.2) -> None:
+    """Move the legend of the figure's axes below them, which grows by `line` inches for each entry."""
+    (axes,) = figure.axes
+    legend = axes.get_legend()
+    if legend is None:
+        return
+    handles, labels = axes.get_legend_handles_labels()
+    title = legend.get_title().get_text()
+    legend.remove()
+    with look():
+        figure.legend(handles, labels, title=title or None, loc="outside lower left", alignment="left")
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + line * (len(labels) + bool(title)))
 
 
 def to_png(figure: matplotlib.figure.Figure) -> bytes:

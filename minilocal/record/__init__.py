@@ -2,6 +2,7 @@
 
 from minilocal.record.environment import current_environment
 from minilocal.record.files import atomic_write
+from minilocal.record.find import run_folders
 from minilocal.record.folder import RunFolder, beside, check_free
 from minilocal.record.read import checkpoint, config, recorded_environment, rows, saved_nothing
 
@@ -15,6 +16,7 @@ __all__ = [
     "current_environment",
     "recorded_environment",
     "rows",
+    "run_folders",
     "saved_nothing",
 ]  # fmt: skip
 

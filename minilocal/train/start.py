@@ -169,9 +169,10 @@ def _built(config: Config, say: Say, bar: bool, group: ProcessGroup, loads: Sequ
 
 
 def _data_record(loop: Loop) -> dict[str, Any]:
-    """The data set's entry in environment.json: its source, and what was verified."""
+    """The data set's entry in environment.json: its source, what was verified, the images' shape, the classes."""
     d = loop.dataset
-    return {"name": d.name, "notes": list(d.notes), "digest": loop.images["digest"]}
+    facts = {"shape": list(d.train_x.shape[1:]), "classes": len(d.classes)}
+    return {"name": d.name, "notes": list(d.notes), "digest": loop.images["digest"], **facts}
 
 
 def _warm_started(loop: Loop, say: Say) -> dict[str, Any] | None:

@@ -54,7 +54,7 @@ def test_options_can_make_the_difference():
 
 
 def test_tables_are_read_as_printed_and_an_unknown_one_is_refused():
-    assert published.NAMES == ("backlink_ieee_table1", "fdg_table1")
+    assert {"backlink_ieee_table1", "backlink_ieee_table3", "fdg_table1"} <= set(published.NAMES)
     rows = published.table("fdg_table1")
     assert [row["method"] for row in rows] == ["DDG", "DNI", "DGL", "FDG"]
     assert {row["source"] for name in published.NAMES for row in published.table(name)} == set(published.SOURCES)

@@ -19,7 +19,8 @@ def beside(net: str, row: Row) -> str:
     decoupled = min(row.rule.boundary.lags) > 0 and row.rule.when.first == "backward"  # FDG, Algorithm I
     if net != FDG_NET or not decoupled or row.devices != row.modules:
         return ""
-    times = {int(line["K"]): line["relative_time"] for line in published.table("fdg_table4")}
+    printed = [line for line in published.table("fdg_table4") if line["metric"] == "relative_time"]
+    times = {int(line["K"]): line["value"] for line in printed}
     return f"{times[row.modules]} %" if row.modules in times else ""
 
 

@@ -1,0 +1,146 @@
+"""A run as a report needs it: its configuration, rows and machine, with every number checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minilocal import record, rules
+from minilocal.config import Config, flatten, from_tables, tables_of
+from minilocal.errors import UserError
+from minilocal.train.same_run import MACHINE
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run of one seed, with its rows so far. Errors are in percent; NaN stands for a number that is missing."""
+
+    folder: Path
+    config: Config
+    rows: list[dict[str, Any]]
+    environment: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        return self.config.run.seed
+
+    @property
+    def epochs(self) -> int:
+        """The epochs trained so far."""
+        return self.rows[-1]["epoch"] if self.rows else 0
+
+    @property
+    def finished(self) -> bool:
+        return self.epochs == self.config.optim.epochs
+
+    @property
+    def state(self) -> str:
+        """`12`, or `3 of 12, unfinished`."""
+        return str(self.epochs) if self.finished else f"{self.epochs} of {self.config.optim.epochs}, unfinished"
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """The test error after each epoch, (epochs,)."""
+        errors = np.full(self.epochs, np.nan)
+        for row in self.rows:
+            errors[row["epoch"] - 1] = _number(row["test_error"])
+        return errors
+
+    @cached_property
+    def local_errors(self) -> np.ndarray:
+        """The last epoch's test error of each module's own classifier, (K,); (0,) where none is recorded."""
+        return np.array([_number(e) for e in self.rows[-1].get("local_errors", [])] if self.rows else [])
+
+    @cached_property
+    def seconds(self) -> float:
+        """The median over its epochs of the seconds of an epoch's steps."""
+        seconds = [_number(row.get("seconds")) for row in self.rows]
+        return float(np.nanmedian(seconds)) if np.isfinite(seconds).any() else np.nan
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """{"table.key": value} of everything that a result depends on, but for the seed."""
+        settings = flatten(tables_of(self.config), str(self.folder))
+        return {key: value for key, value in settings.items() if key not in (*MACHINE, "run.seed")}
+
+    @cached_property
+    def rule(self) -> str:
+        """The rule's name."""
+        return rules.get(self.config.rule.name, **self.config.rule.options).name
+
+    @cached_property
+    def machine(self) -> str:
+        """The processor, or the device, and the number of threads."""
+        e, device = self.environment, self.config.run.device
+        processor = str(e.get("processor") or e.get("machine") or "a machine that is not recorded")
+        threads = e.get("threads")
+        named = e.get("device")
+        if device != "cpu":
+            gpu = named.get("name", device) if isinstance(named, Mapping) else device
+            name = f"{gpu}, host {processor}"
+        else:
+            name = processor + (f", {threads} thread{'s' * (threads != 1)}" if isinstance(threads, int) else "")
+        ranks = f", {self.config.run.processes} processes" if self.config.run.processes > 1 else ""
+        resumed = e.get("resumed", [])
+        moved = any("processor" in entry or "threads" in entry for entry in resumed if isinstance(entry, Mapping))
+        return f"{name}{ranks}{', later another one' if moved else ''}"
+
+
+def read(folder: Path) -> Run:
+    """The run in a folder.
+
+    Raises: UserError where its configuration or a row is damaged, or this version does not know a key or a name in it.
+    """
+    config = from_tables(record.config(folder), f"{folder}/config.json")
+    rows = record.rows(folder)
+    epochs = [row["epoch"] for row in rows]
+    if epochs != sorted(set(epochs)) or not all(1 <= epoch <= config.optim.epochs for epoch in epochs):
+        raise UserError(
+            f"{folder}/metrics.jsonl: its epochs are not increasing numbers from 1 to {config.optim.epochs}, those of "
+            "config.json."
+        )
+    for row in rows:
+        local = row.get("local_errors", [])
+        numbers = [("test_error", row.get("test_error", "missing")), ("seconds", row.get("seconds"))]
+        numbers += [("local_errors", entry) for entry in (local if isinstance(local, list) else [str(local)])]
+        for key, number in numbers:
+            if not _is_number(number):
+                raise UserError(f"{folder}/metrics.jsonl, epoch {row['epoch']}: {key} = {number!r} is no number.")
+    try:
+        environment = record.recorded_environment(folder)
+    except UserError:
+        environment = {}  # its machine is not known; its rows are whole
+    return Run(folder, config, rows, environment)
+
+
+def read_all(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
+    """The runs at or below `paths`, and a line for each folder that is left out.
+
+    Raises: UserError for a path without a folder, and where there is no run, or none with a trained epoch.
+    """
+    names = [str(path) for path in paths]
+    runs: list[Run] = []
+    left_out: list[str] = []
+    for folder in record.run_folders(names):
+        try:
+            runs.append(read(folder))
+        except UserError as error:
+            left_out.append(f"{folder} is left out: {error}")
+    if not any(run.rows for run in runs):
+        reason = f" {left_out[0]}" if left_out else ""
+        what = f"of {len(runs)} runs none has finished an epoch" if runs else "there is no run that can be read"
+        raise UserError(f"nothing to report in {', '.join(names)}: {what}.{reason}")
+    return runs, left_out
+
+
+def _is_number(value: Any) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)

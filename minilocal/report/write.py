@@ -1,0 +1,89 @@
+"""A report as files: one HTML page, Markdown, CSV, SVG."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from minilocal import draw, record
+from minilocal.draw.page import Page
+from minilocal.record.files import os_errors_explained
+from minilocal.report.document import Document, Picture, Table
+
+FORMATS = ("html", "md", "csv", "svg")
+
+
+def write(document: Document, out: Path, formats: Iterable[str]) -> list[Path]:
+    """Write the document in these formats into the folder `out`, and return the files, the page first.
+
+    "html" is report.html, which needs no other file; "md" report.md and the figures that it shows; "csv" a file for
+    each of its records that has rows; "svg" a file for each figure.
+
+    Raises: UserError where a file cannot be written.
+    """
+    formats = set(formats)
+    with os_errors_explained(out):
+        out.mkdir(parents=True, exist_ok=True)
+    drawn = {p.name: draw.to_svg(p.figure) for p in document.pictures} if formats & {"html", "md", "svg"} else {}
+    texts: dict[str, Callable[[], str]] = {}
+    if "html" in formats:
+        texts["report.html"] = lambda: _html(document, drawn)
+    if "md" in formats:
+        texts["report.md"] = lambda: _markdown(document)
+    files = {name: text() for name, text in texts.items()}
+    if formats & {"md", "svg"}:
+        files |= {f"{name}.svg": svg for name, svg in drawn.items()}
+    if "csv" in formats:
+        files |= {f"{name}.csv": _csv(rows) for name, rows in document.records.items() if rows}
+    for name, text in files.items():
+        with record.atomic_write(out / name) as file:
+            file.write(text.encode())
+    return [out / name for name in files]
+
+
+def _html(document: Document, drawn: Mapping[str, str]) -> str:
+    page = Page(document.title)
+    for text in document.lead:
+        page.text(text)
+    for section in document.sections:
+        page.heading(section.heading)
+        for part in section.parts:
+            if isinstance(part, Picture):
+                page.figure(drawn[part.name], part.caption, part.figure.alt)
+            elif isinstance(part, Table):
+                page.table(part.rows, part.shades)
+                for note in part.notes:
+                    page.text(note)
+            else:
+                page.text(part)
+    return page.html()
+
+
+def _markdown(document: Document) -> str:
+    blocks = [f"# {document.title}", *document.lead]
+    for section in document.sections:
+        blocks.append(f"## {section.heading}")
+        for part in section.parts:
+            if isinstance(part, Picture):
+                alt = part.figure.alt.replace("[", "(").replace("]", ")")
+                blocks += [f"![{alt}]({part.name}.svg)", part.caption]
+            elif isinstance(part, Table):
+                blocks += [_table(part.rows), *part.notes]
+            else:
+                blocks.append(part)
+    return "\n\n".join(blocks) + "\n"
+
+
+def _table(rows: Sequence[Mapping[str, str]]) -> str:
+    lines = [list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def _csv(rows: Sequence[Mapping[str, object]]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
