@@ -36,7 +36,8 @@ def curves(
             own = f" ({legends[name]})" if name in legends and not shared else ""
             colour, epochs = colour_of[name], np.arange(1, seeds.shape[1] + 1)
             marker = "o" if np.isfinite(seeds).any(axis=0).sum() == 1 else None
-            axes.plot(epochs, seeds.mean(axis=0), dash_of[name], color=colour, marker=marker, label=name + own)
+            style: dict[str, Any] = {"color": colour, "linestyle": dash_of[name], "marker": marker}
+            axes.plot(epochs, seeds.mean(axis=0), label=name + own, **style)
             if len(seeds) > 1:
                 axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.2, linewidth=0)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

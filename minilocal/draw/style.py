@@ -27,7 +27,9 @@ COLOURS = {
 }  # fmt: skip
 CYCLE = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd", "#94a4a2"]
 MODULES = ["#1b7f5c", "#b0307a", "#5f6b12", "#5a4fcf"]  # of neighbouring modules; no rule has one of them
-DASHES = ["-", "--", ":", "-."]  # of runs that share a colour
+DASHES: list[Any] = [  # of runs that share a colour
+    "-", "--", ":", "-.", (0, (8, 2)), (0, (1, 3)), (0, (3, 1, 1, 1, 1, 1)), (0, (5, 5)),
+]  # fmt: skip
 INK = "#333333"
 
 _PALETTE: ContextVar[Mapping[str, str]] = ContextVar("palette", default={})  # noqa: B039 - never written into
@@ -76,7 +78,7 @@ def colours(names: Iterable[str]) -> dict[str, str]:
     return {name: rules[name] or next(free) for name in names}
 
 
-def dashes(colour_of: Mapping[str, str]) -> dict[str, str]:
+def dashes(colour_of: Mapping[str, str]) -> dict[str, Any]:
     """A dash for each name, from {name: colour}: names of one colour get different ones."""
     fixed = _PALETTE.get()
     if any(name not in fixed for name in colour_of):

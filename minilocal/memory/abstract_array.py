@@ -33,7 +33,7 @@ class AbstractArray(NDArrayOperatorsMixin):
     ) -> None:
         self.library, self.frame, self.base = library, frame, base
         self.held = 0 if base is not None else times * library.rounded(frame.nbytes)
-        library.add(self.held)
+        library.allocated(self.held)
 
     def __del__(self) -> None:
         self.library.live -= self.held
@@ -175,7 +175,8 @@ class AbstractNamespace:
     def rounded(self, nbytes: int) -> int:
         return -(-nbytes // self.grain) * self.grain
 
-    def add(self, nbytes: int) -> None:
+    def allocated(self, nbytes: int) -> None:
+        """Count bytes that are allocated, or freed where `nbytes` is below 0. `add` is NumPy's."""
         self.live += nbytes
         self.peak = max(self.peak, self.live)
 

@@ -97,10 +97,14 @@ def matching(group: Group) -> list[Cell]:
     s = group.settings
     data, net, rule = _key(str(s["data.name"])), _key(str(s["net.name"])), s["rule.name"]
     once: dict[tuple[str, ...], list[Cell]] = {}
+    recipes: dict[tuple[str, ...], str] = {}
     for cell in cells():
         place = (_key(cell.row["dataset"]), _key(cell.row["network"]))
         if rule == RULES[cell.method] and place == (data, net) and _fits(cell, s, modules(group)):
-            once.setdefault((*cell.identity, f"{cell.error:.2f}", _recipe(cell)), []).append(cell)
+            number = (*cell.identity, f"{cell.error:.2f}")
+            recipe = _recipe(cell) or recipes.get(number, "")  # one that is not stated is that of the other print
+            recipes.setdefault(number, recipe)
+            once.setdefault((*number, recipe), []).append(cell)
     return [replace(first, also=tuple(others)) for first, *others in once.values()]
 
 
@@ -159,7 +163,8 @@ def scale(cell: Cell) -> Mapping[str, str]:
 
 
 def _recipe(cell: Cell) -> str:
-    return ",".join(scale(cell).get(column, "") for column in ("epochs", "batch", "lr", "trials"))
+    """The recipe of a cell in a line; "" where it is not stated."""
+    return ",".join(scale(cell)[column] for column in ("epochs", "batch", "lr", "trials")) if scale(cell) else ""
 
 
 def _place(row: Mapping[str, str]) -> tuple[str, ...]:

@@ -124,10 +124,10 @@ def _heat(panel: Panel) -> list[Picture]:
         rule = next(iter(grid.values())).rule
         figure = draw.heat(
             rows, along="propagation length l", columns=[str(n) for n in lengths], from_least=True,
-            title=f"{rule}, {panel.title}", label="Test error (%)", form="{:.1f}",
+            title=rule, label="Test error (%)", form="{:.1f}",
         )  # fmt: skip
         end = f"-{number}" * (len(grids) > 1)
-        caption = f"{rule}: test error (%) after the last epoch, mean over seeds. White is the least."
+        caption = f"{rule} on {panel.title}: test error (%) after the last epoch, mean over seeds. White is the least."
         result.append(Picture(f"alpha-length{end}-{panel.name}", figure, caption))
     return result
 
@@ -139,10 +139,10 @@ def _error(group: Group) -> tuple[float, float]:
 def _bars(values: Mapping[str, float], label: str, title: str) -> draw.Figure:
     figure = draw.bars(values, label=label, title=title, form="{:.3g}")
     (axes,) = figure.axes
-    lines = [textwrap.fill(name, WIDE) for name in values]
+    lines = [textwrap.fill(name.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"), WIDE) for name in values]
     axes.set_yticks(range(len(values)), lines)
     rows = sum(text.count("\n") + 1 for text in lines)
-    figure.set_size_inches(SIZE[0], 1.0 + 0.22 * rows + 0.14 * len(values))
+    figure.set_size_inches(SIZE[0], 1.0 + 0.2 * rows + 0.12 * len(values))
     return figure
 
 

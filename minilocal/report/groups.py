@@ -127,8 +127,8 @@ def _grouped(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     for run in sorted(runs, key=lambda run: -run.epochs):
         key = json.dumps(run.settings, sort_keys=True, default=str)
         same = [r for (k, *_), others in of_key.items() if k == key for r in others if r.seed == run.seed]
-        if twin := next((r for r in same if _continues(r, run)), None):
-            remarks.append(f"{run.folder} repeats {twin.folder}, number for number: it counts once.")
+        if earlier := next((r for r in same if _continues(r, run)), None):
+            remarks.append(f"{run.folder} repeats {earlier.folder}, number for number: it counts once.")
             continue
         again = sum(r.finished == run.finished for r in same)
         if again:

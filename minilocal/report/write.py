@@ -26,15 +26,15 @@ def write(document: Document, out: Path, formats: Iterable[str]) -> list[Path]:
     formats = set(formats)
     with os_errors_explained(out):
         out.mkdir(parents=True, exist_ok=True)
-    drawn = {p.name: draw.to_svg(p.figure) for p in document.pictures} if formats & {"html", "md", "svg"} else {}
+    svgs = {p.name: draw.to_svg(p.figure) for p in document.pictures} if formats & {"html", "md", "svg"} else {}
     texts: dict[str, Callable[[], str]] = {}
     if "html" in formats:
-        texts["report.html"] = lambda: _html(document, drawn)
+        texts["report.html"] = lambda: _html(document, svgs)
     if "md" in formats:
         texts["report.md"] = lambda: _markdown(document)
     files = {name: text() for name, text in texts.items()}
     if formats & {"md", "svg"}:
-        files |= {f"{name}.svg": svg for name, svg in drawn.items()}
+        files |= {f"{name}.svg": svg for name, svg in svgs.items()}
     if "csv" in formats:
         files |= {f"{name}.csv": _csv(rows) for name, rows in document.records.items() if rows}
     for name, text in files.items():
@@ -43,7 +43,7 @@ def write(document: Document, out: Path, formats: Iterable[str]) -> list[Path]:
     return [out / name for name in files]
 
 
-def _html(document: Document, drawn: Mapping[str, str]) -> str:
+def _html(document: Document, svgs: Mapping[str, str]) -> str:
     page = Page(document.title)
     for text in document.lead:
         page.text(text)
@@ -51,7 +51,7 @@ def _html(document: Document, drawn: Mapping[str, str]) -> str:
         page.heading(section.heading)
         for part in section.parts:
             if isinstance(part, Picture):
-                page.figure(drawn[part.name], part.caption, part.figure.alt)
+                page.figure(svgs[part.name], part.caption, part.figure.alt)
             elif isinstance(part, Table):
                 page.table(part.rows, part.shades)
                 for note in part.notes:

@@ -58,5 +58,5 @@ def test_tables_are_read_as_printed_and_an_unknown_one_is_refused():
     rows = published.table("fdg_table1")
     assert [row["method"] for row in rows] == ["DDG", "DNI", "DGL", "FDG"]
     assert {row["source"] for name in published.NAMES for row in published.table(name)} == set(published.SOURCES)
-    with pytest.raises(ml.UserError, match="'fdg_table9' is not known; did you mean 'fdg_table1'"):
-        published.table("fdg_table9")
+    with pytest.raises(ml.UserError, match="'fdg_tabel1' is not known; did you mean 'fdg_table1'"):
+        published.table("fdg_tabel1")

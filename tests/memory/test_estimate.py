@@ -57,6 +57,13 @@ def test_on_other_networks_too(name, modules, host):
     close(estimate(net, rule, modules, n, machine=host), profile(make_learner(rule, net, modules), *batch(n, net)))
 
 
+def test_with_weight_decay_too(host):
+    """The mlp has a matrix large enough to be updated in chunks."""
+    net, optimizer = ml.nets.get("mlp", rng=ml.rng(0)), ml.optim.SGD(weight_decay=0.1)
+    learner = ml.Learner(net, rules.gll(), 2, rng=ml.rng(0), optimizer=optimizer)
+    close(estimate(net, rules.gll(), 2, 8, optimizer=optimizer, machine=host), profile(learner, *batch(8, net)))
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_scratch_is_estimated_for_each_thread(number):
     """In a process of its own, where no kernel has kept any before. A thread that got no work has none."""
