@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from minilocal import memory
 from minilocal.errors import UserError
 from minilocal.memory import CPU, GPU
+from minilocal.nets.net import Size
 from minilocal.report.groups import Group
 from minilocal.train.from_config import learner_of
 
-IMAGES = {"digits": (16, 1, 10), "cifar10": (32, 3, 10), "cifar100": (32, 3, 100)}  # size, channels, classes
+IMAGES: dict[str, tuple[Size, int, int]] = {  # size, channels, classes, of runs that do not record them
+    "digits": (16, 1, 10), "cifar10": (32, 3, 10), "cifar100": (32, 3, 100),
+}  # fmt: skip
 KEYS = ("rule.", "net.", "data.name", "optim.name", "optim.momentum", "optim.nesterov", "optim.batch_size", "run.dtype")
 
 
@@ -64,15 +67,15 @@ def _threads(group: Group) -> int | None:
     return threads if isinstance(threads, int) and threads > 0 else None
 
 
-def _images(group: Group) -> Sequence[int]:
+def _images(group: Group) -> tuple[Size, int, int]:
     """Size, channels and classes of the images, as recorded or as known.
 
     Raises: UserError where neither is.
     """
     recorded = group.first.environment.get("data", {})
     if isinstance(recorded, Mapping) and "shape" in recorded:
-        size, _, channels = recorded["shape"]  # (H, W, C)
-        return size, channels, recorded["classes"]
+        H, W, channels = recorded["shape"]
+        return H if H == W else (H, W), channels, recorded["classes"]
     name = group.first.config.data.name
     if name not in IMAGES:
         raise UserError(f"{group.first.folder} does not say of which shape the images of {name} are.")

@@ -78,6 +78,10 @@ def test_backlink_s_cell_is_of_its_length_alpha_and_k(tmp_path):
     assert not printed(tmp_path / "e", **link, rule__length=2, net__name="resnet20")
 
 
+def test_the_long_tailed_data_set_is_the_paper_s(tmp_path):
+    assert set(printed(tmp_path, rule__name="gll", data__name="cifar10-lt", **LINEAR).values()) == {25.16}
+
+
 def test_bp_meets_every_print_of_its_network_whatever_the_table_and_k(tmp_path):
     bp = printed(tmp_path / "a", rule__name="bp")
     assert sorted(bp.values()) == pytest.approx([6.6, 6.94, 6.97, 7.37, 7.51])

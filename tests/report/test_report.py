@@ -151,6 +151,15 @@ def test_runs_that_are_left_out_are_named_in_the_report(tmp_path):
     assert line.startswith(f"{bad} is left out")
 
 
+def test_images_that_are_not_square_have_their_memory(tmp_path):
+    sizes = {"square": [16, 16, 1], "wide": [16, 32, 1]}
+    for name, shape in sizes.items():
+        facts = {"threads": 1, "data": {"shape": shape, "classes": 10}}
+        write_run(tmp_path / name, [50.0, 20.0], environment=facts, net__name="resnet8", data__name=f"npz:/{name}.npz")
+    square, wide = (table.rows[0]["memory (MB)"] for table in build([tmp_path]).results.values())
+    assert float(wide) == pytest.approx(2 * float(square), rel=0.1)
+
+
 def test_images_of_an_unknown_shape_cost_the_memory_only(tmp_path):
     write_run(tmp_path / "a", [50.0, 20.0], environment={}, data__name="npz:/mine/of-mine.npz")
     report = build([tmp_path])
