@@ -85,6 +85,15 @@ class Ranks(ProcessGroup):
             self.comm.Send(answer, self.comm.rank + 1, PASS_ON)
         return bool(answer[0])
 
+    def receive_questions(self) -> None:
+        """Receive what other ranks have asked: with a message left, MPI_Finalize fails. Collective, at a run's end."""
+        from mpi4py import MPI
+
+        asked = self.comm.reduce(int(self.has_asked))  # None but on rank 0
+        for _ in range(asked or 0):
+            self.comm.Recv(np.empty(1, np.int64), MPI.ANY_SOURCE, ASK)
+        self.has_asked = False
+
     def whole(self, progress: Progress, learner: Any) -> Progress:
         parts = self.comm.allgather((progress.sums, progress.counts))
         owners = [rank for rank, modules in enumerate(learner.ranks) for _ in modules] if progress.counts else []

@@ -7,6 +7,7 @@ rank with MPI_Abort where one of them fails, and lets them leave together otherw
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from minilocal.errors import UserError
 from minilocal.parallel import mpi
 from minilocal.parallel.cause import done, fail, leave, register
 from minilocal.parallel.environment import place
-from minilocal.train.stop import Interrupted
+from minilocal.train.stop import SIGNALS, Interrupted
 
 T = TypeVar("T")
 
@@ -37,14 +38,15 @@ def run(work: Callable[[], T], *, quiet: bool = True) -> T | None:
     first = place().rank == 0
     with _only_rank_0_prints(quiet and not first):
         try:
-            comm = mpi.world()
+            meeting = mpi.world().Dup()
         except UserError as error:  # the ranks do not know each other
             leave(error)
             if first:
                 raise
             time.sleep(MEETING_SECONDS)  # mpiexec ends rank 0 with the first rank that ends
             raise SystemExit(2) from None
-        meeting = comm.Dup()
+        except BaseException as error:  # Ctrl-C: the others wait for this rank already
+            fail(error)
         try:
             result = work()
         except (UserError, Interrupted) as error:
@@ -71,9 +73,11 @@ def _all_meet(comm: Any) -> bool:
 
 
 def _leave_mpi() -> None:
-    """Finalise MPI, which waits for the other ranks, and mark this rank as done."""
+    """Finalise MPI, which waits for the other ranks, and mark this rank as done. A stop comes too late from here on."""
     from mpi4py import MPI
 
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
     MPI.Finalize()
     done()
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from minilocal.parallel.group import Ranks
 from minilocal.parallel.learner import Learner
 from minilocal.parallel.mpi import world
-from minilocal.train import start
+from minilocal.train import Interrupted, start
 
 if TYPE_CHECKING:
     from mpi4py import MPI
@@ -27,4 +27,11 @@ def train(*args: Any, comm: MPI.Intracomm | None = None, **options: Any) -> star
 
     Raises: as `minilocal.train.train`, in every rank, and UserError for more ranks than modules.
     """
-    return start.train(*args, **options, group=RunRanks(world() if comm is None else comm))
+    ranks = RunRanks(world() if comm is None else comm)
+    try:
+        result = start.train(*args, **options, group=ranks)
+    except Interrupted:
+        ranks.receive_questions()
+        raise
+    ranks.receive_questions()
+    return result

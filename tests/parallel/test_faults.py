@@ -220,3 +220,42 @@ def test_ctrl_c_ends_ranks_that_wait(nothing_left, tmp_path):
     process.send_signal(signal.SIGINT)
     assert b"KeyboardInterrupt" in process.communicate(timeout=SECONDS)[1]
     wait_for_the_end_of(ranks)
+
+
+BY_HAND = """
+import os, signal
+from mpi4py import MPI
+from minilocal.parallel import mpi, rank
+
+world, finalize = mpi.world, MPI.Finalize
+
+def interrupt():
+    if MPI.COMM_WORLD.rank == 0:
+        os.kill(os.getpid(), signal.SIGINT)
+
+def interrupted_world():
+    comm = world()
+    interrupt()
+    return comm
+
+def interrupted_finalize():
+    interrupt()
+    finalize()
+
+"""
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "said"),
+    [("mpi.world = interrupted_world", 130, "rank 0 was stopped"), ("MPI.Finalize = interrupted_finalize", 0, "")],
+)
+def test_ctrl_c_in_one_rank_while_mpi_starts_or_ends(line, status, said):
+    words = [shutil.which("mpiexec") if not BESIDE.exists() else str(BESIDE), "-n", "2", sys.executable, "-m", "mpi4py"]
+    env = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1])}
+    before = leftovers.present()
+    try:
+        code = f"{BY_HAND}\n{line}\nrank.run(lambda: None)"
+        done = subprocess.run([*words, "-c", code], env=env, capture_output=True, text=True, timeout=SECONDS)
+    finally:
+        leftovers.remove(before)
+    assert done.returncode == status and said in done.stderr

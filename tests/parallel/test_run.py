@@ -74,6 +74,13 @@ def test_a_signal_to_any_rank_stops_all_and_one_process_goes_on(rank, questions,
     assert_same(tmp_path / "two", tmp_path / "one")
 
 
+def test_a_signal_that_comes_too_late_to_stop_leaves_no_message(ranks, tmp_path):
+    last = 8  # the question of the last evaluation, which rank 0 has answered
+    tables = write(tmp_path / "config.json", config(tmp_path / "two"))
+    printed = ranks("train_runs.py", 2, "--stop", "1", str(last), tables)
+    assert sorted(printed.splitlines()) == ["rank 0: 2 rows", "rank 1: 0 rows"]
+
+
 @pytest.mark.parametrize("rule", RULES[:2], ids=lambda rule: rule["name"])
 def test_ranks_resume_what_one_process_has_begun(rule, ranks, tmp_path, monkeypatch):
     train(config(tmp_path / "one", rule), bar=False)

@@ -48,6 +48,7 @@ try:
         result = parallel.train(resume=words[1])
     else:
         result = parallel.train(json.loads(Path(words[0]).read_text()))
-    print(f"rank {RANK}: {len(result.rows)} rows", flush=True)
+    print(f"rank {RANK}: {len(result.rows)} rows\n", end="", flush=True)
 except Interrupted as stopped:
-    print(f"rank {RANK}: {stopped}", flush=True)
+    print(f"rank {RANK}: {stopped}\n", end="", flush=True)
+MPI.Finalize()  # fails where a message is left that nobody has received
