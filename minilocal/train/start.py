@@ -106,6 +106,7 @@ def _checked(config: Config | Mapping[str, Any], say: Say) -> Config:
 @contextmanager
 def _new_run(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Iterator[tuple[Loop, record.RunFolder]]:
     """A new run. Its folder is made after everything is built, so a refused run leaves no folder."""
+    group.check_same(config)
     path = group.on_first(lambda: _free_path(config, say))
     use_threads(group.threads(config.run.threads))
     config, balance = group.on_first(lambda: cut(config))
@@ -134,6 +135,7 @@ def _resumed(
             epochs, before, path, schedule(before).extends or group.on_first(lambda: record.saved_nothing(path))
         )
         environment["epochs"] = epochs
+    group.check_same(config)
     with group.folder(lambda: record.RunFolder.reopen(path, environment), path) as folder:
         loop = _built(config, say, bar, group)
         if not loop.restore(folder, say):
@@ -155,7 +157,6 @@ def _free_path(config: Config, say: Say) -> Path:
 
 def _built(config: Config, say: Say, bar: bool, group: ProcessGroup, loads: Sequence[float] | None = None) -> Loop:
     """The run of this configuration, before its first step; `say` gets what is unverified or not recorded about it."""
-    group.check_same(config)
     use_threads(group.threads(config.run.threads))
     options = group.learner_options(config.run, loads)
     built = group.collectively(lambda: build(config, group.learner, **options))

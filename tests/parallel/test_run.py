@@ -81,6 +81,13 @@ def test_a_signal_that_comes_too_late_to_stop_leaves_no_message(ranks, tmp_path)
     assert sorted(printed.splitlines()) == ["rank 0: 2 rows", "rank 1: 0 rows"]
 
 
+def test_ranks_with_other_configurations_start_no_run(ranks, tmp_path):
+    tables = write(tmp_path / "config.json", config(tmp_path / "two"))
+    printed = ranks("train_runs.py", 2, "--own-lr", tables).splitlines()
+    assert len(printed) == 2 and printed[0].startswith("rank 1 has optim.lr 1.05, rank 0 has 0.05: ")
+    assert not (tmp_path / "two").exists()
+
+
 @pytest.mark.parametrize("rule", RULES[:2], ids=lambda rule: rule["name"])
 def test_ranks_resume_what_one_process_has_begun(rule, ranks, tmp_path, monkeypatch):
     train(config(tmp_path / "one", rule), bar=False)

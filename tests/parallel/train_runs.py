@@ -1,6 +1,7 @@
 """Run by the ranks of `test_run.py`: a run that several ranks train, from a configuration in a JSON file, or resumed.
 
 train_runs.py CONFIG.json        a new run        train_runs.py --resume RUN        train_runs.py --stop N ...
+train_runs.py --own-lr CONFIG.json    each rank with another learning rate
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 from mpi4py import MPI
 
+import minilocal as ml
 from minilocal import parallel
 from minilocal.parallel.group import Ranks
 from minilocal.train import Interrupted
@@ -42,6 +44,14 @@ if words[0] == "--stop":
     words = words[3:]
 if words[0] == "--fit":
     print(json.dumps(fitted(parallel.Learner)))
+    sys.exit()
+if words[0] == "--own-lr":
+    tables = json.loads(Path(words[1]).read_text())
+    tables["optim"]["lr"] += RANK
+    try:
+        parallel.train(tables)
+    except ml.UserError as error:
+        print(f"{error}\n", end="", flush=True)
     sys.exit()
 try:
     if words[0] == "--resume":
