@@ -250,7 +250,7 @@ def interrupted_finalize():
     [("mpi.world = interrupted_world", 130, "rank 0 was stopped"), ("MPI.Finalize = interrupted_finalize", 0, "")],
 )
 def test_ctrl_c_in_one_rank_while_mpi_starts_or_ends(line, status, said):
-    words = [shutil.which("mpiexec") if not BESIDE.exists() else str(BESIDE), "-n", "2", sys.executable, "-m", "mpi4py"]
+    words = [str(BESIDE if BESIDE.exists() else "mpiexec"), "-n", "2", sys.executable, "-m", "mpi4py"]
     env = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1])}
     before = leftovers.present()
     try:
