@@ -246,10 +246,10 @@ def interrupted_finalize():
 
 
 @pytest.mark.parametrize(
-    ("line", "status", "said"),
+    ("line", "status", "text"),
     [("mpi.world = interrupted_world", 130, "rank 0 was stopped"), ("MPI.Finalize = interrupted_finalize", 0, "")],
 )
-def test_ctrl_c_in_one_rank_while_mpi_starts_or_ends(line, status, said):
+def test_ctrl_c_in_one_rank_while_mpi_starts_or_ends(line, status, text):
     words = [str(BESIDE if BESIDE.exists() else "mpiexec"), "-n", "2", sys.executable, "-m", "mpi4py"]
     env = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1])}
     before = leftovers.present()
@@ -258,4 +258,4 @@ def test_ctrl_c_in_one_rank_while_mpi_starts_or_ends(line, status, said):
         done = subprocess.run([*words, "-c", code], env=env, capture_output=True, text=True, timeout=SECONDS)
     finally:
         leftovers.remove(before)
-    assert done.returncode == status and said in done.stderr
+    assert done.returncode == status and text in done.stderr
