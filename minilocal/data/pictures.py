@@ -73,7 +73,7 @@ def listed(name: str, path: Path) -> tuple[list[str], Listed, Listed, list[str]]
             raise UserError(f"{name}: {root / c} holds no picture ({', '.join(SUFFIXES)}); add some, or delete it.")
     train = [(file, c) for c, of_class in enumerate(pictures) for file in of_class]
     if not all(split):
-        tested = {file for c, of_class in enumerate(pictures) for file in test_pictures(of_class, c)}
+        tested = {file for c, of_class in enumerate(pictures) for file in for_testing(of_class, c)}
         note = f"one picture in {TESTED} of each class is for testing (seed {SPLIT_SEED}): there is no test folder"
         return classes, [p for p in train if p[0] not in tested], [p for p in train if p[0] in tested], [note]
     test: Listed = []
@@ -98,7 +98,7 @@ def files(path: Path) -> list[Path]:
     )
 
 
-def test_pictures(of_class: Sequence[Path], c: int) -> list[Path]:
+def for_testing(of_class: Sequence[Path], c: int) -> list[Path]:
     """One in `TESTED` of a class's pictures, of two or more at least one, drawn from a stream that the class names."""
     count = max(len(of_class) // TESTED, min(1, len(of_class) - 1))
     return [of_class[i] for i in stream(SPLIT_SEED, "pictures for testing", c).permutation(len(of_class))[:count]]
@@ -109,9 +109,11 @@ def pixels(name: str, paths: Sequence[Path]) -> np.ndarray:
 
     Raises: UserError for one that cannot be read, and where two differ in size.
     """
+    from tqdm import tqdm
+
     x = np.empty(0, np.uint8)
     grey = True
-    for n, path in enumerate(paths):
+    for n, path in enumerate(tqdm(paths, desc="pictures", disable=None, leave=False)):  # on a terminal only
         picture = opened(name, path)
         grey = grey and picture.ndim == 2
         if not n:

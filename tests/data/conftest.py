@@ -18,9 +18,9 @@ import pytest
 from minilocal.data.official import CIFAR10, CIFAR100, Cifar, Layout
 
 
-def small(cifar: Cifar) -> Cifar:
-    """The same data set with 10 training and 2 test images of each class."""
-    return replace(cifar, train_counts=(10,) * cifar.classes, test_counts=(2,) * cifar.classes)
+def small(cifar: Cifar, train: int = 10) -> Cifar:
+    """The same data set with few training and 2 test images of each class."""
+    return replace(cifar, train_counts=(train,) * cifar.classes, test_counts=(2,) * cifar.classes)
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Images:
 def random_images(cifar: Cifar) -> Images:
     rng = np.random.default_rng(0)
     classes = np.arange(cifar.classes)
-    y = np.concatenate([rng.permutation(np.tile(classes, 10)), rng.permutation(np.tile(classes, 2))])
+    y = np.concatenate([rng.permutation(np.tile(classes, cifar.train_counts[0])), rng.permutation(np.tile(classes, 2))])
     return Images(cifar, rng.integers(0, 256, (len(y), 32, 32, 3), dtype=np.uint8), y)
 
 

@@ -13,9 +13,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minilocal import data
 from minilocal.data import container, copies
-from minilocal.data.official import FORMATS
+from minilocal.data.official import CIFAR10, FORMATS
 from minilocal.errors import UserError
+from tests.data.conftest import random_images, small
 
 
 def layout_of(images, pickled):
@@ -293,6 +295,18 @@ def test_a_file_that_may_not_be_read(ten, tmp_path, write):
     path = write(tmp_path, layout, ten.files(layout), True)
     path.chmod(0)
     assert "Permission denied" in refused(ten, tmp_path)
+
+
+def test_the_long_tailed_data_set_is_read_from_its_files(tmp_path, write, monkeypatch):
+    images = random_images(small(CIFAR10, 50))
+    layout = layout_of(images, False)
+    write(tmp_path, layout, images.files(layout), False)
+    monkeypatch.setitem(FORMATS, "cifar10", images.cifar)
+    dataset = data.load("cifar10-lt", dir=tmp_path, download=False, seed=7)
+    assert np.bincount(dataset.train_y).tolist() == [50, 38, 29, 22, 17, 13, 10, 7, 6, 4]
+    assert dataset.name == "cifar10-lt" and np.array_equal(dataset.test_x, images.x[500:])
+    again = data.load("cifar10-lt", dir=tmp_path, download=False, seed=8)
+    assert np.array_equal(dataset.train_x, again.train_x)  # the same images for every seed
 
 
 @pytest.mark.parametrize("name", ["cifar10", "cifar100"])

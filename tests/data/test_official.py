@@ -248,10 +248,14 @@ def test_a_copy_without_one_file_is_completed(mnist, tmp_path, online):
     assert sum(len(served[name].asked) for name in present) <= 4  # only as wrong sources of the two that were missing
 
 
-def test_a_source_with_another_file_is_refused(mnist, tmp_path, sites):
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [({}, "has another checksum than 440fcabf73cc"), (MNIST.layouts[0].lengths, "9 bytes, the official one 9912422")],
+)
+def test_a_source_with_another_file_is_refused(mnist, tmp_path, sites, lengths, message):
     site = sites(content=b"not mnist")
-    layout = replace(mnist.layout, sources=(site.url.rpartition("/")[0] + "/",), lengths={})
-    with pytest.raises(UserError, match="has another checksum than 440fcabf73cc"):
+    layout = replace(mnist.layout, sources=(site.url.rpartition("/")[0] + "/",), lengths=lengths)
+    with pytest.raises(UserError, match=message):
         copies.load(replace(mnist.official, layouts=(layout,)), tmp_path, download=True)
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
 

@@ -186,6 +186,13 @@ def test_the_spatial_reduction_is_by_4_a_side_rounded_up():
     assert [pool.bins for pool in pools if isinstance(pool, AdaptiveAveragePool)] == [1, 1, 2, 2, 4, 6, 24]
 
 
+def test_maps_that_are_not_square_are_reduced_by_each_of_their_sides():
+    for aux in ("mlp-sr", "mlp"):
+        assert auxiliary_network(aux, place((6, 11, 16))).layers[0].out_shape((6, 11, 16)) == (2, 3, 16)
+    first = auxiliary_network("1c2f", place((4, 16, 128), widest=256)).layers[0]
+    assert first.out_shape((4, 16, 128)) == (4, 16, 128)  # at the network's own stride only where both sides bear it
+
+
 def test_behind_fully_connected_units_the_convolutions_are_left_out():
     def shapes(aux):
         return [a.shape for a in auxiliary_network(aux, place((100,))).parameters.values()]
