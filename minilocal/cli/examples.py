@@ -9,6 +9,11 @@ EXAMPLES = {
         "minilocal train --rule pgl --help",
         "minilocal train --preset backlink-conv --show",
     ),
+    "sweep": (
+        "minilocal sweep --rule backlink,gll --set rule.alpha=0.25,0.5 --net resnet8 --seeds 0-4 --jobs 2",
+        "minilocal sweep --modules '3,3,2;4' --net resnet8 --lr 0.1,0.05 --epochs 5 --out sweeps/cuts --list",
+        "minilocal sweep --rule bp,gll --net resnet32 --dataset cifar10 --seeds 0-2 --device cuda:0,1",
+    ),
     "report": ("minilocal report runs", "minilocal report 'runs/*-seed?' --format md,csv --out results"),
     "predict": ("minilocal predict runs/backlink-resnet8-digits-seed0",),
     "verify": ("minilocal verify --only equations",),

@@ -6,16 +6,21 @@ import argparse
 import inspect
 import shutil
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 LEAST = 40  # columns for the text of an option, also on a narrower terminal
 
 
-def of_the_rules(words: Sequence[str], flags: Mapping[str, str] | None = None) -> str:
+def of_the_rules(
+    words: Sequence[str],
+    flags: Mapping[str, str] | None = None,
+    values: Callable[[str], Iterable[str]] = lambda text: [text],
+) -> str:
     """The help text of each rule named on a command line; without one, how to ask for it.
 
-    `flags` maps configuration keys to the flags of the command, {"rule.length": "--length"}.
+    `flags` maps configuration keys to the flags of the command, {"rule.length": "--length"}. `values` returns the names
+    in the text of one --rule.
 
     Raises: UserError for an unknown rule.
     """
@@ -25,7 +30,7 @@ def of_the_rules(words: Sequence[str], flags: Mapping[str, str] | None = None) -
         names = asked.parse_known_args([word for word in words if word not in ("-h", "--help")])[0].rule
     except argparse.ArgumentError:  # --rule without a name
         names = []
-    texts = [of_rule(name, flags or {}) for name in names]
+    texts = [of_rule(name, flags or {}) for text in names for name in values(text)]
     return "\n".join(texts) or "--rule NAME --help shows the options of that rule too.\n"
 
 

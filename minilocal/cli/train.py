@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from importlib import resources
 from itertools import takewhile
@@ -53,20 +53,12 @@ HELP = {  # of each flag: the name of its value, and its meaning
 
 def parser() -> Parser:
     """The options of `minilocal train`."""
-    from minilocal import nets, objectives, rules
     from minilocal.cli.options import of_the_rules
-    from minilocal.config import FLAGS, SWITCHES, Config, flatten, tables_of
+    from minilocal.config import FLAGS
 
     more = partial(of_the_rules, flags={key: flag for flag, key in FLAGS.items()})
     p = Parser("train", f"{__doc__}\n\nThe last value of a repeated flag counts.", more=more)
-    known = {"rules": rules.NAMES, "auxiliary": objectives.NAMES, "nets": nets.NAMES}
-    names = {what: ", ".join(those) for what, those in known.items()} | {"more": nets.MORE}
-    defaults = flatten(tables_of(Config()), "defaults")
-    for flag, key in FLAGS.items():
-        metavar, text = HELP[flag]
-        default = f" ({defaults[key]})" if defaults.get(key) is not None and flag not in SWITCHES else ""
-        options: dict[str, Any] = {"action": "store_true"} if flag in SWITCHES else {"metavar": metavar}
-        p.add_argument(flag, help=text.format(**names).replace("%", "%%") + default, **options)
+    add_flags(p)
     p.add_argument("--resume", metavar="RUN", help="continue the run in this folder; other flags must agree with it")
     p.add_argument(
         "--config",
@@ -85,6 +77,23 @@ def parser() -> Parser:
     p.add_argument("--show", action="store_true", help="print all this as a TOML file, and train nothing")
     p.set_defaults(parser=p)
     return p
+
+
+def add_flags(parser: Parser, but: Collection[str] = (), **of_a_value: Any) -> None:
+    """Add the short flags to a parser, `but` these; `of_a_value` are argparse's options for those that take a value."""
+    from minilocal import nets, objectives, rules
+    from minilocal.config import FLAGS, SWITCHES, Config, flatten, tables_of
+
+    known = {"rules": rules.NAMES, "auxiliary": objectives.NAMES, "nets": nets.NAMES}
+    names = {what: ", ".join(those) for what, those in known.items()} | {"more": nets.MORE}
+    defaults = flatten(tables_of(Config()), "defaults")
+    for flag, key in FLAGS.items():
+        if flag in but:
+            continue
+        metavar, text = HELP[flag]
+        default = f" ({defaults[key]})" if defaults.get(key) is not None and flag not in SWITCHES else ""
+        options: dict[str, Any] = {"action": "store_true"} if flag in SWITCHES else {"metavar": metavar, **of_a_value}
+        parser.add_argument(flag, help=text.format(**names).replace("%", "%%") + default, **options)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +19,11 @@ STARTERS = (  # (rank, number of ranks) of each kind of starter
     ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
     ("PMI_RANK", "PMI_SIZE"),  # MPICH, Intel MPI, MVAPICH, Cray
     ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),  # srun; sbatch and salloc set no SLURM_STEP_NUM_TASKS
+)
+LOCAL = (  # the same, of this machine
+    ("OMPI_COMM_WORLD_LOCAL_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"),
+    ("MPI_LOCALRANKID", "MPI_LOCALNRANKS"),  # MPICH, Intel MPI
+    ("SLURM_LOCALID", "SLURM_NTASKS_PER_NODE"),
 )
 
 
@@ -31,11 +36,13 @@ class Place(NamedTuple):
 
 def place(environment: Mapping[str, str] | None = None) -> Place:
     """The place among ranks that the environment gives to this process: (0, 1) where it is alone."""
+    return _place(os.environ if environment is None else environment, STARTERS) or Place(0, 1)
+
+
+def local_place(environment: Mapping[str, str] | None = None) -> Place:
+    """The place among the ranks of this machine; among all ranks, where the starter does not say it."""
     env = os.environ if environment is None else environment
-    for rank, size in STARTERS:
-        if env.get(rank, "").isdecimal() and env.get(size, "").isdecimal() and int(env[size]) > 1:
-            return Place(int(env[rank]), int(env[size]))
-    return Place(0, 1)
+    return _place(env, LOCAL, least=1) or place(env)
 
 
 def started() -> bool:
@@ -61,6 +68,14 @@ def parent_gone() -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _place(env: Mapping[str, str], starters: Sequence[tuple[str, str]], least: int = 2) -> Place | None:
+    """What the first of these starters says; None where none of them has started `least` ranks."""
+    for rank, size in starters:
+        if env.get(rank, "").isdecimal() and env.get(size, "").isdecimal() and int(env[size]) >= least:
+            return Place(int(env[rank]), int(env[size]))
+    return None
 
 
 @cache

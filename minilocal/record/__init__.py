@@ -4,9 +4,11 @@ from minilocal.record.environment import current_environment
 from minilocal.record.files import atomic_write
 from minilocal.record.find import run_folders
 from minilocal.record.folder import RunFolder, beside, check_free
+from minilocal.record.lock import InUse
 from minilocal.record.read import checkpoint, config, recorded_environment, rows, saved_nothing
 
 __all__ = [
+    "InUse",
     "RunFolder",
     "atomic_write",
     "beside",

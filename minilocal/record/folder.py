@@ -6,6 +6,7 @@
     checkpoint.npz           the state between two steps: arrays, and one text entry with the counters as JSON
     checkpoint.previous.npz  the checkpoint before it, for when the last one is damaged
     lock                     present while a process writes, and locked by it
+    claim, failed, done      marks of a queue of runs, beside which a new run may start
 
 Whole files are written under a temporary name, synced and renamed, so a reader finds the old one or the new one. Rows
 are appended and synced. A kill can tear the last row; readers leave it out, and a resumed run removes it.
@@ -32,6 +33,7 @@ from minilocal.record.read import (
     CONFIG,
     ENVIRONMENT,
     LOCK,
+    MARKS,
     METRICS,
     PREVIOUS,
     PROGRESS,
@@ -197,7 +199,7 @@ def check_free(path: str | Path) -> None:
     with os_errors_explained(path):
         if not path.exists():
             return
-        entries = [entry.name for entry in path.iterdir()]
+        entries = [entry.name for entry in path.iterdir() if not MARKS.fullmatch(entry.name)]
     names = {name for name in entries if not name.endswith(".partial")} - {LOCK, ENVIRONMENT}
     if CONFIG in names and not saved_nothing(path):
         raise UserError(f"{path} holds a run already: go on with --resume {path}, or choose another --out.")

@@ -16,10 +16,14 @@ from pathlib import Path
 from minilocal.errors import UserError
 
 
+class InUse(UserError):
+    """The error for a folder that another process writes to."""
+
+
 class Lock:
     """A lock held from construction until `release`, which may be called again.
 
-    Raises: UserError where another process holds it; OSError where the file cannot be created, or is a symbolic link.
+    Raises: InUse where another process holds it; OSError where the file cannot be created, or is a symbolic link.
     """
 
     def __init__(self, file: Path) -> None:
@@ -52,9 +56,7 @@ class Lock:
         except BlockingIOError:
             holder = os.pread(descriptor, 400, 0).decode(errors="replace") or "another process"
             os.close(descriptor)
-            raise UserError(
-                f"{self.file.parent} is in use by {holder}: wait for it, or choose another --out."
-            ) from None
+            raise InUse(f"{self.file.parent} is in use by {holder}: wait for it, or choose another --out.") from None
         except BaseException:
             os.close(descriptor)
             raise

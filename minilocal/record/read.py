@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,6 +16,7 @@ from minilocal.record.files import os_errors_explained, read_json
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, LOCK = "checkpoint.npz", "checkpoint.previous.npz", "lock"
+MARKS = re.compile(r"claim(\.\d+)?|done|failed")  # of a queue of runs: `minilocal.sweep` writes them
 PROGRESS = "progress.json"  # the checkpoint's text entry; no array has this name
 Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # (arrays, progress)
 

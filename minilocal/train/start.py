@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from minilocal.train.from_config import build, cut, schedule
 from minilocal.train.loop import Loop, Report, Say
 from minilocal.train.process_group import ProcessGroup
 from minilocal.train.same_run import EPOCHS, check_epochs
-from minilocal.train.stop import stop_on_signal
+from minilocal.train.stop import StopRequest, stop_on_signal
 from minilocal.train.weights import warm_start
 
 
@@ -47,6 +47,7 @@ def train(
     say: Say = lambda line: None,
     bar: bool = True,
     group: ProcessGroup | None = None,
+    request: StopRequest | None = None,
 ) -> Result:
     """Train what `config` describes into a new folder, or resume the run in the folder `resume`.
 
@@ -57,6 +58,7 @@ def train(
     say       called with a line about the run's progress
     bar       shows a progress bar, on a terminal only
     group     the processes that train it, this one by default; `minilocal.parallel.train` gives MPI's ranks
+    request   the caller's flag for a stop; by default the signals of `stop_on_signal` set one
 
     Raises: UserError for a configuration that does not fit together, a folder that cannot be written, a damaged or
     foreign checkpoint, and a loss that is not finite; Interrupted after Ctrl-C or SIGTERM.
@@ -81,8 +83,8 @@ def train(
         opened = _resumed(Path(resume), epochs, say, bar, group)
     before = threads()
     try:
-        with opened as (loop, folder), stop_on_signal() as request:
-            loop.run(folder, request, on_epoch, say)
+        with opened as (loop, folder), stop_on_signal() if request is None else nullcontext(request) as stop:
+            loop.run(folder, stop, on_epoch, say)
         rows = record.rows(folder.path) if group.is_first else []
         return Result(loop.learner, loop.dataset, rows, folder.path)
     finally:

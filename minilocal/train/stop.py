@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP set a flag that is checked between two steps."""
+"""SIGINT, SIGTERM, SIGHUP and SIGUSR1 set a flag that is checked between two steps."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Slurm warns of its limit by SIGUSR1
 
 
 class Interrupted(KeyboardInterrupt):

@@ -1,0 +1,133 @@
+"""The four starts of the same loop: in this process, in several of this machine, under mpiexec, and by Slurm."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from minilocal.config import tables_of
+from minilocal.device import device_namespace
+from minilocal.errors import UserError
+from minilocal.parallel.environment import local_place, place
+from minilocal.sweep import Queue, drain, run_workers, slurm, table
+from minilocal.sweep.share import PARENT, threads_of, use_device
+from minilocal.sweep.state import DONE, FAILED, LEFT
+from minilocal.sweep.watch import Watch, counts
+from minilocal.sweep.workers import STOPPED
+from minilocal.train import dataset_of
+from minilocal.train.stop import Interrupted, StopRequest
+
+
+def by_itself(queue: Queue, request: StopRequest, *, threads: int = 0, wait: bool = False, shown: bool = True) -> int:
+    """Drain the queue in this process."""
+    for device in {cell.config.run.device for cell in queue.cells}:
+        device_namespace(device)  # raises where it is missing: before any cell fails by it
+    watch = Watch(queue)
+
+    def show() -> None:
+        for line in watch.update():
+            print(line, flush=True)
+
+    if shown:
+        print(f"{queue.path}: {watch.counts()}", flush=True)
+    drain(queue, request, threads=threads, bar=shown, wait=wait, on_change=show if shown else lambda: None)
+    return _end(queue, watch) if shown else 0
+
+
+def by_workers(queue: Queue, machine: dict[str, Any], devices: list[str], jobs: int, request: StopRequest) -> int:
+    """Drain the queue in several processes of this machine."""
+    from tqdm import tqdm
+
+    watch = Watch(queue)
+    print(f"{queue.path}: {watch.counts()}; {jobs} processes", flush=True)
+    form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
+    with tqdm(total=watch.total(), initial=watch.epochs(), bar_format=form, disable=None, leave=False) as bar:
+
+        def show() -> None:
+            for line in watch.update():
+                bar.write(line, file=sys.stdout)
+                sys.stdout.flush()
+            bar.n, bar.total = watch.epochs(), watch.total()
+            bar.set_description_str(watch.counts(), refresh=False)
+            bar.set_postfix_str(f"{watch.left()} left", refresh=True)
+
+        words = ["sweep", "--out", str(queue.path), *_words(machine)]
+        threads = int(machine.get("run.threads", 0))
+        lines = run_workers(words, jobs, devices, request, show, threads)
+    for line in lines:
+        print(f"minilocal: {line}", file=sys.stderr)
+    return _end(queue, watch)
+
+
+def as_rank(
+    queue: Queue, machine: dict[str, Any], devices: list[str], options: argparse.Namespace, request: StopRequest
+) -> int:
+    """Drain the queue as one of several processes that mpiexec or srun has started. The first one prints."""
+    if options.slurm is not None or options.jobs is not None:
+        flag = "--slurm" if options.slurm is not None else "--jobs"
+        raise UserError(f"{flag} met {place().size} processes of mpiexec or srun: leave it out.")
+    first, local = place().rank == 0, local_place()
+    if first:
+        queue.write()
+        if options.retry:
+            queue.forget_failures()
+    if devices:
+        machine = {**machine, "run.device": use_device(devices[local.rank % len(devices)])}
+    return by_itself(queue.on(machine), request, threads=threads_of(local.size), wait=first, shown=first)
+
+
+def write_script(queue: Queue, machine: dict[str, Any], devices: list[str], options: argparse.Namespace) -> int:
+    """Write the array script, and print how to submit it."""
+    if len(devices) > 1:
+        raise UserError(f"--slurm met {len(devices)} devices: Slurm gives each task its own GPU. Give --device cuda.")
+    left = sum(state.word != DONE for state in queue.states())
+    device, threads = devices[0] if devices else "cpu", int(machine.get("run.threads", 0))
+    words = ["sweep", "--out", str(queue.path.absolute()), *_words(machine), *(["--device", device] if devices else [])]
+    words += ["--threads", str(threads)] if threads else []
+    text = slurm.script(queue.path, words, left, options.jobs or left, gpu=device.startswith("cuda"), threads=threads)
+    file = Path(options.slurm)
+    slurm.write(file, text)
+    print(f"{file}: {left} of {len(queue.cells)} cells are left. Submit it with: sbatch --time=4:00:00 {file}")
+    return 0
+
+
+def _end(queue: Queue, watch: Watch) -> int:
+    """Print the table, and what is not done; return 1 where a cell failed or is left."""
+    watch.update()
+    print(f"\n{table.by_configuration(queue)}")
+    words = [state.word for state in watch.states]
+    if set(words) != {DONE}:
+        retry = f" Failed cells again: minilocal sweep --out {queue.path} --retry" if FAILED in words else ""
+        print(f"\n{watch.counts()}.{retry}")
+    return int(FAILED in words or LEFT in words)
+
+
+def stopped(queue: Queue, number: int) -> int:
+    """After a signal: 75 says to a batch system that the same command goes on. Raises: Interrupted after Ctrl-C."""
+    line = f"stopped, and saved: {counts(queue.states())}. Go on with: minilocal sweep --out {queue.path}"
+    if number == signal.SIGINT:
+        raise Interrupted(line, number)
+    print(f"minilocal: {line}", file=sys.stderr)
+    return STOPPED
+
+
+def check_data(queue: Queue) -> None:
+    """Load each data set of the cells that are left, once: what is missing is fetched, or refused, before a start.
+
+    A worker leaves this to the process that started it.
+    """
+    if PARENT in os.environ:
+        return
+    left = [c for c, s in zip(queue.cells, queue.states(), strict=True) if s.word != DONE]
+    for cell in {repr(tables_of(cell.config)["data"]): cell for cell in left}.values():
+        dataset_of(cell.config)
+
+
+def _words(machine: dict[str, Any]) -> list[str]:
+    """The keys of [run] that are truth values, as flags of a worker. `run_workers` adds its device and threads."""
+    keys = {key: value for key, value in machine.items() if key not in ("run.device", "run.threads")}
+    return [f"--set={key}={str(value).lower()}" for key, value in keys.items()]

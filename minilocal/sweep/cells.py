@@ -1,0 +1,73 @@
+"""Cells: one run each, in a folder that is named by the run's resolved configuration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from minilocal import rules
+from minilocal.config import Config, flatten, from_tables, tables_of
+from minilocal.train.same_run import MACHINE
+
+LONGEST = 80  # letters before the hash
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a grid.
+
+    name    of its folder
+    config  its resolved configuration
+    labels  {"table.key": value} of the keys that vary over the grid
+    """
+
+    name: str
+    config: Config
+    labels: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: Config, labels: dict[str, Any] | None = None) -> Cell:
+        """The cell of a resolved configuration. One configuration has one name, whatever grid it is in."""
+        return cls(f"{prefix(config)}-{fingerprint(config)}", config, labels or {})
+
+    def to_json(self) -> dict[str, Any]:
+        """The form that `sweep.json` holds."""
+        return {"name": self.name, "labels": self.labels, "config": tables_of(self.config)}
+
+    @classmethod
+    def from_json(cls, entry: dict[str, Any], source: str) -> Cell:
+        """The cell in an entry of the file `source`; a key younger than the file has its default.
+
+        Raises: UserError where the configuration is not valid.
+        """
+        return cls(entry["name"], from_tables(entry["config"], source), entry["labels"])
+
+
+def fingerprint(config: Config) -> str:
+    """A hash of every key but those that name the machine."""
+    keys = {key: value for key, value in flatten(tables_of(config), "").items() if key not in MACHINE}
+    text = json.dumps(keys, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
+
+
+def prefix(config: Config) -> str:
+    """Rule with the options that are not its defaults, network, K, data and seed: `gll-aux1c2f-resnet20-K4-...`."""
+    rule, defaults = config.rule, rules.options(config.rule.name)
+    changed = [
+        f"{key}{value}"
+        for key, value in rule.options.items()
+        if value != (list(d) if isinstance(d := defaults[key], tuple) else d)
+    ]
+    scheme, _, path = config.data.name.partition(":")
+    modules = config.net.modules
+    cut = "x".join(map(str, modules)) if isinstance(modules, list) else modules
+    parts = [
+        rules.label(rule.name), *changed, config.net.name, f"K{cut}", Path(path).stem if path else scheme,
+        f"seed{config.run.seed}",
+    ]  # fmt: skip
+    words = [re.sub(r"[^A-Za-z0-9.+]+", "_", str(part)).strip("_.") for part in parts]
+    return "-".join(filter(None, words))[:LONGEST].strip("-_.")

@@ -1,0 +1,107 @@
+"""A sweep's folder: `sweep.json` with its cells, and a folder for each of them. The folders are the queue."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from minilocal import record
+from minilocal.config import Config, check, flatten, resolve, tables_of
+from minilocal.errors import UserError
+from minilocal.record.files import os_errors_explained, read_json
+from minilocal.sweep.cells import Cell, fingerprint
+from minilocal.sweep.state import State, forget_failure, state
+
+FILE, FORMAT = "sweep.json", 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Queue:
+    """The cells of the sweep in the folder `path`."""
+
+    path: Path
+    cells: list[Cell]
+
+    @classmethod
+    def open(cls, path: Path, cells: Sequence[Cell]) -> Queue:
+        """The sweep of these cells at `path`: a new one, the one that is there, or that one with more cells.
+
+        Nothing is written. Cells that are there keep the names of their folders.
+
+        Raises: UserError where `path` holds another sweep, or something else.
+        """
+        if not cells:
+            raise UserError("the grid is empty: it has no cell.")
+        names = {cell.name for cell in cells}
+        with os_errors_explained(path):
+            entries = {entry.name for entry in path.iterdir()} if path.exists() else set()
+        if FILE not in entries:
+            if others := [name for name in entries - names if not name.endswith(".partial")]:
+                raise UserError(f"{path} is no sweep and not empty ({min(others)} is there): choose another --out.")
+            return cls(path, list(cells))
+        before = {fingerprint(cell.config): cell.name for cell in cls.read(path).cells}
+        now = {fingerprint(cell.config): cell for cell in cells}
+        if missing := [name for key, name in before.items() if key not in now]:
+            raise UserError(
+                f"{path} holds another sweep: {len(missing)} of its {len(before)} cells are not in this grid, as "
+                f"{missing[0]}. Choose another --out, or give --out {path} alone to go on with it."
+            )
+        return cls(path, [dataclasses.replace(cell, name=before.get(key, cell.name)) for key, cell in now.items()])
+
+    @classmethod
+    def read(cls, path: Path) -> Queue:
+        """The sweep that is recorded at `path`.
+
+        Raises: UserError where there is none, or its record is damaged or of another version.
+        """
+        file = path / FILE
+        with os_errors_explained(path):
+            if not file.is_file():
+                raise UserError(f"{path} is no sweep: it has no {FILE}.")
+        content = read_json(file)
+        if content.get("format") != FORMAT:
+            raise UserError(
+                f"{file} is of another version of minilocal: its format is {content.get('format')!r}, not {FORMAT}."
+            )
+        try:
+            return cls(path, [Cell.from_json(entry, str(file)) for entry in content["cells"]])
+        except (KeyError, TypeError) as error:
+            raise UserError(f"{file} is damaged: {type(error).__name__} {error}.") from None
+
+    def write(self) -> None:
+        """Record the cells in the folder, which is created. Raises: UserError where it cannot be written."""
+        text = json.dumps({"format": FORMAT, "cells": [cell.to_json() for cell in self.cells]}, indent=1)
+        with os_errors_explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            if (self.path / FILE).exists() and (self.path / FILE).read_text("utf-8") == text:
+                return
+        with record.atomic_write(self.path / FILE) as file:
+            file.write(text.encode())
+
+    def on(self, machine: Mapping[str, Any]) -> Queue:
+        """The same cells with these keys of the machine, {"run.threads": 1}. Raises: UserError for a wrong value."""
+        if not machine:
+            return self
+        cells = [dataclasses.replace(cell, config=_changed(cell.config, machine)) for cell in self.cells]
+        return Queue(self.path, cells)
+
+    def forget_failures(self) -> None:
+        """Leave the cells that failed to be trained again. Raises: UserError where a folder cannot be written."""
+        for cell in self.cells:
+            forget_failure(self.folder(cell))
+
+    def folder(self, cell: Cell) -> Path:
+        """The run folder of a cell."""
+        return self.path / cell.name
+
+    def states(self) -> list[State]:
+        """The state of each cell, read from the folders."""
+        return [state(self.folder(cell)) for cell in self.cells]
+
+
+def _changed(config: Config, machine: Mapping[str, Any]) -> Config:
+    tables = [("the sweep", flatten(tables_of(config), "the sweep")), ("this machine", dict(machine))]
+    return check(resolve(tables)[0])
