@@ -53,7 +53,7 @@ def build(paths: Iterable[str | Path], out: str | Path = ".") -> Report:
     lines = [*left_out, *remarks, *memory.remarks]
     if lines:
         sections.append(Section("Left out", list(lines)))
-    document = Document("Runs and what they gave", _lead(runs), sections, records(parts, step_mb, compared))
+    document = Document("Results", _lead(runs), sections, records(parts, step_mb, compared))
     return Report(document, tables, lines)
 
 

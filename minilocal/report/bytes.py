@@ -30,6 +30,7 @@ class Memory:
     def __init__(self) -> None:
         self.remarks: list[str] = []
         self._known: dict[str, float | None] = {}
+        self._machines: dict[tuple[str, int | None], Any] = {}  # each remembers what its kernels allocate
 
     def of(self, group: Group) -> float | None:
         """The peak of a step in MB above parameters, statistics and momentum; PGL's in a global epoch."""
@@ -44,7 +45,7 @@ class Memory:
         config = group.first.config
         try:
             size, channels, classes = _images(group)
-            machine: Any = CPU(_threads(group)) if config.run.device == "cpu" else GPU()
+            machine = self._machine(group)
             constants = {"mean": (0.5,) * channels, "std": (0.5,) * channels}  # bytes do not depend on them
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # the run has given them
@@ -60,6 +61,13 @@ class Memory:
             self.remarks.append(f"The memory of {group.name} is not estimated: {error}")
             return None
         return profile.step / 1e6
+
+    def _machine(self, group: Group) -> Any:
+        on_cpu, threads = group.first.config.run.device == "cpu", _threads(group)
+        place = ("cpu", threads) if on_cpu else ("gpu", None)
+        if place not in self._machines:
+            self._machines[place] = CPU(threads) if on_cpu else GPU()
+        return self._machines[place]
 
 
 def _threads(group: Group) -> int | None:

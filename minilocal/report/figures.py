@@ -13,7 +13,7 @@ from minilocal.report.document import Picture
 from minilocal.report.groups import Group, Panel
 
 SIZE = 4.7, 3.0  # inches: text of 10 points stays legible on a phone
-WIDE = 24  # letters of a line beside a bar
+WIDE = 28  # letters of a line beside a bar
 
 
 def pictures(panel: Panel, memory: Mapping[str, float | None]) -> list[Picture]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -79,7 +79,7 @@ class Group:
     @property
     def local_errors(self) -> np.ndarray:
         """Each module's own test error after the last epoch, (seeds, K); (0, 0) where a seed has none recorded."""
-        errors = [run.local_errors for run in self.runs]
+        errors = [run.local_errors(self.epochs) for run in self.runs]
         return np.array(errors) if len({len(e) for e in errors}) == 1 and len(errors[0]) else np.empty((0, 0))
 
 
@@ -103,11 +103,10 @@ def panels(runs: Sequence[Run]) -> tuple[list[Panel], list[str]]:
         by_modules = len(crowd) > CROWD and len({modules(group) for group in crowd}) > 1
         for group in crowd:
             parted.setdefault((*place, f"K{modules(group)}") if by_modules else place, []).append(group)
-    names: dict[str, None] = {}
-    result = []
+    result: list[Panel] = []
     for place, crowd in parted.items():
-        name = next(n for n in _numbered("-".join(map(_slug, place))) if n not in names)
-        names[name] = None
+        used = {panel.name for panel in result}
+        name = next(n for n in map(_slug, _numbered("-".join(map(_slug, place)))) if n not in used)
         result.append(Panel(name, _title(crowd), _named(crowd)))
     return result, remarks
 
@@ -210,7 +209,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.rpartition("/")[2].lower()).strip("-")
 
 
-def _numbered(name: str) -> Any:
+def _numbered(name: str) -> Iterator[str]:
     """name, name 2, name 3, ..."""
     yield name
     yield from (f"{name} {n}" for n in count(2))

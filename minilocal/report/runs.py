@@ -51,10 +51,10 @@ class Run:
             errors[row["epoch"] - 1] = _number(row["test_error"])
         return errors
 
-    @cached_property
-    def local_errors(self) -> np.ndarray:
-        """The last epoch's test error of each module's own classifier, (K,); (0,) where none is recorded."""
-        return np.array([_number(e) for e in self.rows[-1].get("local_errors", [])] if self.rows else [])
+    def local_errors(self, epoch: int) -> np.ndarray:
+        """The test error of each module's own classifier after this epoch, (K,); (0,) where none is recorded."""
+        row = next((row for row in self.rows if row["epoch"] == epoch), {})
+        return np.array([_number(e) for e in row.get("local_errors", [])])
 
     @cached_property
     def seconds(self) -> float:
@@ -133,7 +133,7 @@ def read_all(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
             left_out.append(f"{folder} is left out: {error}")
     if not any(run.rows for run in runs):
         reason = f" {left_out[0]}" if left_out else ""
-        what = f"of {len(runs)} runs none has finished an epoch" if runs else "there is no run that can be read"
+        what = f"{len(runs)} without a finished epoch" if runs else "there is no run that can be read"
         raise UserError(f"nothing to report in {', '.join(names)}: {what}.{reason}")
     return runs, left_out
 

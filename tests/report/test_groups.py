@@ -98,6 +98,17 @@ def test_an_unfinished_run_stands_apart_and_is_marked(tmp_path):
     assert [group.state for group in panel.groups] == ["2", "1 of 2, unfinished"]
 
 
+def test_unfinished_seeds_are_compared_at_an_epoch_that_all_have(tmp_path):
+    runs = [
+        read(write_run(tmp_path / str(s), errors, local=[90.0 - s], optim__epochs=9, run__seed=s))
+        for s, errors in enumerate(([50.0, 40.0, 30.0], [60.0, 55.0]))
+    ]
+    ((panel,), _) = panels(runs)
+    (group,) = panel.groups
+    assert group.epochs == 2 and group.state == "2 of 9, unfinished" and group.last.tolist() == [40, 55]
+    assert group.local_errors.tolist() == [[90, 40], [89, 55]] and group.best.tolist() == [40, 55]
+
+
 def test_a_file_of_ones_own_rule_with_the_same_name_keeps_its_own_curve(tmp_path):
     for folder, alpha in (("one", 0.5), ("two", 0.25)):
         (tmp_path / folder).mkdir()
@@ -106,6 +117,13 @@ def test_a_file_of_ones_own_rule_with_the_same_name_keeps_its_own_curve(tmp_path
     own = [{"rule__name": f"{tmp_path / folder}/own.py:mine"} for folder in ("one", "two")]
     (panel,) = grouped(tmp_path / "runs", *own)
     assert len(set(names(panel))) == 2 and numbers(panel) == [["0"], ["1"]]
+
+
+def test_two_files_of_images_with_one_name_keep_their_own_figures(tmp_path):
+    images = [{**BP, "data__name": f"npz:/{folder}/mine.npz"} for folder in ("one", "two")]
+    parts = grouped(tmp_path, *images)
+    assert [panel.name for panel in parts] == ["mlp-mine-npz", "mlp-mine-npz-2"]
+    assert [numbers(panel) for panel in parts] == [[["0"]], [["1"]]]
 
 
 def test_a_crowded_panel_is_parted_by_the_number_of_modules(tmp_path):

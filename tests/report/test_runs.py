@@ -16,7 +16,8 @@ def test_a_run_that_is_whole(tmp_path):
     run = read(write_run(tmp_path / "a", [40.0, 20.0], local=[60.0], run__seed=3))
     assert (run.seed, run.epochs, run.finished, run.state, run.seconds) == (3, 2, True, "2", 2.0)
     np.testing.assert_array_equal(run.errors, [40, 20])
-    np.testing.assert_array_equal(run.local_errors, [60, 20])
+    np.testing.assert_array_equal(run.local_errors(2), [60, 20])
+    np.testing.assert_array_equal(run.local_errors(1), [60, 40])
     assert run.machine == "a processor, 2 threads"
 
 
@@ -32,7 +33,7 @@ def test_rows_without_local_errors_and_seconds_are_rows(tmp_path):
     path = write_run(tmp_path / "a", [40.0])
     (path / "metrics.jsonl").write_text('{"epoch": 1, "test_error": 30.0}\n')
     run = read(path)
-    assert run.local_errors.size == 0 and np.isnan(run.seconds) and run.errors.tolist() == [30.0]
+    assert run.local_errors(1).size == 0 and np.isnan(run.seconds) and run.errors.tolist() == [30.0]
 
 
 def test_a_machine_is_a_gpu_or_several(tmp_path):
@@ -88,7 +89,7 @@ def test_a_report_over_nothing_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"nothing to report in .*empty: there is no run that can be read\.$"):
         read_all([tmp_path / "empty"])
     write_run(tmp_path / "new", [])
-    with pytest.raises(UserError, match="of 1 runs none has finished an epoch"):
+    with pytest.raises(UserError, match="1 without a finished epoch"):
         read_all([tmp_path / "new"])
     bad = write_run(tmp_path / "bad", [1.0])
     (bad / "metrics.jsonl").write_text("x\n")
