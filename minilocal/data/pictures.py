@@ -136,10 +136,11 @@ def opened(name: str, path: Path) -> np.ndarray:
     from PIL import Image, ImageOps
 
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=("PNG", "JPEG")) as file:
+        with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            picture: Any = ImageOps.exif_transpose(file)
-            picture.load()
+            with Image.open(path, formats=("PNG", "JPEG")) as file:
+                picture: Any = ImageOps.exif_transpose(file)
+                picture.load()
     except Exception as error:  # a damaged picture can raise any error
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{name}: {path} cannot be read as a PNG or JPEG picture ({reason}).") from None
