@@ -35,6 +35,9 @@ beside BP in one process. Made by `python docs/benchmarks/parallel.py` (rounds, 
 {rounds} rounds in which all rows take turns; the median of all steps, with the pipeline full. The modules are cut by
 measured time (`--balance time`); *units* are theirs.
 
+For more modules than cores, beside the papers' figures, see the simulator in
+[parallel.md](../parallel.md#simulate-more-devices-than-you-have).
+
 """
 
 

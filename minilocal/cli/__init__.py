@@ -74,7 +74,25 @@ def _dispatch(words: Sequence[str]) -> int:
         raise unknown("command", name, COMMANDS)
     command = importlib.import_module(f"minilocal.cli.{name}")
     parser = command.parser()
-    return int(command.run(parser.parse(rest)))
+    try:
+        options = parser.parse(rest)
+    except UserError as error:
+        return _raise_once(error)
+    return int(command.run(options))
+
+
+def _raise_once(error: UserError) -> int:
+    """Raise the error; among ranks on the first one, once all of them have met it."""
+    from minilocal.parallel.environment import started
+
+    def work() -> int:
+        raise error
+
+    if not started():
+        return work()
+    from minilocal.parallel import rank
+
+    return rank.run(work) or 0
 
 
 def _overview() -> str:

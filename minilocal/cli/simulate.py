@@ -71,6 +71,7 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Print a row for each rule and number of modules."""
     from minilocal import nets, streams
+    from minilocal.parallel.ranks import owned
     from minilocal.parallel.simulate import Link
     from minilocal.parallel.simulate.costs_file import kept_in
     from minilocal.parallel.simulate.published import findings
@@ -80,6 +81,8 @@ def run(options: argparse.Namespace) -> int:
     _check(options)
     net, chosen = nets.get(options.net, rng=streams.rng(0)), _rules(options)
     counts = _numbers(options.modules, net.name, len(net.units))
+    if options.processes is not None:
+        owned([1.0] * min(counts), options.processes)  # refused before anything is measured
     with kept_in(None if options.costs is None else Path(options.costs)) as table, _bar() as bar:
 
         def on_part(form: str) -> None:

@@ -98,6 +98,12 @@ def _status(error: BaseException) -> int:
     return 2 if isinstance(error, UserError) else 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
 
 
+def ready() -> None:
+    """Mark this rank as ready: a signal from now on stops its run with a checkpoint."""
+    if (path := _file(".ready")) is not None and not path.exists():
+        _write(path, "")
+
+
 def done() -> None:
     """Mark this rank as done: its end is no failure."""
     if (path := _file(".done")) is not None:

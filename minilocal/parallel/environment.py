@@ -53,7 +53,7 @@ def started() -> bool:
 def folder() -> Path | None:
     """The folder of the process that started this rank; None where mpiexec or srun was called by hand."""
     name = os.environ.get(FOLDER)
-    return Path(name) if name and started() else None
+    return Path(name) if name else None
 
 
 def parent_gone() -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 from minilocal.config import Config, flatten, tables_of
 from minilocal.config.schema import RunTable
 from minilocal.errors import UserError
+from minilocal.parallel.cause import ready
 from minilocal.parallel.folder import RankFolder, on_first_alone
 from minilocal.parallel.mpi import agree, check_same, cores_for, local_rank, parent_gone
 from minilocal.parallel.trainer import RankTrainer
@@ -36,6 +37,8 @@ class Ranks(ProcessGroup):
     def __init__(self, comm: MPI.Intracomm) -> None:
         self.comm, self.size, self.is_first = comm, comm.size, comm.rank == 0
         self.has_asked = False  # whether this rank has asked the first one to stop
+        self.received = 0  # questions of other ranks that the first one has received
+        self.is_ready = False  # whether the starting process knows that a signal stops the run
 
     def check_same(self, config: Config) -> None:
         facts = {"minilocal": version("minilocal"), "NumPy": np.__version__, **flatten(tables_of(config), "this run")}
@@ -72,27 +75,40 @@ class Ranks(ProcessGroup):
         """
         from mpi4py import MPI
 
+        if not self.is_ready:
+            ready()
+            self.is_ready = True
+        answer = np.zeros(1, np.int64)  # the signal's number
         if self.is_first:
-            asked = request.stop or parent_gone() or self.comm.Iprobe(MPI.ANY_SOURCE, ASK)
-            answer = np.array([asked], np.int64)
+            if not request.stop and self.comm.Iprobe(MPI.ANY_SOURCE, ASK):
+                request.number = self._receive_question()
+                request.stop = True
+            answer[0] = request.number if request.stop or parent_gone() else 0
         else:
             if request.stop and not self.has_asked:
-                self.comm.Send(np.ones(1, np.int64), 0, ASK)
+                self.comm.Send(np.array([request.number], np.int64), 0, ASK)
                 self.has_asked = True
-            answer = np.empty(1, np.int64)
             self.comm.Recv(answer, self.comm.rank - 1, PASS_ON)
+            request.number = int(answer[0]) or request.number
         if self.comm.rank < self.comm.size - 1:
             self.comm.Send(answer, self.comm.rank + 1, PASS_ON)
         return bool(answer[0])
 
     def receive_questions(self) -> None:
         """Receive what other ranks have asked: with a message left, MPI_Finalize fails. Collective, at a run's end."""
+        asked = self.comm.reduce(int(self.has_asked))  # None but on rank 0
+        for _ in range((asked or 0) - self.received):
+            self._receive_question()
+        self.has_asked, self.received = False, 0
+
+    def _receive_question(self) -> int:
+        """The number of a signal that another rank has got."""
         from mpi4py import MPI
 
-        asked = self.comm.reduce(int(self.has_asked))  # None but on rank 0
-        for _ in range(asked or 0):
-            self.comm.Recv(np.empty(1, np.int64), MPI.ANY_SOURCE, ASK)
-        self.has_asked = False
+        number = np.empty(1, np.int64)
+        self.comm.Recv(number, MPI.ANY_SOURCE, ASK)
+        self.received += 1
+        return int(number[0])
 
     def whole(self, progress: Progress, learner: Any) -> Progress:
         parts = self.comm.allgather((progress.sums, progress.counts))

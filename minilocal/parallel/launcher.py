@@ -78,7 +78,8 @@ def relaunch(words: Sequence[str], processes: int) -> int:
 
 def line(failure: Failure, facts: Mapping[int, Mapping[str, str]]) -> str:
     """`rank 1 (modules 3-4) was killed by signal 9; the last checkpoint is in RUN: ...`, in one line."""
-    rank = "a rank" if failure.rank is None else f"rank {failure.rank}"
+    nameless = "mpiexec" if failure.kind == "mpiexec" else "a rank"
+    rank = nameless if failure.rank is None else f"rank {failure.rank}"
     modules = facts.get(failure.rank, {}).get("modules") if failure.rank is not None else None
     first, _, last = (modules or "").partition("-")
     owner = "" if not modules else f" (module {first})" if first == last else f" (modules {modules})"

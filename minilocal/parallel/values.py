@@ -52,8 +52,10 @@ def _packed(value: Any, arrays: dict[str, np.ndarray], what: str) -> Any:
             name = f"array{len(arrays)}"
             arrays[name] = array
             return {"array" if kind is np.ndarray else "scalar": name}
-    name = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"a {kind.__module__}.{kind.__qualname__}"
-    raise UserError(f"{what} is or contains {name.replace('builtins.', '')}: give {KINDS}.")
+    name = f"{kind.__module__}.{kind.__qualname__}".removeprefix("builtins.")
+    article = "an" if name[0] in "aeiou" else "a"
+    named = f"an array of {value.dtype}" if isinstance(value, np.ndarray) else f"{article} {name}"
+    raise UserError(f"{what} is or contains {named}: give {KINDS}.")
 
 
 def _unpacked(value: Any, arrays: Any) -> Any:

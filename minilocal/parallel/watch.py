@@ -20,7 +20,7 @@ STARTING = 2.0  # seconds between the first rank's start and the last one's
 
 
 class Failure(NamedTuple):
-    """The rank that ended the others; None where it cannot be known. `kind` is user, stop, other, or ended."""
+    """The rank that ended the others; None where it cannot be known. `kind` is user, stop, other, ended or mpiexec."""
 
     rank: int | None
     kind: str
@@ -97,8 +97,8 @@ class Watch:
         )
 
     def is_ready(self, number: int) -> bool:
-        """Whether a rank has registered, so that it can be asked to stop."""
-        return (self.folder / f"rank.{number}").exists() and number in self.ranks
+        """Whether a rank trains, so that it can be asked to stop: before its first step there is nothing to save."""
+        return (self.folder / f"rank.{number}.ready").exists() and number in self.ranks
 
     def is_done(self, number: int) -> bool:
         return (self.folder / f"rank.{number}.done").exists()
@@ -128,6 +128,8 @@ class Watch:
         if first is not None and (gone is None or errors[first]["time"] <= ends.get(gone, math.inf)):
             entry = errors[first]
             return Failure(first, entry["kind"], entry["message"], entry["traceback"])
+        if status < 0:
+            return Failure(None, "mpiexec", f"was killed by signal {-status}")
         if signal is not None:
             return Failure(gone, "ended", f"was killed by signal {signal}")
         if not self.ranks:

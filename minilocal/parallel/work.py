@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import os
 import runpy
 import sys
@@ -37,7 +38,7 @@ def described(work: Callable[..., Any] | str | os.PathLike[str]) -> Work:
         return Work(None, str(Path(path).resolve()), function if colon else None)
     name, module = getattr(work, "__qualname__", None), getattr(work, "__module__", None)
     if not callable(work) or not name or not module or (hasattr(work, "__self__") and work.__self__ is not None):
-        raise UserError(f"launch() was given a {type(work).__name__}: give a function, FILE.py or FILE.py:FUNCTION.")
+        raise UserError(f"launch() was given {work!r}: give a function, FILE.py or FILE.py:FUNCTION.")
     if "<" in name:
         raise UserError(f"ranks cannot import {name}: define the function at the top of a file.")
     if module != "__main__":
@@ -71,7 +72,21 @@ def call(work: Work, args: Sequence[Any], main: str | None) -> Any:
                 f"{work.file or work.module} has no function {work.function!r}{nearest(name, vars(module))}"
             )
         function = getattr(function, name)
+    _check_arguments(function, work.function or "", args)
     return function(*args)
+
+
+def _check_arguments(function: Callable[..., Any], name: str, args: Sequence[Any]) -> None:
+    """Check that a function takes these arguments.
+
+    Raises: UserError where it does not.
+    """
+    try:
+        inspect.signature(function).bind(*args)
+    except TypeError as error:
+        raise UserError(f"launch({name}, ...) was given {len(args)} arguments for it: {error}.") from None
+    except ValueError:  # a function without a signature
+        return
 
 
 def _from_file(path: str, name: str) -> ModuleType:

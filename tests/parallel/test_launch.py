@@ -65,7 +65,7 @@ def test_values_go_to_the_ranks_and_come_back_as_they_were():
 @pytest.mark.parametrize(
     ("value", "named"),
     [
-        (object(), "a object"),
+        (object(), "an object"),
         ([{"a": {1, 2}}], "a set"),
         (np.array([None]), "an array of object"),
         (lambda: 0, "function"),
@@ -101,8 +101,8 @@ def test_work_that_ranks_cannot_find_is_refused_before_anything_starts(tmp_path,
     wrong: list[tuple[Any, str]] = [
         (lambda: 0, "ranks cannot import .*lambda"),
         (inner, "ranks cannot import .*inner"),
-        (3, "was given a int"),
-        ([].append, "was given a builtin"),
+        (3, "was given 3:"),
+        ([].append, "was given <built-in method append"),
         (tmp_path / "none.py", "there is no file"),
     ]
     for work, line in wrong:
@@ -112,6 +112,19 @@ def test_work_that_ranks_cannot_find_is_refused_before_anything_starts(tmp_path,
         ml.parallel.launch(f"{WORK}:echo", processes=0)
     with pytest.raises(ml.UserError, match="argument of launch"):
         ml.parallel.launch(f"{WORK}:echo", object())
+
+
+@needs_mpi
+def test_one_rank_is_enough():
+    (one,) = ml.parallel.launch(f"{WORK}:echo", 3, processes=1)
+    assert (one["rank"], one["size"], one["values"]) == (0, 1, [3])
+
+
+@needs_mpi
+def test_arguments_that_a_function_does_not_take_are_one_line(tmp_path):
+    (tmp_path / "work.py").write_text("def train(rule):\n    return rule\n")
+    with pytest.raises(ml.UserError, match=r"launch\(train, ...\) was given 0 arguments for it: missing .*'rule'"):
+        ml.parallel.launch(f"{tmp_path / 'work.py'}:train")
 
 
 @needs_mpi

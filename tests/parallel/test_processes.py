@@ -144,6 +144,30 @@ def test_a_killed_rank_is_named_with_its_modules_and_the_run_goes_on_in_ranks(co
     ended(again, 130, SECONDS)
 
 
+def test_a_killed_mpiexec_is_named(command):
+    process, _, ranks = running(command, "--processes", "2")
+    starter = int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()[0])
+    os.kill(starter, signal.SIGKILL)
+    _, err = ended(process, 1, SECONDS)
+    assert err.startswith("minilocal: mpiexec was killed by signal 9; the last checkpoint is in run: go on with")
+    assert not any(_runs(pid) for pid in ranks.values())
+
+
+@pytest.mark.parametrize("wait", [0.0, 1.0, 2.0])
+def test_a_signal_before_the_first_step_stops_with_its_status(command, wait):
+    process = command(*TRAIN, "--epochs", 500, "--out", "run", "--processes", "2")
+    while not ranks_below(process.pid):
+        time.sleep(0.01)
+        assert process.poll() is None
+    time.sleep(wait)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process, 143, SECONDS)[1].startswith("minilocal: stopped")
+
+
+def test_a_wrong_word_is_one_line_of_one_rank(command):
+    assert ended(command("train", "--nonsense", "3", starter=MPIEXEC), 2)[1].count("minilocal: ") == 1
+
+
 def _runs(pid: int) -> bool:
     """Whether this process runs; a process that has ended has no environment any more."""
     with suppress(OSError):

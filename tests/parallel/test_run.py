@@ -70,6 +70,7 @@ def test_a_signal_to_any_rank_stops_all_and_one_process_goes_on(rank, questions,
     tables = write(tmp_path / "config.json", config(tmp_path / "two"))
     printed = ranks("train_runs.py", 2, "--stop", str(rank), str(questions), tables).splitlines()
     assert len(printed) == 2 and all("stopped after" in line and "--resume" in line for line in printed)
+    assert all(line.endswith(", by signal 15") for line in printed)
     train(resume=tmp_path / "two", bar=False)
     assert_same(tmp_path / "two", tmp_path / "one")
 

@@ -60,5 +60,5 @@ try:
         result = parallel.train(json.loads(Path(words[0]).read_text()))
     print(f"rank {RANK}: {len(result.rows)} rows\n", end="", flush=True)
 except Interrupted as stopped:
-    print(f"rank {RANK}: {stopped}\n", end="", flush=True)
+    print(f"rank {RANK}: {stopped}, by signal {stopped.number}\n", end="", flush=True)
 MPI.Finalize()  # fails where a message is left that nobody has received
