@@ -120,7 +120,9 @@ def test_a_signal_saves_the_run_and_gives_the_claim_back(tmp_path, reference, nu
         with_signal(first, number, lambda: drain(sweep, request))
     assert stop.value.number == number and words(sweep) == ["left", "left"]
     assert record.checkpoint(first) is not None and not (first / "claim").exists()
+    row = record.rows(first)[0]
     drain(sweep, StopRequest())
+    assert record.rows(first)[0] == row  # its seconds too: the epoch was not trained again
     assert {cell.name: end_of(sweep.folder(cell)) for cell in sweep.cells} == reference
 
 
@@ -188,6 +190,7 @@ def test_a_cell_whose_claim_is_lost_is_left_to_who_has_it(tmp_path, monkeypatch,
     drain(sweep, StopRequest())
     thread.join()
     assert words(sweep) == ["running", "done"] and (first / "claim").read_text() == "{}"
+    assert len(record.rows(first)) == 1  # stopped at the next step
     (first / "claim").unlink()
     drain(sweep, StopRequest())
     assert {cell.name: end_of(sweep.folder(cell)) for cell in sweep.cells} == reference
