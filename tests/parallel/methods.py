@@ -1,4 +1,4 @@
-"""Run by the ranks of `test_learner.py`: what the methods of a Learner in several ranks give, a line of JSON a rank."""
+"""Run by the ranks of `test_rank_learner.py`: what the methods of a Learner in several ranks give, a line of JSON a rank."""
 
 from __future__ import annotations
 
