@@ -1,4 +1,4 @@
-"""Run by the ranks of `test_rank_learner.py`: what the methods of a Learner in several ranks give, a line of JSON a rank."""
+"""Run by the ranks of `test_rank_learner.py`: what the methods of a Learner in ranks give, as lines of JSON."""
 
 from __future__ import annotations
 
