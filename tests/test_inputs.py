@@ -64,7 +64,7 @@ BUILT = [
     (lambda: ml.nets.mlp((0,), rng=ml.rng(0)), "a hidden width = 0"),
     (lambda: unchecked.nets.mlp(classes=2.5, rng=ml.rng(0)), "classes = 2.5"),
     (lambda: unchecked.nets.resnet("20", rng=ml.rng(0)), "depth n = '20'"),
-    (lambda: unchecked.nets.resnet(8, size=(8, 8), rng=ml.rng(0)), r"size = \(8, 8\)"),
+    (lambda: unchecked.nets.resnet(8, size=(8, 8, 8), rng=ml.rng(0)), r"size = \(8, 8, 8\)"),
     (lambda: ml.nets.wrn(10, 0, rng=ml.rng(0)), "width = 0"),
     (lambda: unchecked.nets.vgg16(hidden="a", rng=ml.rng(0)), "hidden = 'a'"),
     (lambda: unchecked.nets.get(ml.nets.mlp, rng=ml.rng(0)), r"call it, mlp\(\)"),
