@@ -90,7 +90,7 @@ def failing(*args):
         ("exit", RuntimeError, "rank 1 left early, with exit status 3"),
         ("_exit", RuntimeError, "rank 1 left early"),
         ("user", ml.UserError, "rank 1: my own line"),
-        ("object", ml.UserError, "rank 1: a rank's result is or contains a object: give .*"),
+        ("object", ml.UserError, "rank 1: a rank's result is or contains an object: give .*"),
         ("same", ml.UserError, "met by all"),
     ],
 )
