@@ -279,7 +279,8 @@ class Learner(one_process.Learner):
         """A hash of these parameters and of what the optimiser keeps for them, a signed number of 64 bits."""
         names = {name for of_unit in units.values() for name in of_unit}
         hasher = hashlib.blake2b(digest_size=8)
-        for entry, a in self._training.to_arrays({}, names).items():
+        saved = self._training.to_arrays({}, names)
+        for entry, a in sorted(saved.items()):  # the optimiser's entries stand in the order of their first updates
             if not entry.startswith("count:"):
                 hasher.update(entry.encode())
                 hasher.update(np.ascontiguousarray(a).data)

@@ -49,6 +49,7 @@ def rules() -> Iterator[tuple[str, Rule]]:
         "dni, labels": r.dni(labels=True),
         "backlink, inputs": r.backlink(keep="inputs"),
         "backlink, micro-batches": compose("m", objective=classifier, boundary=b.link(), accumulate=2),
+        "backlink, guided at first": compose("s", objective=classifier, boundary=b.link(2), when=when.periodic(1, 1)),
         "backlink, guided": compose("g", objective=classifier, boundary=b.link(), when=when.periodic(2, 1)),
         "backlink, infopro": compose("i", objective=ml.objectives.infopro(), boundary=b.link()),
         "fdg, backward first": compose("f", objective=none, boundary=b.delayed(1), when=when.always("backward")),
