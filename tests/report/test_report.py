@@ -62,6 +62,37 @@ def test_the_memory_is_the_estimate_of_that_configuration(real):
         assert row["memory (MB)"] == f"{step / 1e6:.3g}"
 
 
+def test_numbers_are_those_of_the_rows_to_their_last_digit(tmp_path):
+    """A run whose best epoch is not its last, with a classifier in the lower module."""
+    errors = [30.123456, 12.345678, 20.5]
+    write_run(tmp_path / "run", errors, local=[40.25], rule__name="gll", optim__epochs=3)
+    report = build([tmp_path / "run"])
+    ((row,),) = (table.rows for table in report.results.values())
+    assert row["test error, last epoch (%)"].startswith("20.50")
+    assert row["best epoch (%), chosen on the test images"].startswith("12.35")
+    assert (
+        "59.8" in picture(report, "local-accuracy").figure.alt
+        and "79.5" in picture(report, "local-accuracy").figure.alt
+    )
+    write(report.document, tmp_path / "csv", ["csv"])
+    epochs = list(csv.DictReader((tmp_path / "csv" / "epochs.csv").open(encoding="utf-8")))
+    assert [float(epoch["test_error"]) for epoch in epochs] == errors
+
+
+def test_the_memory_is_that_of_the_threads_that_a_run_had(tmp_path):
+    facts = {"processor": "a processor", "data": {"shape": [16, 16, 1], "classes": 10}}
+    for threads in (1, 4):
+        keys: dict[str, Any] = {"rule__name": "gll", "net__name": "resnet8", "optim__batch_size": 32}
+        write_run(tmp_path / str(threads), [20, 10], environment={**facts, "threads": threads}, **keys)
+        (table,) = build([tmp_path / str(threads)]).results.values()
+        _, learner = build_run(configuration(None, net__name="resnet8", rule__name="gll"))
+        options: dict[str, Any] = {"optimizer": learner.optimizer, "machine": CPU(threads)}
+        step = estimate(learner.net, learner.rule, 2, 32, **options).step
+        assert table.rows[0]["memory (MB)"] == f"{step / 1e6:.3g}"
+    one, four = (estimate(learner.net, learner.rule, 2, 32, machine=CPU(n)).step for n in (1, 4))
+    assert f"{one / 1e6:.3g}" != f"{four / 1e6:.3g}"
+
+
 def test_every_kind_of_figure_is_there_with_words_for_it(real):
     report = build([real])
     assert names(report) == {"test-error", "local-accuracy", "memory", "error-memory", "seconds", "error-seconds"}
