@@ -6,13 +6,17 @@ mpiexec or srun was called by hand: a failure is printed instead.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
 import signal
+import stat
 import sys
+import termios
 import time
 import traceback
+from array import array
 from contextlib import suppress
 from pathlib import Path
 
@@ -85,10 +89,24 @@ def abort(status: int = 1) -> None:
     for stream in (sys.__stdout__, sys.__stderr__):
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()  # type: ignore[union-attr]
+            _wait_until_read(stream.fileno())  # type: ignore[union-attr]
     mpi4py = sys.modules.get("mpi4py.MPI")
     if mpi4py is not None and not mpi4py.Is_finalized():
         mpi4py.COMM_WORLD.Abort(status)
     os._exit(status)
+
+
+def _wait_until_read(pipe: int) -> None:
+    """Wait until nothing stands unread in a pipe, a second at most: mpiexec drops what it has not read at MPI_Abort.
+
+    A file or a terminal needs no wait.
+    """
+    if not stat.S_ISFIFO(os.fstat(pipe).st_mode):
+        return
+    unread, last = array("i", [1]), time.monotonic() + 1.0
+    while unread[0] and time.monotonic() < last:
+        fcntl.ioctl(pipe, termios.FIONREAD, unread)
+        time.sleep(0.005)  # and from its proxy on to mpiexec
 
 
 def _status(error: BaseException) -> int:

@@ -1,4 +1,7 @@
-"""MPI's ranks for tests: a script of this folder in several processes, which says what went wrong."""
+"""MPI's ranks for tests: a script of this folder in several processes, which says what went wrong.
+
+Ranks print side by side: a line and its end are one write where `print` has end="".
+"""
 
 from __future__ import annotations
 

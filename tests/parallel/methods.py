@@ -44,4 +44,4 @@ summary["loaded"] = all((a == 0.5).all() for name, a in learner.parameters().ite
 learner.save(sys.argv[1])
 summary["logits"] = float(host(learner.predict(x)).sum(dtype="f8"))
 MPI.COMM_WORLD.Barrier()
-print(json.dumps(summary), flush=True)
+print(json.dumps(summary) + "\n", end="", flush=True)

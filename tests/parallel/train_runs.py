@@ -43,7 +43,7 @@ if words[0] == "--stop":
     stop_by_signal(int(words[1]), int(words[2]))
     words = words[3:]
 if words[0] == "--fit":
-    print(json.dumps(fitted(parallel.Learner)))
+    print(json.dumps(fitted(parallel.Learner)) + "\n", end="", flush=True)
     sys.exit()
 if words[0] == "--own-lr":
     tables = json.loads(Path(words[1]).read_text())

@@ -116,4 +116,4 @@ def printed():
 
 
 if __name__ == "__main__":
-    print("program", sys.argv[1:], mpi.world().rank, flush=True)
+    print(f"program {sys.argv[1:]} {mpi.world().rank}\n", end="", flush=True)
