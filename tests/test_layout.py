@@ -30,7 +30,7 @@ ONLY_IN = {
     "matplotlib": {"draw"},
     "PIL": {"draw", "data"},
     "scipy": {"data"},
-    "msgspec": {"config"},
+    "msgspec": {"config", "reproduce"},
     "jax": {"verify"},
     "cupy": {"device"},
     "mpi4py": {"parallel"},

@@ -22,6 +22,7 @@ COMMANDS = {
     "demo": "BP, GLL and BackLink on the embedded digits: a table and a report, in about a minute",
     "train": "one run, from flags or a TOML file; resumes",
     "sweep": "a grid of runs: several values of any flag, seeds; by many processes, GPUs, or Slurm tasks; resumes",
+    "reproduce": "a table or figure of a paper at a scale that your machine bears, ours beside the printed numbers",
     "report": "run folders, finished or not, as tables and figures, beside the published numbers",
     "predict": "a trained run on its test images, or on yours",
     "verify": "every equation, layer, head and rule against automatic differentiation",

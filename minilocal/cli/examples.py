@@ -14,6 +14,11 @@ EXAMPLES = {
         "minilocal sweep --modules '3,3,2;4' --net resnet8 --lr 0.1,0.05 --epochs 5 --out sweeps/cuts --list",
         "minilocal sweep --rule bp,gll --net resnet32 --dataset cifar10 --seeds 0-2 --device cuda:0,1",
     ),
+    "reproduce": (
+        "minilocal reproduce --list",
+        "minilocal reproduce backlink-table3 --rows 'cifar10-resnet32-*' --cells '*-bp,*-K16' --jobs 2",
+        "minilocal reproduce backlink-table3 --scale small --trials 3 --device cuda:0,1",
+    ),
     "report": ("minilocal report runs", "minilocal report 'runs/*-seed?' --format md,csv --out results"),
     "predict": ("minilocal predict runs/backlink-resnet8-digits-seed0",),
     "verify": ("minilocal verify --only equations",),

@@ -5,8 +5,8 @@ numbers of the running text. The other columns are those of the table, named in 
 
 A table of errors has a number in each row: `method` on `network` and `dataset`, K modules, auxiliary networks `aux`,
 and the `value` of a `metric`. `error_reduction_vs_gll` is GLL's error minus the method's, as the BackLink paper prints
-it. A `note` says where a paper contradicts itself, or takes a number from another one. `scales.csv` has the sizes of
-the papers' own runs.
+it. A `note` says where a paper contradicts itself, or takes a number from another one. `recipes.csv` has the training
+recipes of the papers' own runs; an empty word of it is one that the paper does not state.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,8 +26,16 @@ class Report:
     left_out: list[str]
 
 
-def build(paths: Iterable[str | Path], out: str | Path = ".") -> Report:
+def build(
+    paths: Iterable[str | Path],
+    out: str | Path = ".",
+    *,
+    first: Sequence[Section] = (),
+    first_records: Mapping[str, list[dict[str, object]]] | None = None,
+) -> Report:
     """The report of the runs at or below `paths`, with links from the folder `out`.
+
+    `first` are sections that stand before all others, and `first_records` their CSV files.
 
     Raises: UserError for a path without a folder, and where no run can be read, or none has finished an epoch.
     """
@@ -53,7 +61,8 @@ def build(paths: Iterable[str | Path], out: str | Path = ".") -> Report:
     lines = [*left_out, *remarks, *memory.remarks]
     if lines:
         sections.append(Section("Left out", list(lines)))
-    document = Document("Results", _lead(runs), sections, records(parts, step_mb, compared))
+    files = {**(first_records or {}), **records(parts, step_mb, compared)}
+    document = Document("Results", _lead(runs), [*first, *sections], files)
     return Report(document, tables, lines)
 
 

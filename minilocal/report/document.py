@@ -26,12 +26,15 @@ class Table:
     shades: Mapping[tuple[int, str], str] = field(default_factory=dict)
 
 
+Part = str | Picture | Table  # a text is a paragraph
+
+
 @dataclass
 class Section:
-    """A heading and what stands under it; a text is a paragraph."""
+    """A heading and what stands under it."""
 
     heading: str
-    parts: list[str | Picture | Table] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
 
 
 @dataclass

@@ -20,10 +20,11 @@ FILE, FORMAT = "sweep.json", 1
 
 @dataclasses.dataclass(frozen=True)
 class Queue:
-    """The cells of the sweep in the folder `path`."""
+    """The cells of the sweep in the folder `path`, and what its record says `about` it, as its experiment."""
 
     path: Path
     cells: list[Cell]
+    about: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @classmethod
     def open(cls, path: Path, cells: Sequence[Cell]) -> Queue:
@@ -42,14 +43,16 @@ class Queue:
             if others := [name for name in entries - names if not name.endswith(".partial")]:
                 raise UserError(f"{path} is no sweep and not empty ({min(others)} is there): choose another --out.")
             return cls(path, list(cells))
-        before = {fingerprint(cell.config): cell.name for cell in cls.read(path).cells}
+        recorded = cls.read(path)
+        before = {fingerprint(cell.config): cell.name for cell in recorded.cells}
         now = {fingerprint(cell.config): cell for cell in cells}
         if missing := [name for key, name in before.items() if key not in now]:
             raise UserError(
                 f"{path} holds another sweep: {len(missing)} of its {len(before)} cells are not in this grid, as "
                 f"{missing[0]}. Choose another --out, or give --out {path} alone to go on with it."
             )
-        return cls(path, [dataclasses.replace(cell, name=before.get(key, cell.name)) for key, cell in now.items()])
+        named = [dataclasses.replace(cell, name=before.get(key, cell.name)) for key, cell in now.items()]
+        return cls(path, named, recorded.about)
 
     @classmethod
     def read(cls, path: Path) -> Queue:
@@ -67,13 +70,15 @@ class Queue:
                 f"{file} is of another version of minilocal: its format is {content.get('format')!r}, not {FORMAT}."
             )
         try:
-            return cls(path, [Cell.from_json(entry, str(file)) for entry in content["cells"]])
+            about = {key: value for key, value in content.items() if key not in ("format", "cells")}
+            return cls(path, [Cell.from_json(entry, str(file)) for entry in content["cells"]], about)
         except (KeyError, TypeError) as error:
             raise UserError(f"{file} is damaged: {type(error).__name__} {error}.") from None
 
     def write(self) -> None:
         """Record the cells in the folder, which is created. Raises: UserError where it cannot be written."""
-        text = json.dumps({"format": FORMAT, "cells": [cell.to_json() for cell in self.cells]}, indent=1)
+        content = {"format": FORMAT, **self.about, "cells": [cell.to_json() for cell in self.cells]}
+        text = json.dumps(content, indent=1)
         with os_errors_explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             if (self.path / FILE).exists() and (self.path / FILE).read_text("utf-8") == text:
@@ -86,7 +91,7 @@ class Queue:
         if not machine:
             return self
         cells = [dataclasses.replace(cell, config=_changed(cell.config, machine)) for cell in self.cells]
-        return Queue(self.path, cells)
+        return Queue(self.path, cells, self.about)
 
     def forget_failures(self) -> None:
         """Leave the cells that failed to be trained again. Raises: UserError where a folder cannot be written."""

@@ -26,6 +26,16 @@ def parser() -> Parser:
     p = Parser("sweep", __doc__, more=partial(of_the_rules, flags=keys, values=partial(values, "--rule")))
     p.add_argument("--out", metavar="DIR", help="the sweep's folder; by default sweeps/ and a name from the grid")
     p.add_argument("--seeds", metavar="SEEDS", help="0-4, or 0,3,7, or 0-4,10")
+    add_flags_of_the_starts(p)
+    add_flags(p, ("--out", "--processes", "--device"), action="append")
+    p.add_argument("--config", metavar="FILE", action="append", help="a TOML file of the five tables, or a config.json")
+    p.add_argument("--preset", metavar="NAME", action="append", help=f"a published recipe: {', '.join(presets())}")
+    p.add_argument("--set", metavar="T.K=V", action="append", default=[], help="any other key, as optim.nesterov=true")
+    return p
+
+
+def add_flags_of_the_starts(p: Parser) -> None:
+    """Add what says where cells are trained, and what is only shown: the flags of `starts`."""
     p.add_argument("--jobs", metavar="N", type=int, help="processes on this machine, which divide its cores (1)")
     p.add_argument("--device", metavar="DEV", help="cpu, cuda, or one process for each of several GPUs: cuda:0,1")
     p.add_argument(
@@ -38,20 +48,12 @@ def parser() -> Parser:
         "--status", action="store_true", help="print the state of each cell, from the folders; train nothing"
     )
     p.add_argument("--retry", action="store_true", help="train the cells that failed again")
-    add_flags(p, ("--out", "--processes", "--device"), action="append")
-    p.add_argument("--config", metavar="FILE", action="append", help="a TOML file of the five tables, or a config.json")
-    p.add_argument("--preset", metavar="NAME", action="append", help=f"a published recipe: {', '.join(presets())}")
-    p.add_argument("--set", metavar="T.K=V", action="append", default=[], help="any other key, as optim.nesterov=true")
-    return p
 
 
 def run(options: argparse.Namespace) -> int:
     """Train what is left of the grid, and print a row for each configuration."""
     from minilocal.cli.sweep import plan, starts
-    from minilocal.parallel.environment import started
     from minilocal.sweep import table
-    from minilocal.sweep.share import use_device
-    from minilocal.train.stop import Interrupted, stop_on_signal
 
     devices = plan.devices(options.device)
     jobs = plan.jobs(options.jobs, devices)
@@ -59,21 +61,7 @@ def run(options: argparse.Namespace) -> int:
     if options.list or options.status:
         print(table.by_cell(queue, queue.states() if options.status else None))
         return 0
-    if options.slurm is None:
-        starts.check_data(queue)
-    with stop_on_signal() as request:
-        try:
-            if started():
-                return starts.as_rank(queue, machine, devices, options, request)
-            queue.write()
-            if options.retry:
-                queue.forget_failures()
-            if options.slurm is not None:
-                return starts.write_script(queue, machine, devices, options)
-            if jobs > 1:
-                return starts.by_workers(queue, machine, devices, jobs, request)
-            if devices:
-                machine["run.device"] = use_device(devices[0])
-            return starts.by_itself(queue.on(machine), request)
-        except Interrupted as stop:
-            return starts.stopped(queue, stop.number)
+    path = queue.path if options.slurm is None else queue.path.absolute()
+    results = partial(table.by_configuration, queue)
+    work = starts.Work(queue, queue, machine, devices, jobs, ["sweep", "--out", str(path)], results)
+    return starts.start(work, options)

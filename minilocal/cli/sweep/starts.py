@@ -1,29 +1,81 @@
-"""The four starts of the same loop: in this process, in several of this machine, under mpiexec, and by Slurm."""
+"""The four starts of the same loop: in this process, in several of this machine, under mpiexec, and by Slurm.
+
+`minilocal sweep` and `minilocal reproduce` are two ways to say which runs; from there on they are the same.
+"""
 
 from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from minilocal.config import tables_of
 from minilocal.device import device_namespace
 from minilocal.errors import UserError
-from minilocal.parallel.environment import local_place, place
-from minilocal.sweep import Queue, drain, run_workers, slurm, table
+from minilocal.parallel.environment import local_place, place, started
+from minilocal.sweep import Queue, drain, run_workers, slurm
 from minilocal.sweep.share import PARENT, threads_of, use_device
 from minilocal.sweep.state import DONE, FAILED, LEFT
 from minilocal.sweep.watch import Watch, counts
 from minilocal.sweep.workers import STOPPED
 from minilocal.train import dataset_of
-from minilocal.train.stop import Interrupted, StopRequest
+from minilocal.train.stop import Interrupted, StopRequest, stop_on_signal
 
 
-def by_itself(queue: Queue, request: StopRequest, *, threads: int = 0, wait: bool = False, shown: bool = True) -> int:
+@dataclass(frozen=True)
+class Work:
+    """What one command trains.
+
+    record   all cells of the folder
+    queue    those of them that this command trains
+    machine  keys of [run] that this machine has
+    command  the words that go on with it, as ["sweep", "--out", "DIR"]
+    results  the text of the results, from the folder
+    """
+
+    record: Queue
+    queue: Queue
+    machine: dict[str, Any]
+    devices: Sequence[str]
+    jobs: int
+    command: Sequence[str]
+    results: Callable[[], str]
+
+    def on(self, keys: dict[str, Any]) -> Work:
+        """The same with these keys of the machine in the configurations of its cells."""
+        return replace(self, queue=self.queue.on(keys))
+
+
+def start(work: Work, options: argparse.Namespace) -> int:
+    """Train what is left, in the way that the flags and the environment ask for; return the exit status."""
+    if options.slurm is None:
+        check_data(work.queue)
+    with stop_on_signal() as request:
+        try:
+            if started():
+                return as_rank(work, options, request)
+            work.record.write()
+            if options.retry:
+                work.queue.forget_failures()
+            if options.slurm is not None:
+                return write_script(work, options)
+            if work.jobs > 1:
+                return by_workers(work, request)
+            device = {"run.device": use_device(work.devices[0])} if work.devices else {}
+            return by_itself(work.on({**work.machine, **device}), request)
+        except Interrupted as stop:
+            return stopped(work, stop.number)
+
+
+def by_itself(work: Work, request: StopRequest, *, threads: int = 0, wait: bool = False, shown: bool = True) -> int:
     """Drain the queue in this process."""
+    queue = work.queue
     for device in {cell.config.run.device for cell in queue.cells}:
         device_namespace(device)  # raises where it is missing: before any cell fails by it
     watch = Watch(queue)
@@ -35,15 +87,15 @@ def by_itself(queue: Queue, request: StopRequest, *, threads: int = 0, wait: boo
     if shown:
         print(f"{queue.path}: {watch.counts()}", flush=True)
     drain(queue, request, threads=threads, bar=shown, wait=wait, on_change=show if shown else lambda: None)
-    return _end(queue, watch) if shown else 0
+    return _end(work, watch) if shown else 0
 
 
-def by_workers(queue: Queue, machine: dict[str, Any], devices: list[str], jobs: int, request: StopRequest) -> int:
+def by_workers(work: Work, request: StopRequest) -> int:
     """Drain the queue in several processes of this machine."""
     from tqdm import tqdm
 
-    watch = Watch(queue)
-    print(f"{queue.path}: {watch.counts()}; {jobs} processes", flush=True)
+    watch = Watch(work.queue)
+    print(f"{work.queue.path}: {watch.counts()}; {work.jobs} processes", flush=True)
     form = "{desc} {percentage:3.0f}%|{bar}| {postfix}"
     with tqdm(total=watch.total(), initial=watch.epochs(), bar_format=form, disable=None, leave=False) as bar:
 
@@ -55,38 +107,36 @@ def by_workers(queue: Queue, machine: dict[str, Any], devices: list[str], jobs: 
             bar.set_description_str(watch.counts(), refresh=False)
             bar.set_postfix_str(f"{watch.left()} left", refresh=True)
 
-        words = ["sweep", "--out", str(queue.path), *_words(machine)]
-        threads = int(machine.get("run.threads", 0))
-        lines = run_workers(words, jobs, devices, request, show, threads)
+        words = [*work.command, *_words(work.machine)]
+        lines = run_workers(words, work.jobs, work.devices, request, show, int(work.machine.get("run.threads", 0)))
     for line in lines:
         print(f"minilocal: {line}", file=sys.stderr)
-    return _end(queue, watch)
+    return _end(work, watch)
 
 
-def as_rank(
-    queue: Queue, machine: dict[str, Any], devices: list[str], options: argparse.Namespace, request: StopRequest
-) -> int:
+def as_rank(work: Work, options: argparse.Namespace, request: StopRequest) -> int:
     """Drain the queue as one of several processes that mpiexec or srun has started. The first one prints."""
     if options.slurm is not None or options.jobs is not None:
         flag = "--slurm" if options.slurm is not None else "--jobs"
         raise UserError(f"{flag} met {place().size} processes of mpiexec or srun: leave it out.")
-    first, local = place().rank == 0, local_place()
+    first, local, devices = place().rank == 0, local_place(), work.devices
     if first:
-        queue.write()
+        work.record.write()
         if options.retry:
-            queue.forget_failures()
-    if devices:
-        machine = {**machine, "run.device": use_device(devices[local.rank % len(devices)])}
-    return by_itself(queue.on(machine), request, threads=threads_of(local.size), wait=first, shown=first)
+            work.queue.forget_failures()
+    device = {"run.device": use_device(devices[local.rank % len(devices)])} if devices else {}
+    on_this = work.on({**work.machine, **device})
+    return by_itself(on_this, request, threads=threads_of(local.size), wait=first, shown=first)
 
 
-def write_script(queue: Queue, machine: dict[str, Any], devices: list[str], options: argparse.Namespace) -> int:
+def write_script(work: Work, options: argparse.Namespace) -> int:
     """Write the array script, and print how to submit it."""
+    queue, machine, devices = work.queue, work.machine, work.devices
     if len(devices) > 1:
         raise UserError(f"--slurm met {len(devices)} devices: Slurm gives each task its own GPU. Give --device cuda.")
     left = sum(state.word != DONE for state in queue.states())
     device, threads = devices[0] if devices else "cpu", int(machine.get("run.threads", 0))
-    words = ["sweep", "--out", str(queue.path.absolute()), *_words(machine), *(["--device", device] if devices else [])]
+    words = [*work.command, *_words(machine), *(["--device", device] if devices else [])]
     words += ["--threads", str(threads)] if threads else []
     text = slurm.script(queue.path, words, left, options.jobs or left, gpu=device.startswith("cuda"), threads=threads)
     file = Path(options.slurm)
@@ -95,20 +145,21 @@ def write_script(queue: Queue, machine: dict[str, Any], devices: list[str], opti
     return 0
 
 
-def _end(queue: Queue, watch: Watch) -> int:
-    """Print the table, and what is not done; return 1 where a cell failed or is left."""
+def _end(work: Work, watch: Watch) -> int:
+    """Print the results, and what is not done; return 1 where a cell failed or is left."""
     watch.update()
-    print(f"\n{table.by_configuration(queue)}")
+    if PARENT not in os.environ:
+        print(f"\n{work.results()}")
     words = [state.word for state in watch.states]
     if set(words) != {DONE}:
-        retry = f" Failed cells again: minilocal sweep --out {queue.path} --retry" if FAILED in words else ""
+        retry = f" Failed cells again: minilocal {shlex.join(work.command)} --retry" if FAILED in words else ""
         print(f"\n{watch.counts()}.{retry}")
     return int(FAILED in words or LEFT in words)
 
 
-def stopped(queue: Queue, number: int) -> int:
+def stopped(work: Work, number: int) -> int:
     """After a signal: 75 says to a batch system that the same command goes on. Raises: Interrupted after Ctrl-C."""
-    line = f"stopped, and saved: {counts(queue.states())}. Go on with: minilocal sweep --out {queue.path}"
+    line = f"stopped, and saved: {counts(work.queue.states())}. Go on with: minilocal {shlex.join(work.command)}"
     if number == signal.SIGINT:
         raise Interrupted(line, number)
     print(f"minilocal: {line}", file=sys.stderr)

@@ -1,0 +1,129 @@
+"""`minilocal reproduce`: a table or figure of a paper, ours beside what is printed.
+
+Cells are trained at a scale: "tiny" is minutes on two cores, "small" a subset of the paper's data, "full" the paper's
+recipe. The folder is that of a sweep, and goes on as one: the same command, with more rows or trials too, trains what
+is missing. The report, with the experiment's table first, is in its folder report.
+
+NAME is an experiment of --list, or the path of a .toml file of your own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from minilocal.cli.parser import Parser
+from minilocal.cli.sweep import add_flags_of_the_starts
+from minilocal.errors import UserError
+
+
+def parser() -> Parser:
+    """The options of `minilocal reproduce`."""
+    p = Parser("reproduce", __doc__)
+    p.add_argument("name", nargs="?", metavar="NAME", help="an experiment; without it, --list shows all")
+    p.add_argument("--scale", metavar="SCALE", default="tiny", help="tiny, small or full (tiny)")
+    p.add_argument("--rows", metavar="ROWS", help="names or patterns, separated by commas: 'cifar10-resnet32-*'")
+    p.add_argument("--cells", metavar="CELLS", help="the same for single cells: '*-K16'")
+    p.add_argument("--trials", metavar="N", type=int, help="seeds 0 to N-1 of each cell, by default the scale's number")
+    p.add_argument("--set", metavar="T.K=V", action="append", default=[], help="a key of every cell: optim.epochs=2")
+    p.add_argument("--out", metavar="DIR", help="the folder; by default reproduce/NAME-SCALE")
+    p.add_argument("--data-dir", metavar="DIR", help="the folder of the data sets' files")
+    p.add_argument("--threads", metavar="N", type=int, help="threads of a process (all cores)")
+    add_flags_of_the_starts(p)
+    return p
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train what is missing, print the experiment's tables, and write the report."""
+    from minilocal.cli.sweep import plan as of_sweep
+    from minilocal.cli.sweep import starts
+    from minilocal.reproduce import listing, load, opened
+    from minilocal.reproduce.folder import default_folder
+    from minilocal.reproduce.plan import plan
+    from minilocal.sweep import table
+
+    if options.name is None:
+        if options.list:
+            print(listing.experiments())
+            return 0
+        raise UserError("reproduce: give the NAME of an experiment; minilocal reproduce --list shows all.")
+    devices = of_sweep.devices(options.device)
+    jobs = of_sweep.jobs(options.jobs, devices)
+    changes, machine, data = _settings(options)
+    asked = plan(
+        load(options.name), options.scale, trials=options.trials, rows=options.rows, cells_=options.cells,
+        changes=changes,
+    )  # fmt: skip
+    if options.list:
+        print(listing.of_plan(asked))
+        return 0
+    for remark in asked.remarks:
+        print(f"minilocal: {remark}", file=sys.stderr)
+    path = Path(options.out) if options.out is not None else default_folder(asked)
+    record, queue = opened(path, asked)
+    if options.status:
+        print(table.by_cell(queue, queue.states()))
+        return 0
+    machine_data = {"data.download": False, **data}
+    work = starts.Work(
+        record.on(machine_data), queue.on(machine_data), machine, devices, jobs, _command(options, path),
+        partial(_results, path),
+    )  # fmt: skip
+    return starts.start(work, options)
+
+
+def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """The keys of --set that change every cell, and those of this machine: of [run] and of [data]."""
+    from minilocal.config import parse_setting
+    from minilocal.train.same_run import MACHINE
+
+    keys: dict[str, Any] = {}
+    for text in options.set:
+        keys |= parse_setting(text)[1]
+    changes = {key: value for key, value in keys.items() if key not in MACHINE}
+    machine = {key: value for key, value in keys.items() if key in MACHINE and key.startswith("run.")}
+    data = {key: value for key, value in keys.items() if key in MACHINE and key.startswith("data.")}
+    if options.threads is not None:
+        machine["run.threads"] = options.threads
+    if options.data_dir is not None:
+        data["data.dir"] = options.data_dir
+    return changes, machine, data
+
+
+def _command(options: argparse.Namespace, path: Path) -> list[str]:
+    """The words of a command that goes on with this one, on this machine or as a Slurm task."""
+    words = ["reproduce", options.name, "--scale", options.scale]
+    words += ["--out", str(path if options.slurm is None else path.absolute())]
+    for flag in ("rows", "cells", "trials"):
+        if (value := getattr(options, flag)) is not None:
+            words += [f"--{flag}", str(value)]
+    words += [word for text in options.set for word in ("--set", text)]
+    return words + (["--data-dir", options.data_dir] if options.data_dir is not None else [])
+
+
+def _results(path: Path) -> str:
+    """Write the report of a folder; return the experiment's tables and where the report is."""
+    from minilocal.report import FORMATS, build, write
+    from minilocal.reproduce.section import of_folder
+
+    own, records = of_folder(path)
+    out = path / "report"
+    lines = [own.heading, ""]
+    lines += [text for part in own.parts for text in _as_text(part)]
+    report = build([path], out, first=[own], first_records={"experiment": records})
+    files = write(report.document, out, FORMATS)
+    return "\n".join([*lines, f"report: {files[0]}, and {len(files) - 1} more files beside it"])
+
+
+def _as_text(part: Any) -> list[str]:
+    """A part of a report for the terminal; figures are in the report only."""
+    from minilocal.report.document import Table
+    from minilocal.reproduce.listing import aligned
+
+    if isinstance(part, Table):
+        rows = [list(part.rows[0]), *(list(row.values()) for row in part.rows)]
+        return [aligned(rows), *part.notes, ""]
+    return [part] if isinstance(part, str) else []

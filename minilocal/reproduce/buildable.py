@@ -1,0 +1,44 @@
+"""Whether a cell's network can be cut as its configuration says, told without its data set."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from minilocal import nets, streams
+from minilocal.config import Config
+from minilocal.errors import UserError
+from minilocal.nets.net import Size
+from minilocal.report.bytes import IMAGES
+from minilocal.split import split
+from minilocal.train import dataset_of
+
+
+def obstacle(config: Config) -> str:
+    """Why the network does not fit its images, or has fewer units than modules; "" where it can be built."""
+    net = config.net
+    try:
+        size, channels = _images(config)
+        units = _units(net.name, net.shortcut, net.fc_norm, size, channels)
+        if config.rule.name != "bp":
+            split(range(units), net.modules, net.name)
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+@cache
+def _units(name: str, shortcut: str | None, fc_norm: bool | None, size: Size, channels: int) -> int:
+    """The number of units of a network for these images."""
+    net = nets.get(
+        name, classes=10, channels=channels, size=size, rng=streams.rng(0), shortcut=shortcut, fc_norm=fc_norm
+    )
+    return len(net.units)
+
+
+def _images(config: Config) -> tuple[Size, int]:
+    """Size and channels of the images: known, or those of a user's own data set."""
+    if config.data.name in IMAGES:
+        size, channels, _ = IMAGES[config.data.name]
+        return size, channels
+    dataset = dataset_of(config)
+    return dataset.size, dataset.channels

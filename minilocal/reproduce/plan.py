@@ -1,0 +1,143 @@
+"""An experiment at a scale: the configuration of each cell, those that are taken, and why the others are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from minilocal import sweep
+from minilocal.config import Config, Source, resolve
+from minilocal.errors import UserError, nearest, unknown, whole
+from minilocal.reproduce.buildable import obstacle
+from minilocal.reproduce.cells import ExperimentCell, cells, fits
+from minilocal.reproduce.experiment import SCALES, Experiment, scales
+from minilocal.sweep.cells import fingerprint
+from minilocal.sweep.grid import SEED
+from minilocal.train.same_run import MACHINE
+
+CELL = "cell"  # the label of a sweep's cell that names the cell of its experiment
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell at a scale, with seed 0.
+
+    config    at this scale
+    full      of the paper's own size
+    trials    how many seeds
+    left_out  why it is not trained; "" if it is
+    """
+
+    cell: ExperimentCell
+    config: Config
+    full: Config
+    trials: int
+    left_out: str = ""
+
+    def trial(self, seed: int) -> Config:
+        """The configuration of one trial. Trials are seeds 0, 1, 2, ..."""
+        return msgspec.structs.replace(self.config, run=msgspec.structs.replace(self.config.run, seed=seed))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An experiment at a scale. `changes` are keys that the user set; `remarks` are for the user."""
+
+    experiment: Experiment
+    scale: str
+    changes: Mapping[str, Any]
+    cells: Sequence[PlannedCell]
+    remarks: Sequence[str] = field(default=())
+
+    @property
+    def taken(self) -> list[PlannedCell]:
+        """The cells that are not left out."""
+        return [planned for planned in self.cells if not planned.left_out]
+
+    def runs(self) -> list[sweep.Cell]:
+        """The runs of all trials, seed by seed. Cells of one configuration share a run, which has all their names."""
+        result: dict[str, sweep.Cell] = {}
+        for seed in range(max((planned.trials for planned in self.taken), default=0)):
+            for planned in self.taken:
+                if seed < planned.trials:
+                    run = sweep.Cell.of(planned.trial(seed), {CELL: planned.cell.name, SEED: seed})
+                    key = fingerprint(run.config)
+                    result[key] = with_names(run, result.get(key))
+        return list(result.values())
+
+
+def with_names(run: sweep.Cell, other: sweep.Cell | None) -> sweep.Cell:
+    """The run with the names of the cells that either of the two is of."""
+    if other is None:
+        return run
+    names = dict.fromkeys([*other.labels[CELL].split(","), *run.labels[CELL].split(",")])
+    return replace(run, labels={**run.labels, CELL: ",".join(names)})
+
+
+def plan(
+    experiment: Experiment,
+    scale: str,
+    *,
+    trials: int | None = None,
+    rows: str | None = None,
+    cells_: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+) -> Plan:
+    """The experiment at `scale`, with `changes` to every cell's configuration.
+
+    rows, cells_    names or patterns, separated by commas; by default those that the scale takes
+    trials          by default the scale's, else what the paper states, else 1
+
+    Raises: UserError for an unknown scale, names that nothing fits, and where no cell can be trained.
+    """
+    if scale not in SCALES:
+        raise unknown("scale", scale, SCALES)
+    if trials is not None:
+        whole("trials", trials)
+    changes = changes or {}
+    if wrong := [key for key in changes if key in MACHINE or key == SEED]:
+        raise UserError(f"{wrong[0]} is no key of an experiment: it names the machine or the trial.")
+    default, own = scales()[scale], getattr(experiment.scale, scale)
+    chosen = _chosen(cells(experiment), rows, cells_, own.cells or default.cells or "*")
+    number = trials or own.trials or default.trials
+    sources: list[Source] = [
+        (f"scale {scale}", default.flat), (f"experiment {experiment.called}, [scale.{scale}]", own.flat),
+        ("--set", dict(changes)),
+    ]  # fmt: skip
+    planned, remarks = [], list[str]()
+    for cell, why in chosen:
+        config, more = resolve([*cell.sources, *sources])
+        remarks += more if not why else []
+        full = resolve(cell.sources)[0]
+        stated = int(cell.stated.get("trials") or 1)
+        planned.append(PlannedCell(cell, config, full, number or stated, why or obstacle(config)))
+    result = Plan(experiment, scale, changes, planned, tuple(dict.fromkeys(remarks)))
+    if not result.taken:
+        reason = next((p.left_out for p in planned if p.cell.name in {c.name for c, why in chosen if not why}), "")
+        raise UserError(f"{experiment.called} has no cell to train at scale {scale}: {reason or 'none is taken'}")
+    return result
+
+
+def _chosen(
+    all_cells: Sequence[ExperimentCell], rows: str | None, cells_: str | None, by_default: str
+) -> list[tuple[ExperimentCell, str]]:
+    """Each cell, and why it is not taken: "" for those that fit."""
+    if rows is None and cells_ is None:
+        return [(c, "" if fits(c.name, by_default) else "not at this scale, unless --rows names it") for c in all_cells]
+    _check("row", rows, [c.row_name for c in all_cells])
+    _check("cell", cells_, [c.name for c in all_cells])
+    return [
+        (c, "" if fits(c.row_name, rows or "*") and fits(c.name, cells_ or "*") else "not asked for") for c in all_cells
+    ]
+
+
+def _check(kind: str, patterns: str | None, known: Sequence[str]) -> None:
+    """Check that each name or pattern fits something. Raises: UserError."""
+    for pattern in (patterns or "").split(",") if patterns is not None else ():
+        if not any(fits(name, pattern) for name in known):
+            raise UserError(
+                f"{kind} {pattern.strip()!r} is not known{nearest(pattern.strip(), known)} --list shows all {kind}s."
+            )

@@ -1,0 +1,139 @@
+"""The printed table: its rows and columns, ours beside published, and the gains over the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from minilocal import rules
+from minilocal.published.keys import DATA, NET, words_of
+from minilocal.report.cells import footnotes
+from minilocal.report.compare import FAR, NEAR
+from minilocal.report.document import Part, Table
+from minilocal.report.tables import mean_text
+from minilocal.reproduce.cells import not_offered
+from minilocal.reproduce.deviations import chosen, deviations, shared
+from minilocal.reproduce.plan import Plan
+from minilocal.reproduce.results import Result, baseline, published_gain
+
+
+def table(plan: Plan, results: Sequence[Result]) -> list[Part]:
+    """For each network on each data set a table of errors and one of gains, `ours | published`."""
+    parts: list[Part] = [_scale(plan, results)]
+    for (data, net), panel in _panels(results).items():
+        title = f"{words_of(DATA, data)}, {words_of(NET, net)}"
+        parts += [f"{title}: test error (%), ours | published.", _errors(plan, panel, title)]
+        gains = _gains(plan, panel, title)
+        if gains is not None:
+            base = rules.get(plan.experiment.baseline).name
+            parts += [f"{title}: points less than {base}, ours | published.", gains]
+    if lacking := not_offered(plan.experiment):
+        parts.append(f"Printed there and not offered here: {'; '.join(lacking)}.")
+    return parts
+
+
+def _scale(plan: Plan, results: Sequence[Result]) -> str:
+    """In what all cells differ from the paper's, and what was chosen where it is silent."""
+    common = shared([result.planned for result in results])
+    text = f"Scale {plan.scale}: {'; '.join(common) or 'as the paper states'}."
+    if own := chosen(plan):
+        text += f" Not stated by the paper, chosen: {', '.join(own)}."
+    return f"{text} Errors are of the last epoch, mean ± standard deviation over trials (of n - 1)."
+
+
+def _panels(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
+    """{(data set, network): their results} of the paper's cells, whatever the scale trains on."""
+    panels: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        full = result.planned.full
+        panels.setdefault((full.data.name, full.net.name), []).append(result)
+    return panels
+
+
+def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:
+    """Rows × columns of `ours | published`, shaded by their difference at full scale."""
+    notes: dict[str, int] = {}
+    common = shared([result.planned for result in panel])
+
+    def text(result: Result) -> str:
+        more = [word for word in deviations(result.planned) if word not in common]
+        about = [*(footnotes(result.cell.published) if result.cell.published else ()), *_others(result), *more]
+        marks = "".join(f" [{notes.setdefault(note, len(notes) + 1)}]" for note in about)
+        return f"{ours(result)} | {_published(result)}{marks}"
+
+    rows = _layout(panel, title, text)
+    shades = {}
+    if plan.scale == "full" and not plan.changes:
+        for number, names in enumerate(_rows(panel, title)):
+            for result in (r for r in panel if _row(r, title) == names and r.cell.published is not None):
+                if size := _size(result):
+                    shades[number, result.cell.column] = size
+    return Table(rows, [f"[{number}] {note}." for note, number in notes.items()], shades)
+
+
+def _gains(plan: Plan, panel: Sequence[Result], title: str) -> Table | None:
+    """Rows × columns of the baseline's error less the cell's; None where no cell has a baseline."""
+    base = plan.experiment.baseline
+    pairs = {result.cell.name: other for result in panel if (other := baseline(result, panel, base)) is not None}
+    compared = [result for result in panel if result.cell.name in pairs]
+    if not compared:
+        return None
+
+    def text(result: Result) -> str:
+        other = pairs[result.cell.name]
+        return f"{_signed(other.mean - result.mean)} | {_signed(published_gain(result, other))}"
+
+    return Table(_layout(compared, title, text))
+
+
+def _layout(panel: Sequence[Result], title: str, text: Callable[[Result], str]) -> list[dict[str, str]]:
+    """A dict for each row, with the same columns; an empty text where the paper has no cell."""
+    columns = list(dict.fromkeys(result.cell.column for result in panel))
+    rows = []
+    for name in _rows(panel, title):
+        row = {"": name} | dict.fromkeys(columns, "")
+        row |= {result.cell.column: text(result) for result in panel if _row(result, title) == name}
+        rows.append(row)
+    return rows
+
+
+def _rows(panel: Sequence[Result], title: str) -> list[str]:
+    return list(dict.fromkeys(_row(result, title) for result in panel))
+
+
+def _row(result: Result, title: str) -> str:
+    """The row's words without those of the panel."""
+    return result.cell.row.removeprefix(f"{title}, ")
+
+
+def ours(result: Result) -> str:
+    """`12.34 ± 0.56`; the trials, where some of them are not finished; `-` without one."""
+    if not len(result.errors):
+        return "-"
+    text = mean_text(result.errors)
+    return text if result.finished else f"{text} ({len(result.errors)} of {result.planned.trials} trials)"
+
+
+def _published(result: Result) -> str:
+    cell = result.cell.published
+    return "-" if cell is None else f"{cell.error:.2f}"
+
+
+def _others(result: Result) -> list[str]:
+    """Other numbers that the table has for the same cell."""
+    return [f"{other.row['method']} in the same table: {other.error:.2f}" for other in result.cell.also]
+
+
+def _size(result: Result) -> str:
+    """near, off or far, as in a report's comparison; "" without a number."""
+    assert result.cell.published is not None
+    difference = abs(round(result.mean - result.cell.published.error, 6))
+    if not np.isfinite(difference):
+        return ""
+    deviation = 2 * result.std if np.isfinite(result.std) else 0.0
+    return "near" if difference <= max(NEAR, deviation) else "off" if difference <= FAR else "far"
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}" if np.isfinite(number) else "-"
