@@ -117,7 +117,11 @@ def to_svg(figure: matplotlib.figure.Figure) -> str:
 
 
 def _written(figure: matplotlib.figure.Figure, kind: str, metadata: dict[str, Any]) -> bytes:
+    """The bytes of a file. The layout starts from its grid, not from where a drawing before has left the axes."""
     file = io.BytesIO()
+    for axes in figure.axes:
+        if (cell := axes.get_subplotspec()) is not None:
+            axes.set_subplotspec(cell)
     with look():
         figure.savefig(file, format=kind, metadata=metadata)
     return file.getvalue()

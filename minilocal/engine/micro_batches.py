@@ -35,7 +35,11 @@ class MicroBatches(EngineAround):
 
             def add(grads: dict[str, Array], share: float = share) -> None:
                 for name, g in grads.items():
-                    total[name] = total[name] + share * g if name in total else share * g
+                    g *= share
+                    if name in total:
+                        total[name] += g
+                    else:
+                        total[name] = g
 
             micro = Batch(batch.x[i:j], batch.y[i:j])
             losses = losses + share * self.engine.step(micro, replace(ctx, part=part), add, update_stats)

@@ -121,7 +121,10 @@ class Adam(Recipe):
         s *= self.beta2
         s += (1 - self.beta2) * (g * g)
         root = namespace(w).sqrt(s * (1 / (1 - self.beta2**t)))
-        w -= (lr / (1 - self.beta1**t)) * m / (root + self.eps)
+        root += self.eps
+        change = (lr / (1 - self.beta1**t)) * m
+        change /= root
+        w -= change
 
 
 BY_NAME: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}

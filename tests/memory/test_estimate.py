@@ -64,6 +64,32 @@ def test_with_weight_decay_too(host):
     close(estimate(net, rules.gll(), 2, 8, optimizer=optimizer, machine=host), profile(learner, *batch(8, net)))
 
 
+OPTIMIZERS = {
+    "no momentum": ml.optim.SGD(momentum=0.0),
+    "momentum": ml.optim.SGD(),
+    "decay": ml.optim.SGD(weight_decay=0.1),
+    "Nesterov": ml.optim.SGD(nesterov=True),
+    "Nesterov and decay": ml.optim.SGD(nesterov=True, weight_decay=0.1),
+    "Adam": ml.optim.Adam(),
+    "Adam and decay": ml.optim.Adam(weight_decay=0.1),
+}
+SMALL = {
+    "mlp": (ml.nets.mlp(rng=ml.rng(0)), 8),  # its first matrix is 3 MB: the update sets the peak
+    "wide mlp": (ml.nets.mlp((512, 256), channels=1, size=16, rng=ml.rng(0)), 64),
+    "ResNet-8": (ml.nets.resnet(8, channels=1, size=16, rng=ml.rng(0)), 32),
+}
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS.values(), ids=OPTIMIZERS)
+@pytest.mark.parametrize("rule, modules", [(rules.bp(), 1), (rules.bp(accumulate=2), 1), (rules.backlink(), 3)])
+@pytest.mark.parametrize("name", SMALL)
+def test_with_every_optimiser_too(name, rule, modules, optimizer, host):
+    """NumPy reuses large temporaries of an expression, which no abstract array can tell: updates must need none."""
+    net, images = SMALL[name]
+    measured = profile(make_learner(rule, net, modules, optimizer=optimizer), *batch(images, net))
+    close(estimate(net, rule, modules, images, optimizer=optimizer, machine=host), measured)
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_scratch_is_estimated_for_each_thread(number):
     """In a process of its own, where no kernel has kept any before. A thread that got no work has none."""

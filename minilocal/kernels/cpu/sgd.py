@@ -42,7 +42,11 @@ def _in_chunks(
                 v = vs[chunk]
                 v *= momentum
                 v += g
-                g = g + momentum * v if nesterov else v
+                if nesterov:
+                    ahead = workspace("sgd, ahead", v.shape, v.dtype)
+                    g = np.add(g, np.multiply(v, momentum, out=ahead), out=ahead)
+                else:
+                    g = v
             w -= np.multiply(g, lr, out=t)
 
     parallel_map(part, partition(ws.size))
