@@ -12,6 +12,7 @@ from minilocal.device import device_namespace, to_device
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.memory.estimate import Machine, estimate
+from minilocal.memory.period import phases
 from minilocal.memory.profile import MemoryProfile
 from minilocal.nets import Net
 from minilocal.rules import Rule
@@ -50,8 +51,8 @@ def recipes(net: Net, cut: Sequence[int], lengths: Sequence[int], aux: str) -> R
         del always["InfoPro"]
     pgl = rules.pgl(aux=aux)
     return {name: (rule, {0: 1.0}) for name, rule in always.items()} | {
-        "PGL, on average": (pgl, {0: 0.8, 9: 0.2}),  # of a period of 10 epochs, the last two are global
-        "PGL, at its peak": (pgl, {9: 1.0}),
+        "PGL, on average": (pgl, phases(pgl.when)),
+        "PGL, at its peak": (pgl, {max(phases(pgl.when)): 1.0}),
     }
 
 

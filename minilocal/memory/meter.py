@@ -33,10 +33,11 @@ class Counter(Protocol):
 class Meter:
     """`with Meter(device) as meter: ...`, then `meter.peak` in bytes.
 
-    On the host it counts NumPy's allocations, through tracemalloc. On a GPU it counts CuPy's memory pool, through a
-    hook of this thread. A library with counters of its own is read instead. Counting costs time, so measure bytes and
-    seconds in separate runs. Not counted are CuPy's context, its kernels and the workspace of cuBLAS, which lie outside
-    the pool, and the work of a CUDA graph, which allocates nothing when it is launched.
+    On the host it counts NumPy's allocations, through tracemalloc, and with them Python's own objects: a few kB for
+    each unit of a network. On a GPU it counts CuPy's memory pool, through a hook of this thread. A library with
+    counters of its own is read instead. Counting costs time, so measure bytes and seconds in separate runs. Not counted
+    are CuPy's context, its kernels and the workspace of cuBLAS, which lie outside the pool, and the work of a CUDA
+    graph, which allocates nothing when it is launched.
 
     Raises: UserError for an unknown device, and one that is not there.
     """

@@ -11,6 +11,7 @@ from minilocal.errors import UserError, boolean, fraction, set_checked, unknown,
 __all__ = ["FIRST", "Always", "Asynchronous", "Periodic", "When", "always", "asynchronous", "periodic"]
 
 FIRST = ("forward", "backward")
+MANY = 1000  # epochs over which a share is counted that no period tells
 
 
 def __dir__() -> list[str]:
@@ -32,6 +33,11 @@ class When:
     def guided(self) -> bool:
         """Whether there are such global epochs."""
         return type(self).is_global is not When.is_global
+
+    @property
+    def global_share(self) -> float:
+        """The share of global epochs among all, from 0 to 1; of a long training, where no period tells."""
+        return sum(map(self.is_global, range(MANY))) / MANY if self.guided else 0.0
 
     def least_batches(self, modules: int) -> int:
         """The number of batches after which each of `modules` modules can have been updated, in this order."""
@@ -145,13 +151,21 @@ class Periodic(When):
                 f"{self.period}, or includes=False."
             )
 
+    @property
+    def cycle(self) -> int:
+        """The epochs after which all repeats: P, or P + Q where P does not include Q."""
+        return self.period if self.includes else self.period + self.duration
+
     def is_global(self, epoch: int) -> bool:
-        cycle = self.period if self.includes else self.period + self.duration
-        return epoch % cycle >= cycle - self.duration  # PGL: Eq. (3), (4) here, Eq. (2) elsewhere
+        return epoch % self.cycle >= self.cycle - self.duration  # PGL: Eq. (3), (4) here, Eq. (2) elsewhere
+
+    @property
+    def global_share(self) -> float:
+        """Q/P, or Q/(P + Q) where P does not include Q."""
+        return self.duration / self.cycle
 
     def describe(self) -> str:
-        cycle = self.period if self.includes else self.period + self.duration
-        return f"in the last {self.duration} of every {cycle} epochs the main weights learn from the last loss"
+        return f"in the last {self.duration} of every {self.cycle} epochs the main weights learn from the last loss"
 
 
 always, asynchronous, periodic = Always, Asynchronous, Periodic

@@ -22,8 +22,6 @@ from minilocal.parallel.simulate.schedule import Schedule, simulate
 from minilocal.rules import Rule
 from minilocal.split import Modules
 
-EPOCHS = 1000  # of which those are counted that learn from the last loss
-
 
 @dataclass(frozen=True)
 class Row:
@@ -98,8 +96,7 @@ class Simulator:
         modules_costs = self.costs(rule, modules)
         own = owned(seconds(modules_costs), devices)
         state = 2.0 if rule.recommends and rule.recommends.optimizer == "adam" else 1.0
-        share = sum(rule.when.is_global(epoch) for epoch in range(EPOCHS)) / EPOCHS if rule.when.guided else 0.0
-        phases = {False: 1 - share, True: share}
+        phases = {False: 1 - rule.when.global_share, True: rule.when.global_share}
         return mean(
             [
                 (simulate(Placement(rule, modules_costs, own, is_global, state), self.link), part)
