@@ -1,7 +1,9 @@
 """What a rank leaves in the folder of the process that started it: its process, facts, and why it failed.
 
-Rank r keeps `rank.r` (its process), `rank.r.facts`, `rank.r.error` (JSON) and `rank.r.done`. There is no folder where
-mpiexec or srun was called by hand: a failure is printed instead.
+Rank r keeps `rank.r` (its process), `rank.r.facts` and `rank.r.error` (JSON), `rank.r.ready` once it trains,
+`rank.r.returned` once its work is done, and `rank.r.done` once it has left MPI; `rank.r.waits` (JSON) while it waits in
+a call of MPI after another rank's return. There is no folder where mpiexec or srun was called by hand: a failure is
+printed instead.
 """
 
 from __future__ import annotations
@@ -22,16 +24,14 @@ from pathlib import Path
 
 from minilocal.errors import UserError
 from minilocal.parallel.environment import folder, parent_gone, place
-from minilocal.parallel.watchdog import watch_the_parent
 
 AFTER_ANOTHER = 0.3  # seconds in which the end of another rank is seen
 
 
 def register() -> None:
-    """Put this rank's process into the folder, and watch whether the process that started it lives."""
+    """Put this rank's process into the folder."""
     if (path := _file()) is not None:
         _write(path, str(os.getpid()))
-        watch_the_parent(path.parent)
 
 
 def note(**facts: str) -> None:
@@ -120,6 +120,30 @@ def ready() -> None:
     """Mark this rank as ready: a signal from now on stops its run with a checkpoint."""
     if (path := _file(".ready")) is not None and not path.exists():
         _write(path, "")
+
+
+def returned() -> None:
+    """Mark this rank as one that has returned from its work: it sends no message any more."""
+    if (path := _file(".returned")) is not None:
+        _write(path, "")
+
+
+def another_has_returned() -> bool:
+    """Whether a rank other than this one has returned from its work."""
+    own, directory = place(), folder()
+    return directory is not None and any(
+        (directory / f"rank.{number}.returned").exists() for number in range(own.size) if number != own.rank
+    )
+
+
+def waits(where: str = "", stack: str = "") -> None:
+    """Say where this rank waits, `comm.Recv (work.py, line 7)`, with its stack; without a place, that it goes on."""
+    if (path := _file(".waits")) is None:
+        return
+    if not where:
+        path.unlink(missing_ok=True)
+    elif not path.exists():
+        _write(path, json.dumps({"where": where, "traceback": stack}))
 
 
 def done() -> None:

@@ -147,6 +147,9 @@ class _Run:
             (self.watch.folder / END).touch()
         if self.failed_at and time.monotonic() - self.failed_at > GRACE and not self.watch.all_done():
             self.kill()
+        if not self.stopped and (deadlock := self.watch.deadlock()):
+            self.stopped = deadlock
+            self.kill()
         if len(stops) > self.stops:
             if len(stops) == 1 and self.watch.is_ready(0):
                 self.watch.ranks[0].send(stops[0])

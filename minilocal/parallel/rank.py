@@ -1,7 +1,8 @@
 """One rank's work, and an end of it that all ranks know.
 
 A rank that raises or leaves while others wait for its messages would leave them waiting for ever. So `run` ends every
-rank with MPI_Abort where one of them fails, and lets them leave together otherwise.
+rank with MPI_Abort where one of them fails, and lets them leave together otherwise. One that returns while others wait
+is seen by the process that started the ranks, from what `watchdog` says in each of them.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from minilocal.errors import UserError
-from minilocal.parallel import mpi
-from minilocal.parallel.cause import done, fail, leave, register
+from minilocal.parallel import mpi, watchdog
+from minilocal.parallel.cause import done, fail, leave, register, returned
 from minilocal.parallel.environment import place
 from minilocal.train.stop import SIGNALS, Interrupted
 
@@ -35,6 +36,7 @@ def run(work: Callable[[], T], *, quiet: bool = True) -> T | None:
     Returns: the result; None where the same error ended all ranks and this is not rank 0.
     """
     register()
+    watchdog.start()
     first = place().rank == 0
     with _only_rank_0_prints(quiet and not first):
         try:
@@ -60,6 +62,7 @@ def run(work: Callable[[], T], *, quiet: bool = True) -> T | None:
             return None
         except BaseException as error:
             fail(error)
+    returned()
     _leave_mpi()
     return result
 

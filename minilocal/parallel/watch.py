@@ -92,9 +92,7 @@ class Watch:
 
     def has_failed(self) -> bool:
         """Whether a rank is lost, or has written an error, which all ranks may have together."""
-        return bool(self.lost()) or any(
-            (self.folder / f"rank.{number}.error").exists() for number in range(self.processes)
-        )
+        return bool(self.lost() or self._marked("error"))
 
     def is_ready(self, number: int) -> bool:
         """Whether a rank trains, so that it can be asked to stop: before its first step there is nothing to save."""
@@ -105,6 +103,23 @@ class Watch:
 
     def all_done(self) -> bool:
         return all(self.is_done(number) for number in range(self.processes))
+
+    def deadlock(self) -> Failure | None:
+        """The failure where every rank has returned or waits in a call of MPI: no rank sends a message any more."""
+        marks = {end: self._marked(end) for end in ("returned", "waits")}
+        if not all(marks.values()) or len(set().union(*marks.values())) < self.processes:
+            return None
+        waiting, others = marks["waits"][0], marks["returned"]
+        with suppress(OSError, ValueError):
+            mark = json.loads((self.folder / f"rank.{waiting}.waits").read_text())
+            names = f"rank {others[0]}" if len(others) == 1 else f"ranks {', '.join(map(str, others))}"
+            message = f"waited in {mark['where']} after {names} had returned"
+            return Failure(waiting, "other", message, f"Where it waited:\n{mark['traceback']}")
+        return None  # it goes on
+
+    def _marked(self, end: str) -> list[int]:
+        """The ranks with a mark of this name."""
+        return [number for number in range(self.processes) if (self.folder / f"rank.{number}.{end}").exists()]
 
     def errors(self) -> dict[int, dict[str, Any]]:
         """What the ranks wrote about their errors, the first one first."""

@@ -1,8 +1,8 @@
-"""A thread in each rank that ends it: where another rank has failed, or where nobody waits for it and it does not move.
+"""A thread in each rank that sees what the main thread cannot see while it waits for a message that never comes.
 
-A killed rank leaves the others in calls of MPI that never return: the process that started them asks them to end.
-A run that trains sees between two steps that its parent is gone, saves its checkpoint and ends. A rank that waits for a
-message that never comes would stay behind: the thread ends it, and mpiexec the others.
+It ends the rank where another rank has failed: the process that started the ranks asks for that. Where that process is
+gone, a run that trains saves its checkpoint between two steps and ends; a rank whose main thread stands still is ended,
+and mpiexec ends the others. Where another rank has returned, and this one waits in a call of MPI, it says so.
 """
 
 from __future__ import annotations
@@ -10,38 +10,52 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 
-from minilocal.parallel.environment import END, parent_gone
+from minilocal.parallel import cause
+from minilocal.parallel.environment import END, folder, parent_gone
 from minilocal.parallel.leftovers import remove_own
+from minilocal.parallel.waiting import MainThread, call_of_mpi
 
 PAUSE = 0.2  # seconds between two looks
-STILL = "MINILOCAL_STILL"  # seconds without a move of the main thread, after the parent's end, that end the rank
-SECONDS = 30.0
+STILL = "MINILOCAL_STILL"  # seconds in which the main thread stands still; by default
+ORPHANED = 30.0  # after the parent's end, until the rank ends
+WAITING = 5.0  # after another rank's return, until the rank says that it waits
 
 
-def watch_the_parent(folder: Path) -> None:
-    """Start the thread."""
-    threading.Thread(target=_watch, args=(folder,), name="minilocal watchdog", daemon=True).start()
+def start() -> None:
+    """Start the thread, in a rank that minilocal has started."""
+    if (directory := folder()) is not None:
+        threading.Thread(target=_watch, args=(directory,), name="minilocal watchdog", daemon=True).start()
 
 
-def _watch(folder: Path) -> None:
-    main = threading.main_thread().ident
-    limit, still, last = float(os.environ.get(STILL) or SECONDS), 0.0, None
+def _watch(directory: Path) -> None:
+    main = MainThread()
+    own = os.environ.get(STILL)
+    orphaned, waiting = float(own or ORPHANED), float(own or WAITING)
     while True:
         time.sleep(PAUSE)
-        if (folder / END).exists():
+        if (directory / END).exists():
             os._exit(0)  # so that mpiexec's status is that of the rank that failed
-        if not parent_gone():
-            continue
-        frame = sys._current_frames().get(main or 0)
-        now = None if frame is None else (id(frame), frame.f_lasti)
-        still = still + PAUSE if now == last else 0.0
-        last = now
-        if still >= limit:
-            remove_own()
-            shutil.rmtree(folder, ignore_errors=True)
-            os.kill(os.getpid(), signal.SIGKILL)
+        if parent_gone():
+            main.look(PAUSE)
+            if main.still >= orphaned:
+                remove_own()
+                shutil.rmtree(directory, ignore_errors=True)
+                os.kill(os.getpid(), signal.SIGKILL)
+        elif cause.another_has_returned():
+            main.look(PAUSE)
+            cause.waits(*_waiting(main) if main.still >= waiting else ())
+
+
+def _waiting(main: MainThread) -> tuple[str, ...]:
+    """(the call of MPI in which the main thread stands, its traceback); empty where it stands in another one."""
+    frame = main.frame
+    call = frame and call_of_mpi(frame)
+    if frame is None or call is None:
+        return ()
+    where = f"{call} ({Path(frame.f_code.co_filename).name}, line {frame.f_lineno})"
+    return where, "".join(traceback.format_stack(frame))

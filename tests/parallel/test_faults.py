@@ -89,6 +89,11 @@ def failing(*args):
         ("raise", RuntimeError, r"rank 1 raised ZeroDivisionError: no quotient \(work_of_ranks.py, line \d+\)"),
         ("exit", RuntimeError, "rank 1 left early, with exit status 3"),
         ("_exit", RuntimeError, "rank 1 left early"),
+        (
+            "return",
+            RuntimeError,
+            r"rank 0 waited in comm.Recv \(work_of_ranks.py, line \d+\) after rank 1 had returned",
+        ),
         ("user", ml.UserError, "rank 1: my own line"),
         ("object", ml.UserError, "rank 1: a rank's result is or contains an object: give .*"),
         ("same", ml.UserError, "met by all"),
@@ -97,7 +102,7 @@ def failing(*args):
 def test_a_rank_that_fails_while_the_other_waits(nothing_left, capfd, way, kind, line):
     error = failing(way)
     assert type(error) is kind and re.fullmatch(line, str(error))
-    assert any("in fail" in note for note in getattr(error, "__notes__", ())) == (way == "raise")
+    assert any("in fail" in note for note in getattr(error, "__notes__", ())) == (way in ("raise", "return"))
     assert capfd.readouterr() == ("", "")
 
 
@@ -156,6 +161,12 @@ def test_an_uncaught_exception_ends_ranks_that_mpiexec_started_by_hand(nothing_l
     )
     assert ran.returncode == 1 and "ZeroDivisionError: no quotient" in ran.stderr
     leftovers.remove(before)  # MPI's own
+
+
+def test_a_rank_may_return_before_the_others(nothing_left, monkeypatch):
+    """Neither a long call of another kind, nor waiting for a rank that works, nor many messages is waiting for ever."""
+    monkeypatch.setenv("MINILOCAL_STILL", "0.5")
+    assert ml.parallel.launch(f"{WORK}:return_first", 1.5, processes=3) == [0, 1, 2]
 
 
 def test_a_slow_rank_slows_the_others_and_no_more(nothing_left, monkeypatch):

@@ -63,10 +63,27 @@ def fail(way, modules="", run=""):
             os._exit(0)
         if way == "object":
             return object()
+        if way == "return":
+            return None
     if way == "same":
         raise UserError("met by all")
     comm.Recv(np.zeros(1 << 20), source=1 - comm.rank)
     return None
+
+
+def return_first(seconds):
+    """Rank 2 returns at once. Rank 1 waits for rank 0, which sleeps; then the two exchange messages in one line."""
+    comm = mpi.world()
+    if comm.rank == 2:
+        return comm.rank
+    if comm.rank == 0:
+        time.sleep(seconds)
+    comm.sendrecv(None, 1 - comm.rank, source=1 - comm.rank)
+    last, message, other = time.monotonic() + seconds, np.zeros(1), 1 - comm.rank
+    while comm.sendrecv(time.monotonic() < last, other, source=other) and time.monotonic() < last + 1:
+        for _ in range(100):
+            comm.Sendrecv(message, other, 1, message.copy(), other, 1)
+    return comm.rank
 
 
 def pass_round(seconds):
