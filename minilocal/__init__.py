@@ -17,6 +17,9 @@ In ten lines:
 
 from __future__ import annotations
 
+from minilocal import signals as _signals  # noqa: F401  (first, since the other imports take long)
+
+# isort: split
 import importlib as _importlib
 from typing import TYPE_CHECKING
 from typing import Any as _Any

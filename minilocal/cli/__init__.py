@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minilocal.errors import UserError, unknown
+from minilocal.signals import stopping
 
 COMMANDS = {
     "demo": "BP, GLL and BackLink on the embedded digits: a table and a report, in about a minute",
@@ -41,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a letter that the terminal cannot show becomes \u03b1
-    with warnings.catch_warnings():
+    with stopping(), warnings.catch_warnings():
         warnings.showwarning = _once()
         try:
             status = _dispatch(words)

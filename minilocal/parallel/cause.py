@@ -113,7 +113,9 @@ def _status(error: BaseException) -> int:
     code = error.code if isinstance(error, SystemExit) else None
     if isinstance(error, SystemExit):
         return code if isinstance(code, int) else 0 if code is None else 1
-    return 2 if isinstance(error, UserError) else 128 + signal.SIGINT if isinstance(error, KeyboardInterrupt) else 1
+    if isinstance(error, KeyboardInterrupt):
+        return 128 + int(getattr(error, "number", signal.SIGINT))
+    return 2 if isinstance(error, UserError) else 1
 
 
 def ready() -> None:

@@ -8,15 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from minilocal.signals import Stopped
+
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Slurm warns of its limit by SIGUSR1
 
 
-class Interrupted(KeyboardInterrupt):
+class Interrupted(Stopped):
     """A run was stopped by one of SIGNALS, `number`, and its state saved; the message says where, and how to resume."""
-
-    def __init__(self, message: str = "", number: int = signal.SIGINT) -> None:
-        super().__init__(message)
-        self.number = number
 
 
 class StopRequest:

@@ -1,0 +1,74 @@
+"""SIGINT and SIGTERM end the command in one line, with status 130 or 143, from its first import on.
+
+The package imports this file first: most of a command's first second is spent on importing NumPy. A signal that comes
+earlier, while Python itself starts, has Python's usual end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from itertools import pairwise
+from types import FrameType
+from typing import NoReturn
+
+NAME = "minilocal"
+STOPS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(KeyboardInterrupt):
+    """The command is stopped by a signal, `number`."""
+
+    def __init__(self, message: str = "", number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number
+
+
+def is_command() -> bool:
+    """Whether this process was started as `minilocal` or as `python -m minilocal`, and not to import the package."""
+    program = sys.argv[0] if getattr(sys, "argv", None) else ""
+    if program == "-m":  # while Python looks for the module
+        return ("-m", NAME) in pairwise(sys.orig_argv)
+    return os.path.basename(program) == NAME
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """Within the block SIGINT and SIGTERM raise Stopped, where they have no other handler than Python's or `end`."""
+    usual = {signal.SIGINT: (signal.default_int_handler, end), signal.SIGTERM: (signal.SIG_DFL, end)}
+    before = {number: signal.getsignal(number) for number in STOPS}
+    changed = [number for number in STOPS if _is_main_thread() and before[number] in usual[number]]
+    for number in changed:
+        signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number in changed:
+            if signal.getsignal(number) is stop:
+                signal.signal(number, before[number])
+
+
+def stop(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal's handler: raise Stopped."""
+    raise Stopped(number=number)
+
+
+def end(number: int, frame: FrameType | None) -> NoReturn:
+    """A signal's handler, before there is anything to save: print a line and end."""
+    with suppress(OSError):
+        os.write(2, b"minilocal: stopped\n")
+    os._exit(128 + number)
+
+
+def _is_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
+
+
+if is_command() and _is_main_thread():
+    for _number in STOPS:
+        if signal.getsignal(_number) is not signal.SIG_IGN:
+            signal.signal(_number, end)
