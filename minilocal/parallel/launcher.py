@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import json
 import os
-import shlex
 import signal
 import sys
 import threading
@@ -21,7 +20,8 @@ from minilocal.parallel.environment import started
 from minilocal.parallel.follow import Write, follow, private_folder
 from minilocal.parallel.watch import Failure
 from minilocal.parallel.work import described
-from minilocal.train.stop import SIGNALS, Interrupted
+from minilocal.signals import Stopped
+from minilocal.train.stop import SIGNALS, last_checkpoint
 
 SMALL = 32 << 20  # bytes free in /dev/shm, below which a rank ends with a bus error
 
@@ -68,7 +68,9 @@ def relaunch(words: Sequence[str], processes: int) -> int:
     if failure is None:
         return ending.status
     if failure.kind == "stop":
-        raise Interrupted(number=stops()[-1] if stops() else signal.SIGINT)
+        run = ending.facts[0].get("run")
+        saved = "" if run is None else f"; {last_checkpoint(Path(run))}"
+        raise Stopped(f"stopped{saved}", stops()[-1] if stops() else signal.SIGINT)
     if failure.kind == "user":
         raise UserError(f"rank {failure.rank}: {failure.message}")
     sys.stderr.write(failure.traceback)
@@ -84,11 +86,7 @@ def line(failure: Failure, facts: Mapping[int, Mapping[str, str]]) -> str:
     first, _, last = (modules or "").partition("-")
     owner = "" if not modules else f" (module {first})" if first == last else f" (modules {modules})"
     run = facts.get(0, {}).get("run")
-    saved = ""
-    if run is not None:
-        saved = f"; nothing had been saved in {run}"
-        if (Path(run) / "checkpoint.npz").exists():
-            saved = f"; the last checkpoint is in {run}: go on with minilocal train --resume {shlex.quote(run)}"
+    saved = "" if run is None else f"; {last_checkpoint(Path(run))}"
     return f"{rank}{owner} {failure.message}{saved}{_remedy(failure)}"
 
 

@@ -18,7 +18,7 @@ from minilocal.train.from_config import build, cut, schedule
 from minilocal.train.loop import Loop, Report, Say
 from minilocal.train.process_group import ProcessGroup
 from minilocal.train.same_run import EPOCHS, check_epochs
-from minilocal.train.stop import StopRequest, stop_on_signal
+from minilocal.train.stop import StopRequest, stop_of_run
 from minilocal.train.weights import warm_start
 
 
@@ -58,10 +58,11 @@ def train(
     say       called with a line about the run's progress
     bar       shows a progress bar, on a terminal only
     group     the processes that train it, this one by default; `minilocal.parallel.train` gives MPI's ranks
-    request   the caller's flag for a stop; by default the signals of `stop_on_signal` set one
+    request   the caller's flag for a stop; by default the signals of `stop_of_run` set one
 
     Raises: UserError for a configuration that does not fit together, a folder that cannot be written, a damaged or
-    foreign checkpoint, and a loss that is not finite; Interrupted after Ctrl-C or SIGTERM.
+    foreign checkpoint, and a loss that is not finite; Interrupted after Ctrl-C or SIGTERM, and Stopped, without saving,
+    after a second one.
     """
     group = group or ProcessGroup()
     if not group.is_first:
@@ -83,7 +84,10 @@ def train(
         opened = _resumed(Path(resume), epochs, say, bar, group)
     before = threads()
     try:
-        with opened as (loop, folder), stop_on_signal() if request is None else nullcontext(request) as stop:
+        with (
+            opened as (loop, folder),
+            stop_of_run(folder.path) if request is None else nullcontext(request) as stop,
+        ):
             loop.run(folder, stop, on_epoch, say)
         rows = record.rows(folder.path) if group.is_first else []
         return Result(loop.learner, loop.dataset, rows, folder.path)

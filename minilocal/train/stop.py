@@ -6,6 +6,8 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from minilocal.signals import Stopped
@@ -53,3 +55,25 @@ def stop_on_signal() -> Iterator[StopRequest]:
         yield request
     finally:
         restore()
+
+
+@contextmanager
+def stop_of_run(run: Path) -> Iterator[StopRequest]:
+    """As `stop_on_signal`. Where the second signal raises KeyboardInterrupt, its message says what is saved in `run`.
+
+    Raises: Stopped.
+    """
+    try:
+        with stop_on_signal() as request:
+            yield request
+    except Interrupted:
+        raise
+    except KeyboardInterrupt as stop:
+        raise Stopped(f"stopped; {last_checkpoint(run)}", getattr(stop, "number", signal.SIGINT)) from None
+
+
+def last_checkpoint(run: Path) -> str:
+    """Where a run's last checkpoint is, with the command that goes on from it; or that there is none."""
+    if not (run / "checkpoint.npz").exists():
+        return f"nothing had been saved in {run}"
+    return f"the last checkpoint is in {run}: go on with minilocal train --resume {quote(str(run))}"

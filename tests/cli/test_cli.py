@@ -236,6 +236,34 @@ def test_ctrl_c_saves_says_how_to_go_on_and_ends_with_130(minilocal, monkeypatch
     assert status == 0 and out.startswith("r goes on after 0 of 1 epochs and 1 of 3 steps")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("steps", "line"),
+    [
+        (2, "stopped; nothing had been saved in a run"),
+        (4, "stopped; the last checkpoint is in a run: go on with minilocal train --resume 'a run'"),
+    ],
+)
+def test_a_second_signal_acts_at_once_and_names_the_last_checkpoint(minilocal, monkeypatch, number, steps, line):
+    real, taken = ml.Learner.step, []
+
+    def step(self, x, y, lr):
+        taken.append(1)
+        if len(taken) == steps:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), number)
+        return real(self, x, y, lr)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background ignores it
+    try:
+        monkeypatch.setattr(ml.Learner, "step", step)
+        status, _, err = minilocal("train", *SMALL, "--epochs", "2", "--out", "a run")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert (status, err) == (128 + number, f"minilocal: {line}\n")
+    assert len(taken) == steps and not Path("a run", "lock").exists()
+
+
 def test_predict_gives_the_recorded_error_and_every_class(minilocal, trained):
     status, out, _ = minilocal("predict", str(trained))
     assert status == 0

@@ -118,13 +118,15 @@ def test_a_signal_stops_every_rank_with_a_checkpoint(command, number):
         ended(alone, 130, SECONDS)
 
 
-def test_a_second_signal_kills(command):
+def test_a_second_signal_kills_and_the_last_checkpoint_is_named(command):
     process, _, _ = running(command, "--processes", "2")
     process.send_signal(signal.SIGSTOP)  # so that both wait for it
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGCONT)
-    assert ended(process, 143, SECONDS)[1] == "minilocal: stopped\n"
+    assert ended(process, 143, SECONDS)[1] == (
+        "minilocal: stopped; the last checkpoint is in run: go on with minilocal train --resume run\n"
+    )
 
 
 def test_a_killed_rank_is_named_with_its_modules_and_the_run_goes_on_in_ranks(command):
