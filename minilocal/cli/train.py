@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
     if options.show:
         print(shown(options))
         return 0
-    return processes.run(_train, lambda options: _planned(options)[0], options)
+    return processes.run(_train, _processes, options)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -128,6 +128,22 @@ def _train(options: argparse.Namespace) -> int:
     error = "?" if last.get("test_error") is None else f"{last['test_error']:.2f}"
     print(f"test error {error} % after epoch {last['epoch']}; everything is in {result.path}")
     return 0
+
+
+def _processes(options: argparse.Namespace) -> int:
+    """The number of processes, after every check of the configuration, and of the folder that several would open.
+
+    Raises: UserError.
+    """
+    from minilocal import record
+
+    processes, _, asked = _planned(options)
+    folder = asked["resume"] if "resume" in asked else asked["config"].run.out
+    if processes > 1 and folder is not None:
+        if "resume" not in asked:
+            record.check_free(folder)
+        record.check_unlocked(folder)
+    return processes
 
 
 def shown(options: argparse.Namespace) -> str:

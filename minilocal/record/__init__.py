@@ -4,7 +4,7 @@ from minilocal.record.environment import current_environment
 from minilocal.record.files import atomic_write
 from minilocal.record.find import run_folders
 from minilocal.record.folder import RunFolder, beside, check_free
-from minilocal.record.lock import InUse
+from minilocal.record.lock import InUse, check_unlocked
 from minilocal.record.read import checkpoint, config, recorded_environment, rows, saved_nothing
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "atomic_write",
     "beside",
     "check_free",
+    "check_unlocked",
     "checkpoint",
     "config",
     "current_environment",

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from minilocal.errors import UserError
+from minilocal.record.read import LOCK
 
 
 class InUse(UserError):
@@ -54,9 +55,9 @@ class Lock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(descriptor, 400, 0).decode(errors="replace") or "another process"
+            error = _in_use(self.file, descriptor)
             os.close(descriptor)
-            raise InUse(f"{self.file.parent} is in use by {holder}: wait for it, or choose another --out.") from None
+            raise error from None
         except BaseException:
             os.close(descriptor)
             raise
@@ -68,3 +69,27 @@ class Lock:
             return os.path.samestat(os.fstat(self._descriptor), os.lstat(self.file))
         except FileNotFoundError:
             return False
+
+
+def check_unlocked(folder: str | Path) -> None:
+    """Check that no process writes to this folder now. Nothing is created.
+
+    Raises: InUse.
+    """
+    file = Path(folder) / LOCK
+    try:
+        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return  # there is none, or whoever locks it will say what is wrong
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise _in_use(file, descriptor) from None
+    finally:
+        os.close(descriptor)
+
+
+def _in_use(file: Path, descriptor: int) -> InUse:
+    """The error for a lock that another process holds, which has written its number into the file."""
+    holder = os.pread(descriptor, 400, 0).decode(errors="replace") or "another process"
+    return InUse(f"{file.parent} is in use by {holder}: wait for it, or choose another --out.")

@@ -196,6 +196,30 @@ def test_a_locked_folder_is_one_line(minilocal, trained):
     assert status == 2 and f"in use by process {os.getpid()}" in err and err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--out", "mine"], "mine is no run and not empty (notes is there): choose another --out."),
+        (["--out", "run"], "run holds a run already: go on with --resume run, or choose another --out."),
+        (["--out", "begun"], f"begun is in use by process {os.getpid()} on "),
+        (["--resume", "run"], f"run is in use by process {os.getpid()} on "),
+    ],
+)
+def test_a_folder_that_is_taken_is_refused_before_any_rank_starts(minilocal, trained, monkeypatch, words, line):
+    import shutil
+
+    from minilocal.parallel import launcher
+
+    monkeypatch.setattr(launcher, "relaunch", lambda *of_ranks: pytest.fail("ranks were started"))
+    Path("mine").mkdir()
+    Path("mine", "notes").touch()
+    Path("begun").mkdir()
+    shutil.copytree(trained, "run")
+    with record.RunFolder("begun"), record.RunFolder("run"):
+        status, out, err = minilocal("train", *(SMALL if "--out" in words else ()), "--processes", "2", *words)
+    assert (status, out) == (2, "") and err.startswith(f"minilocal: {line}") and err.count("\n") == 1
+
+
 def test_a_damaged_checkpoint_is_one_line(minilocal, trained, tmp_path):
     import shutil
 
