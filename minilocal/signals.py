@@ -1,7 +1,7 @@
 """SIGINT and SIGTERM end the command in one line, with status 130 or 143, from its first import on.
 
-The package imports this file first: most of a command's first second is spent on importing NumPy. A signal that comes
-earlier, while Python itself starts, has Python's usual end.
+The package imports this file first, since its other imports take long. A signal that comes earlier, while Python itself
+starts, has Python's usual end.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ def launch(work: Callable[..., Any] | str | os.PathLike[str], *args: Any, proces
     calls this, so the call stands under `if __name__ == "__main__":`. What they print is printed as it comes.
 
     Raises: UserError for work or values that cannot be passed on, where MPI is not installed, and with the message of a
-    rank's UserError; RuntimeError with the rank and the cause where a rank fails; KeyboardInterrupt where one is
-    stopped. Then no rank runs any more.
+    rank's UserError; RuntimeError with the rank and the cause where a rank fails, or waits for one that has returned;
+    KeyboardInterrupt where one is stopped. Then no rank runs any more.
     """
     if started():
         raise UserError('launch() was called inside a rank: put the call under if __name__ == "__main__":.')
