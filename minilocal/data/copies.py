@@ -12,7 +12,8 @@ import numpy as np
 from minilocal.data.arrays import statistics
 from minilocal.data.container import has_sum
 from minilocal.data.dataset import DataSet
-from minilocal.data.layout import Layout, Official
+from minilocal.data.kept import Copy, kept
+from minilocal.data.layout import Contents, Layout, Official
 from minilocal.errors import UserError
 
 
@@ -34,8 +35,7 @@ def load(official: Official, folder: Path, download: bool) -> DataSet:
     faults: list[UserError] = []
     for layout, path in candidates:
         try:
-            contents = official.read(official, layout, path)
-            check_counts(official, contents.y, path)
+            contents, checksum = copy_of(official, layout, path)
         except UserError as fault:
             faults.append(fault)
             continue
@@ -47,7 +47,7 @@ def load(official: Official, folder: Path, download: bool) -> DataSet:
             mean, std = statistics(x[:n])
             computed = ("mean and standard deviation computed from the training images",)
         passed_over = [f"passed over: {fault}" for fault in faults]
-        checked = (f"read from {path}", verdict(layout, path), "structure and class counts checked")
+        checked = (f"read from {path}", checksum, "structure and class counts checked")
         return DataSet(
             official.name, x[:n], y[:n], x[n:], y[n:], contents.classes, mean, std,
             padding=official.padding, pad_mode=official.pad_mode, flip=official.flip, stratified=official.stratified,
@@ -55,6 +55,23 @@ def load(official: Official, folder: Path, download: bool) -> DataSet:
         )  # fmt: skip
     others = ", ".join(str(path) for _, path in candidates[1:])
     raise UserError(f"{faults[0]}{f' {others} cannot be used either.' if others else ''}")
+
+
+def copy_of(official: Official, layout: Layout, path: Path) -> Copy:
+    """A copy whose counts are right; of an archive that is decompressed once, from the file that is kept beside it.
+
+    Raises: UserError where it is damaged.
+    """
+
+    def check(contents: Contents) -> None:
+        check_counts(official, contents.y, path)
+
+    def read() -> Copy:
+        contents = official.read(official, layout, path)
+        check(contents)
+        return Copy(contents, verdict(layout, path))
+
+    return kept(path, read, check) if official.unpack_once and path.is_file() else read()
 
 
 def copies(official: Official, folder: Path) -> list[tuple[Layout, Path]]:

@@ -57,6 +57,7 @@ class Official:
     mean, std         of each channel, on [0, 1]; None: computed from the training images
     padding, pad_mode, flip, stratified   as in `DataSet`
     check_installed   raises a UserError where a library that `read` needs is missing
+    unpack_once       whether what is read of an archive is kept beside it, since most of the archive is not needed
     """
 
     name: str
@@ -72,6 +73,7 @@ class Official:
     flip: bool = False
     stratified: bool = False
     check_installed: Callable[[], None] | None = None
+    unpack_once: bool = False
 
     @property
     def classes(self) -> int:

@@ -5,7 +5,7 @@ https://cs.stanford.edu/~acoates/stl10
 
 Sums are stated by independent loaders: SHA-256 of the archive by Britefury/batchup and a loader in Julia, which agree;
 MD5 of the unpacked files by pytorch/vision (no SHA-256 of them is published). The archive also holds 100,000 images
-without labels, which are passed over.
+without labels, which are passed over. So the labelled ones are kept beside it, and it is decompressed once.
 
 InfoPro's and AugLocal's code normalises by 0.5 and 0.5, and augments by a shift of up to 4 pixels, black behind, and a
 flip.
@@ -25,6 +25,7 @@ STL10 = Official(
     std=(0.5, 0.5, 0.5),
     padding=4,
     flip=True,
+    unpack_once=True,
     layouts=(
         Layout(
             folder="stl10_binary",
