@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from minilocal.cli.lists import words
 from minilocal.cli.parser import Parser
@@ -39,7 +37,7 @@ def parser() -> Parser:
 
 def run(options: argparse.Namespace) -> int:
     """Write the report, and print its tables of results."""
-    from minilocal.report import FORMATS, build, write
+    from minilocal.report import FORMATS, build
 
     formats = words("--format", options.format)
     for name in formats:
@@ -48,20 +46,9 @@ def run(options: argparse.Namespace) -> int:
     report = build(options.runs, options.out)
     for line in report.left_out:
         print(f"minilocal: warning: {line}", file=sys.stderr)
-    files = write(report.document, Path(options.out), formats)
+    files = report.write(formats)
     if not options.quiet:
-        for title, table in report.results.items():
-            print(f"{title}\n{_aligned(table.rows)}\n")
+        print(f"{report}\n")
     more = f", and {len(files) - 1} more files beside it" if len(files) > 1 and not options.quiet else ""
     print(f"report: {files[0]}{more}")
     return 0
-
-
-def _aligned(rows: Sequence[Mapping[str, str]]) -> str:
-    lines = [
-        [name.partition(",")[0] if "best" in name else name for name in rows[0]],
-        *(list(r.values()) for r in rows),
-    ]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
-    cells = [[f"{line[0]:<{widths[0]}}", *map(str.rjust, line[1:], widths[1:])] for line in lines]
-    return "\n".join("  ".join(line).rstrip() for line in cells)

@@ -15,31 +15,47 @@ from minilocal.report.figures import machines, pictures
 from minilocal.report.groups import Panel, panels
 from minilocal.report.runs import Run, read_all
 from minilocal.report.tables import beside_published, of_runs, records, results
+from minilocal.report.write import FORMATS, write
 
 
 @dataclass(frozen=True)
 class Report:
-    """A document, the table of results of each panel by its title, and a line on each run that is left out."""
+    """A document, the table of results of each panel by its title, and a line on each run that is left out.
+
+    `out` is the folder that it is for: its links to runs lead from there.
+    """
 
     document: Document
     results: dict[str, Table]
     left_out: list[str]
+    out: Path = Path()
+
+    def write(self, formats: Iterable[str] = FORMATS) -> list[Path]:
+        """Write the document into its folder, as `minilocal.report.write` does; return the files, the page first.
+
+        Raises: UserError where a file cannot be written.
+        """
+        return write(self.document, self.out, formats)
+
+    def __str__(self) -> str:
+        """The tables of results, each under its title."""
+        return "\n\n".join(f"{title}\n{table}" for title, table in self.results.items())
 
 
 def build(
-    paths: Iterable[str | Path],
+    paths: str | Path | Iterable[str | Path],
     out: str | Path = ".",
     *,
     first: Sequence[Section] = (),
     first_records: Mapping[str, list[dict[str, object]]] | None = None,
 ) -> Report:
-    """The report of the runs at or below `paths`, with links from the folder `out`.
+    """The report of the runs at or below `paths`, one path or several, with links from the folder `out`.
 
     `first` are sections that stand before all others, and `first_records` their CSV files.
 
     Raises: UserError for a path without a folder, and where no run can be read, or none has finished an epoch.
     """
-    runs, left_out = read_all(paths)
+    runs, left_out = read_all([paths] if isinstance(paths, str | Path) else paths)
     parts, remarks = panels(runs)
     memory, sections, tables = Memory(), list[Section](), dict[str, Table]()
     colour_of = draw.colours(dict.fromkeys(group.rule for panel in parts for group in panel.groups))
@@ -63,7 +79,7 @@ def build(
         sections.append(Section("Left out", list(lines)))
     files = {**(first_records or {}), **records(parts, step_mb, compared)}
     document = Document("Results", _lead(runs), [*first, *sections], files)
-    return Report(document, tables, lines)
+    return Report(document, tables, lines, Path(out))
 
 
 PUBLISHED_TEXT = (

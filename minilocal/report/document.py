@@ -25,6 +25,13 @@ class Table:
     notes: Sequence[str] = ()
     shades: Mapping[tuple[int, str], str] = field(default_factory=dict)
 
+    def __str__(self) -> str:
+        """The rows in aligned columns, the first one to the left; a title ends at its comma."""
+        lines = [[name.partition(",")[0] for name in self.rows[0]], *(list(row.values()) for row in self.rows)]
+        widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+        cells = [[f"{line[0]:<{widths[0]}}", *map(str.rjust, line[1:], widths[1:])] for line in lines]
+        return "\n".join("  ".join(line).rstrip() for line in cells)
+
 
 Part = str | Picture | Table  # a text is a paragraph
 

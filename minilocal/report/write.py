@@ -15,15 +15,15 @@ from minilocal.report.document import Document, Picture, Table
 FORMATS = ("html", "md", "csv", "svg")
 
 
-def write(document: Document, out: Path, formats: Iterable[str]) -> list[Path]:
-    """Write the document in these formats into the folder `out`, and return the files, the page first.
+def write(document: Document, out: str | Path, formats: Iterable[str] = FORMATS) -> list[Path]:
+    """Write the document in these formats, by default all, into the folder `out`; return the files, the page first.
 
     "html" is report.html, which needs no other file; "md" report.md and the figures that it shows; "csv" a file for
     each of its records that has rows; "svg" a file for each figure.
 
     Raises: UserError where a file cannot be written.
     """
-    formats = set(formats)
+    formats, out = set(formats), Path(out)
     with os_errors_explained(out):
         out.mkdir(parents=True, exist_ok=True)
     svgs = {p.name: draw.to_svg(p.figure) for p in document.pictures} if formats & {"html", "md", "svg"} else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -14,8 +15,9 @@ from minilocal.record import InUse
 from minilocal.sweep.cells import Cell
 from minilocal.sweep.claim import CLAIM, Claim
 from minilocal.sweep.queue import Queue
-from minilocal.sweep.share import Worker, parent_gone
-from minilocal.sweep.state import RUNNING, failure, is_done, mark_done, mark_failed
+from minilocal.sweep.share import PARENT, Worker, parent_gone
+from minilocal.sweep.state import DONE, RUNNING, failure, is_done, mark_done, mark_failed
+from minilocal.train import dataset_of
 from minilocal.train.start import Result, train
 from minilocal.train.stop import Interrupted, StopRequest
 
@@ -54,6 +56,20 @@ def drain(
             return
         time.sleep(PAUSE)
         on_change()
+
+
+def check_data(queue: Queue) -> None:
+    """Load each data set of the cells that are left, once: what is missing is fetched, or refused, before a start.
+
+    A worker leaves this to the process that started it.
+
+    Raises: UserError for data that cannot be loaded.
+    """
+    if PARENT in os.environ:
+        return
+    left = [c for c, s in zip(queue.cells, queue.states(), strict=True) if s.word != DONE]
+    for cell in {repr(tables_of(cell.config)["data"]): cell for cell in left}.values():
+        dataset_of(cell.config)
 
 
 def _claimed(queue: Queue, request: StopRequest) -> Iterator[tuple[Cell, Claim]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import mean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from minilocal.sweep.cells import Cell
 from minilocal.sweep.grid import SEED
@@ -18,7 +18,7 @@ def by_cell(queue: Queue, states: Sequence[State] | None = None) -> str:
     keys = _keys(queue.cells)
     rows = [["folder", *map(_short, keys), *(["state", "epochs", ""] if states else [])]]
     for i, cell in enumerate(queue.cells):
-        row = [cell.name, *(_value(cell, key) for key in keys)]
+        row = [cell.name, *(_text(cell.labels.get(key)) for key in keys)]
         if states:
             word, epochs, note = states[i]
             row += [word if word != LEFT or not epochs else "stopped", f"{epochs}/{cell.config.optim.epochs}", note]
@@ -28,22 +28,51 @@ def by_cell(queue: Queue, states: Sequence[State] | None = None) -> str:
 
 def by_configuration(queue: Queue) -> str:
     """A row for each configuration: test error after the last epoch, mean ± sample standard deviation over seeds."""
-    keys = [key for key in _keys(queue.cells) if key != SEED]
-    groups: dict[str, list[Cell]] = {}
-    for cell in queue.cells:
-        groups.setdefault(repr([_value(cell, key) for key in keys]), []).append(cell)
-    rows = [[*map(_short, keys), "seeds", "test error (%)"]]
-    for cells in groups.values():
-        errors = [error for cell in cells if (error := last_error(queue, cell)) is not None]
-        number = str(len(errors)) if len(errors) == len(cells) else f"{len(errors)} of {len(cells)}"
-        rows.append([*(_value(cells[0], key) for key in keys), number, _mean_and_deviation(errors)])
+    groups = configurations(queue)
+    rows = [[*map(_short, groups[0].values), "seeds", "test error (%)"]]
+    for each in groups:
+        number = str(len(each.errors)) if len(each.errors) == each.cells else f"{len(each.errors)} of {each.cells}"
+        error = "-" if each.mean is None else f"{each.mean:.2f}"
+        deviation = "" if each.std is None else f" ± {each.std:.2f}"
+        rows.append([*map(_text, each.values.values()), number, error + deviation])
     return _aligned(rows)
 
 
-def _mean_and_deviation(errors: Sequence[float]) -> str:
-    if not errors:
-        return "-"
-    return f"{mean(errors):.2f}" + (f" ± {stdev(errors):.2f}" if len(errors) > 1 else "")
+class Configuration(NamedTuple):
+    """All seeds of one configuration: its values of the keys that vary, and the last errors of the seeds that ended.
+
+    A value is None where the rule has no such option.
+    """
+
+    values: dict[str, Any]
+    errors: list[float]
+    cells: int
+
+    @property
+    def mean(self) -> float | None:
+        """The mean error, in percent; None without a seed."""
+        return mean(self.errors) if self.errors else None
+
+    @property
+    def std(self) -> float | None:
+        """The sample standard deviation (of n - 1); None without two seeds."""
+        return stdev(self.errors) if len(self.errors) > 1 else None
+
+
+def configurations(queue: Queue) -> list[Configuration]:
+    """The configurations of a sweep, in the order of its cells."""
+    keys = [key for key in _keys(queue.cells) if key != SEED]
+    groups: dict[str, list[Cell]] = {}
+    for cell in queue.cells:
+        groups.setdefault(repr([cell.labels.get(key) for key in keys]), []).append(cell)
+    return [
+        Configuration(
+            {key: cells[0].labels.get(key) for key in keys},
+            [error for cell in cells if (error := last_error(queue, cell)) is not None],
+            len(cells),
+        )
+        for cells in groups.values()
+    ]
 
 
 def _keys(cells: Sequence[Cell]) -> list[str]:
@@ -56,9 +85,8 @@ def _short(key: str) -> str:
     return table if name == "name" else name
 
 
-def _value(cell: Cell, key: str) -> str:
-    """The value of a key in a cell; - where its rule has no such option."""
-    value: Any = cell.labels.get(key)
+def _text(value: Any) -> str:
+    """A value as text; - where a rule has no such option."""
     if value is None:
         return "-"
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -8,11 +8,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
-import minilocal
 from minilocal.errors import UserError
 from minilocal.parallel.command import OF_A_STARTER, THREADS
 from minilocal.sweep.share import PARENT, threads_of
@@ -67,9 +66,15 @@ def run_workers(
     return lines
 
 
+def settings(machine: Mapping[str, Any]) -> list[str]:
+    """The keys of [run] that are truth values, as flags of a worker. `run_workers` adds its device and threads."""
+    keys = {key: value for key, value in machine.items() if key not in ("run.device", "run.threads")}
+    return [f"--set={key}={str(value).lower()}" for key, value in keys.items()]
+
+
 def _start(words: Sequence[str], threads: int) -> Started:
     """Start a worker in its own session: a terminal's Ctrl-C reaches it once, from here."""
-    path = os.pathsep.join(filter(None, (str(Path(minilocal.__file__).parents[1]), os.environ.get("PYTHONPATH"))))
+    path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     env = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_STARTER)}
     env = {**dict.fromkeys(THREADS, str(threads)), **env, "PYTHONPATH": path, PARENT: str(os.getpid())}
     output = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `_problems`)

@@ -15,16 +15,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minilocal.config import tables_of
 from minilocal.device import device_namespace
 from minilocal.errors import UserError
 from minilocal.parallel.environment import local_place, place, started
 from minilocal.sweep import Queue, drain, run_workers, slurm
+from minilocal.sweep.loop import check_data
 from minilocal.sweep.share import PARENT, threads_of, use_device
 from minilocal.sweep.state import DONE, FAILED, LEFT
 from minilocal.sweep.watch import Watch, counts
-from minilocal.sweep.workers import STOPPED
-from minilocal.train import dataset_of
+from minilocal.sweep.workers import STOPPED, settings
 from minilocal.train.stop import Interrupted, StopRequest, stop_on_signal
 
 
@@ -107,7 +106,7 @@ def by_workers(work: Work, request: StopRequest) -> int:
             bar.set_description_str(watch.counts(), refresh=False)
             bar.set_postfix_str(f"{watch.left()} left", refresh=True)
 
-        words = [*work.command, *_words(work.machine)]
+        words = [*work.command, *settings(work.machine)]
         lines = run_workers(words, work.jobs, work.devices, request, show, int(work.machine.get("run.threads", 0)))
     for line in lines:
         print(f"minilocal: {line}", file=sys.stderr)
@@ -136,7 +135,7 @@ def write_script(work: Work, options: argparse.Namespace) -> int:
         raise UserError(f"--slurm met {len(devices)} devices: Slurm gives each task its own GPU. Give --device cuda.")
     left = sum(state.word != DONE for state in queue.states())
     device, threads = devices[0] if devices else "cpu", int(machine.get("run.threads", 0))
-    words = [*work.command, *_words(machine), *(["--device", device] if devices else [])]
+    words = [*work.command, *settings(machine), *(["--device", device] if devices else [])]
     words += ["--threads", str(threads)] if threads else []
     text = slurm.script(queue.path, words, left, options.jobs or left, gpu=device.startswith("cuda"), threads=threads)
     file = Path(options.slurm)
@@ -164,21 +163,3 @@ def stopped(work: Work, number: int) -> int:
         raise Interrupted(line, number)
     print(f"minilocal: {line}", file=sys.stderr)
     return STOPPED
-
-
-def check_data(queue: Queue) -> None:
-    """Load each data set of the cells that are left, once: what is missing is fetched, or refused, before a start.
-
-    A worker leaves this to the process that started it.
-    """
-    if PARENT in os.environ:
-        return
-    left = [c for c, s in zip(queue.cells, queue.states(), strict=True) if s.word != DONE]
-    for cell in {repr(tables_of(cell.config)["data"]): cell for cell in left}.values():
-        dataset_of(cell.config)
-
-
-def _words(machine: dict[str, Any]) -> list[str]:
-    """The keys of [run] that are truth values, as flags of a worker. `run_workers` adds its device and threads."""
-    keys = {key: value for key, value in machine.items() if key not in ("run.device", "run.threads")}
-    return [f"--set={key}={str(value).lower()}" for key, value in keys.items()]
