@@ -37,21 +37,35 @@ from minilocal.streams import rng
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from minilocal import bench, config, costs, draw, locality, memory, parallel, record, report, sweep, train, verify
+    from minilocal import (
+        bench,
+        config,
+        convergence,
+        costs,
+        draw,
+        locality,
+        memory,
+        parallel,
+        record,
+        report,
+        sweep,
+        train,
+        verify,
+    )
     from minilocal.saved import load
     from minilocal.train.fit import fit
 
 __all__ = [
-    "Learner", "UserError", "bench", "boundaries", "config", "costs", "data", "draw", "equations", "fit", "interop",
-    "layers", "load", "locality", "losses", "memory", "namespace", "nets", "objectives", "ops", "optim",
+    "Learner", "UserError", "bench", "boundaries", "config", "convergence", "costs", "data", "draw", "equations", "fit",
+    "interop", "layers", "load", "locality", "losses", "memory", "namespace", "nets", "objectives", "ops", "optim",
     "parallel", "record", "report", "rng", "rules", "split", "sweep", "to_device", "to_host", "train", "use_threads",
     "verify", "when",
 ]  # fmt: skip
 
 # imported on use, since some bring in libraries
 _ON_USE = (
-    "bench", "config", "costs", "draw", "locality", "memory", "parallel", "record", "report", "sweep", "train",
-    "verify",
+    "bench", "config", "convergence", "costs", "draw", "locality", "memory", "parallel", "record", "report", "sweep",
+    "train", "verify",
 )  # fmt: skip
 
 

@@ -199,6 +199,11 @@ class Learner:
         return evaluation.local_logits(self.modules, self.net.head, self._images(x), ctx, arrays)
 
     @property
+    def lr(self) -> float:
+        """The learning rate of the last step, 0 before the first."""
+        return self._training.lr
+
+    @property
     def in_flight(self) -> list[int]:
         """The number of batches whose error is pending at each module between steps: 0 for a rule without delays."""
         return self._engine.batches_in_flight

@@ -27,7 +27,7 @@ def test_completion_shows_what_is_there_and_nothing_else():
 PARTS = [
     "rules", "nets", "optim", "objectives", "boundaries", "layers", "ops", "verify", "data", "draw", "train", "config",
     "record", "memory", "locality", "when", "bench", "losses", "interop", "equations", "costs",
-    "parallel", "report", "sweep",
+    "parallel", "report", "sweep", "convergence",
 ]  # fmt: skip
 
 

@@ -78,6 +78,8 @@ class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[run]: random seed, device, and output folder. `threads` 0 is every core.
 
     On a GPU: `tf32` rounds the factors of matrix products to 10 bits; `cuda_graph` records whole steps where possible.
+
+    `convergence` is the number of an epoch's batches over which σ and the norm ratio are measured after it; 0 is none.
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
@@ -87,6 +89,7 @@ class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     cuda_graph: bool = True
     threads: Annotated[int, Meta(ge=0)] = 0
     processes: Positive = 1
+    convergence: Annotated[int, Meta(ge=0)] = 0
     out: str | None = None
 
 

@@ -13,9 +13,14 @@ from minilocal.errors import UserError
 
 
 def curves(
-    runs: Mapping[str, Sequence[Any]], *, title: str = "", label: str = "test error (%)", along: str = "epoch"
+    runs: Mapping[str, Sequence[Any]],
+    *,
+    title: str = "",
+    label: str = "test error (%)",
+    along: str = "epoch",
+    first: int = 1,
 ) -> Figure:
-    """A line for each run, over 1, 2, ... of what `along` names.
+    """A line for each run, over `first`, `first` + 1, ... of what `along` names.
 
     A run is a list of numbers, or one such list per seed. NaN leaves a gap; a number alone is a point. Several seeds
     are drawn as their mean, within a band from the least to the largest, and the legend says how many there are.
@@ -34,7 +39,7 @@ def curves(
         dash_of = dashes(colour_of)
         for name, seeds in seeds_of.items():
             own = f" ({legends[name]})" if name in legends and not shared else ""
-            colour, epochs = colour_of[name], np.arange(1, seeds.shape[1] + 1)
+            colour, epochs = colour_of[name], first + np.arange(seeds.shape[1])
             marker = "o" if np.isfinite(seeds).any(axis=0).sum() == 1 else None
             style: dict[str, Any] = {"color": colour, "linestyle": dash_of[name], "marker": marker}
             axes.plot(epochs, seeds.mean(axis=0), label=name + own, **style)

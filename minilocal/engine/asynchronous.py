@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import cast
+from typing import Generic, Protocol, TypeVar, cast
 
 import numpy as np
 
@@ -40,18 +40,27 @@ class BufferEntry:
     uses: int = 1
 
 
-class Buffer:
+class Used(Protocol):
+    """Anything that counts its uses."""
+
+    uses: int
+
+
+Entry = TypeVar("Entry", bound=Used)
+
+
+class Buffer(Generic[Entry]):
     """A ring of at most `size` entries, the oldest first."""
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self.entries: list[BufferEntry] = []
+        self.entries: list[Entry] = []
 
-    def push(self, entry: BufferEntry) -> None:
+    def push(self, entry: Entry) -> None:
         """Store a new entry; where the buffer is full, over the oldest."""
         self.entries = [*self.entries, entry][-self.size :]
 
-    def read(self) -> BufferEntry:
+    def read(self) -> Entry:
         """The most recent of the least used entries. Its use is counted."""
         entry = min(reversed(self.entries), key=lambda e: e.uses)
         entry.uses += 1
@@ -71,7 +80,7 @@ class AsynchronousEngine:
         self.own = range(len(modules))  # the modules that this process trains
         self.updates = [0] * len(modules)
         self.full = 0  # images in a full batch: the first one
-        self.buffers = [Buffer(self.when.entries) for _ in modules[1:]]
+        self.buffers: list[Buffer[BufferEntry]] = [Buffer(self.when.entries) for _ in modules[1:]]
 
     @property
     def batches_in_flight(self) -> list[int]:

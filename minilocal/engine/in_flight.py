@@ -23,7 +23,7 @@ import json
 import re
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -107,6 +107,16 @@ class InFlight:
             kept += [message.array for queue in queues for message in queue if message is not None]
             arrays.append(tree_leaves([kept, self.held if k == len(self.pending) - 1 else ()]))
         return arrays
+
+    def copy(self) -> InFlight:
+        """The same in queues of its own. A backward takes caches out, and an update may overwrite what is held."""
+
+        def own(pending: PendingBackward) -> PendingBackward:
+            return replace(pending, caches=None if pending.caches is None else dict(pending.caches))
+
+        queues = [deque(map(own, pending)) for pending in self.pending]
+        held = {name: g.copy() for name, g in self.held.items()}
+        return InFlight(queues, [deque(q) for q in self.up], [deque(q) for q in self.down], self.begun, held)
 
     # ------------------------------------------------------------------ a checkpoint
 

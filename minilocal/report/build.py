@@ -10,6 +10,7 @@ from pathlib import Path
 from minilocal import draw
 from minilocal.report.bytes import Memory
 from minilocal.report.compare import FAR, NEAR, Comparison, comparisons
+from minilocal.report.convergence import agreement
 from minilocal.report.document import Document, Section, Table
 from minilocal.report.figures import machines, pictures
 from minilocal.report.groups import Panel, panels
@@ -68,7 +69,7 @@ def build(
             figures = pictures(panel, own)
         title = _unused(panel.title, tables)
         tables[title], compared = table, [*compared, *cells]
-        section = Section(title, [table, _table_text(panel), *figures])
+        section = Section(title, [table, _table_text(panel), *agreement(panel), *figures])
         if cells:
             section.parts[2:2] = [beside_published(cells), PUBLISHED_TEXT]
         sections.append(section)

@@ -1,4 +1,4 @@
-"""The figures of a panel: error curves, local accuracy over depth, memory, seconds, trade-offs, α × l."""
+"""The figures of a panel: error curves, local accuracy over depth, memory, seconds, trade-offs, α × l, convergence."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from minilocal import draw
 from minilocal.report.compare import deviation
+from minilocal.report.convergence import convergence
 from minilocal.report.document import Picture
 from minilocal.report.groups import Group, Panel
 
@@ -25,6 +26,7 @@ def pictures(panel: Panel, memory: Mapping[str, float | None]) -> list[Picture]:
         *_memory(panel, {g.name: mb for g in groups if (mb := memory[g.name]) is not None}),
         *_seconds(panel),
         *_heat(panel),
+        *(_picture(panel, *named) for named in convergence(panel)),
     ]
 
 

@@ -82,6 +82,16 @@ class Group:
         errors = [run.local_errors(self.epochs) for run in self.runs]
         return np.array(errors) if len({len(e) for e in errors}) == 1 and len(errors[0]) else np.empty((0, 0))
 
+    def convergence(self, name: str) -> np.ndarray:
+        """sigma, norm_ratio or cosine from the initial weights on, (seeds, epochs + 1); NaN where none is measured."""
+        return np.array([run.convergence(name)[: self.epochs + 1] for run in self.runs])
+
+    @property
+    def alignment(self) -> np.ndarray:
+        """The cosine to BP's gradient of each module after the last epoch, (seeds, K); (0, 0) where a seed has none."""
+        cosines = [run.alignment(self.epochs) for run in self.runs]
+        return np.array(cosines) if len({len(c) for c in cosines}) == 1 and len(cosines[0]) else np.empty((0, 0))
+
 
 @dataclass
 class Panel:
@@ -123,7 +133,7 @@ def _grouped(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """The groups, sorted by rule, and a remark on each second run of one configuration and seed."""
     of_key: dict[tuple[str, bool, int], list[Run]] = {}
     remarks = []
-    for run in sorted(runs, key=lambda run: -run.epochs):
+    for run in sorted(runs, key=lambda run: (-run.epochs, not np.isfinite(run.convergence("sigma")).any())):
         key = json.dumps(run.settings, sort_keys=True, default=str)
         same = [r for (k, *_), others in of_key.items() if k == key for r in others if r.seed == run.seed]
         if earlier := next((r for r in same if _continues(r, run)), None):

@@ -13,7 +13,7 @@ import numpy as np
 from minilocal import record, rules
 from minilocal.config import Config, flatten, from_tables, tables_of
 from minilocal.errors import UserError
-from minilocal.train.same_run import MACHINE
+from minilocal.train.same_run import MACHINE, MEASURED
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,21 @@ class Run:
         row = next((row for row in self.rows if row["epoch"] == epoch), {})
         return np.array([_number(e) for e in row.get("local_errors", [])])
 
+    def convergence(self, name: str) -> np.ndarray:
+        """sigma, norm_ratio or cosine at the initial weights and after each epoch, (epochs + 1,); NaN where none is."""
+        values = np.full(self.epochs + 1, np.nan)
+        for row in self.rows:
+            if "convergence_before" in row:
+                values[row["epoch"] - 1] = _number(row["convergence_before"][name])
+            if "convergence" in row:
+                values[row["epoch"]] = _number(row["convergence"][name])
+        return values
+
+    def alignment(self, epoch: int) -> np.ndarray:
+        """The cosine of each module's mean gradient to BP's after this epoch, (K,); (0,) where none is measured."""
+        row = next((row for row in self.rows if row["epoch"] == epoch), {})
+        return np.array([_number(c) for c in row["convergence"]["modules"]["cosine"]] if "convergence" in row else [])
+
     @cached_property
     def seconds(self) -> float:
         """The median over its epochs of the seconds of an epoch's steps."""
@@ -66,7 +81,7 @@ class Run:
     def settings(self) -> dict[str, Any]:
         """{"table.key": value} of everything that a result depends on, but for the seed."""
         settings = flatten(tables_of(self.config), str(self.folder))
-        return {key: value for key, value in settings.items() if key not in (*MACHINE, "run.seed")}
+        return {key: value for key, value in settings.items() if key not in (*MACHINE, *MEASURED, "run.seed")}
 
     @cached_property
     def rule(self) -> str:
@@ -108,6 +123,7 @@ def read(folder: Path) -> Run:
         local = row.get("local_errors", [])
         numbers = [("test_error", row.get("test_error", "missing")), ("seconds", row.get("seconds"))]
         numbers += [("local_errors", entry) for entry in (local if isinstance(local, list) else [str(local)])]
+        numbers += [pair for key in ("convergence_before", "convergence") for pair in _measured(key, row)]
         for key, number in numbers:
             if not _is_number(number):
                 raise UserError(f"{folder}/metrics.jsonl, epoch {row['epoch']}: {key} = {number!r} is no number.")
@@ -136,6 +152,18 @@ def read_all(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
         what = f"{len(runs)} without a finished epoch" if runs else "there is no run that can be read"
         raise UserError(f"nothing to report in {', '.join(names)}: {what}.{reason}")
     return runs, left_out
+
+
+def _measured(key: str, row: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """The numbers of a measurement of convergence that a report reads, by name; a name alone where it is damaged."""
+    if key not in row:
+        return []
+    entry, names = row[key], ("sigma", "norm_ratio", "cosine")
+    modules = entry.get("modules") if isinstance(entry, Mapping) else None
+    if not isinstance(modules, Mapping) or not isinstance(modules.get("cosine"), list):
+        return [(key, str(entry))]
+    numbers = [(f"{key}.{name}", entry.get(name, "missing")) for name in names]
+    return numbers + [(f"{key}.modules.cosine", cosine) for cosine in modules["cosine"]]
 
 
 def _is_number(value: Any) -> bool:

@@ -123,7 +123,9 @@ def records(
                 "epoch": row["epoch"],
                 "test_error": _value(row["test_error"]),
                 "seconds": _value(row.get("seconds")),
-                "local_errors": " ".join("-" if e is None else str(e) for e in row.get("local_errors", [])),
+                "local_errors": _joined(row.get("local_errors", [])),
+                **{name: _value(row.get("convergence", {}).get(name)) for name in ("sigma", "norm_ratio", "cosine")},
+                "module_cosines": _joined(row.get("convergence", {}).get("modules", {}).get("cosine", [])),
             }
             for _, group in groups
             for run in group.runs
@@ -138,6 +140,11 @@ def mean_text(errors: np.ndarray) -> str:
     if not np.isfinite(mean):
         return "-"
     return f"{mean:.2f}" + (f" ± {std:.2f}" if np.isfinite(std) else "")
+
+
+def _joined(numbers: Sequence[float | None]) -> str:
+    """One number a module; `-` for a missing one."""
+    return " ".join("-" if number is None else str(number) for number in numbers)
 
 
 def _identity(group: Group) -> dict[str, object]:

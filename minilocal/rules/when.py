@@ -107,12 +107,16 @@ class Asynchronous(When):
     def least_batches(self, modules: int) -> int:
         return 1 if modules == 1 else 3  # a batch ends with a draw of worker 0: [0], [0], [1, 1, 2, 2, ..., 0]
 
+    def shares(self, workers: int) -> list[float]:
+        """p_j of each worker, as a multiple of that of a worker which is not slowed."""
+        return [1 - self.noise if j == self.slowed else 1.0 for j in range(workers)]
+
     def draw(self, rng: np.random.Generator, draws: int, workers: int) -> int:
         """The worker drawn after `draws` earlier draws."""
         if draws < 2 * workers:
             return draws // 2
-        weights = [1 - self.noise if j == self.slowed else 1.0 for j in range(workers)]
-        edges = np.cumsum(weights) / sum(weights)
+        shares = self.shares(workers)
+        edges = np.cumsum(shares) / sum(shares)
         return min(int(np.searchsorted(edges, rng.random(), side="right")), workers - 1)
 
     def describe(self) -> str:

@@ -14,6 +14,7 @@ from minilocal.config import Config, flatten, from_tables, tables_of
 from minilocal.train.same_run import MACHINE
 
 LONGEST = 80  # letters before the hash
+YOUNGER = {"run.convergence": 0}  # keys that folders named before them do not have, and the values that they had then
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,12 @@ class Cell:
 
 
 def fingerprint(config: Config) -> str:
-    """A hash of every key but those that name the machine."""
-    keys = {key: value for key, value in flatten(tables_of(config), "").items() if key not in MACHINE}
+    """A hash of every key but those that name the machine, and younger keys at their first value.
+
+    A key that only adds entries to rows counts: a cell that was trained without it lacks them.
+    """
+    flat = flatten(tables_of(config), "")
+    keys = {key: v for key, v in flat.items() if key not in MACHINE and YOUNGER.get(key, ...) != v}
     text = json.dumps(keys, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=5).hexdigest()
 

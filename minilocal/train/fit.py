@@ -39,6 +39,7 @@ def fit(
     on_epoch: OnEpoch | None = None,
     *,
     augment: bool = False,
+    convergence: int = 0,
 ) -> list[Row]:
     """Train `learner` for `epochs` epochs of `dataset`; return a row per epoch: losses, test error, seconds.
 
@@ -48,6 +49,8 @@ def fit(
     on_epoch       called with each new row; `print` shows it. Where it returns True, training stops; what it raises
                    ends `fit` after a whole epoch
     augment        random crops and mirrors, as the data set allows
+    convergence    the number of batches over which σ and the norm ratio are measured after each epoch, and before the
+                   first one; 0 measures nothing, and no number changes any weight
 
     A Learner in several ranks (`minilocal.parallel`) is trained by all of them, which call `fit` alike. Each gets the
     rows; `on_epoch` is called on rank 0.
@@ -56,8 +59,8 @@ def fit(
     further, with a schedule of its own. A row is a dict, row["test_error"]; `minilocal.train.Row` lists its keys.
 
     Raises: UserError for a Learner and a data set that do not fit each other, for numbers out of range, for an unknown
-    schedule, for an `augment` that is neither true nor false, for fewer batches than the rule needs, and where a loss
-    is no longer finite.
+    schedule, for an `augment` that is neither true nor false, for fewer batches than the rule needs, for `convergence`
+    in several ranks, and where a loss is no longer finite.
     """
     _check_fit(learner, dataset)
     epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
@@ -66,12 +69,23 @@ def fit(
         raise UserError(f"on_epoch = {on_epoch!r}: give a function of a row, as print is.")
     key = order_key(whole("seed", seed, least=0))
     group: ProcessGroup = getattr(learner, "process_group", ProcessGroup)()
-    augmented = boolean("augment", augment)
+    augmented, measured = boolean("augment", augment), whole("convergence", convergence, least=0)
+    if measured and group.size > 1:
+        raise UserError(
+            f"convergence = {measured} met a Learner of {group.size} ranks: it is measured in one process. Leave it "
+            "out."
+        )
     trainer = group.trainer(learner, dataset, batch_size=batch_size, key=key, augment=augmented)
     learner.rule.check_batches(trainer.steps * epochs, len(learner.modules))
     rows: list[Row] = []
+    before = trainer.convergence(measured) if measured else None
     for e in range(epochs):
         rows.append(_epoch(trainer, rates.lr(e), group))
+        if measured:
+            rows[-1]["convergence"] = trainer.convergence(measured)
+            rows[-1]["evaluation_seconds"] += rows[-1]["convergence"]["seconds"]
+        if e == 0 and before is not None:
+            rows[-1]["convergence_before"] = before
         learner.epoch += 1
         if on_epoch is not None and group.on_first(partial(_ends, on_epoch, rows[-1])):
             break

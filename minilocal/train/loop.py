@@ -55,6 +55,7 @@ class Loop:
         learner.rule.check_batches(self.steps * config.optim.epochs, len(learner.modules))
         self.images = {**Images.of(dataset).to_json(), "digest": digest(dataset)}
         self.clock = Clock(config.optim.epochs, self.steps)
+        self.convergence_before: dict[str, Any] | None = None  # measured at the initial weights, until the first row
 
     def run(self, folder: record.RunFolder, request: StopRequest, on_epoch: Report, say: Say) -> None:
         """Train from where the counters stand to the last epoch.
@@ -65,12 +66,16 @@ class Loop:
         cannot be written.
         """
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is found by the trainer, and said once
+            if self.config.run.convergence and (self.progress.epoch, self.progress.step) == (0, 0):
+                between = partial(self._stop_if_requested, request, folder, self.learner.state())
+                self.convergence_before = self._convergence(between)
             while self.progress.epoch < self.config.optim.epochs:
                 self._train_epoch(folder, request, say)
                 state = self._finite_state(folder)
                 between = partial(self._stop_if_requested, request, folder, state)
                 self.progress = self.group.whole(self.progress, self.learner)
                 row = self.trainer.row(self.progress, self._lr(), between=between)
+                self._add_convergence(row, between)
                 self.clock.evaluations += 1
                 self.clock.evaluation_seconds += row["evaluation_seconds"]
                 folder.add_row(row)
@@ -106,6 +111,7 @@ class Loop:
         self.learner.restore(arrays)
         self.trainer.key = self.learner.key
         self.progress = progress
+        self.convergence_before = metadata.get("convergence_before")
         if lost := folder.truncate_rows(progress.epoch):
             say(f"{folder.path}/metrics.jsonl has no row of epoch {', '.join(map(str, lost))}")
         say(self._where(folder))
@@ -135,7 +141,8 @@ class Loop:
             clock.step_seconds += now - last
             p.seconds, step, last = seconds + now - began, p.step, now
 
-        with self._bar(step) as bar, self._explaining_divergence(folder):
+        label = f"epoch {p.epoch + 1}/{self.config.optim.epochs}"
+        with self._bar(label, self.steps, step) as bar, self._explaining_divergence(folder):
             for synced in self.trainer.train(p, self._lr()):
                 stop = self.group.stop(request)  # asked once: what is saved has been synced
                 if synced or stop:
@@ -153,13 +160,33 @@ class Loop:
             count()
 
     @contextmanager
-    def _bar(self, step: int) -> Iterator[Any]:
-        """The progress of one epoch, on a terminal."""
+    def _bar(self, label: str, total: int, done: int = 0) -> Iterator[Any]:
+        """The progress of one epoch, or of a measurement, on a terminal."""
         from tqdm import tqdm
 
-        label, off = f"epoch {self.progress.epoch + 1}/{self.config.optim.epochs}", None if self.bar else True
-        with tqdm(total=self.steps, initial=step, desc=label, bar_format=BAR, disable=off, leave=False) as bar:
+        off = None if self.bar else True
+        with tqdm(total=total, initial=done, desc=label, bar_format=BAR, disable=off, leave=False) as bar:
             yield bar
+
+    def _add_convergence(self, row: Row, between: Callable[[], None]) -> None:
+        """Measure convergence after an epoch, where the run asks for it, and add its entries to the row."""
+        if not self.config.run.convergence:
+            return
+        row["convergence"] = self._convergence(between)
+        row["evaluation_seconds"] += row["convergence"]["seconds"]
+        if self.convergence_before is not None:
+            row["convergence_before"], self.convergence_before = self.convergence_before, None
+
+    def _convergence(self, between: Callable[[], None]) -> dict[str, Any]:
+        """The measurement at the weights as they stand; `between` is called after each of its batches."""
+        batches = min(self.config.run.convergence, self.steps)
+        with self._bar("convergence", batches) as bar:
+
+            def after_batch() -> None:
+                bar.update()
+                between()
+
+            return self.trainer.convergence(batches, between=after_batch)
 
     def _lr(self) -> float:
         return float(self.schedule.lr(self.progress.epoch))
@@ -204,4 +231,6 @@ class Loop:
 
     def _metadata(self) -> dict[str, Any]:
         """What a checkpoint holds beside its arrays."""
-        return {"progress": asdict(self.progress), "config": tables_of(self.config), "images": self.images}
+        metadata = {"progress": asdict(self.progress), "config": tables_of(self.config), "images": self.images}
+        before = self.convergence_before
+        return metadata if before is None else metadata | {"convergence_before": before}

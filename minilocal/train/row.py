@@ -20,7 +20,13 @@ class Row(dict[str, Any]):
     local_errors       (K,) test error in percent of each module's own classifier, None where it has none
     test_error         percent, of the network
     seconds            of the training steps
-    evaluation_seconds of the evaluation after them
+    evaluation_seconds of the evaluation after them, and of the measurement of convergence
+
+    Where convergence is measured (`minilocal.convergence`):
+
+    convergence        after this epoch: batches, sigma, norm_ratio, cosine, gradient_norm, second_moment, seconds, and
+                       modules, which has sigma, norm_ratio and cosine of each module, (K,)
+    convergence_before the same at the initial weights, in the first row only
     """
 
     def __repr__(self) -> str:
@@ -32,8 +38,16 @@ def row_text(row: Mapping[str, Any]) -> str:
     validation = f"  validation {row['validation_error']:5.2f} %" if "validation_error" in row else ""
     return (
         f"epoch {row['epoch']:3d}  lr {row['lr']:.4g}  losses {losses_text(row['losses'])}{validation}"
-        f"  test {row['test_error']:5.2f} %"
+        f"  test {row['test_error']:5.2f} %{_sigma_text(row)}"
     )
+
+
+def _sigma_text(row: Mapping[str, Any]) -> str:
+    """`  σ 0.731` where it is measured; `-` where the gradient is 0."""
+    if "convergence" not in row:
+        return ""
+    sigma = row["convergence"]["sigma"]
+    return "  σ -" if sigma is None or math.isnan(sigma) else f"  σ {sigma:.3f}"
 
 
 def losses_text(losses: Sequence[float | None]) -> str:

@@ -162,7 +162,15 @@ def _free_path(config: Config, say: Say) -> Path:
 
 
 def _built(config: Config, say: Say, bar: bool, group: ProcessGroup, loads: Sequence[float] | None = None) -> Loop:
-    """The run of this configuration, before its first step; `say` gets what is unverified or not recorded about it."""
+    """The run of this configuration, before its first step; `say` gets what is unverified or not recorded about it.
+
+    Raises: UserError for a measurement in one process that several are to make.
+    """
+    if config.run.convergence and group.size > 1:
+        raise UserError(
+            f"run.convergence = {config.run.convergence} met {group.size} processes: it is measured in one. Train in "
+            "one process, or set it to 0."
+        )
     use_threads(group.threads(config.run.threads))
     options = group.learner_options(config.run, loads)
     built = group.collectively(lambda: build(config, group.learner, **options))

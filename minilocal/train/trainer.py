@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from functools import cache
+from itertools import islice
+from typing import Any
 
 import numpy as np
 
+from minilocal import convergence
 from minilocal.array import Array, namespace, to_host
 from minilocal.data import DataSet
 from minilocal.data.batches import training_batches
@@ -102,6 +105,29 @@ class Trainer:
                 row[f"{part}_error"] = error(self._predict(x, local=False, between=between).classes, y)
         row["seconds"], row["evaluation_seconds"] = progress.seconds, time.perf_counter() - began
         return row
+
+    def convergence(self, batches: int, *, between: Callable[[], None] = lambda: None) -> dict[str, Any]:
+        """σ and its like at the weights as they stand, over the first batches of the Learner's epoch; for a row.
+
+        More batches than an epoch has are all of it. `between` is called after each batch.
+        """
+        began = time.perf_counter()
+
+        def first_batches() -> Iterator[tuple[Array, Array]]:
+            every = training_batches(
+                self.x,
+                self.y,
+                self.dataset,
+                self.batch_size,
+                key=self.key,
+                epoch=self.learner.epoch,
+                augment=self.augment,
+                dtype=self.learner.dtype,
+            )
+            return islice(every, batches)
+
+        measured = convergence.over(self.learner, first_batches, between=between).to_json()
+        return measured | {"seconds": time.perf_counter() - began}
 
     def _predict(self, x: Array, local: bool, between: Callable[[], None]) -> Predictions:
         return predict(self.learner, x, self.dataset, local=local, between=between)

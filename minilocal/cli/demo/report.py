@@ -126,7 +126,7 @@ def report(trained: Mapping[str, Runs], checkpointed: Runs, lines: Sequence[str]
     return page.html()
 
 
-def _svg(runs: Mapping[str, Any], **named: str) -> str:
+def _svg(runs: Mapping[str, Any], **named: Any) -> str:
     figure = draw.curves(runs, **named)
     figure.set_size_inches(*SIZE)
     return draw.to_svg(figure)
