@@ -54,12 +54,13 @@ if TYPE_CHECKING:
     )
     from minilocal.saved import load
     from minilocal.train.fit import fit
+    from minilocal.train.probe import linear_probes
 
 __all__ = [
     "Learner", "UserError", "bench", "boundaries", "config", "convergence", "costs", "data", "draw", "equations", "fit",
-    "interop", "layers", "load", "locality", "losses", "memory", "namespace", "nets", "objectives", "ops", "optim",
-    "parallel", "record", "report", "rng", "rules", "split", "sweep", "to_device", "to_host", "train", "use_threads",
-    "verify", "when",
+    "interop", "layers", "linear_probes", "load", "locality", "losses", "memory", "namespace", "nets", "objectives",
+    "ops", "optim", "parallel", "record", "report", "rng", "rules", "split", "sweep", "to_device", "to_host", "train",
+    "use_threads", "verify", "when",
 ]  # fmt: skip
 
 # imported on use, since some bring in libraries
@@ -77,6 +78,8 @@ def __getattr__(name: str) -> _Any:
         return _importlib.import_module("minilocal.saved").load
     if name == "fit":
         return _importlib.import_module("minilocal.train.fit").fit
+    if name == "linear_probes":
+        return _importlib.import_module("minilocal.train.probe").linear_probes
     raise AttributeError(f"module 'minilocal' has no attribute {name!r}")
 
 

@@ -1,8 +1,9 @@
 """`minilocal reproduce`: a table or figure of a paper, ours beside what is printed.
 
 Cells are trained at a scale: "tiny" is minutes on two cores, "small" a subset of the paper's data, "full" the paper's
-recipe. The folder is that of a sweep, and goes on as one: the same command, with more rows or trials too, trains what
-is missing. The report, with the experiment's table first, is in its folder report.
+recipe. What needs no training, as the memory of a step, is shown at full size. The folder is that of a sweep, and goes
+on as one: the same command, with more rows or trials too, trains what is missing. The report, with the experiment's
+table first, is in its folder report.
 
 NAME is an experiment of --list, or the path of a .toml file of your own.
 """
@@ -11,13 +12,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from minilocal.cli.parser import Parser
 from minilocal.cli.sweep import add_flags_of_the_starts
 from minilocal.errors import UserError
+
+if TYPE_CHECKING:
+    from minilocal.reproduce import Plan
 
 
 def parser() -> Parser:
@@ -60,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         print(listing.of_plan(asked))
         return 0
+    if not asked.experiment.trains:
+        return _show(asked, options)
     for remark in asked.remarks:
         print(f"minilocal: {remark}", file=sys.stderr)
     path = Path(options.out) if options.out is not None else default_folder(asked)
@@ -73,6 +80,30 @@ def run(options: argparse.Namespace) -> int:
         partial(_results, path),
     )  # fmt: skip
     return starts.start(work, options)
+
+
+def _show(asked: Plan, options: argparse.Namespace) -> int:
+    """Print what an experiment shows that trains nothing, and write its report."""
+    from minilocal.report import FORMATS, write
+    from minilocal.report.document import Document, Table
+    from minilocal.reproduce import Result, section
+
+    for flag in ("trials", "jobs", "device", "slurm", "status", "retry"):
+        if getattr(options, flag):
+            raise UserError(f"--{flag} met {options.name}, which trains nothing: leave it out.")
+    path = Path(options.out or Path("reproduce", asked.experiment.name))
+    own = section(asked, [Result(planned) for planned in asked.taken])
+    tables = [part for part in own.parts if isinstance(part, Table)]
+    records: dict[str, list[dict[str, object]]] = {
+        f"table-{number}": [{**row} for row in table.rows] for number, table in enumerate(tables, 1)
+    }
+    files = write(Document(own.heading, ["Nothing is trained for it."], [own], records), path, FORMATS)
+    print("\n".join([own.heading, "", *(text for part in own.parts for text in _as_text(part)), _where(files)]))
+    return 0
+
+
+def _where(files: Sequence[Path]) -> str:
+    return f"report: {files[0]}, and {len(files) - 1} more files beside it"
 
 
 def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -115,7 +146,7 @@ def _results(path: Path) -> str:
     lines += [text for part in own.parts for text in _as_text(part)]
     report = build([path], out, first=[own], first_records={"experiment": records})
     files = write(report.document, out, FORMATS)
-    return "\n".join([*lines, f"report: {files[0]}, and {len(files) - 1} more files beside it"])
+    return "\n".join([*lines, _where(files)])
 
 
 def _as_text(part: Any) -> list[str]:

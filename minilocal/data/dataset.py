@@ -11,7 +11,7 @@ import numpy as np
 from minilocal.array import Array, namespace
 from minilocal.data.batches import training_batches
 from minilocal.data.checks import check_images, check_labels, check_padding, shape_text
-from minilocal.data.subset import balanced, long_tail, stratified
+from minilocal.data.subset import LONG_TAIL, balanced, long_tail, stratified
 from minilocal.device import to_device
 from minilocal.errors import UserError, real, whole
 from minilocal.nets.net import Size
@@ -167,7 +167,7 @@ class DataSet:
             changes.update(test_x=self.test_x[test], test_y=self.test_y[test])
         return replace(self, **changes) if changes else self
 
-    def long_tailed(self, ratio: float = 1.3, seed: int = 0) -> DataSet:
+    def long_tailed(self, ratio: float = LONG_TAIL, seed: int = 0) -> DataSet:
         """The same data set with training classes whose sizes fall exponentially:  n_c = ⌊n / ratioᶜ⌋, c = 0, 1, 2, ...
 
         n is the size of the largest class; a class that has fewer than n_c images keeps them all. The images are drawn

@@ -6,6 +6,8 @@ import numpy as np
 
 from minilocal.errors import UserError, whole
 
+LONG_TAIL = 1.3  # the ratio of neighbouring classes in the BackLink paper's Table IV
+
 
 def balanced(labels: np.ndarray, count: int, rng: np.random.Generator, what: str) -> np.ndarray:
     """Sorted indices of `count` images, spread over the classes as evenly as their sizes allow.
@@ -42,19 +44,27 @@ def stratified(labels: np.ndarray, count: int, rng: np.random.Generator, what: s
 
 
 def long_tail(labels: np.ndarray, ratio: float, rng: np.random.Generator, name: str) -> np.ndarray:
-    """Sorted indices of ⌊n / ratioᶜ⌋ images of class c, or of all where it has fewer; n is the largest class's size.
+    """Sorted indices of `long_tail_sizes` images of each class, or of all where it has fewer.
 
     Raises: UserError where a class would have none.
     """
-    sizes = np.bincount(labels)
+    shares = long_tail_sizes(np.bincount(labels), ratio, name)
+    shuffled = rng.permutation(len(labels))
+    return np.sort(np.concatenate([shuffled[labels[shuffled] == c][:share] for c, share in enumerate(shares)]))
+
+
+def long_tail_sizes(sizes: np.ndarray, ratio: float, name: str) -> np.ndarray:
+    """n_c = ⌊n / ratioᶜ⌋ images of class c; n is the size of the largest class.
+
+    Raises: UserError where a class would have none.
+    """
     shares = np.floor(sizes.max() / ratio ** np.arange(len(sizes))).astype(np.int64)
     if not shares.all():
         c = int(np.flatnonzero(shares == 0)[0])
         raise UserError(
             f"{name}: a ratio of {ratio:g} leaves class {c} of {len(sizes)} without images: give a smaller one."
         )
-    shuffled = rng.permutation(len(labels))
-    return np.sort(np.concatenate([shuffled[labels[shuffled] == c][:share] for c, share in enumerate(shares)]))
+    return shares
 
 
 def quotas(sizes: np.ndarray, count: int, favoured: np.ndarray) -> np.ndarray:

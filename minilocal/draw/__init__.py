@@ -1,4 +1,4 @@
-"""Figures: curves, bars, timelines, Gantt charts, heat maps, diagrams of rules. The only importer of matplotlib."""
+"""Figures: curves, bars, segments, timelines, Gantt charts, heat maps, diagrams. The only importer of matplotlib."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from minilocal.draw.gantt import gantt
 from minilocal.draw.heat import heat
 from minilocal.draw.rule_diagram import rule_picture
 from minilocal.draw.scatter import scatter
+from minilocal.draw.segments import segments
 from minilocal.draw.style import COLOURS, Figure, colours, legend_below, palette, to_png, to_svg
 from minilocal.draw.timeline import timeline
 
@@ -23,6 +24,7 @@ __all__ = [
     "palette",
     "rule_picture",
     "scatter",
+    "segments",
     "timeline",
     "to_png",
     "to_svg",

@@ -1,4 +1,4 @@
-"""Curves: one number per epoch, or per module, for each of several runs."""
+"""Curves: one number per epoch, per module, or per value of an option, for each of several runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ def curves(
     label: str = "test error (%)",
     along: str = "epoch",
     first: int = 1,
+    points: Sequence[str] = (),
 ) -> Figure:
-    """A line for each run, over `first`, `first` + 1, ... of what `along` names.
+    """A line for each run, over `first`, `first` + 1, ... of what `along` names; or over `points`, equally far apart.
 
     A run is a list of numbers, or one such list per seed. NaN leaves a gap; a number alone is a point. Several seeds
     are drawn as their mean, within a band from the least to the largest, and the legend says how many there are.
     Runs of one rule share its colour and differ by their dashes.
 
-    Raises: UserError for no runs, and for seeds of one run with different numbers of epochs.
+    Raises: UserError for no runs, for seeds of one run with different numbers of epochs, and for a run that has not one
+    number for each of the points.
     """
     if not runs:
         raise UserError("curves: there is no run to draw.")
@@ -39,13 +41,18 @@ def curves(
         dash_of = dashes(colour_of)
         for name, seeds in seeds_of.items():
             own = f" ({legends[name]})" if name in legends and not shared else ""
+            if points and seeds.shape[1] != len(points):
+                raise UserError(f"curves: {name!r} has {seeds.shape[1]} numbers for the points {', '.join(points)}.")
             colour, epochs = colour_of[name], first + np.arange(seeds.shape[1])
-            marker = "o" if np.isfinite(seeds).any(axis=0).sum() == 1 else None
+            marker = "o" if points or np.isfinite(seeds).any(axis=0).sum() == 1 else None
             style: dict[str, Any] = {"color": colour, "linestyle": dash_of[name], "marker": marker}
             axes.plot(epochs, seeds.mean(axis=0), label=name + own, **style)
             if len(seeds) > 1:
                 axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.2, linewidth=0)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if points:
+            axes.set_xticks(range(first, first + len(points)), points)
+        else:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.legend(title=shared, alignment="left")
     lines = "; ".join(f"{name} {_ends(seeds)}" for name, seeds in seeds_of.items())
     figure.alt = f"{title}{'. ' if title else ''}{label} by {along}, first to last: {lines}."

@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from minilocal import memory
+from minilocal.config import Config
 from minilocal.errors import UserError
-from minilocal.memory import CPU, GPU
+from minilocal.memory import CPU, GPU, MemoryProfile
 from minilocal.nets.net import Size
 from minilocal.report.groups import Group
 from minilocal.train.from_config import learner_of
@@ -45,23 +46,10 @@ class Memory:
     def _estimate(self, group: Group) -> float | None:
         config = group.first.config
         try:
-            size, channels, classes = _images(group)
-            machine = self._machine(group)
-            constants = {"mean": (0.5,) * channels, "std": (0.5,) * channels}  # bytes do not depend on them
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the run has given them
-                learner = learner_of(config, classes, channels, size, constants, device=machine.library)
-                cut = [len(module.units) for module in learner.modules]
-                when, images = learner.rule.when, config.optim.batch_size
-                epochs = next((e for e in range(config.optim.epochs) if when.is_global(e)), 0)
-                profile = memory.estimate(
-                    learner.net, learner.rule, cut, images, dtype=config.run.dtype, optimizer=learner.optimizer,
-                    epoch=epochs, machine=machine,
-                )  # fmt: skip
+            return estimated(config, _images(group), self._machine(group)).step / 1e6
         except UserError as error:
             self.remarks.append(f"The memory of {group.name} is not estimated: {error}")
             return None
-        return profile.step / 1e6
 
     def _machine(self, group: Group) -> Any:
         on_cpu, threads = group.first.config.run.device == "cpu", _threads(group)
@@ -69,6 +57,26 @@ class Memory:
         if place not in self._machines:
             self._machines[place] = CPU(threads) if on_cpu else GPU()
         return self._machines[place]
+
+
+def estimated(config: Config, images: tuple[Size, int, int], machine: Any) -> MemoryProfile:
+    """The bytes of a step of a configuration, for images of this size, channels and classes; PGL's in a global epoch.
+
+    `machine` is `memory.CPU()` or `memory.GPU()`.
+
+    Raises: UserError for a network that does not fit the images, or its number of modules.
+    """
+    size, channels, classes = images
+    constants = {"mean": (0.5,) * channels, "std": (0.5,) * channels}  # bytes do not depend on them
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # training gives them
+        learner = learner_of(config, classes, channels, size, constants, device=machine.library)
+        cut = [len(module.units) for module in learner.modules]
+        epoch = next((e for e in range(config.optim.epochs) if learner.rule.when.is_global(e)), 0)
+        return memory.estimate(
+            learner.net, learner.rule, cut, config.optim.batch_size, dtype=config.run.dtype,
+            optimizer=learner.optimizer, epoch=epoch, machine=machine,
+        )  # fmt: skip
 
 
 def _threads(group: Group) -> int | None:

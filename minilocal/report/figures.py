@@ -14,7 +14,7 @@ from minilocal.report.document import Picture
 from minilocal.report.groups import Group, Panel
 
 SIZE = 4.7, 3.0  # inches: text of 10 points stays legible on a phone
-WIDE = 28  # letters of a line beside a bar
+WIDE, TITLE = 28, 48  # letters of a line beside a bar, and of a title
 
 
 def pictures(panel: Panel, memory: Mapping[str, float | None]) -> list[Picture]:
@@ -72,7 +72,8 @@ def _memory(panel: Panel, memory: Mapping[str, float]) -> list[Picture]:
         f"Peak bytes of a training step of {images} images above parameters, statistics and momentum, estimated from "
         "the configuration."
     )
-    bars = _picture(panel, "memory", _bars(memory, "estimated peak of a step (MB)", panel.title), caption)
+    figure = bars_with_lines(memory, "estimated peak of a step (MB)", panel.title)
+    bars = Picture(f"memory-{panel.name}", figure, caption)
     points = {g.name: (memory[g.name], *_error(g)) for g in panel.groups if g.name in memory}
     return [bars, *_tradeoff(panel, "error-memory", points, "estimated peak of a step (MB)")]
 
@@ -87,7 +88,7 @@ def _seconds(panel: Panel) -> list[Picture]:
         end = f"-{number}" * (len(by_machine) > 1)
         label = "training seconds of an epoch"
         caption = f"Seconds of an epoch's training steps, the median epoch, on {machine}."
-        result.append(_picture(panel, f"seconds{end}", _bars(measured, label, panel.title), caption))
+        result.append(Picture(f"seconds{end}-{panel.name}", bars_with_lines(measured, label, panel.title), caption))
         points = {g.name: (measured[g.name], *_error(g)) for g in groups if g.name in measured}
         result += _tradeoff(panel, f"error-seconds{end}", points, label, f" On {machine}.")
     return result
@@ -138,21 +139,33 @@ def _error(group: Group) -> tuple[float, float]:
     return float(group.last.mean()), deviation(group.last)
 
 
-def _bars(values: Mapping[str, float], label: str, title: str) -> draw.Figure:
-    figure = draw.bars(values, label=label, title=title, form="{:.3g}")
+def bars_with_lines(
+    values: Mapping[str, float], label: str, title: str, deviations: Mapping[str, float] | None = None
+) -> draw.Figure:
+    """`draw.bars` at the size of a page, with names in several lines."""
+    figure = draw.bars(values, label=label, title=title, form="{:.3g}", deviations=deviations)
     (axes,) = figure.axes
     lines = [textwrap.fill(name.replace(" = ", "\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}"), WIDE) for name in values]
     axes.set_yticks(range(len(values)), lines)
     rows = sum(text.count("\n") + 1 for text in lines)
     figure.set_size_inches(SIZE[0], 1.0 + 0.2 * rows + 0.12 * len(values))
+    _wrap_title(figure)
     return figure
 
 
-def _picture(panel: Panel, name: str, figure: draw.Figure, caption: str) -> Picture:
+def at_page_size(figure: draw.Figure) -> draw.Figure:
     """The figure at the size of a page, its legend below it."""
+    _wrap_title(figure)
+    figure.set_size_inches(*SIZE)
+    draw.legend_below(figure)
+    return figure
+
+
+def _wrap_title(figure: draw.Figure) -> None:
     (axes,) = figure.axes
-    axes.set_title(textwrap.fill(axes.get_title(loc="left"), 48), loc="left")
-    if not name.startswith(("memory", "seconds")):
-        figure.set_size_inches(*SIZE)
-        draw.legend_below(figure)
-    return Picture(f"{name}-{panel.name}", figure, caption)
+    axes.set_title(textwrap.fill(axes.get_title(loc="left"), TITLE), loc="left")
+
+
+def _picture(panel: Panel, name: str, figure: draw.Figure, caption: str) -> Picture:
+    """A line chart or a scatter plot of the panel."""
+    return Picture(f"{name}-{panel.name}", at_page_size(figure), caption)

@@ -14,15 +14,20 @@ from minilocal.train import dataset_of
 
 
 def obstacle(config: Config) -> str:
-    """Why the network does not fit its images, or has fewer units than modules; "" where it can be built."""
+    """Why the network does not fit its images, has fewer units than modules, or a link is longer than a module.
+
+    "" where it can be built. Tables of papers leave out links that are longer than a module.
+    """
     net = config.net
     try:
         size, channels = _images(config)
         units = _units(net.name, net.shortcut, net.fc_norm, size, channels)
-        if config.rule.name != "bp":
-            split(range(units), net.modules, net.name)
+        cut = [len(module) for module in split(range(units), net.modules, net.name)]
     except UserError as error:
         return str(error)
+    length, shortest = config.rule.options.get("length"), min(cut)
+    if len(cut) > 1 and isinstance(length, int) and length > shortest:
+        return f"a link of {length} units is longer than a module of {shortest}"
     return ""
 
 

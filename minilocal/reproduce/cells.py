@@ -104,8 +104,9 @@ def _grid(experiment: Experiment) -> list[Point]:
     shared = {key: common[key] for key in (DATA, NET, RULE) if key in common}
     points = []
     for row in experiment.rows or [Row()]:
-        for values in product(*axes.values()):
-            keys = {**shared, **row.flat, **dict(zip(axes, values, strict=True))}
+        own_axes = {} if row.alone else axes
+        for values in product(*own_axes.values()):
+            keys = {**shared, **row.flat, **dict(zip(own_axes, values, strict=True))}
             points.append(Point(keys, title=row.name))
     return points
 
@@ -116,7 +117,7 @@ def _cell(experiment: Experiment, point: Point, name: Name) -> ExperimentCell:
     stated = _stated(experiment, point)
     own = dict(point.keys)
     if own.get(RULE) == "bp":
-        own[MODULES] = 1
+        own.setdefault(MODULES, 1)
     elif experiment.split is not None and isinstance(own.get(MODULES), int):
         own[MODULES] = f"{experiment.split}:{own[MODULES]}"
     where = f"experiment {experiment.called}"

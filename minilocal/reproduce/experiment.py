@@ -17,6 +17,10 @@ from minilocal.errors import UserError, nearest, unknown
 from minilocal.published.keys import MODULES
 
 SCALES = ("tiny", "small", "full")
+VIEWS = {  # what is shown, and whether trained runs are needed for it
+    "table": True, "bars": True, "curves": True, "sensitivity": True, "tradeoff": True, "splits": False,
+    "classes": False, "memory": False, "run-time": False,
+}  # fmt: skip
 HOME = files("minilocal.reproduce") / "experiments"
 NAMES = tuple(sorted(f.name.removesuffix(".toml") for f in HOME.iterdir() if f.name.endswith(".toml")))
 
@@ -37,9 +41,10 @@ class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Row(Keys, frozen=True, forbid_unknown_fields=True):
-    """Keys that the cells of a row share, and its name in tables."""
+    """Keys that the cells of a row share, and its name in tables. `alone`: it is one cell, without the grid's keys."""
 
     name: str = ""
+    alone: bool = False
 
 
 class Where(Keys, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +75,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about      what the paper shows, and what it leaves open
     paper      a key of `published.SOURCES`, whose recipe the cells have where it is stated; None beyond the papers
     published  the printed table whose rows are cells
-    views      names of `views.VIEWS`: what is shown of the results
+    views      names of VIEWS: what is shown of the results
     columns    the key along which tables run
     baseline   the rule over which gains are stated
     split      "infopro": modules are cut as that paper cuts them
@@ -101,6 +106,11 @@ class Experiment(File, frozen=True, kw_only=True):
 
     name: str
     path: str | None = None
+
+    @property
+    def trains(self) -> bool:
+        """Whether a view needs trained runs; otherwise configurations are enough, at full size at every scale."""
+        return any(VIEWS[name] for name in self.views)
 
     @property
     def called(self) -> str:
@@ -136,6 +146,9 @@ def parse(text: str, name: str, path: str | None = None) -> Experiment:
         raise UserError(f"{where}: {_explained(str(error))}") from None
     except msgspec.DecodeError as error:
         raise UserError(f"{where} is not TOML: {' '.join(str(error).split())}.") from None
+    for view in file.views:
+        if view not in VIEWS:
+            raise unknown(f"{where}: view", view, VIEWS)
     if file.paper is not None and file.paper not in published.SOURCES:
         raise unknown(f"{where}: paper", file.paper, published.SOURCES)
     if file.published is not None and file.published not in published.NAMES:

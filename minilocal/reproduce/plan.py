@@ -11,6 +11,7 @@ import msgspec
 from minilocal import sweep
 from minilocal.config import Config, Source, resolve
 from minilocal.errors import UserError, nearest, unknown, whole
+from minilocal.published.keys import DATA, NET
 from minilocal.reproduce.buildable import obstacle
 from minilocal.reproduce.cells import ExperimentCell, cells, fits
 from minilocal.reproduce.experiment import SCALES, Experiment, scales
@@ -88,6 +89,8 @@ def plan(
 ) -> Plan:
     """The experiment at `scale`, with `changes` to every cell's configuration.
 
+    An experiment that trains nothing is planned at full scale, whatever `scale` is.
+
     rows, cells_    names or patterns, separated by commas; by default those that the scale takes
     trials          by default the scale's, else what the paper states, else 1
 
@@ -100,15 +103,16 @@ def plan(
     changes = changes or {}
     if wrong := [key for key in changes if key in MACHINE or key == SEED]:
         raise UserError(f"{wrong[0]} is no key of an experiment: it names the machine or the trial.")
+    scale = scale if experiment.trains else "full"
     default, own = scales()[scale], getattr(experiment.scale, scale)
     chosen = _chosen(cells(experiment), rows, cells_, own.cells or default.cells or "*")
     number = trials or own.trials or default.trials
-    sources: list[Source] = [
-        (f"scale {scale}", default.flat), (f"experiment {experiment.called}, [scale.{scale}]", own.flat),
-        ("--set", dict(changes)),
-    ]  # fmt: skip
     planned, remarks = [], list[str]()
     for cell, why in chosen:
+        sources: list[Source] = [
+            (f"scale {scale}", default.flat), (f"experiment {experiment.called}, [scale.{scale}]", own.flat),
+            (f"experiment {experiment.called}, [grid]", _of_the_question(experiment, cell)), ("--set", dict(changes)),
+        ]  # fmt: skip
         config, more = resolve([*cell.sources, *sources])
         remarks += more if not why else []
         full = resolve(cell.sources)[0]
@@ -119,6 +123,12 @@ def plan(
         reason = next((p.left_out for p in planned if p.cell.name in {c.name for c, why in chosen if not why}), "")
         raise UserError(f"{experiment.called} has no cell to train at scale {scale}: {reason or 'none is taken'}")
     return result
+
+
+def _of_the_question(experiment: Experiment, cell: ExperimentCell) -> dict[str, Any]:
+    """The cell's keys of the grid that no scale replaces, as the learning rate where that is what varies."""
+    kept = [key for key in experiment.grid.flat if key not in (DATA, NET) and key in cell.keys]
+    return {key: cell.keys[key] for key in kept}
 
 
 def _chosen(

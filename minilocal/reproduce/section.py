@@ -19,14 +19,14 @@ from minilocal.sweep import Queue
 def title_of(plan: Plan) -> str:
     """The experiment's title, the scale, and what the user changed."""
     changes = "".join(f", {key}={value}" for key, value in plan.changes.items())
-    return f"{plan.experiment.title}, at scale {plan.scale}{changes}"
+    return plan.experiment.title + f", at scale {plan.scale}" * plan.experiment.trains + changes
 
 
 def section(plan: Plan, ours: Sequence[Result]) -> Section:
     """What the views of an experiment show."""
     shown = Section(title_of(plan), [plan.experiment.about] if plan.experiment.about else [])
     for name in plan.experiment.views:
-        shown.parts += VIEWS[name].parts(plan, ours)
+        shown.parts += VIEWS[name](plan, ours)
     return shown
 
 

@@ -62,7 +62,7 @@ def fit(
     schedule, for an `augment` that is neither true nor false, for fewer batches than the rule needs, for `convergence`
     in several ranks, and where a loss is no longer finite.
     """
-    _check_fit(learner, dataset)
+    check_fit("fit", learner, dataset)
     epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
     rates = _schedule(schedule, lr, epochs)
     if on_epoch is not None and not callable(on_epoch):
@@ -121,18 +121,18 @@ def _epoch(trainer: Trainer, lr: float, group: ProcessGroup) -> Row:
     return Row(row, train_loss=row["losses"][-1])
 
 
-def _check_fit(learner: Any, dataset: Any) -> None:
-    """Check that these are a Learner and a data set of images that it takes.
+def check_fit(call: str, learner: Any, dataset: Any) -> None:
+    """Check that these are a Learner and a data set of images that it takes; `call` names the function in errors.
 
     Raises: UserError where they are not.
     """
     if not isinstance(learner, Learner):
         hint = call_it(learner) or ": give minilocal.Learner(net, rule, modules, rng=rng)"
-        raise UserError(f"fit(learner, ...) was given a {type(learner).__name__} for the Learner{hint}.")
+        raise UserError(f"{call}(learner, ...) was given a {type(learner).__name__} for the Learner{hint}.")
     if not isinstance(dataset, DataSet):
         raise UserError(
-            f"fit(..., dataset) was given a {type(dataset).__name__} for the data set: give minilocal.data.load(name), "
-            "or minilocal.data.from_arrays(...)."
+            f"{call}(..., dataset) was given a {type(dataset).__name__} for the data set: give "
+            "minilocal.data.load(name), or minilocal.data.from_arrays(...)."
         )
     net, image, classes = learner.net, dataset.train_x.shape[1:], len(dataset.classes)
     if (tuple(net.shape), net.classes) != (image, classes):

@@ -1,28 +1,32 @@
 """What is shown of an experiment's results: one file a view.
 
-A view gets the plan and the results of its cells, and returns parts of a report: texts, tables, figures.
+A view gets the plan and the results of its cells, and returns parts of a report: texts, tables, figures. A view that
+shows configurations alone gets results without runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from minilocal.report.document import Part
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
+from minilocal.reproduce.views.bars import bars
+from minilocal.reproduce.views.classes import classes
+from minilocal.reproduce.views.curves import curves
+from minilocal.reproduce.views.memory import memory
+from minilocal.reproduce.views.run_time import run_time
+from minilocal.reproduce.views.sensitivity import sensitivity
+from minilocal.reproduce.views.splits import splits
 from minilocal.reproduce.views.table import table
+from minilocal.reproduce.views.tradeoff import tradeoff
 
+View = Callable[[Plan, Sequence[Result]], list[Part]]
 
-@dataclass(frozen=True)
-class View:
-    """`parts(plan, results)`, and whether it shows trained runs: one that does not trains nothing, at any scale."""
-
-    parts: Callable[[Plan, Sequence[Result]], list[Part]]
-    trained: bool = True
-
-
-VIEWS = {"table": View(table)}
+VIEWS: dict[str, View] = {  # by the names of `experiment.VIEWS`, which says which of them need trained runs
+    "table": table, "bars": bars, "curves": curves, "sensitivity": sensitivity, "tradeoff": tradeoff,
+    "splits": splits, "classes": classes, "memory": memory, "run-time": run_time,
+}  # fmt: skip
 
 __all__ = ["VIEWS", "View"]
 

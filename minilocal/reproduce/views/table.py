@@ -20,7 +20,7 @@ from minilocal.reproduce.results import Result, baseline, published_gain
 
 def table(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """For each network on each data set a table of errors and one of gains, `ours | published`."""
-    parts: list[Part] = [_scale(plan, results)]
+    parts: list[Part] = [scale_text(plan, results)]
     for (data, net), panel in _panels(results).items():
         title = f"{words_of(DATA, data)}, {words_of(NET, net)}"
         parts += [f"{title}: test error (%), ours | published.", _errors(plan, panel, title)]
@@ -33,7 +33,7 @@ def table(plan: Plan, results: Sequence[Result]) -> list[Part]:
     return parts
 
 
-def _scale(plan: Plan, results: Sequence[Result]) -> str:
+def scale_text(plan: Plan, results: Sequence[Result]) -> str:
     """In what all cells differ from the paper's, and what was chosen where it is silent."""
     common = shared([result.planned for result in results])
     text = f"Scale {plan.scale}: {'; '.join(common) or 'as the paper states'}."
@@ -60,7 +60,7 @@ def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:
         more = [word for word in deviations(result.planned) if word not in common]
         about = [*(footnotes(result.cell.published) if result.cell.published else ()), *_others(result), *more]
         marks = "".join(f" [{notes.setdefault(note, len(notes) + 1)}]" for note in about)
-        return f"{ours(result)} | {_published(result)}{marks}"
+        return f"{ours(result)} | {published_text(result)}{marks}"
 
     rows = _layout(panel, title, text)
     shades = {}
@@ -115,7 +115,7 @@ def ours(result: Result) -> str:
     return text if result.finished else f"{text} ({len(result.errors)} of {result.planned.trials} trials)"
 
 
-def _published(result: Result) -> str:
+def published_text(result: Result) -> str:
     cell = result.cell.published
     return "-" if cell is None else f"{cell.error:.2f}"
 

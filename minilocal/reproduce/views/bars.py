@@ -1,0 +1,35 @@
+"""Test errors as bars with the deviation over trials: FDG, Fig. 4 (the shrinking factor β), and any set of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minilocal.report.document import Part, Picture, Table
+from minilocal.report.figures import bars_with_lines
+from minilocal.reproduce.plan import Plan
+from minilocal.reproduce.results import Result
+from minilocal.reproduce.views.configured import by_modules, by_network, file_name, label
+from minilocal.reproduce.views.table import ours, published_text, scale_text
+
+
+def bars(plan: Plan, results: Sequence[Result]) -> list[Part]:
+    """For each network and K a figure with a bar for each cell that has a finished trial, and a table of all cells.
+
+    The table is left out where the experiment has the view "table" too.
+    """
+    alone = "table" not in plan.experiment.views
+    parts: list[Part] = [scale_text(plan, results)] * alone
+    for place, group in by_network(results).items():
+        for K, members in by_modules(group).items():
+            title, named = ", ".join(filter(None, [*place, K])), {label(result, K): result for result in members}
+            means = {name: r.mean for name, r in named.items() if np.isfinite(r.mean)}
+            if means:
+                deviations = {name: named[name].std for name in means}
+                figure = bars_with_lines(means, "test error (%)", title, deviations)
+                caption = "Test error after the last epoch; lines are ± one standard deviation over trials."
+                parts.append(Picture(file_name("bars", title), figure, caption))
+            rows = [{title: name, "ours (%)": ours(r), "published (%)": published_text(r)} for name, r in named.items()]
+            parts += [Table(rows)] * alone
+    return parts

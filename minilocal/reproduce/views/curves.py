@@ -1,0 +1,40 @@
+"""Test error over epochs: FDG, Fig. 3, and any set of rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from minilocal import draw
+from minilocal.report.document import Part, Picture, Table
+from minilocal.report.figures import at_page_size
+from minilocal.reproduce.plan import Plan
+from minilocal.reproduce.results import Result
+from minilocal.reproduce.views.configured import by_modules, by_network, file_name, label
+from minilocal.reproduce.views.table import ours, published_text, scale_text
+
+
+def curves(plan: Plan, results: Sequence[Result]) -> list[Part]:
+    """For each network and K a figure with the errors of each cell epoch by epoch, and a table of the last ones.
+
+    The table is left out where the experiment has the view "table" too.
+    """
+    alone = "table" not in plan.experiment.views
+    parts: list[Part] = [scale_text(plan, results)] * alone
+    for place, group in by_network(results).items():
+        for K, members in by_modules(group).items():
+            title, named = ", ".join(filter(None, [*place, K])), {label(result, K): result for result in members}
+            lines = {name: over_epochs(result) for name, result in named.items() if result.epochs}
+            if lines:
+                figure = draw.curves({name: list(errors) for name, errors in lines.items()}, title=title)
+                caption = "Test error after each epoch. A band reaches from the least to the largest of the trials."
+                parts.append(Picture(file_name("curves", title), at_page_size(figure), caption))
+            rows = [{title: n, "last epoch (%)": ours(r), "published (%)": published_text(r)} for n, r in named.items()]
+            parts += [Table(rows)] * alone
+    return parts
+
+
+def over_epochs(result: Result) -> np.ndarray:
+    """The test error after each epoch that all its runs have, (trials, epochs)."""
+    return np.array([run.errors[: result.epochs] for run in result.runs])
