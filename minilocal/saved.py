@@ -27,6 +27,7 @@ from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.nets.recipe import from_recipe, matches_recipe
 from minilocal.optim import Optimizer
+from minilocal.record.exported import ENTRY
 from minilocal.record.files import atomic_write
 from minilocal.rules import Rule, when
 
@@ -173,6 +174,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             state = {name: file[name] for name in file.files}
     except DAMAGED as error:
         raise UserError(f"{path} is damaged, or no file of learner.save ({str(error).partition('. ')[0]}).") from None
+    if ENTRY in state:
+        raise UserError(f"{path} is an exported run: minilocal.train.load(path) makes a Learner of it.")
     if METADATA not in state:
         raise UserError(f"{path} was not written by learner.save: it has no {METADATA!r}.")
     try:

@@ -26,6 +26,7 @@ COMMANDS = {
     "reproduce": "a table or figure of a paper at a scale that your machine bears, ours beside the printed numbers",
     "report": "run folders, finished or not, as tables and figures, beside the published numbers",
     "predict": "a trained run on its test images, or on yours",
+    "export": "a trained run as one small file of weights",
     "verify": "every equation, layer, head and rule against automatic differentiation",
     "locality": "which errors cross each boundary, measured by perturbation, and which locks a rule breaks",
     "memory": "bytes of a training step under each rule, predicted from shapes and measured",

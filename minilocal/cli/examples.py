@@ -20,7 +20,14 @@ EXAMPLES = {
         "minilocal reproduce backlink-table3 --scale small --trials 3 --device cuda:0,1",
     ),
     "report": ("minilocal report runs", "minilocal report 'runs/*-seed?' --format md,csv --out results"),
-    "predict": ("minilocal predict runs/backlink-resnet8-digits-seed0",),
+    "predict": (
+        "minilocal predict runs/backlink-resnet8-digits-seed0",
+        "minilocal predict digits-resnet8-backlink-l1-K4.npz --images mine.npz",
+    ),
+    "export": (
+        "minilocal export runs/backlink-resnet8-digits-seed0",
+        "minilocal export --table digits-resnet8-backlink-l1-K4.npz digits-resnet8-bp-K1.npz",
+    ),
     "verify": ("minilocal verify --only equations",),
     "locality": (
         "minilocal locality --rule backlink --set rule.length=2",

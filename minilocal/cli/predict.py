@@ -1,4 +1,7 @@
-"""`minilocal predict RUN`: errors, confusion matrix and probabilities of a trained run, on test images or on yours."""
+"""`minilocal predict RUN`: errors, confusion matrix and probabilities of a trained run, on test images or on yours.
+
+RUN is a run's folder, or the file that `minilocal export` made of one.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from minilocal.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from minilocal.data import DataSet
     from minilocal.train import Images
+    from minilocal.train.saved_run import SavedRun
 
 ABOUT_FILE = (
     "An image file holds x, uint8 (N, H, W, C) or (N, H, W), and labels y (N,) if they are known. A data set's file "
@@ -29,9 +34,9 @@ PRINTED = 12  # classes of a confusion matrix that is printed
 def parser() -> Parser:
     """The options of `minilocal predict`."""
     p = Parser("predict", f"{__doc__}\n\n{ABOUT_FILE}\n\n{ABOUT_OUT}")
-    p.add_argument("run", metavar="RUN", help="the folder of a trained run")
+    p.add_argument("run", metavar="RUN", help="the folder of a trained run, or its exported file")
     p.add_argument("--images", metavar="FILE.npz", help="your images, in place of the run's test images")
-    p.add_argument("--out", metavar="FILE.npz", help="where the predictions go (RUN/predictions.npz)")
+    p.add_argument("--out", metavar="FILE.npz", help="where the predictions go (RUN/predictions.npz; beside a file)")
     p.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies (as in its configuration)")
     p.add_argument("--device", metavar="DEV", help="cpu, cuda, cuda:1, ... (as in its configuration)")
     return p
@@ -42,19 +47,22 @@ def run(options: argparse.Namespace) -> int:
     import numpy as np
 
     from minilocal.record import atomic_write
-    from minilocal.train import dataset_of, error, load, predict
+    from minilocal.train import dataset_of, error, predict
+    from minilocal.train.saved_run import read
 
-    config, learner, expected = load(options.run, device=options.device, data_dir=options.data_dir)
+    saved = read(options.run)
+    config, learner = saved.build(options.device, options.data_dir)
+    expected = saved.images
     if options.images is not None:
         x, y = read_images(options.images, len(expected.classes))
-        source = options.images
+        source, test = options.images, None
     else:
         test = dataset_of(config)
         x, y, source = test.test_x, test.test_y, f"the test set of {expected.name}"
     dataset = expected.dataset(x, np.zeros(len(x), np.int64) if y is None else y)
     result = predict(learner, x, dataset, local=True)
     predicted = result.classes
-    out = Path(options.out or Path(options.run) / "predictions.npz")
+    out = Path(options.out or predictions_of(saved))
     arrays: dict[str, Any] = {
         "predictions": predicted, "probabilities": probabilities(result.logits), "classes": np.array(expected.classes),
     }  # fmt: skip
@@ -67,13 +75,33 @@ def run(options: argparse.Namespace) -> int:
     if y is None:
         print(f"{len(x)} images of {source}, no labels; predictions are in {out}")
         return 0
-    print(f"{len(x)} images of {source}: error {error(predicted, y):.2f} %; predictions are in {out}\n")
+    same = "" if test is None else recorded(saved, test, error(predicted, y))
+    print(f"{len(x)} images of {source}: error {error(predicted, y):.2f} %{same}; predictions are in {out}\n")
     if sum(e is not None for e in local) > 1:
         print(by_module(local) + "\n")
     print(table(predicted, y, expected))
     if len(expected.classes) <= PRINTED:
         print("\n" + matrix(arrays["confusion"], expected.classes))
     return 0
+
+
+def predictions_of(saved: SavedRun) -> Path:
+    """Where a run's predictions go: into its folder, or beside its exported file."""
+    path = saved.path
+    return path.with_name(f"{path.stem}-predictions.npz") if saved.is_exported else path / "predictions.npz"
+
+
+def recorded(saved: SavedRun, dataset: DataSet, error: float) -> str:
+    """Whether this error is the recorded one, in words; "" where none was recorded on as many test images."""
+    from minilocal.train.same_run import digest
+
+    if saved.test_error is None or saved.test_images != len(dataset.test_y):
+        return ""
+    if error == saved.test_error:
+        return f", as recorded after epoch {saved.epochs}"
+    same = digest(dataset) == saved.data.get("digest")
+    why = "another machine or version computed it" if same else "the images are not the same"
+    return f", not the {saved.test_error:.2f} % that was recorded after epoch {saved.epochs}: {why}"
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:

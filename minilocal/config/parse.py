@@ -8,6 +8,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from minilocal import record
 from minilocal.config.expected import is_text_key
 from minilocal.config.sources import Source, flatten
 from minilocal.errors import UserError
@@ -54,11 +55,13 @@ SWITCHES = {  # flags without a value, and the value that they set
 
 
 def read_file(path: str | Path) -> Source:
-    """A file as a source: TOML, or the config.json of a run, for a new run with the same keys.
+    """A file as a source: TOML, or the config.json of a run or its exported file, for a new run with the same keys.
 
     Raises: UserError when the file is missing, is neither, or holds a key outside the five tables.
     """
     path = Path(path)
+    if record.is_exported(path):
+        return str(path), _of_another_run(flatten(record.read_exported(path)[1]["config"], str(path)))
     try:
         text = path.read_text(encoding="utf-8-sig")  # other people's editors write a byte order mark
         is_json = text.lstrip().startswith("{")
@@ -69,9 +72,12 @@ def read_file(path: str | Path) -> Source:
         kind = "JSON" if isinstance(error, json.JSONDecodeError) else "TOML"
         raise UserError(f"configuration {path} is not {kind}: {' '.join(str(error).split())}.") from None
     flat = flatten(tables, str(path))
-    for key in ("run.out", "rule.sha256") if is_json else ():  # of the earlier run only
-        flat.pop(key, None)
-    return str(path), flat
+    return str(path), _of_another_run(flat) if is_json else flat
+
+
+def _of_another_run(flat: dict[str, Any]) -> dict[str, Any]:
+    """The keys of a run that another run may have too."""
+    return {key: value for key, value in flat.items() if key not in ("run.out", "rule.sha256")}
 
 
 def parse_setting(text: str) -> Source:

@@ -1,6 +1,7 @@
 """Run folders: written so that a kill loses nothing, and read with every entry checked."""
 
 from minilocal.record.environment import current_environment
+from minilocal.record.exported import ENTRY, is_exported, read_exported, write_exported
 from minilocal.record.files import atomic_write
 from minilocal.record.find import run_folders
 from minilocal.record.folder import RunFolder, beside, check_free
@@ -8,6 +9,7 @@ from minilocal.record.lock import InUse, check_unlocked
 from minilocal.record.read import checkpoint, config, recorded_environment, rows, saved_nothing
 
 __all__ = [
+    "ENTRY",
     "InUse",
     "RunFolder",
     "atomic_write",
@@ -17,10 +19,13 @@ __all__ = [
     "checkpoint",
     "config",
     "current_environment",
+    "is_exported",
+    "read_exported",
     "recorded_environment",
     "rows",
     "run_folders",
     "saved_nothing",
+    "write_exported",
 ]  # fmt: skip
 
 

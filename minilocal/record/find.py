@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from minilocal.errors import UserError
+from minilocal.record.exported import check_no_export
 from minilocal.record.read import CONFIG
 
 
@@ -36,6 +37,7 @@ def _folders(path: str) -> list[Path]:
     if folders:
         return folders
     if names:
+        check_no_export(names[0])
         raise UserError(f"{names[0]} is a file: give run folders, or a folder of run folders.")
     raise UserError(f"{path}: there is no such folder, and none fits it as a pattern. Give run folders.")
 

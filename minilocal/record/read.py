@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError
+from minilocal.record.exported import check_no_export
 from minilocal.record.files import os_errors_explained, read_json
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
@@ -30,6 +31,7 @@ def config(path: str | Path) -> dict[str, Any]:
     with os_errors_explained(path):
         is_run = (path / CONFIG).is_file()
     if not is_run:
+        check_no_export(path)
         raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
     return read_json(path / CONFIG)
 

@@ -53,7 +53,8 @@ class Loop:
         self.trainer = self.group.trainer(learner, dataset, batch_size=batch_size, key=learner.key, augment=augment)
         self.steps = self.trainer.steps
         learner.rule.check_batches(self.steps * config.optim.epochs, len(learner.modules))
-        self.images = {**Images.of(dataset).to_json(), "digest": digest(dataset)}
+        counted = {"digest": digest(dataset), "test_images": len(dataset.test_y)}
+        self.images = {**Images.of(dataset).to_json(), **counted}
         self.clock = Clock(config.optim.epochs, self.steps)
         self.convergence_before: dict[str, Any] | None = None  # measured at the initial weights, until the first row
 

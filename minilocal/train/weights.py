@@ -25,7 +25,8 @@ PREFIX = "array:"  # of a parameter or running statistic in a Learner's state
 def warm_start(learner: Learner, path: str | Path) -> tuple[str, dict[str, Any]]:
     """Load the arrays that fit; return a line about them, and their entry in environment.json.
 
-    `path` is a run's folder, a checkpoint, a file that `Learner.save` wrote, or an .npz of arrays by parameter name.
+    `path` is a run's folder, its checkpoint, its exported file, a file that `Learner.save` wrote, or any .npz of arrays
+    by parameter name.
 
     Raises: UserError for a file that cannot be read, for an array of the main network with another shape, and where no
     array is this network's; then nothing has been loaded.
@@ -71,9 +72,12 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
 
 
 def _by_parameter(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays of a Learner's state by the names of its parameters; all arrays where the file holds no such state."""
+    """The arrays of a Learner's state by the names of its parameters; all arrays where the file holds no such state.
+
+    The text entry of an exported run is no array.
+    """
     state = {name.removeprefix(PREFIX): a for name, a in arrays.items() if name.startswith(PREFIX)}
-    return state or dict(arrays)
+    return state or {name: a for name, a in arrays.items() if name != record.ENTRY}
 
 
 def _auxiliary(own: Mapping[str, Array], main: Mapping[str, Array]) -> list[list[str]]:
