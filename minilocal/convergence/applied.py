@@ -21,7 +21,6 @@ from minilocal.convergence.asynchronous import AsynchronousGradients
 from minilocal.convergence.copies import Batches, inner_engine
 from minilocal.convergence.delayed import DelayedGradients
 from minilocal.engine import AsynchronousEngine, DelayedEngine, Engine
-from minilocal.engine.module import OnGradients
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.objectives import Batch
@@ -45,16 +44,12 @@ class SynchronousGradients:
 
     def gradients(self, batch: Batch, ctx: PassContext) -> dict[str, Array]:
         grads: dict[str, Array] = {}
-        add: OnGradients = grads.update
-        self.engine.step(batch, ctx, add, False)
+        self.engine.step(batch, ctx, grads.update, False)
         return grads
 
 
 def applied(learner: Learner, batches: Batches, lr: float) -> Applied:
-    """The gradients that this Learner's rule applies; `batches` and `lr` are those of a copy that is trained further.
-
-    Raises: UserError for an engine that holds batches and is neither delayed nor asynchronous.
-    """
+    """The gradients that this Learner's rule applies; `batches` and `lr` are for a copy that is trained further."""
     engine = inner_engine(learner)
     if isinstance(engine, DelayedEngine):
         return DelayedGradients(learner, engine, batches, lr)

@@ -73,7 +73,7 @@ class AsynchronousGradients:
     """What each worker applies at the weights `arrays`, w_t, on average over its draws."""
 
     def __init__(self, learner: Learner, engine: AsynchronousEngine, batches: Batches, lr: float) -> None:
-        self.modules, self.when, self.key = learner.modules, engine.when, learner.key
+        self.modules, self.when = learner.modules, engine.when
         traced = trained_further(learner, engine, batches, lr)
         self.arrays: Mapping[str, Array] = traced.arrays
         self.draws = sum(traced.updates)

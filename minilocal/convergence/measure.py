@@ -24,9 +24,9 @@ from typing import Any
 from minilocal import inputs, rules
 from minilocal.array import Array
 from minilocal.convergence.agreement import Agreement, MeanGradients
-from minilocal.convergence.applied import applied
+from minilocal.convergence.applied import SynchronousGradients, applied
 from minilocal.convergence.copies import Batches
-from minilocal.engine import Engine, Module, engine_for
+from minilocal.engine import Module, engine_for
 from minilocal.engine.memory_advice import advising
 from minilocal.errors import UserError, call_it, whole
 from minilocal.kernels.threads import one_blas_thread
@@ -114,8 +114,8 @@ def over(
         for step, (x, y) in enumerate(batches()):
             batch = Batch(x, y)
             ctx = PassContext(True, learner.key, learner.epoch, step)
-            with advising(final, x, ctx.epoch):
-                sums.add(rule.gradients(batch, ctx), gradients(final, batch, ctx))
+            with advising(final.engine, x, ctx.epoch):
+                sums.add(rule.gradients(batch, ctx), final.gradients(batch, ctx))
             between()
     groups = of_modules(learner)
     every = [name for group in groups for name in group]
@@ -124,20 +124,13 @@ def over(
     return Convergence(Agreement.of(*network), by_module, math.sqrt(network[2]), second_moment, sums.batches)
 
 
-def final_loss(learner: Learner, arrays: Mapping[str, Array]) -> Engine:
-    """BP of the last module's loss on the same units and `arrays`: the engine whose gradient is ∇L(w_t, ξ)."""
+def final_loss(learner: Learner, arrays: Mapping[str, Array]) -> SynchronousGradients:
+    """∇L(w_t, ξ): BP of the last module's loss through the same units, at the weights in `arrays`."""
     *lower, last = learner.modules
     modules = [Module(module.units, module.first, None) for module in lower]
     modules.append(Module(last.units, last.first, last.objective))
     bp = rules.bp(accumulate=learner.rule.accumulate)  # a micro-batch has batch statistics of its own
-    return engine_for(modules, bp, arrays)
-
-
-def gradients(engine: Engine, batch: Batch, ctx: PassContext) -> dict[str, Array]:
-    """The gradients of one step that updates nothing."""
-    grads: dict[str, Array] = {}
-    engine.step(batch, ctx, grads.update, False)
-    return grads
+    return SynchronousGradients(engine_for(modules, bp, arrays), arrays)
 
 
 def of_modules(learner: Learner) -> list[list[str]]:

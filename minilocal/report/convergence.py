@@ -15,7 +15,9 @@ BANDS = " A band reaches from the least to the largest of the seeds, around thei
 
 def agreement(panel: Panel) -> list[Table]:
     """A row for each group that measures it: the σ and σ_g that (9) and (10) hold with at all its measured weights."""
-    groups = [group for group in panel.groups if np.isfinite(group.convergence("sigma")).any()]
+    measured = [group for group in panel.groups if np.isfinite(group.convergence("sigma")).any()]
+    if not measured:
+        return []
     rows = [
         {
             "runs": group.name,
@@ -23,11 +25,9 @@ def agreement(panel: Panel) -> list[Table]:
             "largest ‖E[g]‖ / ‖∇L‖, of Eq. (10)": _number(np.nanmax(group.convergence("norm_ratio"))),
             **{f"{label}, last epoch": _last(group, name) for name, label in LABELS.items()},
         }
-        for group in groups
+        for group in measured
     ]
-    return (
-        [Table(rows, ["Over all seeds, the initial weights and all epochs; then the mean over seeds."])] if rows else []
-    )
+    return [Table(rows, ["Over all seeds, the initial weights and all epochs; then the mean over seeds."])]
 
 
 def convergence(panel: Panel) -> list[Named]:

@@ -325,10 +325,21 @@ def batches_of_none() -> Iterator[tuple[Array, Array]]:
     return iter(())
 
 
+class OneOfTwo(ml.Learner):
+    """A Learner of which this process trains two modules."""
+
+    @property
+    def own_modules(self) -> range:
+        return range(2)
+
+
 def test_bad_input_is_one_line():
     learner = make_learner(ml.rules.gll())
     wrong: Any = ml.convergence.measure
+    part = make_learner(ml.rules.gll())
+    part.__class__ = OneOfTwo
     for call, words in [
+        (lambda: wrong(part, X, Y), "this Learner is trained by several: learner.save(path) there"),
         (lambda: wrong(NET, X, Y), "convergence was asked of a Net: give minilocal.Learner"),
         (lambda: wrong(ml.Learner, X, Y), "call it, Learner()"),
         (lambda: wrong(learner, X[:, :4], Y), "images (20, 4, 8, 3) met convolutions"),
