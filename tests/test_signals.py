@@ -54,7 +54,7 @@ def python(tmp_path):
         ("minilocal.cli", ["-m", "minilocal", *TRAIN]),
         ("minilocal.config", ["-m", "minilocal", *TRAIN]),  # in the command's own work
         ("minilocal.train.loop", ["-m", "minilocal", *TRAIN]),
-        ("minilocal.parallel.launcher", ["-m", "minilocal", *TRAIN, "--processes", "2"]),
+        ("minilocal.parallel.launcher.launch", ["-m", "minilocal", *TRAIN, "--processes", "2"]),
     ],
 )
 def test_a_signal_while_the_command_imports_is_one_line(python, tmp_path, module, words, number):

@@ -93,7 +93,7 @@ def _raise_once(error: UserError) -> int:
 
     if not started():
         return work()
-    from minilocal.parallel import rank
+    from minilocal.parallel.launcher import rank
 
     return rank.run(work) or 0
 

@@ -104,8 +104,8 @@ def packages(recorded: dict[str, str]) -> tuple[dict[str, str], bool]:
 
 def mpi() -> bool:
     """Start two ranks, and print what slows or breaks their messages here."""
-    from minilocal.parallel import trial
     from minilocal.parallel.environment import started
+    from minilocal.parallel.launcher import trial
 
     if started():
         line("MPI", "not tried: this process is a rank itself")

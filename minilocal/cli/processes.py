@@ -22,14 +22,14 @@ def run(
     `checks(options)` is the number of processes that are asked for, after every check of a configuration.
     """
     if started():
-        from minilocal.parallel import rank
+        from minilocal.parallel.launcher import rank
 
         return rank.run(lambda: train(options)) or 0
     with redirect_stderr(StringIO()):  # what the checks remark is printed by the process that trains
         processes = checks(options)
     if processes == 1:
         return train(options)
-    from minilocal.parallel.launcher import relaunch
+    from minilocal.parallel.launcher.launch import relaunch
 
     return relaunch(["train", *options.parser.words], processes)
 

@@ -76,7 +76,9 @@ def macs_behind(part: Any, shape: Shape) -> int:
 class Seconds:
     """Seconds for a batch of noise on this machine: the fastest of a few passes, with one BLAS thread.
 
-    Parts of the same class and shapes are measured once, so they cost the same.
+    Parts of the same class and shapes are measured once, so they cost the same. A cut compares units, and needs a few
+    passes only. A step's seconds are measured in `parallel.simulate`: there work repeats until its median is steady,
+    on the host alone, and updates count too.
     """
 
     def __init__(self, net: Net, images: int, dtype: Any, device: Any) -> None:

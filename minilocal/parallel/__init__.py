@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from typing import Any as _Any
 
 if TYPE_CHECKING:
-    from minilocal.parallel.launcher import launch
+    from minilocal.parallel.launcher.launch import launch
     from minilocal.parallel.learner import Learner
     from minilocal.parallel.ranks import owned
     from minilocal.parallel.run import train
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Learner", "launch", "owned", "train"]
 
 _FILES = {
-    "launcher": ("launch",),
+    "launcher.launch": ("launch",),
     "learner": ("Learner",),
     "ranks": ("owned",),
     "run": ("train",),

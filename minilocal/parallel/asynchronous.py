@@ -16,24 +16,16 @@ from minilocal.engine.module import Module, OnGradients, Saved, shapes
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
-from minilocal.parallel.wire import Neighbour
+from minilocal.parallel.segment import Segment
 from minilocal.rules.compose import Rule
 
 
 class AsynchronousRank(AsynchronousEngine):
-    """The asynchronous engine of the modules `own`, between the neighbours `below` and `above`."""
+    """The asynchronous engine of a segment, between its neighbours."""
 
-    def __init__(
-        self,
-        modules: list[Module],
-        rule: Rule,
-        arrays: Mapping[str, Array],
-        own: range,
-        below: Neighbour | None,
-        above: Neighbour | None,
-    ) -> None:
+    def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array], segment: Segment) -> None:
         super().__init__(modules, rule, arrays)
-        self.own, self.below, self.above = own, below, above
+        self.own, self.below, self.above = segment
 
     def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
         """Losses (K,), float64, NaN for the workers of other ranks and for those that were not drawn."""

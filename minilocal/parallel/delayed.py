@@ -30,6 +30,7 @@ from minilocal.engine.module import Module, OnGradients, Saved, shapes
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
+from minilocal.parallel.segment import Segment
 from minilocal.parallel.wire import Neighbour
 from minilocal.rules.compose import Rule
 
@@ -40,21 +41,19 @@ NOTHING = -1  # in place of a batch's number: no array follows
 
 
 class DelayedRank(DelayedEngine):
-    """The delayed engine of the modules `own` of images of shape `image`, between the neighbours in `comm`."""
+    """The delayed engine of a segment, for images of shape `image`, between its neighbours in `comm`."""
 
     def __init__(
         self,
         modules: list[Module],
         rule: Rule,
         arrays: Mapping[str, Array],
-        own: range,
-        below: Neighbour | None,
-        above: Neighbour | None,
+        segment: Segment,
         comm: MPI.Comm,
         image: Shape,
     ) -> None:
         super().__init__(modules, rule, arrays)
-        self.own, self.below, self.above, self.comm = own, below, above, comm
+        (self.own, self.below, self.above), self.comm = segment, comm
         self.edges = shapes(modules, image)
         self.arriving: dict[int, InFlightBatch] = {}  # batches on their way to the lowest module
         self.is_flushed = {"below": True, "above": True}  # whether the last iteration's messages have crossed

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from minilocal.errors import UserError
-from minilocal.parallel.cause import note
+from minilocal.parallel.launcher.cause import note
 from minilocal.parallel.mpi import agree
 from minilocal.record import RunFolder
 from minilocal.record.read import Checkpoint

@@ -11,8 +11,8 @@ import numpy as np
 from minilocal.config import Config, flatten, tables_of
 from minilocal.config.schema import RunTable
 from minilocal.errors import UserError
-from minilocal.parallel.cause import ready
 from minilocal.parallel.folder import RankFolder, on_first_alone
+from minilocal.parallel.launcher.cause import ready
 from minilocal.parallel.mpi import agree, check_same, cores_for, local_rank, parent_gone
 from minilocal.parallel.trainer import RankTrainer
 from minilocal.record import RunFolder

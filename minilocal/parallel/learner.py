@@ -11,7 +11,7 @@ import numpy as np
 
 from minilocal import inputs
 from minilocal import learner as one_process
-from minilocal.array import Array, host_copy, namespace, to_host
+from minilocal.array import Array, host_copy, to_host
 from minilocal.costs import measure
 from minilocal.device import device_namespace
 from minilocal.engine import Engine, MicroBatches, evaluation
@@ -22,12 +22,13 @@ from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.nets import Net
 from minilocal.optim import Optimizer, State
 from minilocal.parallel.asynchronous import AsynchronousRank
-from minilocal.parallel.cause import note
 from minilocal.parallel.delayed import DelayedRank, merged
 from minilocal.parallel.folder import on_first_alone
 from minilocal.parallel.group import Ranks
+from minilocal.parallel.launcher.cause import note
 from minilocal.parallel.mpi import world
 from minilocal.parallel.ranks import owned
+from minilocal.parallel.segment import Segment
 from minilocal.parallel.synchronous import SynchronousRank, unit_inputs
 from minilocal.parallel.wire import Neighbour
 from minilocal.rules import Rule
@@ -83,7 +84,7 @@ class Learner(one_process.Learner):
         own = [self.modules[k] for k in self.own_modules]
         kinds = (owners(own, kind) for kind in ("parameters", "buffers"))
         self.own_names = {name for kind in kinds for _, arrays in kind for name in arrays}
-        at = self.modules, self.rule, self._training.arrays, self.own_modules, self.below, self.above
+        at = self.modules, self.rule, self._training.arrays, Segment(self.own_modules, self.below, self.above)
         if self.rule.boundary.delayed:
             self._rank: Rank = DelayedRank(*at, comm, self.net.shape)
         elif self.rule.when.engine == "asynchronous":
@@ -184,16 +185,14 @@ class Learner(one_process.Learner):
     # ------------------------------------------------------------------ what it does
 
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
-        """(losses (K,), {name: gradient}) of one batch: on rank 0 of all modules, elsewhere of this rank's own."""
-        if self._engine.holds_batches:
-            return super().gradients(x, y)  # which raises
+        """(losses (K,), {name: gradient}) of one batch: on rank 0 of all modules, elsewhere of this rank's own.
+
+        Raises: UserError as in one process.
+        """
         self._rank.flush()
-        batch, grads = self._checked(x, y), dict[str, Array]()
-        with one_blas_thread(), underflow_is_zero():
-            losses = self._engine.step(batch, self._context(), grads.update, False)
-            self._rank.flush()
+        losses, grads = super().gradients(x, y)
         gathered = self._gathered({name: to_host(g) for name, g in grads.items() if name in self.own_names})
-        xp = namespace(batch.x)
+        xp = device_namespace(self.device)
         return xp.asarray(self.losses(losses)), {
             name: xp.asarray(gathered[name]) for name in self._training.names[0] if name in gathered
         }

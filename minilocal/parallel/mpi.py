@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from minilocal.errors import UserError
 from minilocal.kernels.threads import PARTS, available
-from minilocal.parallel import cause
 from minilocal.parallel.environment import parent_gone, place, started
-from minilocal.parallel.installed import INSTALL, check_packages
+from minilocal.parallel.launcher import cause
+from minilocal.parallel.launcher.installed import INSTALL, check_packages
 
 if TYPE_CHECKING:
     from mpi4py import MPI

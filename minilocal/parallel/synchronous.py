@@ -30,7 +30,8 @@ from minilocal.engine.synchronous import PendingModule, SynchronousEngine, mix
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
-from minilocal.parallel.wire import Neighbour, concatenated, divided
+from minilocal.parallel.segment import Segment
+from minilocal.parallel.wire import concatenated, divided
 from minilocal.rules.compose import Rule
 
 Grads = dict[str, Array]
@@ -63,22 +64,14 @@ def exchange_at(boundary: Boundary, below: Below) -> Exchange:
 
 
 class SynchronousRank(SynchronousEngine):
-    """The synchronous engine of the modules `own`, between the neighbours `below` and `above`.
+    """The synchronous engine of a segment, between its neighbours.
 
     `arrays` are those of the whole network. Live are those of its own modules, and the copies of linked units below.
     """
 
-    def __init__(
-        self,
-        modules: list[Module],
-        rule: Rule,
-        arrays: Mapping[str, Array],
-        own: range,
-        below: Neighbour | None,
-        above: Neighbour | None,
-    ) -> None:
+    def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array], segment: Segment) -> None:
         super().__init__(modules, rule, arrays)
-        self.own, self.below, self.above = own, below, above
+        self.own, self.below, self.above = own, below, above = segment
         self.lower, self.top = modules[own.start - 1], modules[own.stop - 1]  # the modules under each boundary
         self.copied = self._linked(self.lower) if below else {}  # linked units of the rank below, held here too
         self.shared = self._linked(self.top) if above else {}  # linked units that the rank above holds too
@@ -99,7 +92,7 @@ class SynchronousRank(SynchronousEngine):
         """Losses (K,), float64, NaN for the modules of other ranks and for those without a loss.
 
         The gradients of units that two ranks hold, and of the topmost synthesiser, go to `on_gradients` in the next
-        step, or in `flush`.
+        step, or in `flush`; in this one where it only asks for gradients and updates no statistics.
         """
         if (is_global := self.rule.when.is_global(ctx.epoch)) != self.was_global:
             self.flush()
@@ -119,7 +112,7 @@ class SynchronousRank(SynchronousEngine):
             on_gradients(grads)
 
         losses = super().step(batch, ctx, sort, update_stats)
-        if self.rule.accumulate > 1:
+        if self.rule.accumulate > 1 or not update_stats:
             self.flush()
         return losses
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 from minilocal.errors import UserError
-from minilocal.parallel.command import OF_A_STARTER, THREADS
+from minilocal.parallel.launcher.command import OF_A_STARTER, THREADS
 from minilocal.sweep.share import PARENT, threads_of
 from minilocal.train.stop import Interrupted, StopRequest
 

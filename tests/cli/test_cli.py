@@ -208,9 +208,9 @@ def test_a_locked_folder_is_one_line(minilocal, trained):
 def test_a_folder_that_is_taken_is_refused_before_any_rank_starts(minilocal, trained, monkeypatch, words, line):
     import shutil
 
-    from minilocal.parallel import launcher
+    from minilocal.parallel.launcher import launch
 
-    monkeypatch.setattr(launcher, "relaunch", lambda *of_ranks: pytest.fail("ranks were started"))
+    monkeypatch.setattr(launch, "relaunch", lambda *of_ranks: pytest.fail("ranks were started"))
     Path("mine").mkdir()
     Path("mine", "notes").touch()
     Path("begun").mkdir()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from minilocal.parallel import leftovers
+from minilocal.parallel.launcher import leftovers
 
 FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]

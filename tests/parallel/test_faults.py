@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 import minilocal as ml
-from minilocal.parallel import follow, leftovers
+from minilocal.parallel.launcher import follow, leftovers
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
@@ -236,7 +236,8 @@ def test_ctrl_c_ends_ranks_that_wait(nothing_left, tmp_path):
 BY_HAND = """
 import os, signal
 from mpi4py import MPI
-from minilocal.parallel import mpi, rank
+from minilocal.parallel import mpi
+from minilocal.parallel.launcher import rank
 
 world, finalize = mpi.world, MPI.Finalize
 

@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.parallel import cma, command, values
-from minilocal.parallel.banner import RULE, Banner
+from minilocal.parallel.launcher import cma, command, values
+from minilocal.parallel.launcher.banner import RULE, Banner
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"

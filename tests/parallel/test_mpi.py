@@ -17,7 +17,8 @@ import pytest
 import minilocal as ml
 from minilocal.cli import doctor
 from minilocal.kernels import threads
-from minilocal.parallel import cma, environment, installed, trial
+from minilocal.parallel import environment
+from minilocal.parallel.launcher import cma, installed, trial
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
@@ -119,7 +120,7 @@ def test_open_mpi_as_root_is_one_line_with_what_to_set(monkeypatch, tmp_path):
 IN_RANK = """
 import sys
 from minilocal.errors import UserError
-from minilocal.parallel import rank
+from minilocal.parallel.launcher import rank
 try:
     rank.run(lambda: None)
 except UserError as error:

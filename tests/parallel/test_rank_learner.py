@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -41,3 +43,23 @@ def test_one_process_is_enough():
 def test_more_ranks_than_modules_are_refused(ranks):
     with pytest.raises(AssertionError, match="3 processes for 2 modules"):
         ranks("same_bits.py", 3, "--modules=2", "gll")
+
+
+def test_gradients_without_memory_are_advised_as_in_one_process():
+    x, y = np.ones((32, 16, 16, 3), "f4"), np.arange(32) % 10
+    lines = []
+    for kind in (ml.parallel.Learner, ml.Learner):
+        learner = kind(ml.nets.resnet(20, size=16, rng=ml.rng(0)), ml.rules.bp(), 5, rng=ml.rng(1))
+        unit: Any = learner.modules[1].units[0]
+        unit.forward = partial(room_for_one_image, unit.forward)
+        with pytest.raises(ml.UserError) as caught:
+            learner.gradients(x, y)
+        lines.append(str(caught.value))
+    assert lines[0] == lines[1] and "or keep less. Backpropagation keeps" in lines[0]
+
+
+def room_for_one_image(forward, h, *others):
+    """The forward of a unit that finds no room for more images."""
+    if len(h) > 1:
+        raise MemoryError
+    return forward(h, *others)

@@ -6,7 +6,7 @@ import sys
 import threading
 import time
 
-from minilocal.parallel.waiting import MainThread, call_of_mpi
+from minilocal.parallel.launcher.waiting import MainThread, call_of_mpi
 
 
 class Comm:

@@ -43,7 +43,7 @@ def facts():
 
 def fail(way, modules="", run=""):
     """Rank 1 fails while rank 0 waits for a message of rank 1."""
-    from minilocal.parallel.cause import note
+    from minilocal.parallel.launcher.cause import note
 
     comm = mpi.world()
     if modules:

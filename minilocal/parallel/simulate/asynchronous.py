@@ -18,6 +18,7 @@ from minilocal.parallel.simulate.program import (
     FORWARD,
     OBJECTIVE,
     UPDATE,
+    DeviceProgram,
     Hold,
     Op,
     Placement,
@@ -28,21 +29,21 @@ from minilocal.parallel.simulate.program import (
 from minilocal.rules.when import Asynchronous
 
 
-class AsynchronousDevice:
-    """One device of a placement. Its `step(t)` yields what it does in step t; steps are asked for in order."""
+class AsynchronousDevice(DeviceProgram):
+    """The draws of one device."""
 
     def __init__(self, place: Placement, device: int) -> None:
-        self.place, self.device, self.when = place, device, cast(Asynchronous, place.rule.when)
+        super().__init__(place, device)
+        self.when = cast(Asynchronous, place.rule.when)
         self.rng: np.random.Generator = streams.rng(0)
         self.draws = 0
 
     @property
     def static(self) -> int:
-        """Bytes of parameters, of the optimiser's state, and of the full buffers that its modules read."""
+        """Bytes that it holds all the time, the full buffers that its modules read included."""
         modules = self.place.own(self.device)
-        parameters = sum(part.parameters for _, module in modules for part in module.parts)
         buffers = self.when.entries * sum(self._entry(module.input) for k, module in modules if k > 0)
-        return round(parameters * (1 + self.place.state)) + buffers
+        return super().static + buffers
 
     def step(self, t: int) -> Iterator[Op]:
         """The operations of the draws of step t."""

@@ -18,6 +18,7 @@ from minilocal.parallel.simulate.program import (
     FORWARD,
     OBJECTIVE,
     UPDATE,
+    DeviceProgram,
     Hold,
     Op,
     Placement,
@@ -27,21 +28,14 @@ from minilocal.parallel.simulate.program import (
 )
 
 
-class DelayedDevice:
-    """One device of a placement. Its `step(t)` yields what it does in iteration t."""
+class DelayedDevice(DeviceProgram):
+    """The delayed engine's iterations on one device."""
 
     def __init__(self, place: Placement, device: int) -> None:
-        self.place, self.device, self.boundary = place, device, place.rule.boundary
+        super().__init__(place, device)
+        self.boundary = place.rule.boundary
         self.activations, self.errors = self.boundary.lags
-        own = place.owned[device]
-        self.first, self.top = own.start, own.stop - 1
         self.backward_first = place.rule.when.first == "backward"
-
-    @property
-    def static(self) -> int:
-        """Bytes of parameters and of the optimiser's state."""
-        own = sum(part.parameters for _, module in self.place.own(self.device) for part in module.parts)
-        return round(own * (1 + self.place.state))
 
     def step(self, t: int) -> Iterator[Op]:
         """The operations of iteration t."""

@@ -46,6 +46,9 @@ class Measure:
     least `fewest` times, on `processor_threads` threads, and the median counts. `on_part` is called with the form of
     each part before it is timed.
 
+    A step takes the sum of these medians. The cut of `costs.passes.Seconds` needs no more than which units take longer,
+    on a device too: the fastest of a few passes.
+
     Raises: UserError for fewer than one image.
     """
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -84,3 +85,25 @@ class Placement:
     def device_of(self, module: int) -> int:
         """The device that owns a module."""
         return next(device for device, own in enumerate(self.owned) if module in own)
+
+
+class DeviceProgram(ABC):
+    """What one device of a placement does. `first` and `top` are the lowest and the topmost of its modules."""
+
+    def __init__(self, place: Placement, device: int) -> None:
+        self.place, self.device = place, device
+        self.first, self.top = place.owned[device].start, place.owned[device].stop - 1
+
+    @abstractmethod
+    def step(self, t: int) -> Iterator[Op]:
+        """The operations of step t. Steps are asked for in order."""
+
+    @property
+    def parameters(self) -> int:
+        """Bytes of the parameters that it holds."""
+        return sum(part.parameters for _, module in self.place.own(self.device) for part in module.parts)
+
+    @property
+    def static(self) -> int:
+        """Bytes that it holds all the time: of parameters, and of the optimiser's state."""
+        return round(self.parameters * (1 + self.place.state))

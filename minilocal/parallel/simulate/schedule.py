@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from minilocal.parallel.simulate.asynchronous import AsynchronousDevice
 from minilocal.parallel.simulate.delayed import DelayedDevice
 from minilocal.parallel.simulate.events import Bar, Device, Link, simulate_events
-from minilocal.parallel.simulate.program import MESSAGE, EndOfStep, Op, Placement
+from minilocal.parallel.simulate.program import MESSAGE, DeviceProgram, EndOfStep, Op, Placement
 from minilocal.parallel.simulate.synchronous import SynchronousDevice
 
 RANDOM_STEPS = 600  # steps over which random draws are averaged
@@ -53,7 +52,7 @@ def simulate(place: Placement, link: Link | None = None, *, steps: int | None = 
     return _steady(ran, [device.static for device in devices], fill, window)
 
 
-def program_of(place: Placement, device: int) -> Any:
+def program_of(place: Placement, device: int) -> DeviceProgram:
     """The program of a device, by the engine that the rule's answers call for."""
     if place.rule.boundary.delayed:
         return DelayedDevice(place, device)
@@ -62,7 +61,7 @@ def program_of(place: Placement, device: int) -> Any:
     return SynchronousDevice(place, device)
 
 
-def _steps(program: Any, steps: int) -> Iterator[Op]:
+def _steps(program: DeviceProgram, steps: int) -> Iterator[Op]:
     for t in range(steps):
         yield from program.step(t)
         yield EndOfStep()

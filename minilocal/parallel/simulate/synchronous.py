@@ -28,6 +28,7 @@ from minilocal.parallel.simulate.program import (
     FORWARD,
     OBJECTIVE,
     UPDATE,
+    DeviceProgram,
     Hold,
     Op,
     Placement,
@@ -50,14 +51,13 @@ class Pending:
     is_copy: bool = False  # of units of the device below
 
 
-class SynchronousDevice:
-    """One device of a placement. Its `step(t)` yields what it does in step t."""
+class SynchronousDevice(DeviceProgram):
+    """The synchronous engine's steps on one device."""
 
     def __init__(self, place: Placement, device: int) -> None:
-        self.place, self.device, self.rule = place, device, place.rule
+        super().__init__(place, device)
+        self.rule = place.rule
         self.boundary = open_boundary() if place.is_global else place.rule.boundary  # PGL, Eq. (3)
-        own = place.owned[device]
-        self.first, self.top = own.start, own.stop - 1
         self.below = self._exchange(self.first - 1, self.boundary)
         self.above = self._exchange(self.top, self.boundary)
         self.copied = self._linked(self.first - 1)  # linked units of the device below, held here too
@@ -75,11 +75,10 @@ class SynchronousDevice:
         return range(units - self.rule.boundary.linked_units(units), units)
 
     @property
-    def static(self) -> int:
-        """Bytes of parameters and of the optimiser's state, copies included."""
-        own = sum(part.parameters for _, module in self.place.own(self.device) for part in module.parts)
+    def parameters(self) -> int:
+        """Bytes of the parameters that it holds, copies included."""
         copies = self.place.modules[self.first - 1].parameters(self.copied) if self.copied else 0
-        return round((own + copies) * (1 + self.place.state))
+        return super().parameters + copies
 
     def step(self, t: int) -> Iterator[Op]:
         """The operations of step t."""

@@ -24,7 +24,9 @@ from minilocal.layers import PassContext
 from minilocal.objectives import Batch
 from minilocal.parallel.asynchronous import AsynchronousRank
 from minilocal.parallel.delayed import DelayedRank
+from minilocal.parallel.segment import Segment
 from minilocal.parallel.simulate import ModuleCosts, PartCosts, Placement
+from minilocal.parallel.simulate.asynchronous import AsynchronousDevice
 from minilocal.parallel.simulate.program import Receive, Send, SendReceive, Work
 from minilocal.parallel.simulate.schedule import program_of
 from minilocal.parallel.synchronous import SynchronousRank
@@ -184,7 +186,7 @@ def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of:
     above: Any = FakeNeighbour(recorder, ABOVE) if device < len(place.owned) - 1 else None
     world: Any = FakeWorld()
     engine: Engine
-    at = learner.modules, learner.rule, {**learner.parameters(), **learner.buffers()}, own, below, above
+    at = learner.modules, learner.rule, {**learner.parameters(), **learner.buffers()}, Segment(own, below, above)
     if learner.rule.boundary.delayed:
         engine = DelayedRank(*at, world, learner.net.shape)
         schedule_numbers(learner.rule, place, own, below, above)
@@ -255,7 +257,7 @@ def test_so_it_is_where_modules_are_drawn_at_random(net, edges, device):
     below.receive_number = lambda: IMAGES
     arrays = {**learner.parameters(), **learner.buffers()}
     at = (below if device > 0 else None), (above if device < len(own) - 1 else None)
-    engine = AsynchronousRank(learner.modules, rule, arrays, own[device], *at)
+    engine = AsynchronousRank(learner.modules, rule, arrays, Segment(own[device], *at))
 
     def on_gradients(grads: Mapping[str, Array]) -> None:
         recorder.add("update", sum(update_of[name] for name in grads))
@@ -265,6 +267,7 @@ def test_so_it_is_where_modules_are_drawn_at_random(net, edges, device):
             ctx = PassContext(True, 0, 0, step)
             batch = Batch(np.ones((IMAGES, *net.shape), "float32"), np.arange(IMAGES) % 4)
             engine.step(batch, ctx, on_gradients, True)
+            assert isinstance(program, AsynchronousDevice)
             program.rng = ctx.rng("draw")
             assert recorded(program.step(step), device) == joined(recorder.end(), labels)
 

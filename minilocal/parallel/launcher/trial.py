@@ -7,9 +7,9 @@ import os
 import sys
 import time
 
-from minilocal.parallel import cma
-from minilocal.parallel.installed import mpiexec
-from minilocal.parallel.launcher import SMALL, launch
+from minilocal.parallel.launcher import cma
+from minilocal.parallel.launcher.installed import mpiexec
+from minilocal.parallel.launcher.launch import SMALL, launch
 from minilocal.parallel.mpi import world
 
 BYTES = 8 << 20

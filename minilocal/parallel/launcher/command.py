@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from minilocal.kernels.threads import available
-from minilocal.parallel import cma
 from minilocal.parallel.environment import FOLDER
-from minilocal.parallel.installed import mpiexec, version
-from minilocal.parallel.rank import TERMINAL
+from minilocal.parallel.launcher import cma
+from minilocal.parallel.launcher.installed import mpiexec, version
+from minilocal.parallel.launcher.rank import TERMINAL
 
 THREADS = (  # of the libraries that NumPy may use; read once, when they are loaded
     "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
@@ -50,7 +50,7 @@ def environment(processes: int, folder: Path) -> dict[str, str]:
     share = max(1, available() // processes)
     env = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_STARTER)}
     env = {**DEFAULTS, **dict.fromkeys(THREADS, str(share)), **env, FOLDER: str(folder)}
-    root = str(Path(__file__).parents[2])
+    root = str(Path(__file__).parents[3])
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     if not cma.is_allowed():
         env.setdefault("MPIR_CVAR_CH4_CMA_ENABLE", "0")

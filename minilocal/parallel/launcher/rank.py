@@ -16,9 +16,10 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from minilocal.errors import UserError
-from minilocal.parallel import mpi, watchdog
-from minilocal.parallel.cause import done, fail, leave, register, returned
+from minilocal.parallel import mpi
 from minilocal.parallel.environment import place
+from minilocal.parallel.launcher import watchdog
+from minilocal.parallel.launcher.cause import done, fail, leave, register, returned
 from minilocal.train.stop import SIGNALS, Interrupted
 
 T = TypeVar("T")

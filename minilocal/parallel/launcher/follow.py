@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from minilocal.parallel import leftovers
-from minilocal.parallel.banner import Banner
 from minilocal.parallel.environment import ALIVE, END
-from minilocal.parallel.watch import Failure, Rank, Watch
+from minilocal.parallel.launcher import leftovers
+from minilocal.parallel.launcher.banner import Banner
+from minilocal.parallel.launcher.watch import Failure, Rank, Watch
 
 PAUSE = 0.1  # seconds between two looks at the ranks
 GRACE = 3.0  # seconds that the other ranks have to end by themselves after a failure

@@ -15,10 +15,10 @@ import time
 import traceback
 from pathlib import Path
 
-from minilocal.parallel import cause
 from minilocal.parallel.environment import END, folder, parent_gone
-from minilocal.parallel.leftovers import remove_own
-from minilocal.parallel.waiting import MainThread, call_of_mpi
+from minilocal.parallel.launcher import cause
+from minilocal.parallel.launcher.leftovers import remove_own
+from minilocal.parallel.launcher.waiting import MainThread, call_of_mpi
 
 PAUSE = 0.2  # seconds between two looks
 STILL = "MINILOCAL_STILL"  # seconds in which the main thread stands still; by default

@@ -1,4 +1,4 @@
-"""`python -m minilocal.parallel.called FOLDER`: a rank of `launch`, which calls the work that FOLDER describes."""
+"""A rank of `launch`: `python -m minilocal.parallel.launcher.called FOLDER` calls the work that FOLDER describes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from minilocal.errors import UserError
 from minilocal.kernels.threads import use_threads
-from minilocal.parallel import mpi, rank, values
-from minilocal.parallel.work import Work, call
+from minilocal.parallel import mpi
+from minilocal.parallel.launcher import rank, values
+from minilocal.parallel.launcher.work import Work, call
 
 
 def main(folder: Path) -> None:

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from minilocal.errors import UserError, whole
-from minilocal.parallel import values
-from minilocal.parallel.command import command, environment
 from minilocal.parallel.environment import started
-from minilocal.parallel.follow import Write, follow, private_folder
-from minilocal.parallel.watch import Failure
-from minilocal.parallel.work import described
+from minilocal.parallel.launcher import values
+from minilocal.parallel.launcher.command import command, environment
+from minilocal.parallel.launcher.follow import Write, follow, private_folder
+from minilocal.parallel.launcher.watch import Failure
+from minilocal.parallel.launcher.work import described
 from minilocal.signals import Stopped
 from minilocal.train.stop import SIGNALS, last_checkpoint
 
@@ -50,7 +50,7 @@ def launch(work: Callable[..., Any] | str | os.PathLike[str], *args: Any, proces
         written = {"work": task, "path": path, "main": main and str(Path(main).resolve())}
         (folder / "work.json").write_text(json.dumps(written))
         values.save(folder / "arguments", list(args), "an argument of launch()")
-        words = command(processes, ["-m", "minilocal.parallel.called", str(folder)])
+        words = command(processes, ["-m", "minilocal.parallel.launcher.called", str(folder)])
         env = environment(processes, folder)
         ending = follow(words, env, folder, processes, _writer(sys.stdout), _writer(sys.stderr))
         if ending.failure is not None:
