@@ -17,7 +17,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.parallel.launcher import cma, command, values
-from minilocal.parallel.launcher.banner import RULE, Banner
+from minilocal.parallel.launcher.banner import DASHES, RULE, Banner
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
@@ -240,17 +240,28 @@ BANNER = (
     b"This typically refers to a problem with your application.\nPlease see the FAQ page for debugging suggestions\n"
 )
 ABORT = b"Abort(3) on node 1 (rank 1 in comm 0): application called MPI_Abort(MPI_COMM_WORLD, 3) - process 1\n"
-OWN = b"\n\n" + RULE + b"title\n" + RULE + b"\n= a\nAbort(ed)\nThis typically refers to a problem\n\r 10%\r 20%\nend"
+OPEN = (  # Open MPI's, after MPI_Abort
+    DASHES + b"MPI_ABORT was invoked on rank 1 in communicator MPI_COMM_WORLD\n  Proc: [[47319,1],1]\n\n"
+    b"NOTE: invoking MPI_ABORT causes Open MPI to kill all MPI processes.\nYou may or may not see output from other\n"
+    + 2 * DASHES
+    + b'prterun has exited due to process rank 1 with PID 0 on node vm calling\n"abort". This may have caused other\n'
+    b"terminated by signals sent by prterun (as reported here).\n" + DASHES + b"\0"
+)  # fmt: skip
+KILLED = DASHES + b"prterun noticed that process rank 1 with PID 29041 on node vm exited on\nsignal 9.\n" + DASHES
+OWN = (
+    b"\n\n" + DASHES + b"\n" + DASHES + b"mpiexec has\n" + RULE + b"title\n" + RULE + b"\n= a\nAbort(ed)\n"
+    b"This typically refers to a problem\n\r 10%\r 20%\nend"
+)
 
 
 @pytest.mark.parametrize("size", [1, 7, 4096])
-@pytest.mark.parametrize("noise", [b"", BANNER, ABORT, BANNER + ABORT, b"[mpiexec@vm] Sending Ctrl-C\n"])
+@pytest.mark.parametrize("noise", [b"", BANNER, ABORT, BANNER + ABORT, OPEN, KILLED, b"[mpiexec@vm] Sending Ctrl-C\n"])
 def test_mpis_words_are_taken_out_and_no_others(size, noise):
     text = OWN + b"\n" + noise + OWN + b"\n" + noise
     banner = Banner()
     out = b"".join(banner.feed(text[i : i + size]) for i in range(0, len(text), size)) + banner.end()
     assert out == OWN + b"\n" + OWN + b"\n"
-    assert banner.signal == (9 if BANNER in noise else None)
+    assert banner.signal == (9 if BANNER in noise or KILLED in noise else None)
 
 
 def test_a_progress_bar_is_not_held_back():

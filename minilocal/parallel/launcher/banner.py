@@ -1,16 +1,28 @@
-"""MPICH's words about ranks that ended, taken out of their output, which passes through as it comes."""
+"""MPI's words about ranks that ended, taken out of their output, which passes through as it comes.
+
+MPICH and Open MPI print them in blocks, each between two rules; MPICH adds single lines, Open MPI a zero byte.
+"""
 
 from __future__ import annotations
 
 import re
 
-RULE = b"=" * 83 + b"\n"
-TITLE = b"=   BAD TERMINATION"
+RULE, DASHES = b"=" * 83 + b"\n", b"-" * 74 + b"\n"  # MPICH's, Open MPI's
+BLOCKS = {  # of each rule: how the first line of a block starts
+    RULE: (b"=   BAD TERMINATION",),
+    DASHES: (
+        b"MPI_ABORT was invoked on rank ",
+        *(name + does for name in (b"prterun ", b"mpirun ", b"mpiexec ") for does in (
+            b"has exited due to process rank ", b"noticed that process rank ", b"detected that one or more processes "
+        )),
+    ),
+}  # fmt: skip
 STARTS = (  # of single lines
     b"YOUR APPLICATION TERMINATED WITH THE EXIT STRING", b"This typically refers to a problem with your application.",
     b"Please see the FAQ page for debugging suggestions", b"Abort(", b"[mpiexec@", b"[proxy:",
 )  # fmt: skip
 LINE = re.compile(b"|".join([*map(re.escape, STARTS[:3]), rb"Abort\(\d+\) on node \d+ ", *map(re.escape, STARTS[4:])]))
+KNOWN = (*BLOCKS, *(title for titles in BLOCKS.values() for title in titles), *STARTS)
 
 
 class Banner:
@@ -18,17 +30,18 @@ class Banner:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._line = b""  # the start of a line that may be MPICH's
-        self._held: list[bytes] = []  # an empty line, a rule, or both: what precedes a banner's title
-        self._in_block = False  # between a banner's two rules
+        self._line = b""  # the start of a line that may be MPI's
+        self._held: list[bytes] = []  # an empty line, a rule, or both: what precedes a block's first line
+        self._block: bytes | None = None  # the rule that ends this block
         self._in_line = False  # whether the start of this line has been printed
+        self._after_block = False  # where a zero byte may follow
 
     def feed(self, data: bytes) -> bytes:
         """What is to be printed now."""
         *lines, last = (self._line + data).split(b"\n")
         out = b"".join([self._whole(line + b"\n") for line in lines])
-        self._line = last
-        if last and (self._in_line or not self._may_be_mpichs(last)):
+        self._line = self._without_zero(last)
+        if self._line and (self._in_line or not self._may_be_mpis(self._line)):
             out += self.end()
             self._in_line = True
         return out
@@ -39,26 +52,35 @@ class Banner:
         self._held, self._line = [], b""
         return out
 
-    def _may_be_mpichs(self, start: bytes) -> bool:
-        known = (RULE, TITLE, *STARTS)
-        return self._in_block or any(word.startswith(start) or start.startswith(word) for word in known)
+    def _may_be_mpis(self, start: bytes) -> bool:
+        return self._block is not None or any(word.startswith(start) or start.startswith(word) for word in KNOWN)
+
+    def _without_zero(self, line: bytes) -> bytes:
+        """The line without the zero byte that Open MPI prints after a block."""
+        if self._after_block and line:
+            line = line.removeprefix(b"\0")
+            self._after_block = not line
+        return line
 
     def _whole(self, line: bytes) -> bytes:
         """What is to be printed once this line is complete."""
+        line = self._without_zero(line)
         if self._in_line:
             self._in_line = False
             return line
-        if self._in_block:
+        if self._block is not None:
             self._read(line)
-            self._in_block = line != RULE
+            if line == self._block:
+                self._block, self._after_block = None, True
             return b""
-        if line.startswith(TITLE) and self._held[-1:] == [RULE]:
-            self._held, self._in_block = [], True
+        if self._held and line.startswith(BLOCKS.get(self._held[-1], ())):
+            self._held, self._block = [], self._held[-1]
+            self._read(line)
             return b""
         out = b""
-        if not (self._held == [b"\n"] and line == RULE):
+        if not (self._held == [b"\n"] and line in BLOCKS):
             out, self._held = b"".join(self._held), []
-        if line in (RULE, b"\n"):
+        if line in BLOCKS or line == b"\n":
             self._held.append(line)
             return out
         if LINE.match(line):

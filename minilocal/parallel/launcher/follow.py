@@ -69,10 +69,11 @@ def follow(
             run.pass_on_output()
             run.look(stops())
         run.finish()
-        watch, banner = run.watch, run.banners[0]
+        watch = run.watch
         failure = None
         if not watch.all_done():
-            failure = run.stopped or watch.failure(run.process.returncode, banner.signal)
+            signals = [banner.signal for banner in run.banners if banner.signal is not None]
+            failure = run.stopped or watch.failure(run.process.returncode, *signals[:1])
         return Ending(run.process.returncode, failure, {n: watch.facts(n) for n in range(processes)})
     finally:
         run.kill()

@@ -135,7 +135,7 @@ class Watch:
             return dict(json.loads((self.folder / f"rank.{number}.facts").read_text()))
         return {}
 
-    def failure(self, status: int, signal: int | None) -> Failure:
+    def failure(self, status: int, signal: int | None = None) -> Failure:
         """The first failure; `status` is mpiexec's, and `signal` the one that its banner names."""
         errors, lost = self.errors(), self.lost()
         ends = {number: self.ranks[number].ended for number in lost if number in self.ranks and number not in errors}

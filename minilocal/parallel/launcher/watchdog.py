@@ -23,7 +23,7 @@ from minilocal.parallel.launcher.waiting import MainThread, call_of_mpi
 PAUSE = 0.2  # seconds between two looks
 STILL = "MINILOCAL_STILL"  # seconds in which the main thread stands still; by default
 ORPHANED = 30.0  # after the parent's end, until the rank ends
-WAITING = 5.0  # after another rank's return, until the rank says that it waits
+WAITING = 4.0  # after another rank's return, until the rank says that it waits
 
 
 def start() -> None:
