@@ -39,7 +39,8 @@ def ranks_below(pid):
         for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
             entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
             env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
-            ranks |= {int(env["PMI_RANK"]): child} if "PMI_RANK" in env else ranks_below(child)
+            number = env.get("PMI_RANK") or env.get("OMPI_COMM_WORLD_RANK")  # MPICH's, Open MPI's
+            ranks |= {int(number): child} if number else ranks_below(child)
     return ranks
 
 

@@ -51,14 +51,14 @@ def test_gradients_without_memory_are_advised_as_in_one_process():
     for kind in (ml.parallel.Learner, ml.Learner):
         learner = kind(ml.nets.resnet(20, size=16, rng=ml.rng(0)), ml.rules.bp(), 5, rng=ml.rng(1))
         unit: Any = learner.modules[1].units[0]
-        unit.forward = partial(room_for_one_image, unit.forward)
+        unit.forward = partial(forward_of_one_image, unit.forward)
         with pytest.raises(ml.UserError) as caught:
             learner.gradients(x, y)
         lines.append(str(caught.value))
     assert lines[0] == lines[1] and "or keep less. Backpropagation keeps" in lines[0]
 
 
-def room_for_one_image(forward, h, *others):
+def forward_of_one_image(forward, h, *others):
     """The forward of a unit that finds no room for more images."""
     if len(h) > 1:
         raise MemoryError
