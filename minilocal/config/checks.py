@@ -53,11 +53,12 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
     if run.tf32 and (run.device == "cpu" or run.dtype == "float64"):
         where = "the CPU" if run.device == "cpu" else "float64"
         raise UserError(f"run.tf32{source('run.tf32')} met {where}: it is for float32 products on a GPU. Leave it out.")
-    if run.convergence and run.processes > 1:
-        raise UserError(
-            f"run.convergence = {run.convergence}{source('run.convergence')} met run.processes = {run.processes}"
-            f"{source('run.processes')}: it is measured in one process. Leave one of the two out."
-        )
+    for name, value in (("run.convergence", run.convergence), ("run.probes", run.probes)):
+        if value and run.processes > 1:
+            raise UserError(
+                f"{name} = {value}{source(name)} met run.processes = {run.processes}{source('run.processes')}: it is "
+                "measured in one process. Leave one of the two out."
+            )
     if (most := _number_of_modules(config.net.modules)) is not None and run.processes > most:
         raise UserError(
             f"run.processes = {run.processes}{source('run.processes')} met net.modules = "

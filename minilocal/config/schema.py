@@ -80,6 +80,7 @@ class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     On a GPU: `tf32` rounds the factors of matrix products to 10 bits; `cuda_graph` records whole steps where possible.
 
     `convergence` is the number of an epoch's batches over which σ and the norm ratio are measured after it; 0 is none.
+    `probes` trains a linear classifier on each module's output after the last epoch (`minilocal.linear_probes`).
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
@@ -90,6 +91,7 @@ class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     threads: Annotated[int, Meta(ge=0)] = 0
     processes: Positive = 1
     convergence: Annotated[int, Meta(ge=0)] = 0
+    probes: bool = False
     out: str | None = None
 
 

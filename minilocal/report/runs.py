@@ -123,6 +123,7 @@ def read(folder: Path) -> Run:
         local = row.get("local_errors", [])
         numbers = [("test_error", row.get("test_error", "missing")), ("seconds", row.get("seconds"))]
         numbers += [("local_errors", entry) for entry in (local if isinstance(local, list) else [str(local)])]
+        numbers += [("probe_errors", entry) for entry in row.get("probe_errors", [])]
         numbers += [pair for key in ("convergence_before", "convergence") for pair in _measured(key, row)]
         for key, number in numbers:
             if not _is_number(number):

@@ -14,7 +14,7 @@ from minilocal.config import Config, flatten, from_tables, tables_of
 from minilocal.train.same_run import MACHINE
 
 LONGEST = 80  # letters before the hash
-YOUNGER = {"run.convergence": 0}  # keys that folders named before them do not have, and the values that they had then
+YOUNGER = {"run.convergence": 0, "run.probes": False}  # keys that earlier folders lack, and their values then
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ from minilocal.learner import Learner
 from minilocal.train.clock import Clock, duration
 from minilocal.train.divergence import Diverged, diverged, not_finite
 from minilocal.train.from_config import schedule
+from minilocal.train.probe import linear_probes
 from minilocal.train.process_group import ProcessGroup
 from minilocal.train.progress import Progress
 from minilocal.train.row import Row, losses_text
@@ -77,6 +78,7 @@ class Loop:
                 self.progress = self.group.whole(self.progress, self.learner)
                 row = self.trainer.row(self.progress, self._lr(), between=between)
                 self._add_convergence(row, between)
+                self._add_probes(row, between)
                 self.clock.evaluations += 1
                 self.clock.evaluation_seconds += row["evaluation_seconds"]
                 folder.add_row(row)
@@ -177,6 +179,14 @@ class Loop:
         row["evaluation_seconds"] += row["convergence"]["seconds"]
         if self.convergence_before is not None:
             row["convergence_before"], self.convergence_before = self.convergence_before, None
+
+    def _add_probes(self, row: Row, between: Callable[[], None]) -> None:
+        """Train linear probes after the last epoch, where the run asks for them, and add their errors to the row."""
+        if not self.config.run.probes or row["epoch"] < self.config.optim.epochs:
+            return
+        began = time.perf_counter()
+        row["probe_errors"] = linear_probes(self.learner, self.dataset, between=between)
+        row["evaluation_seconds"] += time.perf_counter() - began
 
     def _convergence(self, between: Callable[[], None]) -> dict[str, Any]:
         """The measurement at the weights as they stand; `between` is called after each of its batches."""

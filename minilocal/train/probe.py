@@ -12,6 +12,8 @@ Alain and Bengio, "Understanding intermediate layers using linear classifier pro
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from minilocal import streams
@@ -34,12 +36,15 @@ DESCENT = SGD(momentum=0.9, nesterov=True, weight_decay=1e-4)
 EVALUATION = PassContext(training=False)
 
 
-def linear_probes(learner: Learner, dataset: DataSet, *, steps: int = 300) -> list[float]:
+def linear_probes(
+    learner: Learner, dataset: DataSet, *, steps: int = 300, between: Callable[[], None] = lambda: None
+) -> list[float]:
     """The test error in percent of a linear classifier on the output of each module, first to last, (K,).
 
     A map (H, W, C) is averaged over its positions first, as the auxiliary network 0c1f does. The classifier is trained
     on the training images, not augmented, by `steps` steps of descent over all of them at once. The Learner's
-    parameters and running statistics stay as they are, and the same call returns the same numbers.
+    parameters and running statistics stay as they are, and the same call returns the same numbers. `between` is called
+    after each batch and each step, so that long work can be interrupted.
 
     Raises: UserError for a Learner and a data set that do not fit each other, for fewer steps than one, and for a
     Learner that has only some of the modules.
@@ -50,14 +55,15 @@ def linear_probes(learner: Learner, dataset: DataSet, *, steps: int = 300) -> li
         raise UserError(f"linear_probes needs all {K} modules in one process, and this Learner has some of them.")
     labels = to_device(dataset.train_y, learner.device)
     with one_blas_thread(), underflow_is_zero():
-        train, test = (_features(learner, x, dataset) for x in (dataset.train_x, dataset.test_x))
-        return [
-            error(to_host(_probe(*_standardised(h, h_test), labels, learner.net.classes, steps)), dataset.test_y)
-            for h, h_test in zip(train, test, strict=True)
-        ]
+        train, test = (_features(learner, x, dataset, between) for x in (dataset.train_x, dataset.test_x))
+        errors = []
+        for k in range(K):
+            predicted = _probe(*_standardised(train[k], test[k]), labels, learner.net.classes, steps, between)
+            errors.append(error(to_host(predicted), dataset.test_y))
+    return errors
 
 
-def _features(learner: Learner, images: np.ndarray, dataset: DataSet) -> list[Array]:
+def _features(learner: Learner, images: np.ndarray, dataset: DataSet, between: Callable[[], None]) -> list[Array]:
     """The pooled outputs of each module for these images, in evaluation mode: K arrays (N, C)."""
     arrays, x = {**learner.parameters(), **learner.buffers()}, to_device(images, learner.device)
     unused = namespace(x).zeros(len(x), np.int64)  # labels, which features do not depend on
@@ -66,6 +72,7 @@ def _features(learner: Learner, images: np.ndarray, dataset: DataSet) -> list[Ar
         for module, part in zip(learner.modules, parts, strict=True):
             h = evaluation.output(module, h, EVALUATION, arrays)
             part.append(h.mean(axis=(1, 2)) if h.ndim == 4 else h)
+        between()
     return [namespace(*part).concatenate(part) for part in parts]
 
 
@@ -79,7 +86,7 @@ def _standardised(train: Array, test: Array) -> tuple[Array, Array]:
     return first, second
 
 
-def _probe(x: Array, test: Array, labels: Array, classes: int, steps: int) -> Array:
+def _probe(x: Array, test: Array, labels: Array, classes: int, steps: int, between: Callable[[], None]) -> Array:
     """The classes (N,) of the test features, by the classifier that learns from x (N, C) and its labels."""
     xp, probe = namespace(x), Linear(x.shape[1], classes, streams.rng(0), name="probe")
     p = {name: xp.zeros(a.shape, x.dtype) for name, a in probe.parameters.items()}
@@ -91,4 +98,5 @@ def _probe(x: Array, test: Array, labels: Array, classes: int, steps: int) -> Ar
         _, dz = cross_entropy(z, labels)
         _, grads = probe.backward(dz, cache, p, "weights")
         DESCENT.update([(p[name], g, states[name]) for name, g in grads.items()], rate)
+        between()
     return probe.forward(test, EVALUATION, p)[0].argmax(axis=1)

@@ -27,6 +27,8 @@ class Row(dict[str, Any]):
     convergence        after this epoch: batches, sigma, norm_ratio, cosine, gradient_norm, second_moment, seconds, and
                        modules, which has sigma, norm_ratio and cosine of each module, (K,)
     convergence_before the same at the initial weights, in the first row only
+    probe_errors       (K,) test error in percent of a linear classifier on each module's output; in the row of the last
+                       epoch, where a run has `run.probes`
     """
 
     def __repr__(self) -> str:

@@ -17,7 +17,7 @@ from minilocal.errors import UserError
 MACHINE = (  # keys that may differ: they name the machine, not the run
     "data.dir", "data.download", "run.device", "run.tf32", "run.cuda_graph", "run.threads", "run.processes", "run.out",
 )  # fmt: skip
-MEASURED = ("run.convergence",)  # keys that add entries to rows, and change no other number of a run
+MEASURED = ("run.convergence", "run.probes")  # keys that add entries to rows, and change no other number of a run
 EPOCHS = "optim.epochs"
 
 

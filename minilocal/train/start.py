@@ -166,11 +166,12 @@ def _built(config: Config, say: Say, bar: bool, group: ProcessGroup, loads: Sequ
 
     Raises: UserError for a measurement in one process that several are to make.
     """
-    if config.run.convergence and group.size > 1:
-        raise UserError(
-            f"run.convergence = {config.run.convergence} met {group.size} processes: it is measured in one. Train in "
-            "one process, or set it to 0."
-        )
+    for name, value in (("run.convergence", config.run.convergence), ("run.probes", config.run.probes)):
+        if value and group.size > 1:
+            raise UserError(
+                f"{name} = {value} met {group.size} processes: it is measured in one. Train in one process, or leave "
+                "it out."
+            )
     use_threads(group.threads(config.run.threads))
     options = group.learner_options(config.run, loads)
     built = group.collectively(lambda: build(config, group.learner, **options))

@@ -55,7 +55,7 @@ def test_without_a_word_it_is_backlink_on_the_digits():
         },
         "run": {
             "seed": 0, "device": "cpu", "dtype": "float32", "tf32": False, "cuda_graph": True, "threads": 0,
-            "processes": 1, "convergence": 0, "out": None,
+            "processes": 1, "convergence": 0, "probes": False, "out": None,
         },
     }  # fmt: skip
     assert config.rule.options["length"] == 1 and config.rule.options["alpha"] == 0.5

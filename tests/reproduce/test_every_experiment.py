@@ -10,10 +10,10 @@ from minilocal.reproduce.experiment import VIEWS as NEEDS
 from minilocal.split import split
 from minilocal.train.from_config import learner_of
 
-FIGURES = ("backlink-fig2", "backlink-fig4", "backlink-fig5", "backlink-fig6", "backlink-fig7",
+FIGURES = ("backlink-fig2", "backlink-fig3", "backlink-fig4", "backlink-fig5", "backlink-fig6", "backlink-fig7",
            "backlink-fig9", "backlink-fig10", "fdg-fig3", "fdg-fig4", "fdg-run-time")  # fmt: skip
 BEYOND = ("readings-of-error", "literal-and-unfolded", "backlink-infopro", "backlink-aux-adapt", "pgl-backlink",
-          "memory-baselines")  # fmt: skip
+          "memory-baselines", "alignment", "linear-probes")  # fmt: skip
 
 
 def test_every_figure_and_every_experiment_beyond_the_papers_is_there():

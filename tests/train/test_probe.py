@@ -8,10 +8,15 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.train import probe
+from minilocal import record
+from minilocal.train import dataset_of, load, probe, train
 from tests.fake.device import fake
+from tests.helpers.small_run import configuration
 
 K = 3
+
+
+def nothing() -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +45,7 @@ def test_every_module_has_an_error_and_nothing_changes(digits, rule):
 
 def test_features_are_the_outputs_of_modules_averaged_over_positions(digits):
     learner = make_learner(ml.rules.gll(), dtype="float64")
-    features: Any = probe._features(learner, digits.test_x, digits)
+    features: Any = probe._features(learner, digits.test_x, digits, nothing)
     h, arrays = digits.normalise(digits.test_x, "float64"), {**learner.parameters(), **learner.buffers()}
     for module, own in zip(learner.modules, features, strict=True):
         for unit in module.units:
@@ -84,7 +89,7 @@ def _weights(x: np.ndarray, labels: np.ndarray, steps: int) -> dict[str, np.ndar
     own = {f: getattr(probe.DESCENT, f) for f in ("momentum", "weight_decay", "nesterov")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe, "DESCENT", Spy(**own))
-        probe._probe(x, x, labels, 3, steps)
+        probe._probe(x, x, labels, 3, steps, nothing)
     return seen
 
 
@@ -95,15 +100,15 @@ def test_the_rate_is_stable_however_long_it_runs():
     labels = (x[:, 0] > 0).astype(np.int64)
     weights = _weights(x, labels, 500)
     assert np.isfinite(weights["probe.weight"]).all() and np.abs(weights["probe.weight"]).max() < 10
-    assert (probe._probe(x, x, labels, 2, 500) == labels).all()
+    assert (probe._probe(x, x, labels, 2, 500, nothing) == labels).all()
 
 
 def test_what_a_plane_separates_is_found_and_what_it_does_not_is_not():
     rng = np.random.default_rng(3)
     x = rng.choice([-1.0, 1.0], (200, 2))
     of_a_plane, exclusive = (x[:, 0] > 0).astype(np.int64), (x[:, 0] * x[:, 1] > 0).astype(np.int64)
-    assert (probe._probe(x, x, of_a_plane, 2, 100) == of_a_plane).all()
-    assert (probe._probe(x, x, exclusive, 2, 100) != exclusive).mean() > 0.2
+    assert (probe._probe(x, x, of_a_plane, 2, 100, nothing) == of_a_plane).all()
+    assert (probe._probe(x, x, exclusive, 2, 100, nothing) != exclusive).mean() > 0.2
 
 
 def test_a_device_has_the_errors_of_the_host(digits):
@@ -113,6 +118,36 @@ def test_a_device_has_the_errors_of_the_host(digits):
         for device in ("cpu", fake)
     ]
     assert errors[0] == errors[1]
+
+
+def test_a_run_has_the_errors_of_its_probes_in_the_last_row(tmp_path):
+    config = configuration(tmp_path / "run", run__probes=True, optim__epochs=2)
+    train(config, bar=False)
+    first, last = record.rows(tmp_path / "run")
+    _, learner, _ = load(tmp_path / "run")
+    assert "probe_errors" not in first
+    assert last["probe_errors"] == ml.linear_probes(learner, dataset_of(config))
+
+
+def test_a_run_with_probes_has_the_weights_of_one_without(tmp_path):
+    learners = []
+    for probes in (False, True):
+        train(configuration(tmp_path / str(probes), run__probes=probes, optim__epochs=1), bar=False)
+        learners.append(load(tmp_path / str(probes))[1].state())
+    assert all(np.array_equal(a, learners[1][name]) for name, a in learners[0].items())
+
+
+def test_probes_can_be_interrupted(digits):
+    def stop() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        ml.linear_probes(make_learner(ml.rules.gll()), digits, between=stop)
+
+
+def test_several_processes_are_refused():
+    with pytest.raises(ml.UserError, match=r"run.probes = True \(test\) met run.processes = 2 \(test\): it is"):
+        configuration(None, run__probes=True, run__processes=2)
 
 
 def test_what_does_not_fit_is_refused_in_one_line(digits):

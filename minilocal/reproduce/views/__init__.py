@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from minilocal.report.document import Part
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
+from minilocal.reproduce.views.alignment import alignment
+from minilocal.reproduce.views.assumption import assumption
 from minilocal.reproduce.views.bars import bars
 from minilocal.reproduce.views.classes import classes
 from minilocal.reproduce.views.curves import curves
 from minilocal.reproduce.views.memory import memory
+from minilocal.reproduce.views.probes import probes
 from minilocal.reproduce.views.run_time import run_time
 from minilocal.reproduce.views.sensitivity import sensitivity
 from minilocal.reproduce.views.splits import splits
@@ -25,7 +28,8 @@ View = Callable[[Plan, Sequence[Result]], list[Part]]
 
 VIEWS: dict[str, View] = {  # by the names of `experiment.VIEWS`, which says which of them need trained runs
     "table": table, "bars": bars, "curves": curves, "sensitivity": sensitivity, "tradeoff": tradeoff,
-    "splits": splits, "classes": classes, "memory": memory, "run-time": run_time,
+    "assumption": assumption, "alignment": alignment, "probes": probes, "splits": splits, "classes": classes,
+    "memory": memory, "run-time": run_time,
 }  # fmt: skip
 
 __all__ = ["VIEWS", "View"]
