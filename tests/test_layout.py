@@ -156,6 +156,7 @@ DEVICE_PARTS = (
     "engine",
     "optim",
     "learner",
+    "convergence",
     "ops",
 )
 HOST_FILES = ("layers/initial.py",)  # initial weights are drawn on the host, and copied by the Learner

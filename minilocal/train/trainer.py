@@ -106,6 +106,7 @@ class Trainer:
         row["seconds"], row["evaluation_seconds"] = progress.seconds, time.perf_counter() - began
         return row
 
+    @np.errstate(over="ignore", invalid="ignore")  # what is not finite is NaN in the row
     def convergence(self, batches: int, *, between: Callable[[], None] = lambda: None) -> dict[str, Any]:
         """σ and its like at the weights as they stand, over the first batches of the Learner's epoch; for a row.
 
