@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minilocal import draw
+from minilocal.report.baselines import TEXT, Estimate, estimates, memory_records, memory_table
 from minilocal.report.bytes import Memory
 from minilocal.report.compare import FAR, NEAR, Comparison, comparisons
 from minilocal.report.convergence import agreement
-from minilocal.report.document import Document, Section, Table
+from minilocal.report.document import Document, Part, Section, Table
 from minilocal.report.figures import machines, pictures
+from minilocal.report.gantt import gantt
 from minilocal.report.groups import Panel, panels
 from minilocal.report.runs import Run, read_all
 from minilocal.report.tables import beside_published, of_runs, records, results
@@ -61,15 +63,21 @@ def build(
     memory, sections, tables = Memory(), list[Section](), dict[str, Table]()
     colour_of = draw.colours(dict.fromkeys(group.rule for panel in parts for group in panel.groups))
     step_mb, compared = dict[tuple[str, str], float | None](), list[Comparison]()
+    bytes_rows = list[dict[str, object]]()
     for panel in parts:
         own = {group.name: memory.of(group) for group in panel.groups}
+        steps = estimates(panel, memory)
+        bytes_rows += memory_records(panel, steps)
         step_mb.update({(panel.name, name): mb for name, mb in own.items()})
         table, cells = results(panel, own), comparisons(panel.groups)
-        with draw.palette({group.name: colour_of[group.rule] for group in panel.groups}):
-            figures = pictures(panel, own)
+        colour = {group.name: colour_of[group.rule] for group in panel.groups}
+        baselines = {step.name: step.peak for step in steps if not step.is_run}
+        with draw.palette(colour | dict.fromkeys(baselines, draw.COLOURS["bp"])):
+            figures = pictures(panel, own, baselines)
         title = _unused(panel.title, tables)
         tables[title], compared = table, [*compared, *cells]
-        section = Section(title, [table, _table_text(panel), *agreement(panel), *figures])
+        content = [table, _table_text(panel), *agreement(panel), *figures, *_memory(steps), *gantt(panel)]
+        section = Section(title, content)
         if cells:
             section.parts[2:2] = [beside_published(cells), PUBLISHED_TEXT]
         sections.append(section)
@@ -78,9 +86,14 @@ def build(
     lines = [*left_out, *remarks, *memory.remarks]
     if lines:
         sections.append(Section("Left out", list(lines)))
-    files = {**(first_records or {}), **records(parts, step_mb, compared)}
+    files = {**(first_records or {}), **records(parts, step_mb, compared), "memory": bytes_rows}
     document = Document("Results", _lead(runs), [*first, *sections], files)
     return Report(document, tables, lines, Path(out))
+
+
+def _memory(steps: Sequence[Estimate]) -> list[Part]:
+    """The table of bytes, and what its baselines are."""
+    return [memory_table(steps), TEXT] if steps else []
 
 
 PUBLISHED_TEXT = (

@@ -17,13 +17,18 @@ SIZE = 4.7, 3.0  # inches: text of 10 points stays legible on a phone
 WIDE, TITLE = 28, 48  # letters of a line beside a bar, and of a title
 
 
-def pictures(panel: Panel, memory: Mapping[str, float | None]) -> list[Picture]:
-    """The figures of a panel, where it has their numbers. `memory` has the MB of a step by the group's name."""
+def pictures(
+    panel: Panel, memory: Mapping[str, float | None], baselines: Mapping[str, float] | None = None
+) -> list[Picture]:
+    """The figures of a panel, where it has their numbers.
+
+    `memory` has the MB of a step by the group's name, and `baselines` those of no run, which are bars of memory too.
+    """
     groups = panel.groups
     return [
         _curves(panel),
         *_local(panel),
-        *_memory(panel, {g.name: mb for g in groups if (mb := memory[g.name]) is not None}),
+        *_memory(panel, {g.name: mb for g in groups if (mb := memory[g.name]) is not None}, baselines or {}),
         *_seconds(panel),
         *_heat(panel),
         *(_picture(panel, *named) for named in convergence(panel)),
@@ -62,8 +67,8 @@ def _local(panel: Panel) -> list[Picture]:
     return [_picture(panel, "local-accuracy", figure, caption)]
 
 
-def _memory(panel: Panel, memory: Mapping[str, float]) -> list[Picture]:
-    """Bars of memory, and error against memory."""
+def _memory(panel: Panel, memory: Mapping[str, float], baselines: Mapping[str, float]) -> list[Picture]:
+    """Bars of memory, baselines first, and error against memory."""
     if not memory:
         return []
     batches = sorted({group.settings["optim.batch_size"] for group in panel.groups})
@@ -72,7 +77,8 @@ def _memory(panel: Panel, memory: Mapping[str, float]) -> list[Picture]:
         f"Peak bytes of a training step of {images} images above parameters, statistics and momentum, estimated from "
         "the configuration."
     )
-    figure = bars_with_lines(memory, "estimated peak of a step (MB)", panel.title)
+    caption += " Baselines are no runs." * bool(baselines)
+    figure = bars_with_lines({**baselines, **memory}, "estimated peak of a step (MB)", panel.title)
     bars = Picture(f"memory-{panel.name}", figure, caption)
     points = {g.name: (memory[g.name], *_error(g)) for g in panel.groups if g.name in memory}
     return [bars, *_tradeoff(panel, "error-memory", points, "estimated peak of a step (MB)")]
