@@ -53,7 +53,7 @@ def states(data_dir: str | None) -> list[tuple[str, str]]:
     """(name, its folder or the command that fetches it) of each data set. Nothing is read or fetched."""
     from pathlib import Path
 
-    from minilocal.data import LONG_TAILED, default_folder
+    from minilocal.data import default_folder
     from minilocal.data.copies import absent, copies
     from minilocal.data.official import FORMATS
 
@@ -68,7 +68,8 @@ def states(data_dir: str | None) -> list[tuple[str, str]]:
         rows.append((name, state))
     return [
         *rows,
-        (LONG_TAILED, "CIFAR-10 with classes that fall by a ratio of 1.3: from the files of cifar10"),
+        ("cifar10-lt", "CIFAR-10 with classes that fall by a ratio of 1.3: from the files of cifar10"),
+        ("digits-lt", "the digits with the same ratio, in the package"),
         ("npz:PATH", "your own images: train_x, train_y, test_x, test_y"),
         ("folder:PATH", "your own pictures, PNG or JPEG: PATH/train/CLASS/*.png, PATH/test/CLASS/*.png"),
     ]

@@ -1,17 +1,23 @@
 """`minilocal report`: run folders, finished or not, as tables and figures, beside what the papers print.
 
 Runs that differ in nothing but the seed and the machine are one row and one curve. A folder of folders is searched for
-runs. The report is one HTML page that needs no other file, Markdown, CSV and SVG.
+runs. A folder of minilocal reproduce shows the tables and figures of its experiment first. The report is one HTML page
+that needs no other file, Markdown, CSV and SVG.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from minilocal.cli.lists import words
 from minilocal.cli.parser import Parser
-from minilocal.errors import unknown
+from minilocal.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from minilocal.report.document import Section
 
 LEGEND = """
 last epoch    mean ± standard deviation over seeds (of n - 1) of the test error after the last epoch
@@ -38,17 +44,40 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Write the report, and print its tables of results."""
     from minilocal.report import FORMATS, build
+    from minilocal.reproduce.listing import as_text
 
     formats = words("--format", options.format)
     for name in formats:
         if name not in FORMATS:
             raise unknown("--format", name, FORMATS)
-    report = build(options.runs, options.out)
-    for line in report.left_out:
+    own, records, lacking = experiments(options.runs)
+    report = build(options.runs, options.out, first=own, first_records=records)
+    for line in [*lacking, *report.left_out]:
         print(f"minilocal: warning: {line}", file=sys.stderr)
     files = report.write(formats)
     if not options.quiet:
+        for section in own:
+            print(f"{as_text(section)}\n")
         print(f"{report}\n")
     more = f", and {len(files) - 1} more files beside it" if len(files) > 1 and not options.quiet else ""
     print(f"report: {files[0]}{more}")
     return 0
+
+
+def experiments(paths: Sequence[str]) -> tuple[list[Section], dict[str, list[dict[str, object]]], list[str]]:
+    """The sections of the experiments in these folders, or a level below, their records, and what cannot be shown."""
+    from minilocal.reproduce.folder import experiments_in
+    from minilocal.reproduce.section import of_folder
+
+    sections: list[Section] = []
+    rows: list[dict[str, object]] = []
+    lacking: list[str] = []
+    for folder in experiments_in(paths):
+        try:
+            section, records = of_folder(folder)
+        except UserError as error:
+            lacking.append(f"the experiment of {folder} is left out: {error}")
+        else:
+            sections.append(section)
+            rows += records
+    return sections, {"experiment": rows}, lacking

@@ -87,6 +87,7 @@ def _show(asked: Plan, options: argparse.Namespace) -> int:
     from minilocal.report import FORMATS, write
     from minilocal.report.document import Document, Table
     from minilocal.reproduce import Result, section
+    from minilocal.reproduce.listing import as_text
 
     for flag in ("trials", "jobs", "device", "slurm", "status", "retry"):
         if getattr(options, flag):
@@ -98,7 +99,7 @@ def _show(asked: Plan, options: argparse.Namespace) -> int:
         f"table-{number}": [{**row} for row in table.rows] for number, table in enumerate(tables, 1)
     }
     files = write(Document(own.heading, ["Nothing is trained for it."], [own], records), path, FORMATS)
-    print("\n".join([own.heading, "", *(text for part in own.parts for text in _as_text(part)), _where(files)]))
+    print(f"{as_text(own)}\n\n{_where(files)}")
     return 0
 
 
@@ -137,24 +138,13 @@ def _command(options: argparse.Namespace, path: Path) -> list[str]:
 
 def _results(path: Path) -> str:
     """Write the report of a folder; return the experiment's tables and where the report is."""
-    from minilocal.report import FORMATS, build, write
+    from minilocal.report import build
+    from minilocal.reproduce.listing import as_text
     from minilocal.reproduce.section import of_folder
 
     own, records = of_folder(path)
-    out = path / "report"
-    lines = [own.heading, ""]
-    lines += [text for part in own.parts for text in _as_text(part)]
-    report = build([path], out, first=[own], first_records={"experiment": records})
-    files = write(report.document, out, FORMATS)
-    return "\n".join([*lines, _where(files)])
-
-
-def _as_text(part: Any) -> list[str]:
-    """A part of a report for the terminal; figures are in the report only."""
-    from minilocal.report.document import Table
-    from minilocal.reproduce.listing import aligned
-
-    if isinstance(part, Table):
-        rows = [list(part.rows[0]), *(list(row.values()) for row in part.rows)]
-        return [aligned(rows), *part.notes, ""]
-    return [part] if isinstance(part, str) else []
+    try:
+        report = build([path], path / "report", first=[own], first_records={"experiment": records})
+    except UserError as error:  # no run has an epoch yet
+        return f"{as_text(own)}\n\nno report: {error}"
+    return f"{as_text(own)}\n\n{_where(report.write())}"

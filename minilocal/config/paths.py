@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import get_args, get_type_hints
 
@@ -30,8 +31,7 @@ def expanded(config: Config, source: Callable[[str], str] = lambda key: "") -> C
     tables: dict[str, msgspec.Struct] = {}
     for name, kind in TABLES.items():
         table = getattr(config, name)
-        hints = get_type_hints(kind, include_extras=True)
-        values = {key: getattr(table, key) for key, hint in hints.items() if FilePath in (hint, *get_args(hint))}
+        values = {key: getattr(table, key) for key in _path_keys(kind)}
         paths = {key: absolute(path, f"{name}.{key}", source) for key, path in values.items() if path is not None}
         tables[name] = msgspec.structs.replace(table, **paths)
     changed = msgspec.structs.replace(config, **tables)
@@ -48,6 +48,13 @@ def expanded(config: Config, source: Callable[[str], str] = lambda key: "") -> C
         out = os.path.expanduser(_possible(changed.run.out, "run.out", source))
         changed = msgspec.structs.replace(changed, run=msgspec.structs.replace(changed.run, out=out))
     return changed
+
+
+@cache
+def _path_keys(kind: type[msgspec.Struct]) -> list[str]:
+    """The keys of a table that take a path."""
+    hints = get_type_hints(kind, include_extras=True)
+    return [key for key, hint in hints.items() if FilePath in (hint, *get_args(hint))]
 
 
 def absolute(path: str, key: str, source: Callable[[str], str]) -> str:

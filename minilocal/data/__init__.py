@@ -41,8 +41,8 @@ def __dir__() -> list[str]:
     return sorted(__all__)
 
 
-LONG_TAILED = "cifar10-lt"
-NAMES = ("digits", *FORMATS, LONG_TAILED, "npz:PATH", "folder:PATH")
+LONG_TAILED = ("cifar10-lt", "digits-lt")
+NAMES = ("digits", *FORMATS, *LONG_TAILED, "npz:PATH", "folder:PATH")
 SCHEMES = {"npz": npz.load, "folder": pictures.load}
 
 
@@ -63,8 +63,9 @@ def load(
     validation                training images to split off as the validation part
     limit_train, limit_test   images to keep of the training part, after that split, and of the test part
 
-    All three parts are class-balanced (in SVHN and "cifar10-lt", which are imbalanced, they keep the classes' shares).
-    They keep the order of the files and depend on `seed` only. The images of "cifar10-lt" are the same for every seed.
+    All three parts are class-balanced (in SVHN, "cifar10-lt" and "digits-lt", which are imbalanced, they keep the
+    classes' shares). They keep the order of the files and depend on `seed` only. The images of the long-tailed data
+    sets are the same for every seed.
 
     Raises: UserError for an unknown name, for missing, damaged or wrong files, and for numbers that do not fit the
     data set.
@@ -72,8 +73,8 @@ def load(
     check_name(name)
     if name == "digits":
         dataset = digits.load()
-    elif name == LONG_TAILED:
-        dataset = copies.load(FORMATS["cifar10"], _folder(dir), download).long_tailed()
+    elif name in LONG_TAILED:
+        dataset = load(name.removesuffix("-lt"), dir=dir, download=download).long_tailed()
     elif name in FORMATS:
         dataset = copies.load(FORMATS[name], _folder(dir), download)
     else:

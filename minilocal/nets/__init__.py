@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError, call_it, unknown
+from minilocal.layers.initial import Initializer
 from minilocal.nets.mlp import mlp
 from minilocal.nets.net import Net, Size, count
 from minilocal.nets.resnet import resnet, resnet18
@@ -26,7 +27,7 @@ def get(
     name: str,
     *,
     classes: int = 10,
-    rng: np.random.Generator,
+    rng: np.random.Generator | Initializer,
     channels: int = 3,
     size: Size = 32,
     shortcut: str | None = None,

@@ -55,6 +55,12 @@ def keys_of(row: Mapping[str, str]) -> dict[str, Any] | None:
     return keys | {SETTINGS[name]: _number(text) for name, text in printed.items() if name in SETTINGS}
 
 
+def network_of(row: Mapping[str, str]) -> dict[str, Any]:
+    """The keys of a row that is about a network, whatever trains it; the words themselves where they are not known."""
+    data, network = row["dataset"], row["network"]
+    return {DATA: DATASETS.get(data, data), NET: NETWORKS.get(network, network)}
+
+
 def words_of(key: str, value: Any) -> str:
     """A data set or a network as the papers write it; any other value as text."""
     words = {DATA: DATASETS, NET: NETWORKS}.get(key, {})

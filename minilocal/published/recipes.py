@@ -10,15 +10,9 @@ COLUMNS = ("network", "dataset", "aux", "K")
 
 
 def recipe(row: Mapping[str, str]) -> published.Row:
-    """The recipe of a row of a table of errors; {} where its paper states none.
-
-    BP is trained as the other rows of its table; where no recipe of its auxiliary networks is stated, as any other.
-    """
-    lines = [line for line in published.table("recipes") if line["source"] == row["source"]]
-    close = [line for line in lines if all(_fits(line[column], row[column]) for column in COLUMNS)]
-    if not close and row["method"].startswith("BP"):
-        close = [line for line in lines if all(_fits(line[column], row[column]) for column in ("network", "dataset"))]
-    return close[0] if close else {}
+    """The recipe of a row of a table of errors; {} where its paper states none. The first line that fits counts."""
+    lines = (line for line in published.table("recipes") if line["source"] == row["source"])
+    return next((line for line in lines if all(_fits(line[column], row[column]) for column in COLUMNS)), {})
 
 
 def _fits(stated: str, word: str) -> bool:

@@ -17,8 +17,9 @@ from minilocal.report.groups import Group
 from minilocal.train.from_config import learner_of
 
 IMAGES: dict[str, tuple[Size, int, int]] = {  # size, channels, classes, of runs that do not record them
-    "digits": (16, 1, 10), "cifar10": (32, 3, 10), "cifar10-lt": (32, 3, 10), "cifar100": (32, 3, 100),
-    "svhn": (32, 3, 10), "stl10": (96, 3, 10), "mnist": (28, 1, 10), "fashion-mnist": (28, 1, 10),
+    "digits": (16, 1, 10), "digits-lt": (16, 1, 10), "cifar10": (32, 3, 10), "cifar10-lt": (32, 3, 10),
+    "cifar100": (32, 3, 100), "svhn": (32, 3, 10), "stl10": (96, 3, 10), "mnist": (28, 1, 10),
+    "fashion-mnist": (28, 1, 10),
 }  # fmt: skip
 KEYS = ("rule.", "net.", "data.name", "optim.name", "optim.momentum", "optim.nesterov", "optim.batch_size", "run.dtype")
 

@@ -115,9 +115,9 @@ def _fits(cell: Cell, settings: Mapping[str, Any], K: int) -> bool:
     return all(known.get(key) == value for key, value in cell.keys.items())
 
 
-def footnotes(cell: Cell) -> list[str]:
-    """What must be said of a cell: its derivation, the table's note, and other prints of the same number."""
-    printed = [text for c in (cell, *cell.also) for text in (c.printed, c.row["note"]) if text]
+def footnotes(cell: Cell, *, derived: bool = True) -> list[str]:
+    """What must be said of a cell: how it is `derived`, the table's note, and other prints of the same number."""
+    printed = [text for c in (cell, *cell.also) for text in (c.printed * derived, c.row["note"]) if text]
     notes, others = list(dict.fromkeys(printed)), dict[float, list[str]]()
     for other in cells():
         if other.identity == cell.identity and abs(other.error - cell.error) > SAME:

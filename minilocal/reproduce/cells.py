@@ -12,12 +12,12 @@ from typing import Any
 from minilocal import published
 from minilocal.config import Source
 from minilocal.errors import UserError
-from minilocal.published.keys import AUXILIARY, DATA, DATASETS, MODULES, NET, NETWORKS, RULE, keys_of
+from minilocal.published.keys import AUX, AUXILIARY, DATA, DATASETS, MODULES, NET, NETWORKS, RULE, keys_of
 from minilocal.published.recipes import recipe
 from minilocal.report import cells as printed
 from minilocal.report.cells import Cell
 from minilocal.reproduce.experiment import Experiment, Row
-from minilocal.reproduce.naming import Name, names
+from minilocal.reproduce.naming import Name, Title, names
 from minilocal.reproduce.recipe import keys_of_recipe
 
 
@@ -29,7 +29,7 @@ class ExperimentCell:
     row         its row in words, and `row_name` in its name
     column      its column in words; "" where it has none
     keys        what sets it apart: {"table.key": value}
-    sources     of its configuration, weakest first: the paper's recipe, the experiment's, its own keys
+    sources     of its configuration, weakest first: what the experiment chooses, what its paper states, its own keys
     stated      its paper's recipe, as printed; {} where it is not stated
     published   its number as printed; None where there is none
     also        other numbers that the same table prints for it, as those that it takes from another paper
@@ -52,7 +52,7 @@ class Point:
 
     keys: dict[str, Any]
     prints: list[Cell] = field(default_factory=list)
-    title: str = ""
+    title: Title = field(default_factory=Title)
 
 
 def cells(experiment: Experiment) -> list[ExperimentCell]:
@@ -64,7 +64,8 @@ def cells(experiment: Experiment) -> list[ExperimentCell]:
     if not points:
         raise UserError(f"experiment {experiment.called} has no cell: give it a published table, a grid or rows.")
     called = names([point.keys for point in points], experiment.columns, [point.title for point in points])
-    return [_cell(experiment, point, name) for point, name in zip(points, called, strict=True)]
+    aux = next((point.keys[AUX] for point in points if AUX in point.keys), None)
+    return [_cell(experiment, point, name, aux) for point, name in zip(points, called, strict=True)]
 
 
 def not_offered(experiment: Experiment) -> list[str]:
@@ -101,20 +102,20 @@ def _grid(experiment: Experiment) -> list[Point]:
     for key, values in axes.items():
         if not isinstance(values, list) or not values:
             raise UserError(f"experiment {experiment.called}: [grid] {key} = {values!r}: give a list of values.")
-    shared = {key: common[key] for key in (DATA, NET, RULE) if key in common}
+    shared = {key: common[key] for key in (DATA, NET, RULE, experiment.columns) if key in common}
     points = []
     for row in experiment.rows or [Row()]:
         own_axes = {} if row.alone else axes
         for values in product(*own_axes.values()):
             keys = {**shared, **row.flat, **dict(zip(own_axes, values, strict=True))}
-            points.append(Point(keys, title=row.name))
+            points.append(Point(keys, title=Title(row.name, frozenset(row.flat))))
     return points
 
 
-def _cell(experiment: Experiment, point: Point, name: Name) -> ExperimentCell:
+def _cell(experiment: Experiment, point: Point, name: Name, aux: str | None) -> ExperimentCell:
     """A point with its name, its paper's recipe, and all sources of its configuration."""
     prints = sorted(point.prints, key=lambda cell: "(quoted)" in cell.row["method"])
-    stated = _stated(experiment, point)
+    stated = _stated(experiment, point, aux)
     own = dict(point.keys)
     if own.get(RULE) == "bp":
         own.setdefault(MODULES, 1)
@@ -122,8 +123,8 @@ def _cell(experiment: Experiment, point: Point, name: Name) -> ExperimentCell:
         own[MODULES] = f"{experiment.split}:{own[MODULES]}"
     where = f"experiment {experiment.called}"
     sources: list[Source] = [
-        (f"recipe of {experiment.paper}", keys_of_recipe(stated)),
         (f"{where}, [recipe]", experiment.recipe.flat),
+        (f"the recipe of {experiment.paper}", keys_of_recipe(stated)),
         (f"{where}, cell {name.name}", own),
     ]
     sources += [(f"{where}, [[where]]", w.flat) for w in experiment.where if fits(name.name, w.cells)]
@@ -133,15 +134,19 @@ def _cell(experiment: Experiment, point: Point, name: Name) -> ExperimentCell:
     )
 
 
-def _stated(experiment: Experiment, point: Point) -> Mapping[str, str]:
-    """The recipe that the paper states for a cell of it; {} where it states none."""
+def _stated(experiment: Experiment, point: Point, aux: str | None) -> Mapping[str, str]:
+    """The recipe that the paper states for a cell of it; {} where it states none.
+
+    A cell without auxiliary networks, as BP's, has the recipe of `aux`, those of the other cells.
+    """
     if point.prints:
         return recipe(point.prints[0].row)
     if experiment.paper is None:
         return {}
-    keys, words = point.keys, {}
-    for column, key, of in (("dataset", DATA, DATASETS), ("network", NET, NETWORKS), ("aux", "rule.aux", AUXILIARY)):
-        value = keys.get(key, experiment.recipe.flat.get(key))
-        words[column] = next((word for word, name in of.items() if name == value), "")
-    method = "BP" if keys.get(RULE) == "bp" else ""
-    return recipe({**words, "source": experiment.paper, "K": str(keys.get(MODULES, 1)), "method": method})
+    keys = {AUX: aux, **experiment.recipe.flat, **point.keys}
+    columns = {"dataset": (DATA, DATASETS), "network": (NET, NETWORKS), "aux": (AUX, AUXILIARY)}
+    words = {
+        column: next((word for word, name in of.items() if name == keys.get(key)), "")
+        for column, (key, of) in columns.items()
+    }
+    return recipe({**words, "source": experiment.paper, "K": str(point.keys.get(MODULES, 1))})

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from minilocal.config import flatten, tables_of
-from minilocal.published.keys import DATA, words_of
+from minilocal.published.keys import DATA, NET, RULE, words_of
 from minilocal.reproduce.plan import Plan, PlannedCell
+from minilocal.reproduce.recipe import keys_of_recipe
 
 WORDS = {
     "optim.lr": "lr", "optim.batch_size": "batch", "optim.schedule": "schedule", "optim.weight_decay": "weight decay",
@@ -33,9 +34,13 @@ def shared(cells: Sequence[PlannedCell]) -> list[str]:
     return [text for text in first if all(text in other for other in others)]
 
 
-def chosen(plan: Plan) -> list[str]:
-    """The keys that the paper does not state, with the values that the experiment gives them."""
-    keys = plan.experiment.recipe.flat
+def chosen(plan: Plan, cells: Sequence[PlannedCell]) -> list[str]:
+    """The keys that the paper does not state for some of these cells, with the experiment's values."""
+    keys = {
+        key: value
+        for key, value in plan.experiment.recipe.flat.items()
+        if key not in (DATA, NET, RULE) and any(key not in keys_of_recipe(planned.cell.stated) for planned in cells)
+    }
     return [f"{WORDS.get(key, key.rpartition('.')[2])} {_plain(value)}" for key, value in keys.items()]
 
 
@@ -44,6 +49,8 @@ def _in_words(key: str, own: Any, paper: Any) -> str:
         return f"{words_of(key, own)}, not {words_of(key, paper)}"
     if key == "optim.epochs":
         return f"{own} of {paper} epochs"
+    if key == "optim.schedule":
+        return f"schedule {own}, not the paper's"
     if key in IMAGES:
         return f"{own} {IMAGES[key]}"
     return f"{WORDS.get(key, key.replace('.', ' '))} {_plain(own)}, not {_plain(paper)}"

@@ -20,6 +20,7 @@ SCALES = ("tiny", "small", "full")
 VIEWS = {  # what is shown, and whether trained runs are needed for it
     "table": True, "bars": True, "curves": True, "sensitivity": True, "tradeoff": True, "assumption": True,
     "alignment": True, "probes": True, "splits": False, "classes": False, "memory": False, "run-time": False,
+    "costs": False,
 }  # fmt: skip
 HOME = files("minilocal.reproduce") / "experiments"
 NAMES = tuple(sorted(f.name.removesuffix(".toml") for f in HOME.iterdir() if f.name.endswith(".toml")))
@@ -79,7 +80,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     columns    the key along which tables run
     baseline   the rule over which gains are stated
     split      "infopro": modules are cut as that paper cuts them
-    recipe     keys of every cell that the paper does not state
+    recipe     keys of every cell, where the paper's recipe does not state them
     grid       lists of values; with `rows`, their product are cells
     rows       keys of a row each
     where      keys of some cells

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import glob
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,6 @@ from minilocal.reproduce.experiment import load
 from minilocal.reproduce.plan import CELL, Plan, plan, with_names
 from minilocal.sweep import Queue
 from minilocal.sweep.cells import fingerprint
-from minilocal.sweep.grid import SEED
 from minilocal.sweep.queue import FILE
 
 EXPERIMENT = "experiment"
@@ -57,14 +59,23 @@ def planned(queue: Queue) -> Plan:
     Raises: UserError where its experiment is not known any more.
     """
     about = queue.about[EXPERIMENT]
-    trials = 1 + max(cell.labels[SEED] for cell in queue.cells)
-    names = ",".join(dict.fromkeys(cell.labels[CELL] for cell in queue.cells))  # of one run several, with commas
-    return plan(load(about["name"]), about["scale"], trials=trials, cells_=names, changes=about["set"])
+    number = Counter(name for cell in queue.cells for name in cell.labels[CELL].split(","))
+    whole = plan(load(about["name"]), about["scale"], cells_=",".join(number), changes=about["set"])
+    return replace(whole, cells=[replace(p, trials=number.get(p.cell.name, p.trials)) for p in whole.cells])
 
 
-def is_experiment(path: Path) -> bool:
-    """Whether a folder is an experiment's. Raises: UserError where its record is damaged."""
-    return (path / FILE).is_file() and EXPERIMENT in Queue.read(path).about
+def experiments_in(names: Iterable[str]) -> list[Path]:
+    """The folders of experiments among these folders or patterns, and a level below them, each once."""
+    tops = [Path(name) for text in names for name in sorted(glob.glob(os.path.expanduser(text)))]
+    folders = [folder for top in tops if top.is_dir() for folder in (top, *sorted(top.iterdir()))]
+    return list(dict.fromkeys(folder for folder in folders if _is_experiment(folder)))
+
+
+def _is_experiment(path: Path) -> bool:
+    try:
+        return (path / FILE).is_file() and EXPERIMENT in Queue.read(path).about
+    except UserError:  # a sweep's record that is damaged: the report reads its runs all the same
+        return False
 
 
 def _described(about: Mapping[str, Any]) -> str:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from minilocal.config import Config
+from minilocal.report.document import Section, Table
 from minilocal.reproduce.cells import cells, fits, not_offered
-from minilocal.reproduce.experiment import NAMES, SCALES, load, scales
-from minilocal.reproduce.plan import Plan
+from minilocal.reproduce.duration import seconds
+from minilocal.reproduce.experiment import NAMES, SCALES, load
+from minilocal.reproduce.plan import Plan, patterns_at
+from minilocal.sweep.table import aligned
+from minilocal.train.clock import duration
 
 
 def experiments() -> str:
     """A row for each experiment: name, title, data sets, and the number of its cells at each scale."""
     rows = [["name", *(f"cells {scale}" for scale in SCALES), "title"]]
     for name in NAMES:
-        experiment, defaults = load(name), scales()
+        experiment = load(name)
         every = cells(experiment)
-        counts = []
-        for scale in SCALES:
-            patterns = getattr(experiment.scale, scale).cells or defaults[scale].cells or "*"
-            counts.append(str(sum(fits(cell.name, patterns) for cell in every)))
+        patterns = [patterns_at(experiment, scale, every) for scale in SCALES]
+        counts = [str(sum(fits(cell.name, pattern) for cell in every)) for pattern in patterns]
         rows.append([name, *counts, experiment.title])
     return aligned(rows)
 
@@ -36,7 +36,20 @@ def of_plan(plan: Plan) -> str:
     lines = [aligned(rows)]
     lines += [f"not offered: {what}" for what in not_offered(plan.experiment)]
     lines.append(f"{len(plan.taken)} of {len(plan.cells)} cells, {len(plan.runs())} runs at scale {plan.scale}")
+    if plan.scale != "full" and (needed := seconds(plan)) is not None:
+        lines.append(f"about {duration(needed)} of training in one process on this machine, at the pace of a step now")
     return "\n".join(lines)
+
+
+def as_text(section: Section) -> str:
+    """A section for the terminal: its texts and tables. Figures are in the report only."""
+    lines = [section.heading, ""]
+    for part in section.parts:
+        if isinstance(part, Table):
+            lines += [str(part), *part.notes, ""]
+        elif isinstance(part, str):
+            lines.append(part)
+    return "\n".join(lines).rstrip()
 
 
 def in_a_line(config: Config) -> str:
@@ -46,11 +59,3 @@ def in_a_line(config: Config) -> str:
     modules = "" if config.rule.name == "bp" else f" in {n.modules}"
     recipe = f"{o.epochs} epochs, batch {o.batch_size}, lr {o.lr:g} {o.schedule}"
     return f"{config.rule.name}, {n.name}{modules}, {images}{d.name}, {recipe}"
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Columns of equal width."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )

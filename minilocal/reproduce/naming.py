@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from minilocal import rules
 from minilocal.errors import UserError
@@ -33,8 +33,15 @@ class Name:
         return f"{self.row_name}-{self.column_name}" if self.column_name else self.row_name
 
 
-def names(points: Sequence[Mapping[str, Any]], columns: str, titles: Sequence[str]) -> list[Name]:
-    """The names of cells with these keys. A title replaces the part of the rule and its options.
+class Title(NamedTuple):
+    """A row's own words, and the keys that they stand for."""
+
+    words: str = ""
+    keys: frozenset[str] = frozenset()
+
+
+def names(points: Sequence[Mapping[str, Any]], columns: str, titles: Sequence[Title]) -> list[Name]:
+    """The names of cells with these keys. A title replaces the parts of its keys and of the rule.
 
     A key is a part where it is one of ALWAYS, or has several values among the cells of its rule.
 
@@ -47,21 +54,20 @@ def names(points: Sequence[Mapping[str, Any]], columns: str, titles: Sequence[st
     return result
 
 
-def _named(point: Mapping[str, Any], points: Sequence[Mapping[str, Any]], columns: str, title: str) -> Name:
+def _named(point: Mapping[str, Any], points: Sequence[Mapping[str, Any]], columns: str, title: Title) -> Name:
     alike = [other for other in points if other.get(RULE) == point.get(RULE)]
     order = sorted((key for key in point if key != columns), key=lambda key: (_place(key), key == MODULES))
     shown = [key for key in order if key in ALWAYS or len({str(other.get(key)) for other in alike}) > 1]
-    if title:
-        own = [key for key in shown if key.startswith("rule.")]
-        shown = [key for key in shown if key not in own]
-        where = sum(key in (DATA, NET) for key in shown)
-        parts = [part(key, point[key]) for key in shown]
-        parts.insert(where, (slug(title), title))
-    else:
-        parts = [part(key, point[key]) for key in shown]
+    where = [part(key, point[key]) for key in shown if key in (DATA, NET)]
+    rest = [key for key in shown if key not in (DATA, NET)]
+    if title.words:
+        where.append((slug(title.words), title.words))
+        rest = [key for key in rest if key not in title.keys and key != RULE]
+    parts = [*where, *(part(key, point[key]) for key in rest)]
     if columns in point:
         return Name(parts, part(columns, point[columns]))
-    return Name(parts, ("", "K = 1") if columns == MODULES else ("", ""))
+    is_bp = columns == MODULES and point.get(RULE) == "bp"
+    return Name(parts, ("", "K = 1" if is_bp else ""))
 
 
 def part(key: str, value: Any) -> tuple[str, str]:
@@ -70,7 +76,7 @@ def part(key: str, value: Any) -> tuple[str, str]:
         return slug(rules.label(value)), rules.get(value).name
     if key in PLAIN or isinstance(value, str):
         return slug(str(value)), words_of(key, value)
-    letter = LETTERS.get(key, key.rpartition(".")[2])
+    letter = _letter(key)
     text = ",".join(map(str, value)) if isinstance(value, list) else f"{value:g}" if _is_number(value) else str(value)
     return f"{WORDS.get(letter, letter)}{slug(text)}", f"{letter} = {text}"
 
@@ -78,6 +84,10 @@ def part(key: str, value: Any) -> tuple[str, str]:
 def slug(text: str) -> str:
     """Letters, digits, points, plus and equals signs; everything else is a hyphen."""
     return re.sub(r"[^\w.+=]+", "-", text).strip("-").lower()
+
+
+def _letter(key: str) -> str:
+    return LETTERS.get(key, key.rpartition(".")[2])
 
 
 def _place(key: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -26,17 +27,20 @@ CELL = "cell"  # the label of a sweep's cell that names the cell of its experime
 class PlannedCell:
     """A cell at a scale, with seed 0.
 
-    config    at this scale
-    full      of the paper's own size
+    config    at this scale; of a cell that is not asked for, that of the paper's own size
     trials    how many seeds
     left_out  why it is not trained; "" if it is
     """
 
     cell: ExperimentCell
     config: Config
-    full: Config
     trials: int
     left_out: str = ""
+
+    @cached_property
+    def full(self) -> Config:
+        """The configuration of the paper's own size."""
+        return resolve(self.cell.sources)[0]
 
     def trial(self, seed: int) -> Config:
         """The configuration of one trial. Trials are seeds 0, 1, 2, ..."""
@@ -105,7 +109,8 @@ def plan(
         raise UserError(f"{wrong[0]} is no key of an experiment: it names the machine or the trial.")
     scale = scale if experiment.trains else "full"
     default, own = scales()[scale], getattr(experiment.scale, scale)
-    chosen = _chosen(cells(experiment), rows, cells_, own.cells or default.cells or "*")
+    every = cells(experiment)
+    chosen = _chosen(every, rows, cells_, patterns_at(experiment, scale, every))
     number = trials or own.trials or default.trials
     planned, remarks = [], list[str]()
     for cell, why in chosen:
@@ -113,11 +118,10 @@ def plan(
             (f"scale {scale}", default.flat), (f"experiment {experiment.called}, [scale.{scale}]", own.flat),
             (f"experiment {experiment.called}, [grid]", _of_the_question(experiment, cell)), ("--set", dict(changes)),
         ]  # fmt: skip
-        config, more = resolve([*cell.sources, *sources])
-        remarks += more if not why else []
-        full = resolve(cell.sources)[0]
+        config, more = resolve([*cell.sources, *(() if why else sources)])
+        remarks += () if why else more
         stated = int(cell.stated.get("trials") or 1)
-        planned.append(PlannedCell(cell, config, full, number or stated, why or obstacle(config)))
+        planned.append(PlannedCell(cell, config, number or stated, why or obstacle(config)))
     result = Plan(experiment, scale, changes, planned, tuple(dict.fromkeys(remarks)))
     if not result.taken:
         reason = next((p.left_out for p in planned if p.cell.name in {c.name for c, why in chosen if not why}), "")
@@ -129,6 +133,14 @@ def _of_the_question(experiment: Experiment, cell: ExperimentCell) -> dict[str, 
     """The cell's keys of the grid that no scale replaces, as the learning rate where that is what varies."""
     kept = [key for key in experiment.grid.flat if key not in (DATA, NET) and key in cell.keys]
     return {key: cell.keys[key] for key in kept}
+
+
+def patterns_at(experiment: Experiment, scale: str, every: Sequence[ExperimentCell]) -> str:
+    """The patterns of the cells that a scale takes: the experiment's, else the scale's where they fit any, else all."""
+    own, default = getattr(experiment.scale, scale).cells, scales()[scale].cells
+    if own is None and default is not None and any(fits(cell.name, default) for cell in every):
+        return default
+    return own or "*"
 
 
 def _chosen(

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
+from minilocal.errors import UserError
+from minilocal.published.keys import MODULES
 from minilocal.report import runs
 from minilocal.report.compare import deviation
 from minilocal.report.runs import Run
@@ -60,15 +64,13 @@ class Result:
 
 
 def results(plan: Plan, queue: Queue) -> list[Result]:
-    """The result of each cell that the plan takes, in its order, from the folders of the queue.
-
-    Raises: UserError where a run is damaged.
-    """
+    """The result of each cell that the plan takes, in its order, from the folders of the queue."""
     folders = {fingerprint(cell.config): queue.folder(cell) for cell in queue.cells}
     known: dict[str, Run] = {}
     for key, folder in folders.items():
         if (folder / "config.json").is_file():
-            known[key] = runs.read(folder)
+            with suppress(UserError):  # a damaged run: the report names it among those left out
+                known[key] = runs.read(folder)
     return [Result(planned, _of(planned, known)) for planned in plan.taken]
 
 
@@ -98,10 +100,11 @@ def published_gain(result: Result, other: Result | None) -> float:
 
 
 def _is_beside(other: Result, result: Result, rule: str) -> bool:
+    """Whether the other is of that rule, and the cells differ in nothing but the rule; BP has any number of modules."""
+
+    def rest(cell: ExperimentCell) -> dict[str, Any]:
+        return {key: value for key, value in cell.keys.items() if key != MODULES and not key.startswith("rule.")}
+
     its, own = other.planned.config, result.planned.config
-    return (
-        its.rule.name == rule
-        and (its.net, its.data, its.optim) == (own.net, own.data, own.optim)
-        and (other.cell.keys.get("data.name"), other.cell.keys.get("net.name"))
-        == (result.cell.keys.get("data.name"), result.cell.keys.get("net.name"))
-    )
+    cut = rule == "bp" or its.net.modules == own.net.modules
+    return its.rule.name == rule and cut and rest(other.cell) == rest(result.cell)

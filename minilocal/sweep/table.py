@@ -23,7 +23,7 @@ def by_cell(queue: Queue, states: Sequence[State] | None = None) -> str:
             word, epochs, note = states[i]
             row += [word if word != LEFT or not epochs else "stopped", f"{epochs}/{cell.config.optim.epochs}", note]
         rows.append(row)
-    return f"{_aligned(rows)}\n{counts(states) if states else f'{len(queue.cells)} cells'}"
+    return f"{aligned(rows)}\n{counts(states) if states else f'{len(queue.cells)} cells'}"
 
 
 def by_configuration(queue: Queue) -> str:
@@ -35,7 +35,7 @@ def by_configuration(queue: Queue) -> str:
         error = "-" if each.mean is None else f"{each.mean:.2f}"
         deviation = "" if each.std is None else f" ± {each.std:.2f}"
         rows.append([*map(_text, each.values.values()), number, error + deviation])
-    return _aligned(rows)
+    return aligned(rows)
 
 
 class Configuration(NamedTuple):
@@ -92,7 +92,8 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Rows as lines of text, in columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
         "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip() for row in rows

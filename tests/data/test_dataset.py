@@ -157,6 +157,12 @@ def test_a_long_tailed_data_set_keeps_its_test_images_and_its_shares(digits):
     assert (abs(np.bincount(host(half.validation_y), minlength=10) - 50 * sizes / sizes.sum()) <= 1.5).all()
 
 
+def test_long_tailed_digits_by_name(digits):
+    named, tail = data.load("digits-lt", seed=5), digits.long_tailed()
+    assert named.name == "digits-lt" and np.array_equal(named.train_x, tail.train_x)
+    assert np.bincount(named.train_y).tolist() == [143, 112, 86, 66, 51, 39, 30, 23, 17, 13]
+
+
 @pytest.mark.parametrize(
     ("ratio", "message"), [(0.9, "the ratio 0.9 is outside"), (30, "leaves class 2 of 10 without")]
 )

@@ -22,7 +22,7 @@ def test_an_unknown_name_gets_the_nearest(name, near):
     message = str(caught.value)
     assert (
         f"did you mean {near!r}?" in message
-        and "digits, cifar10, cifar100, svhn, stl10, mnist, fashion-mnist, cifar10-lt, npz:PATH, folder:PATH" in message
+        and "digits, cifar10, cifar100, svhn, stl10, mnist, fashion-mnist, cifar10-lt, digits-lt, npz:PATH" in message
     )
 
 

@@ -15,6 +15,7 @@ from minilocal.reproduce.views.alignment import alignment
 from minilocal.reproduce.views.assumption import assumption
 from minilocal.reproduce.views.bars import bars
 from minilocal.reproduce.views.classes import classes
+from minilocal.reproduce.views.costs import costs
 from minilocal.reproduce.views.curves import curves
 from minilocal.reproduce.views.memory import memory
 from minilocal.reproduce.views.probes import probes
@@ -29,7 +30,7 @@ View = Callable[[Plan, Sequence[Result]], list[Part]]
 VIEWS: dict[str, View] = {  # by the names of `experiment.VIEWS`, which says which of them need trained runs
     "table": table, "bars": bars, "curves": curves, "sensitivity": sensitivity, "tradeoff": tradeoff,
     "assumption": assumption, "alignment": alignment, "probes": probes, "splits": splits, "classes": classes,
-    "memory": memory, "run-time": run_time,
+    "memory": memory, "run-time": run_time, "costs": costs,
 }  # fmt: skip
 
 __all__ = ["VIEWS", "View"]

@@ -34,11 +34,12 @@ def table(plan: Plan, results: Sequence[Result]) -> list[Part]:
 
 
 def scale_text(plan: Plan, results: Sequence[Result]) -> str:
-    """In what all cells differ from the paper's, and what was chosen where it is silent."""
-    common = shared([result.planned for result in results])
+    """In what all cells differ from the paper's, and what the experiment sets where its recipe is silent."""
+    cells = [result.planned for result in results]
+    common = shared(cells)
     text = f"Scale {plan.scale}: {'; '.join(common) or 'as the paper states'}."
-    if own := chosen(plan):
-        text += f" Not stated by the paper, chosen: {', '.join(own)}."
+    if own := chosen(plan, cells):
+        text += f" Beside the stated recipe: {', '.join(own)}."
     return f"{text} Errors are of the last epoch, mean ± standard deviation over trials (of n - 1)."
 
 
@@ -58,7 +59,11 @@ def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:
 
     def text(result: Result) -> str:
         more = [word for word in deviations(result.planned) if word not in common]
-        about = [*(footnotes(result.cell.published) if result.cell.published else ()), *_others(result), *more]
+        about = [
+            *(footnotes(result.cell.published, derived=False) if result.cell.published else ()),
+            *_others(result),
+            *more,
+        ]
         marks = "".join(f" [{notes.setdefault(note, len(notes) + 1)}]" for note in about)
         return f"{ours(result)} | {published_text(result)}{marks}"
 
@@ -68,7 +73,7 @@ def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:
         for number, names in enumerate(_rows(panel, title)):
             for result in (r for r in panel if _row(r, title) == names and r.cell.published is not None):
                 if size := _size(result):
-                    shades[number, result.cell.column] = size
+                    shades[number, _column(result)] = size
     return Table(rows, [f"[{number}] {note}." for note, number in notes.items()], shades)
 
 
@@ -89,17 +94,22 @@ def _gains(plan: Plan, panel: Sequence[Result], title: str) -> Table | None:
 
 def _layout(panel: Sequence[Result], title: str, text: Callable[[Result], str]) -> list[dict[str, str]]:
     """A dict for each row, with the same columns; an empty text where the paper has no cell."""
-    columns = list(dict.fromkeys(result.cell.column for result in panel))
+    columns = list(dict.fromkeys(map(_column, panel)))
     rows = []
     for name in _rows(panel, title):
-        row = {"": name} | dict.fromkeys(columns, "")
-        row |= {result.cell.column: text(result) for result in panel if _row(result, title) == name}
+        row = {"method": name} | dict.fromkeys(columns, "")
+        row |= {_column(result): text(result) for result in panel if _row(result, title) == name}
         rows.append(row)
     return rows
 
 
 def _rows(panel: Sequence[Result], title: str) -> list[str]:
     return list(dict.fromkeys(_row(result, title) for result in panel))
+
+
+def _column(result: Result) -> str:
+    """The column's words; `-` for a cell that has none, as one without the key that varies."""
+    return result.cell.column or "-"
 
 
 def _row(result: Result, title: str) -> str:
