@@ -35,11 +35,11 @@ class MicroBatches(EngineAround):
 
             def add(grads: dict[str, Array], share: float = share) -> None:
                 for name, g in grads.items():
-                    g *= share
                     if name in total:
+                        g *= share
                         total[name] += g
                     else:
-                        total[name] = g
+                        total[name] = share * g
 
             micro = Batch(batch.x[i:j], batch.y[i:j])
             losses = losses + share * self.engine.step(micro, replace(ctx, part=part), add, update_stats)
