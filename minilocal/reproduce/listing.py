@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from minilocal.config import Config
+from minilocal.published.keys import DATA
 from minilocal.report.document import Section, Table
 from minilocal.reproduce.cells import cells, fits, not_offered
 from minilocal.reproduce.duration import seconds
@@ -13,14 +14,15 @@ from minilocal.train.clock import duration
 
 
 def experiments() -> str:
-    """A row for each experiment: name, title, data sets, and the number of its cells at each scale."""
-    rows = [["name", *(f"cells {scale}" for scale in SCALES), "title"]]
+    """A row for each experiment: name, the number of its cells at each scale, its data sets, title."""
+    rows = [["name", *(f"cells {scale}" for scale in SCALES), "data", "title"]]
     for name in NAMES:
         experiment = load(name)
         every = cells(experiment)
-        patterns = [patterns_at(experiment, scale, every) for scale in SCALES]
+        patterns = [patterns_at(experiment, scale if experiment.trains else "full", every) for scale in SCALES]
         counts = [str(sum(fits(cell.name, pattern) for cell in every)) for pattern in patterns]
-        rows.append([name, *counts, experiment.title])
+        data = dict.fromkeys(str({**experiment.recipe.flat, **cell.keys}.get(DATA, "digits")) for cell in every)
+        rows.append([name, *counts, ", ".join(data), experiment.title])
     return aligned(rows)
 
 

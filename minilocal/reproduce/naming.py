@@ -57,7 +57,7 @@ def names(points: Sequence[Mapping[str, Any]], columns: str, titles: Sequence[Ti
 def _named(point: Mapping[str, Any], points: Sequence[Mapping[str, Any]], columns: str, title: Title) -> Name:
     alike = [other for other in points if other.get(RULE) == point.get(RULE)]
     order = sorted((key for key in point if key != columns), key=lambda key: (_place(key), key == MODULES))
-    shown = [key for key in order if key in ALWAYS or len({str(other.get(key)) for other in alike}) > 1]
+    shown = [key for key in order if key in ALWAYS or len({str(other[key]) for other in alike if key in other}) > 1]
     where = [part(key, point[key]) for key in shown if key in (DATA, NET)]
     rest = [key for key in shown if key not in (DATA, NET)]
     if title.words:
@@ -82,8 +82,8 @@ def part(key: str, value: Any) -> tuple[str, str]:
 
 
 def slug(text: str) -> str:
-    """Letters, digits, points, plus and equals signs; everything else is a hyphen."""
-    return re.sub(r"[^\w.+=]+", "-", text).strip("-").lower()
+    """Letters, digits, points and plus signs; everything else is a hyphen."""
+    return re.sub(r"[^\w.+]+", "-", text).strip("-").lower()
 
 
 def _letter(key: str) -> str:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 
 import pytest
 
+from minilocal.cli.sweep import starts
+from minilocal.reproduce import load, opened, plan
 from minilocal.sweep import Queue
 
 SHORT = ["--set", "optim.epochs=1", "--set", "data.limit_train=64", "--set", "data.limit_test=20"]
@@ -126,3 +129,13 @@ def test_an_unknown_view_is_refused_before_anything_is_trained(minilocal, tmp_pa
     (tmp_path / "own.toml").write_text('views = ["tabel"]\n' + OWN, "utf-8")
     status, _, err = minilocal("reproduce", "own.toml")
     assert status == 2 and "view 'tabel' is not known; did you mean 'table'?" in err
+
+
+def test_a_stop_names_the_command_that_goes_on(tmp_path, capsys):
+    asked = plan(load("backlink-table3"), "tiny", cells_="cifar10-resnet32-bp")
+    record, queue = opened(tmp_path / "a b", asked)
+    command = ["reproduce", "backlink-table3", "--cells", "*-bp", "--out", str(tmp_path / "a b")]
+    work = starts.Work(record, queue, {}, [], 1, command, lambda: "")
+    assert starts.stopped(work, signal.SIGTERM) == 75
+    line = f"0 of 1 done, 1 left. Go on with: minilocal reproduce backlink-table3 --cells '*-bp' --out '{tmp_path}/a b'"
+    assert line in capsys.readouterr().err

@@ -99,7 +99,7 @@ def test_the_deviations_are_every_key_in_which_a_scale_differs():
     asked = the_plan("tiny", changes={"optim.epochs": 2})
     cells = asked.taken
     assert shared(cells) == [
-        "digits, not CIFAR-10", "augmentation off, not on", "1000 training images", "batch 64, not 512",
+        "digits, not CIFAR-10", "augmentation off, not on", "800 training images", "batch 64, not 512",
         "2 of 200 epochs", "lr 0.1, not 0.5", "schedule cosine, not the paper's",
     ]  # fmt: skip
     assert chosen(asked, cells) == ["augmentation on", "schedule infopro"]

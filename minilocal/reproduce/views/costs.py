@@ -42,7 +42,9 @@ def _table(printed: Sequence[published.Row], results: Sequence[Result], ours: Ou
             continue
         mark = f" [{notes.setdefault(row['note'], len(notes) + 1)}]" if row["note"] else ""
         column = part(MODULES, keys.get(MODULES, 1))[1]
-        cells.setdefault(_words(keys), {})[column] = f"{ours(result.planned.full)} | {row['value']}{mark}"
+        cells.setdefault(_words(keys), {})[column] = " | ".join(
+            filter(None, [ours(result.planned.full), f"{row['value']}{mark}"])
+        )
     columns = list(dict.fromkeys(column for row in cells.values() for column in row))
     lines = [{"method": name, **dict.fromkeys(columns, ""), **row} for name, row in cells.items()]
     return Table(lines, [f"[{number}] {note}." for note, number in notes.items()]) if lines else None
@@ -91,7 +93,7 @@ METRICS: dict[str, tuple[str, Ours]] = {
         _memory,
     ),
     "relative_time": (
-        "Time of an epoch on K GPUs, percent of BP's: ours stands in an experiment of its own | published.",
-        lambda config: "-",
+        "Time of an epoch on K GPUs in percent of BP's, as published.",
+        lambda config: "",
     ),
 }
