@@ -33,7 +33,7 @@ def obstacle(config: Config) -> str:
     """
     net = config.net
     try:
-        size, channels = _images(config)
+        size, channels, _ = images(config)
         units = _units(net.name, net.shortcut, net.fc_norm, size, channels)
         cut = [len(module) for module in split(range(units), net.modules, net.name)]
     except UserError as error:
@@ -51,10 +51,12 @@ def _units(name: str, shortcut: str | None, fc_norm: bool | None, size: Size, ch
     return len(net.units)
 
 
-def _images(config: Config) -> tuple[Size, int]:
-    """Size and channels of the images: known, or those of a user's own data set."""
+def images(config: Config) -> tuple[Size, int, int]:
+    """Size, channels and classes of the images: known, or those of a user's own data set, which is loaded.
+
+    Raises: UserError where that cannot be loaded.
+    """
     if config.data.name in IMAGES:
-        size, channels, _ = IMAGES[config.data.name]
-        return size, channels
+        return IMAGES[config.data.name]
     dataset = dataset_of(config)
-    return dataset.size, dataset.channels
+    return dataset.size, dataset.channels, len(dataset.classes)

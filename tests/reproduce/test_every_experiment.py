@@ -64,5 +64,5 @@ def test_a_row_alone_is_one_cell_and_a_link_that_is_longer_than_a_module_is_left
 
 
 def test_modules_of_bp_are_kept_where_a_grid_names_them():
-    modules = {cell.cell.name: cell.config.net.modules for cell in plan(load("backlink-fig7"), "full").cells}
-    assert modules["cifar10-resnet110-bp-checkpointed-K8"] == 8
+    (cell,) = plan(load("backlink-fig7"), "full", cells_="cifar10-resnet110-bp-checkpointed-K8").taken
+    assert cell.config.net.modules == cell.full.net.modules == 8

@@ -58,6 +58,7 @@ def test_classes_are_those_that_the_loader_draws():
     assert lines(picture) == {"CIFAR-10": [5000] * 10, "long-tailed CIFAR-10": tail.tolist()}
     assert table.rows[9] == {"class": "9", "CIFAR-10": "5000", "long-tailed CIFAR-10": str(tail[9])}
     assert table.rows[10]["long-tailed CIFAR-10"] == str(tail.sum())
+    assert tail[1] == 3846 and tail[9] == 471  # 5000 / 1.3 is 3846.2, and 5000 / 1.3⁹ is 471.5
 
 
 def test_memory_is_the_estimate_of_a_gpu_over_k():

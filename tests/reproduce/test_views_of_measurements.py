@@ -50,8 +50,8 @@ def with_sigma(cell: PlannedCell, seed: int) -> list[dict[str, Any]]:
 def test_sigma_and_the_norm_ratio_are_drawn_from_the_initial_weights_on():
     pictures, tables, texts = shown("assumption", planned("backlink-fig3"), with_sigma)
     assert [p.name for p in pictures] == [
-        "sigma-resnet-32-digits-k-4", "norm-ratio-resnet-32-digits-k-4",
-        "sigma-resnet-32-digits-k-16", "norm-ratio-resnet-32-digits-k-16",
+        "sigma-resnet-32-on-digits-k-4", "norm-ratio-resnet-32-on-digits-k-4",
+        "sigma-resnet-32-on-digits-k-16", "norm-ratio-resnet-32-on-digits-k-16",
     ]  # fmt: skip
     four = lines(pictures[0])
     assert set(four) == {"BackLink, l = 1, α = 0.5", *(f"BackLink, l = 4, α = {a}" for a in ("0.25", "0.5", "0.75"))}
@@ -78,7 +78,7 @@ def test_cosines_are_drawn_over_modules_and_as_a_map_over_epochs():
     np.testing.assert_allclose(lines(curves)["GLL"], [0.305] * 4)
     assert tables[0].rows[0]["module 4"] == "0.30" and len(tables[0].rows) == 3
     assert [p.name for p in maps] == [
-        f"alignment-{rule}-resnet-32-digits-k-4" for rule in ("gll", "backlink-l-1", "backlink-l-4")
+        f"alignment-{rule}-resnet-32-on-digits-k-4" for rule in ("gll", "backlink-l-1", "backlink-l-4")
     ]
     (axes,) = maps[0].figure.axes
     assert [text.get_text() for text in axes.get_yticklabels()] == ["module 4", "module 3", "module 2", "module 1"]
@@ -106,5 +106,5 @@ def test_probes_are_drawn_over_modules():
     assert set(lines(picture)) == {"BP", "GLL", "BackLink, l = 1"}
     assert lines(picture)["BP"] == [40.5 - 2 * k for k in range(16)]
     (axes,) = picture.figure.axes
-    assert axes.get_title(loc="left") == "ResNet-32, digits, K = 16" and axes.get_xlabel() == "module"
+    assert axes.get_title(loc="left") == "ResNet-32 on digits (K = 16)" and axes.get_xlabel() == "module"
     assert table.rows[0]["module 1"] == "40.50 ± 0.71" and table.rows[0]["module 16"] == "10.50 ± 0.71"

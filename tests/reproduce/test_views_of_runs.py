@@ -48,9 +48,21 @@ def test_sensitivity_is_the_last_error_over_the_columns():
     }  # fmt: skip
     (axes,) = picture.figure.axes
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0", "0.25", "0.5", "0.75", "1"]
-    assert axes.get_xlabel() == "α" and axes.get_title(loc="left") == "ResNet-32, digits, K = 4"
+    assert axes.get_xlabel() == "α" and axes.get_title(loc="left") == "ResNet-32 on digits (K = 4)"
     assert table.rows[0]["α = 0.25"] == "24.00 ± 0.71"
     assert texts[-1] == "Least error: BackLink, l = 1: α = 0.5; BackLink, l = 4: α = 0.5."
+
+
+def test_the_axis_of_columns_without_a_letter_is_named_by_their_key():
+    asked = planned("backlink-aux-adapt")
+    (picture,), _, texts = shown("sensitivity", asked, made_up(asked, lambda cell, seed: errors(90, 20)))
+    (axes,) = picture.figure.axes
+    assert (
+        axes.get_xlabel() == "auxiliary networks"
+        and picture.name == "error-auxiliary-networks-resnet-32-on-digits-k-16"
+    )
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["0c1f", "1c2f", "2c2f", "aux-adapt"]
+    assert not any(text.startswith("Least") for text in texts)  # all are equal
 
 
 def test_a_row_without_a_column_is_a_level_line_and_bp_is_beside_every_k():
@@ -84,7 +96,7 @@ def test_bars_are_means_with_deviations_and_published_numbers_stand_beside():
     names = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in axes.get_yticklabels()]
     assert names[:2] == ["BP", "FDG, β = 0.1"]
     assert list(table.rows[1].values()) == ["FDG, β = 0.1", "10.00 ± 1.00", "-"]
-    assert list(table.rows[1]) == ["ResNet-20, digits, K = 2", "ours (%)", "published (%)"]
+    assert list(table.rows[1]) == ["ResNet-20 on digits (K = 2)", "ours (%)", "published (%)"]
     assert "FDG, β = 0.1 10 ± 1" in picture.figure.alt
 
 
@@ -102,7 +114,7 @@ def test_tables_of_a_view_are_left_out_where_the_table_view_has_them():
     asked = planned("backlink-infopro")
     results = made_up(asked, lambda cell, seed: errors(90, 20))
     pictures, tables, texts = shown("bars", asked, results)
-    assert [picture.name for picture in pictures] == ["bars-resnet-32-digits-k-4", "bars-resnet-32-digits-k-16"]
+    assert [picture.name for picture in pictures] == ["bars-resnet-32-on-digits-k-4", "bars-resnet-32-on-digits-k-16"]
     assert not tables and not texts
 
 
@@ -114,7 +126,7 @@ def test_the_tradeoff_has_the_error_the_bytes_and_the_time_of_each_cell(monkeypa
     asked = planned("backlink-fig10", trials=2)
     results = made_up(asked, lambda cell, seed: errors(90, 10 + seed + 5 * (cell.config.rule.name != "bp")))
     (memory, time), (table,), _ = shown("tradeoff", asked, results)
-    assert memory.name == "error-memory-resnet-32-digits" and time.name == "error-time-resnet-32-digits"
+    assert memory.name == "error-memory-resnet-32-on-digits" and time.name == "error-time-resnet-32-on-digits"
     rows = {row["ResNet-32 on digits"]: row for row in table.rows}
     assert rows["BP"]["test error (%)"] == "10.50 ± 0.71" and rows["GLL, K = 16"]["test error (%)"] == "15.50 ± 0.71"
     cost = {name: [float(row[key]) for key in list(row)[2:]] for name, row in rows.items()}
@@ -127,3 +139,22 @@ def test_the_tradeoff_has_the_error_the_bytes_and_the_time_of_each_cell(monkeypa
     (axes,) = memory.figure.axes
     containers: Any = axes.containers
     assert containers[0].lines[0].get_xydata()[0].tolist() == [total / 1e6, 10.5]
+
+
+def test_views_take_images_of_ones_own(tmp_path):
+    digits = ml.data.load("digits", limit_train=20, limit_test=10)
+    parts = {name: getattr(digits, name) for name in ("train_x", "train_y", "test_x", "test_y")}
+    np.savez(tmp_path / "own.npz", **parts)
+    own = tmp_path / "own.toml"
+    own.write_text(
+        f'title = "own"\nviews = ["bars"]\n[recipe]\nnet.name = "mlp"\nrule.name = "gll"\n'
+        f'data.name = "npz:{tmp_path}/own.npz"\n[grid]\nnet.modules = [2, 3]\n'
+    )
+    asked = plan(load(str(own)), "full", changes=SHORT)
+    pictures, _, _ = shown("bars", asked, made_up(asked, lambda cell, seed: errors(90, 20)))
+    assert [picture.name.rpartition("-k-")[2] for picture in pictures] == ["2", "3"]
+    (picture,), _, _ = shown("memory", asked, made_up(asked, lambda cell, seed: []))
+    net = ml.nets.mlp(classes=10, channels=1, size=16, rng=ml.rng(0))
+    sgd = ml.optim.SGD(momentum=0.9, weight_decay=1e-4)
+    totals = [estimate(net, ml.rules.gll(), K, 128, optimizer=sgd, machine=GPU()).total for K in (2, 3)]
+    assert list(lines(picture).values()) == [[total / 1e9 for total in totals]]

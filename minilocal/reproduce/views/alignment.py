@@ -11,7 +11,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, label
+from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
 from minilocal.reproduce.views.table import scale_text
 
 MOST = 8  # epochs in a heat map
@@ -27,7 +27,7 @@ def alignment(plan: Plan, results: Sequence[Result]) -> list[Part]:
     parts: list[Part] = [scale_text(plan, results), TEXT]
     for place, group in by_network(results).items():
         for K, members in by_modules(group).items():
-            title = ", ".join(filter(None, [*place, K]))
+            title = heading(place, K)
             named = {label(r, K): cosines for r in members if (cosines := over_epochs(r)).size}
             if not named:
                 continue
@@ -62,5 +62,6 @@ def _heat(name: str, cosines: np.ndarray, title: str) -> Picture:
     mean = cosines.mean(axis=0)[shown]
     rows = {f"module {k}": mean[:, k - 1].tolist() for k in range(modules, 0, -1)}
     numbers = [str(epoch + 1) for epoch in shown]
-    figure = draw.heat(rows, along="epoch", columns=numbers, title=f"{name}, {title}", label="Cosine to BP's gradient")
-    return Picture(file_name("alignment", name, title), figure, f"{name}: cosine to BP's gradient, mean over trials.")
+    figure = draw.heat(rows, along="epoch", columns=numbers, title=name, label="Cosine to BP's gradient")
+    caption = f"{name}, {title}: cosine to BP's gradient, mean over trials."
+    return Picture(file_name("alignment", name, title), figure, caption)

@@ -10,7 +10,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import bars_with_lines
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, label
+from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
 from minilocal.reproduce.views.table import ours, published_text, scale_text
 
 
@@ -23,7 +23,7 @@ def bars(plan: Plan, results: Sequence[Result]) -> list[Part]:
     parts: list[Part] = [scale_text(plan, results)] * alone
     for place, group in by_network(results).items():
         for K, members in by_modules(group).items():
-            title, named = ", ".join(filter(None, [*place, K])), {label(result, K): result for result in members}
+            title, named = heading(place, K), {label(result, K): result for result in members}
             means = {name: r.mean for name, r in named.items() if np.isfinite(r.mean)}
             if means:
                 deviations = {name: named[name].std for name in means}

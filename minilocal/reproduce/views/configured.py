@@ -9,14 +9,14 @@ from minilocal import nets, streams
 from minilocal.config import Config
 from minilocal.nets import Net
 from minilocal.published.keys import DATA, MODULES, NET, words_of
-from minilocal.report.bytes import IMAGES
+from minilocal.reproduce.buildable import images
 from minilocal.reproduce.results import Result
-from minilocal.split import split
+from minilocal.split import published, split
 
 
 def network(config: Config) -> Net:
-    """The network, for images of the size of its data set; they are not loaded."""
-    n, (size, channels, classes) = config.net, IMAGES[config.data.name]
+    """The network, for images of the size of its data set."""
+    n, (size, channels, classes) = config.net, images(config)
     return nets.get(
         n.name, classes=classes, channels=channels, size=size, rng=streams.rng(0), shortcut=n.shortcut, init=n.init,
         fc_norm=n.fc_norm,
@@ -26,6 +26,14 @@ def network(config: Config) -> Net:
 def cut(config: Config, net: Net) -> list[int]:
     """The number of units of each module."""
     return [len(units) for units in split(net.units, config.net.modules, net.name)]
+
+
+def number_of_modules(config: Config) -> int:
+    """K."""
+    modules = config.net.modules
+    if isinstance(modules, str):
+        return len(published(modules, config.net.name))
+    return modules if isinstance(modules, int) else len(modules)
 
 
 def by_network(results: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
@@ -63,12 +71,17 @@ def modules(result: Result) -> int | None:
     config = result.planned.config
     if config.rule.name == "bp" and MODULES not in result.cell.keys:
         return None
-    return len(cut(config, network(config)))
+    return number_of_modules(config)
 
 
 def in_order(results: Iterable[Result]) -> list[str]:
     """The columns of these cells, each once."""
     return list(dict.fromkeys(result.cell.column for result in results if result.cell.column))
+
+
+def heading(place: tuple[str, str], K: str) -> str:
+    """`ResNet-32 on CIFAR-10 (K = 4)`"""
+    return " on ".join(place) + f" ({K})" * bool(K)
 
 
 def file_name(*words: str) -> str:

@@ -11,7 +11,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, label
+from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
 from minilocal.reproduce.views.table import ours, published_text, scale_text
 
 
@@ -24,7 +24,7 @@ def curves(plan: Plan, results: Sequence[Result]) -> list[Part]:
     parts: list[Part] = [scale_text(plan, results)] * alone
     for place, group in by_network(results).items():
         for K, members in by_modules(group).items():
-            title, named = ", ".join(filter(None, [*place, K])), {label(result, K): result for result in members}
+            title, named = heading(place, K), {label(result, K): result for result in members}
             lines = {name: over_epochs(result) for name, result in named.items() if result.epochs}
             if lines:
                 figure = draw.curves({name: list(errors) for name, errors in lines.items()}, title=title)

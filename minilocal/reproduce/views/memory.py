@@ -9,12 +9,13 @@ from collections.abc import Collection, Sequence
 
 from minilocal import draw, published
 from minilocal.memory import GPU
-from minilocal.report.bytes import IMAGES, estimated
+from minilocal.report.bytes import estimated
 from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
+from minilocal.reproduce.buildable import images
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_network, cut, label, network
+from minilocal.reproduce.views.configured import by_network, label, number_of_modules
 
 Totals = dict[str, dict[int, int]]  # {rule in words: {K: bytes}}
 KEPT = ", inputs kept"  # ends the name of a row whose linked units keep their inputs only
@@ -29,8 +30,7 @@ def memory(plan: Plan, results: Sequence[Result]) -> list[Part]:
         totals = Totals()
         for result in group:
             config = result.planned.config
-            K = len(cut(config, network(config)))
-            profile = estimated(config, IMAGES[config.data.name], machine)
+            K, profile = number_of_modules(config), estimated(config, images(config), machine)
             totals.setdefault(label(result, f"K = {K}"), {})[K] = profile.total
         first, aux = group[0].planned.config, {r.planned.config.rule.options.get("aux") for r in group}
         parts += shown(totals, f"{net} on {data}", first.net.name, first.optim.batch_size)
@@ -39,14 +39,14 @@ def memory(plan: Plan, results: Sequence[Result]) -> list[Part]:
     return parts
 
 
-def shown(totals: Totals, title: str, name: str, images: int) -> list[Part]:
+def shown(totals: Totals, title: str, name: str, batch_size: int) -> list[Part]:
     """The figure and the table of one network."""
     numbers = sorted({K for row in totals.values() for K in row})
     usual = {rule: row for rule, row in totals.items() if not rule.endswith(KEPT)}
-    parts: list[Part] = [_figure(usual, numbers, title, f"memory-{name}", images)]
+    parts: list[Part] = [_figure(usual, numbers, title, f"memory-{name}", batch_size)]
     if len(usual) < len(totals):
         kept = {rule: row for rule, row in totals.items() if rule.endswith(KEPT) or rule.startswith(("BP", "GLL"))}
-        parts.append(_figure(kept, numbers, title, f"memory-inputs-kept-{name}", images))
+        parts.append(_figure(kept, numbers, title, f"memory-inputs-kept-{name}", batch_size))
     bp = totals.get("BP", {})
     rows = [
         {title: rule, **{f"K = {K}": _gigabytes(row.get(K), bp.get(K)) for K in numbers}}
@@ -55,15 +55,15 @@ def shown(totals: Totals, title: str, name: str, images: int) -> list[Part]:
     return [*parts, Table(rows, ["GB, and in brackets the share of BP in percent."])]
 
 
-def _figure(totals: Totals, numbers: Sequence[int], title: str, name: str, images: int) -> Picture:
+def _figure(totals: Totals, numbers: Sequence[int], title: str, name: str, batch_size: int) -> Picture:
     curves = {rule: [row.get(K, float("nan")) / 1e9 for K in numbers] for rule, row in totals.items()}
     figure = draw.curves(
         curves, points=[str(K) for K in numbers], along="modules K", label="memory of a step (GB)", title=title
     )
     figure.axes[0].set_ylim(bottom=0)
     caption = (
-        f"Peak bytes of a training step of {images} images, with parameters, statistics and momentum, estimated from "
-        "shapes for one GPU. Where a point is missing, a link would be longer than a module."
+        f"Peak bytes of a training step of {batch_size} images, with parameters, statistics and momentum, estimated "
+        "from shapes for one GPU. Where a point is missing, a link would be longer than a module."
     )
     return Picture(name, at_page_size(figure), caption)
 

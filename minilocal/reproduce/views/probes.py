@@ -12,7 +12,7 @@ from minilocal.report.figures import at_page_size
 from minilocal.report.tables import mean_text
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, label
+from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
 from minilocal.reproduce.views.table import scale_text
 
 TEXT = (
@@ -26,7 +26,7 @@ def probes(plan: Plan, results: Sequence[Result]) -> list[Part]:
     parts: list[Part] = [scale_text(plan, results), TEXT]
     for place, group in by_network(results).items():
         for K, members in by_modules(group).items():
-            title = ", ".join(filter(None, [*place, K]))
+            title = heading(place, K)
             named = {label(result, K): errors(result) for result in members if errors(result).size}
             if not named:
                 continue

@@ -11,8 +11,10 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, in_order, label
+from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, in_order, label
 from minilocal.reproduce.views.table import ours, scale_text
+
+AXES = {"rule.aux": "auxiliary networks"}
 
 Line = dict[str, Result]  # {column in words: result}; a cell without a column stands for all
 
@@ -27,21 +29,29 @@ def sensitivity(plan: Plan, results: Sequence[Result]) -> list[Part]:
                 own = result.cell.column
                 line = lines.setdefault(label(result, K, own), {})
                 line.update(dict.fromkeys([own] if own else columns, result))
-            title = ", ".join(filter(None, [*place, K]))
-            parts += [*_figure(lines, columns, title), _table(lines, columns, title), *_least(lines, columns)]
+            title = heading(place, K)
+            along = _axis(columns[0], plan.experiment.columns) if columns else ""
+            parts += [*_figure(lines, columns, title, along), _table(lines, columns, title), *_least(lines, columns)]
     return parts
 
 
-def _figure(lines: Mapping[str, Line], columns: Sequence[str], title: str) -> list[Part]:
+def _axis(column: str, key: str) -> str:
+    """α for the column "α = 0.5"; for one without a letter the key's own word."""
+    return column.partition(" = ")[0] if " = " in column else AXES.get(key, key.rpartition(".")[2])
+
+
+def _figure(lines: Mapping[str, Line], columns: Sequence[str], title: str, along: str) -> list[Part]:
     """The lines that have a number."""
     errors = {name: errors_over(line, columns) for name, line in lines.items()}
     known = {name: list(e) for name, e in errors.items() if np.isfinite(e).any()}
     if not known:
         return []
-    key, values = columns[0].partition(" = ")[0], [column.rpartition(" = ")[2] for column in columns]
-    figure = draw.curves(known, points=values, along=key, title=title)
-    caption = f"Test error after the last epoch over {key}. A band reaches from the least to the largest of the trials."
-    return [Picture(file_name("error", key, title), at_page_size(figure), caption)]
+    values = [column.rpartition(" = ")[2] for column in columns]
+    figure = draw.curves(known, points=values, along=along, title=title)
+    caption = (
+        f"Test error after the last epoch over {along}. A band reaches from the least to the largest of the trials."
+    )
+    return [Picture(file_name("error", along, title), at_page_size(figure), caption)]
 
 
 def errors_over(line: Line, columns: Sequence[str]) -> np.ndarray:

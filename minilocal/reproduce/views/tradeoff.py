@@ -9,12 +9,13 @@ import numpy as np
 from minilocal import draw
 from minilocal.memory import GPU
 from minilocal.parallel.simulate.measure import Table as Costs
-from minilocal.report.bytes import IMAGES, estimated
+from minilocal.report.bytes import estimated
 from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
+from minilocal.reproduce.buildable import images
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_network, file_name, label
+from minilocal.reproduce.views.configured import by_network, file_name, heading, label
 from minilocal.reproduce.views.run_time import simulated
 from minilocal.reproduce.views.table import ours, scale_text
 
@@ -29,15 +30,16 @@ def tradeoff(plan: Plan, results: Sequence[Result], costs: Costs | None = None) 
     """For each network error against memory and error against time, and a table of all three."""
     parts: list[Part] = [scale_text(plan, results), TEXT]
     costs, machine = Costs() if costs is None else costs, GPU()
-    for (net, data), group in by_network(results).items():
+    for place, group in by_network(results).items():
+        title = heading(place, "")
         memory = {label(r): _megabytes(r, machine) for r in group}
         time = {label(r): t.of_bp for r, t in zip(group, simulated(group, costs), strict=True)}
         for along, cost in ((MEMORY, memory), (TIME, time)):
             points = {label(r): (cost[label(r)], r.mean, r.std) for r in group}
-            parts += _scatter(file_name("error", along.partition(" ")[0], net, data), points, along, f"{net} on {data}")
+            parts += _scatter(file_name("error", along.partition(" ")[0], title), points, along, title)
         rows = [
             {
-                f"{net} on {data}": label(r),
+                title: label(r),
                 "test error (%)": ours(r),
                 MEMORY: f"{memory[label(r)]:.1f}",
                 TIME: f"{time[label(r)]:.1f}",
@@ -59,4 +61,4 @@ def _scatter(name: str, points: Mapping[str, tuple[float, float, float]], along:
 
 def _megabytes(result: Result, machine: GPU) -> float:
     config = result.planned.config
-    return estimated(config, IMAGES[config.data.name], machine).total / 1e6
+    return estimated(config, images(config), machine).total / 1e6
