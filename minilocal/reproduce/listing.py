@@ -37,7 +37,8 @@ def of_plan(plan: Plan) -> str:
         rows.append([cell.name, printed, trials, text or in_a_line(planned.config)])
     lines = [aligned(rows)]
     lines += [f"not offered: {what}" for what in not_offered(plan.experiment)]
-    lines.append(f"{len(plan.taken)} of {len(plan.cells)} cells, {len(plan.runs())} runs at scale {plan.scale}")
+    runs = len(plan.runs())
+    lines.append(f"{len(plan.taken)} of {len(plan.cells)} cells, {runs} run{'s' * (runs != 1)} at scale {plan.scale}")
     if plan.scale != "full" and (needed := seconds(plan)) is not None:
         lines.append(f"about {duration(needed)} of training in one process on this machine, at the pace of a step now")
     return "\n".join(lines)

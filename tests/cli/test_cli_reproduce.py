@@ -71,6 +71,7 @@ def test_an_experiment_of_ones_own_by_several_processes_and_with_more_trials(min
     first = {cell.name for cell in Queue.read(path).cells}
     status, out, _ = minilocal(*own)
     assert status == 0 and out.startswith("reproduce/own-full: 2 of 4 done, 2 left") and " ± " in out
+    assert "published" not in out and "|" not in out, "nothing is printed of an experiment of one's own"
     assert first < {cell.name for cell in Queue.read(path).cells}
     assert [state.word for state in Queue.read(path).states()] == ["done"] * 4
     status, out, _ = minilocal(*own, "--status", "--cells", "*-alpha0.5-*")

@@ -19,15 +19,15 @@ from minilocal.reproduce.results import Result, baseline, published_gain
 
 
 def table(plan: Plan, results: Sequence[Result]) -> list[Part]:
-    """For each network on each data set a table of errors and one of gains, `ours | published`."""
+    """For each network on each data set a table of errors and one of gains, `ours | published` where one is printed."""
     parts: list[Part] = [scale_text(plan, results)]
     for (data, net), panel in _panels(results).items():
-        title = f"{words_of(DATA, data)}, {words_of(NET, net)}"
-        parts += [f"{title}: test error (%), ours | published.", _errors(plan, panel, title)]
+        title, which = f"{words_of(DATA, data)}, {words_of(NET, net)}", ", ours | published" * _are_printed(panel)
+        parts += [f"{title}: test error (%){which}.", _errors(plan, panel, title)]
         gains = _gains(plan, panel, title)
         if gains is not None:
             base = rules.get(plan.experiment.baseline).name
-            parts += [f"{title}: points less than {base}, ours | published.", gains]
+            parts += [f"{title}: points less than {base}{which}.", gains]
     if lacking := not_offered(plan.experiment):
         parts.append(f"Printed there and not offered here: {'; '.join(lacking)}.")
     return parts
@@ -37,8 +37,10 @@ def scale_text(plan: Plan, results: Sequence[Result]) -> str:
     """In what all cells differ from the paper's, and what the experiment sets where its recipe is silent."""
     cells = [result.planned for result in results]
     common = shared(cells)
-    text = f"Scale {plan.scale}: {'; '.join(common) or 'as the paper states'}."
-    if own := chosen(plan, cells):
+    paper = plan.experiment.paper is not None
+    whole = "as the paper states" if paper else "as the experiment's file states"
+    text = f"Scale {plan.scale}: {'; '.join(common) or whole}."
+    if paper and (own := chosen(plan, cells)):
         text += f" Beside the stated recipe: {', '.join(own)}."
     return f"{text} Errors are of the last epoch, mean ± standard deviation over trials (of n - 1)."
 
@@ -55,7 +57,7 @@ def _panels(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
 def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:
     """Rows × columns of `ours | published`, shaded by their difference at full scale."""
     notes: dict[str, int] = {}
-    common = shared([result.planned for result in panel])
+    common, both = shared([result.planned for result in panel]), _are_printed(panel)
 
     def text(result: Result) -> str:
         more = [word for word in deviations(result.planned) if word not in common]
@@ -65,7 +67,7 @@ def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:
             *more,
         ]
         marks = "".join(f" [{notes.setdefault(note, len(notes) + 1)}]" for note in about)
-        return f"{ours(result)} | {published_text(result)}{marks}"
+        return f"{ours(result)} | {published_text(result)}{marks}" if both else f"{ours(result)}{marks}"
 
     rows = _layout(panel, title, text)
     shades = {}
@@ -87,9 +89,15 @@ def _gains(plan: Plan, panel: Sequence[Result], title: str) -> Table | None:
 
     def text(result: Result) -> str:
         other = pairs[result.cell.name]
-        return f"{_signed(other.mean - result.mean)} | {_signed(published_gain(result, other))}"
+        own = _signed(other.mean - result.mean)
+        return f"{own} | {_signed(published_gain(result, other))}" if _are_printed(panel) else own
 
     return Table(_layout(compared, title, text))
+
+
+def _are_printed(panel: Sequence[Result]) -> bool:
+    """Whether a cell has a published number."""
+    return any(result.cell.published is not None for result in panel)
 
 
 def _layout(panel: Sequence[Result], title: str, text: Callable[[Result], str]) -> list[dict[str, str]]:
