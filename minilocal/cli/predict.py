@@ -6,6 +6,7 @@ RUN is a run's folder, or the file that `minilocal export` made of one.
 from __future__ import annotations
 
 import argparse
+import os
 import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> int:
     from minilocal.train.saved_run import read
 
     saved = read(options.run)
+    out = Path(options.out or predictions_of(saved))
+    check_out(out)
     config, learner = saved.build(options.device, options.data_dir)
     expected = saved.images
     if options.images is not None:
@@ -62,7 +65,6 @@ def run(options: argparse.Namespace) -> int:
     dataset = expected.dataset(x, np.zeros(len(x), np.int64) if y is None else y)
     result = predict(learner, x, dataset, local=True)
     predicted = result.classes
-    out = Path(options.out or predictions_of(saved))
     arrays: dict[str, Any] = {
         "predictions": predicted, "probabilities": probabilities(result.logits), "classes": np.array(expected.classes),
     }  # fmt: skip
@@ -89,6 +91,14 @@ def predictions_of(saved: SavedRun) -> Path:
     """Where a run's predictions go: into its folder, or beside its exported file."""
     path = saved.path
     return path.with_name(f"{path.stem}-predictions.npz") if saved.is_exported else path / "predictions.npz"
+
+
+def check_out(out: Path) -> None:
+    """Raises: UserError where something else than predictions is there already, as the run or the images."""
+    from minilocal.record import has_entry
+
+    if os.path.lexists(out) and not has_entry(out, "predictions"):
+        raise UserError(f"{out} is there already, and holds no predictions: choose another --out.")
 
 
 def recorded(saved: SavedRun, dataset: DataSet, error: float) -> str:

@@ -2,7 +2,7 @@
 
 from minilocal.record.environment import current_environment
 from minilocal.record.exported import ENTRY, is_exported, read_exported, write_exported
-from minilocal.record.files import atomic_write
+from minilocal.record.files import atomic_write, has_entry
 from minilocal.record.find import run_folders
 from minilocal.record.folder import RunFolder, beside, check_free
 from minilocal.record.lock import InUse, check_unlocked
@@ -19,6 +19,7 @@ __all__ = [
     "checkpoint",
     "config",
     "current_environment",
+    "has_entry",
     "is_exported",
     "read_exported",
     "recorded_environment",

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError
-from minilocal.record.files import atomic_write
+from minilocal.record.files import atomic_write, has_entry
 
 ENTRY, FORMAT = "run.json", 1
 KINDS: dict[str, tuple[type, ...]] = {  # of the entry's values
@@ -81,11 +81,7 @@ def _checked(text: str) -> dict[str, Any]:
 
 def is_exported(path: str | Path) -> bool:
     """Whether `path` is a file that `write_exported` wrote, of whatever format."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return f"{ENTRY}.npy" in archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
-        return False
+    return has_entry(path, ENTRY)
 
 
 def check_no_export(path: str | Path) -> None:

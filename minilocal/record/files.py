@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -54,6 +55,15 @@ def os_errors_explained(path: Path) -> Iterator[None]:
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "")
         raise UserError(f"{path}: {error.strerror or error}. {remedy}".strip()) from None
+
+
+def has_entry(path: str | Path, name: str) -> bool:
+    """Whether `path` is an .npz with an array of this name."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return f"{name}.npy" in archive.namelist()
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+        return False
 
 
 def _sync(folder: Path) -> None:

@@ -317,6 +317,20 @@ def test_predict_gives_probabilities_confusions_and_every_modules_error(miniloca
     assert printed == [[str(c), *(str(n or ".") for n in row)] for c, row in enumerate(expected.tolist())]
 
 
+def test_predictions_replace_predictions_only(minilocal, trained):
+    checkpoint, run = (trained / "checkpoint.npz").read_bytes(), str(trained)
+    status, _, err = minilocal("predict", run, "--out", f"{run}/checkpoint.npz")
+    assert status == 2 and err.endswith(
+        "checkpoint.npz is there already, and holds no predictions: choose another --out.\n"
+    )
+    assert (trained / "checkpoint.npz").read_bytes() == checkpoint
+    assert minilocal("export", run, "--out", "weights.npz")[0] == 0
+    exported = Path("weights.npz").read_bytes()
+    assert minilocal("predict", "weights.npz", "--out", "weights.npz")[0] == 2
+    assert Path("weights.npz").read_bytes() == exported
+    assert [minilocal("predict", "weights.npz", "--out", "p.npz")[0] for _ in range(2)] == [0, 0]
+
+
 def test_a_confusion_matrix_of_many_classes_is_kept_and_not_printed(minilocal, tmp_path):
     y = np.arange(26) % 13
     x = np.zeros((26, 8, 8, 1), np.uint8) + y[:, None, None, None].astype(np.uint8)
