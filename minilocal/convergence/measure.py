@@ -17,7 +17,7 @@ that the optimiser receives: without weight decay, momentum and learning rate.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,10 +101,11 @@ def over(
 ) -> Convergence:
     """As `measure`, over the pairs of images and labels that `batches()` yields; `between` is called after each.
 
-    Raises: UserError as `measure`, and where there is no batch.
+    Raises: UserError as `measure`, and where `batches` is no function that yields such pairs, at least one.
     """
     check_learner(learner)
     rate = learner.lr if lr is None else inputs.rate(lr)
+    batches = checked(learner, batches)
     if next(iter(batches()), None) is None:
         raise UserError("convergence is measured over batches, and there is none: give at least one image.")
     with one_blas_thread(), underflow_is_zero():
@@ -122,6 +123,21 @@ def over(
     (network, *modules), second_moment = sums.products([every, *groups])
     by_module = tuple(Agreement.of(*products) for products in modules)
     return Convergence(Agreement.of(*network), by_module, math.sqrt(network[2]), second_moment, sums.batches)
+
+
+def checked(learner: Learner, batches: Any) -> Batches:
+    """The same batches, each one checked as by `step`."""
+    if not callable(batches):
+        raise UserError(f"batches came as a {type(batches).__name__}: give a function, as lambda: iter(pairs).")
+
+    def each() -> Iterator[tuple[Array, Array]]:
+        for pair in batches():
+            if not isinstance(pair, Sequence) or len(pair) != 2:
+                raise UserError(f"a batch came as a {type(pair).__name__}: give a pair, (images, labels).")
+            x = inputs.images(pair[0], learner.net, learner.dtype, _like(learner))
+            yield x, inputs.labels(pair[1], x, learner.net.classes)
+
+    return each
 
 
 def final_loss(learner: Learner, arrays: Mapping[str, Array]) -> SynchronousGradients:

@@ -9,14 +9,18 @@ Table 2. M is the peak of a step in such an epoch. A machine must bear the large
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
+from minilocal import inputs
+from minilocal.errors import unknown
 from minilocal.memory.estimate import CPU, Machine, estimate
 from minilocal.memory.profile import MemoryProfile
 from minilocal.nets import Net
 from minilocal.optim import Optimizer
 from minilocal.rules import Rule
 from minilocal.rules.when import MANY, When
+
+PARTS = ("step", "total", *(field.name for field in fields(MemoryProfile) if field.type == "int"))
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,12 @@ class PeriodMemory:
         return max(self.local, self.guided, key=lambda profile: profile.step)
 
     def average(self, part: str = "step") -> float:
-        """The bytes of `step`, of `total` or of any field of a profile, averaged over a period."""
+        """The bytes of `step`, of `total` or of any field of a profile, averaged over a period.
+
+        Raises: UserError for any other part.
+        """
+        if part not in PARTS:
+            raise unknown("part", part, PARTS)
         local, guided = (float(getattr(profile, part)) for profile in (self.local, self.guided))
         return local + self.share * (guided - local)
 
@@ -57,12 +66,12 @@ def over_period(
 
     Raises: UserError as a `Learner`, where net, rule and modules do not fit.
     """
-    machine = machine or CPU()
+    machine, when = machine or CPU(), inputs.training_rule(rule).when
     profiles = [
         estimate(net, rule, modules, images, dtype=dtype, optimizer=optimizer, epoch=epoch, machine=machine)
-        for epoch in phases(rule.when)
+        for epoch in phases(when)
     ]
-    return PeriodMemory(profiles[0], profiles[-1], rule.when.global_share)
+    return PeriodMemory(profiles[0], profiles[-1], when.global_share)
 
 
 def phases(when: When) -> dict[int, float]:

@@ -100,6 +100,7 @@ def run(
 
 def _planned(values: Mapping[str, Any], out: Path) -> tuple[Queue, dict[str, Any], list[str]]:
     """The sweep at `out`, the keys of [run] that this machine has, and remarks on the grid."""
+    _check_keys(values)
     grid = axes({key: _several(value) for key, value in values.items()}, "the grid")
     machine: dict[str, Any] = {}
     for axis in grid:
@@ -112,6 +113,16 @@ def _planned(values: Mapping[str, Any], out: Path) -> tuple[Queue, dict[str, Any
     data = {key: value for key, value in machine.items() if key.startswith("data.")}  # the sweep's record keeps them
     run = {key: value for key, value in machine.items() if key not in data}
     return Queue.open(out, cells).on(data), run, remarks
+
+
+def _check_keys(values: Any) -> None:
+    """Raises: UserError where this is no grid with a key, or one of its keys is no text."""
+    if not isinstance(values, Mapping):
+        raise UserError(f'the grid is a {type(values).__name__}: give a dict, as {{"rule.name": ["bp", "gll"]}}.')
+    if not values:
+        raise UserError('the grid is empty: give at least one key, as {"rule.name": ["bp", "gll"]}.')
+    if other := [key for key in values if not isinstance(key, str)]:
+        raise UserError(f'key {other[0]!r} of the grid is no "table.key": minilocal train --show lists them.')
 
 
 def _several(value: Any) -> list[Any]:

@@ -336,6 +336,7 @@ class OneOfTwo(ml.Learner):
 def test_bad_input_is_one_line():
     learner = make_learner(ml.rules.gll())
     wrong: Any = ml.convergence.measure
+    over: Any = ml.convergence.over
     part = make_learner(ml.rules.gll())
     part.__class__ = OneOfTwo
     for call, words in [
@@ -347,7 +348,10 @@ def test_bad_input_is_one_line():
         (lambda: wrong(learner, X, Y, batch_size=0), "batch_size = 0"),
         (lambda: wrong(learner, X, Y, batches=0), "batches = 0"),
         (lambda: wrong(learner, X, Y, lr=-1), "-1"),
-        (lambda: ml.convergence.over(learner, batches_of_none), "there is none"),
+        (lambda: over(learner, batches_of_none), "there is none"),
+        (lambda: over(learner, [(X, Y)]), "batches came as a list: give a function"),
+        (lambda: over(learner, lambda: [X]), "a batch came as a ndarray: give a pair"),
+        (lambda: over(learner, lambda: [(X, Y), (X, Y[:3])]), "labels (3,) met 20 images"),
     ]:
         with pytest.raises(UserError) as caught:
             call()

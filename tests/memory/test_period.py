@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
-from minilocal import rules
+from minilocal import UserError, rules
 from minilocal.memory import estimate, over_period
 from minilocal.memory.period import phases
 from minilocal.rules.when import When, periodic
@@ -27,6 +29,18 @@ def test_a_rule_whose_epochs_are_alike_has_one_number(host):
     memory = over_period(RESNET8, rules.gll(), 2, 8, machine=host)
     assert memory.share == 0 and memory.average() == memory.peak.step == memory.local.step
     assert memory.average("total") == memory.peak.total
+
+
+def test_bad_input_is_one_line(host):
+    memory, wrong = over_period(RESNET8, rules.gll(), 2, 8, machine=host), cast(Any, over_period)
+    for call, words in [
+        (lambda: memory.average("stepp"), "part 'stepp' is not known; did you mean 'step'?"),
+        (lambda: memory.average("at"), "part 'at' is not known"),
+        (lambda: wrong(RESNET8, "pgl", 2, 8), "rule 'pgl' is no rule"),
+    ]:
+        with pytest.raises(UserError) as caught:
+            call()
+        assert words in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -72,6 +72,16 @@ def test_what_no_grid_is(values, message, tmp_path):
     assert "\n" not in str(caught.value) and not (tmp_path / "sweep").exists()
 
 
+@pytest.mark.parametrize(
+    "values, message",
+    [({}, "the grid is empty"), ([("rule.name", "gll")], "the grid is a list"), ({5: "gll"}, "key 5 of the grid")],
+)
+def test_a_grid_is_a_dict_with_keys(values, message, tmp_path):
+    with pytest.raises(UserError, match=message) as caught:
+        ml.sweep.run(values, tmp_path / "sweep")
+    assert "\n" not in str(caught.value) and not (tmp_path / "sweep").exists()
+
+
 def test_options_that_a_rule_lacks_are_remarked(tmp_path, monkeypatch):
     monkeypatch.setattr("minilocal.sweep.call.drain", lambda *cells, **options: None)
     (remark,) = ml.sweep.run({**GRID, "rule.alpha": 0.25}, tmp_path / "sweep").remarks
