@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from minilocal.cli.parser import Parser
 from minilocal.cli.sweep import add_flags_of_the_starts
-from minilocal.errors import UserError
+from minilocal.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from minilocal.reproduce import Plan
@@ -51,10 +51,9 @@ def run(options: argparse.Namespace) -> int:
     from minilocal.sweep import table
 
     if options.name is None:
-        if options.list:
-            print(listing.experiments())
-            return 0
-        raise UserError("reproduce: give the NAME of an experiment; minilocal reproduce --list shows all.")
+        _check_alone(options)
+        print(listing.experiments())
+        return 0
     devices = of_sweep.devices(options.device)
     jobs = of_sweep.jobs(options.jobs, devices)
     changes, machine, data = _settings(options)
@@ -80,6 +79,20 @@ def run(options: argparse.Namespace) -> int:
         partial(_results, path),
     )  # fmt: skip
     return starts.start(work, options)
+
+
+def _check_alone(options: argparse.Namespace) -> None:
+    """Raises: UserError for anything else than --list where no experiment is named."""
+    from minilocal.reproduce import SCALES
+
+    if not options.list:
+        raise UserError("reproduce: give the NAME of an experiment; minilocal reproduce --list shows all.")
+    for name, value in vars(options).items():
+        if name not in ("list", "scale") and value:
+            flag = name.replace("_", "-")
+            raise UserError(f"--{flag} met --list without the NAME of an experiment: give it, or leave --{flag} out.")
+    if options.scale not in SCALES:
+        raise unknown("scale", options.scale, SCALES)
 
 
 def _show(asked: Plan, options: argparse.Namespace) -> int:

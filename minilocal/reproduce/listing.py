@@ -60,5 +60,5 @@ def in_a_line(config: Config) -> str:
     o, d, n = config.optim, config.data, config.net
     images = f"{d.limit_train} of " if d.limit_train else ""
     modules = "" if config.rule.name == "bp" else f" in {n.modules}"
-    recipe = f"{o.epochs} epochs, batch {o.batch_size}, lr {o.lr:g} {o.schedule}"
+    recipe = f"{o.epochs} epoch{'s' * (o.epochs != 1)}, batch {o.batch_size}, lr {o.lr:g} {o.schedule}"
     return f"{config.rule.name}, {n.name}{modules}, {images}{d.name}, {recipe}"

@@ -9,10 +9,10 @@ from typing import Any
 
 import msgspec
 
-from minilocal import sweep
+from minilocal import rules, sweep
 from minilocal.config import Config, Source, resolve
 from minilocal.errors import UserError, nearest, unknown, whole
-from minilocal.published.keys import DATA, NET
+from minilocal.published.keys import DATA, NET, RULE
 from minilocal.reproduce.buildable import obstacle
 from minilocal.reproduce.cells import ExperimentCell, cells, fits
 from minilocal.reproduce.experiment import SCALES, Experiment, scales
@@ -113,13 +113,15 @@ def plan(
     chosen = _chosen(every, rows, cells_, patterns_at(experiment, scale, every))
     number = trials or own.trials or default.trials
     planned, remarks = [], list[str]()
+    options = {cell.name: _options(cell) for cell in every}
     for cell, why in chosen:
+        fitting, left_out = _fitting(changes, cell.name, options)
         sources: list[Source] = [
             (f"scale {scale}", default.flat), (f"experiment {experiment.called}, [scale.{scale}]", own.flat),
-            (f"experiment {experiment.called}, [grid]", _of_the_question(experiment, cell)), ("--set", dict(changes)),
+            (f"experiment {experiment.called}, [grid]", _of_the_question(experiment, cell)), ("--set", fitting),
         ]  # fmt: skip
         config, more = resolve([*cell.sources, *(() if why else sources)])
-        remarks += () if why else more
+        remarks += () if why else [*left_out, *more]
         stated = int(cell.stated.get("trials") or 1)
         planned.append(PlannedCell(cell, config, number or stated, why or obstacle(config)))
     result = Plan(experiment, scale, changes, planned, tuple(dict.fromkeys(remarks)))
@@ -127,6 +129,25 @@ def plan(
         reason = next((p.left_out for p in planned if p.cell.name in {c.name for c, why in chosen if not why}), "")
         raise UserError(f"{experiment.called} has no cell to train at scale {scale}: {reason or 'none is taken'}")
     return result
+
+
+def _options(cell: ExperimentCell) -> tuple[str, set[str]]:
+    """The name of a cell's rule, and its options, as "rule.alpha"."""
+    name = resolve(cell.sources)[0].rule.name
+    return name, {f"rule.{option}" for option in rules.options(name)}
+
+
+def _fitting(
+    changes: Mapping[str, Any], name: str, options: Mapping[str, tuple[str, set[str]]]
+) -> tuple[dict[str, Any], list[str]]:
+    """The changes for a cell, without the options that its rule lacks and that of another cell has; remarks on them."""
+    if RULE in changes:
+        return dict(changes), []
+    rule, own = options[name]
+    elsewhere = {option for _, known in options.values() for option in known}
+    foreign = [key for key in changes if key in elsewhere - own]
+    remarks = [f"{key} (--set) is left out for {rule}, which has no such option." for key in foreign]
+    return {key: value for key, value in changes.items() if key not in foreign}, remarks
 
 
 def _of_the_question(experiment: Experiment, cell: ExperimentCell) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from minilocal.errors import UserError, boolean, fraction, set_checked, unknown,
 __all__ = ["FIRST", "Always", "Asynchronous", "Periodic", "When", "always", "asynchronous", "periodic"]
 
 FIRST = ("forward", "backward")
-MANY = 1000  # epochs over which a share is counted that no period tells
+MANY = 1000  # epochs over which a share is counted where no period gives it
 
 
 def __dir__() -> list[str]:
@@ -36,7 +36,7 @@ class When:
 
     @property
     def global_share(self) -> float:
-        """The share of global epochs among all, from 0 to 1; of a long training, where no period tells."""
+        """The share of global epochs among all, from 0 to 1; counted over a long training where no period gives it."""
         return sum(map(self.is_global, range(MANY))) / MANY if self.guided else 0.0
 
     def least_batches(self, modules: int) -> int:

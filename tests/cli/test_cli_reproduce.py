@@ -49,6 +49,16 @@ def test_the_list_has_every_experiment_and_every_cell(minilocal):
     assert lines["about"].endswith("at the pace of a step now")
 
 
+def test_an_option_is_set_where_the_rule_has_it():
+    asked = plan(load("backlink-table3"), "tiny", changes={"rule.alpha": 0.25, "optim.epochs": 1})
+    alphas = {c.cell.name: c.config.rule.options.get("alpha") for c in asked.taken}
+    assert alphas["cifar10-resnet32-backlink-l1-K4"] == 0.25 and alphas["cifar10-resnet32-bp"] is None
+    assert {c.config.optim.epochs for c in asked.taken} == {1}
+    assert "rule.alpha (--set) is left out for gll, which has no such option." in asked.remarks
+    (bp,) = plan(load("backlink-table3"), "tiny", cells_="cifar10-resnet32-bp", changes={"rule.alpha": 0.25}).taken
+    assert bp.config == plan(load("backlink-table3"), "tiny", cells_="cifar10-resnet32-bp").taken[0].config
+
+
 def test_cells_are_trained_and_stand_beside_the_printed_ones(minilocal, tmp_path):
     status, out, _ = minilocal("reproduce", *FEW)
     assert status == 0 and "at scale tiny, optim.epochs=1" in out
@@ -92,6 +102,9 @@ def test_what_can_be_seen_without_training_trains_nothing(minilocal, tmp_path):
         (["backlink-tabel3"], "experiment 'backlink-tabel3' is not known; did you mean 'backlink-table3'?"),
         (["no/such.toml"], "no/such.toml: No such file or directory."),
         ([], "reproduce: give the NAME of an experiment; minilocal reproduce --list shows all."),
+        (["--list", "--scale", "smal"], "scale 'smal' is not known; did you mean 'small'?"),
+        (["--list", "--rows", "x"], "--rows met --list without the NAME of an experiment: give it"),
+        (["backlink-table3", "--set", "rule.betta=1"], "rule.betta (--set): bp has no such option"),
         (["backlink-table3", "--scale", "smal"], "scale 'smal' is not known; did you mean 'small'?"),
         (["backlink-table3", "--trials", "0"], "trials = 0: give a whole number, 1 or more."),
         (["backlink-table3", "--rows", "cifar10-resnet32-gl"], "did you mean 'cifar10-resnet32-gll'?"),

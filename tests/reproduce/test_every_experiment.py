@@ -51,6 +51,20 @@ def test_every_rule_of_a_figure_can_be_built_on_the_digits(name):
             assert [len(m.units) for m in learner.modules] == [len(units) for units in cut]
 
 
+@pytest.mark.parametrize(
+    ("figure", "table", "cell"),
+    [
+        ("fdg-fig3", "fdg-table2", "cifar10-resnet56-bp"),
+        ("fdg-fig4", "fdg-table2", "cifar10-resnet20-fdg-beta0.2-K2 cifar10-resnet20-fdg-K2-beta0.2"),
+        ("fdg-fig4", "fdg-table4", "cifar10-resnet56-fdg-beta0.3-K4 cifar10-resnet56-fdg-K4-beta0.3"),
+    ],
+)
+def test_a_cell_of_a_figure_is_trained_as_in_its_table(figure, table, cell):
+    (printed,) = plan(load(table), "full", cells_=cell.split()[0]).taken
+    (drawn,) = plan(load(figure), "full", cells_=cell.split()[-1]).taken
+    assert drawn.config == printed.config
+
+
 def test_what_varies_is_not_replaced_by_a_scale():
     rates = {cell.config.optim.lr for cell in plan(load("backlink-fig5"), "tiny").taken}
     assert rates == {0.01, 0.05, 0.1, 0.5, 1.0}

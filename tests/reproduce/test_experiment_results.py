@@ -12,7 +12,7 @@ import pytest
 
 from minilocal.config import flatten, tables_of
 from minilocal.report.document import Table
-from minilocal.reproduce import Plan, load, opened, plan, results, section
+from minilocal.reproduce import Plan, Result, load, opened, plan, results, section
 from minilocal.reproduce.deviations import chosen, deviations, shared
 from minilocal.reproduce.duration import seconds
 from minilocal.reproduce.experiment import parse
@@ -227,3 +227,11 @@ def minilocal_report(tmp_path, capsys):
         return str(capsys.readouterr().out)
 
     return call
+
+
+def test_columns_of_numbers_ascend():
+    text = 'title = "t"\n[recipe]\nnet.name = "mlp"\n[grid]\nnet.modules = [3, 2]\n[[rows]]\nrule.name = "gll"\n'
+    bp = '[[rows]]\nrule.name = "bp"\nalone = true\n'
+    asked = plan(parse(text + bp, "own"), "full")
+    (errors,) = tables(section(asked, [Result(cell) for cell in asked.taken]))
+    assert list(errors.rows[0]) == ["method", "K = 1", "K = 2", "K = 3"]

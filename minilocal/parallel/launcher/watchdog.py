@@ -1,4 +1,4 @@
-"""A thread in each rank that sees what the main thread cannot see while it waits for a message that never comes.
+"""A thread in each rank, for the time in which the main thread waits for a message that never comes.
 
 It ends the rank where another rank has failed: the process that started the ranks asks for that. Where that process is
 gone, a run that trains saves its checkpoint between two steps and ends; a rank whose main thread stands still is ended,

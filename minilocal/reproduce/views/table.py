@@ -102,13 +102,21 @@ def _are_printed(panel: Sequence[Result]) -> bool:
 
 def _layout(panel: Sequence[Result], title: str, text: Callable[[Result], str]) -> list[dict[str, str]]:
     """A dict for each row, with the same columns; an empty text where the paper has no cell."""
-    columns = list(dict.fromkeys(map(_column, panel)))
+    columns = _in_order(list(dict.fromkeys(map(_column, panel))))
     rows = []
     for name in _rows(panel, title):
         row = {"method": name} | dict.fromkeys(columns, "")
         row |= {_column(result): text(result) for result in panel if _row(result, title) == name}
         rows.append(row)
     return rows
+
+
+def _in_order(columns: Sequence[str]) -> list[str]:
+    """`K = 1`, `K = 2`, ... where each column is a number of one key; others in the order of their cells."""
+    values = [column.partition(" = ")[2] for column in columns]
+    if not all(value.replace(".", "", 1).isdecimal() for value in values):
+        return list(columns)
+    return sorted(columns, key=lambda column: float(column.partition(" = ")[2]))
 
 
 def _rows(panel: Sequence[Result], title: str) -> list[str]:
