@@ -43,9 +43,10 @@ def estimates(panel: Panel, memory: Memory) -> list[Estimate]:
     A baseline with the configuration of a group is left out: that group has its number.
     """
     runs = {key_of(group) for group in panel.groups}
-    result: dict[str, Estimate] = {}
-    for name, group, rule in _baselines(panel):
-        if key_of(group, rule) not in runs:
+    baselines, result = _baselines(panel), dict[str, Estimate]()
+    with_a_run = {name for name, group, rule in baselines if key_of(group, rule) in runs}
+    for name, group, rule in baselines:
+        if name not in with_a_run:
             result.setdefault(name, _estimate(name, group, rule, memory))
     for group in panel.groups:
         result[group.name] = _estimate(group.name, group, None, memory)

@@ -55,6 +55,13 @@ def test_a_run_of_a_baseline_stands_for_it(tmp_path):
     assert list(memory_of(build(tmp_path))) == [ACCUMULATED, "BP, keep = caches", "BP, keep = inputs"]
 
 
+def test_bp_without_modules_stands_for_it_too(tmp_path):
+    write_run(tmp_path / "bp", [20, 10], rule__name="bp", **{**NET, "net__modules": 1})
+    write_run(tmp_path / "gll", [20, 10], rule__name="gll", **NET)
+    rows = list(memory_of(build(tmp_path)))
+    assert "BP (baseline)" not in rows and rows[-2:] == ["BP, K = 1", "GLL, K = 4"] and len(rows) == 4
+
+
 def test_each_number_of_modules_and_each_batch_has_its_own(tmp_path):
     write_run(tmp_path / "2", [20, 10], rule__name="gll", **{**NET, "net__modules": 2})
     write_run(tmp_path / "4", [20, 10], rule__name="gll", **NET)

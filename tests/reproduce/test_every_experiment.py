@@ -61,8 +61,8 @@ def test_every_rule_of_a_figure_can_be_built_on_the_digits(name):
 )
 def test_a_cell_of_a_figure_is_trained_as_in_its_table(figure, table, cell):
     (printed,) = plan(load(table), "full", cells_=cell.split()[0]).taken
-    (drawn,) = plan(load(figure), "full", cells_=cell.split()[-1]).taken
-    assert drawn.config == printed.config
+    (plotted,) = plan(load(figure), "full", cells_=cell.split()[-1]).taken
+    assert plotted.config == printed.config
 
 
 def test_what_varies_is_not_replaced_by_a_scale():
