@@ -24,6 +24,8 @@ from minilocal.errors import UserError, unknown
 if TYPE_CHECKING:
     from minilocal.reproduce import Plan
 
+REPORT = "report"  # the folder of the report, in the experiment's
+
 
 def parser() -> Parser:
     """The options of `minilocal reproduce`."""
@@ -98,7 +100,7 @@ def _check_alone(options: argparse.Namespace) -> None:
 def _show(asked: Plan, options: argparse.Namespace) -> int:
     """Print what an experiment shows that trains nothing, and write its report."""
     from minilocal.report import FORMATS, write
-    from minilocal.report.document import Document, Table
+    from minilocal.report.document import Document, Section, Table
     from minilocal.reproduce import Result, section
     from minilocal.reproduce.listing import as_text
 
@@ -111,7 +113,9 @@ def _show(asked: Plan, options: argparse.Namespace) -> int:
     records: dict[str, list[dict[str, object]]] = {
         f"table-{number}": [{**row} for row in table.rows] for number, table in enumerate(tables, 1)
     }
-    files = write(Document(own.heading, ["Nothing is trained for it."], [own], records), path, FORMATS)
+    about = [asked.experiment.about] if asked.experiment.about else []
+    shown = Section("At full size, without training", own.parts[len(about) :])
+    files = write(Document(own.heading, about, [shown], records), path / REPORT, FORMATS)
     print(f"{as_text(own)}\n\n{_where(files)}")
     return 0
 

@@ -8,16 +8,17 @@ import pytest
 def test_a_figure_that_trains_nothing_is_shown_and_written(minilocal, tmp_path):
     status, out, _ = minilocal("reproduce", "backlink-fig2", "--out", "fig2")
     assert status == 0 and "BackLink (IEEE), Fig. 2: how the networks are cut\n" in out and "at scale" not in out
-    assert "7 × 4, 9 × 3" in out and "report: fig2/report.html, and 4 more files beside it" in out
+    assert "7 × 4, 9 × 3" in out and "report: fig2/report/report.html, and 4 more files beside it" in out
     files = {"report.html", "report.md", "table-1.csv", "splits-resnet110.svg", "splits-resnet32.svg"}
-    assert files == {file.name for file in (tmp_path / "fig2").iterdir()}
-    page = (tmp_path / "fig2" / "report.html").read_text()
+    assert files == {file.name for file in (tmp_path / "fig2" / "report").iterdir()}
+    page = (tmp_path / "fig2" / "report" / "report.html").read_text()
     assert "55 units, bottom to top, divided: K = 2: 28, 27" in page  # the alt text
+    assert page.count("Fig. 2: how the networks are cut</h") == 1
 
 
 def test_its_folder_is_named_by_the_experiment_alone(minilocal, tmp_path):
     assert minilocal("reproduce", "backlink-fig6", "--scale", "small")[0] == 0
-    assert (tmp_path / "reproduce" / "backlink-fig6" / "classes.svg").is_file()
+    assert (tmp_path / "reproduce" / "backlink-fig6" / "report" / "classes.svg").is_file()
 
 
 @pytest.mark.parametrize(
