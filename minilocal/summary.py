@@ -37,7 +37,7 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     net, modules = learner.net, learner.modules
     kept, step = _bytes(learner, images)
     *units, head = rows(net)
-    auxiliary = [_auxiliary(module, module is modules[-1]) for module in modules]
+    auxiliary = [auxiliary_parameters(module, module is modules[-1]) for module in modules]
     cells = []
     for k, module in enumerate(modules):
         for u, (name, shape, size, macs) in enumerate(units[module.first : module.top + 1], module.first):
@@ -54,7 +54,12 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_last_lines(step, images)}")
 
 
-def _auxiliary(module: Module, is_last: bool) -> int:
+def kept_bytes(learner: Learner, images: int) -> KeptBytes | None:
+    """What each module keeps in a step of this many images, as `summary` has it; None where a layer reads numbers."""
+    return _estimated(_kept, learner, images, CPU() if learner.device == "cpu" else GPU())
+
+
+def auxiliary_parameters(module: Module, is_last: bool) -> int:
     """The parameters of a module's auxiliary network and synthesiser. The last module's objective is the net's head."""
     parts = [module.synthesiser] if is_last else [module.objective, module.synthesiser]
     return sum(count(part.parameters) for part in parts if part is not None)
@@ -81,13 +86,20 @@ def _mb(n: int) -> str:
 def _bytes(learner: Learner, images: int) -> tuple[KeptBytes | None, MemoryProfile | None]:
     """What each module keeps, and the profile of a step; None where a layer reads numbers."""
     machine = CPU() if learner.device == "cpu" else GPU()
+    kept = _estimated(_kept, learner, images, machine)
+    return kept, None if kept is None else _estimated(profile, learner, images, machine)
+
+
+def _estimated(
+    measured: Callable[[Learner, Any, Any], Result], learner: Learner, images: int, machine: Machine
+) -> Result | None:
+    """`measured` on abstract arrays; None where a layer reads numbers."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # `learner` has warned already
-            kept = _on_abstract_arrays(_kept, learner, images, machine)
-            return kept, _on_abstract_arrays(profile, learner, images, machine)
+            return _on_abstract_arrays(measured, learner, images, machine)
     except (TypeError, AttributeError, UserError):
-        return None, None
+        return None
 
 
 def _on_abstract_arrays(

@@ -6,6 +6,7 @@ from minilocal.draw.bars import bars
 from minilocal.draw.curves import curves
 from minilocal.draw.gantt import gantt
 from minilocal.draw.heat import heat
+from minilocal.draw.network import network
 from minilocal.draw.rule_diagram import rule_picture
 from minilocal.draw.scatter import scatter
 from minilocal.draw.segments import segments
@@ -21,6 +22,7 @@ __all__ = [
     "gantt",
     "heat",
     "legend_below",
+    "network",
     "palette",
     "rule_picture",
     "scatter",
