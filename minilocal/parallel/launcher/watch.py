@@ -9,7 +9,7 @@ import json
 import math
 import os
 import select
-import signal
+import signal as signals
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -55,7 +55,7 @@ class Rank:
     def send(self, number: int) -> None:
         with suppress(OSError):
             if self.descriptor >= 0:
-                signal.pidfd_send_signal(self.descriptor, number)
+                signals.pidfd_send_signal(self.descriptor, number)
             else:
                 os.kill(self.pid, number)
 
@@ -143,13 +143,14 @@ class Watch:
         if first is not None and (gone is None or errors[first]["time"] <= ends.get(gone, math.inf)):
             entry = errors[first]
             return Failure(first, entry["kind"], entry["message"], entry["traceback"])
-        if status < 0:
+        broken_pipe = status == -signals.SIGPIPE and gone is not None  # to a rank's proxy: mpiexec ended after it
+        if status < 0 and not broken_pipe:
             return Failure(None, "mpiexec", f"was killed by signal {-status}")
         if signal is not None:
             return Failure(gone, "ended", f"was killed by signal {signal}")
         if not self.ranks:
             return Failure(None, "ended", f"could not be started: mpiexec ended with status {status}")
-        known = f", with exit status {status}" if status not in (0, OF_HYDRA) else ""
+        known = f", with exit status {status}" if status > 0 and status != OF_HYDRA else ""
         return Failure(gone, "ended", f"left early{known}")
 
     def close(self) -> None:
