@@ -49,6 +49,7 @@ if TYPE_CHECKING:
         record,
         report,
         sweep,
+        teach,
         train,
         verify,
     )
@@ -59,14 +60,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Learner", "UserError", "bench", "boundaries", "config", "convergence", "costs", "data", "draw", "equations", "fit",
     "interop", "layers", "linear_probes", "load", "locality", "losses", "memory", "namespace", "nets", "objectives",
-    "ops", "optim", "parallel", "record", "report", "rng", "rules", "split", "sweep", "to_device", "to_host", "train",
-    "use_threads", "verify", "when",
+    "ops", "optim", "parallel", "record", "report", "rng", "rules", "split", "sweep", "teach", "to_device", "to_host",
+    "train", "use_threads", "verify", "when",
 ]  # fmt: skip
 
 # imported on use, since some bring in libraries
 _ON_USE = (
     "bench", "config", "convergence", "costs", "draw", "locality", "memory", "parallel", "record", "report", "sweep",
-    "train", "verify",
+    "teach", "train", "verify",
 )  # fmt: skip
 
 

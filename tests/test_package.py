@@ -13,7 +13,7 @@ from minilocal.rules.option_docs import args
 
 EXAMPLES = [
     "minilocal", "minilocal.costs.costs", "minilocal.learner", "minilocal.rules.backlink", "minilocal.rules.compose",
-    "minilocal.verify.differences",
+    "minilocal.teach.check", "minilocal.verify.differences",
 ]  # fmt: skip
 
 
@@ -27,7 +27,7 @@ def test_completion_shows_what_is_there_and_nothing_else():
 PARTS = [
     "rules", "nets", "optim", "objectives", "boundaries", "layers", "ops", "verify", "data", "draw", "train", "config",
     "record", "memory", "locality", "when", "bench", "losses", "interop", "equations", "costs",
-    "parallel", "report", "sweep", "convergence",
+    "parallel", "report", "sweep", "teach", "convergence",
 ]  # fmt: skip
 
 
