@@ -126,6 +126,15 @@ def test_an_exception_of_a_cell_has_the_line_of_the_cell():
     assert "    line 3 raised ZeroDivisionError: division by zero" in says("1a", space["answer"])
 
 
+def test_an_exception_in_a_helper_of_the_same_cell_has_the_helpers_line():
+    space: dict[str, Any] = {}
+    exec(
+        compile("def helper(a):\n    return a / 0\ndef answer(z, w, d):\n    return helper(1)\n", "<cell>", "exec"),
+        space,
+    )
+    assert "    line 2 raised ZeroDivisionError" in says("1a", space["answer"])
+
+
 def test_exit_and_endless_recursion_are_exceptions_but_ctrl_c_is_not():
     def recursive(z: Any, w: Any, d: Any) -> Any:
         return recursive(z, w, d)
