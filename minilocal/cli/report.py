@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minilocal.cli.lists import words
@@ -17,6 +18,7 @@ from minilocal.cli.parser import Parser
 from minilocal.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from minilocal.report import Report
     from minilocal.report.document import Section
 
 LEGEND = """
@@ -37,6 +39,7 @@ def parser() -> Parser:
     p.add_argument(
         "--format", metavar="F,F", default="html,md,csv,svg", help="of html, md, csv and svg, those to write (all)"
     )
+    p.add_argument("--brief", action="store_true", help="an experiment's own tables and figures only, not its runs'")
     p.add_argument("--quiet", action="store_true", help="print warnings and the name of the first file only")
     return p
 
@@ -51,17 +54,31 @@ def run(options: argparse.Namespace) -> int:
         if name not in FORMATS:
             raise unknown("--format", name, FORMATS)
     own, records, lacking = experiments(options.runs)
-    report = build(options.runs, options.out, first=own, first_records=records)
+    if options.brief:
+        report = _brief(options, own, records)
+    else:
+        report = build(options.runs, options.out, first=own, first_records=records)
     for line in [*lacking, *report.left_out]:
         print(f"minilocal: warning: {line}", file=sys.stderr)
     files = report.write(formats)
     if not options.quiet:
         for section in own:
             print(f"{as_text(section)}\n")
-        print(f"{report}\n")
+        if report.results:
+            print(f"{report}\n")
     more = f", and {len(files) - 1} more files beside it" if len(files) > 1 and not options.quiet else ""
     print(f"report: {files[0]}{more}")
     return 0
+
+
+def _brief(options: argparse.Namespace, own: Sequence[Section], records: dict[str, list[dict[str, object]]]) -> Report:
+    """The report of the experiments alone. Raises: UserError where there is none."""
+    from minilocal.report import Report
+    from minilocal.report.document import Document
+
+    if not own:
+        raise UserError(f"--brief met {', '.join(options.runs)}, which has no experiment of minilocal reproduce.")
+    return Report(Document("Results", [], list(own), records), {}, [], Path(options.out))
 
 
 def experiments(paths: Sequence[str]) -> tuple[list[Section], dict[str, list[dict[str, object]]], list[str]]:

@@ -204,6 +204,7 @@ def test_a_locked_folder_is_one_line(minilocal, trained):
         (["--out", "begun"], f"begun is in use by process {os.getpid()} on "),
         (["--resume", "run"], f"run is in use by process {os.getpid()} on "),
     ],
+    ids=["not empty", "a run", "begun", "resumed"],
 )
 def test_a_folder_that_is_taken_is_refused_before_any_rank_starts(minilocal, trained, monkeypatch, words, line):
     import shutil

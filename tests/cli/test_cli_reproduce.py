@@ -70,6 +70,13 @@ def test_cells_are_trained_and_stand_beside_the_printed_ones(minilocal, tmp_path
     assert recorded["experiment"] == {"name": "backlink-table3", "scale": "tiny", "set": changes}
     assert {cell["labels"]["cell"] for cell in recorded["cells"]} == {"cifar10-resnet32-bp", "cifar10-resnet32-gll-K2"}
     assert {"report.html", "report.md", "experiment.csv"} <= {f.name for f in (tmp_path / "few" / "report").iterdir()}
+    status, out, _ = minilocal("report", "few", "--brief", "--format", "md,csv", "--out", "brief")
+    assert status == 0 and rows[1] in out.splitlines()
+    assert {file.name for file in (tmp_path / "brief").iterdir()} == {"report.md", "experiment.csv"}
+    assert (tmp_path / "brief" / "report.md").read_text("utf-8").count("\n## ") == 1
+    (run, *_) = (tmp_path / "few").glob("gll-*")
+    status, _, err = minilocal("report", f"few/{run.name}", "--brief")
+    assert status == 2 and "has no experiment of minilocal reproduce" in err and err.count("\n") == 1
 
 
 def test_an_experiment_of_ones_own_by_several_processes_and_with_more_trials(minilocal, tmp_path):
