@@ -1,5 +1,5 @@
 # make demo    the main job, in about a minute, offline
-# make test    every test, and the notebooks: about six minutes on two cores
+# make test    every test, and the notebooks: about ten minutes on two cores
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make gpu-check    on a machine with a GPU: parity and benchmarks; PART=parity, PART=bench, DATA=folder of CIFAR-10
 #

@@ -176,7 +176,9 @@ def test_an_uncaught_exception_ends_ranks_that_mpiexec_started_by_hand(nothing_l
         command, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, "PYTHONPATH": root}
     )
     assert ran.returncode == 1 and "ZeroDivisionError: no quotient" in ran.stderr
-    leftovers.remove(before)  # MPI's own
+    last = time.monotonic() + 2  # MPI's own file: a rank may end, and let go of it, after mpiexec
+    while leftovers.present() - before and time.monotonic() < last:
+        leftovers.remove(before)
 
 
 def test_a_rank_may_return_before_the_others(nothing_left, monkeypatch):
