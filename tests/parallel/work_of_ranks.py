@@ -79,8 +79,10 @@ def return_first(seconds):
     if comm.rank == 0:
         time.sleep(seconds)
     comm.sendrecv(None, 1 - comm.rank, source=1 - comm.rank)
-    last, message, other = time.monotonic() + seconds, np.zeros(1), 1 - comm.rank
-    while comm.sendrecv(time.monotonic() < last, other, source=other) and time.monotonic() < last + 1:
+    last, message, other, goes_on = time.monotonic() + seconds, np.zeros(1), 1 - comm.rank, True
+    while goes_on:  # as long as both want to: each decides by both answers
+        own = time.monotonic() < last
+        goes_on = comm.sendrecv(own, other, source=other) and own
         for _ in range(100):
             comm.Sendrecv(message, other, 1, message.copy(), other, 1)
     return comm.rank

@@ -22,23 +22,14 @@ class MainThread:
     def __init__(self) -> None:
         self.still = 0.0
         self._is_asked = False
-        self._place: tuple[int, int] | None = None
         self._answer = PendingCall(self._answered)  # kept as long as Python may call it
 
     def look(self, seconds: float) -> None:
-        """Count the seconds since the last look, unless the main thread has run Python since then.
-
-        Python answers between some instructions only: two calls in C in a row are told apart by their place.
-        """
-        frame = self.frame
-        place = None if frame is None else (id(frame), frame.f_lasti)
-        if self._is_asked and place == self._place:
+        """Count the seconds since the last look, unless the main thread has run Python since then."""
+        if self._is_asked:
             self.still += seconds
             return
-        self.still, self._place = 0.0, place
-        if self._is_asked:
-            return
-        self._is_asked = True
+        self.still, self._is_asked = 0.0, True
         if ctypes.pythonapi.Py_AddPendingCall(self._answer, None):  # the queue of such calls is full
             self._is_asked = False
 
