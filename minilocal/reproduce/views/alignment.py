@@ -11,7 +11,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
+from minilocal.reproduce.views.configured import file_name, label, panels
 from minilocal.reproduce.views.table import scale_text
 
 MOST = 8  # epochs in a heat map
@@ -25,21 +25,19 @@ TEXT = (
 def alignment(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """For each network and K the cosines over depth after the last epoch, their table, and a heat map for each rule."""
     parts: list[Part] = [scale_text(plan, results), TEXT]
-    for place, group in by_network(results).items():
-        for K, members in by_modules(group).items():
-            title = heading(place, K)
-            named = {label(r, K): cosines for r in members if (cosines := over_epochs(r)).size}
-            if not named:
-                continue
-            lines = {name: list(cosines[:, -1]) for name, cosines in named.items()}
-            figure = draw.curves(lines, title=title, label="cosine to BP's gradient", along="module")
-            caption = (
-                "The cosine to BP's gradient from the first module to the last, after the last epoch. A band reaches "
-                "from the least to the largest of the trials."
-            )
-            parts.append(Picture(file_name("alignment", title), at_page_size(figure), caption))
-            parts.append(Table([{title: name, **_row(cosines)} for name, cosines in named.items()]))
-            parts += [_heat(name, cosines, title) for name, cosines in named.items()]
+    for title, K, members in panels(results):
+        named = {label(r, K): cosines for r in members if (cosines := over_epochs(r)).size}
+        if not named:
+            continue
+        lines = {name: list(cosines[:, -1]) for name, cosines in named.items()}
+        figure = draw.curves(lines, title=title, label="cosine to BP's gradient", along="module")
+        caption = (
+            "The cosine to BP's gradient from the first module to the last, after the last epoch. A band reaches "
+            "from the least to the largest of the trials."
+        )
+        parts.append(Picture(file_name("alignment", title), at_page_size(figure), caption))
+        parts.append(Table([{title: name, **_row(cosines)} for name, cosines in named.items()]))
+        parts += [_heat(name, cosines, title) for name, cosines in named.items()]
     return parts
 
 

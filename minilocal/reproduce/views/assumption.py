@@ -11,7 +11,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
+from minilocal.reproduce.views.configured import file_name, label, panels
 from minilocal.reproduce.views.table import scale_text
 
 TEXT = (
@@ -25,14 +25,12 @@ QUANTITIES = {"sigma": "σ", "norm_ratio": "norm ratio"}
 def assumption(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """For each network and K two figures over the epochs, and a table; then in how many cells σ is positive."""
     parts: list[Part] = [scale_text(plan, results), TEXT]
-    for place, group in by_network(results).items():
-        for K, members in by_modules(group).items():
-            title = heading(place, K)
-            named = {label(result, K): result for result in members if result.runs}
-            for quantity, words in QUANTITIES.items():
-                parts += _figure({name: over_epochs(r, quantity) for name, r in named.items()}, words, title)
-            if named:
-                parts.append(Table([{title: name, **_row(result)} for name, result in named.items()]))
+    for title, K, members in panels(results):
+        named = {label(result, K): result for result in members if result.runs}
+        for quantity, words in QUANTITIES.items():
+            parts += _figure({name: over_epochs(r, quantity) for name, r in named.items()}, words, title)
+        if named:
+            parts.append(Table([{title: name, **_row(result)} for name, result in named.items()]))
     return [*parts, *_verdict(results)]
 
 

@@ -10,7 +10,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import bars_with_lines
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
+from minilocal.reproduce.views.configured import file_name, label, panels
 from minilocal.reproduce.views.table import ours, published_text, scale_text
 
 
@@ -21,15 +21,14 @@ def bars(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """
     alone = "table" not in plan.experiment.views
     parts: list[Part] = [scale_text(plan, results)] * alone
-    for place, group in by_network(results).items():
-        for K, members in by_modules(group).items():
-            title, named = heading(place, K), {label(result, K): result for result in members}
-            means = {name: r.mean for name, r in named.items() if np.isfinite(r.mean)}
-            if means:
-                deviations = {name: named[name].std for name in means}
-                figure = bars_with_lines(means, "test error (%)", title, deviations)
-                caption = "Test error after the last epoch; lines are ± one standard deviation over trials."
-                parts.append(Picture(file_name("bars", title), figure, caption))
-            rows = [{title: name, "ours (%)": ours(r), "published (%)": published_text(r)} for name, r in named.items()]
-            parts += [Table(rows)] * alone
+    for title, K, members in panels(results):
+        named = {label(result, K): result for result in members}
+        means = {name: r.mean for name, r in named.items() if np.isfinite(r.mean)}
+        if means:
+            deviations = {name: named[name].std for name in means}
+            figure = bars_with_lines(means, "test error (%)", title, deviations)
+            caption = "Test error after the last epoch; lines are ± one standard deviation over trials."
+            parts.append(Picture(file_name("bars", title), figure, caption))
+        rows = [{title: name, "ours (%)": ours(r), "published (%)": published_text(r)} for name, r in named.items()]
+        parts += [Table(rows)] * alone
     return parts

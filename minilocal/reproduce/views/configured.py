@@ -66,6 +66,15 @@ def by_modules(results: Iterable[Result]) -> dict[str, list[Result]]:
     return {f"K = {K}": [r for r in results if number[r.cell.name] in (K, None)] for K in known}
 
 
+def panels(results: Iterable[Result]) -> list[tuple[str, str, list[Result]]]:
+    """(title, "K = 4", results) of each network with its data set and each K: what one figure shows."""
+    return [
+        (heading(place, K), K, members)
+        for place, group in by_network(results).items()
+        for K, members in by_modules(group).items()
+    ]
+
+
 def modules(result: Result) -> int | None:
     """K; None for BP, where it is not cut into modules either."""
     config = result.planned.config

@@ -11,7 +11,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
+from minilocal.reproduce.views.configured import file_name, label, panels
 from minilocal.reproduce.views.table import ours, published_text, scale_text
 
 
@@ -22,16 +22,15 @@ def curves(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """
     alone = "table" not in plan.experiment.views
     parts: list[Part] = [scale_text(plan, results)] * alone
-    for place, group in by_network(results).items():
-        for K, members in by_modules(group).items():
-            title, named = heading(place, K), {label(result, K): result for result in members}
-            lines = {name: over_epochs(result) for name, result in named.items() if result.epochs}
-            if lines:
-                figure = draw.curves({name: list(errors) for name, errors in lines.items()}, title=title)
-                caption = "Test error after each epoch. A band reaches from the least to the largest of the trials."
-                parts.append(Picture(file_name("curves", title), at_page_size(figure), caption))
-            rows = [{title: n, "last epoch (%)": ours(r), "published (%)": published_text(r)} for n, r in named.items()]
-            parts += [Table(rows)] * alone
+    for title, K, members in panels(results):
+        named = {label(result, K): result for result in members}
+        lines = {name: over_epochs(result) for name, result in named.items() if result.epochs}
+        if lines:
+            figure = draw.curves({name: list(errors) for name, errors in lines.items()}, title=title)
+            caption = "Test error after each epoch. A band reaches from the least to the largest of the trials."
+            parts.append(Picture(file_name("curves", title), at_page_size(figure), caption))
+        rows = [{title: n, "last epoch (%)": ours(r), "published (%)": published_text(r)} for n, r in named.items()]
+        parts += [Table(rows)] * alone
     return parts
 
 

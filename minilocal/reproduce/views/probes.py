@@ -12,7 +12,7 @@ from minilocal.report.figures import at_page_size
 from minilocal.report.tables import mean_text
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, label
+from minilocal.reproduce.views.configured import file_name, label, panels
 from minilocal.reproduce.views.table import scale_text
 
 TEXT = (
@@ -24,21 +24,19 @@ TEXT = (
 def probes(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """For each network and K the errors of the probes over depth, and their table."""
     parts: list[Part] = [scale_text(plan, results), TEXT]
-    for place, group in by_network(results).items():
-        for K, members in by_modules(group).items():
-            title = heading(place, K)
-            named = {label(result, K): errors(result) for result in members if errors(result).size}
-            if not named:
-                continue
-            lines = {name: list(values) for name, values in named.items()}
-            figure = draw.curves(lines, title=title, label="test error of a probe (%)", along="module")
-            caption = (
-                "Test error of linear probes from the first module to the last. A band reaches from the least to the "
-                "largest of the trials."
-            )
-            parts.append(Picture(file_name("probes", title), at_page_size(figure), caption))
-            rows = [{title: name, **_row(values)} for name, values in named.items()]
-            parts.append(Table(rows, ["Test error of a linear probe (%), mean ± standard deviation over trials."]))
+    for title, K, members in panels(results):
+        named = {label(result, K): errors(result) for result in members if errors(result).size}
+        if not named:
+            continue
+        lines = {name: list(values) for name, values in named.items()}
+        figure = draw.curves(lines, title=title, label="test error of a probe (%)", along="module")
+        caption = (
+            "Test error of linear probes from the first module to the last. A band reaches from the least to the "
+            "largest of the trials."
+        )
+        parts.append(Picture(file_name("probes", title), at_page_size(figure), caption))
+        rows = [{title: name, **_row(values)} for name, values in named.items()]
+        parts.append(Table(rows, ["Test error of a linear probe (%), mean ± standard deviation over trials."]))
     return parts
 
 

@@ -11,7 +11,7 @@ from minilocal.report.document import Part, Picture, Table
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import by_modules, by_network, file_name, heading, in_order, label
+from minilocal.reproduce.views.configured import file_name, in_order, label, panels
 from minilocal.reproduce.views.table import ours, scale_text
 
 AXES = {"rule.aux": "auxiliary networks"}
@@ -22,16 +22,14 @@ Line = dict[str, Result]  # {column in words: result}; a cell without a column s
 def sensitivity(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """For each network and K a figure with a line for each row over the columns, a table, and where each is least."""
     parts: list[Part] = [scale_text(plan, results)]
-    for place, group in by_network(results).items():
-        for K, members in by_modules(group).items():
-            lines, columns = dict[str, Line](), in_order(members)
-            for result in members:
-                own = result.cell.column
-                line = lines.setdefault(label(result, K, own), {})
-                line.update(dict.fromkeys([own] if own else columns, result))
-            title = heading(place, K)
-            along = _axis(columns[0], plan.experiment.columns) if columns else ""
-            parts += [*_figure(lines, columns, title, along), _table(lines, columns, title), *_least(lines, columns)]
+    for title, K, members in panels(results):
+        lines, columns = dict[str, Line](), in_order(members)
+        for result in members:
+            own = result.cell.column
+            line = lines.setdefault(label(result, K, own), {})
+            line.update(dict.fromkeys([own] if own else columns, result))
+        along = _axis(columns[0], plan.experiment.columns) if columns else ""
+        parts += [*_figure(lines, columns, title, along), _table(lines, columns, title), *_least(lines, columns)]
     return parts
 
 
