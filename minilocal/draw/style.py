@@ -101,7 +101,9 @@ def legend_below(figure: Figure, line: float = 0.2) -> None:
     title = legend.get_title().get_text()
     legend.remove()
     with look():
-        figure.legend(handles, labels, title=title or None, loc="outside lower left", alignment="left")
+        figure.legend(
+            handles, labels, title=title or None, loc="outside lower left", alignment="left", handlelength=4.0
+        )
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height + line * (len(labels) + bool(title)))
 

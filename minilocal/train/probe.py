@@ -42,9 +42,9 @@ def linear_probes(
     """The test error in percent of a linear classifier on the output of each module, first to last, (K,).
 
     A map (H, W, C) is averaged over its positions first, as the auxiliary network 0c1f does. The classifier is trained
-    on the training images, not augmented, by `steps` steps of descent over all of them at once. The Learner's
-    parameters and running statistics stay as they are, and the same call returns the same numbers. `between` is called
-    after each batch and each step, so that long work can be interrupted.
+    on the training images, not augmented, by `steps` steps of descent over all of them at once: they end near the
+    loss's minimum, not at it. The Learner's parameters and running statistics stay as they are, and the same call
+    returns the same numbers. `between` is called after each batch and each step, so that long work can be interrupted.
 
     Raises: UserError for a Learner and a data set that do not fit each other, for fewer steps than one, and for a
     Learner that has only some of the modules.

@@ -126,7 +126,7 @@ def test_a_kill_at_any_call_loses_no_finished_cell_and_trains_none_to_other_bits
 
 
 def started(path: Path, *words: str) -> subprocess.Popen[bytes]:
-    """`minilocal sweep --out PATH`, in a session of its own."""
+    """`minilocal sweep --out PATH`, in a POSIX session that a signal reaches as a whole."""
     env = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1]), "TQDM_DISABLE": "1"}
     command = [sys.executable, "-m", "minilocal", "sweep", "--out", str(path), *words]
     return subprocess.Popen(
