@@ -1,5 +1,8 @@
 # make demo    the main job, in about a minute, offline
-# make test    every test, and the notebooks: about ten minutes on two cores
+# make test    every test, and every lesson at short scale: about ten minutes on two cores
+# make notebooks    every lesson as it is, at full scale, side by side
+# make lesson NAME=05_memory    notebooks/05_memory.ipynb and its student's copy from its .py, and the lesson executed
+# make students    the student's copies of all lessons, notebooks/student/*.ipynb
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make gpu-check    on a machine with a GPU: parity and benchmarks; PART=parity, PART=bench, DATA=folder of CIFAR-10
 #
@@ -11,6 +14,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 NOTEBOOKS := $(wildcard notebooks/*.ipynb)
+LESSONS := $(wildcard notebooks/*.py)
 
 # One process a core, eight at most; in each of them BLAS leaves the other cores to its neighbours.
 PYTEST := TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
@@ -18,7 +22,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint notebooks gpu-check clean
+.PHONY: help demo test lint notebooks lesson students gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -28,10 +32,20 @@ demo: $(VENV)/.runs
 	@echo "next:   source $(VENV)/bin/activate   and then, say,   minilocal train --rule bp"
 
 test: $(VENV)/.tests
-	@$(PYTEST) $(XDIST) $(if $(NOTEBOOKS),--nbmake tests $(NOTEBOOKS))
+	@$(PYTEST) $(XDIST)
 
 notebooks: $(VENV)/.tests
-	@$(PYTEST) --nbmake $(or $(NOTEBOOKS),$(error there is no notebook in notebooks/))
+	@$(PYTEST) $(XDIST) --nbmake $(or $(NOTEBOOKS),$(error there is no notebook in notebooks/))
+
+LESSON = notebooks/$(or $(NAME),$(error which lesson? make lesson NAME=05_memory))
+lesson: $(VENV)/.tests
+	@test -f $(LESSON).py || { echo "there is no $(LESSON).py; there are: $(LESSONS)" >&2; exit 1; }
+	@$(BIN)/python -m minilocal.teach notebook $(LESSON).py
+	@TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --inplace $(LESSON).ipynb
+	@$(BIN)/python -m minilocal.teach student $(LESSON).py --out notebooks/student
+
+students: $(VENV)/.tests
+	@$(BIN)/python -m minilocal.teach student $(LESSONS) --out notebooks/student
 
 lint: $(VENV)/.tests
 	@$(BIN)/ruff check .

@@ -14,6 +14,10 @@
 # %% [markdown]
 # # 1 · Backpropagation by hand, and what it keeps
 #
+# * **You learn** to write the backward pass of a network by hand, to check it, and to count the bytes that it keeps
+# * **You need** NumPy; what a gradient is
+# * **Time** 45 minutes; the cells run within a minute on two cores, offline
+#
 # ## Question
 #
 # A weight deep inside a network has to change, but the loss is computed at the last layer only.
@@ -224,7 +228,7 @@ for (few, shallow), (many, deep) in pairwise(zip(blocks, bytes_of.values(), stri
 
 # %% [markdown]
 # Close to a straight line: each further block takes about as much again, since its activations are kept until its error
-# has come. Exercise 1 asks what the batch does.
+# has come. An exercise asks what the batch does.
 #
 # There is an old remedy that changes no gradient: keep only the *inputs* of a few modules, and compute the rest again
 # when the error comes (activation checkpointing). Whatever local learning saves has to be compared with it.
@@ -296,21 +300,39 @@ for n in range(3):
 # %% [markdown]
 # ## Exercises
 #
-# 1. **Change one number.** Guess the peak of ResNet-20 at `batch=64` from the bar above, then call
-#    `peak(20, ml.rules.bp(), batch=64)`.
-# 2. **One new line.** `eq.forward` takes any `f`, `eq.backward` any `df`. Write the derivative of `np.tanh` and
-#    check it by moving each weight. May $z$ still be thrown away?
-# 3. **Think.** In `error_of_a`, which orders of `"d"`, `"c"`, `"b"` are right? What makes an order right in general?
+# ### 1a. Write (3)
 #
-# ### Answers
+# The error of a ReLU layer, from that of the layer above. Equation (3) is above, and a batch is `B` columns.
+
+
+# %% tags=["solution"] exercise="1a"
+def error(z, w_above, delta_above):
+    """δ of a ReLU layer by (3).        z (O, B), w_above (A, O), delta_above (A, B)  →  (O, B)"""
+    return (z > 0) * (w_above.T @ delta_above)
+
 
 # %%
-# 1: nearly twice as much. What a layer keeps, it keeps for every image; the gradients of the weights do not grow.
+passed = ml.teach.check("1a", error)
+
+# %% [markdown]
+# ### Change one number
+#
+# Guess the peak of ResNet-20 at `batch=64` from the bar above, then call `peak(20, ml.rules.bp(), batch=64)`.
+
+# %% tags=["solution"]
+# Nearly twice as much. What a layer keeps, it keeps for every image; the gradients of the weights do not grow.
 once, twice = peak(20, ml.rules.bp()), peak(20, ml.rules.bp(), batch=64)
 print(f"batch 32: {once / 1e6:.1f} MB, batch 64: {twice / 1e6:.1f} MB, × {twice / once:.2f}")
 
+# %% [markdown]
+# ### One new line
+#
+# `eq.forward` takes any `f`, `eq.backward` any `df`. Write the derivative of `np.tanh` and check it by moving each
+# weight. May $z$ still be thrown away?
 
-# 2: f'(z) = 1 - tanh(z)² = 1 - y². So y is enough once more, and z may go.
+
+# %% tags=["solution"]
+# f'(z) = 1 - tanh(z)² = 1 - y². So y is enough once more, and z may go.
 def tanh_derivative(z):
     return 1 - np.tanh(z) ** 2
 
@@ -330,7 +352,13 @@ moved = np.array([(loss_at(w1 + d) - loss_at(w1 - d)) / 2e-6 for d in perturbati
 print(f"tanh: largest difference {abs(by_hand - moved).max():.0e}")
 assert abs(by_hand - moved).max() < 1e-7
 
-# 3: only "dcb". A node's error is whole when those of all its readers have been passed on: a topological order.
+# %% [markdown]
+# ### Think
+#
+# In `error_of_a`, which orders of `"d"`, `"c"`, `"b"` are right? What makes an order right in general?
+
+# %% tags=["solution"]
+# Only "dcb". A node's error is whole when those of all its readers have been passed on: a topological order.
 print({order: error_of_a(order) for order in ("dcb", "dbc", "cdb", "cbd", "bdc", "bcd")})
 
 # %% [markdown]
@@ -341,4 +369,4 @@ print({order: error_of_a(order) for order in ("dcb", "dbc", "cdb", "cbd", "bdc",
 # * How fast any of this is. Columns and lists are for reading; the engine works on blocks of rows.
 # * That checkpointing is free: it computes most of the forward a second time.
 # * That a brain could do it. Equation (3) uses the very weights that the forward used, in the other direction, and
-#   every layer waits for the one above. The next lesson cuts that chain.
+#   every layer waits for the one above. Lesson 4 cuts that chain.

@@ -33,6 +33,7 @@ ONLY_IN = {
     "scipy": {"data"},
     "msgspec": {"config", "reproduce"},
     "jax": {"verify"},
+    "jupytext": {"teach"},
     "cupy": {"device"},
     "mpi4py": {"parallel"},
     "torch": {"bench"},

@@ -1,4 +1,4 @@
-"""The student's notebook, made from the teacher's: both are one py:percent file, so they cannot drift apart.
+"""The student's lesson, made from the teacher's: both are one py:percent file, so they cannot drift apart.
 
 A cell tagged "solution" is replaced: one of an exercise by its stub, any other code by `# your lines`, and text by
 "Your answer:".
@@ -10,63 +10,102 @@ A cell tagged "solution" is replaced: one of an exercise by its stub, any other 
 
 from __future__ import annotations
 
+import os
+import posixpath
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from minilocal.errors import UserError
-from minilocal.record.files import atomic_write
+from minilocal.record.files import atomic_write, os_errors_explained
 from minilocal.teach.check import find
+from minilocal.teach.notebook import notebook
+from minilocal.teach.percent import Cell, read
 
-CELL = re.compile(r"# %%(?P<markdown> \[markdown\])?(?P<options>.*)")
+TEACHERS = ("short", "exercise")  # options that only the teacher's cells have
 
 
-def student(teacher: str) -> str:
+def student(teacher: str, complete: str) -> str:
     """The student's py:percent text from the teacher's.
 
-    Raises: UserError where no cell is tagged "solution", and for an unknown exercise.
+    Its first cell says that it is the exercise copy. Links that leave the teacher's folder (`../docs`) lead to the
+    same pages; others lead to the student's own neighbours.
+
+    Args:
+        teacher: the text.
+        complete: the path of the complete lesson, as seen from the student's copy.
+
+    Raises: UserError where no cell is tagged "solution", for a head that cannot be read, and for an unknown exercise.
     """
-    cells = _cells(teacher)
-    if not any(_is_solution(cell) for cell in cells):
+    header, cells = read(teacher)
+    if not any(map(_is_solution, cells)):
         raise UserError('No cell is tagged: begin those that students shall not see with # %% tags=["solution"].')
-    return "".join(_for_students(cell) if _is_solution(cell) else cell for cell in cells)
+    folder = posixpath.dirname(complete)
+    learners = _noted([_for_students(cell, folder) for cell in cells], complete)
+    return header + "".join(cell.text for cell in learners)
 
 
-def write_student(teacher: str | Path) -> Path:
-    """The path of the student's file, written beside the teacher's: NAME.student.py of NAME.py.
+def write_student(teacher: str | Path, out: str | Path | None = None) -> Path:
+    """The path of the student's file: NAME.student.py beside the teacher's, or the notebook NAME.ipynb in `out`.
 
-    Raises: UserError where the file cannot be read or written, and as `student`.
+    Raises: UserError where a file cannot be read or written, where a notebook needs jupytext, and as `student`.
     """
-    path = Path(teacher)
+    path = percent_file(teacher)
+    if out is None:
+        return _write(path.with_suffix(".student.py"), student(path.read_text("utf-8"), path.name))
+    folder, executed = Path(out), path.with_suffix(".ipynb")
+    complete = os.path.relpath(executed if executed.is_file() else path, folder)
+    text = notebook(student(path.read_text("utf-8"), Path(complete).as_posix()), paired=False)
+    with os_errors_explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    return _write(folder / executed.name, text)
+
+
+def write_notebook(teacher: str | Path) -> Path:
+    """The path of the teacher's notebook, written beside NAME.py: NAME.ipynb, without outputs.
+
+    Raises: UserError where a file cannot be read or written, and where jupytext is missing.
+    """
+    path = percent_file(teacher)
+    return _write(path.with_suffix(".ipynb"), notebook(path.read_text("utf-8")))
+
+
+def percent_file(name: str | Path) -> Path:
+    """The path of a .py that is there."""
+    path = Path(name)
     if path.suffix != ".py" or not path.is_file():
-        raise UserError(f"{teacher} is no py:percent file: jupytext --to py:percent makes one of a notebook.")
-    text = student(path.read_text("utf-8"))
-    target = path.with_suffix(".student.py")
+        raise UserError(f"{name} is no py:percent file: jupytext --to py:percent makes one of a notebook.")
+    return path
+
+
+def _write(target: Path, text: str) -> Path:
     with atomic_write(target) as file:
         file.write(text.encode())
     return target
 
 
-def _cells(text: str) -> list[str]:
-    """The cells, each from its `# %%` on; what stands before the first is one of its own."""
-    return re.split(r"^(?=# %%)", text, flags=re.M)
+def _is_solution(cell: Cell) -> bool:
+    return "solution" in cell.options.get("tags", ())
 
 
-def _options(cell: str) -> str:
-    head = CELL.match(cell)
-    return head["options"] if head else ""
+def _for_students(cell: Cell, folder: str) -> Cell:
+    """A cell without what is the teacher's; a solution is replaced, with as many empty lines behind it."""
+    options = {name: value for name, value in cell.options.items() if name not in TEACHERS}
+    if not _is_solution(cell):
+        body = re.sub(r"\]\((?=\.\./)", f"]({folder}/", cell.body) if cell.kind and folder else cell.body
+        return replace(cell, options=options, body=body)
+    if cell.kind:
+        return Cell(cell.kind, {}, f"# Your answer:{cell.end}")
+    exercise = cell.options.get("exercise")
+    text = find(exercise).stub.rstrip("\n") if exercise else "# your lines"
+    return Cell("", {}, f"{text}{cell.end}")
 
 
-def _is_solution(cell: str) -> bool:
-    tags = re.search(r"\btags=\[(.*?)\]", _options(cell))
-    return tags is not None and '"solution"' in re.split(r"\s*,\s*", tags[1].strip())
-
-
-def _for_students(cell: str) -> str:
-    """A cell's replacement, tagged no more, with as many empty lines behind it."""
-    head, end = CELL.match(cell), cell[len(cell.rstrip("\n")) :]
-    assert head is not None
-    if head["markdown"]:
-        return f"# %% [markdown]\n# Your answer:{end}"
-    exercise = re.search(r'\bexercise="(.*?)"', head["options"])
-    text = find(exercise[1]).stub.rstrip("\n") if exercise else "# your lines"
-    return f"# %%\n{text}{end}"
+def _noted(cells: list[Cell], complete: str) -> list[Cell]:
+    """The cells, with a line under the title that says what this copy is; without a title it is a cell of its own."""
+    line = f"# *This is the exercise copy. The complete lesson is [{posixpath.basename(complete)}]({complete}).*\n"
+    first, *others = cells
+    title, end, rest = first.body.partition("\n")
+    if first.kind != "markdown" or not title.startswith("# #"):
+        return [Cell("markdown", {}, f"{line}\n"), *cells]
+    return [replace(first, body=f"{title}{end}#\n{line}{rest}"), *others]

@@ -1,55 +1,127 @@
 """The lessons: one form, twin files with the same cells, and committed outputs that a reader on the web can trust.
 
-That they run is nbmake's to say. After a change to a twin:
-
-    jupytext --to ipynb --update notebooks/NAME.py
-    jupyter nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --inplace notebooks/NAME.ipynb
+That they run is test_lessons_run.py's to say. After a change to NAME.py: make lesson NAME=...
 """
 
 from __future__ import annotations
 
+import ast
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
 import minilocal as ml
 from minilocal import equations as eq
+from tests.helpers.lessons import (
+    COURSE,
+    FOLDER,
+    LESSONS,
+    STUDENT,
+    cells,
+    code,
+    is_solution,
+    lessons,
+    printed,
+    prose,
+    row,
+)
 
-jupytext = pytest.importorskip("jupytext")
-
-FOLDER = Path(__file__).parents[2] / "notebooks"
-LESSONS = sorted(path.stem for path in FOLDER.glob("*.ipynb"))
-FORM = ["Question", "Picture", "Equation", "Code", "Check", "Experiment", "Exercises", "Answers", "Not shown"]
-
-lessons = pytest.mark.parametrize("name", LESSONS)
+FORM = ["Question", "Picture", "Equation", "Code", "Check", "Experiment", "Exercises", "Not shown"]
+CHECK = re.compile(r'teach\.check\("(\w+)", (\w+)\)')
 
 
-def cells(name, suffix):
-    return jupytext.read(FOLDER / f"{name}.{suffix}").cells
-
-
-def code(name):
-    return [cell for cell in cells(name, "ipynb") if cell.cell_type == "code"]
-
-
-def test_there_are_lessons_and_each_has_its_text_file():
-    assert LESSONS[:2] == ["01_backpropagation", "02_backlink"]
-    assert sorted(path.stem for path in FOLDER.glob("*.py")) == LESSONS
+def test_there_are_lessons_and_each_has_its_notebook():
+    assert LESSONS and [name for name in COURSE if name in LESSONS] == LESSONS
+    assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == LESSONS
 
 
 @lessons
 def test_notebook_and_text_file_have_the_same_cells(name):
-    notebook, text = ([(cell.cell_type, cell.source) for cell in cells(name, suffix)] for suffix in ("ipynb", "py"))
-    assert notebook == text
+    notebook, text = (
+        [
+            (cell.cell_type, cell.source, {key: cell.metadata.get(key) for key in ("tags", "short", "exercise")})
+            for cell in cells(name, suffix)
+        ]
+        for suffix in ("ipynb", "py")
+    )
+    assert notebook == text, f"make lesson NAME={name}"
+
+
+@lessons
+def test_its_head_says_what_is_learned_what_is_needed_and_how_long_it_takes(name):
+    title, _, *lines = cells(name, "py")[0].source.splitlines()
+    assert title.startswith(f"# {int(name[:2])} · ")
+    items = [line for line in lines if line.startswith("* ")]
+    for item, begins in zip(items[:3], ("* **You learn** to ", "* **You need** ", "* **Time** "), strict=True):
+        assert item.startswith(begins)
+    assert re.search(r"\d+ minutes; .*offline", items[2])
 
 
 @lessons
 def test_a_lesson_has_the_form_of_a_lesson(name):
-    words = "\n".join(cell.source for cell in cells(name, "ipynb") if cell.cell_type == "markdown")
-    headings = [line.lstrip("#").strip() for line in words.splitlines() if line.startswith("#")]
-    assert [heading for heading in headings if heading in FORM] == FORM
+    headings = re.findall(r"^##+ (.*)$", prose(name), re.M)
+    sections = re.findall(r"^## (.*)$", prose(name), re.M)
+    assert [section for section in sections if section in FORM] == FORM
+    assert "Answers" not in headings, "an answer stands in a cell tagged solution, right behind its question"
+
+
+@lessons
+def test_an_exercise_is_its_question_its_solution_and_its_check(name):
+    lesson = cells(name, "py")
+    checks = [n for n, cell in enumerate(lesson) if cell.cell_type == "code" and CHECK.search(cell.source)]
+    named = [cell.metadata["exercise"] for cell in lesson if "exercise" in cell.metadata]
+    assert checks and named == [CHECK.findall(lesson[n].source)[0][0] for n in checks]
+    for n in checks:
+        question, solution = lesson[n - 2 : n]
+        ((exercise, answer),) = CHECK.findall(lesson[n].source)
+        known = ml.teach.EXERCISES[exercise]
+        assert re.search(rf"^### {exercise}\. ", question.source, re.M) and question.cell_type == "markdown"
+        assert is_solution(solution) and solution.metadata["exercise"] == exercise and answer == known.name
+        assert ast.dump(ast.parse(solution.source)) == ast.dump(ast.parse(known.answer)), f"print {exercise}'s .answer"
+        assert f"{exercise} passed: " in printed(name)
+
+
+@lessons
+def test_every_answer_stands_among_the_exercises(name):
+    lesson = cells(name, "py")
+    (start,), (end,) = (
+        [n for n, cell in enumerate(lesson) if re.search(rf"^## {section}$", cell.source, re.M)]
+        for section in ("Exercises", "Not shown")
+    )
+    tagged = [n for n, cell in enumerate(lesson) if is_solution(cell)]
+    assert tagged and start < tagged[0] and tagged[-1] < end
+    for n in tagged:
+        asked = lesson[n - 1]
+        assert is_solution(asked) or re.search(r"^### ", asked.source, re.M), lesson[n].source
+
+
+def bound(source):
+    """The names that a cell binds."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                names.add(name)
+            case ast.alias(name=name, asname=other):
+                names.add(other or name)
+    return names
+
+
+@lessons
+def test_a_short_form_binds_the_names_of_its_cell(name):
+    for cell in cells(name, "py"):
+        if short := cell.metadata.get("short"):
+            assert cell.cell_type == "code" and not is_solution(cell)
+            assert bound(short) == bound(cell.source), short
+
+
+@lessons
+@pytest.mark.parametrize("folder", [FOLDER, STUDENT], ids=["lesson", "student"])
+def test_its_links_lead_to_files_that_are_there(name, folder):
+    links = re.findall(r"\]\(([^)#\s]+)", prose(name, folder))
+    there = [link for link in links if ":" not in link and link.removesuffix(".ipynb") not in COURSE]
+    assert all((folder / link).exists() for link in there), there
 
 
 @lessons
@@ -81,18 +153,12 @@ def test_its_figures_say_what_they_show(name):
     assert figures and all(figure.metadata["image/png"]["alt"] for figure in figures)
 
 
-def printed(name):
-    """Everything that the stored outputs say in words."""
-    outputs = [output for cell in code(name) for output in cell.outputs]
-    return "\n".join(output.get("text") or output.get("data", {}).get("text/plain", "") for output in outputs)
-
-
 @pytest.mark.parametrize(
     ("name", "shown"),
     [
         ("01_backpropagation", [eq.forward, eq.backward, eq.update, eq.outer, ml.layers.Residual.backward]),
-        ("02_backlink", [eq.link, eq.link_below, eq.link_below_unfolded, eq.update_linked]),
-        ("02_backlink", [inspect.getmodule(ml.rules.backlink)]),
+        ("04_backlink", [eq.link, eq.link_below, eq.link_below_unfolded, eq.update_linked]),
+        ("04_backlink", [inspect.getmodule(ml.rules.backlink)]),
     ],
 )
 def test_the_source_that_it_shows_is_the_source_that_is_there(name, shown):
@@ -103,20 +169,13 @@ def test_the_source_that_it_shows_is_the_source_that_is_there(name, shown):
 @lessons
 def test_numbers_in_its_prose_stand_in_its_code_or_its_outputs(name):
     """Those with a unit: an error, a size, a count of images. What a machine measured does not outlive a change."""
-    prose = "\n".join(cell.source for cell in cells(name, "ipynb") if cell.cell_type == "markdown")
     shown = set(re.findall(r"\d+(?:\.\d+)?", printed(name) + "\n".join(cell.source for cell in code(name))))
-    figures = re.findall(r"(\d+(?:\.\d+)?)\s*(?:%|MB|points|(?:training |test )?images|seeds)", prose)
+    figures = re.findall(r"(\d+(?:\.\d+)?)\s*(?:%|MB|points|(?:training |test )?images|seeds)", prose(name))
     assert set(figures) <= shown
 
 
-def row(text, name):
-    """The numbers behind `name` in a stored output."""
-    line = re.findall(rf"^{re.escape(name)}(?=\s\s|:)(.*)$", text, re.M)[0]
-    return [float(n) for n in line.split() if n[-1].isdigit()]
-
-
-def test_what_lesson_2_says_of_its_runs_is_what_they_gave():
-    text = printed("02_backlink")
+def test_what_lesson_4_says_of_its_runs_is_what_they_gave():
+    text = printed("04_backlink")
     seeds = row(text, "GLL - BackLink, seed by seed")
     assert len(seeds) == 4 and min(seeds) > 0  # BackLink ends below GLL with each of the four seeds,
     after, by_module = text.split("one image is")

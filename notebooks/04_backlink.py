@@ -12,7 +12,12 @@
 # ---
 
 # %% [markdown]
-# # 2 · BackLink: an error from the module above
+# # 4 · BackLink: an error from the module above
+#
+# * **You learn** to read BackLink's equations, to check them against automatic differentiation, and to compare its
+#   gradients and a small run with those of GLL and BP
+# * **You need** lesson 1; NumPy; what a gradient is
+# * **Time** 60 minutes; the cells run within two minutes on two cores, offline
 #
 # ## Question
 #
@@ -311,9 +316,12 @@ for length, linked in ((1, [1, 3, 5]), (2, [0, 1, 2, 3, 4, 5])):
 # four seeds (of one seed, all rules have the same initial weights and the same batches). With modules of one unit $l$
 # cannot be more than 1, and the three readings of (4) differ; this is "own".
 
+# %% tags=["parameters"] short="seeds, epochs = 2, 1"
+seeds, epochs = 4, 6
+
 
 # %%
-def train(rule, seed, depth=8, modules=4, epochs=6, lr=0.1):
+def train(rule, seed, depth=8, modules=4, lr=0.1):
     """Test error (%) after each epoch, and after the last one that of each module's own classifier."""
     rng = ml.rng(seed)
     net = ml.nets.resnet(depth, classes=10, channels=1, size=16, rng=rng)
@@ -328,14 +336,14 @@ compared = {
     "GLL": ml.rules.gll(),
     "BackLink, l = 1, α = 0.5": ml.rules.backlink(length=1, alpha=0.5),
 }
-runs = {name: [train(rule, seed) for seed in range(4)] for name, rule in compared.items()}
+runs = {name: [train(rule, seed) for seed in range(seeds)] for name, rule in compared.items()}
 draw.curves(
     {name: [errors for errors, _ in of_rule] for name, of_rule in runs.items()}, title="ResNet-8, K = 4, 500 digits"
 )
 
 # %%
 last = {name: np.array([errors[-1] for errors, _ in of_rule]) for name, of_rule in runs.items()}
-print(f"test error in % of {len(digits.test_y)} images after the last epoch, mean and deviation of 4 seeds")
+print(f"test error in % of {len(digits.test_y)} images after the last epoch, mean and deviation of {seeds} seeds")
 for name, errors in last.items():
     print(f"{name:25}{errors.mean():5.1f} ± {errors.std(ddof=1):.1f}")
 gains = last["GLL"] - last["BackLink, l = 1, α = 0.5"]
@@ -368,32 +376,58 @@ for name, of_rule in runs.items():
 # %% [markdown]
 # ## Exercises
 #
-# 1. **Change one number.** In the picture cell, set `length = 3`, and watch the last module. Then predict the cosines
-#    of `ml.rules.backlink(length=2, alpha=0.5, weighting="unfolded")` in layers 1, 3 and 5, next to the literal ones.
-# 2. **A link too long.** What does a Learner do with `length=3` when its modules have two units?
-# 3. **One new line.** With K = 2 there is a choice of $l$ and $\alpha$ for which BackLink's gradients of the *main*
-#    network are those of BP. Which? Check it with `same`-like code on the small network.
-# 4. **A rule of your own.** A boundary is a class with a few answers; those that you leave out are GLL's. Write one
-#    that lets the error from above into the last two units, with the weights 0.9 and 0.1, and draw it.
+# ### 4a. Write (4)
 #
-# ### Answers
+# The two errors at the last layer of a module: its own, and that from above. $f'(z)$ is that of the ReLU.
+
+
+# %% tags=["solution"] exercise="4a"
+def link(z, w_c, delta_c, w_next, delta_next, alpha):
+    """(δ_lc, δ_gl) by (4), of the last layer of module k; a ReLU layer.        →  (O, B), (O, B)
+
+    z (O, B). Its own classifier: w_c (C, O), delta_c (C, B). The layer above: w_next (A, O), delta_next (A, B).
+    """
+    local = alpha * (z > 0) * (w_c.T @ delta_c)
+    return local, (1 - alpha) * (z > 0) * (w_next.T @ delta_next)
+
 
 # %%
-# 1: the literal weights of layers 1, 3, 5 are 0.25 and 0.25, the unfolded ones 0.5 and 0.5. At α = 0.5 both errors
-#    shrink alike, so the direction is the same and only the length differs. At another α the direction differs too.
+passed = ml.teach.check("4a", link)
+
+# %% [markdown]
+# ### Change one number
+#
+# In the picture cell, set `length = 3`, and watch the last module. Then predict the cosines of
+# `ml.rules.backlink(length=2, alpha=0.5, weighting="unfolded")` in layers 1, 3 and 5, next to the literal ones.
+
+# %% tags=["solution"]
+# The literal weights of layers 1, 3, 5 are 0.25 and 0.25, the unfolded ones 0.5 and 0.5. At α = 0.5 both errors
+# shrink alike, so the direction is the same and only the length differs. At another α the direction differs too.
 for alpha in (0.5, 0.25):
     for weighting in ("literal", "unfolded"):
         row = cosines(ml.rules.backlink(length=2, alpha=alpha, weighting=weighting))[[0, 2, 4]]
         print(f"α = {alpha:4}  {weighting:9}", *(f"{c:6.3f}" for c in row))
 
-# %%
-# 2: it warns, and the error stops at the module's first unit.
+# %% [markdown]
+# ### A link too long
+#
+# What does a Learner do with `length=3` when its modules have two units?
+
+# %% tags=["solution"]
+# It warns, and the error stops at the module's first unit.
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     learner_of(ml.rules.backlink(length=3))
 print(caught[0].message)
 
-# 3: α = 0 and l = the number of units of module 1. Then all of module 1 learns from the last loss, and nothing else.
+# %% [markdown]
+# ### One new line
+#
+# With K = 2 there is a choice of $l$ and $\alpha$ for which BackLink's gradients of the *main* network are those of
+# BP. Which? Check it with `same`-like code on the small network.
+
+# %% tags=["solution"]
+# α = 0 and l = the number of units of module 1. Then all of module 1 learns from the last loss, and nothing else.
 halves = [
     ml.Learner(net, rule, modules=2, rng=ml.rng(2), dtype="float64").gradients(images, labels)[1]
     for rule in (ml.rules.backlink(length=3, alpha=0.0), ml.rules.bp())
@@ -401,8 +435,14 @@ halves = [
 print("K = 2, l = 3, α = 0 is BP:", all(np.array_equal(halves[0][name], g) for name, g in halves[1].items()))
 assert all(np.array_equal(halves[0][name], g) for name, g in halves[1].items())
 
+# %% [markdown]
+# ### A rule of your own
+#
+# A boundary is a class with a few answers; those that you leave out are GLL's. Write one that lets the error from above
+# into the last two units, with the weights 0.9 and 0.1, and draw it.
 
-# 4
+
+# %% tags=["solution"]
 class Faint(ml.boundaries.Boundary):
     def linked_units(self, units):
         return min(2, units)
