@@ -134,6 +134,17 @@ def _check_boundary(boundary: Boundary, modules: Sequence[Module]) -> None:
         linked = whole(call, boundary.linked_units(units), 0, units, give=f"0 to {units}, the units of module {k}")
         for j in range(linked):
             _two(f"{type(boundary).__name__}.weights({j})", "(a, b)", partial(boundary.weights, j))
+        if linked and not boundary.uses_input_error:
+            raise UserError(
+                f"{call} = {linked}, but uses_input_error is False, so no error is computed for them: let it be True."
+            )
+        call = f"{type(boundary).__name__}.sends({units})"
+        _, b = _two(call, "(a, b)", partial(boundary.sends, units))
+        if b != 0 and linked < units:
+            raise UserError(
+                f"{call} sends the error from above on, but it enters only {linked} of the {units} units of module {k} "
+                "and never reaches the module's input: link all units, or return b = 0."
+            )
 
 
 def _two(call: str, what: str, work: Callable[[], Any]) -> tuple[Any, Any]:

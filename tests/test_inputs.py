@@ -343,6 +343,28 @@ def test_a_boundary_that_reaches_too_far_is_refused():
     refused(lambda: make_learner(rule), r"Far\.linked_units\(2\) = 99: give 0 to 2, the units of module 1")
 
 
+def test_a_boundary_that_links_units_and_computes_no_error_for_them_is_refused():
+    class Half(Boundary):
+        def linked_units(self, units):
+            return units // 2  # of 1 unit none: the default of uses_input_error is False
+
+    rule = ml.rules.compose(objective=ml.objectives.classifier(), boundary=Half())
+    refused(lambda: make_learner(rule), r"Half\.linked_units\(2\) = 1, but uses_input_error is False")
+
+
+def test_a_boundary_that_sends_on_what_does_not_arrive_is_refused():
+    class Through(Boundary):
+        passes_on = True  # so that sends() is (1, 1)
+
+        def linked_units(self, units):
+            return 1
+
+    rule = ml.rules.compose(objective=ml.objectives.classifier(), boundary=Through())
+    refused(
+        lambda: make_learner(rule), r"Through\.sends\(2\) sends .* only 1 of the 2 units of module 1 .* return b = 0"
+    )
+
+
 # ---------------------------------------------------------------------- copies, pickles, and states
 
 RULES = {name: ml.rules.get(name) for name in ml.rules.NAMES} | {

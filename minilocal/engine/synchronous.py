@@ -176,11 +176,12 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
             error_slot.append(module.backward(error_slot.pop(), caches, self.arrays, passes_on, on_unit, lowest))
             if not passes_on:
                 return None
-            if pending.input_error is not None:
+            if pending.input_error is not None or b != 1:
                 error: Any = error_slot.pop()
-                error_slot.append(a * pending.input_error + b * error)  # δ_lc + δ_gl at the module's first unit
+                own = pending.input_error  # δ_lc + δ_gl at the module's first unit; without a local loss, δ_gl
+                error_slot.append(b * error if own is None else a * own + b * error)
                 pending.input_error = None
-                del error
+                del error, own
         return error_slot.pop()
 
     def _recompute(self, pending: PendingModule, ctx: PassContext) -> Caches:

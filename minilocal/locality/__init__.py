@@ -1,8 +1,8 @@
 """Locality of a rule: the errors that cross each boundary, measured by perturbation, and the locks that it breaks."""
 
-from minilocal.locality.certificate import Locality, measure
+from minilocal.locality.certificate import Locality, measure, phases
 
-__all__ = ["Locality", "measure"]
+__all__ = ["Locality", "measure", "phases"]
 
 
 def __dir__() -> list[str]:

@@ -27,6 +27,7 @@ from minilocal.boundaries import Boundary
 from minilocal.inputs import training_rule
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.locality.influence import Influence, earliest_update, influence, toy_net
+from minilocal.locality.locks import backward_kept, forward_kept, update_kept
 from minilocal.locality.perturb import Site, Subject, owners
 from minilocal.nets import Net
 from minilocal.rules import Rule
@@ -72,8 +73,11 @@ class Locality:
         """
         units, modules = self.waits
         backward = f"{units} unit{'s' * (units > 1)}, {modules} up" if units else "broken"
-        forward = all(lags == (0,) for lags in self.activation_lags)
-        return _lock(forward), _lock(self.update_kept), "kept" if self.backward_kept else backward
+        return (
+            _lock(forward_kept(self.activation_lags)),
+            _lock(self.update_kept),
+            "kept" if self.backward_kept else backward,
+        )
 
 
 def _lock(kept: bool) -> str:
@@ -86,15 +90,21 @@ def measure(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3
     Raises: UserError for anything but a rule, for fewer than two modules, and where rule, net and modules do not fit.
     """
     rule = training_rule(rule)
-    first_epochs = {rule.when.is_global(epoch): epoch for epoch in reversed(range(EPOCHS))}
-    names = {False: "local epochs", True: "global epochs"} if len(first_epochs) > 1 else dict.fromkeys(first_epochs, "")
     before, net = threads(), net or toy_net()
     use_threads(1)  # the maps are too small to share
     try:
-        subjects = [(names[p], Subject(net, rule, modules, (), first_epochs[p])) for p in sorted(first_epochs)]
-        return [_locality(phase, influence(subject)) for phase, subject in subjects]
+        return [
+            _locality(phase, influence(Subject(net, rule, modules, (), epoch))) for phase, epoch in phases(rule).items()
+        ]
     finally:
         use_threads(before)
+
+
+def phases(rule: Rule) -> dict[str, int]:
+    """{phase: its first epoch}: "local epochs" and "global epochs", or "" where all epochs are alike."""
+    first = {rule.when.is_global(epoch): epoch for epoch in reversed(range(EPOCHS))}
+    names = {False: "local epochs", True: "global epochs"} if len(first) > 1 else dict.fromkeys(first, "")
+    return {names[kind]: first[kind] for kind in sorted(first)}
 
 
 def _locality(phase: str, measured: Influence) -> Locality:
@@ -106,8 +116,8 @@ def _locality(phase: str, measured: Influence) -> Locality:
     return Locality(
         measured.subject.rule, phase, sizes, measured.activation_lags, paths, _learns_from(measured), _sees(measured),
         waits=(max(sum(bool(m) for m in module) for module in needs), max(m for module in needs for m in module)),
-        backward_kept=all(m == K - 1 - k for k, module in enumerate(needs) for m in module),
-        update_kept=all(max(module) == K - 1 - k for k, module in enumerate(needs)),
+        backward_kept=backward_kept(needs),
+        update_kept=update_kept(needs),
         added_parameters=sum(w.size for name, w in learner.parameters().items() if owner[name] in auxiliary),
         influence_of_updates=tuple(
             earliest_update(measured.influence_of_updates, k, range(n)) for k, n in enumerate(sizes)

@@ -1,7 +1,7 @@
-"""Verification: equations, layers, losses, networks and rules against JAX; a layer of your own against differences.
+"""Verification: equations, layers, losses, networks and rules against JAX; a layer and a rule of your own.
 
 `for result in verify.run(): print(result.name, result.error, result.passed)` is what `minilocal verify` does; it needs
-JAX. `verify.check_layer(layer, shape)` does not.
+JAX. `verify.check_layer(layer, shape)` and `verify.certify(rule)` do not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from minilocal.errors import unknown
+from minilocal.verify.certificate import Certificate, Claim, certify
 from minilocal.verify.compare import Result
 from minilocal.verify.differences import Check, check_layer
 
@@ -53,6 +54,6 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "KINDS", "Check", "Result", "check_layer", "delayed", "device", "equations", "layers", "losses", "nets",
-    "objectives", "rules", "run", "synchronous",
+    "KINDS", "Certificate", "Check", "Claim", "Result", "certify", "check_layer", "delayed", "device", "equations",
+    "layers", "losses", "nets", "objectives", "rules", "run", "synchronous",
 ]  # fmt: skip

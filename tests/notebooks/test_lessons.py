@@ -181,8 +181,8 @@ def test_what_lesson_4_says_of_its_runs_is_what_they_gave():
     after, by_module = text.split("one image is")
     bp, gll, backlink = (row(after, name)[0] for name in ("BP", "GLL", "BackLink, l = 1, α = 0.5"))
     assert bp < backlink < gll  # and on the mean above BP
-    gll, backlink = (row(by_module, name) for name in ("GLL", "BackLink, l = 1, α = 0.5"))
-    more = [ours > theirs for ours, theirs in zip(backlink, gll, strict=True)]
+    gll_s, backlink_s = (row(by_module, name) for name in ("GLL", "BackLink, l = 1, α = 0.5"))
+    more = [ours > theirs for ours, theirs in zip(backlink_s, gll_s, strict=True)]
     assert more == [True, True, False, False]  # the first two classifiers err more, and the last two less
 
 

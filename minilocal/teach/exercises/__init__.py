@@ -18,8 +18,10 @@ from minilocal.teach.exercises import (
     link,
     link_below,
     link_weights,
+    locks,
     max_pool,
     module_update,
+    promise,
     sigma,
     update,
 )
@@ -32,6 +34,7 @@ _MODULES = [
     kept_bytes,
     sigma,
     ddg_batch, fdg_delay,
+    promise, locks,
 ]  # fmt: skip
 
 EXERCISES: dict[str, Exercise] = {module.EXERCISE.id: module.EXERCISE for module in _MODULES}

@@ -1,0 +1,105 @@
+"""What a rule promises: the gradient of each unit as a sum of plain gradients, one for each module's loss.
+
+    g_u = Σ_m c_um ∂L_m/∂w_u        L_m is the loss of module m, as a number of all weights below it
+
+Nothing of the engine is in it: c follows from the answers of the boundary alone, and L_m from forwards alone.
+
+    s_m = a 1_m + b s_{m+1}      (a, b) = sends(units)      what module m sends down; s_K = 1_K
+    c_u = a 1_m + b s_{m+1}      (a, b) = weights(j)        j steps below the top, in a linked unit
+    c_u = 1_m                                               in any other
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minilocal import boundaries
+from minilocal.array import to_host
+from minilocal.engine import Module
+from minilocal.layers import PassContext
+from minilocal.objectives import Batch
+from minilocal.rules import Rule
+from minilocal.streams import stream
+
+EPS = float(np.finfo(float).eps)
+ROUNDINGS = 16  # as in `minilocal.verify.differences`
+DIRECTIONS = 4  # tried for each array; the one with the narrowest bound counts
+
+Arrays = Mapping[str, Any]
+
+
+def promised(rule: Rule, modules: Sequence[Module], is_global: bool = False) -> np.ndarray:
+    """c (units of the network, K): what each loss's plain gradient is multiplied by in each unit."""
+    boundary, last = boundaries.open() if is_global else rule.boundary, len(modules) - 1
+    one = np.eye(last + 1)
+    own = [one[m] if m == last or (module.objective and not is_global) else None for m, module in enumerate(modules)]
+    rows: list[np.ndarray] = []
+    sent = one[last]
+    for m in reversed(range(last + 1)):
+        units = len(modules[m].units)
+        linked = boundary.linked_units(units) if m < last else 0
+        for j in range(units):  # from the top
+            rows.append(_mixed(own[m], sent, boundary.weights(j)) if j < linked else _whole(own[m], last))
+        if m < last:
+            a, b = boundary.sends(units)
+            e_loc = own[m]
+            sent = b * sent if e_loc is None else a * e_loc + b * sent
+    return np.array(rows[::-1])
+
+
+def _mixed(own: np.ndarray | None, above: np.ndarray, weights: tuple[float, float]) -> np.ndarray:
+    """a of the own loss and b of what comes from above; where there is no own loss, what comes from above."""
+    a, b = weights
+    return above if own is None else a * own + b * above
+
+
+def _whole(own: np.ndarray | None, last: int) -> np.ndarray:
+    return np.zeros(last + 1) if own is None else own
+
+
+def factors(rule: Rule, modules: Sequence[Module], is_global: bool = False) -> dict[str, np.ndarray]:
+    """{name of a parameter: c (K,)}: of a unit as promised, of an auxiliary network 1 of its own module's loss."""
+    rows, one = promised(rule, modules, is_global), np.eye(len(modules))
+    named: dict[str, np.ndarray] = {}
+    for m, module in enumerate(modules):
+        for u, unit in enumerate(module.units, module.first):
+            named |= dict.fromkeys(unit.parameters, rows[u])
+        if module.objective is not None:
+            named |= dict.fromkeys(module.objective.parameters, one[m])
+    return named
+
+
+def losses(modules: Sequence[Module], p: Arrays, batch: Batch, ctx: PassContext) -> np.ndarray:
+    """L_m of each module (K,), by forwards alone; 0 where it has none."""
+    h, values = batch.x, np.zeros(len(modules))
+    for m, module in enumerate(modules):
+        for u, unit in enumerate(module.units, module.first):
+            h = unit.forward(h, ctx.at(u), p)[0]
+        if module.objective is not None:
+            values[m] = float(module.objective.forward(h, batch, ctx.at(module.top), p)[0])
+    return values
+
+
+def slopes(
+    modules: Sequence[Module], p: Arrays, name: str, batch: Batch, ctx: PassContext
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(v, D, bound) for some random directions v of one parameter: D (K,) is each loss's slope along v.
+
+    D is a central difference with step h, and its error within |D(2h) - D(h)| plus round-off, as in
+    `minilocal.verify.differences`; a kink of a ReLU between the two widens that bound.
+    """
+    w = to_host(p[name])
+    h = EPS ** (1 / 3) * max(1.0, float(np.abs(w).max(initial=0)))
+    for number in range(DIRECTIONS):
+        v = stream(number, f"direction {name}").standard_normal(w.shape)
+        v /= max(1.0, float(np.abs(v).max(initial=0)))
+
+        def at(t: float, v: np.ndarray = v) -> np.ndarray:
+            return losses(modules, {**p, name: w + t * v}, batch, ctx)
+
+        sides = [at(h), at(-h), at(2 * h), at(-2 * h)]
+        near, far = (sides[0] - sides[1]) / (2 * h), (sides[2] - sides[3]) / (4 * h)
+        yield v, near, np.abs(far - near) + ROUNDINGS * EPS / h * np.abs(sides[0])

@@ -1,0 +1,39 @@
+"""The plain gradient of each module's loss by all weights, by JAX: no stop-gradient, no boundary, no rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from minilocal.layers import PassContext
+from minilocal.verify.jax_cpu import jax
+from minilocal.verify.reference.objectives import objective
+from minilocal.verify.reference.synchronous import forward_all
+
+Arrays = Mapping[str, Any]
+
+
+def plain_gradients(
+    modules: Sequence[Any], weights: Arrays, buffers: Arrays, x: Any, y: Any, ctx: PassContext
+) -> list[dict[str, np.ndarray]]:
+    """For each module {name: ∂L_m}; zeros where it has no loss.
+
+    Raises: NotImplementedError for a layer, an objective or a loss without a reference.
+    """
+
+    def loss_of(w: Arrays, m: int) -> Any:
+        p, h = {**buffers, **w}, x
+        for module in modules[: m + 1]:
+            h = forward_all(module.units, module.first, h, p, ctx)
+        top = modules[m]
+        return objective(top.objective, p, h, x, y, ctx.at(top.top))
+
+    zeros = {name: np.zeros_like(w) for name, w in weights.items()}
+    return [
+        zeros
+        if module.objective is None
+        else {n: np.asarray(g) for n, g in jax.grad(loss_of)(dict(weights), m).items()}
+        for m, module in enumerate(modules)
+    ]
