@@ -132,14 +132,14 @@ def test_an_engine_that_mixes_wrongly_is_seen(by, monkeypatch):
 
 
 def test_a_rule_that_is_never_the_same_twice():
-    class Drawn(Fading):
+    class Counting(Fading):
         calls = 0
 
         def weights(self, j: int) -> tuple[float, float]:
-            Drawn.calls += 1
-            return 1.0, 0.1 * (Drawn.calls % 7)
+            Counting.calls += 1
+            return 1.0, 0.1 * (Counting.calls % 7)
 
-    _, wrong = says(ml.rules.compose("drawn", objective=ml.objectives.classifier("0c1f"), boundary=Drawn()))
+    _, wrong = says(ml.rules.compose("counting", objective=ml.objectives.classifier("0c1f"), boundary=Counting()))
     assert wrong["ten steps, twice"] == wrong["ten steps, copied after five"] == "the losses differ"
     assert wrong["all else"] == "two runs differ: nothing to compare"
 
