@@ -234,11 +234,11 @@ def _same(what: str, subject: _Subject, one: Rule, other: Rule, modules: int = 0
     return Claim(what, f"{differ[0]} differs" if differ else SAME, not differ)
 
 
-def _locality(found: locality.Locality) -> Claim:
-    forward, update, backward = found.locks
-    what = "locality is as it says" + f", {found.phase}" * bool(found.phase)
+def _locality(measured: locality.Locality) -> Claim:
+    forward, update, backward = measured.locks
+    what = "locality is as it says" + f", {measured.phase}" * bool(measured.phase)
     locks = f"forward lock {forward}, update lock {update}, backward lock {backward}"
-    return Claim(what, "; ".join(found.disagreements) or locks, not found.disagreements)
+    return Claim(what, "; ".join(measured.disagreements) or locks, not measured.disagreements)
 
 
 def _repetition(subject: _Subject) -> tuple[np.ndarray, list[Claim]]:

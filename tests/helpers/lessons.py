@@ -45,10 +45,10 @@ def prose(name: str, folder: Path = FOLDER) -> str:
 
 def printed(name: str) -> str:
     """Everything that the stored outputs say in words."""
-    return "\n".join(map(said, code(name)))
+    return "\n".join(map(words_of, code(name)))
 
 
-def said(cell: Any) -> str:
+def words_of(cell: Any) -> str:
     """What one cell's outputs say in words."""
     return "\n".join(
         output.get("text") or output.get("data", {}).get("text/plain", "") for output in cell.get("outputs", [])

@@ -120,8 +120,8 @@ def test_a_short_form_binds_the_names_of_its_cell(name):
 @pytest.mark.parametrize("folder", [FOLDER, STUDENT], ids=["lesson", "student"])
 def test_its_links_lead_to_files_that_are_there(name, folder):
     links = re.findall(r"\]\(([^)#\s]+)", prose(name, folder))
-    there = [link for link in links if ":" not in link and link.removesuffix(".ipynb") not in COURSE]
-    assert all((folder / link).exists() for link in there), there
+    local = [link for link in links if ":" not in link and link.removesuffix(".ipynb") not in COURSE]
+    assert all((folder / link).exists() for link in local), local
 
 
 @lessons

@@ -11,7 +11,7 @@ import re
 import pytest
 
 from minilocal.teach.student import student
-from tests.helpers.lessons import FOLDER, at_short_scale, cells, is_solution, jupytext, lessons, run, said
+from tests.helpers.lessons import FOLDER, at_short_scale, cells, is_solution, jupytext, lessons, run, words_of
 
 KEEP = "_before = dict(globals())"
 RESTORE = """
@@ -38,7 +38,7 @@ def test_a_lesson_runs_with_stubs_and_with_solutions(name):
     ]
     done = run([*with_solutions[:first], KEEP, *with_stubs[first:], RESTORE, *with_solutions[first:]])
     behind, size = done[first + 1 :], len(teacher) - first
-    of_stubs, of_solutions = ("\n".join(map(said, part)) for part in (behind[:size], behind[size + 1 :]))
+    of_stubs, of_solutions = ("\n".join(map(words_of, part)) for part in (behind[:size], behind[size + 1 :]))
     exercises = re.findall(r'teach\.check\("(\w+)"', "\n".join(with_solutions))
     assert exercises
     for exercise in exercises:
@@ -57,5 +57,5 @@ def test_a_run_is_short_in_a_fresh_kernel_of_this_tree():
     where = "import minilocal, os; print(minilocal.__file__, os.environ['OPENBLAS_NUM_THREADS'])"
     restored = [KEEP, "new = 2; seeds = 3", RESTORE, "print(seeds, 'new' in globals())", where]
     *_, number, _, _, _, after, tree = run([*map(at_short_scale, long), *restored])
-    assert said(number) == "1\n" and said(after) == "1 False\n"
-    assert said(tree) == f"{FOLDER.parent / 'minilocal' / '__init__.py'} 1\n"
+    assert words_of(number) == "1\n" and words_of(after) == "1 False\n"
+    assert words_of(tree) == f"{FOLDER.parent / 'minilocal' / '__init__.py'} 1\n"

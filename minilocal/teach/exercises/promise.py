@@ -32,7 +32,7 @@ def promise(sizes: list[int], linked: int, a: list[float], b: list[float]) -> np
     return c
 
 
-class Given(boundaries.Boundary):
+class Weighted(boundaries.Boundary):
     """A link of these weights."""
 
     def __init__(self, linked: int, a: list[float], b: list[float]) -> None:
@@ -46,7 +46,7 @@ class Given(boundaries.Boundary):
 
 
 def reference(sizes: list[int], linked: int, a: list[float], b: list[float]) -> np.ndarray:
-    rule = rules.compose(objective=objectives.classifier("0c1f"), boundary=Given(linked, a, b))
+    rule = rules.compose(objective=objectives.classifier("0c1f"), boundary=Weighted(linked, a, b))
     modules: Any = [SimpleNamespace(units=range(n), objective=True) for n in sizes]
     return promised(rule, modules)
 
