@@ -3,6 +3,8 @@
 # make notebooks    every lesson as it is, at full scale, side by side
 # make lesson NAME=05_memory    notebooks/05_memory.ipynb and its student's copy from its .py, and the lesson executed
 # make students    the student's copies of all lessons, notebooks/student/*.ipynb
+# make docs    the pages, the lessons and the reference as a site, build/docs; offline
+# make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make gpu-check    on a machine with a GPU: parity and benchmarks; PART=parity, PART=bench, DATA=folder of CIFAR-10
 #
@@ -22,7 +24,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint notebooks lesson students gpu-check clean
+.PHONY: help demo test lint notebooks lesson students docs docs-links gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -47,6 +49,15 @@ lesson: $(VENV)/.tests
 students: $(VENV)/.tests
 	@$(BIN)/python -m minilocal.teach student $(LESSONS) --out notebooks/student
 
+# Every warning is an error: a link that leads nowhere, a formula that cannot be drawn, a page without a place.
+SPHINX = OPENBLAS_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees
+docs: $(VENV)/.docs
+	@$(SPHINX) -b html . build/docs
+	@echo "open   $(CURDIR)/build/docs/index.html"
+
+docs-links: $(VENV)/.docs
+	@$(SPHINX) -b linkcheck . build/links
+
 lint: $(VENV)/.tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -59,7 +70,7 @@ gpu-check:
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
-# The two stamps: enough to run, and enough to test.
+# The three stamps: enough to run, to test, and to make the site.
 $(VENV)/.runs: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minilocal needs Python 3.11 or newer; $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "no virtual environment could be made: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
@@ -69,5 +80,10 @@ $(VENV)/.runs: pyproject.toml
 
 $(VENV)/.tests: $(VENV)/.runs
 	@echo "installing the test tools into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,notebooks]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,notebooks,docs]'
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.runs
+	@echo "installing Sphinx into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@

@@ -5,16 +5,20 @@ from __future__ import annotations
 import doctest
 import importlib
 import inspect
+import re
+from pathlib import Path
 
 import pytest
 
 import minilocal as ml
 from minilocal.rules.option_docs import args
 
-EXAMPLES = [
-    "minilocal", "minilocal.costs.costs", "minilocal.learner", "minilocal.rules.backlink", "minilocal.rules.compose",
-    "minilocal.teach.check", "minilocal.verify.differences",
-]  # fmt: skip
+PACKAGE = Path(ml.__file__).parent
+EXAMPLES = sorted(
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
+    for path in PACKAGE.glob("**/*.py")
+    if re.search(r"^ *>>> ", path.read_text("utf-8"), re.MULTILINE)
+)
 
 
 def test_completion_shows_what_is_there_and_nothing_else():
@@ -36,6 +40,10 @@ def test_completion_in_a_part_of_the_package(part):
     module = getattr(ml, part)
     seen = {name for name in dir(module) if not name.startswith("_")}
     assert seen == set(module.__all__) and not seen & {"Any", "annotations", "inspect", "importlib", "dataclass"}
+
+
+def test_there_are_examples():
+    assert {"minilocal", "minilocal.learner", "minilocal.draw.step_through"} <= set(EXAMPLES)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

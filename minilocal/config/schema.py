@@ -1,4 +1,7 @@
-"""The five tables of a configuration: [rule], [net], [data], [optim], [run]. A key has a type, a range, a default."""
+"""The five tables of a configuration: [rule], [net], [data], [optim], [run]. A key has a type, a range, a default.
+
+The Args of a table say what its keys mean, where no flag of `minilocal train` does.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,9 @@ FilePath = Annotated[str, Meta(description="a path", extra={"kept": "absolute"})
 class RuleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[rule]: the rule's name; every other key of the table is one of that rule's own options.
 
-    `sha256` is the fingerprint that the file of a user's own rule had when the run began.
+    Args:
+        name: the rule: one of `minilocal.rules.NAMES`, compose, or FILE.py:NAME for one of your own.
+        sha256: the fingerprint that the file of a user's own rule had when the run began; a run writes it.
     """
 
     name: str = "backlink"
@@ -23,15 +28,19 @@ class RuleTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class NetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[net]: which network, and how it is cut: `modules` is the number K of modules, a list of unit counts, or a
-    published split, "infopro:K" or "infopro-star:K".
+    """[net]: which network, and how it is cut.
 
-    With `balance`, "time", "memory" or "flops", K modules are cut so that the largest costs least. A run records the
-    unit counts in its place.
-
-    `shortcut` and `init` default to the network's own: "B" and "infopro" for a resnet. `fc_norm` puts batch norm into
-    the hidden fully connected layers of vgg16 and alexnet. `weights` are initial weights: a run's folder, a checkpoint,
-    or an .npz of arrays by parameter name.
+    Args:
+        name: the network, one of `minilocal.nets.NAMES`; any resnetN with N = 6m + 2, any wrnD-W with D = 6m + 4.
+        modules: the number K of modules, a list of unit counts, or a published split, "infopro:K" or "infopro-star:K".
+        balance: time, memory or flops: K modules are cut so that the largest costs least. A run records the unit
+            counts in its place.
+        shortcut: where a block of a ResNet changes the shape: B (1×1 convolution and norm), A-both or A-end (zeros);
+            by default B.
+        init: how weights begin, one of `minilocal.layers.SCHEMES`; by default the network's own.
+        fc_norm: batch norm in the hidden fully connected layers of vgg16 and alexnet, which have none by default.
+        weights: initial weights: a run's folder, a checkpoint, an exported file, or an .npz of arrays by parameter
+            name.
     """
 
     name: str = "resnet20"
@@ -49,7 +58,10 @@ class NetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class DataTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[data]: which images, in which folder, and how many of them.
 
-    `augment` true: crops and mirrors, as the data set allows, padded with black; "reflect": padded by reflection.
+    Args:
+        download: whether missing files may be fetched.
+        validation: the number of training images that are split off, class-balanced, to choose by.
+        augment: random crops and mirrors, as the data set allows: true pads with black, "reflect" by reflection.
     """
 
     name: str = "digits"
@@ -62,7 +74,13 @@ class DataTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class OptimTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[optim]: the optimiser, its learning rate over time, and how long. SGD's momentum defaults to 0.9."""
+    """[optim]: the optimiser, its learning rate over time, and how long.
+
+    Args:
+        name: the optimiser.
+        momentum: SGD's momentum μ; by default 0.9.
+        nesterov: whether SGD's momentum is Nesterov's.
+    """
 
     name: Literal["sgd", "adam"] = "sgd"
     lr: Annotated[float, Meta(gt=0, lt=1e9)] = 0.1
@@ -75,12 +93,13 @@ class OptimTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """[run]: random seed, device, and output folder. `threads` 0 is every core.
+    """[run]: random seed, device, and output folder.
 
-    On a GPU: `tf32` rounds the factors of matrix products to 10 bits; `cuda_graph` records whole steps where possible.
-
-    `convergence` is the number of an epoch's batches over which σ and the norm ratio are measured after it; 0 is none.
-    `probes` trains a linear classifier on each module's output after the last epoch (`minilocal.linear_probes`).
+    Args:
+        cuda_graph: on a GPU, whether whole steps are recorded as CUDA graphs, where that is possible.
+        convergence: the number of an epoch's batches over which σ and the norm ratio are measured after it; 0 is none.
+        probes: whether a linear classifier is trained on each module's output after the last epoch
+            (`minilocal.linear_probes`).
     """
 
     seed: Annotated[int, Meta(ge=0, le=2**63 - 1)] = 0
