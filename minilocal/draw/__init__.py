@@ -14,6 +14,7 @@ from minilocal.draw.segments import segments
 from minilocal.draw.step_through import StepThrough, step_through
 from minilocal.draw.style import COLOURS, Figure, colours, legend_below, palette, to_png, to_svg
 from minilocal.draw.timeline import timeline
+from minilocal.draw.windows import windows
 
 __all__ = [
     "COLOURS",
@@ -35,6 +36,7 @@ __all__ = [
     "timeline",
     "to_png",
     "to_svg",
+    "windows",
 ]
 
 

@@ -37,6 +37,9 @@ class StepThrough:
     _alt: str
     _boxes: dict[int, int]  # {unit: the first unit of its box}, counted from 1
 
+    def __repr__(self) -> str:
+        return f"<StepThrough: {self.title}, {len(self.frames)} frames>"
+
     def html(self) -> str:
         """The page: one file that needs no other. Without JavaScript it is the figure and the table of frames."""
         drawing = self._svg[self._svg.index("<svg") :].replace(

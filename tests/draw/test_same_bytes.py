@@ -21,6 +21,7 @@ FIGURES: dict[str, Callable[[], draw.Figure]] = {
     "rule": lambda: draw.rule_picture(rules.backlink(length=1), 3, 6),
     "scatter": lambda: draw.scatter(POINTS, label="error", along="MB"),
     "timeline": lambda: draw.timeline({"BP": [1, 3, 2]}, label="bytes", work="units"),
+    "windows": lambda: draw.windows((4, 4), 3, pad=1, pixel=(0, 0)),
 }
 
 

@@ -146,6 +146,7 @@ def test_the_page_needs_nothing_else_and_is_small(tmp_path):
     assert page == step.html() and len(page.encode()) < 300_000
     assert not re.findall(r"(?:src|href)=['\"]?(?!#)[^'\" ]*//", page)
     assert page.count("<tr>") == len(step.frames) + 1 and "<details open>" in page and "srcdoc" in step._repr_html_()
+    assert repr(step) == f"<StepThrough: {step.title}, {len(step.frames)} frames>"
     with pytest.raises(ml.UserError):
         step.write(tmp_path / "none" / "step.html")
 
