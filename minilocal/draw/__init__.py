@@ -1,9 +1,10 @@
-"""Figures: curves, bars, segments, timelines, Gantt charts, heat maps, diagrams. The only importer of matplotlib."""
+"""Figures: curves, bars, segments, timelines, Gantt charts, heat maps, directions. The only importer of matplotlib."""
 
 from __future__ import annotations
 
 from minilocal.draw.bars import bars
 from minilocal.draw.curves import curves
+from minilocal.draw.directions import directions
 from minilocal.draw.frames import Frame
 from minilocal.draw.gantt import gantt
 from minilocal.draw.heat import heat
@@ -24,6 +25,7 @@ __all__ = [
     "bars",
     "colours",
     "curves",
+    "directions",
     "gantt",
     "heat",
     "legend_below",

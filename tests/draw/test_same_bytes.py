@@ -16,6 +16,7 @@ POINTS = {"BP": (2.0, 5.0, 0.5), "GLL": (1.0, 8.0, float("nan")), "BackLink, l =
 FIGURES: dict[str, Callable[[], draw.Figure]] = {
     "bars": lambda: draw.bars({"BP": 1, "GLL": 2}, label="MB"),
     "curves": lambda: draw.curves({"BP": [[3, 2, 1], [4, 2, 2]], "GLL": [4, 3]}),
+    "directions": lambda: draw.directions({"module 1": (0.6, 1.0), "module 2": (-0.2, 0.4)}),
     "gantt": lambda: draw.gantt(BARS, ["device 1", "device 2"], until=3.0),
     "heat": lambda: draw.heat({"a": [1, 2], "b": [2, 3]}, along="l", label="error"),
     "rule": lambda: draw.rule_picture(rules.backlink(length=1), 3, 6),

@@ -6,6 +6,7 @@ from minilocal.teach.exercise import Exercise
 from minilocal.teach.exercises import (
     backward,
     batch_norm,
+    best_rate,
     col2im,
     cross_entropy,
     ddg_batch,
@@ -21,6 +22,7 @@ from minilocal.teach.exercises import (
     locks,
     max_pool,
     module_update,
+    peaks,
     promise,
     sigma,
     update,
@@ -31,8 +33,8 @@ _MODULES = [
     im2col, col2im, batch_norm, max_pool,
     gll_update, linear_classifier,
     link, link_below, link_weights, module_update,
-    kept_bytes,
-    sigma,
+    kept_bytes, peaks,
+    sigma, best_rate,
     ddg_batch, fdg_delay,
     promise, locks,
 ]  # fmt: skip
