@@ -6,6 +6,7 @@
 # make docs    the pages, the lessons and the reference as a site, build/docs; offline
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
+# make explorer   build/explorer.html: sliders for network, rule, K, l and α, in one file; minutes
 # make gpu-check    on a machine with a GPU: parity and benchmarks; PART=parity, PART=bench, DATA=folder of CIFAR-10
 #
 # Each target makes what it needs in one .venv, once; it is made again when pyproject.toml changes. Only gpu-check takes
@@ -24,7 +25,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint notebooks lesson students docs docs-links gpu-check clean
+.PHONY: help demo test lint notebooks lesson students docs docs-links explorer gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -62,6 +63,10 @@ lint: $(VENV)/.tests
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+explorer: $(VENV)/.runs
+	@mkdir -p build
+	@$(BIN)/minilocal explorer --out build/explorer.html --results docs/results
 
 PART ?= all
 gpu-check:

@@ -30,6 +30,7 @@ COMMANDS = {
     "verify": "every equation, layer, head and rule against automatic differentiation",
     "locality": "which errors cross each boundary, measured by perturbation, and which locks a rule breaks",
     "memory": "bytes of a training step under each rule, predicted from shapes and measured",
+    "explorer": "one page with sliders for network, rule, K, l and α: what crosses, bytes, a schedule, errors",
     "simulate": "the step time of a rule on more devices than there are, and its Gantt chart",
     "bench": "seconds of steps and layers, against PyTorch and against the roofline of the machine",
     "data": "fetch, verify or show a data set",

@@ -38,6 +38,10 @@ EXAMPLES = {
         "minilocal simulate --net resnet32 --modules 2,4 --costs costs.json",
         "minilocal simulate --net resnet20 --rule backlink:length=2 --modules 4 --gantt steps.svg",
     ),
+    "explorer": (
+        "minilocal explorer --net resnet20",
+        "minilocal explorer --out build/explorer.html --results docs/results",
+    ),
     "bench": ("minilocal bench --quick --what steps --net resnet8",),
     "data": ("minilocal data digits", "minilocal data digits --sheet digits.png"),
     "doctor": ("minilocal doctor",),

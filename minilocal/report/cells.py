@@ -96,10 +96,15 @@ def matching(group: Group) -> list[Cell]:
 
     A number that a paper prints in several places, with one recipe, is one cell.
     """
+    return fitting(group.settings, modules(group))
+
+
+def fitting(settings: Mapping[str, Any], K: int) -> list[Cell]:
+    """As `matching`, for the settings of a configuration, {"table.key": value}, with K modules."""
     once: dict[tuple[str, ...], list[Cell]] = {}
     recipes: dict[tuple[str, ...], str] = {}
     for cell in cells():
-        if _fits(cell, group.settings, modules(group)):
+        if cell.keys is not None and has({**settings, MODULES: K}, cell.keys):
             number = (*cell.identity, f"{cell.error:.2f}")
             stated = _recipe(cell) or recipes.get(number, "")  # one that is not stated is that of the other print
             recipes.setdefault(number, stated)
@@ -107,12 +112,9 @@ def matching(group: Group) -> list[Cell]:
     return [replace(first, also=tuple(others)) for first, *others in once.values()]
 
 
-def _fits(cell: Cell, settings: Mapping[str, Any], K: int) -> bool:
-    """Whether the settings have the keys of the cell, K modules among them."""
-    if cell.keys is None:
-        return False
-    known = {**settings, MODULES: K}
-    return all(known.get(key) == value for key, value in cell.keys.items())
+def has(settings: Mapping[str, Any], keys: Mapping[str, Any]) -> bool:
+    """Whether the settings have each of the keys with its value."""
+    return all(settings.get(key) == value for key, value in keys.items())
 
 
 def footnotes(cell: Cell, *, derived: bool = True) -> list[str]:

@@ -1,0 +1,209 @@
+"""The explorer's page: one file that needs no other, small, and in a browser the numbers of its data."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html import escape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import minilocal as ml
+from minilocal.draw.style import MODULES
+from minilocal.explorer import choices, html, points, write
+from minilocal.explorer.choices import CHOICES, Variant
+from minilocal.explorer.points import data
+
+WIDTHS = (390, 1280)
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on this machine to open the page")
+FEW = [
+    Variant("bp"), Variant("gll", "1c2f"), Variant("backlink", "1c2f", 0), Variant("backlink", "1c2f", 1),
+    Variant("backlink", "1c2f", 2), Variant("dni"), Variant("fdg"),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def made() -> Any:
+    """ResNet-32 at K = 2 and 4 with some rules."""
+    results = Path(__file__).parents[2] / "docs" / "results"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(points, "variants", lambda: iter(FEW))
+        patch.setattr(choices, "counts", lambda units: [2, 4])
+        return data(["resnet32"], results)
+
+
+class Tags(HTMLParser):
+    """The tags of a page with their attributes, and those that are not closed."""
+
+    VOID = ("meta", "input", "br", "img", "link", "hr")
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_is_one_file_well_formed_and_labelled(made, tmp_path):
+    page = html(made)
+    parsed = Tags(page)
+    assert parsed.open == [] and not re.findall(r"(?:src|href)\s*=|url\((?!#)|@import|fetch\(", page)
+    labels = {facts.get("for") for tag, facts in parsed.tags if tag == "label"}
+    fields = [facts["id"] for tag, facts in parsed.tags if tag in ("input", "select")]
+    assert len(fields) == 8 and set(fields) <= labels
+    assert len(page.encode()) < 200_000
+
+
+def test_the_data_survive_and_no_text_can_end_the_script(made):
+    page = html({**made, "variants": {"bp//": "</script>"}})
+    text = re.search(r"const DATA = (.*);\n", page)
+    assert text is not None and json.loads(text[1])["points"] == json.loads(json.dumps(made["points"]))
+    assert page.count("</script>") == 1
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG's contrast ratio of two colours."""
+
+    def luminance(colour: str) -> float:
+        digits = colour[1:] if len(colour) == 7 else "".join(2 * c for c in colour[1:])
+        shares = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+        linear = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def mixed(colour: str, share: float) -> str:
+    """A colour over white."""
+    return "#" + "".join(f"{round(share * int(colour[i : i + 2], 16) + (1 - share) * 255):02x}" for i in (1, 3, 5))
+
+
+def test_contrast_is_that_of_wcag_aa(made):
+    page = html(made)
+    ink, faint = re.findall(r'const ink = "(#\w+)", faint = "(#\w+)"', page)[0]
+    for colour in MODULES:
+        assert contrast("#fff", colour) >= 4.5
+        assert min(contrast(ink, mixed(colour, 0.13)), contrast(faint, "#fff")) >= 4.5
+    for block in re.findall(r"--ink: (#\w+); --paper: (#\w+); --faint: (#\w+); --line: #\w+; --code: (#\w+)", page):
+        ink, paper, faint, code = block
+        assert min(contrast(ink, paper), contrast(faint, paper), contrast(ink, code)) >= 4.5
+
+
+def test_a_network_that_is_not_offered_is_named(tmp_path):
+    with pytest.raises(ml.UserError, match="network 'resnet33'"):
+        write(tmp_path / "page.html", networks=["resnet33"])
+
+
+# ---------------------------------------------------------------- in a browser
+
+
+def dom_of(page: Path, folder: Path, hash_: str = "") -> str:
+    """The page after its script, as chromium has it."""
+    options = ["--headless", "--no-sandbox", f"--user-data-dir={folder}/browser", "--dump-dom"]
+    command = [str(BROWSER), *options, page.as_uri() + hash_]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+
+
+def text_of(dom: str, name: str) -> str:
+    """The text of the element with this id."""
+    inside = re.search(rf'<(\w+)[^>]*\bid="{name}"[^>]*>(.*?)</\1>', dom, re.DOTALL)
+    assert inside is not None, name
+    return re.sub(r"\s+", " ", re.sub("<[^>]*>", " ", inside[2])).strip()
+
+
+def mb(n: float) -> str:
+    """Bytes as the page writes them."""
+    if n < 1:
+        return "0"
+    if n >= 1e9:
+        return f"{n / 1e9:.2f} GB"
+    return f"{n / 1e6:.{2 if n < 1e7 else 1 if n < 1e8 else 0}f} MB" if n >= 1e5 else f"{n / 1e3:.1f} kB"
+
+
+@in_a_browser
+def test_from_a_file_the_numbers_are_those_of_the_data(made, tmp_path):
+    page = tmp_path / "explorer.html"
+    page.write_text(html(made), "utf-8")
+    dom = dom_of(page, tmp_path, "#net=resnet32&K=4&rule=backlink&l=2&alpha=0.25&aux=1c2f&batch=128")
+    point, cut = made["points"]["resnet32/4/backlink/2/1c2f"], made["cuts"]["resnet32/4"]
+    share = f"{100 * point['total'][0] / cut['baselines']['BP'][0]:.0f} %"
+    assert f"BackLink {mb(point['total'][0])} {share}" in text_of(dom, "peaks")
+    for k in range(4):
+        row = f"{k + 1}: 4 units {mb(point['keeps'][0][k])} {mb(point['waits'][0][k])}"
+        assert row in text_of(dom, "modules")
+    assert text_of(dom, "ab") == "j = 0: a = 0.25, b = 0.75; j = 1: a = 0.0625, b = 0.5625."
+    both = mb(128 * cut["outputs"][0])
+    assert f"1 | 2 {both} {both} the error of loss 2" in text_of(dom, "crosses")
+    up, down = point["messages"][0][0]
+    assert f"1 | 2 {mb(up)} {mb(down)}" in text_of(dom, "devices")
+    assert f"{100 * point['of_bp']:.0f} % of BP's on one" in text_of(dom, "schedule-says")
+    assert text_of(dom, "locks") == "Locks: forward kept, update broken, backward 2 units, 1 up."
+    assert text_of(dom, "published").startswith("8.67 % on CIFAR-10; GLL there 10.61 %.")
+    assert "8.33 % in 1 trial of backlink-table3, scale tiny: digits, not CIFAR-10" in text_of(dom, "ours")
+    pictures = re.findall(r"<svg[^>]*>", dom)
+    assert len(pictures) == 2 and all('role="img"' in p and re.search(r'aria-label="[^"]{30,}"', p) for p in pictures)
+
+
+@in_a_browser
+def test_a_link_to_what_is_not_there_says_so(made, tmp_path):
+    page = tmp_path / "explorer.html"
+    page.write_text(html(made), "utf-8")
+    dom = dom_of(page, tmp_path, "#net=resnet1202&K=5&rule=backlink&l=9")
+    asked = "The link asks for net = resnet1202, shown is resnet32; K = 5, shown is 4; l = 9, shown is 1."
+    assert text_of(dom, "problem") == asked
+    dom = dom_of(page, tmp_path, "#rule=predsim")
+    assert text_of(dom, "problem") == "The page was made without this point."
+
+
+PROBE = """<!doctype html><title>not run</title>{frames}<script>
+onload = () => document.title = [...document.querySelectorAll('iframe')].map(frame => {{
+  const page = frame.contentDocument, facts = [], wide = [];
+  let failed = '';
+  frame.contentWindow.onerror = text => {{ failed = text; }};
+  const put = (id, value) => {{
+    page.getElementById(id).value = value;
+    page.getElementById(id).dispatchEvent(new Event('input', {{ bubbles: true }}));
+    wide.push(page.documentElement.scrollWidth);
+    facts.push(page.getElementById('short').textContent);
+  }};
+  put('K', 0); put('rule', 'gll'); put('K', 1); put('rule', 'dni'); put('rule', 'fdg'); put('rule', 'bp');
+  put('rule', 'backlink'); put('K', 0); put('l', 2); put('batch', 0); put('alpha', 1);
+  put('weighting', 'unfolded');
+  return [Math.max(...wide), page.getElementById('ab').textContent, failed, ...facts].join('~');
+}}).join('|');</script>"""
+
+
+@in_a_browser
+def test_every_control_changes_the_page_and_nothing_overflows(made, tmp_path):
+    style, text = "border:0;height:900px;width:{}px", escape(html(made))
+    frames = "".join(f'<iframe style="{style.format(width)}" srcdoc="{text}"></iframe>' for width in WIDTHS)
+    (tmp_path / "probe.html").write_text(PROBE.format(frames=frames), "utf-8")
+    dom = dom_of(tmp_path / "probe.html", tmp_path)
+    for result, width in zip(dom.split("<title>")[1].split("</title>")[0].split("|"), WIDTHS, strict=True):
+        wide, weights, failed, *facts = result.split("~")
+        assert int(wide) <= width and failed == ""
+        assert weights == "j = 0: a = 1, b = 0; j = 1: a = 1, b = 0."
+        titles = ["BackLink, K = 2", "GLL, K = 2", "GLL, K = 4", "DNI", "FDG", "BP", "BackLink, K = 4"]
+        titles += ["BackLink, K = 2"] * 5
+        assert [fact.startswith(title) for fact, title in zip(facts, titles, strict=True)] == [True] * 12
+        totals = made["points"]["resnet32/2/backlink/2/1c2f"]["total"]
+        assert mb(totals[0]) in facts[9] and mb(totals[-1]) in facts[8]
+
+
+def test_every_choice_has_a_title_that_the_page_can_sort_by():
+    assert len({choice.title for choice in CHOICES.values()}) == len(CHOICES)
