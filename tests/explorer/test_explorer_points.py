@@ -24,11 +24,11 @@ from minilocal.summary import kept_bytes
 
 ROOT = Path(__file__).parents[2]
 RESNET20 = Points("resnet20")
-DRAWN = [  # K, variant
+POINTS = [  # K, variant
     (4, Variant("bp")), (4, Variant("backlink", "1c2f", 2)), (2, Variant("dni")), (2, Variant("fdg")),
     (4, Variant("pgl-global", "aux-adapt")), (4, Variant("predsim")), (8, Variant("infopro", "1c2f")),
 ]  # fmt: skip
-IDS = [f"K{K}-{variant.key.replace('/', '-')}" for K, variant in DRAWN]
+IDS = [f"K{K}-{variant.key.replace('/', '-')}" for K, variant in POINTS]
 
 
 def line(pair: Any, images: int) -> float:
@@ -44,7 +44,7 @@ def learner_of(variant: Variant, K: int) -> ml.Learner:
     return learner
 
 
-@pytest.mark.parametrize(("K", "variant"), DRAWN, ids=IDS)
+@pytest.mark.parametrize(("K", "variant"), POINTS, ids=IDS)
 def test_a_point_has_the_package_s_bytes_and_schedule(K, variant):
     point, learner = RESNET20.point(K, variant), learner_of(variant, K)
     for n, images in enumerate(nbytes.ANCHORS):
@@ -63,7 +63,7 @@ def test_a_point_has_the_package_s_bytes_and_schedule(K, variant):
     assert [w / schedule.TICKS for w in works] == pytest.approx(ran.busy, abs=0.01)
 
 
-@pytest.mark.parametrize(("K", "variant"), DRAWN, ids=IDS)
+@pytest.mark.parametrize(("K", "variant"), POINTS, ids=IDS)
 def test_what_a_module_keeps_of_another_batch_is_within_a_percent_of_the_line(K, variant):
     images, learner = 256, learner_of(variant, K)
     kept, of_anchors = kept_bytes(learner, images), nbytes.kept(learner)
