@@ -17,10 +17,10 @@ SCRIPTS = ("script.js", "picture.js", "schedule.js", "show.js", "controls.js")  
 DESCRIPTION = "What a rule of local learning sends, keeps and waits for, at a network, K, l and α."
 
 
-def html(made: Data) -> str:
+def html(content: Data) -> str:
     """The page around the data of `points.data`."""
     colours = {"modules": MODULES, "batches": CYCLE}
-    text = json.dumps({**made, "colours": colours}, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
+    text = json.dumps({**content, "colours": colours}, ensure_ascii=False, separators=(",", ":")).replace("</", "<\\/")
     script = "".join(_part(name) for name in SCRIPTS)
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>\n"

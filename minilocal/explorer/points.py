@@ -47,7 +47,7 @@ def data(
     for name in networks:
         if name not in NETWORKS:
             raise unknown("network", name, NETWORKS)
-    made: Data = {
+    content: Data = {
         "batches": choices.BATCHES,
         "anchors": nbytes.ANCHORS,
         "lengths": choices.LENGTHS,
@@ -61,25 +61,25 @@ def data(
     }  # fmt: skip
     rows = results(folder)
     for name in networks:
-        _add_network(made, Points(name), rows, on_point)
-    return made
+        _add_network(content, Points(name), rows, on_point)
+    return content
 
 
-def _add_network(made: Data, points: Points, rows: Sequence[Result], on_point: Callable[[str], None]) -> None:
+def _add_network(content: Data, points: Points, rows: Sequence[Result], on_point: Callable[[str], None]) -> None:
     name, net = points.name, points.net
     counts = choices.counts(len(net.units))
-    made["networks"][name] = {"title": NETWORKS[name], "shapes": [by(s) for s in net.shapes], "counts": counts}
+    content["networks"][name] = {"title": NETWORKS[name], "shapes": [by(s) for s in net.shapes], "counts": counts}
     for K in counts:
-        made["cuts"][f"{name}/{K}"] = points.cut(K)
+        content["cuts"][f"{name}/{K}"] = points.cut(K)
         for variant in variants():
             key = f"{name}/{K}/{variant.key}"
             on_point(key)
             same = variant.same_as(points.sizes(K))
-            made["points"][key] = points.point(K, variant) if same == variant else f"{name}/{K}/{same.key}"
+            content["points"][key] = points.point(K, variant) if same == variant else f"{name}/{K}/{same.key}"
             settings = (same if same.name == "gll" else variant).settings(name, K)
             printed, own = published(settings, K), ours(rows, settings, K)
             if printed or own:
-                made["errors"][key] = {"published": printed, "ours": own}
+                content["errors"][key] = {"published": printed, "ours": own}
 
 
 class Points:

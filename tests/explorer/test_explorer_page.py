@@ -29,7 +29,7 @@ FEW = [
 
 
 @pytest.fixture(scope="module")
-def made() -> Any:
+def content() -> Any:
     """ResNet-32 at K = 2 and 4 with some rules."""
     results = Path(__file__).parents[2] / "docs" / "results"
     with pytest.MonkeyPatch.context() as patch:
@@ -58,8 +58,8 @@ class Tags(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_is_one_file_well_formed_and_labelled(made, tmp_path):
-    page = html(made)
+def test_the_page_is_one_file_well_formed_and_labelled(content, tmp_path):
+    page = html(content)
     parsed = Tags(page)
     assert parsed.open == [] and not re.findall(r"(?:src|href)\s*=|url\((?!#)|@import|fetch\(", page)
     labels = {facts.get("for") for tag, facts in parsed.tags if tag == "label"}
@@ -68,10 +68,10 @@ def test_the_page_is_one_file_well_formed_and_labelled(made, tmp_path):
     assert len(page.encode()) < 200_000
 
 
-def test_the_data_survive_and_no_text_can_end_the_script(made):
-    page = html({**made, "variants": {"bp//": "</script>"}})
+def test_the_data_survive_and_no_text_can_end_the_script(content):
+    page = html({**content, "variants": {"bp//": "</script>"}})
     text = re.search(r"const DATA = (.*);\n", page)
-    assert text is not None and json.loads(text[1])["points"] == json.loads(json.dumps(made["points"]))
+    assert text is not None and json.loads(text[1])["points"] == json.loads(json.dumps(content["points"]))
     assert page.count("</script>") == 1
 
 
@@ -93,8 +93,8 @@ def mixed(colour: str, share: float) -> str:
     return "#" + "".join(f"{round(share * int(colour[i : i + 2], 16) + (1 - share) * 255):02x}" for i in (1, 3, 5))
 
 
-def test_contrast_is_that_of_wcag_aa(made):
-    page = html(made)
+def test_contrast_is_that_of_wcag_aa(content):
+    page = html(content)
     ink, faint = re.findall(r'const ink = "(#\w+)", faint = "(#\w+)"', page)[0]
     for colour in MODULES:
         assert contrast("#fff", colour) >= 4.5
@@ -136,11 +136,11 @@ def mb(n: float) -> str:
 
 
 @in_a_browser
-def test_from_a_file_the_numbers_are_those_of_the_data(made, tmp_path):
+def test_from_a_file_the_numbers_are_those_of_the_data(content, tmp_path):
     page = tmp_path / "explorer.html"
-    page.write_text(html(made), "utf-8")
+    page.write_text(html(content), "utf-8")
     dom = dom_of(page, tmp_path, "#net=resnet32&K=4&rule=backlink&l=2&alpha=0.25&aux=1c2f&batch=128")
-    point, cut = made["points"]["resnet32/4/backlink/2/1c2f"], made["cuts"]["resnet32/4"]
+    point, cut = content["points"]["resnet32/4/backlink/2/1c2f"], content["cuts"]["resnet32/4"]
     share = f"{100 * point['total'][0] / cut['baselines']['BP'][0]:.0f} %"
     assert f"BackLink {mb(point['total'][0])} {share}" in text_of(dom, "peaks")
     for k in range(4):
@@ -160,9 +160,9 @@ def test_from_a_file_the_numbers_are_those_of_the_data(made, tmp_path):
 
 
 @in_a_browser
-def test_a_link_to_what_is_not_there_says_so(made, tmp_path):
+def test_a_link_to_what_is_not_there_says_so(content, tmp_path):
     page = tmp_path / "explorer.html"
-    page.write_text(html(made), "utf-8")
+    page.write_text(html(content), "utf-8")
     dom = dom_of(page, tmp_path, "#net=resnet1202&K=5&rule=backlink&l=9")
     asked = "The link asks for net = resnet1202, shown is resnet32; K = 5, shown is 4; l = 9, shown is 1."
     assert text_of(dom, "problem") == asked
@@ -189,8 +189,8 @@ onload = () => document.title = [...document.querySelectorAll('iframe')].map(fra
 
 
 @in_a_browser
-def test_every_control_changes_the_page_and_nothing_overflows(made, tmp_path):
-    style, text = "border:0;height:900px;width:{}px", escape(html(made))
+def test_every_control_changes_the_page_and_nothing_overflows(content, tmp_path):
+    style, text = "border:0;height:900px;width:{}px", escape(html(content))
     frames = "".join(f'<iframe style="{style.format(width)}" srcdoc="{text}"></iframe>' for width in WIDTHS)
     (tmp_path / "probe.html").write_text(PROBE.format(frames=frames), "utf-8")
     dom = dom_of(tmp_path / "probe.html", tmp_path)
@@ -201,7 +201,7 @@ def test_every_control_changes_the_page_and_nothing_overflows(made, tmp_path):
         titles = ["BackLink, K = 2", "GLL, K = 2", "GLL, K = 4", "DNI", "FDG", "BP", "BackLink, K = 4"]
         titles += ["BackLink, K = 2"] * 5
         assert [fact.startswith(title) for fact, title in zip(facts, titles, strict=True)] == [True] * 12
-        totals = made["points"]["resnet32/2/backlink/2/1c2f"]["total"]
+        totals = content["points"]["resnet32/2/backlink/2/1c2f"]["total"]
         assert mb(totals[0]) in facts[9] and mb(totals[-1]) in facts[8]
 
 
