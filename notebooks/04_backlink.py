@@ -12,26 +12,25 @@
 # ---
 
 # %% [markdown]
-# # 4 · BackLink: an error from the module above
+# # 4 · BackLink: what does a short link back restore?
 #
-# * **You learn** to read BackLink's equations, to check them against automatic differentiation, and to compare its
-#   gradients and a small run with those of GLL and BP
-# * **You need** lesson 1; NumPy; what a gradient is
-# * **Time** 60 minutes; the cells run within two minutes on two cores, offline
+# * **You learn** to write (4), (5) and (6) in NumPy; to say what $l$ and $\alpha$ do to each layer's gradient; to tell
+#   apart the readings that the paper allows
+# * **You need** lessons 1 and 3; NumPy; what a gradient is
+# * **Time** 60 minutes; the cells run in 2 minutes on two cores, offline
 #
 # ## Question
 #
-# Cut a network into K modules and give each its own small classifier and its own loss. Then no module waits for
-# another, and only one module's activations have to be kept at a time. That is greedy local learning, **GLL**.
+# Greedy local learning (**GLL**, lesson 3) cuts a network into K modules and gives each its own small classifier and
+# its own loss. Then no module waits for another, and only one module's activations have to be kept at a time.
 #
 # But a module then learns what its own classifier needs, and nothing of what the modules above it need.
 # **Can some of the error from above reach it, without waiting for the whole network?**
 #
-# Four words, as they are used here. A **unit** is what the papers count: a linear layer or a convolution with its ReLU,
-# in a ResNet a block of two convolutions. A **module** is some consecutive units. Its small classifier is an
-# **auxiliary network**; `0c1f`, the papers' linear one, has 0 convolutions and 1 fully connected layer (after a mean
-# over the map). A **Learner** is a network that is cut so, under a rule: `gradients` and `step` are its two main
-# methods.
+# The words, once more. A **unit** is what the papers count: a linear layer or a convolution with its ReLU, in a ResNet
+# a block of two convolutions. A **module** is some consecutive units, with its own loss. The small classifier under
+# that loss is an **auxiliary network**; `0c1f`, the papers' linear one, has 0 convolutions and 1 fully connected layer.
+# A **Learner** is a network that is cut so, under a rule: `gradients` and `step` are its two main methods.
 #
 # Before you run anything, write down two guesses:
 #
@@ -41,7 +40,6 @@
 
 # %%
 import inspect
-import warnings
 
 import numpy as np
 
@@ -52,11 +50,8 @@ from minilocal import equations as eq
 # %% [markdown]
 # ## Picture
 #
-# The same network under three rules, each drawn from the rule itself. Every loss has its module's colour, and the arrow
+# The same network under two rules, each drawn from the rule itself. Every loss has its module's colour, and the arrow
 # of that colour shows which units its error passes, and where it stops.
-
-# %%
-draw.rule_picture(ml.rules.bp(), modules=3, units=8)
 
 # %%
 draw.rule_picture(ml.rules.gll(), modules=3, units=8)
@@ -74,6 +69,24 @@ draw.rule_picture(
 # Follow the arrow of $L_2$: through its own module as in GLL, then across the boundary into the last $l$ units of the
 # module below, and no further. So a module waits for *one* neighbour, however deep the network.
 #
+# What that costs: eight layers of 64 in four modules, with the bytes that each module keeps for 100 images. "Waits" is
+# what it still keeps while other modules work.
+
+# %%
+mlp = ml.nets.mlp((64,) * 7, classes=10, channels=1, size=16, rng=ml.rng(0))
+learners = {
+    "GLL": ml.Learner(mlp, ml.rules.gll(), modules=4, rng=ml.rng(0)),
+    "BackLink": ml.Learner(mlp, ml.rules.backlink(length=1, alpha=0.5), modules=4, rng=ml.rng(0)),
+}
+draw.network(learners["GLL"], batch_size=100)
+
+# %%
+draw.network(learners["BackLink"], batch_size=100)
+
+# %% [markdown]
+# Under GLL a module keeps nothing while others work. Under BackLink the linked unit waits for its second error, and
+# lets go when that has passed. Module 4 has no module above it, so nothing there waits.
+#
 # ## Equation
 #
 # Layer $n$ is the last of module $k$. Its classifier has the weights $w_c$ and the error $\delta_c$; layer $n+1$ is the
@@ -88,13 +101,21 @@ draw.rule_picture(
 # $$\delta^i = f'(z^i) \odot (w^{i+1})^\top
 # \big( \alpha\, \delta_{lc}^{i+1} + (1 - \alpha)\, \delta_{gl}^{i+1} \big) \tag{5}$$
 #
-# and these $l$ layers learn by
+# Here, too, the two summands are kept apart: the first is $\delta_{lc}^i$, the second $\delta_{gl}^i$. And these $l$
+# layers learn by
 #
 # $$w^j \leftarrow w^j - \eta\, (\delta_{lc}^j + \delta_{gl}^j) \otimes x^j \tag{6}$$
 #
-# All other layers learn as in GLL, from their own loss alone.
+# All other layers learn as in GLL, from their own loss alone, with the weight 1. So (4) and (5) hold for $l$ layers:
+# the module's last one is $j = 0$, and the lowest linked one is $j = l - 1$.
+#
+# Two things are easily missed. $\delta_{lc}$ and $\delta_{gl}$ are carried down *apart*: were they added at the top,
+# the error from above would go on below the $l$ layers. And all errors of a step go through the weights of its forward;
+# the updates come after.
 #
 # ## Code
+#
+# The equations, on columns:
 
 # %%
 for function in (eq.link, eq.link_below, eq.link_below_unfolded, eq.update_linked):
@@ -112,10 +133,15 @@ for function in (eq.link, eq.link_below, eq.link_below_unfolded, eq.update_linke
 
 # %%
 for weighting in ("literal", "unfolded"):
-    link = ml.boundaries.link(length=4, alpha=0.5, weighting=weighting)
-    print(f"{weighting:9}", "  ".join(f"{a:.4g} own + {b:.4g} above" for a, b in map(link.weights, range(4))))
+    boundary = ml.boundaries.link(length=4, alpha=0.3, weighting=weighting)
+    for j in range(4):
+        own, above = boundary.weights(j)
+        print(f"{weighting:9} j = {j}:  {own:.4f} own + {above:.4f} above")
 
 # %% [markdown]
+# Layers with $j = 0 \dots l - 1$ are linked. One with $j \ge l$ is not: it gets 1 times its own error, and 0 times the
+# one from above. A link longer than its module stops at the module's first layer.
+#
 # The rule that trains whole networks, ResNets too, is short: it names a module's local objective and what crosses a
 # boundary, and one engine does the rest for every rule. Its file:
 
@@ -123,6 +149,27 @@ for weighting in ("literal", "unfolded"):
 print(inspect.getsource(inspect.getmodule(ml.rules.backlink)))
 
 # %% [markdown]
+# One training step of it, as the engine does it: `step_through` records every forward, backward and update, and the
+# bytes that are live. (Where a notebook is only shown, not run, its page may be missing.) Below it, the backwards and
+# updates of modules 1 and 2 as text, beside those of GLL.
+
+# %%
+digits = ml.data.load("digits", limit_train=500)
+x_batch, y_batch = digits.normalise(digits.train_x[:200]), digits.train_y[:200]
+steps = {name: draw.step_through(learner, x_batch[:100], y_batch[:100], lr=0.1) for name, learner in learners.items()}
+steps["BackLink"]
+
+# %%
+for name, step in steps.items():
+    print(name)
+    for n, frame in enumerate(step.frames, 1):
+        if frame.kind in ("backward", "update") and frame.unit in (1, 2, 3, 4):
+            print(f"    {n:2}  module {frame.module}  {frame.note}")
+
+# %% [markdown]
+# `layers.1` is the linked unit of module 1. It has a backward for each of its two errors, and learns after the second,
+# which comes as soon as module 2 has sent its own error through. `layers.0` is not linked, and learns as under GLL.
+#
 # ## Check
 #
 # **Against automatic differentiation.** A small network, six layers in three modules of two, $l = 2$, $\alpha = 0.3$.
@@ -136,9 +183,9 @@ net = ml.nets.mlp((6, 5, 7, 6, 5), classes=4, channels=1, size=3, rng=rng)
 images, labels = rng.standard_normal((8, 3, 3, 1)), rng.integers(0, 4, 8)
 
 
-def learner_of(rule):
+def learner_of(rule, modules=K, **options):
     """A Learner of that rule; all of them start from the same weights, auxiliary classifiers too."""
-    return ml.Learner(net, rule, modules=K, rng=ml.rng(2), dtype="float64")
+    return ml.Learner(net, rule, modules=modules, rng=ml.rng(2), dtype="float64", **options)
 
 
 start = {name: a.copy() for name, a in learner_of(ml.rules.gll()).parameters().items()}
@@ -207,6 +254,45 @@ for weighting in ("literal", "unfolded"):
         assert gap < (1e-9 if source == "JAX" else 1e-5)
 
 # %% [markdown]
+# **Against Algorithm 1.** The paper's two loops are a function, too: `eq.algorithm_1` takes the matrices of a network
+# and one mini-batch, and returns the matrices after it. Its keywords are the places where the print can be read in
+# several ways.
+
+# %%
+print(inspect.getdoc(eq.algorithm_1))
+
+# %% [markdown]
+# The equations have columns, the engine has rows; so weights and images are transposed on the way in. The network's
+# output layer counts as the classifier of module 3.
+
+
+# %%
+def column_form(p):
+    """(layers, classifiers) of the arrays p, each a list of (w, b)."""
+    pairs = {name: (p[f"{name}.weight"].T, p[f"{name}.bias"]) for name in {n.rpartition(".")[0] for n in p}}
+    return [pairs[f"layers.{u}"] for u in range(5)], [pairs[name] for name in ("aux.0.0", "aux.1.0", "layers.5")]
+
+
+def largest_difference(one, other):
+    """Over all arrays of two networks in that form."""
+    pairs = zip([*one[0], *one[1]], [*other[0], *other[1]], strict=True)
+    return max(abs(a - b).max() for ours, theirs in pairs for a, b in zip(ours, theirs, strict=True))
+
+
+X = images.reshape(len(images), -1).T
+for weighting in ("literal", "unfolded"):
+    for error in ("own", "own-scaled", "total"):
+        options = {"length": 2, "alpha": 0.3, "weighting": weighting, "error": error}
+        ours = eq.algorithm_1(*column_form(start), X, labels, modules=[2, 2, 1], eta=0.1, **options)
+        learner = learner_of(ml.rules.backlink(**options), optimizer=ml.optim.SGD(momentum=0.0))
+        learner.step(images, labels, lr=0.1)
+        gap, change = (largest_difference(ours, column_form(p)) for p in (learner.parameters(), start))
+        print(f"{weighting:9} {error:11} largest difference {gap:.0e}, where weights changed by up to {change:.0e}")
+        assert gap < 1e-12
+
+# %% [markdown]
+# The word `error` is explained below. First the edges.
+#
 # **At the edges.** With $l = 0$ nothing crosses. With $\alpha = 1$ the error from above is weighed with 0. Both must be
 # GLL, to the last bit. And with $l = 1$ there is nothing to compound, so the two readings of (5) are one.
 
@@ -272,12 +358,10 @@ assert all(np.array_equal(total[n], bp[n]) for n in main)
 #
 # ### What l and α do to a gradient
 #
-# Real digits, an untrained network of eight layers in four modules. For each layer we take the angle between the rule's
-# gradient and BP's, as a cosine: 1 is BP's own direction, 0 says nothing about it.
+# 200 real digits, an untrained network of eight layers in four modules. For each layer we take the angle between the
+# rule's gradient and BP's, as a cosine: 1 is BP's own direction, 0 says nothing about it.
 
 # %%
-digits = ml.data.load("digits", limit_train=500)
-x_batch, y_batch = digits.normalise(digits.train_x[:200]), digits.train_y[:200]
 deep = ml.nets.mlp((64,) * 7, classes=10, channels=1, size=16, rng=ml.rng(0), init="ddg")
 
 
@@ -307,8 +391,9 @@ for length, linked in ((1, [1, 3, 5]), (2, [0, 1, 2, 3, 4, 5])):
     assert np.array_equal(angles[f"BackLink l = {length}, α = 0.5"][unlinked], angles["GLL"][unlinked])
 
 # %% [markdown]
-# Layers that a link does not reach have GLL's gradient to the last bit, and the last module has BP's own. What the
-# linked layers say about guess 2, read from your own figure: it is one untrained network and one batch.
+# So guess 2: in nearly all linked layers BackLink is closer to BP than GLL is. That holds for this untrained network
+# and this batch. Layers that a link does not reach have GLL's gradient to the last bit, and the last module has BP's
+# own.
 #
 # ### A small run
 #
@@ -321,12 +406,12 @@ seeds, epochs = 4, 6
 
 
 # %%
-def train(rule, seed, depth=8, modules=4, lr=0.1):
+def train(rule, seed):
     """Test error (%) after each epoch, and after the last one that of each module's own classifier."""
     rng = ml.rng(seed)
-    net = ml.nets.resnet(depth, classes=10, channels=1, size=16, rng=rng)
-    learner = ml.Learner(net, rule, modules=modules, rng=rng, optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4))
-    rows = ml.fit(learner, digits, epochs, batch_size=50, lr=lr, schedule="cosine", seed=seed)
+    net = ml.nets.resnet(8, classes=10, channels=1, size=16, rng=rng)
+    learner = ml.Learner(net, rule, modules=4, rng=rng, optimizer=ml.optim.SGD(momentum=0.9, weight_decay=1e-4))
+    rows = ml.fit(learner, digits, epochs, batch_size=50, lr=0.1, schedule="cosine", seed=seed)
     by_module = [float("nan") if error is None else error for error in rows[-1]["local_errors"]]
     return [row["test_error"] for row in rows], by_module
 
@@ -370,15 +455,20 @@ for name, of_rule in runs.items():
     print(f"{name:25}", *("     -" if np.isnan(error) else f"{error:6.1f}" for error in means))
 
 # %% [markdown]
-# In the runs stored here, and on the mean of the seeds, the first two classifiers err more under BackLink than under
-# GLL, and the last two less: the lower modules do worse by their own loss, and the upper ones better.
-
-# %% [markdown]
+# In the runs stored here, and on the mean of the seeds, the first classifier errs more under BackLink than under GLL,
+# the second about as often, and the last two less. The first module does worse by its own loss, and the network better.
+#
 # ## Exercises
+#
+# Each of 4a to 4d is one function. The next cell calls it on several cases and compares it with the package's own. If a
+# number differs, it says which one, and often why. All layers are ReLU layers, so $f'(z)$ is `z > 0`. One sample is one
+# column.
 #
 # ### 4a. Write (4)
 #
-# The two errors at the last layer of a module: its own, and that from above. $f'(z)$ is that of the ReLU.
+# The last layer of module $k$ has the pre-activations `z`. Its own classifier has the weights `w_c` and the error
+# `delta_c`; the layer above the boundary has `w_next` and `delta_next`. Return the two errors, apart:
+# $\delta_{lc}$, $\delta_{gl}$. Equation (4) is under "Equation".
 
 
 # %% tags=["solution"] exercise="4a"
@@ -395,67 +485,116 @@ def link(z, w_c, delta_c, w_next, delta_next, alpha):
 passed = ml.teach.check("4a", link)
 
 # %% [markdown]
-# ### Change one number
+# ### 4b. Write (5), to the letter
 #
-# In the picture cell, set `length = 3`, and watch the last module. Then predict the cosines of
-# `ml.rules.backlink(length=2, alpha=0.5, weighting="unfolded")` in layers 1, 3 and 5, next to the literal ones.
+# One layer further down, still linked. It gets the two errors of the linked layer above it, which (4) has weighed
+# already. Return its own two errors, with $\alpha$ and $1 - \alpha$ once more, as (5) is printed.
+
+
+# %% tags=["solution"] exercise="4b"
+def link_below(z, w_above, delta_lc, delta_gl, alpha):
+    """(δ_lc, δ_gl) by (5) as printed, the two kept apart, of a ReLU layer.        →  (O, B), (O, B)
+
+    z (O, B). The linked layer above, whose errors have been weighed by (4): w_above (A, O), delta_lc, delta_gl (A, B).
+    """
+    return (z > 0) * (w_above.T @ (alpha * delta_lc)), (z > 0) * (w_above.T @ ((1 - alpha) * delta_gl))
+
+
+# %%
+passed = ml.teach.check("4b", link_below)
+
+# %% [markdown]
+# ### 4c. Weigh the two errors
+#
+# By what are a module's own error and that from above multiplied in the layer $j$ steps below the module's last one?
+# $j = 0$ is the last layer itself, and the link has $l$ layers. Both readings of (5), and the layers below the link:
+# all are under "Two readings of (5)".
+
+
+# %% tags=["solution"] exercise="4c"
+def link_weights(j, length, alpha, weighting):
+    """(a, b): what the module's own error and that from above are multiplied by, j layers below the module's last.
+
+    `length` is l. `weighting` is "literal", where (5) weighs again at each layer, or "unfolded", where α acts once.
+    Layers that are not linked learn as in GLL.
+    """
+    if j >= length:
+        return 1.0, 0.0
+    times = j + 1 if weighting == "literal" else 1
+    return alpha**times, (1 - alpha) ** times
+
+
+# %%
+passed = ml.teach.check("4c", link_weights)
+
+# %% [markdown]
+# ### 4d. A whole module
+#
+# Now all three layers of a module, unfolded. You get their weights, pre-activations and inputs, first layer to last,
+# and two errors at the *output* $y$ of the last layer: `local` is $(w_c)^\top \delta_c$, `above` is
+# $(w^{n+1})^\top \delta^{n+1}$. Linked are the last `length` of the three layers; `length` may be 0. Return the three
+# new weights, as a tuple.
+#
+# From the last layer down, for each layer:
+#
+# 1. both errors pass $f'(z)$;
+# 2. the layer's $\delta$ is the weighed sum of the two where it is linked, and the own one alone where it is not;
+# 3. its weights learn by (2), $w - \eta\, \delta \otimes x$, which adds over the batch: `delta @ x.T`;
+# 4. both errors, *not* weighed, go on to the layer below, each through the transpose of the *old* $w$.
+
+
+# %% tags=["solution"] exercise="4d"
+def backlink_update(w, z, x, local, above, length, alpha, eta):
+    """The new weights of the three ReLU layers of a module, first to last, with α once (unfolded).
+
+    w[i] (O, I), z[i] (O, B), x[i] (I, B) of each layer; z[i] = w[i] x[i]. `local` and `above` (O, B) are the two errors
+    at the output of the last layer, before its f'(z) and before α: of the own loss, and from the module above. `length`
+    is l.
+    """
+    new = list(w)
+    for i in (2, 1, 0):
+        local, above = (z[i] > 0) * local, (z[i] > 0) * above
+        delta = alpha * local + (1 - alpha) * above if i >= 3 - length else local
+        new[i] = w[i] - eta * delta @ x[i].T
+        local, above = w[i].T @ local, w[i].T @ above
+    return tuple(new)
+
+
+# %%
+passed = ml.teach.check("4d", backlink_update)
+
+# %% [markdown]
+# ### 4e. When is it backpropagation? (open)
+#
+# With K = 2 there is a choice of $l$ and $\alpha$ for which BackLink's gradients of the *main* network are those of BP.
+# Which? Show it on the small network of the check: `learner_of(rule, modules=2)` has three units in each module.
+
+# %% [markdown] tags=["solution"]
+# $\alpha = 0$, and $l$ = the number of units of module 1. Then all of module 1 learns from the last loss, and from
+# nothing else. Its auxiliary classifier still learns, and BP has none.
 
 # %% tags=["solution"]
-# The literal weights of layers 1, 3, 5 are 0.25 and 0.25, the unfolded ones 0.5 and 0.5. At α = 0.5 both errors
-# shrink alike, so the direction is the same and only the length differs. At another α the direction differs too.
+rules = ml.rules.backlink(length=3, alpha=0.0), ml.rules.bp()
+linked, end_to_end = (learner_of(rule, modules=2).gradients(images, labels)[1] for rule in rules)
+print("K = 2, l = 3, α = 0 is BP:", all(np.array_equal(linked[name], g) for name, g in end_to_end.items()))
+assert all(np.array_equal(linked[name], g) for name, g in end_to_end.items())
+
+# %% [markdown]
+# ### 4f. Which layers see the reading? (open)
+#
+# Take $l = 2$ and the eight layers of the heat map. In which layers do literal and unfolded give gradients of another
+# *direction* at $\alpha = 0.5$, and in which at $\alpha = 0.25$? Guess, then ask `cosines`.
+
+# %% [markdown] tags=["solution"]
+# A layer with $j = 0$ has the same weights in both readings. With $j = 1$, layers 1, 3 and 5, literal gives $\alpha^2$
+# and $(1-\alpha)^2$. At $\alpha = 0.5$ both are 0.25 instead of 0.5: the gradient is half as long, and its direction is
+# the same. At $\alpha = 0.25$ the two are no longer in proportion, and the direction differs.
+
+# %% tags=["solution"]
 for alpha in (0.5, 0.25):
     for weighting in ("literal", "unfolded"):
-        row = cosines(ml.rules.backlink(length=2, alpha=alpha, weighting=weighting))[[0, 2, 4]]
-        print(f"α = {alpha:4}  {weighting:9}", *(f"{c:6.3f}" for c in row))
-
-# %% [markdown]
-# ### A link too long
-#
-# What does a Learner do with `length=3` when its modules have two units?
-
-# %% tags=["solution"]
-# It warns, and the error stops at the module's first unit.
-with warnings.catch_warnings(record=True) as caught:
-    warnings.simplefilter("always")
-    learner_of(ml.rules.backlink(length=3))
-print(caught[0].message)
-
-# %% [markdown]
-# ### One new line
-#
-# With K = 2 there is a choice of $l$ and $\alpha$ for which BackLink's gradients of the *main* network are those of
-# BP. Which? Check it with `same`-like code on the small network.
-
-# %% tags=["solution"]
-# α = 0 and l = the number of units of module 1. Then all of module 1 learns from the last loss, and nothing else.
-halves = [
-    ml.Learner(net, rule, modules=2, rng=ml.rng(2), dtype="float64").gradients(images, labels)[1]
-    for rule in (ml.rules.backlink(length=3, alpha=0.0), ml.rules.bp())
-]
-print("K = 2, l = 3, α = 0 is BP:", all(np.array_equal(halves[0][name], g) for name, g in halves[1].items()))
-assert all(np.array_equal(halves[0][name], g) for name, g in halves[1].items())
-
-# %% [markdown]
-# ### A rule of your own
-#
-# A boundary is a class with a few answers; those that you leave out are GLL's. Write one that lets the error from above
-# into the last two units, with the weights 0.9 and 0.1, and draw it.
-
-
-# %% tags=["solution"]
-class Faint(ml.boundaries.Boundary):
-    def linked_units(self, units):
-        return min(2, units)
-
-    def weights(self, j):
-        return 0.9, 0.1
-
-    def describe(self):
-        return "a tenth of the next module's error, into the last 2 units"
-
-
-faint = ml.rules.compose("Faint link", objective=ml.objectives.classifier("0c1f"), boundary=Faint())
-draw.rule_picture(faint, modules=3, units=8)
+        by_layer = cosines(ml.rules.backlink(length=2, alpha=alpha, weighting=weighting))[[0, 2, 4]]
+        print(f"α = {alpha:4}  {weighting:9} layers 1, 3, 5:", *(f"{c:6.3f}" for c in by_layer))
 
 # %% [markdown]
 # ## Not shown
@@ -465,5 +604,8 @@ draw.rule_picture(faint, modules=3, units=8)
 # * Where the curves end. Six epochs are few, and how large a gap looks depends on where one stops.
 # * That $\alpha = 0.5$ is a good choice. Nothing was tuned, for any of the rules.
 # * That a gradient at a smaller angle to BP's trains better. BP's gradient is one good direction, not the only one.
-# * What it costs. A link needs one more backward through the linked units, and their activations are kept until the
-#   module above has its error.
+# * What it costs in time: a link needs one more backward through the linked units. Lesson 5 measures the bytes, and
+#   lesson 6 runs modules side by side.
+#
+# Where to read on: [the paper's open places, A1 to A19](../docs/papers.md), [all rules](../docs/rules.md),
+# [which error enters (4), measured](../docs/benchmarks/readings.md); then lesson 5, [Memory](05_memory.ipynb).

@@ -24,7 +24,6 @@ from tests.helpers.lessons import (
     lessons,
     printed,
     prose,
-    row,
     words_of,
 )
 
@@ -158,8 +157,6 @@ def test_its_figures_say_what_they_show(name):
     ("name", "shown"),
     [
         ("01_backpropagation", [eq.forward, eq.backward, eq.update, eq.outer, ml.layers.Residual.backward]),
-        ("04_backlink", [eq.link, eq.link_below, eq.link_below_unfolded, eq.update_linked]),
-        ("04_backlink", [inspect.getmodule(ml.rules.backlink)]),
     ],
 )
 def test_the_source_that_it_shows_is_the_source_that_is_there(name, shown):
@@ -173,18 +170,6 @@ def test_numbers_in_its_prose_stand_in_its_code_or_its_outputs(name):
     shown = set(re.findall(r"\d+(?:\.\d+)?", printed(name) + "\n".join(cell.source for cell in code(name))))
     figures = re.findall(r"(\d+(?:\.\d+)?)\s*(?:%|MB|points|(?:training |test )?images|seeds)", prose(name))
     assert set(figures) <= shown
-
-
-def test_what_lesson_4_says_of_its_runs_is_what_they_gave():
-    text = printed("04_backlink")
-    seeds = row(text, "GLL - BackLink, seed by seed")
-    assert len(seeds) == 4 and min(seeds) > 0  # BackLink ends below GLL with each of the four seeds,
-    after, by_module = text.split("one image is")
-    bp, gll, backlink = (row(after, name)[0] for name in ("BP", "GLL", "BackLink, l = 1, α = 0.5"))
-    assert bp < backlink < gll  # and on the mean above BP
-    gll_s, backlink_s = (row(by_module, name) for name in ("GLL", "BackLink, l = 1, α = 0.5"))
-    more = [ours > theirs for ours, theirs in zip(backlink_s, gll_s, strict=True)]
-    assert more == [True, True, False, False]  # the first two classifiers err more, and the last two less
 
 
 @lessons
