@@ -10,7 +10,11 @@ from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.kernels.underflow import underflow_is_zero
 
-__all__ = ["binary_cross_entropy", "cross_entropy", "similarity", "squared_error", "supervised_contrast"]
+__all__ = [
+    "binary_cross_entropy", "cross_entropy", "similarity", "similarity_matrix", "squared_error", "supervised_contrast",
+]  # fmt: skip
+
+EPS = 1e-8  # of the similarity matching loss
 
 
 def __dir__() -> list[str]:
@@ -70,28 +74,52 @@ def similarity(U: Array, labels: Array, classes: int) -> tuple[Array, Array]:
     a class and -1/(classes - 1) otherwise, but for ε. Nøkland and Eidnes, "Training Neural Networks with Local Error
     Signals".
     """
-    xp, N, eps = namespace(U, labels), U.shape[0], 1e-8
-    maps = U.ndim == 4 and U.shape[3] > 3 and U.shape[1] > 1
-    if maps:
-        centred = U - U.mean(axis=(1, 2), keepdims=True)
-        free = U.shape[1] * U.shape[2] - 1
-        s = xp.sqrt((centred * centred).sum(axis=(1, 2)) * (1 / free))  # (1)
-    else:
-        s = U.reshape(N, -1)
-    t = s - s.mean(axis=1, keepdims=True)
-    n = xp.sqrt((t * t).sum(axis=1, keepdims=True))
-    m = n + eps
-    x = t / m  # (2)
+    xp, N = namespace(U, labels), U.shape[0]
+    s, centred = _deviations(U)
+    x, t, n, m = _directions(s)
     raw = ops.matmul(x, x.T)
-    difference = xp.clip(raw, -1, 1) - _alike(labels, classes, eps).astype(U.dtype)
+    difference = xp.clip(raw, -1, 1) - _alike(labels, classes, EPS).astype(U.dtype)
     G = difference * (xp.abs(raw) <= 1) * (2 / N**2)
     dx = ops.matmul(G, x) * 2  # (4)
     along = (t * dx).sum(axis=1, keepdims=True)
     dt = dx / m - t * (along * _inverse(n) / (m * m))
     dt *= n > 0  # (5)
     ds = dt - dt.mean(axis=1, keepdims=True)  # (6)
-    dU = centred * (ds * _inverse(s) * (1 / free))[:, None, None] if maps else ds.reshape(U.shape)  # (7)
+    dU = ds.reshape(U.shape) if centred is None else _of_maps(centred, s, ds)
     return (difference * difference).mean(dtype=xp.float64), dU  # (3)
+
+
+@underflow_is_zero()
+def similarity_matrix(U: Array) -> Array:
+    """R of `similarity`: the cosine between each two samples.        U (N, H, W, C) or (N, F)  →  (N, N), -1 to 1"""
+    x, *_ = _directions(_deviations(U)[0])
+    return namespace(U).clip(ops.matmul(x, x.T), -1, 1)  # (3)
+
+
+def _deviations(U: Array) -> tuple[Array, Array | None]:
+    """(s (N, C), U less its mean over positions) of maps; (U, flat, None) where `similarity` takes it as it is."""
+    if U.ndim != 4 or U.shape[3] <= 3 or U.shape[1] == 1:
+        return U.reshape(U.shape[0], -1), None
+    centred = U - U.mean(axis=(1, 2), keepdims=True)
+    return namespace(U).sqrt((centred * centred).sum(axis=(1, 2)) * (1 / _free(U))), centred  # (1)
+
+
+def _of_maps(centred: Array, s: Array, ds: Array) -> Array:
+    """The error of maps from that of their deviations."""
+    return centred * (ds * _inverse(s) * (1 / _free(centred)))[:, None, None]  # (7)
+
+
+def _directions(s: Array) -> tuple[Array, Array, Array, Array]:
+    """x̂, s̃, and the lengths n and m of `similarity`."""
+    t = s - s.mean(axis=1, keepdims=True)
+    n = namespace(s).sqrt((t * t).sum(axis=1, keepdims=True))
+    m = n + EPS
+    return t / m, t, n, m  # (2)
+
+
+def _free(U: Array) -> int:
+    """H W - 1."""
+    return int(U.shape[1] * U.shape[2] - 1)
 
 
 def _alike(labels: Array, classes: int, eps: float) -> Array:

@@ -1,4 +1,4 @@
-"""Figures: curves, bars, segments, timelines, Gantt charts, heat maps, directions. The only importer of matplotlib."""
+"""Figures: curves, bars, segments, timelines, Gantt charts, heat maps, directions, images. All that uses matplotlib."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from minilocal.draw.directions import directions
 from minilocal.draw.frames import Frame
 from minilocal.draw.gantt import gantt
 from minilocal.draw.heat import heat
+from minilocal.draw.images import images
 from minilocal.draw.network import network
 from minilocal.draw.rule_diagram import rule_picture
 from minilocal.draw.scatter import scatter
@@ -28,6 +29,7 @@ __all__ = [
     "directions",
     "gantt",
     "heat",
+    "images",
     "legend_below",
     "network",
     "palette",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.losses import similarity
+from minilocal.losses import similarity, similarity_matrix
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.losses import SCALES, SHAPES
 from minilocal.verify.losses import similarity as against_autograd
@@ -90,3 +90,20 @@ def test_float32_stays_float32_and_nothing_is_written():
     U.flags.writeable = False
     loss, dU = map(host, similarity(U, LABELS, 3))
     assert dU.dtype == np.float32 and dU.shape == U.shape and loss.dtype == np.float64 and loss.shape == ()
+
+
+@pytest.mark.parametrize("shape", [(5, 4, 3, 6), (5, 4, 4, 3), (5, 7)], ids=str)
+def test_the_loss_is_the_distance_of_the_similarity_matrix_from_its_target(shape):
+    U = ml.rng(0).standard_normal(shape)
+    R, target = host(similarity_matrix(U)), host(ml.losses._alike(LABELS, 3, 1e-8))
+    assert R.shape == (5, 5) and np.abs(R).max() <= 1 and np.allclose(np.diag(R), 1)
+    assert similarity(U, LABELS, 3)[0] == ((R - target) ** 2).mean()
+
+
+def test_the_similarity_matrix_of_two_samples_by_hand():
+    """Deviations (1, 0, 0, 0) and (0, 1, 0, 0) have cosine -1/3, and the scale of a sample does not count."""
+    U = np.zeros((2, 2, 1, 4), "f4")
+    U[0, :, 0, 0], U[1, :, 0, 1] = [-(0.5**0.5), 0.5**0.5], [-3, 3]
+    R = host(similarity_matrix(U))
+    assert R.dtype == np.float32
+    np.testing.assert_allclose(R, [[1, -1 / 3], [-1 / 3, 1]], rtol=1e-6)

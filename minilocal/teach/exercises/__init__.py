@@ -8,13 +8,16 @@ from minilocal.teach.exercises import (
     batch_norm,
     best_rate,
     col2im,
+    crops,
     cross_entropy,
     ddg_batch,
     fdg_delay,
     gll_update,
+    global_epochs,
     graph_errors,
     im2col,
     kept_bytes,
+    learning_rate,
     linear_classifier,
     link,
     link_below,
@@ -25,6 +28,7 @@ from minilocal.teach.exercises import (
     peaks,
     promise,
     sigma,
+    similarities,
     update,
 )
 
@@ -35,7 +39,9 @@ _MODULES = [
     link, link_below, link_weights, module_update,
     kept_bytes, peaks,
     sigma, best_rate,
+    similarities, global_epochs,
     ddg_batch, fdg_delay,
+    learning_rate, crops,
     promise, locks,
 ]  # fmt: skip
 
