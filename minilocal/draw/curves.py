@@ -20,12 +20,13 @@ def curves(
     along: str = "epoch",
     first: int = 1,
     points: Sequence[str] = (),
+    repeats: str = "seeds",
 ) -> Figure:
     """A line for each run, over `first`, `first` + 1, ... of what `along` names; or over `points`, equally far apart.
 
     A run is a list of numbers, or one such list per seed. NaN leaves a gap; a number alone is a point. Several seeds
-    are drawn as their mean, within a band from the least to the largest, and the legend says how many there are.
-    Runs of one rule share its colour and differ by their dashes.
+    are drawn as their mean, within a band from the least to the largest, and the legend says how many there are;
+    `repeats` names them, as rounds of a measurement. Runs of one rule share its colour and differ by their dashes.
 
     Raises: UserError for no runs, for seeds of one run with different numbers of epochs, and for a run that has not one
     number for each of the points.
@@ -33,7 +34,8 @@ def curves(
     if not runs:
         raise UserError("curves: there is no run to draw.")
     colour_of, seeds_of = colours(runs), {name: _seeds(name, values) for name, values in runs.items()}
-    legends = {n: f"mean of {len(seeds)} seeds, least to largest" for n, seeds in seeds_of.items() if len(seeds) > 1}
+    number_of = {name: len(seeds) for name, seeds in seeds_of.items() if len(seeds) > 1}
+    legends = {name: f"mean of {number} {repeats}, least to largest" for name, number in number_of.items()}
     shared = next(iter(legends.values())) if len(legends) == len(runs) and len(set(legends.values())) == 1 else None
     with look():
         figure = Figure()

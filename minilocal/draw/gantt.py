@@ -7,6 +7,7 @@ from itertools import cycle, islice
 from typing import Any
 
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from minilocal.draw.style import CYCLE, INK, Figure, look
 from minilocal.errors import UserError
@@ -19,8 +20,12 @@ LEGIBLE = 0.035  # of the width: from there on a bar has its batch's number in i
 Bar = tuple[int, float, float, str, int, int]  # device, start, seconds, kind, module, batch
 
 
-def gantt(bars: Iterable[Bar], devices: Sequence[str], *, until: float, title: str = "") -> Figure:
+def gantt(
+    bars: Iterable[Bar], devices: Sequence[str], *, until: float, title: str = "", along: str | None = None
+) -> Figure:
     """A row for each device, top down, with a bar for each piece of work from 0 to `until` seconds.
+
+    `along` names what is counted in place of seconds, as "iteration".
 
     A colour is a batch, and its number stands in the bar; a pattern is a kind of work. A message is a thin black bar.
     Bars of one kind, module and batch that follow each other are one, and those narrower than a pixel are left out.
@@ -30,12 +35,12 @@ def gantt(bars: Iterable[Bar], devices: Sequence[str], *, until: float, title: s
     shown = [bar for bar in _joined(bars) if bar[1] < until and bar[1] + bar[2] > 0 and bar[2] >= THIN * until]
     if not shown:
         raise UserError("gantt: there is no work to draw.")
-    scale, unit = (1.0, "s") if until >= 1 else (1e3, "ms")
+    scale, unit = (1.0, "s") if until >= 1 or along else (1e3, "ms")
     batches = sorted({batch for *_, batch in shown if batch >= 0})
     colour_of = dict(zip(batches, islice(cycle(CYCLE), len(batches)), strict=True))
     with look():
         figure = Figure(figsize=(7.6, 1.5 + 0.42 * len(devices)))
-        axes = figure.add_subplot(xlabel=f"time ({unit})", title=title)
+        axes = figure.add_subplot(xlabel=along or f"time ({unit})", title=title)
         for device, start, seconds, kind, _, batch in shown:
             first, last = max(0.0, start), min(until, start + seconds)
             left, width = first * scale, (last - first) * scale
@@ -55,6 +60,8 @@ def gantt(bars: Iterable[Bar], devices: Sequence[str], *, until: float, title: s
         axes.grid(axis="y", visible=False)
         axes.invert_yaxis()
         axes.set_xlim(0, until * scale)
+        if along:
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         kinds = [kind for kind in PATTERNS if any(bar[3] == kind for bar in shown)]
         handles = [
             Patch(facecolor="black" if kind == "message" else "#bbbbbb", edgecolor="white", hatch=PATTERNS[kind])
@@ -62,9 +69,10 @@ def gantt(bars: Iterable[Bar], devices: Sequence[str], *, until: float, title: s
         ]
         place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "borderaxespad": 4}
         axes.legend(handles, kinds, ncols=len(kinds), handleheight=1.2, **place)  # 4 lines below the axis
+    row, unit = ("row", f"{along}{'s' * (until != 1)}") if along else ("device", unit)
     works = "; ".join(f"{name} {_share(shown, number, until):.0%}" for number, name in enumerate(devices))
     figure.alt = (
-        f"{title}{'. ' if title else ''}What each device does in {until * scale:.3g} {unit}, batches in colours. "
+        f"{title}{'. ' if title else ''}What each {row} does in {until * scale:.3g} {unit}, batches in colours. "
         f"Shares of that time in which they work: {works}."
     )
     return figure

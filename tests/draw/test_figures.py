@@ -45,6 +45,11 @@ def test_where_runs_have_not_as_many_seeds_each_says_its_own():
     assert legend.get_title().get_text() == ""
 
 
+def test_what_is_repeated_has_a_name():
+    legend = legend_of(draw.curves({"GLL": [[10, 8], [14, 6]]}, repeats="rounds").axes[0])
+    assert legend.get_title().get_text() == "mean of 2 rounds, least to largest"
+
+
 def test_a_curve_can_go_along_modules_and_leave_some_out():
     nan = float("nan")
     axes = draw.curves({"BP": [nan, nan, 4], "GLL": [30, 20, 10]}, along="module").axes[0]

@@ -65,3 +65,10 @@ def test_short_times_are_in_milliseconds():
 def test_no_work_is_refused():
     with pytest.raises(UserError, match="no work to draw"):
         draw.gantt([BARS[-1]], ["a", "b"], until=1.0)
+
+
+def test_iterations_in_place_of_seconds():
+    bars = [(0, 0.0, 0.5, "forward", 0, 0), (1, 0.5, 0.5, "backward", 1, 0)]
+    figure = draw.gantt(bars, ["module 1", "module 2"], until=1, along="iteration", title="DDG")
+    assert figure.axes[0].get_xlabel() == "iteration" and figure.axes[0].get_xlim() == (0, 1)
+    assert figure.alt.startswith("DDG. What each row does in 1 iteration, batches in colours.")

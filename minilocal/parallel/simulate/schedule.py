@@ -1,10 +1,11 @@
-"""The schedule of a rule on several devices, in its steady state."""
+"""The schedule of a rule on several devices: its first steps, and its steady state."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from minilocal.errors import whole
 from minilocal.parallel.simulate.asynchronous import AsynchronousDevice
 from minilocal.parallel.simulate.delayed import DelayedDevice
 from minilocal.parallel.simulate.events import Bar, Device, Link, simulate_events
@@ -50,6 +51,16 @@ def simulate(place: Placement, link: Link | None = None, *, steps: int | None = 
     window = steps or (RANDOM_STEPS if place.rule.when.engine == "asynchronous" else 2 * len(devices) + 2)
     ran = simulate_events([_steps(device, fill + window) for device in devices], link or Link())
     return _steady(ran, [device.static for device in devices], fill, window)
+
+
+def first_steps(place: Placement, link: Link | None = None, *, steps: int) -> tuple[Bar, ...]:
+    """What the devices do in their first steps, from an empty pipeline at second 0 on.
+
+    Raises: UserError for fewer than one step.
+    """
+    number = whole("steps", steps)
+    programs = [_steps(program_of(place, device), number) for device in range(len(place.owned))]
+    return tuple(bar for device in simulate_events(programs, link or Link()) for bar in device.bars)
 
 
 def program_of(place: Placement, device: int) -> DeviceProgram:

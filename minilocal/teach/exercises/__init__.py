@@ -26,9 +26,11 @@ from minilocal.teach.exercises import (
     max_pool,
     module_update,
     peaks,
+    pipeline_ends,
     promise,
     sigma,
     similarities,
+    step_time,
     update,
 )
 
@@ -38,6 +40,7 @@ _MODULES = [
     gll_update, linear_classifier,
     link, link_below, link_weights, module_update,
     kept_bytes, peaks,
+    pipeline_ends, step_time,
     sigma, best_rate,
     similarities, global_epochs,
     ddg_batch, fdg_delay,
