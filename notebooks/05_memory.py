@@ -133,7 +133,7 @@ for name in ("GLL", "BackLink, l = 1"):
 #
 # $$M_\text{GLL} = \max_k\, (x_k + c_k), \qquad M_\text{BackLink} = \max_k\, (l_{k-1} + x_k + c_k)$$
 #
-# All sums but BP's became a maximum. What remains beside it is what still waits: under GLL nothing, under BackLink the
+# But for BP, the sum over modules became a maximum. Beside it stands what waits: under GLL nothing, under BackLink the
 # linked units of *one* module, under checkpointing one array for each module below. BP accumulated over $m$
 # micro-batches has $M_\text{BP}$ of $B/m$ images, and the gradients so far.
 #
@@ -391,7 +391,7 @@ for name in compared:
 
 # %% [markdown]
 # At the same boundaries, checkpointed BP takes about as much memory as local learning, for one more forward, about a
-# third more work. And BP accumulated over micro-batches takes less than any. Both have BP's error, or nearly so. **So
+# third more work, and changes no bit of BP's gradient. BP accumulated over micro-batches takes less than any. **So
 # memory alone is no reason for local learning.** Its reason is that modules need not wait for each other: lesson 6.
 #
 # ## Exercises
@@ -489,8 +489,8 @@ for name, other in (("resnet8", resnet8), ("mlp", mlp)):
 #
 # * Seconds. A third more multiply-adds need not be a third more time; `minilocal bench` measures it, and
 #   [docs/benchmarks/memory.md](../docs/benchmarks/memory.md) has some of its figures.
-# * A GPU's allocator. The bytes are those of arrays, each rounded to 512. A real pool has gaps, and the framework's own
-#   context, and the paper's numbers are those of another framework.
+# * A GPU's allocator. The bytes are those of arrays, each rounded to 512. A real pool has gaps, and a framework has a
+#   context of its own. The paper's numbers are those of another framework.
 # * Evaluation: it needs no caches under any rule.
 # * The error that each rule ends with. Less memory at a larger error is another trade, which lessons 3 and 4 are about.
 # * [docs/results](../docs/results/README.md) has Fig. 7 for both networks, made by `minilocal reproduce backlink-fig7`.
