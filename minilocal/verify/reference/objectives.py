@@ -47,7 +47,8 @@ def loss(loss: Any, z: Any, x: Any, y: Any) -> Any:
 
     Raises: NotImplementedError for a loss without a reference.
     """
-    raise NotImplementedError(f"{type(loss).__name__} has no reference implementation: write one in {THIS_FILE}.")
+    name = getattr(loss, "__name__", type(loss).__name__)
+    raise NotImplementedError(f"{name} has no reference implementation: write one in {THIS_FILE}.")
 
 
 @loss.register

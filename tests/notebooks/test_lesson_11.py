@@ -1,0 +1,40 @@
+"""Lesson 11: the source that it shows is there, and what it says of its runs is what they gave."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+
+import minilocal as ml
+from minilocal.engine.synchronous import mix
+from tests.helpers.lessons import printed, row
+
+NAME = "11_own_rule"
+BOUNDARY = ml.boundaries.Boundary
+
+
+@pytest.mark.parametrize("shown", [BOUNDARY.linked_units, BOUNDARY.weights, BOUNDARY.sends, mix])
+def test_the_source_that_it_shows_is_the_source_that_is_there(shown):
+    assert inspect.getsource(shown).strip() in printed(NAME), f"make lesson NAME={NAME}: {shown} has changed"
+
+
+def test_the_rule_is_certified_and_the_careless_one_is_not():
+    text = printed(NAME)
+    assert "Fading squares: 7 of 7 claims hold" in text
+    refused = re.findall(r"^NO  (.*)$", text, re.M)
+    assert refused == ["gradients of units", "gradients of the losses' weights"]
+
+
+def test_what_it_says_of_locks_is_what_was_measured():
+    lines = {line[:16].strip(): line[16:] for line in printed(NAME).splitlines()}
+    assert re.search(r"2/2 2/2 .* kept +broken +2 units, 1 up", lines["Fading link"])
+    assert re.search(r"0/2 0/2 .* kept +broken +broken", lines["GLL"])
+    assert "locks: kept kept kept" in printed(NAME)  # of the one that passes its error on
+
+
+def test_what_it_says_of_bytes_is_what_was_estimated():
+    way = dict(re.findall(r"^(.+?) +[\d.]+ MB +(\d+)% of the way", printed(NAME), re.M))
+    assert int(way["Fading link"]) > 50 > int(way["BackLink, l = 1"])  # closer to BP, and BackLink to GLL
+    assert int(way["Fading squares, inputs kept"]) < 25  # close to GLL's
