@@ -56,7 +56,7 @@ class Certificate:
 
     rule: str
     claims: tuple[Claim, ...]
-    promised: dict[str, np.ndarray]
+    promised: dict[str, np.ndarray] = field(compare=False)
     losses: np.ndarray = field(compare=False)
 
     def __bool__(self) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.engine.synchronous import mix
-from tests.helpers.lessons import printed, row
+from tests.helpers.lessons import printed
 
 NAME = "11_own_rule"
 BOUNDARY = ml.boundaries.Boundary
@@ -38,3 +38,20 @@ def test_what_it_says_of_bytes_is_what_was_estimated():
     way = dict(re.findall(r"^(.+?) +[\d.]+ MB +(\d+)% of the way", printed(NAME), re.M))
     assert int(way["Fading link"]) > 50 > int(way["BackLink, l = 1"])  # closer to BP, and BackLink to GLL
     assert int(way["Fading squares, inputs kept"]) < 25  # close to GLL's
+
+
+def test_what_it_says_of_its_runs_is_what_they_gave():
+    text = printed(NAME)
+    for other in ("GLL", "BackLink, l = 1"):
+        gains = seeds(text, f"{other} - Fading link")
+        assert len(gains) == 4 and min(gains) < 0 < max(gains)  # below with some seeds, above with others
+    gains = seeds(text, "Fading link - Fading squares")
+    assert sorted(gains)[0] == 0 < sorted(gains)[1]  # lower with three of four, and equal with one
+    mean = dict(re.findall(r"^(.+?) +([\d.]+) ± [\d.]+$", text, re.M))
+    assert mean["Careless squares"] == mean["Fading squares"]
+
+
+def seeds(text: str, gain: str) -> list[float]:
+    """The points of each seed."""
+    (line,) = re.findall(rf"^{re.escape(gain)}, seed by seed: (.*) points$", text, re.M)
+    return [float(points) for points in line.split()]
