@@ -25,7 +25,7 @@ function problem(text) {
 
 function off(id, isOff) {
   at(id).disabled = isOff;
-  at(id).parentElement.classList.toggle("off", isOff);
+  at(id).parentElement.classList.toggle("unused", isOff);
 }
 
 let lastAux = FIRST.aux;  // the auxiliary network that was chosen last, also while a rule without one is shown

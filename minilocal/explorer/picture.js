@@ -1,7 +1,7 @@
 // ---------------------------------------------------------------- the modules, and the errors that enter their units
 
 function picture(s, point, cut) {
-  const wide = widthOf("picture") - 2, left = 66, right = 50, side = 18, tall = 34, gap = 30;
+  const wide = widthOf("picture") - 2, left = 76, right = 50, side = 18, tall = 34, gap = 30;
   const room = wide - left - right, pitch = Math.min(44, Math.max(22, Math.floor(room / Math.max(...cut.sizes))));
   const columns = Math.max(1, Math.floor(room / pitch));
   const heights = cut.sizes.map(n => Math.ceil(n / columns) * tall + 4);

@@ -148,7 +148,7 @@ def test_from_a_file_the_numbers_are_those_of_the_data(content, tmp_path):
         assert row in text_of(dom, "modules")
     assert text_of(dom, "ab") == "j = 0: a = 0.25, b = 0.75; j = 1: a = 0.0625, b = 0.5625."
     both = mb(128 * cut["outputs"][0])
-    assert f"1 | 2 {both} {both} the error of loss 2" in text_of(dom, "crosses")
+    assert f"1 | 2 {both} {both} error of loss 2" in text_of(dom, "crosses")
     up, down = point["messages"][0][0]
     assert f"1 | 2 {mb(up)} {mb(down)}" in text_of(dom, "devices")
     assert f"{100 * point['of_bp']:.0f} % of BP's on one" in text_of(dom, "schedule-says")
