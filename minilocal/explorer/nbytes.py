@@ -6,6 +6,7 @@ other one. The peak of a step is no line, since kernels choose their workspace b
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +33,8 @@ def kept(learner: Learner) -> dict[str, list[list[int]]]:
 
 def peaks(net: Net, rule: Rule, modules: Sequence[int], machine: GPU, epoch: int = 0) -> list[int]:
     """For each of BATCHES the peak of a step, with parameters, statistics and momentum, on one GPU."""
-    return [memory.estimate(net, rule, modules, images, epoch=epoch, machine=machine).total for images in BATCHES]
+    with warnings.catch_warnings(action="ignore"):  # they are notes of the point
+        return [memory.estimate(net, rule, modules, images, epoch=epoch, machine=machine).total for images in BATCHES]
 
 
 def baselines(net: Net, modules: Sequence[int], machine: GPU) -> dict[str, Any]:

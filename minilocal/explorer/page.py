@@ -38,7 +38,7 @@ def write(
     results: str | Path | None = None,
     on_point: Callable[[str], None] = lambda key: None,
 ) -> None:
-    """Write the page to a file: minutes for the usual networks, most of them for ResNet-110.
+    """Write the page to a file: some minutes for the usual networks, half of them for ResNet-110.
 
     `results` is a folder of folders with an experiment.csv each, as docs/results: our errors. `on_point` is called
     with the key of each point.
