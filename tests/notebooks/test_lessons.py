@@ -17,7 +17,6 @@ from tests.helpers.lessons import (
     COURSE,
     FOLDER,
     LESSONS,
-    STUDENT,
     cells,
     code,
     is_solution,
@@ -31,8 +30,8 @@ FORM = ["Question", "Picture", "Equation", "Code", "Check", "Experiment", "Exerc
 CHECK = re.compile(r'teach\.check\("(\w+)", (\w+)\)')
 
 
-def test_there_are_lessons_and_each_has_its_notebook():
-    assert LESSONS and [name for name in COURSE if name in LESSONS] == LESSONS
+def test_the_course_is_whole_and_each_lesson_has_its_notebook():
+    assert LESSONS == COURSE
     assert sorted(path.stem for path in FOLDER.glob("*.ipynb")) == LESSONS
 
 
@@ -114,14 +113,6 @@ def test_a_short_form_binds_the_names_of_its_cell(name):
         if short := cell.metadata.get("short"):
             assert cell.cell_type == "code" and not is_solution(cell)
             assert bound(short) == bound(cell.source), short
-
-
-@lessons
-@pytest.mark.parametrize("folder", [FOLDER, STUDENT], ids=["lesson", "student"])
-def test_its_links_lead_to_files_that_are_there(name, folder):
-    links = re.findall(r"\]\(([^)#\s]+)", prose(name, folder))
-    local = [link for link in links if ":" not in link and link.removesuffix(".ipynb") not in COURSE]
-    assert all((folder / link).exists() for link in local), local
 
 
 @lessons
