@@ -89,7 +89,9 @@ def run(sources: Sequence[str]) -> list[Any]:
         kernel = manager.AsyncKernelManager(
             kernel_name="python3", kernel_spec_manager=this, transport="ipc", ip=f"{sockets}/kernel"
         )
-        client = nbclient.NotebookClient(book, km=kernel, timeout=120, resources={"metadata": {"path": str(FOLDER)}})
+        client = nbclient.NotebookClient(  # a busy machine is no error: the times are long
+            book, km=kernel, timeout=900, startup_timeout=300, resources={"metadata": {"path": str(FOLDER)}}
+        )
         try:
             client.execute(env=os.environ | settings)
         except nbclient.exceptions.CellExecutionError as error:
