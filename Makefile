@@ -3,7 +3,7 @@
 # make notebooks    every lesson as it is, at full scale, side by side
 # make lesson NAME=05_memory    notebooks/05_memory.ipynb and its student's copy from its .py, and the lesson executed
 # make students    the student's copies of all lessons, notebooks/student/*.ipynb
-# make docs    the pages, the lessons and the reference as a site, build/docs; offline
+# make docs    the pages, the lessons and the reference as a site, build/docs, and the explorer if it is not there; offline
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make explorer   build/explorer.html: sliders for network, rule, K, l and α, in one file; minutes
@@ -53,6 +53,7 @@ students: $(VENV)/.tests
 # Every warning is an error: a link that leads nowhere, a formula that cannot be drawn, a page without a place.
 SPHINX = OPENBLAS_NUM_THREADS=1 $(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees
 docs: $(VENV)/.docs
+	@test -f build/explorer.html || $(MAKE) --no-print-directory explorer
 	@$(SPHINX) -b html . build/docs
 	@echo "open   $(CURDIR)/build/docs/index.html"
 

@@ -87,6 +87,7 @@ autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 python_maximum_signature_line_length = 88
 python_use_unqualified_type_names = True
+add_module_names = False
 toc_object_entries_show_parents = "hide"
 modindex_common_prefix = ["minilocal."]
 
@@ -103,7 +104,7 @@ html_theme_options = {
     "show_nav_level": 1,
     "show_toc_level": 2,
     "show_prev_next": True,
-    "secondary_sidebar_items": ["page-toc"],
+    "secondary_sidebar_items": {"**": ["page-toc"], "docs/course": [], "docs/notation": []},  # wide tables
     "footer_start": ["copyright"],
     "footer_end": [],
 }

@@ -13,14 +13,21 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 TAG = re.compile(r"\\tag\{([^}]*)\}")
-SIZE = re.compile(r"\\(big|Big|bigg|Bigg)(?![A-Za-z])")  # which docutils has as \bigl and its like only
+SPELLED = (  # docutils has these only in another spelling, or nowhere
+    (re.compile(r"\\(big|Big|bigg|Bigg)(?![A-Za-z])"), r"\\\1l"),
+    (re.compile(r"\\dots(?![A-Za-z])"), r"\\ldots"),
+    (re.compile(r"\\(?:text|display)style(?![A-Za-z])"), ""),
+)
 logger = logging.getLogger(__name__)
 
 
 def mathml(tex: str, place: nodes.Node, block: bool = False) -> str:
     """The formula; where it cannot be read, a warning and its text."""
+    read = TAG.sub("", tex)
+    for pattern, spelling in SPELLED:
+        read = pattern.sub(spelling, read)
     try:
-        return str(tex2mathml(SIZE.sub(r"\\\1l", TAG.sub("", tex)), as_block=block))
+        return str(tex2mathml(read, as_block=block))
     except MathError as error:
         logger.warning("formula: %s", error, location=place)
         return f"<code>{escape(tex)}</code>"

@@ -11,7 +11,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.transforms.post_transforms import SphinxPostTransform
 
 ENTRY = re.compile(r"^ {4}([\w*]+(?:, [\w*]+)*): (.*(?:\n {5,}.*)*)", re.MULTILINE)
 ROW = re.compile(r"\S.*?\S?\s{2,}(?=\S)")
@@ -105,6 +107,17 @@ def convert(app: Sphinx, what: str, name: str, thing: Any, options: Any, lines: 
     lines[:] = rst(lines)
 
 
+class Dashes(SphinxPostTransform):
+    """The dash behind a parameter's name, which Sphinx leaves to `smartquotes`: that would change `--seed` too."""
+
+    default_priority = 500
+
+    def run(self, **kwargs: Any) -> None:
+        for text in list(self.document.findall(lambda node: isinstance(node, nodes.Text) and node == " -- ")):
+            text.parent.replace(text, nodes.Text(" – "))
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_post_transform(Dashes)
     app.connect("autodoc-process-docstring", convert)
     return {"parallel_read_safe": True}
