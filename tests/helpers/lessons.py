@@ -93,7 +93,7 @@ def run(sources: Sequence[str]) -> list[Any]:
             book, km=kernel, timeout=900, startup_timeout=300, resources={"metadata": {"path": str(FOLDER)}}
         )
         try:
-            client.execute(env=os.environ | settings)
+            client.execute(env=os.environ | settings, cleanup_kc=True)  # the kernel ends with the lesson
         except nbclient.exceptions.CellExecutionError as error:
             pytest.fail(re.sub(r"\x1b\[[\d;]*m", "", str(error)), pytrace=False)
     return list(book.cells)

@@ -6,6 +6,7 @@ student's cells, then the names are as they were before, then come the teacher's
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -59,3 +60,9 @@ def test_a_run_is_short_in_a_fresh_kernel_of_this_tree():
     *_, number, _, _, _, after, tree = run([*map(at_short_scale, long), *restored])
     assert words_of(number) == "1\n" and words_of(after) == "1 False\n"
     assert words_of(tree) == f"{FOLDER.parent / 'minilocal' / '__init__.py'} 1\n"
+
+
+def test_a_kernel_ends_with_its_lesson():
+    (cell,) = run(["import os; print(os.getpid())"])
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(words_of(cell)), 0)
