@@ -444,8 +444,8 @@ assert abs(with_norm[0] - with_norm[1]).max() < 0.02
 # %% [markdown]
 # So guess 3. Without a norm each unit multiplies the error by the gain: over 19 units by $0.41^{19}$. With it the gain
 # is gone: it divides out in (4), and the two curves lie on each other. But the size is not constant. It grows from unit
-# to unit on the way down, at any gain, and Yang and others ("A Mean Field Theory of Batch Normalization") show that no
-# choice of initial weights prevents that. Shortcuts do: a ResNet has both.
+# to unit on the way down, at any gain. Yang and others ("A Mean Field Theory of Batch Normalization") show for fully
+# connected networks that no variance of the initial weights prevents that. Shortcuts do: a ResNet has both.
 #
 # Does training depend on it? The same network, half as deep to be quick, for a few epochs:
 

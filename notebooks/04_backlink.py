@@ -600,7 +600,8 @@ for alpha in (0.5, 0.25):
 # ## Not shown
 #
 # * That BackLink is better than GLL in general. Four seeds of one small network, 500 training images and 360 test
-#   images say nothing of others. The paper's own tables, on CIFAR and with deeper networks, are means of five runs.
+#   images say nothing of others. The paper's own tables are of CIFAR and deeper networks; Table II has means of five
+#   trials.
 # * Where the curves end. Six epochs are few, and how large a gap looks depends on where one stops.
 # * That $\alpha = 0.5$ is a good choice. Nothing was tuned, for any of the rules.
 # * That a gradient at a smaller angle to BP's trains better. BP's gradient is one good direction, not the only one.

@@ -336,13 +336,13 @@ print(f"{'BackLink, l = 4, inputs kept, more than GLL':43}         {above_gll('B
 
 # %% [markdown]
 # The savings are the paper's. Its small overhead is not that of linked units that keep their caches, which grows with
-# $l$. It is that of linked units which keep one input, and compute the rest again: the paper does not say which it
-# did. This package offers both; caches are the default.
+# $l$. It is nearer to that of linked units which keep one input, and compute the rest again. The paper does not say
+# which it did. This package offers both; caches are the default.
 #
 # ### The batch
 #
-# Activations grow with the batch, and nothing else does. So the shares hardly depend on it, while the batch that fits
-# into a memory does. The same network, at the largest K:
+# Activations grow with the batch; weights, momentum and gradients do not. So the shares of BP's bytes fall a little
+# with it, most where activations are few. The same network, at the largest K:
 
 # %%
 batches = (64, 128, 256)

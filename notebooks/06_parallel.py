@@ -461,8 +461,8 @@ for bandwidth in (2.7e9, 1e8):
 # l = 4 is another module's work: the step nearly doubles. A link is free only where the slowest device has no copies,
 # as at K = 2 in the table above.
 #
-# Over the slow link a module between two others needs the time of two messages more. That is nearly the same for all
-# these rules: the gradients that BackLink exchanges are small beside an activation.
+# Over the slow link a module between two others needs the time of two messages more, under every rule. BackLink sends
+# gradients as well. With l = 2 the most bytes are sent, and in the runs stored here that link loses most.
 
 # %% [markdown]
 # ## Not shown

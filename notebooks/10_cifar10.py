@@ -281,7 +281,7 @@ for name in compared:
 
 # %% [markdown]
 # The three rules have one order in all three columns, and that is all that can be compared. Our errors are of another
-# data set, of other images, and of training that had hardly begun. They say nothing about the published ones.
+# data set, and of training that had hardly begun. They say nothing about the published ones.
 #
 # ### What the full size takes here
 #

@@ -98,8 +98,8 @@ draw.rule_picture(faded, modules=3, units=7)
 # + \sum_{k<K} L_{k+1}\big(\bar w^{<k},\, w^k_{(b)},\, \bar w^{k+1},\, \bar\gamma_{k+1}\big) \tag{N}$$
 #
 # where $w^k$ are the weights of module $k$, $w^{<k}$ those below it, $\gamma_k$ those of its classifier, and
-# $a_j = 1$, $b_j = 0$ in the last module. The first sum has no constant but what lies below the module: that is greedy
-# local learning. The second is the link.
+# $a_j = 1$, $b_j = 0$ in the last module. In the first sum what lies below a module is constant: with $a_j = 1$
+# everywhere that is greedy local learning. The second sum is the link.
 #
 # ## Code
 #
@@ -352,7 +352,7 @@ for name, one in compared.items():
 
 # %% [markdown]
 # `enters` is how many units of modules 1 and 2 learn from something above them. So guess 1: the forward lock is kept,
-# since a module still waits for the one below. The update lock is broken: no update needs the whole forward. The
+# since a module still waits for the one below. The update lock is broken: no update of module 1 needs module 3. The
 # backward lock is broken too, but not as by GLL: both units of a module wait, for the module right above.
 #
 # ### The certificate

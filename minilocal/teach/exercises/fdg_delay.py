@@ -15,11 +15,9 @@ Delay = tuple[int, int, float]
 def fdg_delay(k: int, K: int, beta: float) -> Delay:
     """(delay, updates, factor) of the gradients of module k of K under FDG; k = 1 ... K.
 
-    Activations and errors take one iteration per boundary each.
-
-    `delay` is the number of iterations from the forward of a
-    batch in module k to its backward there. `updates` is the number of updates of its weights in between; an iteration
-    has the update first, then the forward. `factor` is what β, once per boundary, multiplies the gradient by.
+    Activations and errors take one iteration per boundary each. `delay` is the number of iterations from the forward of
+    a batch in module k to its backward there. `updates` is the number of updates of its weights in between; an
+    iteration has the update first, then the forward. `factor` is what β, once per boundary, multiplies the gradient by.
     """
     delay = 2 * (K - k)
     return delay, max(0, delay - 1), beta ** (K - k)
