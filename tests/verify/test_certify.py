@@ -131,6 +131,17 @@ def test_an_engine_that_mixes_wrongly_is_seen(by, monkeypatch):
     assert next(iter(wrong)) == "gradients of units" and "losses" not in " ".join(wrong)
 
 
+@pytest.mark.parametrize("by", ["jax", "differences"])
+def test_nothing_is_claimed_of_weights_that_are_not_there(by, monkeypatch):
+    """Under BP an MLP has no loss with weights of its own."""
+    if by == "differences":
+        monkeypatch.setattr("minilocal.verify.certificate._by_jax", lambda *a: (None, "JAX is not installed"))
+    else:
+        pytest.importorskip("jax")
+    what = [claim.what for claim in certify(ml.rules.bp(), NET).claims]
+    assert "gradients of units" in what and "gradients of the losses' weights" not in what
+
+
 def test_a_rule_that_is_never_the_same_twice():
     class Counting(Fading):
         calls = 0
