@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from html import unescape
@@ -13,6 +12,8 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+from tests.helpers.browser import dom_of, in_a_browser, title_of
 
 pytest.importorskip("sphinx", reason="the docs extra is not installed: pip install -e '.[docs]'")
 pytest.importorskip("myst_nb", reason="the docs extra is not installed: pip install -e '.[docs]'")
@@ -84,7 +85,6 @@ def test_lessons_have_their_outputs_and_files(site):
         assert len(json.loads(path.read_text("utf-8"))["cells"]) > 10
 
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SEEN = (
     "docs/index", "docs/course", "notebooks/04_backlink", "docs/rules/backlink", "docs/notation",
     "docs/reference/configuration", "docs/reference/api/losses",
@@ -124,16 +124,14 @@ onload = () => document.title = JSON.stringify([...document.querySelectorAll('if
 }}));</script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on this machine to open the pages")
+@in_a_browser
 def test_a_browser_shows_the_pages_on_a_phone_and_on_a_desk_without_overflow_and_with_contrast(site, tmp_path):
     cases = [(name, width) for name in SEEN for width in WIDTHS]
     form = '<iframe src="{}" width="{}" height="900" frameborder="0"></iframe>'
     frames = "".join(form.format((site / f"{name}.html").as_uri(), width) for name, width in cases)
     (tmp_path / "probe.html").write_text(PROBE.format(frames=frames))
-    options = ["--headless", "--no-sandbox", "--allow-file-access-from-files", f"--user-data-dir={tmp_path}/browser"]
-    command = [str(BROWSER), *options, "--dump-dom", (tmp_path / "probe.html").as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False).stdout
-    seen = json.loads(unescape(dom.split("<title>")[1].split("</title>")[0]))
+    dom = dom_of(tmp_path / "probe.html", tmp_path, "--allow-file-access-from-files")
+    seen = json.loads(unescape(title_of(dom)))
     for (name, width), (shown, *faintest) in zip(cases, seen, strict=True):
         assert shown <= width, f"{name} is {shown} pixels wide at {width}"
         for mode, text in zip(("light", "dark"), faintest, strict=False):  # on the phone only

@@ -11,7 +11,7 @@ from minilocal.draw.page import STYLE
 from minilocal.draw.style import CYCLE, MODULES
 from minilocal.explorer.choices import USUAL
 from minilocal.explorer.points import Data, data
-from minilocal.record.files import atomic_write, os_errors_explained
+from minilocal.record.files import atomic_write
 
 SCRIPTS = ("script.js", "picture.js", "schedule.js", "show.js", "controls.js")  # in this order
 DESCRIPTION = "What a rule of local learning sends, keeps and waits for, at a network, K, l and α."
@@ -45,9 +45,9 @@ def write(
 
     Raises: UserError for an unknown network, a folder without results, and a file that cannot be written.
     """
-    text = html(data(networks, None if results is None else Path(results), on_point))
-    with os_errors_explained(Path(path)), atomic_write(Path(path)) as file:
-        file.write(text.encode())
+    with atomic_write(path) as file:  # opened first: a path that cannot be written is refused before the minutes
+        content = data(networks, None if results is None else Path(results), on_point)
+        file.write(html(content).encode())
 
 
 def _part(name: str) -> str:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 from html import escape
 from typing import Any
 
@@ -16,6 +14,7 @@ from minilocal import memory
 from minilocal.draw import step_through
 from minilocal.draw.frames import Recorder
 from minilocal.tree import tree_leaves
+from tests.helpers.browser import dom_of, in_a_browser, title_of
 
 NET = ml.nets.mlp((12, 12, 12, 12, 12), classes=3, size=2, rng=ml.rng(0))
 IMAGES = ml.nets.resnet(8, size=8, rng=ml.rng(0))
@@ -151,9 +150,6 @@ def test_the_page_needs_nothing_else_and_is_small(tmp_path):
         step.write(tmp_path / "none" / "step.html")
 
 
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-
-
 PROBE = """<!doctype html><title>not run</title>{frames}<script>
 onload = () => document.title = [...document.querySelectorAll('iframe')].map(frame => {{
   const page = frame.contentDocument;
@@ -163,19 +159,17 @@ onload = () => document.title = [...document.querySelectorAll('iframe')].map(fra
 }}).join('|');</script>"""
 
 
-@pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on this machine to open the page")
+@in_a_browser
 def test_a_browser_shows_each_frame_and_nothing_overflows(tmp_path):
     step, widths = step_through(make_learner(ml.rules.backlink()), *batch_of(NET)), (390, 1280)
     clicks = next(n for n, f in enumerate(step.frames) if f.goes == "down")
     style = "border:0;height:900px;width:{}px"
     frames = "".join(f"<iframe style='{style.format(w)}' srcdoc=\"{escape(step.html())}\"></iframe>" for w in widths)
     (tmp_path / "probe.html").write_text(PROBE.format(frames=frames, clicks=clicks))
-    options = ["--headless", "--no-sandbox", f"--user-data-dir={tmp_path}/browser", "--dump-dom"]
-    command = [str(BROWSER), *options, (tmp_path / "probe.html").as_uri()]
-    dom = subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
+    dom = dom_of(tmp_path / "probe.html", tmp_path)
     frame = step.frames[clicks]
     marks = f"down-{frame.module - 1} unit-{frame.unit}"
-    for text, width in zip(dom.split("<title>")[1].split("</title>")[0].split("|"), widths, strict=True):
+    for text, width in zip(title_of(dom).split("|"), widths, strict=True):
         wide, count, marked = text.split("; ")
         assert int(wide) <= width and count == f"{clicks + 1} of {len(step.frames)}"
         assert sorted(marked.split()) == marks.split()

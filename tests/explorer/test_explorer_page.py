@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import subprocess
 from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,10 +16,9 @@ from minilocal.draw.style import MODULES
 from minilocal.explorer import choices, html, points, write
 from minilocal.explorer.choices import CHOICES, Variant
 from minilocal.explorer.points import data
+from tests.helpers.browser import dom_of, in_a_browser, title_of
 
 WIDTHS = (390, 1280)
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-in_a_browser = pytest.mark.skipif(BROWSER is None, reason="no chromium or chrome on this machine to open the page")
 FEW = [
     Variant("bp"), Variant("gll", "1c2f"), Variant("backlink", "1c2f", 0), Variant("backlink", "1c2f", 1),
     Variant("backlink", "1c2f", 2), Variant("dni"), Variant("fdg"),
@@ -107,16 +104,17 @@ def test_contrast_is_that_of_wcag_aa(content):
 def test_a_network_that_is_not_offered_is_named(tmp_path):
     with pytest.raises(ml.UserError, match="network 'resnet33'"):
         write(tmp_path / "page.html", networks=["resnet33"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_path_that_cannot_be_written_is_refused_before_any_point(tmp_path):
+    points_made: list[str] = []
+    with pytest.raises(ml.UserError, match="No such file or directory"):
+        write(tmp_path / "none" / "page.html", networks=["resnet20"], on_point=points_made.append)
+    assert points_made == []
 
 
 # ---------------------------------------------------------------- in a browser
-
-
-def dom_of(page: Path, folder: Path, hash_: str = "") -> str:
-    """The page after its script, as chromium has it."""
-    options = ["--headless", "--no-sandbox", f"--user-data-dir={folder}/browser", "--dump-dom"]
-    command = [str(BROWSER), *options, page.as_uri() + hash_]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120).stdout
 
 
 def text_of(dom: str, name: str) -> str:
@@ -139,7 +137,7 @@ def mb(n: float) -> str:
 def test_from_a_file_the_numbers_are_those_of_the_data(content, tmp_path):
     page = tmp_path / "explorer.html"
     page.write_text(html(content), "utf-8")
-    dom = dom_of(page, tmp_path, "#net=resnet32&K=4&rule=backlink&l=2&alpha=0.25&aux=1c2f&batch=128")
+    dom = dom_of(page, tmp_path, hash_="#net=resnet32&K=4&rule=backlink&l=2&alpha=0.25&aux=1c2f&batch=128")
     point, cut = content["points"]["resnet32/4/backlink/2/1c2f"], content["cuts"]["resnet32/4"]
     share = f"{100 * point['total'][0] / cut['baselines']['BP'][0]:.0f} %"
     assert f"BackLink {mb(point['total'][0])} {share}" in text_of(dom, "peaks")
@@ -163,10 +161,10 @@ def test_from_a_file_the_numbers_are_those_of_the_data(content, tmp_path):
 def test_a_link_to_what_is_not_there_says_so(content, tmp_path):
     page = tmp_path / "explorer.html"
     page.write_text(html(content), "utf-8")
-    dom = dom_of(page, tmp_path, "#net=resnet1202&K=5&rule=backlink&l=9")
+    dom = dom_of(page, tmp_path, hash_="#net=resnet1202&K=5&rule=backlink&l=9")
     asked = "The link asks for net = resnet1202, shown is resnet32; K = 5, shown is 4; l = 9, shown is 1."
     assert text_of(dom, "problem") == asked
-    dom = dom_of(page, tmp_path, "#rule=predsim")
+    dom = dom_of(page, tmp_path, hash_="#rule=predsim")
     assert text_of(dom, "problem") == "The page was made without this point."
 
 
@@ -194,7 +192,7 @@ def test_every_control_changes_the_page_and_nothing_overflows(content, tmp_path)
     frames = "".join(f'<iframe style="{style.format(width)}" srcdoc="{text}"></iframe>' for width in WIDTHS)
     (tmp_path / "probe.html").write_text(PROBE.format(frames=frames), "utf-8")
     dom = dom_of(tmp_path / "probe.html", tmp_path)
-    for result, width in zip(dom.split("<title>")[1].split("</title>")[0].split("|"), WIDTHS, strict=True):
+    for result, width in zip(title_of(dom).split("|"), WIDTHS, strict=True):
         wide, weights, failed, *facts = result.split("~")
         assert int(wide) <= width and failed == ""
         assert weights == "j = 0: a = 1, b = 0; j = 1: a = 1, b = 0."
