@@ -37,11 +37,12 @@ def to_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
 
 
 def from_torch(arrays: Mapping[str, Array]) -> dict[str, np.ndarray]:
-    """{name: array} in the engine's layout, contiguous copies on the host. Takes tensors and NumPy arrays.
+    """{name: array} in the engine's layout and of the same type, contiguous copies on the host: of tensors or arrays.
 
     (O, I, k, k)  →  (k, k, I, O), (O, I)  →  (I, O)
 
-    Raises: UserError for a model, a checkpoint that holds its weights deeper down, or anything else but arrays.
+    Raises: UserError for a model, a checkpoint that holds its weights deeper down, or anything else but arrays; and for
+    bfloat16, which NumPy does not have.
     """
     _check_arrays("from_torch", arrays, "state_dict", "model.state_dict()")
     axes = {2: (1, 0), 4: (2, 3, 1, 0)}
@@ -58,6 +59,10 @@ def _check_arrays(function: str, arrays: Any, method: str, instead: str) -> None
             raise UserError(f'{function}: {name!r} is a dict itself, not an array: give checkpoint["{name}"].')
         if not hasattr(a, "dtype"):
             raise UserError(f"{function}: {name!r} is a {type(a).__name__}, not an array: leave it out.")
+        if str(a.dtype) == "torch.bfloat16":
+            raise UserError(
+                f"{function}: {name!r} is bfloat16, which NumPy does not have: give model.float().state_dict()."
+            )
 
 
 def _transposed(a: Array, axes: dict[int, tuple[int, ...]]) -> np.ndarray:

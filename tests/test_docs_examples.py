@@ -5,8 +5,9 @@
     ```toml      one that begins with "# NAME.toml" is written to that file
     ```text      straight behind a block of Python: what that prints, but for its numbers
 
-What takes too long, or needs what is not here, stands behind a line "<!-- not run: why -->". Of its commands only the
-words are tried: `train` shows its configuration, the others take their options.
+What takes too long, or needs what is not here, stands behind a line "<!-- not run: why -->"; what needs a package that
+the tests do not install, behind "<!-- needs PACKAGE -->", and is run where that is installed. Of commands that are not
+run only the words are tried: `train` shows its configuration, the others take their options.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import shlex
 from contextlib import redirect_stdout
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +30,8 @@ ROOT = Path(__file__).parents[1]
 PRINTED = "a block of Python"
 NUMBER = r"[-+]?\d+(?:\.\d*)?(?:e[-+]?\d+)?"
 NO_BRACKETS = str.maketrans("[]", "  ")
-PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+UNDER_DOCS = [path for folder in ("docs", "docs/howto") for path in sorted((ROOT / folder).glob("*.md"))]
+PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in UNDER_DOCS)]
 
 
 class Block(NamedTuple):
@@ -41,6 +44,8 @@ class Block(NamedTuple):
 
     @property
     def is_run(self) -> bool:
+        if needs := re.match(r"<!-- needs (\w+) -->", self.before):
+            return find_spec(needs[1]) is not None
         return not self.before.startswith("<!-- not run:")
 
 
@@ -82,11 +87,14 @@ def tried(words: list[str]) -> bool:
 
 def do(page: str, name: str) -> int:
     """Runs a page in the current folder, and tells how many blocks and commands it ran."""
-    space, done, printed = {"__name__": "__main__"}, 0, io.StringIO()
+    space, done = {"__name__": "__main__"}, 0
+    printed: io.StringIO | None = None
     for block in blocks(page):
         if file := re.match(r"# (\w+\.(?:py|toml))\n", block.text):
             Path(file[1]).write_text(block.text)
-        if block.language == "python" and block.is_run:
+        if block.language == "python" and not block.is_run:
+            printed = None
+        elif block.language == "python":
             with redirect_stdout(printed := io.StringIO()):
                 exec(compile("\n" * (block.line - 1) + block.text, name, "exec"), space)  # errors name the page's line
             done += 1
@@ -95,7 +103,7 @@ def do(page: str, name: str) -> int:
                 well = cli.main(words) == 0 if block.is_run else tried(words)
                 assert well, f"{name}, line {block.line}: minilocal {shlex.join(words)}"
                 done += 1
-        elif block.language == "text" and block.before == PRINTED:
+        elif block.language == "text" and block.before == PRINTED and printed is not None:
             assert shape(block.text) == shape(printed.getvalue()), (
                 f"{name}, line {block.line}: this is not what is printed"
             )
@@ -113,6 +121,7 @@ def as_many_threads_afterwards():
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_does_what_it_shows(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
     do((ROOT / page).read_text(), page)
 
 
@@ -170,6 +179,33 @@ def test_blocks_are_found_and_run_in_order(tmp_path, monkeypatch, capsys):
     assert "epochs = 1000" in printed and "1437 training" in printed
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made.py"]
     assert Path("made.py").read_text() == "# made.py\nx = 1\n"
+
+
+def test_what_needs_a_package_is_run_where_it_is_installed(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sample = """
+<!-- needs {} -->
+
+```python
+print("here")
+```
+
+```text
+{}
+```
+
+<!-- needs {} -->
+
+```sh
+minilocal data digits --no-download
+```
+"""
+    assert do(sample.format("numpy", "here", "numpy"), "sample") == 2
+    assert "1437 training" in capsys.readouterr().out
+    assert do(sample.format("nosuch", "there", "nosuch"), "sample") == 1
+    assert capsys.readouterr().out == ""
+    with pytest.raises(AssertionError, match="this is not what is printed"):
+        do(sample.format("numpy", "there", "numpy"), "sample")
 
 
 def test_a_block_that_fails_is_named_by_its_line(tmp_path, monkeypatch, capsys):

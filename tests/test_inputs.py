@@ -84,6 +84,7 @@ BUILT = [
         r'checkpoint\["state_dict"\]',
     ),
     (lambda: unchecked.interop.from_torch({"fc.weight": X, "best": 92.6}), "'best' is a float"),
+    (lambda: unchecked.interop.from_torch({"fc.weight": BrainFloat()}), r"bfloat16.*model\.float\(\)\.state_dict"),
     (lambda: unchecked.interop.from_torch(Model()), r"give model\.state_dict\(\)"),
     (lambda: unchecked.rng("0"), r"rng\('0'\): give a whole number"),
     (lambda: ml.rng(-1), r"rng\(-1\): give a whole number"),
@@ -92,6 +93,12 @@ BUILT = [
     (lambda: ml.verify.check_layer(net(), (3, 3, 2)), "check_layer was given a Net"),
     (lambda: ml.interop.to_torch(make_learner()), r"give \{\*\*learner\.parameters\(\)"),
 ]
+
+
+class BrainFloat:
+    """A tensor of a type that NumPy does not have, as far as it is asked for it."""
+
+    dtype = "torch.bfloat16"
 
 
 class Model:

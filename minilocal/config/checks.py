@@ -35,6 +35,11 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
                 f"rule.{option}{source(f'rule.{option}')}: {rule.name} has no such option{hint} It has {options}."
             )
     _check_rule(rule, source)
+    if ".py" in config.net.name:
+        raise UserError(
+            f"net.name = {config.net.name!r}{source('net.name')}: a command takes the package's networks, by name. "
+            "Train one of your own in Python: minilocal.fit(minilocal.Learner(net, ...), dataset)."
+        )
     if config.net.name not in nets.NAMES and not re.fullmatch(r"resnet\d+|wrn\d+-\d+", config.net.name):
         raise unknown("net.name" + source("net.name"), config.net.name, nets.NAMES, more=nets.MORE)
     if isinstance(config.net.modules, str):

@@ -71,7 +71,7 @@ class Net:
         return sum(layer.macs(shape) for layer, shape in zip((*self.units, self.head), inputs, strict=True))
 
     def parameters(self) -> dict[str, Array]:
-        """{name: array} of everything that learns, bottom to top."""
+        """{name: array} of everything that learns, bottom to top, as it is initially: a Learner trains copies."""
         return {name: a for layer in (*self.units, self.head) for name, a in layer.parameters.items()}
 
     def summary(self) -> str:

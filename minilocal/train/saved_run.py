@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import record
+from minilocal.array import to_host
 from minilocal.config import Config, from_tables
 from minilocal.data import DataSet
 from minilocal.errors import UserError
@@ -49,6 +50,13 @@ class Images:
             return cls(d["name"], d["channels"], size, tuple(d["classes"]), tuple(d["mean"]), tuple(d["std"]))
         except (KeyError, TypeError):
             raise UserError(f"{path} does not say what images its network takes: it is no run's.") from None
+
+    def normalise(self, x: np.ndarray) -> np.ndarray:
+        """(x/255 - mean) / deviation, as in training.        uint8 (N, H, W, C)  →  float32 (N, H, W, C)
+
+        Raises: UserError for other images than the network was trained on.
+        """
+        return to_host(self.dataset(x, np.zeros(len(x), np.int64)).normalise(x))
 
     def dataset(self, x: np.ndarray, y: np.ndarray) -> DataSet:
         """Other images as a data set of this kind. uint8 (N, H, W, C), int64 (N,).

@@ -61,6 +61,11 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         return _by_parameter(checkpoint[0])
     if not path.is_file():
         raise UserError(f"weights {path}: no such file. Give a run's folder, its checkpoint.npz, or another .npz.")
+    if _is_of_torch(path):
+        raise UserError(
+            f"weights {path}: this is a file of torch.save. Write an .npz of it in Python: "
+            "numpy.savez(PATH, **minilocal.interop.from_torch(model.state_dict()))."
+        )
     try:
         if not zipfile.is_zipfile(path):
             raise zipfile.BadZipFile("it is no .npz archive")
@@ -69,6 +74,15 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
     except Exception as error:  # whatever a damaged archive makes its reader raise
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"weights {path} cannot be read: {reason.rstrip('.')}.") from None
+
+
+def _is_of_torch(path: Path) -> bool:
+    """Whether `torch.save` wrote this file: a zip archive with a pickle, which is not opened."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("/data.pkl") for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError, ValueError):
+        return False
 
 
 def _by_parameter(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -150,6 +150,7 @@ def test_a_missing_file_is_one_line(tmp_path):
         ("rule.alpha", 1.5, "outside [0, 1]"),
         ("rule.aux", "9c9f", "Known: 0c1f"),
         ("net.name", "resnt20", "did you mean 'resnet20'"),
+        ("net.name", "mine.py:small", "Train one of your own in Python: minilocal.fit("),
         ("net.modules", "a", "'a' is no way to cut. Give K, unit counts"),
         ("net.modules", "infopro:16", "no split of ResNet-20 into 16. Known: ResNet-32"),
         ("data.name", "cifar", "did you mean 'cifar10'"),

@@ -361,8 +361,10 @@ def test_a_trained_run_predicts_as_it_was_recorded(whole):
     predicted = predict(learner, digits.test_x, images.dataset(digits.test_x, digits.test_y)).classes
     assert error(predicted, digits.test_y) == record.rows(whole)[-1]["test_error"]
     assert config.net.name == "resnet8" and images.classes == digits.classes
-    with pytest.raises(UserError, match="16×16×1"):
-        images.dataset(np.zeros((1, 8, 8, 1), np.uint8), np.zeros(1, np.int64))
+    assert np.array_equal(images.normalise(digits.test_x), host(digits.normalise(digits.test_x)))
+    for refused in (lambda x: images.dataset(x, np.zeros(1, np.int64)), images.normalise):
+        with pytest.raises(UserError, match="16×16×1"):
+            refused(np.zeros((1, 8, 8, 1), np.uint8))
 
 
 def test_train_starts_or_goes_on(whole):

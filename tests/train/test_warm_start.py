@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import zipfile
 from typing import Any
 
 import numpy as np
@@ -100,10 +101,13 @@ def test_what_cannot_be_weights_is_one_line_and_leaves_no_folder(tmp_path):
     np.savez(tmp_path / "trap.npz", **trap)
     (tmp_path / "text.npz").write_text("no archive")
     (tmp_path / "empty").mkdir()
+    with zipfile.ZipFile(tmp_path / "model.pt", "w") as archive:
+        archive.writestr("model/data.pkl", b"")  # as torch.save writes it
     train_it = configuration(tmp_path / "new", net__name="resnet8").run.out
     for name, message in (
         ("other.npz", "it holds a, and resnet8 has"), ("trap.npz", "cannot be read"), ("text.npz", "no .npz archive"),
         ("none.npz", "no such file"), ("empty", "no run folder"),
+        ("model.pt", r"a file of torch\.save\..*minilocal\.interop\.from_torch"),
     ):  # fmt: skip
         with pytest.raises(UserError, match=message) as caught:
             train(configuration(tmp_path / "new", net__name="resnet8", net__weights=str(tmp_path / name)))
