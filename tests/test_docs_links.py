@@ -49,15 +49,15 @@ def test_every_link_leads_somewhere(path):
 def test_links_are_found_and_judged(tmp_path):
     text = (
         "# A page\n## What, again?\n## What, again?\n[a](#what-again-1) ![p](no.svg)\n"
-        "[b](other.md#there) [c](#nowhere)\n"
-        '`[code](no.md)` [x](https://example.org) <img width="1" src="gone.png">\n'
-        "```sh\n# not a heading\n[d](no.md)\n```\n"
+        "[b](data.md#there) [c](#nowhere)\n"
+        '`[code](runs.md)` [x](https://example.org) <img width="1" src="gone.png">\n'
+        "```sh\n# not a heading\n[d](runs.md)\n```\n"
     )
-    (tmp_path / "other.md").write_text("# Here\n")
+    (tmp_path / "data.md").write_text("# Here\n")
     assert anchors(text) == {"a-page", "what-again", "what-again-1"}
-    assert faults(tmp_path / "page.md", text) == [
+    assert faults(tmp_path / "tour.md", text) == [
         "no.svg: there is no such file",
-        "other.md#there: no heading of it has this anchor",
+        "data.md#there: no heading of it has this anchor",
         "#nowhere: no heading of it has this anchor",
         "gone.png: there is no such file",
     ]
@@ -66,4 +66,4 @@ def test_links_are_found_and_judged(tmp_path):
 def test_anchors_are_those_of_github():
     assert anchor("A6. What is N_k?") == "a6-what-is-n_k"
     assert anchor("Measuring σ") == "measuring-σ"
-    assert anchor("`ml.fit`, [and](x.md) **more**") == "mlfit-and-more"
+    assert anchor("`ml.fit`, [and](data.md) **more**") == "mlfit-and-more"

@@ -25,6 +25,7 @@ WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
 KILLS = int(os.environ.get("MINILOCAL_KILLS") or 5)
 SECONDS = 10  # the longest that a run may last after a fault
+HANGS = 60  # the start of two processes counts here, which takes its time on a busy machine
 KILLED = "(was killed by signal 9|left early)"  # where mpiexec fails itself over the lost rank, it names no signal
 pytestmark = [
     pytest.mark.skipif(
@@ -77,11 +78,11 @@ def nothing_left(tmp_path, monkeypatch):
 
 
 def failing(*args):
-    """The error of a launch that fails soon enough."""
-    began = time.monotonic()
+    """The error of a launch that ends soon enough after its fault."""
     with pytest.raises((ml.UserError, RuntimeError)) as raised:
         ml.parallel.launch(f"{WORK}:fail", *args)
-    assert time.monotonic() - began < SECONDS
+    fault = float(Path(os.environ["TMPDIR"], "fault").read_text())
+    assert 0 < time.monotonic() - fault < SECONDS
     return raised.value
 
 
@@ -172,9 +173,7 @@ def test_an_uncaught_exception_ends_ranks_that_mpiexec_started_by_hand(nothing_l
     command = [str(BESIDE) if BESIDE.exists() else "mpiexec", "-n", "2", sys.executable, "-c", PLAIN]
     root = str(Path(ml.__file__).parents[1])
     before = leftovers.present()
-    ran = subprocess.run(
-        command, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, "PYTHONPATH": root}
-    )
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=HANGS, env={**os.environ, "PYTHONPATH": root})
     assert ran.returncode == 1 and "ZeroDivisionError: no quotient" in ran.stderr
     last = time.monotonic() + 2  # MPI's own file: a rank may end, and let go of it, after mpiexec
     while leftovers.present() - before and time.monotonic() < last:
@@ -285,7 +284,7 @@ def test_ctrl_c_in_one_rank_while_mpi_starts_or_ends(line, status, text):
     before = leftovers.present()
     try:
         code = f"{BY_HAND}\n{line}\nrank.run(lambda: None)"
-        done = subprocess.run([*words, "-c", code], env=env, capture_output=True, text=True, timeout=SECONDS)
+        done = subprocess.run([*words, "-c", code], env=env, capture_output=True, text=True, timeout=HANGS)
     finally:
         leftovers.remove(before)
     assert done.returncode == status and text in done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -42,7 +43,7 @@ def facts():
 
 
 def fail(way, modules="", run=""):
-    """Rank 1 fails while rank 0 waits for a message of rank 1."""
+    """Rank 1 writes down when it fails, and fails, while rank 0 waits for a message of rank 1."""
     from minilocal.parallel.launcher.cause import note
 
     comm = mpi.world()
@@ -51,6 +52,7 @@ def fail(way, modules="", run=""):
     comm.Barrier()
     if comm.rank == 1:
         time.sleep(0.2)
+        Path(os.environ["TMPDIR"], "fault").write_text(str(time.monotonic()))
         if way == "kill":
             os.kill(os.getpid(), 9)
         if way == "raise":
