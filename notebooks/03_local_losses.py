@@ -29,10 +29,10 @@
 # **What does a module keep then, and what does the network lose?**
 #
 # Four words, as the papers use them. A **unit** is what the papers count: a linear layer or a convolution with its
-# ReLU, in a ResNet a block of two convolutions. A **module** is some consecutive units that learn together. Its small
-# classifier is an **auxiliary network**; `0c1f`, the papers' linear one, has 0 convolutions and 1 fully connected layer
-# (after a mean over the map). The last module has none: its classifier is the network's own head. A **Learner** is a
-# network that is cut so, under a rule: `gradients` and `step` are its two main methods.
+# ReLU; in a ResNet the first convolution, and each block of two. A **module** is some consecutive units that learn
+# together. Its small classifier is an **auxiliary network**; `0c1f`, the papers' linear one, has 0 convolutions and 1
+# fully connected layer (after a mean over the map). The last module has none: its classifier is the network's own head.
+# A **Learner** is a network that is cut so, under a rule: `gradients` and `step` are its two main methods.
 #
 # Before you run anything, write down three guesses:
 #
@@ -132,14 +132,11 @@ for function in (eq.local_errors, eq.update_local):
     print(inspect.getsource(function))
 
 # %% [markdown]
-# The rule that trains whole networks names a module's objective and its boundary, and one engine does the rest. Its
-# file, and then the objective: the loss of an auxiliary network.
+# The rule that trains whole networks names a module's objective and its boundary, and one engine does the rest. The
+# objective is here the loss of an auxiliary network. This is the rule's file.
 
 # %%
 print(inspect.getsource(inspect.getmodule(ml.rules.gll)))
-
-# %%
-print(inspect.getsource(ml.objectives.ClassifierLoss))
 
 # %% [markdown]
 # ## Check
@@ -306,8 +303,8 @@ print(f"one of {len(digits.test_y)} images is {100 / len(digits.test_y):.2f} poi
 # of GLL with K = 8 hardly moves. Its upper modules have as many weights as BP's. But their input was trained for
 # another classifier, and their errors do not reach it. K = 4 lies between.
 #
-# With K = 2 nothing of the kind is seen: the first module has five units, and its row falls as BP's does. In these runs
-# it matters how early the first boundary comes.
+# With K = 2 nothing of the kind is seen: the first module has five units, and its row falls as BP's does. At every unit
+# it is below BP's, the last one included. In these runs it matters how early the first boundary comes.
 #
 # **The modules' own classifiers.** `local_logits` gives the logits of all of them in one pass. The last one is the
 # network's own.
@@ -359,25 +356,25 @@ passed = ml.teach.check("3a", gll_update)
 # %% [markdown]
 # ### 3b. Write the backward of the local classifier
 #
-# `0c1f` on a map, samples in rows as in the engine: the mean over the positions of `h`, times `W`, plus `b`, are the
-# logits. The loss is the mean cross-entropy of the batch. Return its gradients by `W`, by `b` and by `h`. The error of
-# the logits is under "Equation", and so is what a mean does to an error.
+# `0c1f` on a map, samples in rows as in the engine: the mean over the positions of `h`, times `w_c`, plus `b`, are the
+# logits. The loss is the mean cross-entropy of the batch. Return its gradients by `w_c`, `b` and `h`. The error of the
+# logits is under "Equation", and so is what a mean does to an error. (Its `w_c` is for columns; in rows it is turned.)
 
 
 # %% tags=["solution"] exercise="3b"
-def classifier_gradients(h, W, b, labels):
-    """(dW, db, dh) of the mean cross-entropy of logits = mean over the map(h) W + b; samples in rows.
+def classifier_gradients(h, w_c, b, labels):
+    """(dw_c, db, dh) of the mean cross-entropy of logits = mean over the map(h) w_c + b; samples in rows.
 
-    h (N, H, W, C), W (C, classes), b (classes,), labels (N,)  →  the shapes of W, b and h
+    h (N, H, W, C), w_c (C, classes), b (classes,), labels (N,)  →  the shapes of w_c, b and h
     """
     N, H, width, _ = h.shape
     pooled = h.mean(axis=(1, 2))
-    z = pooled @ W + b
+    z = pooled @ w_c + b
     dz = np.exp(z - z.max(axis=1, keepdims=True))
     dz /= dz.sum(axis=1, keepdims=True)
     dz[np.arange(N), labels] -= 1
     dz /= N
-    dh = np.broadcast_to((dz @ W.T / (H * width))[:, None, None], h.shape)
+    dh = np.broadcast_to((dz @ w_c.T / (H * width))[:, None, None], h.shape)
     return pooled.T @ dz, dz.sum(axis=0), dh
 
 

@@ -136,7 +136,7 @@ class Residual(Composite[ResidualCache]):
         dx, conv1_grads = self.conv1.backward(dz1, cache.conv1, p, need)
         ds, shortcut_grads = self.shortcut.backward(e, cache.shortcut, p, need)
         if dx is not None:
-            dx += ds  # (2)
+            dx += ds  # (2) of this block: the sum of both errors
         return dx, norm2_grads | conv2_grads | norm1_grads | conv1_grads | shortcut_grads
 
     def update_running_stats(self, cache: ResidualCache, p: Arrays | None = None) -> None:

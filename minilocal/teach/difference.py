@@ -19,22 +19,26 @@ NUMBERS = "fiub"  # NumPy's letters for floats, integers and truth values
 SINGLE = 1e-5  # of the largest: results that agree to this, and not to TOLERANCE, were rounded to float32
 
 
-def difference(result: Any, expected: Any, names: Sequence[str]) -> str:
-    """A sentence for the first difference of a result from the expected one, or "" where there is none."""
+def difference(result: Any, expected: Any, names: Sequence[str], last_first: bool = False) -> str:
+    """A sentence for the first difference of a result from the expected one, or "" where there is none.
+
+    With `last_first` the results are gone through from the last to the first.
+    """
     if result is None:
         return "it returned None. The stub is untouched, or a `return` is missing."
     wanted = expected if len(names) > 1 else (expected,)
     results = result if len(names) > 1 else (result,)
     if not isinstance(results, tuple | list) or len(results) != len(names):
         size = f" of {len(results)}" if isinstance(results, tuple | list) else ""
-        return f"it returned {_kind(result)}{size}, expected a tuple of {len(names)}: ({', '.join(names)})."
-    for name, one, right in zip(names, results, wanted, strict=True):
-        if text := _one(name, one, np.asarray(right)):
-            return text
-    return ""
+        apart = "" if size else ", kept apart"
+        return f"it returned {_kind(result)}{size}, expected a tuple of {len(names)}: ({', '.join(names)}){apart}."
+    order = range(len(names))[:: -1 if last_first else 1]
+    texts = {names[n]: _one(names[n], results[n], np.asarray(wanted[n]), len(names) > 1) for n in order}
+    first, *others = [name for name, text in texts.items() if text] or [""]
+    return texts.get(first, "") + (f" Wrong too: {', '.join(others)}." if others else "")
 
 
-def _one(name: str, result: Any, expected: np.ndarray) -> str:
+def _one(name: str, result: Any, expected: np.ndarray, of_several: bool) -> str:
     if result is None:
         return f"{name} is None."
     try:
@@ -46,11 +50,11 @@ def _one(name: str, result: Any, expected: np.ndarray) -> str:
     if array.shape != expected.shape:
         turned = ", its transpose" if array.ndim > 1 and array.T.shape == expected.shape else ""
         return f"{name} has shape {array.shape}, expected {expected.shape}{turned}."
-    bad = ~np.isfinite(array)
+    bad, of = ~np.isfinite(array), f" of {name}" if of_several else ""
     if bad.any():
         place = _place(bad)
         right = _number(expected[place])
-        return f"{name}{_index(place)} is {array[place]}, expected {right}; {_count(bad)} not finite."
+        return f"{name}{_index(place)} is {array[place]}, expected {right}{_count(bad, of, 'not finite')}."
     distance, largest = np.abs(array.astype("float64") - expected), float(np.abs(expected).max(initial=0))
     wrong = distance > TOLERANCE * largest
     if not wrong.any():
@@ -60,8 +64,8 @@ def _one(name: str, result: Any, expected: np.ndarray) -> str:
         close = f"{distance.max() / largest:.0e}"
         return f"{name} is right to {close} only, and {rounded}. Compute in float64, the type of the inputs."
     place = _place(wrong)
-    got, right = _number(array[place]), _number(expected[place])
-    return f"{name}{_index(place)} is {got}, expected {right}; {_count(wrong)} wrong."
+    got, right = _pair(float(array[place]), float(expected[place]))
+    return f"{name}{_index(place)} is {got}, expected {right}{_count(wrong, of, 'wrong')}."
 
 
 def equal(result: Any, other: Any, names: Sequence[str]) -> bool:
@@ -91,12 +95,20 @@ def _index(place: tuple[int, ...]) -> str:
     return f"[{', '.join(map(str, place))}]" if place else ""
 
 
-def _number(value: Any) -> str:
-    return f"{float(value):.12g}"
+def _number(value: float, digits: int = 6) -> str:
+    """Six digits of a fraction, and a whole number whole; 0 has no sign."""
+    return f"{value + 0.0:.{12 if float(value).is_integer() else digits}g}"
 
 
-def _count(mask: np.ndarray) -> str:
-    return f"{mask.sum()} of {mask.size} number{'s' * (mask.size > 1)}" if mask.ndim else "the only number"
+def _pair(got: float, right: float) -> tuple[str, str]:
+    """Both numbers, with so many digits that they differ."""
+    short, long = ((_number(got, digits), _number(right, digits)) for digits in (6, 12))
+    return short if short[0] != short[1] else long
+
+
+def _count(mask: np.ndarray, of: str, what: str) -> str:
+    """`; 4 of 12 numbers of w[0] wrong`; nothing of a single number."""
+    return f"; {mask.sum()} of {mask.size} number{'s' * (mask.size > 1)}{of} {what}" if mask.ndim else ""
 
 
 def _kind(value: Any) -> str:

@@ -39,6 +39,7 @@ class Exercise:
         returns: the names of what is returned, one each.
         cases: the arguments of every call, from a generator with the exercise's own seed.
         mistakes: known wrong answers.
+        last_first: the last result is computed first, so that a mistake is reported where it begins.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Exercise:
     returns: tuple[str, ...]
     cases: Callable[[np.random.Generator], Iterator[Case]] = field(repr=False)
     mistakes: tuple[Mistake, ...] = field(repr=False)
+    last_first: bool = False
 
     @property
     def name(self) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 
+import minilocal as ml
 from tests.helpers.lessons import printed
 
 NAME = "01_backpropagation"
@@ -17,6 +19,12 @@ def test_what_it_says_of_memory_is_what_it_measured():
     bp, checkpointed = map(float, re.findall(r"BP ([\d.]+) MB, checkpointed at 4 modules ([\d.]+) MB", text)[0])
     assert checkpointed < bp
     assert "the same gradients, bit for bit: True" in text
+
+
+def test_the_sum_of_both_errors_that_it_shows_is_the_source_that_is_there():
+    *_, condition, the_sum, _ = lines = inspect.getsource(ml.layers.Residual.backward).splitlines()
+    assert "\n".join(lines[-5:]) in printed(NAME)
+    assert condition.strip() == "if dx is not None:" and the_sum.strip().startswith("dx += ds")
 
 
 def test_a_step_holds_most_at_the_loss_and_nothing_at_its_end():

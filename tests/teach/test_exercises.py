@@ -56,7 +56,7 @@ def relative(ours: list[np.ndarray], theirs: list[np.ndarray]) -> float:
 
 def test_every_exercise_has_its_own_id_and_enough_mistakes():
     assert len(EXERCISES) >= 18
-    assert list(ml.teach.EXERCISES) == sorted((e.id for e in EXERCISES), key=lambda id: (int(id[:-1]), id[-1]))
+    assert (ids := [e.id for e in EXERCISES]) == sorted(ids, key=lambda id: (int(id[:-1]), id[-1]))
     assert len({exercise.name for exercise in EXERCISES}) == len(EXERCISES)
     for exercise in EXERCISES:
         assert len({mistake.name for mistake in exercise.mistakes}) == len(exercise.mistakes) >= 4

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -11,10 +12,14 @@ import pytest
 
 import minilocal as ml
 from minilocal.teach import check, inputs
+from minilocal.teach.check import outcome
 from minilocal.teach.difference import difference
 
-error = ml.teach.EXERCISES["1a"].solution
-pair = ml.teach.EXERCISES["4a"].solution
+pair = ml.teach.EXERCISES["4a"].solution  # for use within an answer: it is none itself
+
+
+def error(z: Any, w: Any, d: Any) -> Any:
+    return (z > 0) * (w.T @ d)
 
 
 def says(exercise: str, answer: Any) -> str:
@@ -29,12 +34,27 @@ def test_a_right_answer(capsys):
     assert result and result.passed and repr(result) == text and capsys.readouterr().out == f"{text}\n"
 
 
-def test_the_packages_own_function_is_an_answer_and_so_is_any_callable():
+@pytest.mark.parametrize(
+    ("exercise", "own"),
+    [
+        ("1a", ml.equations.backward),
+        ("1b", ml.equations.update),
+        ("4a", ml.equations.link),
+        ("4b", ml.equations.link_below),
+        ("4a", pair),
+    ],
+)
+def test_a_function_of_the_package_is_no_answer(exercise, own):
+    name = f"{own.__module__}.{own.__name__}"
+    assert says(exercise, own) == f"{exercise}, not yet: that is the package's own function, {name}: write yours."
+
+
+def test_any_other_callable_is_an_answer():
     class Answer:
         def __call__(self, *case: Any) -> Any:
             return error(*case)
 
-    assert check("1a", ml.equations.backward) and check("1a", Answer()) and check("1a", lambda a, b, c: error(a, b, c))
+    assert check("1a", Answer()) and check("1a", lambda a, b, c: error(a, b, c))
 
 
 def test_a_list_is_an_array_and_a_float_is_a_number():
@@ -51,7 +71,7 @@ def test_the_first_number_that_differs_its_place_and_the_hint():
     wrong = (got != expected).sum()
     assert lines == [
         "1a, not yet, case 1 of 4: z (3, 4), w_above (3, 3), delta_above (3, 4)",
-        f"    δ[{i}, {j}] is {got[i, j]:.12g}, expected {expected[i, j]:.12g}; {wrong} of 12 numbers wrong.",
+        f"    δ[{i}, {j}] is {got[i, j]:.6g}, expected {expected[i, j] + 0.0:.6g}; {wrong} of 12 numbers wrong.",
         "    Hint: f'(z) is missing: where z < 0 the ReLU passes no error.",
         '    The inputs: ml.teach.inputs("1a", 1).',
     ]
@@ -65,7 +85,8 @@ def test_where_two_mistakes_look_alike_the_hint_is_the_one_that_agrees_in_more_c
     exercise = ml.teach.EXERCISES["4c"]
     names = [mistake.name for mistake in exercise.mistakes]
     for name, mistake in zip(names, exercise.mistakes, strict=True):
-        assert [other for other in names if f"Hint: {other}." in says("4c", mistake.function)] == [name]
+        text = outcome(exercise, mistake.function).text
+        assert [other for other in names if f"Hint: {other}." in text] == [name]
 
 
 @pytest.mark.parametrize(
@@ -93,14 +114,40 @@ def test_what_is_no_answer_has_a_sentence(answer, sentence):
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (lambda *a: pair(*a)[0], "it returned an array of float64, expected a tuple of 2: (δ_lc, δ_gl)."),
+        (lambda *a: pair(*a)[0], "it returned an array of float64, expected a tuple of 2: (δ_lc, δ_gl), kept apart."),
         (lambda *a: (*pair(*a), 1), "it returned a tuple of 3, expected a tuple of 2: (δ_lc, δ_gl)."),
         (lambda *a: (pair(*a)[0], None), "δ_gl is None."),
         (lambda *a: (pair(*a)[0], pair(*a)[0]), "δ_gl[0, 0] is"),
+        (lambda *a: (pair(*a)[0] + 1, pair(*a)[1]), "; 12 of 12 numbers of δ_lc wrong.\n"),
+        (lambda *a: (pair(*a)[0] + 1, -pair(*a)[1]), "; 12 of 12 numbers of δ_lc wrong. Wrong too: δ_gl.\n"),
     ],
 )
 def test_what_is_no_pair_has_a_sentence(answer, sentence):
     assert sentence in says("4a", answer)
+
+
+def test_of_two_numbers_each_is_counted_by_its_name():
+    link_weights = ml.teach.EXERCISES["4c"].solution
+    text = says("4c", lambda *a: link_weights(*a)[::-1])
+    assert "    a is 0.642, expected 0.358. Wrong too: b.\n    Hint: a and b are exchanged" in text
+    assert "    b is 0, expected 0.642.\n" in says("4c", lambda *a: (link_weights(*a)[0], 0))
+
+
+def test_the_layer_that_is_computed_first_is_reported_first():
+    update = ml.teach.EXERCISES["4d"].solution
+    lines = says("4d", lambda *a: tuple(w + 1 for w in update(*a))).splitlines()
+    assert lines[1].startswith("    w[2][0, 0] is ") and lines[1].endswith("of w[2] wrong. Wrong too: w[1], w[0].")
+
+
+def test_a_long_list_is_cut_between_two_of_its_items():
+    lines = [outcome(ml.teach.EXERCISES["1d"], lambda *a, n=n: wrong_in(n, *a)).text.splitlines()[0] for n in (4, 6)]
+    assert lines[0].endswith(": nodes 4, edges [(2, 3, 1.0), (0, 1, 6.0), (1, 3, 1.0), (1, 2, 18.0)]")
+    assert re.fullmatch(r".*: nodes 6, edges \[(\(\d, \d, -?[\d.]+\), )+\.\.\. \d+ more\]", lines[1])
+
+
+def wrong_in(n: int, nodes: int, edges: Any) -> Any:
+    """A wrong answer to 1d for graphs of n nodes."""
+    return ml.teach.EXERCISES["1d"].solution(nodes, edges) + (nodes == n)
 
 
 def test_one_number_is_expected_where_one_is():
@@ -182,6 +229,7 @@ def test_an_unknown_id_is_an_error_with_the_nearest_name():
 
 def test_a_result_of_zeros_must_be_zeros():
     assert not difference(np.zeros(3), np.zeros(3), ["a"])
+    assert difference(np.full(3, 1e-300), np.full(3, -0.0), ["a"]).startswith("a[0] is 1e-300, expected 0;")
     assert difference(np.full(3, 1e-300), np.zeros(3), ["a"]).startswith("a[0] is 1e-300, expected 0; 3 of 3 numbers")
 
 
@@ -192,6 +240,15 @@ def test_a_difference_is_seen_at_the_tolerance_and_not_below_it():
     assert difference(right + np.array([0, 2e-5]), right, ["a"]).startswith(
         "a[1] is 2.001e-05, expected 1e-08; 1 of 2 numbers"
     )
+
+
+def test_numbers_have_six_digits_and_more_only_where_these_agree():
+    right = np.array([1 / 3, 1.0])
+    assert difference(right + np.array([1e-3, 0]), right, ["a"]).startswith("a[0] is 0.334333, expected 0.333333;")
+    assert difference(right + np.array([1e-8, 1]), right, ["a"]).startswith(
+        "a[0] is 0.333333343333, expected 0.333333333333;"
+    )
+    assert difference(1234567, np.array(1234607), ["a"]) == "a is 1234567, expected 1234607."
 
 
 def test_random_numbers_of_the_program_are_left_alone():

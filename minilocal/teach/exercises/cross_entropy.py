@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -31,6 +31,17 @@ def onehot(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.eye(len(z))[:, labels]
 
 
+def subtracted_at(*, rows: bool) -> Callable[..., np.ndarray]:
+    """The 1 subtracted from whole rows or columns of the softmax."""
+
+    def answer(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        p = softmax(z)
+        p[labels if rows else (slice(None), labels)] -= 1
+        return p / len(labels)
+
+    return answer
+
+
 def overflowing(z: np.ndarray, labels: np.ndarray) -> np.ndarray:
     p = np.exp(z)
     return (p / p.sum(axis=0) - onehot(z, labels)) / len(labels)
@@ -57,6 +68,14 @@ EXERCISE = Exercise(
         Mistake(
             "the softmax is over the samples: it belongs over the classes, axis 0",
             lambda z, y: (softmax(z, axis=1) - onehot(z, y)) / len(y),
+        ),
+        Mistake(
+            "p[:, labels] is whole columns: of each column subtract at one place, p[labels, np.arange(B)]",
+            subtracted_at(rows=False),
+        ),
+        Mistake(
+            "p[labels] is whole rows: of each column subtract at one place, p[labels, np.arange(B)]",
+            subtracted_at(rows=True),
         ),
         Mistake("exp of a large logit overflows: subtract the largest of each column first", overflowing),
     ),

@@ -41,6 +41,18 @@ def mixed(own: float, above: float, relu: bool = True) -> Callable[..., np.ndarr
     return answer
 
 
+def not_transposed(
+    w: Arrays, z: Arrays, x: Arrays, w_c: Arrays, delta_c: Arrays, w_next: Arrays, delta_next: Arrays, eta: float
+) -> np.ndarray:
+    return gll_update(w, z, x, w_c.T, delta_c, w_next, delta_next, eta)
+
+
+def averaged(
+    w: Arrays, z: Arrays, x: Arrays, w_c: Arrays, delta_c: Arrays, w_next: Arrays, delta_next: Arrays, eta: float
+) -> np.ndarray:
+    return gll_update(w, z, x, w_c, delta_c, w_next, delta_next, eta / z.shape[1])
+
+
 def cases(rng: np.random.Generator) -> Iterator[Case]:
     for (O, I, B), C, A, eta in (((4, 4, 4), 4, 4, 0.4), ((5, 3, 4), 3, 2, 0.2), ((3, 6, 2), 4, 5, 0.9)):
         shapes = (O, I), (O, B), (I, B), (C, O), (C, B), (A, O), (A, B)
@@ -60,6 +72,8 @@ EXERCISE = Exercise(
         Mistake("the error comes from the module above alone: that is backpropagation", mixed(0, 1)),
         Mistake("half of each error: that is BackLink", mixed(0.5, 0.5)),
         Mistake("f'(z) is missing", mixed(1, 0, relu=False)),
+        Mistake("w_c is not transposed", not_transposed),
+        Mistake("1/B once more: δ_c has it already", averaged),
         Mistake("the step goes up: descent subtracts", mixed(-1, 0)),
     ),
 )

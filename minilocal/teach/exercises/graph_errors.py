@@ -51,6 +51,12 @@ def without_seed(nodes: int, edges: Edges) -> np.ndarray:
     return reference(nodes, edges) * (np.arange(nodes) < nodes - 1)
 
 
+def one_edge_each(nodes: int, edges: Edges) -> np.ndarray:
+    """The edges by their two nodes, as in a dict: the last one stays."""
+    by_nodes = {(i, j): d for i, j, d in edges}
+    return reference(nodes, [(i, j, d) for (i, j), d in by_nodes.items()])
+
+
 def cases(rng: np.random.Generator) -> Iterator[Case]:
     yield 4, [(2, 3, 1.0), (0, 1, 6.0), (1, 3, 1.0), (1, 2, 18.0)]  # b = a², c = b², d = c + b at a = 3: 114
     for nodes in (6, 9):
@@ -75,6 +81,11 @@ EXERCISE = Exercise(
         Mistake(
             "an error is passed on before all of it is there: the order is that of the list", in_order(lambda e: e)
         ),
+        Mistake(
+            "an error is passed on before all of it is there: the list from its end is no order of the nodes",
+            in_order(lambda e: e[::-1]),
+        ),
+        Mistake("two edges between the same two nodes are taken for one: both count", one_edge_each),
         Mistake("the order is first to last: an error comes from the readers", in_order(lambda e: sorted(e))),
         Mistake("the last node's own error, 1, is missing", without_seed),
     ),

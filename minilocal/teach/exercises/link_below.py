@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from minilocal import equations as eq
 from minilocal.teach.exercise import Case, Exercise, Mistake
 
+Array = np.ndarray
 Pair = tuple[np.ndarray, np.ndarray]
 
 
@@ -21,15 +22,35 @@ def link_below(z: np.ndarray, w_above: np.ndarray, delta_lc: np.ndarray, delta_g
     return (z > 0) * (w_above.T @ (alpha * delta_lc)), (z > 0) * (w_above.T @ ((1 - alpha) * delta_gl))
 
 
-def weighted(a: float, b: float, *arrays: np.ndarray, relu: bool = True) -> Pair:
+def weighted(a: float, b: float, *arrays: np.ndarray, df: Callable[[Any], Any] = eq.relu_derivative) -> Pair:
     z, w, lc, gl = arrays
-    on = z > 0 if relu else np.ones_like(z)
-    return a * on * (w.T @ lc), b * on * (w.T @ gl)
+    return a * df(z) * (w.T @ lc), b * df(z) * (w.T @ gl)
 
 
 def summed(*case: Any) -> Pair:
     lc, gl = eq.link_below(*case)
     return np.asarray(lc + gl), np.asarray(lc + gl)
+
+
+def mixed(z: Array, w_above: Array, delta_lc: Array, delta_gl: Array, alpha: float) -> Pair:
+    """α and 1 - α of one mixed error."""
+    lc, gl = eq.link_below(z, w_above, delta_lc, delta_gl, alpha)
+    return np.asarray(alpha * (lc + gl)), np.asarray((1 - alpha) * (lc + gl))
+
+
+def turned(*case: Any) -> Pair:
+    lc, gl = eq.link_below(*case)
+    return np.asarray(gl), np.asarray(lc)
+
+
+def not_transposed(z: Array, w_above: Array, delta_lc: Array, delta_gl: Array, alpha: float) -> Pair:
+    return link_below(z, w_above.T, delta_lc, delta_gl, alpha)
+
+
+def derivative_first(z: Array, w_above: Array, delta_lc: Array, delta_gl: Array, alpha: float) -> Pair:
+    """f'(z) on the errors before they go through the weights."""
+    on = z > 0
+    return w_above.T @ (on * alpha * delta_lc), w_above.T @ (on * (1 - alpha) * delta_gl)
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -56,7 +77,15 @@ EXERCISE = Exercise(
             lambda *a: weighted(a[4] ** 2, (1 - a[4]) ** 2, *a[:4]),
         ),
         Mistake("the module's own error is dropped", lambda *a: weighted(0, 1 - a[4], *a[:4])),
-        Mistake("f'(z) is missing", lambda *a: weighted(a[4], 1 - a[4], *a[:4], relu=False)),
+        Mistake("f'(z) is missing", lambda *a: weighted(a[4], 1 - a[4], *a[:4], df=np.ones_like)),
+        Mistake(
+            "f(z) stands in place of f'(z), which is 1 where z > 0",
+            lambda *a: weighted(a[4], 1 - a[4], *a[:4], df=eq.relu),
+        ),
+        Mistake("f'(z) acts before the weights: it multiplies what has come through them", derivative_first),
+        Mistake("w_above is not transposed", not_transposed),
+        Mistake("the two are exchanged: first δ_lc, then δ_gl", turned),
+        Mistake("one mixed error is divided by α and 1 - α: the two come down apart", mixed),
         Mistake("both are the sum: the two errors stay apart until (6)", summed),
     ),
 )

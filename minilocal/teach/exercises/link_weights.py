@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -58,6 +58,20 @@ def scaled_below(j: int, length: int, alpha: float, weighting: str) -> Weights:
     return reference(j, length, alpha, weighting) if j < length else (linked(j, alpha, weighting)[0], 0.0)
 
 
+def exchanged(j: int, length: int, alpha: float, weighting: str) -> Weights:
+    a, b = reference(j, length, alpha, weighting)
+    return b, a
+
+
+def unlinked(wrong: Callable[[float], Weights]) -> Callable[..., Weights]:
+    """The reference, with these two below the range."""
+
+    def answer(j: int, length: int, alpha: float, weighting: str) -> Weights:
+        return reference(j, length, alpha, weighting) if j < length else wrong(alpha)
+
+    return answer
+
+
 def cases(rng: np.random.Generator) -> Iterator[Case]:
     for length, weighting in ((3, "literal"), (2, "unfolded"), (0, "literal"), (1, "literal")):
         for j in range(5):
@@ -73,13 +87,25 @@ EXERCISE = Exercise(
     returns=("a", "b"),
     cases=cases,
     mistakes=(
+        Mistake("a and b are exchanged: a is of the module's own error", exchanged),
         Mistake("literal and unfolded are swapped", other_reading),
-        Mistake("b is 1 - a: literally it is (1 - α)^(j+1), and the two do not add up to 1", complement),
+        Mistake("you return b = 1 - a; literally it is (1 - α)^(j+1), and the two do not add up to 1", complement),
         Mistake("the link is one layer too long: l layers are j = 0 ... l - 1", one_further),
         Mistake("one factor α too few: (4) has weighed once at j = 0 already", one_factor_less),
         Mistake("below the range the module's own error is still weighed by α: there it is whole", scaled_below),
         Mistake(
-            "below the range the error from above still arrives: it stops after l layers",
+            "below the range the module's own error is multiplied by α: it is whole there",
+            unlinked(lambda alpha: (alpha, 0.0)),
+        ),
+        Mistake(
+            "below the range layers learn as in GLL: they have their module's error", unlinked(lambda _: (0.0, 0.0))
+        ),
+        Mistake(
+            "below the range the two are exchanged: the module's own error is whole, and none comes from above",
+            unlinked(lambda _: (0.0, 1.0)),
+        ),
+        Mistake(
+            "below the range the answer still has the error from above: it stops after l layers",
             lambda j, length, alpha, weighting: linked(j, alpha, weighting),
         ),
     ),

@@ -51,27 +51,42 @@ def reference(
     return tuple(np.asarray(v) for v in new)
 
 
+def right(j: int, length: int, alpha: float) -> tuple[float, float]:
+    return (alpha, 1 - alpha) if j < length else (1, 0)
+
+
 def variant(
-    *, weights: Callable[[int, int, float], tuple[float, float]], old: bool = True
+    *,
+    weights: Callable[[int, int, float], tuple[float, float]] = right,
+    old: bool = True,
+    derivative_below: bool = True,
+    sign: int = 1,
+    mean: bool = False,
+    reverse: bool = False,
 ) -> Callable[..., tuple[np.ndarray, ...]]:
-    """The solution with other weights (a, b) for the layer j below the last; without `old`, through updated weights."""
+    """The solution with other weights (a, b) for the layer j below the last, or another of its parts changed.
+
+    Without `old`, errors go through updated weights; without `derivative_below`, they go down without f'(z).
+    """
 
     def answer(w: Arrays, z: Arrays, x: Arrays, *rest: Any) -> tuple[np.ndarray, ...]:
         local, above, length, alpha, eta = rest
         new = list(w)
         for i in (2, 1, 0):
-            local, above = (z[i] > 0) * local, (z[i] > 0) * above
             a, b = weights(2 - i, length, alpha)
-            new[i] = w[i] - eta * (a * local + b * above) @ x[i].T
-            through = w[i] if old else new[i]
-            local, above = through.T @ local, through.T @ above
-        return tuple(new)
+            step = ((z[i] > 0) * (a * local + b * above)) @ x[i].T
+            new[i] = w[i] - sign * eta * step / (local.shape[1] if mean else 1)
+            through, on = w[i] if old else new[i], z[i] > 0 if derivative_below else 1
+            local, above = through.T @ (on * local), through.T @ (on * above)
+        return tuple(new[::-1] if reverse else new)
 
     return answer
 
 
-def right(j: int, length: int, alpha: float) -> tuple[float, float]:
-    return (alpha, 1 - alpha) if j < length else (1, 0)
+def to_the_letter(j: int, length: int, alpha: float) -> tuple[float, float]:
+    """(4) and (5) of 4a and 4b, whose errors go on below the range as they are."""
+    times = min(j + 1, length)
+    return alpha**times, ((1 - alpha) ** times if j < length else 0)
 
 
 def cases(rng: np.random.Generator) -> Iterator[Case]:
@@ -137,7 +152,30 @@ EXERCISE = Exercise(
         ),
         Mistake(
             "errors go through weights that are updated already: take those of the forward",
-            variant(weights=right, old=False),
+            variant(old=False),
         ),
+        Mistake(
+            "α acts at each layer and goes on below the link, as with 4a and 4b: here it acts once, and not below",
+            variant(weights=to_the_letter),
+        ),
+        Mistake(
+            "the link is counted from the module's first layer: it is the last l",
+            variant(weights=lambda j, length, alpha: right(2 - j, length, alpha)),
+        ),
+        Mistake(
+            "at l = 0 all layers are linked: a slice [-0:] is the whole list",
+            variant(weights=lambda j, length, alpha: right(j, length or 3, alpha)),
+        ),
+        Mistake(
+            "α and 1 - α are swapped",
+            variant(weights=lambda j, length, alpha: (1 - alpha, alpha) if j < length else (1, 0)),
+        ),
+        Mistake(
+            "what goes down has no f'(z) in it: it is δ that goes through the weights", variant(derivative_below=False)
+        ),
+        Mistake("1/B once more: the errors have it already", variant(mean=True)),
+        Mistake("the step goes up: descent subtracts", variant(sign=-1)),
+        Mistake("the weights are returned last to first", variant(reverse=True)),
     ),
+    last_first=True,
 )

@@ -34,7 +34,7 @@ EXERCISE = Exercise(
         ),
         Mistake("the step goes up: descent subtracts", lambda w, d, x, e: w + e * d @ x.T),
         Mistake("η is missing", lambda w, d, x, e: w - d @ x.T),
-        Mistake("the outer product is the other way round, x ⊗ δ", lambda w, d, x, e: w - e * x @ d.T),
+        Mistake("you have x ⊗ δ; (2) has δ ⊗ x", lambda w, d, x, e: w - e * x @ d.T),
         Mistake("one sample only: δ ⊗ x adds over all columns", lambda w, d, x, e: w - e * np.outer(d[:, 0], x[:, 0])),
         Mistake("that is the change alone: w is missing", lambda w, d, x, e: -e * d @ x.T),
     ),
