@@ -43,6 +43,8 @@ from minilocal import draw, published, summary
 from minilocal.engine import Module, SynchronousEngine
 from minilocal.layers import BatchNorm, Linear, ReLU
 
+ml.use_threads(2)  # scratch memory grows with threads: with two of them, everybody meters the same
+
 # %% [markdown]
 # ## Picture
 #

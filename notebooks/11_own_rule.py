@@ -45,6 +45,8 @@ import numpy as np
 import minilocal as ml
 from minilocal import draw
 
+ml.use_threads(2)  # a step's scratch memory grows with threads: two, so that everybody has the same bytes
+
 # %% [markdown]
 # ## Picture
 #

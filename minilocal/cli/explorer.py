@@ -40,7 +40,9 @@ def run(options: argparse.Namespace) -> int:
     from minilocal.explorer.choices import USUAL
 
     networks = USUAL if options.net is None else words("--net", options.net)
-    results = options.results or (RESULTS if Path(RESULTS).is_dir() else None)
+    results = options.results
+    if results is None and any(Path(RESULTS).glob("*/experiment.csv")):
+        results = RESULTS
     with _bar() as bar:
         write(options.out, networks=networks, results=results, on_point=lambda key: bar.update())
     if results is None:

@@ -18,7 +18,7 @@ from minilocal.draw.style import MODULES, to_svg
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.nets.summary import by
-from minilocal.record.files import atomic_write, os_errors_explained
+from minilocal.record.files import atomic_write
 
 INLINE = 780  # pixels: the height of a page inside a notebook
 
@@ -65,7 +65,7 @@ class StepThrough:
 
         Raises: UserError where it cannot be written.
         """
-        with os_errors_explained(Path(path)), atomic_write(Path(path)) as file:
+        with atomic_write(Path(path)) as file:
             file.write(self.html().encode())
 
     def _repr_html_(self) -> str:

@@ -35,18 +35,18 @@ def windows(
 
     Raises: UserError for windows that do not fit the image, and for a window or a pixel outside.
     """
-    (H, W), k = (whole("windows: a side", side) for side in shape), whole("windows: k", k)
+    (H, W), k = _pair("shape", shape, (None, None), least=1), whole("windows: k", k)
     stride, pad = whole("windows: stride", stride), whole("windows: pad", pad, 0)
     P, Q = (conv_out_size(side, k, stride, pad) for side in (H, W))
     if k > min(H, W) + 2 * pad:
         raise UserError(f"windows: {k}×{k} windows with padding {pad} do not fit {H}×{W} pixels: give a smaller k.")
-    p, q = (whole("windows: window", place, 0, most - 1) for place, most in zip(window, (P, Q), strict=True))
+    p, q = _pair("window", window, (P, Q))
     numbers = np.arange(1, H * W + 1).reshape(1, H, W, 1)
     image = np.pad(numbers[0, :, :, 0], pad)
     matrix = np.asarray(im2col(numbers, k, stride, pad)).reshape(P * Q, k * k)
     marked = 0
     if pixel is not None:
-        row, column = (whole("windows: pixel", place, 0, side - 1) for place, side in zip(pixel, (H, W), strict=True))
+        row, column = _pair("pixel", pixel, (H, W))
         marked = int(numbers[0, row, column, 0])
 
     inside = np.zeros(image.shape, bool)
@@ -77,6 +77,18 @@ def windows(
         times = int((matrix == marked).sum())
         figure.alt += f" Pixel {marked} stands in {times} {'row' if times == 1 else 'rows'} of the matrix."
     return figure
+
+
+def _pair(name: str, pair: tuple[int, int], below: tuple[int | None, int | None], least: int = 0) -> tuple[int, int]:
+    """Two whole numbers, each below its bound.
+
+    Raises: UserError for anything else.
+    """
+    if not isinstance(pair, tuple | list) or len(pair) != 2:
+        raise UserError(f"windows: {name} = {pair!r}: give two whole numbers, (row, column).")
+    bounds = [None if side is None else side - 1 for side in below]
+    one, other = (whole(f"windows: {name}", place, least, most) for place, most in zip(pair, bounds, strict=True))
+    return one, other
 
 
 def _cells(axes: Axes, numbers: np.ndarray, inside: np.ndarray, marked: int) -> None:

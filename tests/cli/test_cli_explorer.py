@@ -18,6 +18,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_writes_one_page_and_says_where_and_how_large(few, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs" / "results").mkdir(parents=True)  # the usual folder, and no table in it
     assert cli.main(["explorer", "--net", "resnet20", "--out", "page.html"]) == 0
     out, err = capsys.readouterr()
     assert out == f"explorer: page.html, {(tmp_path / 'page.html').stat().st_size / 1e6:.2f} MB\n"

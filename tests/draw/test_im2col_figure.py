@@ -66,6 +66,8 @@ def test_its_text_states_what_it_shows():
         ("4×4 windows with padding 0 do not fit 3×5 pixels", {"shape": (3, 5), "k": 4}),
         ("windows: window = 3: give a whole number, 0 to 2", {"shape": (5, 5), "k": 3, "window": (3, 0)}),
         ("windows: pixel = 5: give a whole number, 0 to 4", {"shape": (5, 5), "k": 3, "pixel": (0, 5)}),
+        (r"windows: pixel = \(1,\): give two whole numbers", {"shape": (5, 5), "k": 3, "pixel": (1,)}),
+        ("windows: shape = 5: give two whole numbers", {"shape": 5, "k": 3}),
         ("windows: stride = 0", {"shape": (5, 5), "k": 3, "stride": 0}),
     ],
 )
