@@ -44,7 +44,8 @@ LESSON = notebooks/$(or $(NAME),$(error which lesson? make lesson NAME=05_memory
 lesson: $(VENV)/.tests
 	@test -f $(LESSON).py || { echo "there is no $(LESSON).py; there are: $(LESSONS)" >&2; exit 1; }
 	@$(BIN)/python -m minilocal.teach notebook $(LESSON).py
-	@TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --coalesce-streams --inplace $(LESSON).ipynb
+	@TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --ExecutePreprocessor.record_timing=False --inplace $(LESSON).ipynb
+	@$(BIN)/jupyter nbconvert --log-level WARN --to notebook --coalesce-streams --inplace $(LESSON).ipynb
 	@$(BIN)/python -m minilocal.teach student $(LESSON).py --out notebooks/student
 
 students: $(VENV)/.tests
