@@ -70,9 +70,9 @@ draw.timeline(
 )
 
 # %% [markdown]
-# BP climbs through all forwards, and comes down with the error. Under GLL each module climbs and comes down by itself.
-# BackLink does so too, but on a floor: the linked units of the module below wait. Checkpointed BP takes the forward
-# without climbing much, and then each module climbs once more, from the top down. Accumulated BP climbs twice, with
+# Under BP the bytes grow through all forwards, and fall with the error. Under GLL they grow and fall module by module.
+# BackLink's do so too, but on a floor: the linked units of the module below wait. Checkpointed BP keeps little through
+# the forward, and then the bytes of each module grow once more, from the top down. Accumulated BP's grow twice, with
 # half of the images each time.
 #
 # **What is freed when?** A real step of BackLink, frame by frame, on ResNet-8 in four modules of one unit. Move

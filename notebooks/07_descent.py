@@ -449,7 +449,7 @@ for factor in (1, 2):
     print(f"× {factor}: σ {sigma:.3f}, ratio {ratio:.3f}, best rate {rate:.3f}, share of BP's fall {share:.3f}")
 
 # %% [markdown]
-# ### 7d. A module that climbs
+# ### 7d. A module that steps up
 #
 # One module's arrow points to the left in every epoch of a run: its $\sigma$ is below 0. Does (9) fail? What would you
 # look at, to decide?
@@ -458,7 +458,7 @@ for factor in (1, 2):
 # Not necessarily. (9) has the inner product over all weights, which is the sum of the modules' inner products. A
 # negative one may be outweighed, as in the check above, most of all by the last module, which has BP's own gradient. So
 # look at $\langle\nabla L, E[g]\rangle$ of each module beside the others', not at its $\sigma$: a module with a short
-# $\nabla L$ counts little, however large its $\sigma$ is. But that module does climb $L$ in its own weights, and the
+# $\nabla L$ counts little, however large its $\sigma$ is. But that module does step up $L$ in its own weights, and the
 # others have to make up for it.
 
 # %% [markdown]

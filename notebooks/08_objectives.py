@@ -500,7 +500,7 @@ passed = ml.teach.check("8a", similarities)
 # ### 8b. Write PGL's schedule
 #
 # Which of the epochs 0, 1, 2 ... are global ones? The paper can be read in two ways, and both are asked for: the last Q
-# *of* every P epochs, or Q epochs *after* every P. [docs/papers.md](../docs/papers.md#pgl) says what speaks for the
+# *of* every P epochs, or Q epochs *after* every P. [docs/papers.md](../docs/papers.md#pgl) says what supports the
 # first.
 
 

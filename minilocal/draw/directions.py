@@ -17,7 +17,7 @@ def directions(steps: Mapping[str, tuple[float, float]], *, title: str = "") -> 
 
     Lengths are in ‖∇L‖. The arrow of a mean gradient E[g] has its part along ∇L to the right, which is σ, and all that
     is at right angles to ∇L upward. So it is as long as the norm ratio, and the cosine of its angle is σ / ratio. Where
-    an arrow points into the grey half, the step against it climbs L.
+    an arrow points into the grey half, the step against it raises L.
 
     >>> directions({"module 1": (0.6, 1.0)}).alt
     'Directions beside ∇L, which is 1 along and 0 across: module 1 0.60 along, 0.80 across.'

@@ -171,6 +171,7 @@ def _by_jax(learner: Learner, batch: Batch, c: dict[str, np.ndarray]) -> tuple[d
     """The promised gradients; None and the reason where JAX is missing, or does not know a part of the rule."""
     try:
         from minilocal.verify.jax_cpu import jax_on_cpu
+        from minilocal.verify.reference.missing import NoReference
         from minilocal.verify.reference.plain import plain_gradients
     except UserError:
         return None, "JAX is not installed"
@@ -184,8 +185,8 @@ def _by_jax(learner: Learner, batch: Batch, c: dict[str, np.ndarray]) -> tuple[d
                 plain = plain_gradients(learner.modules, weights, buffers, x, y, ctx)
                 for name in total:
                     total[name] += share * sum(factor * plain[m][name] for m, factor in enumerate(c[name]) if factor)
-    except NotImplementedError as missing:
-        return None, str(missing).split(" has no reference")[0] + " has no form in JAX"
+    except NoReference as missing:
+        return None, f"{missing.part} has no form in JAX"
     return total, ""
 
 

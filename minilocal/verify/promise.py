@@ -23,9 +23,8 @@ from minilocal.layers import PassContext
 from minilocal.objectives import Batch
 from minilocal.rules import Rule
 from minilocal.streams import stream
+from minilocal.verify.differences import EPS, ROUNDINGS
 
-EPS = float(np.finfo(float).eps)
-ROUNDINGS = 16  # as in `minilocal.verify.differences`
 DIRECTIONS = 4  # tried for each array; the one with the narrowest bound counts
 
 Arrays = Mapping[str, Any]

@@ -12,6 +12,7 @@ from minilocal.layers import Flatten, Linear, Sequential
 from minilocal.verify import certify
 from minilocal.verify.certificate import Certificate
 from minilocal.verify.promise import promised
+from minilocal.verify.reference.missing import NoReference
 
 NET = ml.nets.mlp((7, 6, 5, 6, 5), classes=3, channels=1, size=3, rng=ml.rng(0))
 
@@ -108,7 +109,7 @@ def test_a_loss_whose_error_is_not_its_derivative(off):
 
 def test_without_a_form_in_jax_differences_certify_the_same_rules(monkeypatch):
     def missing(*a: Any) -> Any:
-        raise NotImplementedError("Linear has no reference implementation: write one.")
+        raise NoReference("Linear", "layers.py")
 
     reference = pytest.importorskip("minilocal.verify.reference.plain")
     monkeypatch.setattr(reference, "plain_gradients", missing)

@@ -15,6 +15,7 @@ import numpy as np
 from minilocal import layers
 from minilocal.layers import Layer, PassContext
 from minilocal.verify.jax_cpu import jnp, lax
+from minilocal.verify.reference.missing import NoReference
 
 Parameters = Mapping[str, Any]
 THIS_FILE = "minilocal/verify/reference/layers.py"
@@ -24,9 +25,9 @@ THIS_FILE = "minilocal/verify/reference/layers.py"
 def reference(layer: Layer, x: Any, p: Parameters, ctx: PassContext, **more: Any) -> Any:
     """y = layer(x), in `jax.numpy`; `more` is an added shortcut, for a norm that takes one.
 
-    Raises: NotImplementedError for a layer class without a reference.
+    Raises: NoReference for a layer class without a reference.
     """
-    raise NotImplementedError(f"{type(layer).__name__} has no reference implementation: write one in {THIS_FILE}.")
+    raise NoReference(type(layer).__name__, THIS_FILE)
 
 
 def arrays_of(layer: Layer, p: Parameters) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from minilocal.objectives.predsim import Similarity
 from minilocal.verify.jax_cpu import jax, jnp
 from minilocal.verify.reference import losses
 from minilocal.verify.reference.layers import arrays_of, reference
+from minilocal.verify.reference.missing import NoReference
 
 Arrays = Mapping[str, Any]
 THIS_FILE = "minilocal/verify/reference/objectives.py"
@@ -23,9 +24,9 @@ THIS_FILE = "minilocal/verify/reference/objectives.py"
 def objective(objective: Any, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
     """L_k of h_k, from the objective's networks and their arrays in p.
 
-    Raises: NotImplementedError for an objective without a reference.
+    Raises: NoReference for an objective without a reference.
     """
-    raise NotImplementedError(f"{type(objective).__name__} has no reference implementation: write one in {THIS_FILE}.")
+    raise NoReference(type(objective).__name__, THIS_FILE)
 
 
 @objective.register
@@ -45,10 +46,10 @@ def branches(objective: Branches, p: Arrays, h: Any, x: Any, y: Any, ctx: PassCo
 def loss(loss: Any, z: Any, x: Any, y: Any) -> Any:
     """A branch's loss of its network's output z, the images x and the labels y.
 
-    Raises: NotImplementedError for a loss without a reference.
+    Raises: NoReference for a loss without a reference.
     """
     name = getattr(loss, "__name__", type(loss).__name__)
-    raise NotImplementedError(f"{name} has no reference implementation: write one in {THIS_FILE}.")
+    raise NoReference(name, THIS_FILE)
 
 
 @loss.register

@@ -20,7 +20,7 @@ def plain_gradients(
 ) -> list[dict[str, np.ndarray]]:
     """For each module {name: ∂L_m}; zeros where it has no loss.
 
-    Raises: NotImplementedError for a layer, an objective or a loss without a reference.
+    Raises: NoReference for a layer, an objective or a loss without a reference.
     """
 
     def loss_of(w: Arrays, m: int) -> Any:
