@@ -1,4 +1,7 @@
-"""Devices by name, CuPy found or refused with a remedy, and the transfer of arrays between devices.
+"""Devices by name, CuPy found or refused with a remedy, the current GPU, and the transfer of arrays between devices.
+
+CuPy allocates and computes on the current GPU, which each thread has for itself, GPU 0 at first. So everything that
+belongs to a device runs inside `with on_device(device)`, and what is outside keeps the GPU that it had.
 
 A refusal is one line: what was asked for, what is wrong with this installation, and the command that repairs it.
 """
@@ -8,12 +11,15 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from minilocal.array import Array, to_host
-from minilocal.errors import UserError
+from minilocal.errors import UserError, first_line
 
 
 class DeviceNotFound(UserError):
@@ -24,7 +30,7 @@ def device_namespace(device: Any) -> Any:
     """The library of a device: NumPy for "cpu", CuPy for "cuda" or "cuda:1"; a library is returned as it is.
 
     A first kernel is run once on each GPU. A GPU that only answers proves little, since CuPy builds kernels on the
-    user's machine.
+    user's machine. The current GPU stays the one that it is.
 
     Raises: UserError, with a remedy, for an unknown name, a missing CuPy, driver or GPU, and a kernel that cannot be
     built.
@@ -43,12 +49,62 @@ def device_namespace(device: Any) -> Any:
         count = _gpus(device, cupy)
         if number and (not number.isdecimal() or int(number) >= count):
             raise UserError(f"device {device!r} was asked for, but there are {count} GPUs: cuda:0 to cuda:{count - 1}.")
-    if number:
-        cupy.cuda.Device(int(number)).use()
-    if not known:
-        _try(device, cupy)
+        with cupy.cuda.Device(int(number)) if number else nullcontext():
+            _try(device, cupy)
         _sound[device] = cupy
     return cupy
+
+
+def on_device(device: Any) -> AbstractContextManager[Any]:
+    """`with on_device("cuda:1"):` makes that GPU this thread's current one, and the one before it afterwards.
+
+    "cuda" and a library stand for the GPU that is the current one in this call, and "cpu" for none. The result may be
+    entered any number of times, in any thread.
+
+    Raises: UserError, as `device_namespace`.
+    """
+    xp = device_namespace(device)
+    number = device.partition(":")[2] if isinstance(device, str) else ""
+    if not hasattr(xp, "cuda"):
+        return nullcontext()
+    gpu: AbstractContextManager[Any] = xp.cuda.Device(int(number)) if number else xp.cuda.Device()
+    return gpu
+
+
+def make_current(device: Any) -> Any:
+    """The library of a device, whose GPU is this thread's current one from here on: for a process that works on one.
+
+    Raises: UserError, as `device_namespace`.
+    """
+    on_device(device).__enter__()
+    return device_namespace(device)
+
+
+def beside(array: Array) -> AbstractContextManager[Any]:
+    """`with beside(x):` makes the GPU that x lies on the current one; nothing for an array of the host."""
+    gpu = getattr(array, "device", None)
+    return gpu if isinstance(gpu, AbstractContextManager) else nullcontext()
+
+
+class HasDevice(Protocol):
+    """What belongs to a device."""
+
+    @property
+    def on_device(self) -> AbstractContextManager[Any]: ...
+
+
+S, P, R = TypeVar("S", bound=HasDevice), ParamSpec("P"), TypeVar("R")
+
+
+def on_its_device(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
+    """The method inside `with self.on_device`."""
+
+    @wraps(method)
+    def inside(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+        with self.on_device:
+            return method(self, *args, **kwargs)
+
+    return inside
 
 
 _sound: dict[str, Any] = {}  # devices whose first kernel gave the right numbers, and their library
@@ -80,7 +136,7 @@ def _cupy(device: str) -> Any:
                 f"{need}, which is not installed: pip install {EXTRAS[12]} (CUDA 12 drivers) or {EXTRAS[13]} "
                 "(CUDA 13), or use --device cpu."
             ) from None
-        broken = f"{installed[0]} {_version(installed[0])} cannot be imported ({_first_line(error)})"
+        broken = f"{installed[0]} {_version(installed[0])} cannot be imported ({first_line(error)})"
         raise UserError(f"{need}, and {broken}: pip install --force-reinstall {installed[0]}.") from None
     if int(cupy.__version__.partition(".")[0]) < 14:
         old = f"this is {cupy.__version__}"
@@ -111,7 +167,7 @@ def _gpus(device: str, cupy: Any) -> int:
     try:
         count, why = int(runtime.getDeviceCount()), ""
     except Exception as error:  # cudaErrorNoDevice, and whatever else a driver may answer
-        count, why = 0, f" ({_first_line(error)})"
+        count, why = 0, f" ({first_line(error)})"
     if count == 0:
         seen = os.environ.get("CUDA_VISIBLE_DEVICES")
         hidden = f" CUDA_VISIBLE_DEVICES={seen!r} hides them;" if seen is not None else ""
@@ -128,7 +184,7 @@ def _try(device: str, cupy: Any) -> None:
         numbers = (cupy.arange(4, dtype="float32") * 2).get().tolist()
     except Exception as error:
         mend = gpu_remedy(error, cupy) or "see minilocal doctor, or use --device cpu."
-        raise UserError(f"device {device!r}: a first kernel failed ({_first_line(error)}): {mend}") from None
+        raise UserError(f"device {device!r}: a first kernel failed ({first_line(error)}): {mend}") from None
     if numbers != [0, 2, 4, 6]:
         raise UserError(f"device {device!r}: a first kernel gave {numbers}, not [0, 2, 4, 6]: this GPU cannot be used.")
 
@@ -201,22 +257,18 @@ def _dotted(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"
 
 
-def _first_line(error: BaseException) -> str:
-    """The first line of an error's message; of CuPy's text about a failed import, its cause."""
-    text = str(error).rpartition("Original error:")[2]
-    lines = [line.strip() for line in text.splitlines() if line.strip(" =\n")]
-    kind, first = type(error).__name__, lines[0][:200] if lines else ""
-    return first if first.startswith(kind) else f"{kind}: {first}".rstrip(": ")
-
-
 def to_device(array: Array, device: Any) -> Array:
     """`array` on `device` ("cpu", "cuda", "cuda:N"); the array itself where it is there already.
 
     Raises: UserError for a device that is unknown or not there, and where it has no memory for the array.
     """
     xp = device_namespace(device)
+    if xp is np:
+        return to_host(array)
     try:
-        return to_host(array) if xp is np else xp.asarray(array)
+        with on_device(device):
+            arrived: Array = xp.asarray(array)
+            return arrived
     except MemoryError as error:
         what = f"an array of {tuple(array.shape)} {array.dtype}, {array.nbytes / 1e6:.1f} MB"
-        raise UserError(f"no room on {device} for {what} ({_first_line(error)}): send less, or free some.") from None
+        raise UserError(f"no room on {device} for {what} ({first_line(error)}): send less, or free some.") from None

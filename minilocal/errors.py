@@ -35,6 +35,14 @@ def unknown(kind: str, word: object, known: Iterable[str], *, more: str = "") ->
     return UserError(f"{kind} {word!r} is not known{nearest(word, known)} Known: {', '.join(known)}{also}.")
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message; of CuPy's text about a failed import, its cause."""
+    text = str(error).rpartition("Original error:")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip(" =\n")]
+    kind, first = type(error).__name__, lines[0][:200] if lines else ""
+    return first if first.startswith(kind) else f"{kind}: {first}".rstrip(": ")
+
+
 def call_it(value: object) -> str:
     """`": call it, backlink()"` for a function or a class that stands in place of its result, else `""`."""
     return f": call it, {value.__name__}()" if callable(value) and hasattr(value, "__name__") else ""

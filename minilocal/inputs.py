@@ -93,6 +93,7 @@ def images(x: Any, net: Net, dtype: str, like: Array) -> Array:
         instead = "minilocal.data.DataSet.normalise"
         raise UserError(f"images are {x.dtype}: normalise them to {dtype} first, as {instead} does.")
     namespace(x, like)
+    _is_beside("images", x, like)
     if not finite(x):
         at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
         raise UserError(f"images hold {x[at]} at {at}: every number must be finite.")
@@ -108,6 +109,7 @@ def labels(y: Any, x: Array, classes: int) -> Array:
     if y.dtype.kind not in "iu":
         raise UserError(f"labels are {y.dtype}: give whole numbers from 0 to {classes - 1}.")
     namespace(x, y)
+    _is_beside("labels", y, x)
     if isinstance(y, np.ndarray) and (y.min() < 0 or y.max() >= classes):
         wrong = int(y.min()) if y.min() < 0 else int(y.max())
         raise UserError(f"label {wrong} met a network of {classes} classes: labels run from 0 to {classes - 1}.")
@@ -119,6 +121,12 @@ def _is_array(what: str, a: Any, torch: str) -> None:
         raise UserError(f"{what} came as a torch.{type(a).__name__}: give a NumPy array{torch}.")
     if not hasattr(a, "dtype"):
         raise UserError(f"{what} came as a {type(a).__name__}: give an array, as numpy.asarray makes one.")
+
+
+def _is_beside(what: str, a: Any, like: Any) -> None:
+    there, here = getattr(a, "device", None), getattr(like, "device", None)
+    if there != here:
+        raise UserError(f"{what} on {there} met arrays on {here}: minilocal.to_device({what}, learner.device) moves them.")
 
 
 def finite(a: Any) -> bool:

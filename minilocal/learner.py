@@ -12,7 +12,7 @@ import numpy as np
 
 from minilocal import contract, inputs, streams
 from minilocal.array import Array, is_device
-from minilocal.device import device_namespace
+from minilocal.device import device_namespace, on_device, on_its_device
 from minilocal.engine import Engine, RecordedSteps, engine_for, evaluation
 from minilocal.engine.build import build
 from minilocal.engine.cuda_graph import refusal
@@ -28,7 +28,7 @@ from minilocal.rules import Rule
 from minilocal.split import Modules, split
 from minilocal.training_state import TrainingState
 
-ASSEMBLED = {"modules", "_training", "_engine", "_graphs"}
+ASSEMBLED = {"modules", "on_device", "_training", "_engine", "_graphs"}
 
 
 class Learner:
@@ -70,9 +70,15 @@ class Learner:
 
     def _assemble(self, parts: list[list[Layer]], key: int) -> None:
         """Build modules, arrays and engine, as they are before the first step."""
-        xp = device_namespace(self.device)
+        self.on_device = on_device(self.device)  # `with learner.on_device:` its GPU is the current one
         self.modules = build(self.net, self.rule, parts, key)
         contract.check_objectives(self.modules)
+        self._make_arrays(key)
+
+    @on_its_device
+    def _make_arrays(self, key: int) -> None:
+        """The arrays, and the engine that works on them."""
+        xp = device_namespace(self.device)
         self._training = TrainingState(self.modules, xp, self.dtype, key)
         contract.check(self.modules, self.net, self.rule, self._training.arrays)
         self._engine = self._new_engine()
@@ -107,6 +113,7 @@ class Learner:
         """{name: array} of the running statistics, live."""
         return self._training.buffers()
 
+    @on_its_device
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in; a subset is fine.
 
@@ -145,6 +152,7 @@ class Learner:
 
     # ------------------------------------------------------------------ what it does
 
+    @on_its_device
     def step(self, x: Array, y: Array, lr: float) -> Array:
         """One training step: gradients, optimiser, running statistics. Every update is made from the weights before it.
 
@@ -167,6 +175,7 @@ class Learner:
         training.steps += 1
         return losses
 
+    @on_its_device
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Changes nothing.
 
@@ -179,6 +188,7 @@ class Learner:
             losses = self._engine.step(batch, ctx, grads.update, False)
         return losses, {name: grads[name] for name in self._training.names[0] if name in grads}
 
+    @on_its_device
     def predict(self, x: Array) -> Array:
         """Logits (N, classes) in evaluation mode, by the main network alone. x (N, H, W, C) float.
 
@@ -187,6 +197,7 @@ class Learner:
         layers = (*self.net.units, self.net.head)
         return evaluation.logits(layers, self._images(x), self._context(training=False), self._training.arrays)
 
+    @on_its_device
     def local_logits(self, x: Array) -> list[Array | None]:
         """Logits (N, classes) of every module's own classifier, first to last, in evaluation mode and one pass.
 
@@ -208,6 +219,7 @@ class Learner:
         """The number of batches whose error is pending at each module between steps: 0 for a rule without delays."""
         return self._engine.batches_in_flight
 
+    @on_its_device
     def finish(self, lr: float | None = None) -> None:
         """Drain what a delayed rule has in flight, at the last step's learning rate unless another is given.
 
@@ -250,6 +262,7 @@ class Learner:
 
     # ------------------------------------------------------------------ what a checkpoint needs
 
+    @on_its_device
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training continues from, as host copies: arrays, the optimiser's state, counters."""
         return self._training.to_arrays(self._engine.state())
@@ -258,6 +271,7 @@ class Learner:
         """The part of `state()` that this process trains: all of it."""
         return self.state()
 
+    @on_its_device
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state()`.
 

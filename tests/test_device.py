@@ -36,7 +36,7 @@ NO_DEVICE = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detec
 def played(driver=13000, built=13020, gpus=2, capability="90", fails=None, numbers=(0, 2, 4, 6), version="14.2.0"):
     """A `cupy` of these properties: its first kernel raises `fails`, or gives `numbers`."""
     cupy: Any = ModuleType("cupy")
-    cupy.__version__, cupy.kernels, cupy.used = version, 0, []
+    cupy.__version__, cupy.kernels, cupy.current, cupy.tried = version, 0, [0], []
 
     def count():
         if isinstance(gpus, Exception):
@@ -46,6 +46,7 @@ def played(driver=13000, built=13020, gpus=2, capability="90", fails=None, numbe
     class Ramp:
         def __mul__(self, two):
             cupy.kernels += 1
+            cupy.tried.append(cupy.current[-1])
             if fails is not None:
                 raise fails
             return SimpleNamespace(get=lambda: np.array(numbers, "f4"))
@@ -54,8 +55,11 @@ def played(driver=13000, built=13020, gpus=2, capability="90", fails=None, numbe
         def __init__(self, number=0):
             self.number, self.compute_capability = number, capability
 
-        def use(self):
-            cupy.used.append(self.number)
+        def __enter__(self):
+            cupy.current.append(self.number)
+
+        def __exit__(self, *error):
+            cupy.current.pop()
 
     cupy.arange = lambda n, dtype: Ramp()
     versions = {"driverGetVersion": lambda: driver, "runtimeGetVersion": lambda: built}
@@ -97,14 +101,14 @@ def test_a_gpu_that_works_is_tried_once_and_then_costs_nothing(install):
     cupy = install(played())
     assert device_namespace("cuda") is cupy and cupy.kernels == 1
     cupy.cuda.runtime = None  # nobody asks the driver again
-    assert device_namespace("cuda") is cupy and cupy.kernels == 1 and cupy.used == []
+    assert device_namespace("cuda") is cupy and cupy.kernels == 1
 
 
-def test_each_gpu_is_tried_once_and_made_the_current_one_each_time(install):
+def test_each_gpu_is_tried_once_and_the_current_one_stays(install):
     cupy = install(played())
     for _ in range(2):
         assert device_namespace("cuda:1") is cupy and device_namespace("cuda:0") is cupy
-    assert cupy.kernels == 2 and cupy.used == [1, 0, 1, 0]
+    assert cupy.tried == [1, 0] and cupy.current == [0]
 
 
 def test_another_cupy_is_tried_anew(install, monkeypatch):

@@ -14,7 +14,7 @@ import numpy as np
 
 from minilocal import streams
 from minilocal.bench import timing
-from minilocal.device import device_namespace, use_tf32
+from minilocal.device import make_current, use_tf32
 from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
 
 SQUARE = {"cpu": 2048, "device": 8192}
@@ -31,7 +31,7 @@ def measure(
 
     A copied byte counts twice, as read and as written.
     """
-    xp = device_namespace(device)
+    xp = make_current(device)
     use_threads(threads)
     kind, clock = "cpu" if xp is np else "device", timing.clock_of(xp)
     if xp is not np:

@@ -17,7 +17,7 @@ from minilocal import nets, rules, streams
 from minilocal.bench.ops import op_benchmark
 from minilocal.bench.timing import Clock, Work, clock_of, torch_clock
 from minilocal.bench.torch_learner import TorchLearner, allow_tf32
-from minilocal.device import device_namespace, to_device, use_tf32
+from minilocal.device import device_namespace, make_current, to_device, use_tf32
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
 from minilocal.memory.meter import Meter
@@ -96,7 +96,7 @@ class Instance:
 
 def _minilocal_work(workload: Workload) -> tuple[Work, Clock]:
     use_threads(workload.threads)
-    xp = device_namespace(workload.device)
+    xp = make_current(workload.device)
     if xp is not np:
         use_tf32(xp, workload.tf32)
     if workload.op:

@@ -37,6 +37,7 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Print a line for each finding."""
     from minilocal.cli.data import states
+    from minilocal.device import on_device
     from minilocal.record import current_environment
 
     environment = current_environment()
@@ -61,7 +62,8 @@ def run(options: argparse.Namespace) -> int:
     well &= sound
     for device in usable:
         for name, trial in (TRIALS if device == "cpu" else GPU_TRIALS | TRIALS).items():
-            well &= attempt(f"{device} {name}", partial(trial, device), remedy=device != "cpu")
+            with on_device(device):
+                well &= attempt(f"{device} {name}", partial(trial, device), remedy=device != "cpu")
     if "mpi4py" in installed:
         well &= mpi()
     well &= attempt("run folders", partial(writable, Path("runs")))

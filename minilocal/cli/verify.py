@@ -43,8 +43,11 @@ def run(options: argparse.Namespace) -> int:
     kinds = KINDS if options.device is None else DEVICE_KINDS
     if options.only is not None and options.only not in kinds:
         raise unknown("kind of check", options.only, kinds)
-    start, rows, results = time.perf_counter(), [], results_of(options)
-    with opened(options.out) as file:
+    from minilocal.device import on_device
+
+    start, rows = time.perf_counter(), list[Result]()
+    with on_device(options.device or "cpu"), opened(options.out) as file:
+        results = results_of(options)
         print(FORM.format("kind", "what", "against", "cases", "error", "limit", ""))
         for result in results:
             rows.append(result)
@@ -70,9 +73,6 @@ def results_of(options: argparse.Namespace) -> Iterator[Result]:
 
     if options.device is None:
         return verify.run(options.quick, options.only)
-    from minilocal.device import device_namespace
-
-    device_namespace(options.device)
     return verify.device.run(options.device, options.quick, options.only)
 
 

@@ -108,7 +108,7 @@ def over(
     batches = checked(learner, batches)
     if next(iter(batches()), None) is None:
         raise UserError("convergence is measured over batches, and there is none: give at least one image.")
-    with one_blas_thread(), underflow_is_zero():
+    with learner.on_device, one_blas_thread(), underflow_is_zero():
         rule = applied(learner, batches, rate)
         final = final_loss(learner, rule.arrays)
         sums = MeanGradients(list(learner.net.parameters()), learner.parameters())
@@ -118,9 +118,9 @@ def over(
             with advising(final.engine, x, ctx.epoch):
                 sums.add(rule.gradients(batch, ctx), final.gradients(batch, ctx))
             between()
-    groups = of_modules(learner)
-    every = [name for group in groups for name in group]
-    (network, *modules), second_moment = sums.products([every, *groups])
+        groups = of_modules(learner)
+        every = [name for group in groups for name in group]
+        (network, *modules), second_moment = sums.products([every, *groups])
     by_module = tuple(Agreement.of(*products) for products in modules)
     return Convergence(Agreement.of(*network), by_module, math.sqrt(network[2]), second_moment, sums.batches)
 

@@ -20,6 +20,7 @@ from minilocal.balanced import balanced
 from minilocal.costs.kept import kept_bytes
 from minilocal.costs.parts import Parts
 from minilocal.costs.passes import MultiplyAdds, Seconds, work
+from minilocal.device import on_device
 from minilocal.errors import UserError, unknown, whole
 from minilocal.nets import Net
 from minilocal.rules import Rule
@@ -83,5 +84,7 @@ def measure(
     parts, images = Parts(net, rule, whole("modules", modules)), whole("images", images)
     if by == "memory":
         return Costs(by, modules, *kept_bytes(parts, images, dtype, device))
-    passes = MultiplyAdds() if by == "flops" else Seconds(net, images, dtype, device)
-    return Costs(by, modules, *work(parts, passes))
+    if by == "flops":
+        return Costs(by, modules, *work(parts, MultiplyAdds()))
+    with on_device(device):
+        return Costs(by, modules, *work(parts, Seconds(net, images, dtype, device)))

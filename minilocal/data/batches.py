@@ -17,6 +17,7 @@ from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.data.augmentation import augment as crop
 from minilocal.data.augmentation import crop_positions
+from minilocal.device import beside
 from minilocal.errors import UserError, whole
 from minilocal.streams import stream
 
@@ -91,8 +92,11 @@ def _cut_out(
 ) -> Iterator[tuple[Array, Array]]:
     """The batches that rows of `picks` (all, 4) select from the images x and labels y on a device."""
     xp = namespace(x)
-    picked, table = xp.asarray(picks), xp.asarray(dataset.grey_levels(dtype))
-    labels = y[picked[:, 0]]
+    with beside(x):
+        picked, table = xp.asarray(picks), xp.asarray(dataset.grey_levels(dtype))
+        labels = y[picked[:, 0]]
     for step in steps:
         part = slice(step * batch_size, (step + 1) * batch_size)
-        yield ops.crop_flip_normalise(x, picked[part], table, padding, dataset.pad_mode), labels[part]
+        with beside(x):  # ended before the caller goes on
+            images = ops.crop_flip_normalise(x, picked[part], table, padding, dataset.pad_mode)
+        yield images, labels[part]

@@ -3,22 +3,28 @@
 A step of many modules is thousands of small kernels, and launching one takes the host longer than the GPU needs to run
 it. A graph launches them all at once. It repeats what was recorded, address by address. So whatever changes from step
 to step has a fixed place on the device: images and labels, the learning rate, epoch and step. What the recorded step
-allocates comes from a memory pool of its own, which lives as long as the graphs do.
+allocates lies in memory of its own (graph_memory.py).
 
 The first step of a kind runs eagerly: kernels are built, velocities allocated. The second one is recorded, which runs
-nothing, and then launched, as all later ones are. A kind is a phase (PGL has two) and a shape. Batches of another size
-than the first one run eagerly, and so does everything once a recording has been refused.
+nothing, and then launched, as all later ones are. A kind is a phase (PGL has two) and a shape. Batches smaller than the
+largest one run eagerly. Where a recording is refused or has no room, its step runs eagerly, and so do all after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
+from weakref import finalize
 
 from minilocal.array import Array
 from minilocal.engine.around import Engine, EngineAround
+from minilocal.engine.graph_memory import GraphMemory
 from minilocal.engine.module import OnGradients, Saved
+from minilocal.engine.out_of_memory import OutOfMemory
+from minilocal.errors import UserError, first_line
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
@@ -28,12 +34,12 @@ Work = Callable[[Array, Array], Array]  # a step on images and labels; returns i
 
 
 class RecordedStep(NamedTuple):
-    """A graph, the arrays that it reads images and labels from, and the array that it writes the losses to."""
+    """A graph, the array that it writes the losses to, and the arrays that it reads images and labels from."""
 
     graph: Any
+    losses: Array
     x: Array
     y: Array
-    losses: Array
 
 
 class RecordedSteps(EngineAround):
@@ -46,18 +52,20 @@ class RecordedSteps(EngineAround):
         super().__init__(engine)
         self.when, self.xp, self.refused = when, xp, refused
         self.lr, self.clock = xp.zeros(1, dtype), xp.zeros(2, xp.int64)
-        self.images = 0  # in a batch of the usual size: the first one
-        self.reset()
+        self.images = 0  # in the largest batch
+        self._seen: set[Any] = set()  # kinds of steps, each after its eager one
+        self._recorded: dict[Any, RecordedStep] = {}
+        self._memory = GraphMemory(xp)
+        finalize(self, _drop, self._recorded, self._memory).atexit = False  # the driver frees what a process leaves
 
     def reset(self) -> None:
-        """Drop every graph: an array that it reads or writes has moved."""
-        self._seen: set[Any] = set()
-        self._recorded: dict[Any, RecordedStep] = {}
-        self._pool: Any = None
+        """Drop every graph, and give its memory back."""
+        self._seen.clear()
+        _drop(self._recorded, self._memory)
 
     def restore(self, saved: Saved, image: Shape) -> None:
         super().restore(saved, image)
-        self.reset()
+        self.reset()  # the optimiser's arrays move
 
     def set_step(self, lr: float, ctx: PassContext) -> tuple[Array, PassContext]:
         """The learning rate and the context of the next step, read from the device.
@@ -87,47 +95,84 @@ class RecordedSteps(EngineAround):
 
     def _replayed(self, x: Array, y: Array, phase: bool, work: Work) -> Array:
         """The losses of `work(x, y)`, from a graph where there is one."""
-        self.images = self.images or len(x)
+        if len(x) > self.images:
+            self.images = len(x)
+            self.reset()
         kind = (phase, x.shape, y.dtype)
-        if self.refused or len(x) != self.images:
-            return work(x, y)
+        if self.refused or len(x) < self.images:
+            return self._eager(x, y, work)
         if kind not in self._seen:
             self._seen.add(kind)
+            self._memory.clear_default()
+            return self._eager(x, y, work)
+        if kind not in self._recorded and not self._record(kind, x, y, work):
             return work(x, y)
-        if kind not in self._recorded:
-            recorded = self._record(x, y, work)
-            if recorded is None:
-                return work(x, y)
-            self._recorded[kind] = recorded
         step = self._recorded[kind]
         step.x[...] = x
         step.y[...] = y
         step.graph.launch()
         return step.losses.copy()
 
-    def _record(self, x: Array, y: Array, work: Work) -> RecordedStep | None:
-        """The recording of a step; None where the library refuses to record something in it."""
-        cuda = self.xp.cuda
-        self._pool = self._pool or cuda.MemoryPool()
-        x, y = x.copy(), y.copy()
-        stream = cuda.Stream(non_blocking=True)  # the default one cannot be recorded
-        with cuda.using_allocator(self._pool.malloc), stream:
-            losses = None
+    def _eager(self, x: Array, y: Array, work: Work) -> Array:
+        """The losses of `work(x, y)`. The graphs are dropped where there is no room for a step beside them."""
+        if self._recorded and not self._memory.has_room_beside():
+            self.reset()
+        return work(x, y)
+
+    def _record(self, kind: Any, x: Array, y: Array, work: Work) -> bool:
+        """Whether a step of this kind has been recorded; else `refused` says why not.
+
+        Raises: UserError where the step itself raises one, but for a lack of memory.
+        """
+        self.refused = self._memory.refusal(x.nbytes + y.nbytes)
+        if self.refused:
+            return False
+        self._memory.clear_default()
+        try:
+            x, y = x.copy(), y.copy()
+            self._recorded[kind] = RecordedStep(*self._captured(partial(work, x, y)), x, y)
+        except Exception as error:
+            if isinstance(error, UserError) and not isinstance(error, OutOfMemory):
+                raise
+            self.refused = _reason(error)
+        if self.refused:  # after `error`, which holds arrays of the step, is gone
+            self.reset()
+        return not self.refused
+
+    def _captured(self, work: Callable[[], Array]) -> tuple[Any, Array]:
+        """The graph of `work()`, and its losses."""
+        with self._memory.recording() as stream:
             stream.begin_capture()
             try:
-                losses = work(x, y)
-            except NotImplementedError as reason:  # CuPy records no call of cuBLAS
-                self.refused = f"CuPy cannot record it ({reason})"
-            finally:
-                graph = _end(stream, broken=losses is None)
-        self.xp.get_default_memory_pool().free_all_blocks()  # what the eager step took, and nothing needs now
-        return None if losses is None or graph is None else RecordedStep(graph, x, y, losses)
+                losses = work()
+            except BaseException:
+                with suppress(Exception):  # CUDA may complain about the broken recording
+                    stream.end_capture()
+                raise
+            return stream.end_capture(), losses
 
     def describe(self) -> str:
         """In a line: what is recorded, and what is not."""
         if self.refused:
             return f"steps run eagerly: {self.refused}"
-        return "steps of full batches are recorded as CUDA graphs, one a phase; smaller batches run eagerly"
+        if not self._recorded:
+            return "steps of full batches will be recorded as CUDA graphs, from the second on; smaller batches run eagerly"
+        return f"steps of {self.images} images are recorded as CUDA graphs; smaller batches run eagerly"
+
+
+def _drop(recorded: dict[Any, RecordedStep], memory: GraphMemory) -> None:
+    """Drop the graphs, and then the memory that they work in."""
+    recorded.clear()
+    memory.release()
+
+
+def _reason(error: Exception) -> str:
+    """Why a recording failed, in a line."""
+    if isinstance(error, (MemoryError, OutOfMemory)) or "cudaErrorMemoryAllocation" in str(error):
+        return f"the GPU has no room for a graph ({first_line(error)})"
+    if isinstance(error, NotImplementedError):  # a call of cuBLAS
+        return f"CuPy cannot record it ({error})"
+    return f"it cannot be recorded ({first_line(error)})"
 
 
 def refusal(xp: Any, wanted: bool, rule: str, engine: Engine, optimizer: object) -> str:
@@ -139,13 +184,3 @@ def refusal(xp: Any, wanted: bool, rule: str, engine: Engine, optimizer: object)
     if not getattr(optimizer, "recordable", False):
         return f"{type(optimizer).__name__} counts its steps on the host"
     return "" if hasattr(xp, "cuda") else f"{xp.__name__} has no CUDA graphs"
-
-
-def _end(stream: Any, broken: bool) -> Any:
-    """The graph; None where the recording was broken off, which CUDA may complain about too."""
-    try:
-        return stream.end_capture()
-    except Exception:
-        if not broken:
-            raise
-        return None

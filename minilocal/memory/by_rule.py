@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from minilocal import memory, rules, streams
-from minilocal.device import device_namespace, to_device
+from minilocal.device import device_namespace, on_device, to_device
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.memory.estimate import Machine, estimate
@@ -105,7 +105,8 @@ def off(row: Mapping[str, Any]) -> float:
 def free(device: str) -> float:
     """Free bytes of the GPU or the host; infinity where the host does not report them."""
     if device != "cpu":
-        nbytes: int = device_namespace(device).cuda.runtime.memGetInfo()[0]
+        with on_device(device):
+            nbytes: int = device_namespace(device).cuda.runtime.memGetInfo()[0]
         return nbytes
     names = [name for name in ("SC_AVPHYS_PAGES", "SC_PHYS_PAGES") if name in os.sysconf_names]
     return os.sysconf(names[0]) * os.sysconf("SC_PAGE_SIZE") if names else float("inf")

@@ -65,9 +65,10 @@ def profile(learner: Learner, x: Array, y: Array) -> MemoryProfile:
     Raises: UserError where no hook was called, because a recorded step was replayed.
     """
     before = _optimizer_bytes(learner)
-    meter = Meter(learner.device)
+    with learner.on_device:
+        meter = Meter(learner.device)
     profiler = Profiler(learner, meter, (x, y))
-    with meter, hooked(learner.modules, profiler.hooks()):
+    with learner.on_device, meter, hooked(learner.modules, profiler.hooks()):
         scratch_before = meter.scratch()
         for _ in range(max(1, learner.rule.least_batches(len(learner.modules)))):
             learner.step(x, y, lr=0.0)

@@ -13,7 +13,7 @@ from minilocal import inputs
 from minilocal import learner as one_process
 from minilocal.array import Array, host_copy, to_host
 from minilocal.costs import measure
-from minilocal.device import device_namespace
+from minilocal.device import device_namespace, on_its_device
 from minilocal.engine import Engine, MicroBatches, evaluation
 from minilocal.engine.build import owners
 from minilocal.errors import UserError
@@ -117,6 +117,7 @@ class Learner(one_process.Learner):
         self._gather_arrays()
         return self._training.buffers()
 
+    @on_its_device
     def optimizer_states(self) -> dict[str, State]:
         """{parameter: what the optimiser keeps for it}, host copies: on rank 0 of all, elsewhere of this rank's own."""
         self._rank.flush()
@@ -124,6 +125,7 @@ class Learner(one_process.Learner):
         own = {n: {key: host_copy(a) for key, a in states[n].items()} for n in states if n in self.own_names}
         return self._gathered(own)
 
+    @on_its_device
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in, those that rank 0 gives. Raises: UserError, on every rank."""
         self._rank.flush()
@@ -140,6 +142,7 @@ class Learner(one_process.Learner):
         parts = self.comm.gather(own[self.own_modules.start : self.own_modules.stop])
         return np.full_like(own, np.nan) if parts is None else np.concatenate(parts)
 
+    @on_its_device
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training continues from: on rank 0 as a Learner in one process has it, elsewhere nothing.
 
@@ -153,10 +156,12 @@ class Learner(one_process.Learner):
         in_flight = merged(engines) if isinstance(self._rank, DelayedRank) else union(engines)
         return union(arrays) | {f"flight:{name}": a for name, a in in_flight.items()}
 
+    @on_its_device
     def own_state(self) -> dict[str, np.ndarray]:
         """This rank's own arrays, the optimiser's state of them, and the counters; no other rank is asked."""
         return self._training.to_arrays({}, self.own_names)
 
+    @on_its_device
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from the `state()` that rank 0 gives, of these ranks, of others or of one process.
 
@@ -184,6 +189,7 @@ class Learner(one_process.Learner):
 
     # ------------------------------------------------------------------ what it does
 
+    @on_its_device
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch: on rank 0 of all modules, elsewhere of this rank's own.
 
@@ -197,6 +203,7 @@ class Learner(one_process.Learner):
             name: xp.asarray(gathered[name]) for name in self._training.names[0] if name in gathered
         }
 
+    @on_its_device
     def finish(self, lr: float | None = None) -> None:
         """Drain what a delayed rule has in flight in all ranks; as in one process."""
         self._rank.flush()
@@ -210,6 +217,7 @@ class Learner(one_process.Learner):
         """Logits (N, classes) of every module's own classifier, on every rank; as in one process."""
         return self.whole(self.own_logits(x))
 
+    @on_its_device
     def own_logits(self, x: Array, local: bool = True) -> Logits:
         """Those of `local_logits` that this rank computes, None elsewhere; without `local` the network's alone.
 
@@ -248,12 +256,14 @@ class Learner(one_process.Learner):
         parts = self.comm.gather(own)
         return own if parts is None else union(parts)
 
+    @on_its_device
     def _gather_arrays(self) -> None:
         """Bring every array of rank 0 up to date."""
         self._rank.flush()
         own: dict[str, Array] = {n: to_host(a) for n, a in self._training.arrays.items() if n in self.own_names}
         self._training.load(self._gathered(own))
 
+    @on_its_device
     def whole(self, own: Sequence[Array | None]) -> list[Any]:
         """One array per entry, on every rank: that of the one rank that has it, None where none has."""
         parts = self.comm.allgather([None if a is None else to_host(a) for a in own])

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from minilocal.device import device_namespace
+from minilocal.device import device_namespace, on_device
 from minilocal.kernels.threads import available, threads
 
 PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax")
@@ -46,8 +46,9 @@ def device_facts(device: Any) -> dict[str, Any]:
     runtime = getattr(getattr(xp, "cuda", None), "runtime", None)
     if runtime is None:  # the host
         return facts
-    properties = runtime.getDeviceProperties(xp.cuda.Device().id)
-    facts |= {"name": properties["name"].decode(), "memory": int(runtime.memGetInfo()[1])}
+    with on_device(device):
+        properties = runtime.getDeviceProperties(xp.cuda.Device().id)
+        facts |= {"name": properties["name"].decode(), "memory": int(runtime.memGetInfo()[1])}
     counts = {"multiprocessors": "multiProcessorCount", "cache": "l2CacheSize"}
     facts |= {name: int(properties[key]) for name, key in counts.items() if key in properties}
     versions = {"driver": "driverGetVersion", "cuda": "runtimeGetVersion"}

@@ -48,19 +48,20 @@ def predict(
 
     Raises: UserError for images that do not fit the data set and the network, and where the device has no memory.
     """
-    x = to_device(x, learner.device)
-    unused = namespace(x).zeros(len(x), np.int64)  # labels, which a prediction does not read
     logits, by_batch = [], []
-    for images, _ in evaluation_batches(x, unused, dataset, BATCH, dtype=learner.dtype):
-        if local:
-            of_modules = learner.local_logits(images)
-            logits.append(of_modules[-1])
-            by_batch.append([None if z is None else z.argmax(axis=1) for z in of_modules])
-        else:
-            logits.append(learner.predict(images))
-        between()
-    by_module = [None if parts[0] is None else _on_host(parts) for parts in zip(*by_batch, strict=True)]
-    return Predictions(_on_host(logits), [None if part is None else part.astype(np.int64) for part in by_module])
+    with learner.on_device:
+        x = to_device(x, learner.device)
+        unused = namespace(x).zeros(len(x), np.int64)  # labels, which a prediction does not read
+        for images, _ in evaluation_batches(x, unused, dataset, BATCH, dtype=learner.dtype):
+            if local:
+                of_modules = learner.local_logits(images)
+                logits.append(of_modules[-1])
+                by_batch.append([None if z is None else z.argmax(axis=1) for z in of_modules])
+            else:
+                logits.append(learner.predict(images))
+            between()
+        by_module = [None if parts[0] is None else _on_host(parts) for parts in zip(*by_batch, strict=True)]
+        return Predictions(_on_host(logits), [None if part is None else part.astype(np.int64) for part in by_module])
 
 
 def error(predicted: np.ndarray, labels: np.ndarray) -> float:

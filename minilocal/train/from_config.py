@@ -10,7 +10,7 @@ import numpy as np
 from minilocal import costs, data, nets, optim, rules, streams
 from minilocal.config import Config, from_tables, tables_of
 from minilocal.data import DataSet
-from minilocal.device import device_namespace, use_tf32
+from minilocal.device import device_namespace, on_device, use_tf32
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.nets.net import Size
@@ -96,7 +96,8 @@ def _prepare_device(device: str, tf32: bool) -> None:
     """Set the precision of the device's products; before data are fetched, since it raises where the GPU is missing."""
     xp = device_namespace(device)
     if device != "cpu":
-        use_tf32(xp, tf32)
+        with on_device(device):
+            use_tf32(xp, tf32)
 
 
 def _net(config: Config, classes: int, channels: int, size: Size, rng: np.random.Generator) -> Net:

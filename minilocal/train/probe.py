@@ -53,8 +53,8 @@ def linear_probes(
     steps, K = whole("steps", steps), len(learner.modules)
     if len(learner.own_modules) < K:
         raise UserError(f"linear_probes needs all {K} modules in one process, and this Learner has some of them.")
-    labels = to_device(dataset.train_y, learner.device)
-    with one_blas_thread(), underflow_is_zero():
+    with learner.on_device, one_blas_thread(), underflow_is_zero():
+        labels = to_device(dataset.train_y, learner.device)
         train, test = (_features(learner, x, dataset, between) for x in (dataset.train_x, dataset.test_x))
         errors = []
         for k in range(K):

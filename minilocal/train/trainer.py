@@ -14,7 +14,7 @@ from minilocal import convergence
 from minilocal.array import Array, namespace, to_host
 from minilocal.data import DataSet
 from minilocal.data.batches import training_batches
-from minilocal.device import to_device
+from minilocal.device import on_its_device, to_device
 from minilocal.learner import Learner
 from minilocal.train.divergence import Diverged, not_finite, suspect, with_losses
 from minilocal.train.evaluate import Predictions, error, predict
@@ -31,14 +31,15 @@ class Trainer:
     """
 
     def __init__(self, learner: Learner, dataset: DataSet, *, batch_size: int, key: int, augment: bool) -> None:
-        d, device = dataset, learner.device
+        d, device, self.on_device = dataset, learner.device, learner.on_device
         self.learner, self.dataset, self.batch_size, self.key, self.augment = learner, dataset, batch_size, key, augment
-        self.x, self.y = to_device(d.train_x, device), to_device(d.train_y, device)
-        self.eval_sets = {
-            part: (to_device(x, device), y)
-            for part, x, y in (("validation", d.validation_x, d.validation_y), ("test", d.test_x, d.test_y))
-            if x is not None and y is not None
-        }
+        with self.on_device:
+            self.x, self.y = to_device(d.train_x, device), to_device(d.train_y, device)
+            self.eval_sets = {
+                part: (to_device(x, device), y)
+                for part, x, y in (("validation", d.validation_x, d.validation_y), ("test", d.test_x, d.test_y))
+                if x is not None and y is not None
+            }
         self.steps = -(-len(d.train_y) // batch_size)
         self._pending: list[tuple[Array, int]] = []  # (losses of a step, its images), not yet copied to the host
 
@@ -70,6 +71,7 @@ class Trainer:
             yield synced
         self.sync(progress)
 
+    @on_its_device
     def sync(self, progress: Progress) -> None:
         """Add the losses of all steps so far to `progress`.
 
@@ -93,6 +95,7 @@ class Trainer:
                 raise Diverged(f"the loss of module {k + 1} of {len(losses)} became {losses[k]}")
             progress.add(values, images)
 
+    @on_its_device
     def row(self, progress: Progress, lr: float, *, between: Callable[[], None] = lambda: None) -> Row:
         """Evaluate after the epoch that `progress` stands in; its row. `between` is called after each batch."""
         row = Row(epoch=progress.epoch + 1, lr=lr, losses=progress.losses())

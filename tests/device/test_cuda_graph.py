@@ -12,8 +12,10 @@ import pytest
 import minilocal as ml
 from minilocal.errors import UserError
 from minilocal.locality.influence import toy_net
+from minilocal.objectives.base import ClassifierLoss
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake, fetch
+from tests.fake.memory import CUDARuntimeError
 
 pytestmark = pytest.mark.skipif(bool(cuda_on_host.available()), reason=str(cuda_on_host.available()))
 
@@ -140,19 +142,80 @@ def test_a_refused_recording_changes_nothing(monkeypatch):
     same(asked, run(ml.rules.gll(), False))
 
 
-def test_a_step_that_fails_while_it_is_recorded_leaves_nothing_open(monkeypatch):
-    """Out of memory, say: the error is told, and the next step can be recorded."""
-    learner, _ = run(ml.rules.gll(), True, sizes=(6,))
+def failing_in_a_capture(error):
+    """An optimiser whose updates raise `error`, or wait for the device where it is None, while they are recorded."""
+
+    class Failing(ml.optim.SGD):
+        def update(self, updates, lr):
+            super().update(updates, lr)
+            if fake.cuda.get_current_stream().is_capturing():
+                if error is not None:
+                    raise error
+                float(updates[0][0].sum())
+
+    return Failing(momentum=0.9, weight_decay=1e-3)
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES.keys())
+def test_a_refused_recording_leaves_the_bits_of_an_eager_step(rule):
+    """The last work of a step is refused: all that the host did before has been done twice by then."""
+    refused = run(rule, True, optimizer=failing_in_a_capture(RuntimeError("operation not permitted\nmore")))
+    status = "steps run eagerly: it cannot be recorded (RuntimeError: operation not permitted)"
+    assert refused[0].cuda_graph_status == status
+    same(refused, run(rule, False))
+
+
+@pytest.mark.parametrize("error, reason", [
+    (None, "it cannot be recorded (CUDARuntimeError: cudaErrorStreamCaptureUnsupported: operation not permitted"),
+    (CUDARuntimeError(901, "cudaErrorStreamCaptureInvalidated: x"), "it cannot be recorded (CUDARuntimeError: cudaErrorS"),
+    (CUDARuntimeError(2, "cudaErrorMemoryAllocation: out of memory"), "the GPU has no room for a graph ("),
+    (MemoryError("Out of memory allocating 5 bytes"), "the GPU has no room for a graph (MemoryError: Out of"),
+    (ml.engine.OutOfMemory("out of memory in the update"), "the GPU has no room for a graph (OutOfMemory: "),
+])  # fmt: skip
+def test_whatever_a_capture_refuses_becomes_an_eager_step_and_its_reason(error, reason):
+    learner, _ = run(ml.rules.gll(), True, sizes=(6, 6, 6), optimizer=failing_in_a_capture(error))
+    assert learner.cuda_graph_status.startswith(f"steps run eagerly: {reason}") and not learner._graphs._recorded
+    assert "\n" not in learner.cuda_graph_status and fake.cuda.get_current_stream() is fake.cuda.Stream.null
+
+
+@pytest.mark.parametrize("error", [UserError("labels from 0"), KeyboardInterrupt()])
+def test_an_error_of_the_users_is_told_and_the_next_step_is_recorded(error):
+    learner, _ = run(ml.rules.gll(), True, sizes=(6,), optimizer=failing_in_a_capture(error))
     x, y = (fake.asarray(a) for a in images(1))
-    with monkeypatch.context() as m, pytest.raises(UserError, match="no room"):
-        m.setattr(learner.optimizer.__class__, "update", failing)
+    with pytest.raises(type(error)):
         learner.step(x, y, lr=0.1)
+    learner.optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
     learner.step(x, y, lr=0.1)
     assert learner._graphs._recorded
 
 
-def failing(*_: Any) -> None:
-    raise UserError("no room")
+def test_an_objective_that_looks_at_its_loss_runs_eagerly(monkeypatch):
+    forward = ClassifierLoss.forward
+
+    def looking(self, *args):
+        loss, cache = forward(self, *args)
+        assert float(loss) > 0
+        return loss, cache
+
+    monkeypatch.setattr(ClassifierLoss, "forward", looking)
+    learner = run(ml.rules.gll(), True)
+    assert "cudaErrorStreamCaptureUnsupported" in learner[0].cuda_graph_status
+    same(learner, run(ml.rules.gll(), False))
+
+
+@pytest.mark.parametrize("sizes", [(2, 6, 6, 6), (2, 6, 2, 6, 6), (2, 2, 2, 6, 6, 6)])
+def test_a_small_first_batch_does_not_keep_later_ones_from_being_recorded(sizes):
+    """As where a run resumes at the last step of an epoch."""
+    recorded = run(ml.rules.gll(), True, sizes=sizes)
+    assert [shape[0] for _, shape, _ in recorded[0]._graphs._recorded] == [6]
+    assert recorded[0].cuda_graph_status == "steps of 6 images are recorded as CUDA graphs; smaller batches run eagerly"
+    same(recorded, run(ml.rules.gll(), False, sizes=sizes))
+
+
+def test_nothing_is_said_to_be_recorded_before_it_is():
+    for sizes in ((), (6,), (6, 4)):
+        learner, _ = run(ml.rules.gll(), True, sizes=sizes)
+        assert learner.cuda_graph_status.startswith("steps of full batches will be recorded"), sizes
 
 
 def test_on_the_host_there_is_nothing_to_record():

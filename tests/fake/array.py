@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.fake import ledger
+from tests.fake import ledger, memory
 from tests.fake.cuda_on_host import root
 
 SYNCING = "argwhere bincount compress extract flatnonzero histogram isin nonzero unique"
 CUBLAS = "dot einsum inner matmul tensordot vdot"
-METHODS = """all any argmax argmin argsort astype clip conj copy cumprod cumsum diagonal dot flatten max mean min
+METHODS = """all any argmax argmin argsort astype clip conj cumprod cumsum diagonal dot flatten max mean min
     nonzero prod ravel repeat reshape round squeeze std sum swapaxes take trace transpose var view"""
 PLAIN = "shape dtype ndim size nbytes itemsize strides flags"
 
@@ -30,7 +30,7 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
     if {"where", "initial"} & kwargs.keys():
         raise TypeError(f"{name}: CuPy takes no where= and no initial=.")
     args, kwargs = _behind(args, operands), _behind(kwargs, operands)
-    if name in CUBLAS.split() and ledger.capture is not None and any(o.dtype.kind == "f" for o in operands):
+    if name in CUBLAS.split() and ledger.capture() is not None and any(o.dtype.kind == "f" for o in operands):
         raise NotImplementedError("calling cuBLAS API during stream capture is currently unsupported")
     result = function(*args, **kwargs)
     several = isinstance(result, list | tuple)
@@ -41,13 +41,16 @@ def call(function: Any, *args: Any, **kwargs: Any) -> Any:
             if a is not None:
                 ledger.spoil(a)
     if any(a is not None for a in fresh) or kwargs.get("out") is not None:
+        _on_current_card(operands)
         ledger.done(function, args, kwargs, fresh)
     return [a for a, _ in results] if several else results[0][0]
 
 
 def change(function: Any, target: ndarray, *args: Any) -> None:
     """`function` on the memory of `target`, which it changes."""
-    args = _behind((target, *args), [])
+    operands: list[ndarray] = []
+    args = _behind((target, *args), operands)
+    _on_current_card(operands)
     function(*args)
     ledger.done(function, args, {}, [])
 
@@ -64,6 +67,17 @@ def _behind(value: Any, operands: list[ndarray]) -> Any:
     if type(value) in (list, tuple):
         return type(value)(_behind(v, operands) for v in value)
     return value
+
+
+def _on_current_card(operands: list[ndarray]) -> None:
+    """Raises: ValueError, as CuPy does between GPUs that do not reach each other's memory."""
+    for array in operands:
+        if array._owner.card is not memory.current():
+            there, here = array._owner.card.number, memory.current().number
+            raise ValueError(
+                "Array device must be same as the current device unless peer access is enabled: "
+                f"array device = {there} while current = {here}"
+            )
 
 
 def _home(result: Any, operands: list[ndarray]) -> tuple[Any, bool]:
@@ -133,6 +147,17 @@ class ndarray(np.lib.mixins.NDArrayOperatorsMixin):
 
     def fill(self, value: Any) -> None:
         change(_assign, self, ..., value)
+
+    @property
+    def device(self) -> Any:
+        return self.library.cuda.Device(self._owner.card.number)
+
+    def copy(self) -> ndarray:
+        """In memory of the current device, wherever this array is."""
+        if self._owner.card is memory.current():
+            return call(np.ndarray.copy, self)
+        ledger.note("launches")
+        return _own(self._array.copy())
 
     # ------------------------------------------------------------------ parts
 

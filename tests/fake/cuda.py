@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
-from tests.fake import ledger
+from tests.fake import ledger, memory
+from tests.fake.memory import CUDARuntimeError, Memory, MemoryPointer, MemoryPool, using_allocator
+
+__all__ = ["Device", "Event", "Graph", "Memory", "MemoryPointer", "MemoryPool", "Stream", "get_current_stream", "runtime", "using_allocator"]
 
 
 class Graph:
@@ -16,6 +17,9 @@ class Graph:
 
     def __init__(self, capture: ledger.Capture) -> None:
         self._capture = capture
+
+    def upload(self, stream: Stream | None = None) -> None:
+        pass
 
     def launch(self, stream: Stream | None = None) -> None:
         ledger.note("launches")
@@ -29,77 +33,48 @@ class Stream:
 
     def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
         self.is_non_blocking, self._null = non_blocking, null
-        self._capture: ledger.Capture | None = None
+        self.capture: ledger.Capture | None = None
 
     def __enter__(self) -> Stream:
-        _current.append(self)
-        _turn()
+        memory.thread.streams.setdefault(memory.thread.card, []).append(self)
         return self
 
     def __exit__(self, *error: Any) -> None:
-        _current.pop()
-        _turn()
+        memory.thread.streams[memory.thread.card].pop()
 
     def use(self) -> Stream:
-        _current[-1] = self
-        _turn()
+        memory.thread.streams[memory.thread.card] = [self]
         return self
 
     def synchronize(self) -> None:
         ledger.note("syncs")
 
     def is_capturing(self) -> bool:
-        return self._capture is not None
+        return self.capture is not None
 
     def begin_capture(self, mode: Any = None) -> None:
-        """Raises: RuntimeError on the default stream, as CUDA does."""
-        if self._null or self._capture is not None:
-            raise RuntimeError("cudaErrorStreamCaptureUnsupported: operation not permitted on this stream")
-        self._capture = ledger.Capture()
-        _turn()
+        """Raises: RuntimeError on the default stream, CUDARuntimeError where it captures already."""
+        if self._null:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        if self.capture is not None:
+            raise CUDARuntimeError(900, "cudaErrorStreamCaptureUnsupported: operation not permitted on this stream")
+        self.capture = ledger.Capture()
 
     def end_capture(self) -> Graph:
-        """Raises: RuntimeError where nothing was begun, or something was tried that cannot be captured."""
-        capture, self._capture = self._capture, None
-        _turn()
+        """Raises: CUDARuntimeError where nothing was begun, or something was tried that cannot be captured."""
+        capture, self.capture = self.capture, None
         if capture is None:
-            raise RuntimeError("cudaErrorIllegalState: the operation cannot be performed in the present state")
+            raise CUDARuntimeError(401, "cudaErrorIllegalState: the operation cannot be performed in this state")
         capture.wind_up()
         if capture.broken:
-            raise RuntimeError("cudaErrorStreamCaptureInvalidated: operation failed due to a previous error")
+            raise CUDARuntimeError(
+                901, "cudaErrorStreamCaptureInvalidated: operation failed due to a previous error during capture"
+            )
         return Graph(capture)
 
 
-Stream.null = Stream(null=True)
-_current = [Stream.null]
-
-
-def _turn() -> None:
-    ledger.capture = _current[-1]._capture
-
-
-def get_current_stream() -> Stream:
-    return _current[-1]
-
-
-class MemoryPool:
-    """All memory is of one pool here; what a pool would hold back is not counted."""
-
-    def malloc(self, size: int) -> Any:
-        raise NotImplementedError("the fake device hands out arrays, not pointers")
-
-    def used_bytes(self) -> int:
-        return ledger.live
-
-    total_bytes = used_bytes
-
-    def free_all_blocks(self, stream: Stream | None = None) -> None:
-        pass
-
-
-@contextmanager
-def using_allocator(allocator: Callable[[int], Any] | None = None) -> Iterator[None]:
-    yield
+memory.null_stream = Stream.null = Stream(null=True)
+get_current_stream = memory.current_stream
 
 
 class Event:
@@ -121,22 +96,39 @@ def get_elapsed_time(first: Event, last: Event) -> float:
 
 
 class Device:
-    """The only one."""
+    """A GPU by its number, by default the current one; `with Device(1):` makes it this thread's current one."""
 
-    def __init__(self, number: int = 0) -> None:
-        self.id = number
+    def __init__(self, number: Any = None) -> None:
+        self.id = memory.thread.card if number is None else int(number)
 
-    def use(self) -> None:
-        pass
+    def __int__(self) -> int:
+        return self.id
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and self.id == other.id
+
+    def __hash__(self) -> int:
+        return self.id
+
+    def __repr__(self) -> str:
+        return f"<CUDA Device {self.id}>"
+
+    def use(self) -> Device:
+        """Raises: CUDARuntimeError where there is no such GPU."""
+        if self.id not in range(len(memory.cards)):
+            raise CUDARuntimeError(101, "cudaErrorInvalidDevice: invalid device ordinal")
+        memory.thread.card = self.id
+        return self
 
     def synchronize(self) -> None:
         ledger.note("syncs")
 
     def __enter__(self) -> Device:
-        return self
+        memory.thread.cards_before.append(memory.thread.card)
+        return self.use()
 
     def __exit__(self, *error: Any) -> None:
-        pass
+        memory.thread.card = memory.thread.cards_before.pop()
 
 
 def is_available() -> bool:
@@ -144,8 +136,9 @@ def is_available() -> bool:
 
 
 runtime = SimpleNamespace(
-    getDeviceCount=lambda: 1,
+    CUDARuntimeError=CUDARuntimeError,
+    getDeviceCount=lambda: len(memory.cards),
     getDeviceProperties=lambda number: {"name": b"fake device"},
-    memGetInfo=lambda: (2**33 - ledger.live, 2**33),
+    memGetInfo=lambda: (memory.current().size - memory.current().held, memory.current().size),
     deviceSynchronize=lambda: ledger.note("syncs"),
 )

@@ -9,7 +9,9 @@
 No array becomes a NumPy array by itself, and no NumPy array is an operand; reductions and items are arrays of no
 dimension; whatever would wait for a GPU, or copy to it, is counted (tests/fake/ledger.py); functions that CuPy 14
 lacks are lacking; results are C-contiguous; a fancy assignment to one place twice, undefined in CuPy, raises.
-A captured stream (tests/fake/cuda.py) records what is done, and its graph does it again in the same memory.
+A captured stream (tests/fake/cuda.py) records what is done, and its graph does it again in the same memory. Memory is
+of pools as CuPy's, on a card of so many bytes (tests/fake/memory.py). `two_cards()` makes it two; a thread starts on the
+first one, and an array is worked on where it lies or not at all.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minilocal.array import Array
-from tests.fake import cuda, cuda_on_host, ledger
+from tests.fake import cuda, cuda_on_host, ledger, memory
 from tests.fake.array import Ufunc, call, ndarray, upload
 from tests.fake.ledger import counting
 
@@ -42,10 +44,12 @@ class RawKernel:
         self.name, self._host = name, cuda_on_host.RawKernel(source, name, options)
 
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
+        if any(isinstance(a, ndarray) and a._owner.card is not memory.current() for a in args):
+            raise memory.CUDARuntimeError(700, f"cudaErrorIllegalAddress: {self.name} met an array of another device")
         args = tuple(a._array if isinstance(a, ndarray) else self._by_value(a) for a in args)
-        memory = ledger.memory() if any(isinstance(a, np.ndarray) and a.dtype.names for a in args) else None
-        self._host(grid, block, args, memory)
-        ledger.done(self._host, (grid, block, args, memory), {}, [])
+        reachable = ledger.reachable() if any(isinstance(a, np.ndarray) and a.dtype.names for a in args) else None
+        self._host(grid, block, args, reachable)
+        ledger.done(self._host, (grid, block, args, reachable), {}, [])
 
     def _by_value(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
@@ -79,6 +83,7 @@ class Library:
     def array(self, value: Any, dtype: Any = None, copy: bool = True, order: str = "C") -> Any:
         """A new array; of host data, which are copied to the device."""
         if isinstance(value, ndarray):
+            value = value if value._owner.card is memory.current() else value.copy()
             return call(np.array, value, dtype=dtype, copy=copy or None)
         return upload(value, dtype)
 
@@ -96,7 +101,7 @@ class Library:
         return array.get()
 
     def get_default_memory_pool(self) -> cuda.MemoryPool:
-        return cuda.MemoryPool()
+        return memory.default_pool
 
 
 fake = ndarray.library = Library()

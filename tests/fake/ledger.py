@@ -15,8 +15,9 @@ from weakref import WeakSet, ref
 
 import numpy as np
 
+from tests.fake import memory
+
 live = 0  # bytes of all buffers
-capture: Capture | None = None  # where the current stream records; None while work is done at once
 _meters: list[Counts] = []
 _buffers: WeakSet[Buffer] = WeakSet()
 
@@ -56,16 +57,23 @@ def counting(collect: bool = True) -> Iterator[Counts]:
         _meters.remove(meter)
 
 
+def capture() -> Capture | None:
+    """Where this thread's current stream records; None while work is done at once."""
+    captured: Capture | None = memory.current_stream().capture
+    return captured
+
+
 def note(*kinds: str) -> None:
     """Counts one of each kind. A capture stands no wait and no copy.
 
-    Raises: RuntimeError, as CUDA does, where a stream is being captured; its graph is lost.
+    Raises: CUDARuntimeError where a stream is being captured; its graph is lost.
     """
-    if capture is not None and kinds != ("launches",):
-        capture.broken = True
-        raise RuntimeError(
+    if kinds != ("launches",) and (recording := capture()) is not None:
+        recording.broken = True
+        raise memory.CUDARuntimeError(
+            900,
             "cudaErrorStreamCaptureUnsupported: operation not permitted when stream is capturing"
-            f" ({' and '.join(kinds)} in a captured step)"
+            f" ({' and '.join(kinds)} in a captured step)",
         )
     for meter in _meters:
         for kind in kinds:
@@ -75,18 +83,22 @@ def note(*kinds: str) -> None:
 class Buffer:
     """An allocation: one array that owns its memory. It is freed with the last fake array that lies in it."""
 
-    __slots__ = ("__weakref__", "array")
+    __slots__ = ("__weakref__", "array", "card", "memory")
 
     def __init__(self, array: np.ndarray) -> None:
+        self.card, self.memory = memory.current(), memory.allocate(array.nbytes) if array.nbytes else None
         self.array = array
         _buffers.add(self)
         _allocate(array.nbytes)
-        if capture is not None:
-            capture.born.append(array)
+        if (recording := capture()) is not None:
+            recording.born.append(array)
+            if self.memory is not None:
+                recording.taken.add(self.memory.memory)
 
     def __del__(self) -> None:
-        _allocate(-self.array.nbytes)
-        spoil(self.array)
+        if hasattr(self, "array"):  # else there was no room for it
+            _allocate(-self.array.nbytes)
+            spoil(self.array)
 
 
 def _allocate(bytes_: int) -> None:
@@ -102,9 +114,14 @@ def spoil(array: np.ndarray) -> None:
     array.reshape(-1).view(np.uint8).fill(0xFF)
 
 
-def memory() -> list[np.ndarray]:
-    """All that a pointer on the device may point into: what lives, and what is being recorded."""
-    return [b.array for b in _buffers] + (capture.born if capture is not None else [])
+def reachable() -> list[np.ndarray]:
+    """All that a pointer on the current card may point into: what lives, and what is being recorded."""
+    recording = capture()
+    return [b.array for b in _on(memory.current())] + ([] if recording is None else recording.born)
+
+
+def _on(card: memory.Card) -> list[Buffer]:
+    return [b for b in list(_buffers) if b.card is card]
 
 
 # ------------------------------------------------------------------ recording
@@ -115,15 +132,17 @@ class Capture:
     """The operations of a captured stream, each with the arrays that it reads and the ones that it writes.
 
     CUDA executes nothing while it captures. Here operations do run, since their results' shapes are needed; `wind_up`
-    puts all memory back as it was, and spoils what was allocated meanwhile.
+    puts all memory of its card back as it was, and spoils what was allocated meanwhile.
     """
 
     steps: list[Callable[[], None]] = field(default_factory=list)
     born: list[np.ndarray] = field(default_factory=list)
+    taken: WeakSet[memory.Memory] = field(default_factory=WeakSet)  # from the card
     broken: bool = False
 
     def __post_init__(self) -> None:
-        self._before = [(ref(b), b.array.copy()) for b in _buffers]
+        self.card = memory.current()
+        self._before = [(ref(b), b.array.copy()) for b in _on(self.card)]
 
     def wind_up(self) -> None:
         for array in self.born:
@@ -131,10 +150,15 @@ class Capture:
         for buffer, content in self._before:
             if (alive := buffer()) is not None:
                 np.copyto(alive.array, content)
-        self._before = []
+        self._before, self._memories = [], len(self.taken)
 
     def play(self) -> None:
-        """Everything again, in order, on the very same memory."""
+        """Everything again, in order, on the very same memory.
+
+        Raises: CUDARuntimeError on another card, and where memory that was allocated meanwhile is the card's again.
+        """
+        if self.card is not memory.current() or len(self.taken) < self._memories:
+            raise memory.CUDARuntimeError(700, "cudaErrorIllegalAddress: an illegal memory access was encountered")
         for step in self.steps:
             step()
 
@@ -142,7 +166,7 @@ class Capture:
 def done(function: Callable[..., Any], args: Any, kwargs: Any, results: list[np.ndarray | None]) -> None:
     """Counts an operation that has run, and records it; `results` are the arrays that it made (None: a view)."""
     note("launches")
-    if capture is not None:
+    if (recording := capture()) is not None:
 
         def again() -> None:
             result = function(*args, **kwargs)
@@ -150,4 +174,4 @@ def done(function: Callable[..., Any], args: Any, kwargs: Any, results: list[np.
                 if mine is not None:
                     np.copyto(mine, new)
 
-        capture.steps.append(again)
+        recording.steps.append(again)
