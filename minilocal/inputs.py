@@ -126,7 +126,9 @@ def _is_array(what: str, a: Any, torch: str) -> None:
 def _is_beside(what: str, a: Any, like: Any) -> None:
     there, here = getattr(a, "device", None), getattr(like, "device", None)
     if there != here:
-        raise UserError(f"{what} on {there} met arrays on {here}: minilocal.to_device({what}, learner.device) moves them.")
+        raise UserError(
+            f"{what} on {there} met arrays on {here}: move them, minilocal.to_device({what}, learner.device)."
+        )
 
 
 def finite(a: Any) -> bool:

@@ -124,7 +124,7 @@ class RecordedSteps(EngineAround):
 
         Raises: UserError where the step itself raises one, but for a lack of memory.
         """
-        self.refused = self._memory.refusal(x.nbytes + y.nbytes)
+        self.refused = self._memory.shortage(x.nbytes + y.nbytes)
         if self.refused:
             return False
         self._memory.clear_default()
@@ -135,8 +135,8 @@ class RecordedSteps(EngineAround):
             if isinstance(error, UserError) and not isinstance(error, OutOfMemory):
                 raise
             self.refused = _reason(error)
-        if self.refused:  # after `error`, which holds arrays of the step, is gone
-            self.reset()
+        if self.refused:
+            self.reset()  # once `error` is gone, which holds arrays of the step
         return not self.refused
 
     def _captured(self, work: Callable[[], Array]) -> tuple[Any, Array]:
@@ -156,7 +156,7 @@ class RecordedSteps(EngineAround):
         if self.refused:
             return f"steps run eagerly: {self.refused}"
         if not self._recorded:
-            return "steps of full batches will be recorded as CUDA graphs, from the second on; smaller batches run eagerly"
+            return "steps of full batches will be recorded as CUDA graphs, from the second on; smaller ones run eagerly"
         return f"steps of {self.images} images are recorded as CUDA graphs; smaller batches run eagerly"
 
 
@@ -169,7 +169,7 @@ def _drop(recorded: dict[Any, RecordedStep], memory: GraphMemory) -> None:
 def _reason(error: Exception) -> str:
     """Why a recording failed, in a line."""
     if isinstance(error, (MemoryError, OutOfMemory)) or "cudaErrorMemoryAllocation" in str(error):
-        return f"the GPU has no room for a graph ({first_line(error)})"
+        return "the GPU has no room for a graph, and ran out of memory while a step was recorded"
     if isinstance(error, NotImplementedError):  # a call of cuBLAS
         return f"CuPy cannot record it ({error})"
     return f"it cannot be recorded ({first_line(error)})"

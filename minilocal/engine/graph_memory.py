@@ -11,7 +11,7 @@ from typing import Any
 
 from minilocal.engine.out_of_memory import gigabytes
 
-GAPS = 10  # a recording takes up to 1/10 more than the eager step did
+GAPS = 10  # 1/10 of a step: what best fit may lose in another order of blocks
 
 
 class GraphMemory:
@@ -20,6 +20,7 @@ class GraphMemory:
     def __init__(self, xp: Any) -> None:
         self._xp = xp
         self._pool: Any = None
+        self._stream: Any = None
 
     @contextmanager
     def recording(self) -> Iterator[Any]:
@@ -41,20 +42,22 @@ class GraphMemory:
         return 0 if self._pool is None else int(self._pool.total_bytes())
 
     def clear_default(self) -> None:
-        """Let go of the default pool's free blocks: before the eager step of a kind, so that they are then what it took,
-        and before its recording, which needs as much."""
+        """Let go of the default pool's free blocks.
+
+        Before the eager step of a kind: afterwards they are what it took. Before its recording, which needs as much.
+        """
         self._xp.get_default_memory_pool().free_all_blocks()
 
-    def refusal(self, copies: int) -> str:
-        """Why there is no room to record that step, and for so many bytes of copies; nothing where there is.
+    def shortage(self, copies: int) -> str:
+        """Why there is no room to record the step whose eager form came last; nothing where there is.
 
-        Its blocks are let go for the recording, which needs as many bytes again, and up to a tenth more where they lie
-        otherwise. Asked before, since an eager step that follows may not fit into the blocks that are left either.
+        The recording takes the place of that step's blocks, and needs up to a tenth more, since its own lie otherwise;
+        and `copies` bytes. It is asked before those blocks are let go: an eager step may need them as they lie.
         """
         free, took = self._free_bytes(), self._xp.get_default_memory_pool().free_bytes()
         if free >= copies + took // GAPS:
             return ""
-        return f"the GPU has no room for a graph: {gigabytes(free)} free beside a step of {gigabytes(took)}"
+        return f"the GPU has no room for a graph, {gigabytes(free)} beside a step of {gigabytes(took)}"
 
     def has_room_beside(self) -> bool:
         """Whether as many bytes as are held here are free besides."""
@@ -79,10 +82,8 @@ class GraphMemory:
     def _allocate(self, size: int) -> Any:
         """A block from the GPU, for the pool.
 
-        Where there is none, the pool would let go of its free blocks and ask again. It does so for a CUDARuntimeError
-        only, and what has been recorded so far works in these blocks.
-
-        Raises: MemoryError.
+        Raises: MemoryError where there is none. After CuPy's own error, a CUDARuntimeError, the pool would let go of
+        its free blocks and ask again, and what has been recorded so far works in those.
         """
         cuda, default = self._xp.cuda, self._xp.get_default_memory_pool()
         limit, held = default.get_limit(), default.total_bytes() + self.held

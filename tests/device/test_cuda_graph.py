@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.engine.out_of_memory import OutOfMemory
 from minilocal.errors import UserError
 from minilocal.locality.influence import toy_net
 from minilocal.objectives.base import ClassifierLoss
@@ -167,10 +168,10 @@ def test_a_refused_recording_leaves_the_bits_of_an_eager_step(rule):
 
 @pytest.mark.parametrize("error, reason", [
     (None, "it cannot be recorded (CUDARuntimeError: cudaErrorStreamCaptureUnsupported: operation not permitted"),
-    (CUDARuntimeError(901, "cudaErrorStreamCaptureInvalidated: x"), "it cannot be recorded (CUDARuntimeError: cudaErrorS"),
-    (CUDARuntimeError(2, "cudaErrorMemoryAllocation: out of memory"), "the GPU has no room for a graph ("),
-    (MemoryError("Out of memory allocating 5 bytes"), "the GPU has no room for a graph (MemoryError: Out of"),
-    (ml.engine.OutOfMemory("out of memory in the update"), "the GPU has no room for a graph (OutOfMemory: "),
+    (CUDARuntimeError(901, "cudaErrorStreamCaptureInvalidated: x"), "it cannot be recorded (CUDARuntimeError: cudaError"),
+    (CUDARuntimeError(2, "cudaErrorMemoryAllocation: out of memory"), "the GPU has no room for a graph, and ran out"),
+    (MemoryError("Out of memory allocating 5 bytes"), "the GPU has no room for a graph, and ran out"),
+    (OutOfMemory("out of memory in the update"), "the GPU has no room for a graph, and ran out"),
 ])  # fmt: skip
 def test_whatever_a_capture_refuses_becomes_an_eager_step_and_its_reason(error, reason):
     learner, _ = run(ml.rules.gll(), True, sizes=(6, 6, 6), optimizer=failing_in_a_capture(error))

@@ -67,7 +67,7 @@ def peaks(batch, **options):
 
 @pytest.mark.parametrize("rule", [ml.rules.bp(), ml.rules.gll(), RULE], ids=["bp", "gll", "backlink"])
 def test_recording_takes_no_more_than_an_eager_step_and_copies_of_the_batch(batch, rule):
-    """5 %: best fit leaves other gaps in an empty pool. With the eager step's cached blocks it would be nearly twice."""
+    """5 %: best fit leaves other gaps in an empty pool. Beside the eager step's cached blocks it is nearly twice."""
     eager, recorded = peaks(batch, rule=rule)
     copies = sum(a.nbytes for a in batch)
     assert recorded <= 1.05 * eager + copies, (recorded, eager, copies)
@@ -75,10 +75,10 @@ def test_recording_takes_no_more_than_an_eager_step_and_copies_of_the_batch(batc
 
 @pytest.mark.parametrize("percent", [0, 2, 5, 8, 11, 14, 20])
 def test_where_eager_steps_fit_no_step_dies_and_where_nothing_fits_beside_them_none_is_recorded(batch, percent):
-    eager, recorded = peaks(batch)
+    eager, _ = peaks(batch)
     _, it, losses = in_room(batch, room=eager * (100 + percent) // 100, steps=5)
     if percent < 10:
-        assert it.cuda_graph_status.startswith(f"steps run eagerly: {NO_ROOM}: ")
+        assert it.cuda_graph_status.startswith(f"steps run eagerly: {NO_ROOM}, ") and "beside" in it.cuda_graph_status
         assert it._graphs._memory.held == 0
     assert percent < 20 or it._graphs._recorded
     same((it, losses), trained(batch, steps=5, cuda_graph=False))
@@ -108,7 +108,7 @@ def test_out_of_memory_while_recording_is_a_reason_and_not_an_error(batch, monke
 
         monkeypatch.setattr(GraphMemory, "_allocate", allocate)
         it, losses = trained(batch, steps=4)
-        assert it.cuda_graph_status.startswith(f"steps run eagerly: {NO_ROOM} (")
+        assert it.cuda_graph_status == f"steps run eagerly: {NO_ROOM}, and ran out of memory while a step was recorded"
         assert it._graphs._memory.held == 0
         same((it, losses), eager)
 

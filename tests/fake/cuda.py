@@ -9,7 +9,7 @@ from typing import Any
 from tests.fake import ledger, memory
 from tests.fake.memory import CUDARuntimeError, Memory, MemoryPointer, MemoryPool, using_allocator
 
-__all__ = ["Device", "Event", "Graph", "Memory", "MemoryPointer", "MemoryPool", "Stream", "get_current_stream", "runtime", "using_allocator"]
+__all__ = ["Device", "Event", "Graph", "Memory", "MemoryPointer", "MemoryPool", "Stream", "using_allocator"]
 
 
 class Graph:

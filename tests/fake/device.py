@@ -9,9 +9,9 @@
 No array becomes a NumPy array by itself, and no NumPy array is an operand; reductions and items are arrays of no
 dimension; whatever would wait for a GPU, or copy to it, is counted (tests/fake/ledger.py); functions that CuPy 14
 lacks are lacking; results are C-contiguous; a fancy assignment to one place twice, undefined in CuPy, raises.
-A captured stream (tests/fake/cuda.py) records what is done, and its graph does it again in the same memory. Memory is
-of pools as CuPy's, on a card of so many bytes (tests/fake/memory.py). `two_cards()` makes it two; a thread starts on the
-first one, and an array is worked on where it lies or not at all.
+A captured stream (tests/fake/cuda.py) records what is done, and its graph does it again in the same memory. Memory
+comes from pools as CuPy's, on a card of so many bytes (tests/fake/memory.py). `two_cards()` makes it two: a thread
+starts on the first one, and an array is worked on where it lies or not at all.
 """
 
 from __future__ import annotations

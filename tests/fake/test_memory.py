@@ -1,4 +1,4 @@
-"""The fake device's pools are as CuPy's, where it matters to whoever records graphs; and cards, of which there may be two."""
+"""The fake device's pools are as CuPy's where it matters to recording, and its cards may be two."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_an_allocator_that_raises_a_memory_error_ends_the_search_at_once(card):
 
     pool = memory.MemoryPool(allocate)
     pool.malloc(5 * MB)
-    with pytest.raises(MemoryError, match="^no$"):
+    with pytest.raises(MemoryError, match=r"^no$"):
         pool.malloc(6 * MB)
     assert pool.total_bytes() == pool.free_bytes() == 5 * MB
     pool.free_all_blocks()
