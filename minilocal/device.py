@@ -93,7 +93,9 @@ class HasDevice(Protocol):
     def on_device(self) -> AbstractContextManager[Any]: ...
 
 
-S, P, R = TypeVar("S", bound=HasDevice), ParamSpec("P"), TypeVar("R")
+S = TypeVar("S", bound=HasDevice)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def on_its_device(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:

@@ -124,10 +124,10 @@ def _is_array(what: str, a: Any, torch: str) -> None:
 
 
 def _is_beside(what: str, a: Any, like: Any) -> None:
-    there, here = getattr(a, "device", None), getattr(like, "device", None)
-    if there != here:
+    given, own = getattr(a, "device", None), getattr(like, "device", None)
+    if given != own:
         raise UserError(
-            f"{what} on {there} met arrays on {here}: move them, minilocal.to_device({what}, learner.device)."
+            f"{what} on {given} met arrays on {own}: move them, minilocal.to_device({what}, learner.device)."
         )
 
 

@@ -45,7 +45,8 @@ def run(options: argparse.Namespace) -> int:
         raise unknown("kind of check", options.only, kinds)
     from minilocal.device import on_device
 
-    start, rows = time.perf_counter(), list[Result]()
+    start = time.perf_counter()
+    rows: list[Result] = []
     with on_device(options.device or "cpu"), opened(options.out) as file:
         results = results_of(options)
         print(FORM.format("kind", "what", "against", "cases", "error", "limit", ""))

@@ -115,7 +115,7 @@ class RecordedSteps(EngineAround):
 
     def _eager(self, x: Array, y: Array, work: Work) -> Array:
         """The losses of `work(x, y)`. The graphs are dropped where there is no room for a step beside them."""
-        if self._recorded and not self._memory.has_room_beside():
+        if self._recorded and not self._memory.fits_beside():
             self.reset()
         return work(x, y)
 
@@ -124,7 +124,7 @@ class RecordedSteps(EngineAround):
 
         Raises: UserError where the step itself raises one, but for a lack of memory.
         """
-        self.refused = self._memory.shortage(x.nbytes + y.nbytes)
+        self.refused = self._memory.refusal(x.nbytes + y.nbytes)
         if self.refused:
             return False
         self._memory.clear_default()

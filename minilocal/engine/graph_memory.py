@@ -48,7 +48,7 @@ class GraphMemory:
         """
         self._xp.get_default_memory_pool().free_all_blocks()
 
-    def shortage(self, copies: int) -> str:
+    def refusal(self, copies: int) -> str:
         """Why there is no room to record the step whose eager form came last; nothing where there is.
 
         The recording takes the place of that step's blocks, and needs up to a tenth more, since its own lie otherwise;
@@ -59,7 +59,7 @@ class GraphMemory:
             return ""
         return f"the GPU has no room for a graph, {gigabytes(free)} beside a step of {gigabytes(took)}"
 
-    def has_room_beside(self) -> bool:
+    def fits_beside(self) -> bool:
         """Whether as many bytes as are held here are free besides."""
         return self._free_bytes() + int(self._xp.get_default_memory_pool().free_bytes()) >= self.held
 

@@ -168,7 +168,7 @@ def test_a_refused_recording_leaves_the_bits_of_an_eager_step(rule):
 
 @pytest.mark.parametrize("error, reason", [
     (None, "it cannot be recorded (CUDARuntimeError: cudaErrorStreamCaptureUnsupported: operation not permitted"),
-    (CUDARuntimeError(901, "cudaErrorStreamCaptureInvalidated: x"), "it cannot be recorded (CUDARuntimeError: cudaError"),
+    (CUDARuntimeError(901, "cudaErrorStreamCaptureInvalidated: x"), "it cannot be recorded (CUDARuntimeError: cuda"),
     (CUDARuntimeError(2, "cudaErrorMemoryAllocation: out of memory"), "the GPU has no room for a graph, and ran out"),
     (MemoryError("Out of memory allocating 5 bytes"), "the GPU has no room for a graph, and ran out"),
     (OutOfMemory("out of memory in the update"), "the GPU has no room for a graph, and ran out"),

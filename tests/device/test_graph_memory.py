@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(bool(cuda_on_host.available()), reason=str(cuda_
 N, SIZE, AMPLE = 16, 16, 1 << 30
 NET = toy_net(3, channels=4, size=SIZE, classes=4)  # its maps are larger than its weights
 RULE = ml.rules.backlink()
-NO_ROOM = "the GPU has no room for a graph"
+NO_MEMORY = "the GPU has no room for a graph"
 
 
 @pytest.fixture(autouse=True)
@@ -32,22 +32,22 @@ def batch():
     return fake.asarray(ml.rng(1).standard_normal((N, SIZE, SIZE, 3), "f4")), fake.asarray(np.arange(N) % 4)
 
 
-def learner(cuda_graph=True, rule=None):
+def build(cuda_graph=True, rule=None):
     return ml.Learner(NET, rule or RULE, 2, rng=ml.rng(1), device=fake, cuda_graph=cuda_graph)
 
 
 def trained(batch, steps=3, **options):
-    it = learner(**options)
-    losses = [fetch(it.step(*batch, lr=0.1)) for _ in range(steps)]
-    return it, losses
+    learner = build(**options)
+    losses = [fetch(learner.step(*batch, lr=0.1)) for _ in range(steps)]
+    return learner, losses
 
 
-def in_room(batch, room=AMPLE, **options):
+def on_card(batch, size=AMPLE, **options):
     """(the most bytes that the card held at once, above those before; the Learner; its losses)."""
-    with memory.room(room) as card:
+    with memory.limited(size) as card:
         before = card.held
-        it, losses = trained(batch, **options)
-        return card.most - before, it, losses
+        learner, losses = trained(batch, **options)
+        return card.most - before, learner, losses
 
 
 def same(one, other):
@@ -59,15 +59,15 @@ def same(one, other):
 
 def peaks(batch, **options):
     """Of eager steps, and of recorded ones."""
-    eager, _, _ = in_room(batch, cuda_graph=False, **options)
-    recorded, it, _ = in_room(batch, **options)
-    assert it._graphs._recorded
+    eager, _, _ = on_card(batch, cuda_graph=False, **options)
+    recorded, learner, _ = on_card(batch, **options)
+    assert learner._graphs._recorded
     return eager, recorded
 
 
 @pytest.mark.parametrize("rule", [ml.rules.bp(), ml.rules.gll(), RULE], ids=["bp", "gll", "backlink"])
 def test_recording_takes_no_more_than_an_eager_step_and_copies_of_the_batch(batch, rule):
-    """5 %: best fit leaves other gaps in an empty pool. Beside the eager step's cached blocks it is nearly twice."""
+    """5 %: best fit leaves other gaps in an empty pool. Beside the eager step's cached blocks learner is nearly twice."""
     eager, recorded = peaks(batch, rule=rule)
     copies = sum(a.nbytes for a in batch)
     assert recorded <= 1.05 * eager + copies, (recorded, eager, copies)
@@ -76,12 +76,15 @@ def test_recording_takes_no_more_than_an_eager_step_and_copies_of_the_batch(batc
 @pytest.mark.parametrize("percent", [0, 2, 5, 8, 11, 14, 20])
 def test_where_eager_steps_fit_no_step_dies_and_where_nothing_fits_beside_them_none_is_recorded(batch, percent):
     eager, _ = peaks(batch)
-    _, it, losses = in_room(batch, room=eager * (100 + percent) // 100, steps=5)
+    _, learner, losses = on_card(batch, size=eager * (100 + percent) // 100, steps=5)
     if percent < 10:
-        assert it.cuda_graph_status.startswith(f"steps run eagerly: {NO_ROOM}, ") and "beside" in it.cuda_graph_status
-        assert it._graphs._memory.held == 0
-    assert percent < 20 or it._graphs._recorded
-    same((it, losses), trained(batch, steps=5, cuda_graph=False))
+        assert (
+            learner.cuda_graph_status.startswith(f"steps run eagerly: {NO_MEMORY}, ")
+            and "beside" in learner.cuda_graph_status
+        )
+        assert learner._graphs._memory.held == 0
+    assert percent < 20 or learner._graphs._recorded
+    same((learner, losses), trained(batch, steps=5, cuda_graph=False))
 
 
 def test_out_of_memory_while_recording_is_a_reason_and_not_an_error(batch, monkeypatch):
@@ -103,20 +106,23 @@ def test_out_of_memory_while_recording_is_a_reason_and_not_an_error(batch, monke
         def allocate(self, size, full=full):
             nonlocal number
             number += 1
-            with memory.room(0 if number > full else AMPLE):
+            with memory.limited(0 if number > full else AMPLE):
                 return real(self, size)
 
         monkeypatch.setattr(GraphMemory, "_allocate", allocate)
-        it, losses = trained(batch, steps=4)
-        assert it.cuda_graph_status == f"steps run eagerly: {NO_ROOM}, and ran out of memory while a step was recorded"
-        assert it._graphs._memory.held == 0
-        same((it, losses), eager)
+        learner, losses = trained(batch, steps=4)
+        assert (
+            learner.cuda_graph_status
+            == f"steps run eagerly: {NO_MEMORY}, and ran out of memory while a step was recorded"
+        )
+        assert learner._graphs._memory.held == 0
+        same((learner, losses), eager)
 
 
 def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in():
     """CuPy's own pool would let go of a block that what was recorded before writes to."""
     graph_memory = GraphMemory(fake)
-    with memory.room(1 << 20), graph_memory.recording() as stream:
+    with memory.limited(1 << 20), graph_memory.recording() as stream:
         stream.begin_capture()
         with pytest.raises(MemoryError):
             for n in (100_000, 200_000):  # both do not fit, and the first one is free by then
@@ -130,15 +136,15 @@ def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in():
 @pytest.mark.parametrize("percent", [0, 8, 20])
 def test_the_limit_of_the_default_pool_holds_for_both(batch, percent):
     eager, _ = peaks(batch)
-    with memory.room(AMPLE) as card:
+    with memory.limited(AMPLE) as card:
         limit, before = eager * (100 + percent) // 100, card.held
         memory.default_pool.set_limit(memory.default_pool.total_bytes() + limit)
         try:
-            it, losses = trained(batch)
+            learner, losses = trained(batch)
         finally:
             memory.default_pool.set_limit(0)
-        assert bool(it._graphs._recorded) == (percent == 20) and card.most - before <= limit
-    same((it, losses), trained(batch, cuda_graph=False))
+        assert bool(learner._graphs._recorded) == (percent == 20) and card.most - before <= limit
+    same((learner, losses), trained(batch, cuda_graph=False))
 
 
 def test_a_small_batch_drops_the_graph_where_there_is_no_room_beside_it(batch):
@@ -146,11 +152,11 @@ def test_a_small_batch_drops_the_graph_where_there_is_no_room_beside_it(batch):
     small = tuple(a[: N - 2].copy() for a in batch)
     order = (batch, batch, batch, small, batch, batch, small)
 
-    def run(room, cuda_graph=True):
-        with memory.room(room) as card:
-            before, it = card.held, learner(cuda_graph)
-            losses = [fetch(it.step(*b, lr=0.1)) for b in order]
-            return card.most - before, it, losses
+    def run(size, cuda_graph=True):
+        with memory.limited(size) as card:
+            before, learner = card.held, build(cuda_graph)
+            losses = [fetch(learner.step(*b, lr=0.1)) for b in order]
+            return card.most - before, learner, losses
 
     eager, *expected = run(AMPLE, cuda_graph=False)
     ample, *recorded = run(AMPLE)
@@ -166,29 +172,29 @@ def test_a_small_batch_drops_the_graph_where_there_is_no_room_beside_it(batch):
 
 @pytest.mark.parametrize("rule", [ml.rules.bp(), ml.rules.pgl(period=1, duration=1)], ids=["bp", "pgl"])
 def test_a_dropped_learner_gives_everything_back(batch, rule):
-    with memory.room(AMPLE) as card:
+    with memory.limited(AMPLE) as card:
         before = card.held
-        it = learner(rule=rule)
+        learner = build(rule=rule)
         for step in range(4):
-            it.epoch = step // 2
-            it.step(*batch, lr=0.1)
-        assert it._graphs._recorded and card.held > before
-        del it
+            learner.epoch = step // 2
+            learner.step(*batch, lr=0.1)
+        assert learner._graphs._recorded and card.held > before
+        del learner
         gc.collect()
         memory.default_pool.free_all_blocks()
         assert card.held == before
 
 
 def test_a_restored_learner_gives_its_graphs_back_and_holds_no_more_than_before(batch):
-    with memory.room(AMPLE) as card:
-        it, _ = trained(batch)
+    with memory.limited(AMPLE) as card:
+        learner, _ = trained(batch)
         memory.default_pool.free_all_blocks()
         held = [card.held]
         for _ in range(3):
-            it.restore(it.state())
-            assert it._graphs._memory.held == 0
+            learner.restore(learner.state())
+            assert learner._graphs._memory.held == 0
             for _ in range(3):
-                it.step(*batch, lr=0.1)
+                learner.step(*batch, lr=0.1)
             memory.default_pool.free_all_blocks()
             held.append(card.held)
         assert max(held[1:]) <= held[1] and held[1] < 1.1 * held[0]
@@ -199,11 +205,11 @@ def test_a_failed_recording_holds_nothing(batch, monkeypatch):
         raise RuntimeError("no")
 
     monkeypatch.setattr(ml.engine.RecordedSteps, "_captured", failing)
-    with memory.room(AMPLE) as card:
+    with memory.limited(AMPLE) as card:
         before = card.held
-        it, _ = trained(batch)
-        assert it._graphs.refused and it._graphs._memory.held == 0
-        del it
+        learner, _ = trained(batch)
+        assert learner._graphs.refused and learner._graphs._memory.held == 0
+        del learner
         gc.collect()
         memory.default_pool.free_all_blocks()
         assert card.held == before
@@ -212,9 +218,9 @@ def test_a_failed_recording_holds_nothing(batch, monkeypatch):
 def test_two_phases_share_the_memory_of_their_graphs(batch):
     """PGL's two graphs never run at once."""
     rule, held = ml.rules.pgl(period=2, duration=1), []
-    it = learner(rule=rule)
+    learner = build(rule=rule)
     for step in range(6):
-        it.epoch = step // 3
-        it.step(*batch, lr=0.1)
-        held.append(it._graphs._memory.held)
-    assert len(it._graphs._recorded) == 2 and held[5] < 1.5 * max(held[2], held[5] - held[2])
+        learner.epoch = step // 3
+        learner.step(*batch, lr=0.1)
+        held.append(learner._graphs._memory.held)
+    assert len(learner._graphs._recorded) == 2 and held[5] < 1.5 * max(held[2], held[5] - held[2])

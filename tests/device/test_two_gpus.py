@@ -39,22 +39,22 @@ def two(monkeypatch):
         assert fake.cuda.Device().id == 0, "the current device has changed"
 
 
-def learner(place, rule=RULE, seed=1, **options):
+def build(place, rule=RULE, seed=1, **options):
     return ml.Learner(NET, rule, 2, rng=ml.rng(seed), device=place, **options)
 
 
-def used(it):
+def used(learner):
     """Everything that a Learner does with a batch: arrays on the host."""
-    x, y = (ml.to_device(a, it.device) for a in (X, Y))
-    losses = [fetch(it.step(x, y, lr=0.1)) for _ in range(STEPS)]
-    _, grads = it.gradients(x, y)
-    it.load({name: ml.to_host(a) for name, a in it.parameters().items()})
-    state = it.state()
-    it.restore(state)
-    losses += [fetch(it.step(x, y, lr=0.1)) for _ in range(STEPS)]
-    it.finish()
-    logits = [a for a in (it.predict(x), *it.local_logits(x)) if a is not None]
-    return [*losses, *map(fetch, grads.values()), *state.values(), *it.state().values(), *map(fetch, logits)]
+    x, y = (ml.to_device(a, learner.device) for a in (X, Y))
+    losses = [fetch(learner.step(x, y, lr=0.1)) for _ in range(STEPS)]
+    _, grads = learner.gradients(x, y)
+    learner.load({name: ml.to_host(a) for name, a in learner.parameters().items()})
+    state = learner.state()
+    learner.restore(state)
+    losses += [fetch(learner.step(x, y, lr=0.1)) for _ in range(STEPS)]
+    learner.finish()
+    logits = [a for a in (learner.predict(x), *learner.local_logits(x)) if a is not None]
+    return [*losses, *map(fetch, grads.values()), *state.values(), *learner.state().values(), *map(fetch, logits)]
 
 
 def equal(one, other):
@@ -64,23 +64,26 @@ def equal(one, other):
 
 @pytest.fixture
 def alone():
-    return used(learner("cuda:0"))
+    return used(build("cuda:0"))
 
 
 @pytest.mark.parametrize("order", [("cuda:0", "cuda:1"), ("cuda:1", "cuda:0"), ("cuda", "cuda:1")])
 def test_two_learners_on_two_devices_give_the_bits_of_each_alone(order, alone):
-    both = [learner(place) for place in order]
-    for it in both:
-        equal(used(it), alone)
-    for it, place in zip(both, order, strict=True):
-        assert {a.device.id for a in it.parameters().values()} == {int(place == "cuda:1")}
-        assert it.cuda_graph_status.startswith("steps of 6 images are recorded")
+    both = [build(place) for place in order]
+    for learner in both:
+        equal(used(learner), alone)
+    for learner, place in zip(both, order, strict=True):
+        assert {a.device.id for a in learner.parameters().values()} == {int(place == "cuda:1")}
+        assert learner.cuda_graph_status.startswith("steps of 6 images are recorded")
 
 
 def test_their_steps_take_turns(alone):
-    both = [learner("cuda:0"), learner("cuda:1")]
-    batches = [[ml.to_device(a, it.device) for a in (X, Y)] for it in both]
-    losses = [[fetch(it.step(*batch, lr=0.1)) for it, batch in zip(both, batches, strict=True)] for _ in range(STEPS)]
+    both = [build("cuda:0"), build("cuda:1")]
+    batches = [[ml.to_device(a, learner.device) for a in (X, Y)] for learner in both]
+    losses = [
+        [fetch(learner.step(*batch, lr=0.1)) for learner, batch in zip(both, batches, strict=True)]
+        for _ in range(STEPS)
+    ]
     for of_one in zip(*losses, strict=True):
         equal(list(of_one), alone[:STEPS])
 
@@ -88,11 +91,11 @@ def test_their_steps_take_turns(alone):
 @pytest.mark.parametrize("place", ["cuda:0", "cuda:1"])
 def test_a_thread_gives_the_same_bits(place, alone):
     """One is built here and used there; the other is built there, and used there and here."""
-    results, built = [], learner(place)
+    results, built = [], build(place)
 
     def work():
         results.append(used(built))
-        results.append(learner(place))
+        results.append(build(place))
 
     thread = threading.Thread(target=work)
     with on_device("cuda:1"):  # what this thread does is no matter to the other
@@ -106,7 +109,7 @@ def test_a_thread_gives_the_same_bits(place, alone):
 def test_two_threads_at_once(alone):
     results = {}
     threads = [
-        threading.Thread(target=lambda place=place: results.update({place: used(learner(place, cuda_graph=False))}))
+        threading.Thread(target=lambda place=place: results.update({place: used(build(place, cuda_graph=False))}))
         for place in ("cuda:0", "cuda:1")
     ]
     for thread in threads:
@@ -119,10 +122,10 @@ def test_two_threads_at_once(alone):
 
 def test_cuda_is_the_device_that_was_current_when_the_learner_was_built(alone):
     with on_device("cuda:1"):
-        it = learner("cuda")
-    assert {a.device.id for a in it.parameters().values()} == {1}
-    with it.on_device:
-        equal(used(it), alone)
+        learner = build("cuda")
+    assert {a.device.id for a in learner.parameters().values()} == {1}
+    with learner.on_device:
+        equal(used(learner), alone)
 
 
 @pytest.mark.parametrize("rule", [ml.rules.ddg(), ml.rules.dgl(buffer=2), ml.rules.pgl(period=1, duration=1)])
@@ -130,13 +133,13 @@ def test_rules_that_hold_batches_and_phases(rule):
     x, y = (ml.to_device(a, "cuda:1") for a in (X, Y))
     ends = []
     for place in ("cuda:0", "cuda:1"):
-        it = learner(place, rule)
+        learner = build(place, rule)
         batch = [ml.to_device(a, place) for a in (x, y)]  # from the other device too
         for step in range(STEPS):
-            it.epoch = step // 2
-            it.step(*batch, lr=0.1)
-        it.finish()
-        ends.append(list(it.state().values()))
+            learner.epoch = step // 2
+            learner.step(*batch, lr=0.1)
+        learner.finish()
+        ends.append(list(learner.state().values()))
     equal(*ends)
 
 
@@ -145,33 +148,33 @@ def test_fit_evaluates_probes_and_measures_on_the_learners_device():
     net = ml.nets.mlp((8,), classes=10, channels=1, size=digits.size, rng=ml.rng(0))
     rows, others = [], []
     for place in ("cuda:0", "cuda:1"):
-        it = ml.Learner(net, ml.rules.gll(), 2, rng=ml.rng(1), device=place)
-        made = ml.fit(it, digits, epochs=2, batch_size=16, convergence=1, augment=True)
-        rows.append([{k: v for k, v in row.items() if "seconds" not in k and "convergence" not in k} for row in made])
+        learner = ml.Learner(net, ml.rules.gll(), 2, rng=ml.rng(1), device=place)
+        epochs = ml.fit(learner, digits, epochs=2, batch_size=16, convergence=1, augment=True)
+        rows.append([{k: v for k, v in row.items() if "seconds" not in k and "convergence" not in k} for row in epochs])
         first = next(iter(digits.batches(0, 8, device=place)))
-        others.append([fetch(a) for a in first] + [np.array(ml.linear_probes(it, digits, steps=2))])
+        others.append([fetch(a) for a in first] + [np.array(ml.linear_probes(learner, digits, steps=2))])
         assert {a.device.id for a in first} == {int(place[-1])}
     assert rows[0] == rows[1]
     equal(*others)
 
 
 def test_a_dropped_learner_gives_back_the_memory_of_its_own_device():
-    with on_device("cuda:1"), memory.room(1 << 30) as card:
+    with on_device("cuda:1"), memory.limited(1 << 30) as card:
         before = card.held
-        it = learner("cuda:1")
-        x, y = (ml.to_device(a, it.device) for a in (X, Y))
+        learner = build("cuda:1")
+        x, y = (ml.to_device(a, learner.device) for a in (X, Y))
         for _ in range(3):
-            it.step(x, y, lr=0.1)
+            learner.step(x, y, lr=0.1)
         with on_device("cuda:0"):
-            del it
+            del learner
         del x, y
         memory.default_pool.free_all_blocks()
         assert card.held == before
 
 
 def test_copies_and_pickles_stay_on_the_device(alone):
-    it = learner("cuda:1")
-    equal(used(copy.deepcopy(it)), alone)
+    learner = build("cuda:1")
+    equal(used(copy.deepcopy(learner)), alone)
 
 
 # ------------------------------------------------------------------ names
@@ -193,7 +196,7 @@ def test_a_process_may_work_on_one_device_from_here_on():
 
 
 def test_a_device_that_is_not_there_is_refused_in_a_line():
-    for call in (learner, on_device, lambda place: ml.to_device(X, place)):
+    for call in (build, on_device, lambda place: ml.to_device(X, place)):
         with pytest.raises(
             UserError, match=r"^device 'cuda:7' was asked for, but there are 2 GPUs: cuda:0 to cuda:1\."
         ):
@@ -201,8 +204,8 @@ def test_a_device_that_is_not_there_is_refused_in_a_line():
 
 
 def test_a_batch_on_another_device_is_refused_in_a_line():
-    it, x, y = learner("cuda:1"), ml.to_device(X, "cuda:0"), ml.to_device(Y, "cuda:1")
+    learner, x, y = build("cuda:1"), ml.to_device(X, "cuda:0"), ml.to_device(Y, "cuda:1")
     with pytest.raises(UserError, match=r"^images on <CUDA Device 0> met arrays on <CUDA Device 1>: move them, "):
-        it.step(x, y, lr=0.1)
+        learner.step(x, y, lr=0.1)
     with pytest.raises(UserError, match=r"^labels on <CUDA Device 0> met arrays"):
-        it.step(ml.to_device(X, "cuda:1"), ml.to_device(Y, "cuda:0"), lr=0.1)
+        learner.step(ml.to_device(X, "cuda:1"), ml.to_device(Y, "cuda:0"), lr=0.1)

@@ -73,11 +73,8 @@ def _on_current_card(operands: list[ndarray]) -> None:
     """Raises: ValueError, as CuPy does between GPUs that do not reach each other's memory."""
     for array in operands:
         if array._owner.card is not memory.current():
-            there, here = array._owner.card.number, memory.current().number
-            raise ValueError(
-                "Array device must be same as the current device unless peer access is enabled: "
-                f"array device = {there} while current = {here}"
-            )
+            numbers = f"array device = {array._owner.card.number} while current = {memory.current().number}"
+            raise ValueError(f"Array device must be same as the current device: {numbers}")
 
 
 def _home(result: Any, operands: list[ndarray]) -> tuple[Any, bool]:

@@ -47,7 +47,7 @@ class Card:
         self.number, self.size, self.held, self.most = number, size, 0, 0
         self._lock = threading.RLock()
 
-    def take(self, size: int) -> None:
+    def reserve(self, size: int) -> None:
         """Raises: CUDARuntimeError where so many bytes are not free."""
         with self._lock:
             if self.held + size > self.size:
@@ -82,12 +82,12 @@ class Memory:
 
     def __init__(self, size: int) -> None:
         self.size, self.card = 0, current()
-        self.card.take(size)
+        self.card.reserve(size)
         self.size = size
 
     def __del__(self) -> None:
         if self.size:
-            self.card.take(-self.size)
+            self.card.reserve(-self.size)
 
 
 class MemoryPointer:
@@ -146,7 +146,7 @@ class Arena:
             block.join()
         insort(self.index, (block.size, block.number, block))
 
-    def take(self, size: int) -> Block | None:
+    def smallest(self, size: int) -> Block | None:
         at = bisect_left(self.index, (size, -1))
         if at == len(self.index):
             return None
@@ -202,7 +202,7 @@ class CardPool:
             self._commit()
             arena = self._arenas.get(stream) or Arena()
             self._arenas[stream] = arena
-            block = arena.take(size)
+            block = arena.smallest(size)
         block = block or Block(self._new(size), size, arena)
         self.used += size
         return MemoryPointer(PooledMemory(block, self._myself), 0)
@@ -231,9 +231,11 @@ class CardPool:
 
     def _new(self, size: int) -> Memory:
         """Raises: OutOfMemoryError, after all cached blocks of this pool have been let go."""
-        tries = (lambda: None, self.free_all_blocks, lambda: (gc.collect(), self.free_all_blocks()))
-        for let_go in tries:
-            let_go()
+        for attempt in range(3):
+            if attempt == 2:
+                gc.collect()
+            if attempt:
+                self.free_all_blocks()
             if self.limit and self.total + size > self.limit:
                 continue
             self.total += size
@@ -322,7 +324,7 @@ def two_cards() -> Iterator[list[Card]]:
 
 
 @contextmanager
-def room(bytes_: int) -> Iterator[Card]:
+def limited(bytes_: int) -> Iterator[Card]:
     """The current card with so many bytes free above what is in use: cached blocks are let go first."""
     gc.collect()
     default_pool.free_all_blocks()
