@@ -102,7 +102,7 @@ def on_its_device(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenat
     """The method inside `with self.on_device`."""
 
     @wraps(method)
-    def inside(self: S, *args: P.args, **kwargs: P.kwargs) -> R:
+    def inside(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         with self.on_device:
             return method(self, *args, **kwargs)
 

@@ -124,10 +124,10 @@ def _is_array(what: str, a: Any, torch: str) -> None:
 
 
 def _is_beside(what: str, a: Any, like: Any) -> None:
-    given, own = getattr(a, "device", None), getattr(like, "device", None)
-    if given != own:
+    other, own = getattr(a, "device", None), getattr(like, "device", None)
+    if other != own:
         raise UserError(
-            f"{what} on {given} met arrays on {own}: move them, minilocal.to_device({what}, learner.device)."
+            f"{what} on {other} met arrays on {own}: move them, minilocal.to_device({what}, learner.device)."
         )
 
 

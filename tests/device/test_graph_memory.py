@@ -67,7 +67,7 @@ def peaks(batch, **options):
 
 @pytest.mark.parametrize("rule", [ml.rules.bp(), ml.rules.gll(), RULE], ids=["bp", "gll", "backlink"])
 def test_recording_takes_no_more_than_an_eager_step_and_copies_of_the_batch(batch, rule):
-    """5 %: best fit leaves other gaps in an empty pool. Beside the eager step's cached blocks learner is nearly twice."""
+    """5 %: best fit leaves other gaps in an empty pool. Beside the eager step's blocks it is nearly twice."""
     eager, recorded = peaks(batch, rule=rule)
     copies = sum(a.nbytes for a in batch)
     assert recorded <= 1.05 * eager + copies, (recorded, eager, copies)
