@@ -9,7 +9,7 @@ import numpy as np
 
 from minilocal.array import Array, namespace, to_host
 from minilocal.data import evaluation_batches
-from minilocal.device import to_device
+from minilocal.device import on_its_device, to_device
 from minilocal.train.evaluate import BATCH, Predictions
 from minilocal.train.trainer import Trainer
 
@@ -19,6 +19,7 @@ class RankTrainer(Trainer):
 
     learner: Any  # a Learner in several ranks
 
+    @on_its_device
     def _predict(self, x: Array, local: bool, between: Callable[[], None]) -> Predictions:
         x = to_device(x, self.learner.device)
         unused = namespace(x).zeros(len(x), np.int64)

@@ -95,7 +95,6 @@ class Trainer:
                 raise Diverged(f"the loss of module {k + 1} of {len(losses)} became {losses[k]}")
             progress.add(values, images)
 
-    @on_its_device
     def row(self, progress: Progress, lr: float, *, between: Callable[[], None] = lambda: None) -> Row:
         """Evaluate after the epoch that `progress` stands in; its row. `between` is called after each batch."""
         row = Row(epoch=progress.epoch + 1, lr=lr, losses=progress.losses())

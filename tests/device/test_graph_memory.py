@@ -119,15 +119,24 @@ def test_out_of_memory_while_recording_is_a_reason_and_not_an_error(batch, monke
         same((learner, losses), eager)
 
 
-def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in():
+@pytest.mark.parametrize("short", ["card", "limit"])
+def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in(short, monkeypatch):
     """CuPy's own pool would let go of a block that what was recorded before writes to."""
-    graph_memory = GraphMemory(fake)
-    with memory.limited(1 << 20), graph_memory.recording() as stream:
-        stream.begin_capture()
-        with pytest.raises(MemoryError):
-            for n in (100_000, 200_000):  # both do not fit, and the first one is free by then
-                fake.zeros(n, "f4") + 1
-        graph = stream.end_capture()
+    with memory.limited(1 << 20 if short == "card" else AMPLE):
+        if short == "limit":  # as CUPY_GPU_MEMORY_LIMIT sets it
+            limit = memory.default_pool.total_bytes() + (1 << 20)
+            monkeypatch.setattr(memory, "limit_of_a_new_pool", 1 << 20)
+            memory.default_pool.set_limit(limit)
+        graph_memory = GraphMemory(fake)
+        try:
+            with graph_memory.recording() as stream:
+                stream.begin_capture()
+                fake.zeros(200_000, "f4")  # 0.8 MB, free afterwards
+                with pytest.raises(MemoryError):
+                    fake.zeros(250_000, "f4")
+                graph = stream.end_capture()
+        finally:
+            memory.default_pool.set_limit(0)
     graph.launch()
     del graph
     graph_memory.release()

@@ -15,6 +15,7 @@ from minilocal import device
 from minilocal.device import device_namespace, make_current, on_device
 from minilocal.errors import UserError
 from minilocal.locality.influence import toy_net
+from minilocal.train.evaluate import predict
 from tests.fake import cuda_on_host, memory
 from tests.fake.device import fake, fetch
 
@@ -154,6 +155,8 @@ def test_fit_evaluates_probes_and_measures_on_the_learners_device():
         first = next(iter(digits.batches(0, 8, device=place)))
         others.append([fetch(a) for a in first] + [np.array(ml.linear_probes(learner, digits, steps=2))])
         assert {a.device.id for a in first} == {int(place[-1])}
+        alone = predict(learner, digits.test_x, digits, local=True)
+        others[-1] += [alone.logits, alone.classes, *(a for a in alone.local if a is not None)]
     assert rows[0] == rows[1]
     equal(*others)
 

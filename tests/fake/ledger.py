@@ -93,7 +93,7 @@ class Buffer:
         if (recording := capture()) is not None:
             recording.born.append(array)
             if self.memory is not None:
-                recording.taken.add(self.memory.memory)
+                recording.works_in(self.memory.memory)
 
     def __del__(self) -> None:
         if hasattr(self, "array"):  # else there was no room for it
@@ -137,7 +137,7 @@ class Capture:
 
     steps: list[Callable[[], None]] = field(default_factory=list)
     born: list[np.ndarray] = field(default_factory=list)
-    taken: WeakSet[memory.Memory] = field(default_factory=WeakSet)  # from the card
+    memories: dict[int, ref[memory.Memory]] = field(default_factory=dict)  # of the card, that it works in
     broken: bool = False
 
     def __post_init__(self) -> None:
@@ -150,14 +150,17 @@ class Capture:
         for buffer, content in self._before:
             if (alive := buffer()) is not None:
                 np.copyto(alive.array, content)
-        self._before, self._memories = [], len(self.taken)
+        self._before = []
+
+    def works_in(self, of_card: memory.Memory) -> None:
+        self.memories.setdefault(id(of_card), ref(of_card))
 
     def play(self) -> None:
         """Everything again, in order, on the very same memory.
 
         Raises: CUDARuntimeError on another card, and where memory that was allocated meanwhile is the card's again.
         """
-        if self.card is not memory.current() or len(self.taken) < self._memories:
+        if self.card is not memory.current() or any(alive() is None for alive in self.memories.values()):
             raise memory.CUDARuntimeError(700, "cudaErrorIllegalAddress: an illegal memory access was encountered")
         for step in self.steps:
             step()

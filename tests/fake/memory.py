@@ -57,6 +57,7 @@ class Card:
 
 
 cards = [Card(0)]
+limit_of_a_new_pool = 0  # CUPY_GPU_MEMORY_LIMIT in bytes; 0 is none
 null_stream: Any = None  # the default one; tests/fake/cuda.py sets it
 
 
@@ -193,7 +194,7 @@ class CardPool:
     def __init__(self, allocator: Callable[[int], MemoryPointer]) -> None:
         self._allocator, self._arenas = allocator, WeakValueDictionary[int, Arena]()
         self._lock, self._pending, self._myself = threading.Lock(), list[Block](), ref(self)
-        self.total = self.used = self.limit = 0
+        self.total, self.used, self.limit = 0, 0, limit_of_a_new_pool
 
     def malloc(self, size: int) -> MemoryPointer:
         size = -(-size // UNIT) * UNIT
