@@ -7,6 +7,7 @@ itself through `__array_namespace__`. No global switch, no silent conversion.
 from __future__ import annotations
 
 import sys
+from types import ModuleType
 from typing import Any, Protocol, Self, overload
 
 import numpy as np
@@ -91,8 +92,16 @@ def namespace(*arrays: Array) -> Any:
     Raises: TypeError when arrays of two homes meet, naming both and the remedy.
     """
     first = type(arrays[0])
-    if all(type(a) is first for a in arrays):
-        return np if first is np.ndarray else _home(arrays[0])
+    for a in arrays:
+        if type(a) is not first:
+            return _common(arrays)
+    return _libraries.get(first) or _home(arrays[0])
+
+
+_libraries: dict[type, Any] = {}  # by the type of its arrays: every library that is a module
+
+
+def _common(arrays: tuple[Array, ...]) -> Any:
     homes = {_home(a) for a in arrays}
     if len(homes) > 1:
         names = " and ".join(sorted(h.__name__ for h in homes))
@@ -104,14 +113,20 @@ def namespace(*arrays: Array) -> Any:
 
 
 def _home(array: Array) -> Any:
+    """The library that this array names. A module has all arrays of the type; an object may have this one alone."""
     if isinstance(array, (np.ndarray, np.generic)):
-        return np
-    if hasattr(array, "__array_namespace__"):
-        return array.__array_namespace__()
-    root = type(array).__module__.partition(".")[0]
-    if root in ("builtins", "jaxlib", "torch") or root not in sys.modules:
-        raise TypeError(f"expected a NumPy or CuPy array, got {type(array).__name__}: convert it with numpy.asarray.")
-    return sys.modules[root]
+        home: Any = np
+    elif hasattr(array, "__array_namespace__"):
+        home = array.__array_namespace__()
+    else:
+        root = type(array).__module__.partition(".")[0]
+        if root in ("builtins", "jaxlib", "torch") or root not in sys.modules:
+            kind = type(array).__name__
+            raise TypeError(f"expected a NumPy or CuPy array, got {kind}: convert it with numpy.asarray.")
+        home = sys.modules[root]
+    if isinstance(home, ModuleType):
+        _libraries[type(array)] = home
+    return home
 
 
 def is_device(xp: Any) -> bool:

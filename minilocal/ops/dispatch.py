@@ -5,9 +5,9 @@
     a library that brings a table of its own               its `fast_ops`, {name: function}
     any other, or where the table has no such name         the plain code
 
-A fast form has the name, the arguments and the result of its operation. On NumPy the choice is cached by the types of
-the arrays; any other library is asked at each call, since it may change `RawKernel` and `fast_ops`. A table is imported
-by name when it is first needed, since `kernels` imports `ops`.
+A fast form has the name, the arguments and the result of its operation. A library that is a module, as NumPy and CuPy
+are, is asked once for arrays of a type and numbers of a type. Any other is asked at each call: it may change
+`RawKernel` and `fast_ops`. A table is imported by name when it is first needed, since `kernels` imports `ops`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache, wraps
 from importlib import import_module
+from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
@@ -46,21 +47,22 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """The same, for an operation whose arrays `pick` takes out of its arguments. Without any, the plain code runs."""
 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
-        on_numpy: dict[tuple[type, ...], Callable[P, R]] = {}
+        chosen: dict[tuple[type, ...], dict[str, Callable[P, R]]] = {}  # by types of arrays, then of the first's numbers
 
         def choose(arrays: Sequence[Array]) -> Callable[P, R]:
             xp = namespace(*arrays)
             if _reference.get():
                 return plain
             form = fast_ops(xp, arrays[0]).get(plain.__name__, plain)
-            if xp is np:
-                on_numpy[tuple(map(type, arrays))] = form
+            if isinstance(xp, ModuleType):
+                chosen.setdefault(tuple(map(type, arrays)), {})[arrays[0].dtype.char] = form
             return form
 
         @wraps(plain)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             arrays = pick(*args)
-            form = on_numpy.get(tuple(map(type, arrays)))
+            forms = chosen.get(tuple(map(type, arrays)))
+            form = forms.get(arrays[0].dtype.char) if forms else None
             if form is None or _reference.get():
                 if not arrays and kwargs:  # arrays given by name
                     arrays = pick(*inspect.signature(plain).bind(*args, **kwargs).args)

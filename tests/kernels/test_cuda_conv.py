@@ -55,6 +55,8 @@ def tiles_for(pixels):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(implicit_gemm, "plan", lambda _, *window: gemm(pixels, *window))
         patch.setattr(weight_grad, "plan", lambda _, *window: grad(pixels, *window))
+        patch.setattr(implicit_gemm, "_launch", implicit_gemm._launch.__wrapped__)  # planned anew
+        patch.setattr(weight_grad, "_launches", weight_grad._launches.__wrapped__)
         yield
 
 

@@ -24,7 +24,7 @@ from functools import cache
 from itertools import product
 
 from minilocal.array import Array, namespace
-from minilocal.kernels.cuda.launch import Kernel, blocks
+from minilocal.kernels.cuda.launch import Kernel, Launch, blocks
 from minilocal.ops.conv import conv_out_size
 
 THREADS = 128
@@ -178,17 +178,26 @@ def input_error(dz: Array, W: Array, shape: tuple[int, ...], stride: int, pad: i
 
 
 def _product(x: Array, W: Array, shape: tuple[int, ...], pad: int, **window: int) -> Array | None:
-    (_, H, B, C), (N, P, Q, O), UP = x.shape, shape, window["UP"]
-    pixels = N, blocks(P, UP), blocks(Q, UP)
-    tile = plan(pixels, C, O, window["K"], window["S"], UP * UP, x.itemsize)
-    if not tile:
+    launch = _launch(x.shape, shape, pad, x.itemsize, **window)
+    if launch is None:
         return None
     z = namespace(x).empty(shape, x.dtype)
     if z.size:
-        images, down, across = (blocks(side, tile[of]) for side, of in zip(pixels, ("G", "TP", "TQ"), strict=True))
-        grid = images * blocks(O, tile["LN"] * tile["TN"]) * UP * UP, down, across
-        CONV(x, grid, (THREADS,), (x, W, z, N, H, B, P, Q, pad), C=C, O=O, THREADS=THREADS, **window, **tile)
+        launch(x, W, z)
     return z
+
+
+@cache
+def _launch(images: tuple[int, ...], shape: tuple[int, ...], pad: int, size: int, **window: int) -> Launch | None:
+    """The launch that makes z of this shape from these images; None where no tile fits."""
+    (_, H, B, C), (N, P, Q, O), UP = images, shape, window["UP"]
+    pixels = N, blocks(P, UP), blocks(Q, UP)
+    tile = plan(pixels, C, O, window["K"], window["S"], UP * UP, size)
+    if not tile:
+        return None
+    groups, down, across = (blocks(side, tile[of]) for side, of in zip(pixels, ("G", "TP", "TQ"), strict=True))
+    grid = groups * blocks(O, tile["LN"] * tile["TN"]) * UP * UP, down, across
+    return CONV.launch(grid, (THREADS,), (N, H, B, P, Q, pad), C=C, O=O, THREADS=THREADS, **window, **tile)
 
 
 @cache

@@ -7,12 +7,17 @@ of the build (`#define`s): there is one build for each set of them.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from minilocal.array import Array, namespace
 
+Size = tuple[int, ...]  # of a grid, or of a block
+Args = tuple[Any, ...]
+BY_VALUE = {bool: np.int32, int: np.int32, float: np.float64}  # what Python's numbers are for a kernel
 TYPES = {"f": "float", "d": "double"}
 COMMON = """
 struct alignas(4 * sizeof(T)) T4 { T v[4]; };   // four numbers that travel together
@@ -28,36 +33,58 @@ class Kernel:
 
     def __init__(self, name: str, source: str) -> None:
         self.name, self.source = name, source
-        self._built: dict[Any, Any] = {}
+        self._built: dict[tuple[Any, ...], Any] = {}
 
-    def __call__(
-        self, like: Array, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], **constants: int
-    ) -> None:
-        xp = namespace(like)
-        where = (xp.__name__, like.dtype.char, *constants.items())
+    def __call__(self, like: Array, grid: Size, block: Size, args: Args, **constants: int) -> None:
+        self.built(like, constants)(grid, block, arguments(args))
+
+    def launch(self, grid: Size, block: Size, numbers: Args, **constants: int) -> Launch:
+        """A launch of these sizes, to be kept and called with its arrays, which stand before the numbers."""
+        return Launch(self, grid, block, arguments(numbers), constants)
+
+    def built(self, like: Array, constants: Mapping[str, int]) -> Any:
+        """The kernel as the library of `like` has it: with its type and these constants, made at the first call."""
+        xp, char = namespace(like), like.dtype.char
+        where = (xp.__name__, char, *constants, *constants.values())
         if where not in self._built:
-            text = self.text(like.dtype.char, constants)
-            self._built[where] = xp.RawKernel(text, self.name, options=("--std=c++17",))
-        self._built[where](grid, block, tuple(map(_argument, args)))
+            self._built[where] = xp.RawKernel(self.text(char, constants), self.name, options=("--std=c++17",))
+        return self._built[where]
 
-    def text(self, char: str, constants: dict[str, int]) -> str:
-        """The whole source, for numbers of this type and these constants.
+    def text(self, char: str, constants: Mapping[str, int]) -> str:
+        """The whole source, for numbers of this type and these constants: ASCII, without its comments.
 
         The constants are defined in the text, behind the compiler's own headers. As compiler options they would come
-        first, and those headers have templates named T.
+        first, and those headers have templates named T. CuPy writes the text to a file in the locale's encoding, which
+        may know no Σ.
+
+        Raises: UnicodeEncodeError where anything but a comment is not ASCII.
         """
         defined = {"T": TYPES[char], **constants}
-        return "".join(f"#define {name} {value}\n" for name, value in defined.items()) + COMMON + self.source
+        text = "".join(f"#define {name} {value}\n" for name, value in defined.items()) + COMMON + self.source
+        return re.sub(" *//.*", "", text).encode("ascii").decode()
 
 
-def _argument(value: Any) -> Any:
-    if isinstance(value, bool | int):
-        return np.int32(value)
-    if isinstance(value, float):
-        return np.float64(value)
-    if hasattr(value, "flags") and not value.flags.c_contiguous:
-        raise ValueError(f"a kernel reads arrays as they lie: {value.shape} is not C-contiguous.")
-    return value
+class Launch:
+    """A kernel with its grid, its block, its constants and the numbers among its arguments: launch(x, W, z).
+
+    The first array is of the kernel's type T.
+    """
+
+    def __init__(self, kernel: Kernel, grid: Size, block: Size, numbers: Args, constants: Mapping[str, int]) -> None:
+        self.kernel, self.grid, self.block, self.numbers, self.constants = kernel, grid, block, numbers, constants
+        self._built: dict[tuple[str, str], Any] = {}
+
+    def __call__(self, *arrays: Array) -> None:
+        where = (namespace(arrays[0]).__name__, arrays[0].dtype.char)
+        built = self._built.get(where)
+        if built is None:
+            built = self._built[where] = self.kernel.built(arrays[0], self.constants)
+        built(self.grid, self.block, arrays + self.numbers)
+
+
+def arguments(args: Args) -> Args:
+    """`args` as a kernel takes them: a Python number as a number of C, anything else as it is."""
+    return tuple([BY_VALUE[kind](a) if (kind := type(a)) in BY_VALUE else a for a in args])
 
 
 def blocks(work: int, each: int) -> int:

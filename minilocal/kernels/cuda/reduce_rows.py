@@ -7,6 +7,7 @@ partial sums, an array of doubles, are added: no bit depends on which block came
 
 from __future__ import annotations
 
+from functools import cache
 from math import gcd
 from typing import Any
 
@@ -62,12 +63,12 @@ __device__ void reduce_partials(double (&v)[2], const double* sums, int parts, i
 def packed(a: Array, dtype: Any = None) -> Array:
     """`a` of that type, C-contiguous, at an address for whole loads; the array itself where it is so already."""
     a = namespace(a).ascontiguousarray(a, dtype)
-    return a.copy() if a.data.ptr % _load(a) else a
+    return a.copy() if a.data.ptr % 16 and a.data.ptr % _load(a.shape[-1], a.itemsize) else a
 
 
-def _load(a: Array) -> int:
+def _load(C: int, itemsize: int) -> int:
     """Bytes of one load: the largest power of 2, 16 at most, that divides a row."""
-    return gcd(16, a.shape[-1] * a.itemsize)
+    return gcd(16, C * itemsize)
 
 
 class RowGrid:
@@ -76,12 +77,7 @@ class RowGrid:
     def __init__(self, z: Array) -> None:
         self.like, self.C = z, z.shape[-1]
         self.rows = z.size // self.C
-        self.wide = _load(z) // z.itemsize
-        columns = self.C // self.wide
-        self.tiles = blocks(columns, THREADS)
-        X = blocks(columns, self.tiles)
-        self.block = X, THREADS // X
-        self.parts = min(PARTS, blocks(self.rows, 4 * self.block[1]))
+        self.wide, self.tiles, self.block, self.parts = _partition(self.rows, self.C, z.itemsize)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -99,3 +95,14 @@ class RowGrid:
         """Launch a kernel that writes every row: ROWS rows for each thread."""
         grid = blocks(self.rows, ROWS * self.block[1]), self.tiles
         kernel(self.like, grid, self.block, args, WIDE=self.wide, ROWS=ROWS, **constants)
+
+
+@cache
+def _partition(rows: int, C: int, itemsize: int) -> tuple[int, int, tuple[int, int], int]:
+    """(channels of a thread; tiles of channels; threads of a block, across and down; parts of the rows)"""
+    wide = _load(C, itemsize) // itemsize
+    columns = C // wide
+    tiles = blocks(columns, THREADS)
+    X = blocks(columns, tiles)
+    Y = THREADS // X
+    return wide, tiles, (X, Y), min(PARTS, blocks(rows, 4 * Y))

@@ -17,7 +17,7 @@ from itertools import product
 
 from minilocal.array import Array, namespace
 from minilocal.kernels.cuda.implicit_gemm import COPY, LOAD, PATCH, POWERS, SHARED, WAIT
-from minilocal.kernels.cuda.launch import Kernel, blocks
+from minilocal.kernels.cuda.launch import Kernel, Launch, blocks
 
 THREADS = 128  # of a block, at most
 SUMS = 448  # bytes of dW that a thread may hold in registers
@@ -116,20 +116,33 @@ extern "C" __global__ void total(const T* __restrict__ parts, T* __restrict__ su
 
 def weight_gradient(dz: Array, x: Array, k: int, stride: int, pad: int) -> Array | None:
     """dW = im2col(x)ᵀ dz, None where no tile fits.        dz (N, P, Q, O), x (N, H, W, C)  →  dW (k, k, C, O)"""
-    (N, P, Q, O), (_, H, B, C), xp = dz.shape, x.shape, namespace(x)
-    tile = plan((N, P, Q), C, O, k, stride, x.itemsize)
-    if not tile:
+    (C, O), xp, launches = (x.shape[3], dz.shape[3]), namespace(x), _launches(dz.shape, x.shape, k, stride, pad, x.itemsize)
+    if launches is None:
         return None
-    tiles, slices = blocks(N, tile["G"]) * blocks(P, tile["TP"]) * blocks(Q, tile["TQ"]), _slices(C, O, tile)
-    count = max(1, min(tiles // 2, BLOCKS // slices))
+    weights, total, count = launches
     parts = xp.empty((count, k, k, C, O), x.dtype)
-    args = x, dz, parts, N, H, B, P, Q, pad
-    WEIGHTS(x, (count, slices), (tile["THREADS"],), args, C=C, O=O, K=k, S=stride, DEEP=4, **tile)
+    weights(x, dz, parts)
     if count == 1:
         return parts[0]
     dW = xp.empty((k, k, C, O), x.dtype)
-    TOTAL(x, (blocks(dW.size, 32),), (32, 8), (parts, dW, count, dW.size))
+    total(parts, dW)
     return dW
+
+
+@cache
+def _launches(
+    errors: tuple[int, ...], images: tuple[int, ...], k: int, stride: int, pad: int, size: int
+) -> tuple[Launch, Launch, int] | None:
+    """(the launch of the partial sums, the one that adds them, their number); None where no tile fits."""
+    (N, P, Q, O), (_, H, B, C) = errors, images
+    tile = plan((N, P, Q), C, O, k, stride, size)
+    if not tile:
+        return None
+    tiles, slices = blocks(N, tile["G"]) * blocks(P, tile["TP"]) * blocks(Q, tile["TQ"]), _slices(C, O, tile)
+    count, numbers = max(1, min(tiles // 2, BLOCKS // slices)), k * k * C * O
+    sizes = N, H, B, P, Q, pad
+    weights = WEIGHTS.launch((count, slices), (tile["THREADS"],), sizes, C=C, O=O, K=k, S=stride, DEEP=4, **tile)
+    return weights, TOTAL.launch((blocks(numbers, 32),), (32, 8), (count, numbers)), count
 
 
 def _slices(C: int, O: int, tile: dict[str, int]) -> int:
