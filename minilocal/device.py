@@ -48,7 +48,8 @@ def device_namespace(device: Any) -> Any:
         cupy = _cupy(device)
         count = _gpus(device, cupy)
         if number and (not number.isdecimal() or int(number) >= count):
-            raise UserError(f"device {device!r} was asked for, but there are {count} GPUs: cuda:0 to cuda:{count - 1}.")
+            there = f"there are {count} GPUs: cuda:0 to cuda:{count - 1}" if count > 1 else "there is 1 GPU: cuda:0"
+            raise UserError(f"device {device!r} was asked for, but {there}.")
         with cupy.cuda.Device(int(number)) if number else nullcontext():
             _try(device, cupy)
         _sound[device] = cupy
@@ -110,9 +111,14 @@ def on_its_device(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenat
 
 
 _sound: dict[str, Any] = {}  # devices whose first kernel gave the right numbers, and their library
-CUPY = ("cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-7-0", "amd-cupy")  # all of them are `cupy`
+CUPY = (  # packages that are all `cupy`
+    "cupy", "cupy-cuda11x", "cupy-cuda12x", "cupy-cuda13x", "cupy-rocm-7-0", "cupy-rocm-7-1", "cupy-rocm-7-14",
+    "amd-cupy",
+)  # fmt: skip
 EXTRAS = {12: "-e '.[cuda12]'", 13: "-e '.[cuda13]'"}  # by CUDA's first number; what pip install takes in a clone
-MISSING = ("DynamicLibNotFound", "libnvrtc", "NVRTC_ERROR", "open source file", "ImportError")  # CUDA is not whole
+MISSING = (  # of CUDA: what CuPy says then
+    "DynamicLibNotFound", "libnvrtc", "NVRTC_ERROR", "open source file", "CUDA headers", "ImportError",
+)  # fmt: skip
 OLDEST = {12: 5.0, 13: 7.5}  # the compute capability that each of them still builds for
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
+import inspect
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -29,6 +32,10 @@ class CompileException(Exception):
 NVRTC = DynamicLibNotFoundError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file: libnvrtc.so.13\n')
 HEADERS = CompileException(
     '/tmp/x.cu(3): catastrophic error: cannot open source file "vector_types.h"\n1 error detected'
+)
+NO_HEADERS = RuntimeError(
+    "Failed to find CUDA headers. Please install CUDA toolkit headers (e.g., pip install cupy-cuda12x[ctk]) or specify "
+    "CUDA_PATH environment variable."
 )
 NO_DEVICE = CUDARuntimeError("cudaErrorNoDevice: no CUDA-capable device is detected")
 
@@ -137,6 +144,12 @@ def test_two_cupy_packages_at_once(install):
     assert "pip uninstall -y cupy-cuda12x cupy-cuda13x, then pip install -e '.[cuda12]'" in line
 
 
+@pytest.mark.parametrize("other", ["cupy-rocm-7-1", "cupy-rocm-7-14", "amd-cupy"])
+def test_every_package_that_is_a_cupy_counts(install, other):
+    install(played(), "cupy-cuda13x", other)
+    assert "installed more than once" in refused()
+
+
 def test_a_cupy_that_cannot_be_imported(install, monkeypatch):
     install(None, "cupy-cuda13x")
     page = "\n====\nFailed to import CuPy.\n\nOriginal error:\n  ImportError: libcuda.so.1: not found\n====\n"
@@ -193,8 +206,13 @@ def test_a_gpu_that_is_not_there(install, device):
     assert cupy.kernels == 0
 
 
+def test_a_second_gpu_where_there_is_one(install):
+    install(played(gpus=1))
+    assert refused("cuda:1") == "device 'cuda:1' was asked for, but there is 1 GPU: cuda:0."
+
+
 @pytest.mark.parametrize("built, extra", [(12090, "cuda12"), (13020, "cuda13")])
-@pytest.mark.parametrize("fails", [NVRTC, HEADERS])
+@pytest.mark.parametrize("fails", [NVRTC, HEADERS, NO_HEADERS])
 def test_missing_headers_and_libraries(install, fails, built, extra):
     install(played(built=built, fails=fails))
     line = refused()
@@ -221,6 +239,11 @@ def test_anything_else_that_a_first_kernel_says(install):
     line = refused()
     assert "cudaErrorLaunchFailure: unspecified launch failure)" in line and "see minilocal doctor" in line
     assert gpu_remedy(CUDARuntimeError("?"), played()) == ""
+
+
+def test_a_gpu_that_is_too_full_for_a_context(install):
+    install(played(fails=CUDARuntimeError("cudaErrorMemoryAllocation: out of memory")))
+    assert "the GPU's memory is full; nvidia-smi tells who holds it" in refused()
 
 
 def test_wrong_numbers(install):
@@ -279,6 +302,23 @@ def test_without_a_switch_tf32_is_off(library):
     use_tf32(library, False)
     with pytest.raises(UserError, match="has no such switch"):
         use_tf32(library, True)
+
+
+def test_what_the_real_cupy_says_without_headers_has_our_remedy(monkeypatch):
+    cupy = pytest.importorskip("cupy")
+    monkeypatch.setattr("cuda.pathfinder.find_nvidia_header_directory", lambda *names: None)
+    monkeypatch.delenv("CUDA_PATH", raising=False)
+    with pytest.raises(RuntimeError) as caught:
+        cupy._core.core.compile_with_cache("", (), "90")
+    assert "headers or libraries are missing: pip install" in gpu_remedy(caught.value, cupy)
+
+
+def test_every_package_that_the_real_cupy_knows_is_known_here():
+    """But those for a CUDA or a ROCm before the first that minilocal's CuPy has."""
+    pytest.importorskip("cupy")
+    source = inspect.getsource(importlib.import_module("cupy._environment")._detect_duplicate_installation)
+    known = set(re.findall(r"'((?:amd-)?cupy[a-z0-9-]*)'", source.partition("EOL - latest Python supported: 3.12")[0]))
+    assert known - set(device.CUPY) == set()
 
 
 def test_the_real_cupy_has_the_switch_that_is_used():
