@@ -47,7 +47,7 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """The same, for an operation whose arrays `pick` takes out of its arguments. Without any, the plain code runs."""
 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
-        chosen: dict[tuple[type, ...], dict[str, Callable[P, R]]] = {}  # by types of arrays, then of the first's numbers
+        chosen: dict[tuple[type, ...], dict[str, Callable[P, R]]] = {}  # by types of arrays, then of numbers
 
         def choose(arrays: Sequence[Array]) -> Callable[P, R]:
             xp = namespace(*arrays)

@@ -116,15 +116,16 @@ extern "C" __global__ void total(const T* __restrict__ parts, T* __restrict__ su
 
 def weight_gradient(dz: Array, x: Array, k: int, stride: int, pad: int) -> Array | None:
     """dW = im2col(x)ᵀ dz, None where no tile fits.        dz (N, P, Q, O), x (N, H, W, C)  →  dW (k, k, C, O)"""
-    (C, O), xp, launches = (x.shape[3], dz.shape[3]), namespace(x), _launches(dz.shape, x.shape, k, stride, pad, x.itemsize)
+    launches, xp = _launches(dz.shape, x.shape, k, stride, pad, x.itemsize), namespace(x)
     if launches is None:
         return None
     weights, total, count = launches
-    parts = xp.empty((count, k, k, C, O), x.dtype)
+    shape = k, k, x.shape[3], dz.shape[3]
+    parts = xp.empty((count, *shape), x.dtype)
     weights(x, dz, parts)
     if count == 1:
         return parts[0]
-    dW = xp.empty((k, k, C, O), x.dtype)
+    dW = xp.empty(shape, x.dtype)
     total(parts, dW)
     return dW
 
