@@ -53,6 +53,7 @@ class RecordedSteps(EngineAround):
         self.when, self.xp, self.refused = when, xp, refused
         self.lr, self.clock = xp.zeros(1, dtype), xp.zeros(2, xp.int64)
         self.images = 0  # in the largest batch
+        self._built: set[Any] = set()  # kinds of steps whose kernels are built
         self._seen: set[Any] = set()  # kinds of steps, each after its eager one
         self._recorded: dict[Any, RecordedStep] = {}
         self._memory = GraphMemory(xp)
@@ -91,7 +92,17 @@ class RecordedSteps(EngineAround):
             on_gradients(grads)
             return losses
 
+        self._build_kernels(batch, ctx)
         return self._replayed(*batch, self.when.is_global(ctx.epoch), work) if update_stats else work(*batch)
+
+    def _build_kernels(self, batch: Batch, ctx: PassContext) -> None:
+        """Build what steps on batches of this shape launch, once, without a step."""
+        kind = (self.when.is_global(ctx.epoch), batch.x.shape, batch.y.dtype)
+        if kind not in self._built and hasattr(self.xp, "RawKernel") and hasattr(self.xp, "cuda"):
+            from minilocal.kernels.cuda.build import build_kernels  # on use: a CPU needs none of it
+
+            build_kernels(lambda: self.engine.step(batch, ctx, lambda grads: None, False), self.xp)
+        self._built.add(kind)
 
     def _replayed(self, x: Array, y: Array, phase: bool, work: Work) -> Array:
         """The losses of `work(x, y)`, from a graph where there is one."""

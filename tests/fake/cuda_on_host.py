@@ -65,9 +65,13 @@ def available() -> str | None:
 
 
 class RawKernel:
-    """`cupy.RawKernel` on the host. The source is built when it is first called."""
+    """`cupy.RawKernel` on the host. The source is built when it is first called.
+
+    CuPy writes it to a file in the locale's encoding, which may be ASCII: any other source raises UnicodeEncodeError.
+    """
 
     def __init__(self, source: str, name: str, options: tuple[str, ...] = ()) -> None:
+        source.encode("ascii")
         self.source, self.name, self.options = source, name, tuple(options)
         self._libraries: dict[bool, Any] = {}  # checked, and not
 
@@ -95,6 +99,10 @@ class RawKernel:
         if what:
             line = [i for i, a in enumerate(args) if _is_memory(a)][line] if what > 5 and memory is None else line
             raise RuntimeError(f"{self.name}: {FAULTS[what].format(line=line, n=n)}.")
+
+    def compile(self) -> None:
+        """Build it now."""
+        self._library()
 
     def _library(self) -> Any:
         if checked not in self._libraries:

@@ -46,10 +46,17 @@ class RawKernel:
     def __call__(self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
         if any(isinstance(a, ndarray) and a._owner.card is not memory.current() for a in args):
             raise memory.CUDARuntimeError(700, f"cudaErrorIllegalAddress: {self.name} met an array of another device")
+        for a in args:
+            if isinstance(a, ndarray) and not a.flags.c_contiguous:
+                raise ValueError(f"{self.name} reads arrays as they lie: {a.shape} is not C-contiguous.")
         args = tuple(a._array if isinstance(a, ndarray) else self._by_value(a) for a in args)
         reachable = ledger.reachable() if any(isinstance(a, np.ndarray) and a.dtype.names for a in args) else None
         self._host(grid, block, args, reachable)
         ledger.done(self._host, (grid, block, args, reachable), {}, [])
+
+    def compile(self) -> None:
+        """Build it now."""
+        self._host.compile()
 
     def _by_value(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):

@@ -177,3 +177,8 @@ def test_a_block_has_at_most_48_kib_and_1024_threads():
         kernel("__shared__ float a[12289]; a[(int)x[0]] = 1; x[0] = a[0];")((1,), (1,), (np.zeros(1, np.float32),))
     with pytest.raises(ValueError, match="no GPU takes"):
         kernel("")((1,), (1025,), (np.zeros(1, np.float32),))
+
+
+def test_a_source_that_a_locale_cannot_write_is_found():
+    with pytest.raises(UnicodeEncodeError, match="ascii"):
+        RawKernel('extern "C" __global__ void k(int *x) { x[0] = 1; }  // Σ', "k")

@@ -16,6 +16,10 @@ from minilocal.array import Array, namespace
 from minilocal.kernels.cuda.launch import Kernel, blocks
 from minilocal.kernels.cuda.reduce_rows import ADD_UP, PACK, THREADS, RowGrid, packed
 from minilocal.ops.batch_norm import Statistics
+from minilocal.ops.batch_norm import batch_norm_update_running as operation
+from minilocal.ops.dispatch import plain
+
+PLAIN = plain(operation)
 
 SUMS = Kernel(
     "batch_norm_sums",
@@ -253,7 +257,9 @@ def batch_norm_backward(
 
 
 def batch_norm_update_running(running_mean: Array, running_var: Array, batch: Statistics, momentum: float) -> None:
-    """Both updates, in place, by one launch."""
+    """Both updates, in place, by one launch. Views whose numbers lie apart take the plain code."""
+    if not (running_mean.flags.c_contiguous and running_var.flags.c_contiguous):
+        return PLAIN(running_mean, running_var, batch, momentum)
     mean, variance = (packed(a, running_mean.dtype) for a in batch[:2])
     C, unbiased = mean.size, batch.rows / max(1, batch.rows - 1)
     args = (running_mean, running_var, mean, variance, C, float(momentum), unbiased)

@@ -8,7 +8,9 @@ of the build (`#define`s): there is one build for each set of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,7 @@ class Kernel:
         self._built: dict[tuple[Any, ...], Any] = {}
 
     def __call__(self, like: Array, grid: Size, block: Size, args: Args, **constants: int) -> None:
-        self.built(like, constants)(grid, block, arguments(args))
+        run(self.built(like, constants), grid, block, arguments(args))
 
     def launch(self, grid: Size, block: Size, numbers: Args, **constants: int) -> Launch:
         """A launch of these sizes, to be kept and called with its arrays, which stand before the numbers."""
@@ -79,7 +81,30 @@ class Launch:
         built = self._built.get(where)
         if built is None:
             built = self._built[where] = self.kernel.built(arrays[0], self.constants)
-        built(self.grid, self.block, arrays + self.numbers)
+        run(built, self.grid, self.block, arrays + self.numbers)
+
+
+def run(built: Any, grid: Size, block: Size, args: Args) -> None:
+    """Launch a kernel of the library's, or inside `noting` only note it."""
+    noted = _noted.get()
+    if noted is None:
+        built(grid, block, args)
+    else:
+        noted[built] = None
+
+
+_noted: ContextVar[dict[Any, None] | None] = ContextVar("minilocal.kernels.cuda.noted", default=None)
+
+
+@contextmanager
+def noting() -> Iterator[dict[Any, None]]:
+    """Inside, this thread launches none of our kernels: they are collected, in the order of their first launch."""
+    noted: dict[Any, None] = {}
+    token = _noted.set(noted)
+    try:
+        yield noted
+    finally:
+        _noted.reset(token)
 
 
 def arguments(args: Args) -> Args:
