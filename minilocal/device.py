@@ -48,8 +48,8 @@ def device_namespace(device: Any) -> Any:
         cupy = _cupy(device)
         count = _gpus(device, cupy)
         if number and (not number.isdecimal() or int(number) >= count):
-            there = f"there are {count} GPUs: cuda:0 to cuda:{count - 1}" if count > 1 else "there is 1 GPU: cuda:0"
-            raise UserError(f"device {device!r} was asked for, but {there}.")
+            gpus = f"are {count} GPUs: cuda:0 to cuda:{count - 1}" if count > 1 else "is 1 GPU: cuda:0"
+            raise UserError(f"device {device!r} was asked for, but there {gpus}.")
         with cupy.cuda.Device(int(number)) if number else nullcontext():
             _try(device, cupy)
         _sound[device] = cupy

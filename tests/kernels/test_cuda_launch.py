@@ -47,29 +47,29 @@ def scale():
 def library():
     """A library that is a module, as CuPy is: found by the module of its arrays' type, and its kernels do nothing."""
     lib: Any = ModuleType("nothing")
-    lib.launched, lib.compiled = [], []
+    lib.launched, lib.compiled, gpu = [], [], threading.local()
 
     class RawKernel:
         def __init__(self, source, name, options):
             self.name = name
 
         def __call__(self, grid, block, args):
-            lib.launched.append((self.name, grid, block, args))
+            lib.launched.append((self, grid, block, args))
 
         def compile(self):
-            lib.compiled.append((self.name, threading.get_ident()))
+            lib.compiled.append((self.name, threading.get_ident(), gpu.number))
 
     class Device:
-        id = 0
+        """The current GPU is number 1."""
 
-        def __init__(self, number=0):
-            assert number == 0
+        def __init__(self, number=1):
+            self.id = number
 
         def __enter__(self):
-            return self
+            gpu.number = self.id
 
         def __exit__(self, *error):
-            pass
+            del gpu.number
 
     lib.RawKernel, lib.cuda = RawKernel, ModuleType("nothing.cuda")
     lib.cuda.Device = Device
@@ -125,7 +125,7 @@ def test_a_form_is_looked_up_once_for_arrays_and_numbers_of_a_type(library, monk
         x = library.array((4, 4), dtype)
         ops.relu_backward(x, x)
     assert asked == [("nothing", "f"), ("nothing", "d")]
-    assert [name for name, *_ in library.launched] == ["relu_backward"] * 4
+    assert [kernel.name for kernel, *_ in library.launched] == ["relu_backward"] * 4
 
 
 # ------------------------------------------------------------------ the source
@@ -175,10 +175,10 @@ def test_a_kernel_is_built_once_for_a_type_and_constants(scale, library):
 
 
 def test_python_numbers_arrive_as_the_numbers_of_c(scale, library):
-    x, given = library.array((4,)), np.int64(5)
-    scale(x, (1,), (4,), (x, True, 3, 0.5, given, None), TIMES=1)
+    x, wide = library.array((4,)), np.int64(5)
+    scale(x, (1,), (4,), (x, True, 3, 0.5, wide, None), TIMES=1)
     *_, (array, *numbers) = library.launched[-1]
-    assert array is x and numbers[-2] is given and numbers[-1] is None
+    assert array is x and numbers[-2] is wide and numbers[-1] is None
     assert [(type(n), n) for n in numbers[:3]] == [(np.int32, 1), (np.int32, 3), (np.float64, 0.5)]
 
 
@@ -213,13 +213,13 @@ def test_an_array_whose_numbers_lie_apart_never_meets_a_kernel(scale):
 @on_host
 def test_running_statistics_that_lie_apart_are_updated_all_the_same():
     new, results = fake.asarray(np.arange(4, dtype="f4")), []
-    for strided in (False, True):
+    for is_strided in (False, True):
         table = fake.asarray(np.ones((4, 2), "f4"))
-        mean, variance = (table[:, 0], table[:, 1]) if strided else (table[:, 0].copy(), table[:, 1].copy())
+        mean, variance = (table[:, 0], table[:, 1]) if is_strided else (table[:, 0].copy(), table[:, 1].copy())
         ops.batch_norm_update_running(mean, variance, Statistics(new, new, new, 5), 0.25)
         results.append((fetch(mean), fetch(variance)))
-    for together, apart in zip(*results, strict=True):
-        np.testing.assert_allclose(apart, together, rtol=2**-22)
+    for contiguous, strided in zip(*results, strict=True):
+        np.testing.assert_allclose(strided, contiguous, rtol=2**-22)
 
 
 # ------------------------------------------------------------------ builds ahead of a step
@@ -235,8 +235,9 @@ def test_kernels_are_built_in_threads_and_nothing_is_launched(scale, library, ca
         kept(x)
 
     build_kernels(work, library)
-    assert not library.launched and [name for name, _ in library.compiled] == ["scale"] * 3
-    assert threading.get_ident() not in {thread for _, thread in library.compiled}
+    assert not library.launched and [name for name, *_ in library.compiled] == ["scale"] * 3
+    assert threading.get_ident() not in {thread for _, thread, _ in library.compiled}
+    assert {gpu for *_, gpu in library.compiled} == {1}
     work()
     assert len(library.launched) == 4 and capsys.readouterr().err == ""
 
@@ -244,7 +245,7 @@ def test_kernels_are_built_in_threads_and_nothing_is_launched(scale, library, ca
 def test_a_line_says_that_kernels_are_built_where_it_takes_long(scale, library, monkeypatch, capsys):
     go, x = threading.Event(), library.array((4,))
     library.RawKernel.compile = lambda self: go.wait(60)
-    monkeypatch.setattr(build, "PATIENCE", 0.01)
+    monkeypatch.setattr(build, "LINE_AFTER", 0.01)
     monkeypatch.setattr("builtins.print", lambda *a, _print=print, **k: (_print(*a, **k), go.set()))
     build_kernels(lambda: scale(x, (1,), (4,), (x, 4, 2.0), TIMES=1), library)
     line = "minilocal: building CUDA kernels, once: 0 of 1 are done; CuPy keeps them for later runs\n"
@@ -258,6 +259,17 @@ def test_a_kernel_that_cannot_be_built_is_the_steps_error(scale, library):
     library.RawKernel.compile, x = refuse, library.array((4,))
     with pytest.raises(RuntimeError, match="CUDA headers"):
         build_kernels(lambda: scale(x, (1,), (4,), (x, 4, 2.0), TIMES=1), library)
+
+
+def test_what_fails_without_its_launches_is_left_to_the_step(scale, library):
+    x = library.array((4,))
+
+    def work():
+        scale(x, (1,), (4,), (x, 4, 2.0), TIMES=1)
+        raise ArithmeticError("no such number")
+
+    build_kernels(work, library)
+    assert len(library.compiled) == 1
 
 
 def test_other_threads_launch_meanwhile(scale, library):

@@ -10,23 +10,24 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
 from typing import Any
 
 from minilocal.kernels.cuda.launch import noting
 
 THREADS = 8
-PATIENCE = 1.0  # seconds until a line says what takes so long; kernels on disk are there sooner
+LINE_AFTER = 1.0  # seconds until a line says what takes so long; kernels on disk are there sooner
 
 
 def build_kernels(work: Callable[[], object], xp: Any) -> None:
     """Build the kernels that `work()` launches on the current GPU of the library `xp`.
 
     `work` is called here, and none of its launches runs: what it reads of them is chance. So it may change nothing that
-    stays, and may let no number decide what it does.
+    stays. An error in it is left to the step itself to raise.
 
     Raises: what the library raises where a kernel cannot be built.
     """
-    with noting() as kernels:
+    with noting() as kernels, suppress(Exception):
         work()
     number = xp.cuda.Device().id
 
@@ -36,7 +37,7 @@ def build_kernels(work: Callable[[], object], xp: Any) -> None:
 
     with ThreadPoolExecutor(THREADS) as pool:
         builds = [pool.submit(build, kernel) for kernel in kernels]
-        done, waiting = wait(builds, PATIENCE)
+        done, waiting = wait(builds, LINE_AFTER)
         if waiting:
             line = f"building CUDA kernels, once: {len(done)} of {len(builds)} are done; CuPy keeps them for later runs"
             print(f"minilocal: {line}", file=sys.stderr, flush=True)
