@@ -1,8 +1,5 @@
 """Every CUDA kernel goes through NVIDIA's compiler, for a GPU that is not there, and keeps its numbers in registers."""
 
-import re
-import shutil
-import subprocess
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ from minilocal.kernels.cuda import augment, batch_norm, dropout, pool, softmax
 from minilocal.kernels.cuda.relu import RELU_BACKWARD
 from minilocal.kernels.cuda.sgd import EACH, MOST, SGD, THREADS
 from minilocal.ops.dispatch import fast_ops
+from tests.kernels import nvrtc
 
 SUMS = {"THREADS": 256}
 BUILDS = [
@@ -51,31 +49,17 @@ class Recorder:
         return lambda grid, block, args: None
 
 
-def every_source(char):
-    """The kernels in one file, each in a namespace of its own: nvcc takes its time for every file."""
-    recorder: Any = Recorder(char)
+def sized(constants, char):
+    """The constants of a build for numbers of this type: rows of WIDE of them are 16 bytes."""
+    return {name: value or {"f": 4, "d": 2}[char] for name, value in constants.items()}
+
+
+@pytest.mark.skipif(nvrtc.missing() is not None, reason=str(nvrtc.missing()))
+@pytest.mark.parametrize("char, sm", [("f", 75), ("f", 80), ("f", 90), ("d", 80)])
+def test_nvrtc_takes_them_without_a_spill(char, sm):
     for kernel, constants in BUILDS:
-        kernel(recorder, (1,), (1,), (), **{name: value or {"f": 4, "d": 2}[char] for name, value in constants.items()})
-    text = ""
-    for i, (source, options) in enumerate(recorder.built):
-        source = "".join(f"#define {o[2:].replace('=', ' ', 1)}\n" for o in options if o.startswith("-D")) + source
-        undo = "".join(f"#undef {name}\n" for name in re.findall(r"#define (\w+)", source))
-        source = source.replace('extern "C"', "")
-        text += f"namespace kernel{i} {{\n{source}\n}}\n{undo}"
-    return text
-
-
-@pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc on this machine")
-@pytest.mark.parametrize("char", "fd")
-def test_nvcc_takes_them_without_a_spill(char, tmp_path):
-    (tmp_path / "all.cu").write_text(every_source(char))
-    command = ["nvcc", "-cubin", "-arch=sm_80", "--std=c++17", "-Xptxas", "-v", "-o", str(tmp_path / "all.cubin")]
-    done = subprocess.run([*command, str(tmp_path / "all.cu")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    built = re.findall(r"Compiling entry function '(\w+)'", done.stderr)
-    spills = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
-    assert len(built) == len(BUILDS) and len(spills) >= len(BUILDS)
-    assert all(row == ("0", "0", "0") for row in spills), list(zip(built, spills, strict=False))
+        used = nvrtc.build(kernel, char, sized(constants, char), sm)
+        assert used.stack == used.spilled == 0 and used.shared <= 48 << 10, f"{kernel.name}, {char}, sm_{sm}: {used}"
 
 
 @pytest.mark.parametrize("name", cuda.FORMS)
