@@ -26,6 +26,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
 from minilocal.boundaries import open as open_boundary
@@ -199,9 +200,5 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
 
 def mix(g_loc: dict[str, Array], g_glb: dict[str, Array], a: float, b: float) -> dict[str, Array]:
     """g = a g_loc + b g_glb of one unit, parameter by parameter, in the memory of g_loc."""
-    for name, g in g_loc.items():
-        g_above = g_glb.pop(name)
-        g *= a
-        g_above *= b
-        g += g_above  # Eq. (6) with the factors of (4), (5)
+    ops.mix([(g, g_glb.pop(name)) for name, g in g_loc.items()], a, b)  # Eq. (6) with the factors of (4), (5)
     return g_loc

@@ -11,6 +11,7 @@ from minilocal.errors import UserError
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.initial import Initializer, constant
 from minilocal.ops.batch_norm import (
+    RunningUpdate,
     Statistics,
     batch_norm_apply,
     batch_norm_backward,
@@ -98,9 +99,14 @@ class BatchNorm(Layer[NormCache]):
         return dz, grads
 
     def update_running_stats(self, cache: NormCache, p: Arrays | None = None) -> None:
+        batch_norm_update_running(self.running_updates(cache, p))
+
+    def running_updates(self, cache: NormCache, p: Arrays | None = None) -> list[RunningUpdate]:
+        """What `update_running_stats` updates; a block of several norms updates all in one call."""
         if cache.stats is None:
-            return
-        batch_norm_update_running(self._get(p, "running_mean"), self._get(p, "running_var"), cache.stats, self.momentum)
+            return []
+        mean, variance = self._get(p, "running_mean"), self._get(p, "running_var")
+        return [RunningUpdate(mean, variance, cache.stats, self.momentum)]
 
     def out_shape(self, shape: Shape) -> Shape:
         if shape[-1] != self.channels:

@@ -7,9 +7,15 @@ from typing import Any
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
 from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape
-from minilocal.layers.resize import BySides, by_sides
+from minilocal.layers.resize import BySides
 from minilocal.ops.conv import conv_out_size
-from minilocal.ops.pool import max_pool, max_pool_backward, window_pixels
+from minilocal.ops.pool import (
+    global_average_pool,
+    global_average_pool_backward,
+    max_pool,
+    max_pool_backward,
+    window_pixels,
+)
 
 
 class _Windows(Layer[Cache]):
@@ -92,16 +98,14 @@ class GlobalAveragePool(Layer[Shape]):
     """
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
-        xp, (_, H, W, _) = namespace(x), x.shape
-        return by_sides(x, xp.full((1, H), 1 / H, x.dtype), xp.full((1, W), 1 / W, x.dtype)), x.shape
+        return global_average_pool(x), x.shape
 
     def backward(
         self, dy: Array, cache: Shape, p: Arrays | None = None, need: Need = "both"
     ) -> tuple[Array | None, dict[str, Array]]:
         if need == "weights":
             return None, {}
-        N, H, W, C = cache
-        return namespace(dy).repeat(dy.reshape(N, 1, C) * (1 / (H * W)), H * W, axis=1).reshape(cache), {}
+        return global_average_pool_backward(dy, cache), {}
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3:

@@ -11,6 +11,7 @@ from minilocal.layers.conv import Conv
 from minilocal.layers.initial import Initializer
 from minilocal.layers.norm import BatchNorm, BatchNormReLU, NormCache
 from minilocal.layers.sequential import Composite, Sequential
+from minilocal.ops.batch_norm import batch_norm_update_running
 
 SHORTCUTS = ("A-both", "A-end", "B")
 
@@ -140,8 +141,8 @@ class Residual(Composite[ResidualCache]):
         return dx, norm2_grads | conv2_grads | norm1_grads | conv1_grads | shortcut_grads
 
     def update_running_stats(self, cache: ResidualCache, p: Arrays | None = None) -> None:
-        self.norm1.update_running_stats(cache.norm1, p)
-        self.norm2.update_running_stats(cache.norm2, p)
+        updates = self.norm1.running_updates(cache.norm1, p) + self.norm2.running_updates(cache.norm2, p)
+        batch_norm_update_running(updates)
         self.shortcut.update_running_stats(cache.shortcut, p)
 
     def out_shape(self, shape: Shape) -> Shape:

@@ -6,6 +6,7 @@ to the code here; inside `reference()` it runs the code here.
     conv.py         im2col, its transpose, and convolution as one matrix product
     batch_norm.py   statistics, normalisation and its backward pass
     matmul.py       a linear layer's products and their transposes
+    mix.py          a linked unit's gradient from its two
     relu.py pool.py softmax.py dropout.py augment.py sgd.py
     dispatch.py     which code a call runs
 """
@@ -16,7 +17,13 @@ from minilocal.ops.conv import conv2d, conv2d_backward
 from minilocal.ops.dispatch import reference
 from minilocal.ops.dropout import dropout_mask
 from minilocal.ops.matmul import matmul, matmul_axis1, matmul_dw, sum_rows
-from minilocal.ops.pool import max_pool, max_pool_backward
+from minilocal.ops.mix import mix
+from minilocal.ops.pool import (
+    global_average_pool,
+    global_average_pool_backward,
+    max_pool,
+    max_pool_backward,
+)
 from minilocal.ops.relu import relu, relu_backward
 from minilocal.ops.sgd import sgd
 from minilocal.ops.softmax import cross_entropy
@@ -31,11 +38,14 @@ __all__ = [
     "crop_flip_normalise",
     "cross_entropy",
     "dropout_mask",
+    "global_average_pool",
+    "global_average_pool_backward",
     "matmul",
     "matmul_axis1",
     "matmul_dw",
     "max_pool",
     "max_pool_backward",
+    "mix",
     "reference",
     "relu",
     "relu_backward",

@@ -6,6 +6,7 @@ dy ← da where a > 0      dγ = Σ dy·n      dβ = Σ dy      dz = γ r (dy - 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from minilocal.array import Array, namespace
@@ -58,13 +59,28 @@ def batch_norm_backward(
     return gamma * r * (dy - dbeta / M - n * (dgamma / M)), dgamma, dbeta, dy if both else None
 
 
-@op_on(lambda running_mean, _, batch, *__: (running_mean, batch.mean))
-def batch_norm_update_running(running_mean: Array, running_var: Array, batch: Statistics, momentum: float) -> None:
+class RunningUpdate(NamedTuple):
+    """The running statistics of a batch norm, (C,) each, what `batch_norm_stats` made of a batch, and the momentum."""
+
+    mean: Array
+    variance: Array
+    batch: Statistics
+    momentum: float
+
+    @property
+    def unbiased(self) -> float:
+        """M/(M-1): σ² of the batch times this is the unbiased variance. 1 for a batch of one row."""
+        return self.batch.rows / max(1, self.batch.rows - 1)
+
+
+@op_on(lambda updates: (updates[0].mean, updates[0].batch.mean) if updates else ())
+def batch_norm_update_running(updates: Sequence[RunningUpdate]) -> None:
     """running ← (1 - momentum) running + momentum batch, in place; the variance as the unbiased one, M/(M-1) σ².
 
-    running_mean, running_var, and μ and σ² of `batch`, which `batch_norm_stats` made: (C,) each  →  None
+    For several batch norms in one call.
     """
-    unbiased = batch.rows / max(1, batch.rows - 1)
-    for running, new in ((running_mean, batch.mean), (running_var, batch.variance * unbiased)):
-        running *= 1 - momentum
-        running += momentum * new
+    for update in updates:
+        batch, momentum = update.batch, update.momentum
+        for running, new in ((update.mean, batch.mean), (update.variance, batch.variance * update.unbiased)):
+            running *= 1 - momentum
+            running += momentum * new

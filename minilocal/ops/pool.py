@@ -1,4 +1,4 @@
-"""Max pooling: the largest number of each window, and the argmax that routes its error back."""
+"""Max pooling, whose argmax routes the error of each window back, and the mean of whole maps."""
 
 from __future__ import annotations
 
@@ -30,6 +30,21 @@ def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, 
     for number, pixel in enumerate(window_pixels(dx, k, stride)):
         pixel += dy * (argmax == number)
     return dx
+
+
+@op
+def global_average_pool(x: Array) -> Array:
+    """The mean of every channel over the map, column by column.        x (N, H, W, C)  →  (N, 1, 1, C)"""
+    xp, (N, H, W, C) = namespace(x), x.shape
+    columns = xp.full((1, H), 1 / H, x.dtype) @ x.reshape(N, H, W * C)
+    return (xp.full((1, W), 1 / W, x.dtype) @ columns.reshape(N, W, C)).reshape(N, 1, 1, C)
+
+
+@op
+def global_average_pool_backward(dy: Array, shape: tuple[int, ...]) -> Array:
+    """dx = dy / (H W) at every pixel.        dy (N, 1, 1, C)  →  (N, H, W, C), which is `shape`"""
+    N, H, W, C = shape
+    return namespace(dy).repeat(dy.reshape(N, 1, C) * (1 / (H * W)), H * W, axis=1).reshape(shape)
 
 
 def argmax_type(k: int) -> str:

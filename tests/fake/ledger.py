@@ -96,9 +96,10 @@ class Buffer:
                 recording.works_in(self.memory.memory)
 
     def __del__(self) -> None:
-        if hasattr(self, "array"):  # else there was no room for it
-            _allocate(-self.array.nbytes)
-            spoil(self.array)
+        if _allocate is None or not hasattr(self, "array"):  # the interpreter goes; or there was no room for it
+            return
+        _allocate(-self.array.nbytes)
+        spoil(self.array)
 
 
 def _allocate(bytes_: int) -> None:

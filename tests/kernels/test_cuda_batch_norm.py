@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from minilocal import streams
 from minilocal.kernels import cuda
 from minilocal.kernels.cuda import reduce_rows
-from minilocal.ops.batch_norm import Statistics
+from minilocal.kernels.cuda.running_stats import TABLE
+from minilocal.ops.batch_norm import RunningUpdate, Statistics
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake, fetch
 from tests.helpers.on_device import on_device
@@ -131,17 +132,25 @@ def test_a_channel_that_never_changes_has_no_variance():
     assert np.allclose(r, 1e-5**-0.5)
 
 
-@pytest.mark.parametrize("rows", [1, 50])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_update_running_moves_the_running_statistics_in_place(rows, dtype):
-    n = numbers((rows, 300), dtype)
-    seen = plain.batch_norm_stats(n["z"], 1e-5)
-    theirs = n["gamma"].copy(), np.abs(n["beta"])
-    ours = [fake.asarray(a) for a in theirs]
-    mean, variance, r = (fake.asarray(a) for a in seen[:3])
-    cuda.batch_norm_update_running(ours[0], ours[1], Statistics(mean, variance, r, rows), 0.1)
-    plain.batch_norm_update_running(*theirs, seen, 0.1)
-    assert all(close(a.get(), b, 2 * EPS[dtype]) for a, b in zip(ours, theirs, strict=True))
+@pytest.mark.parametrize("norms, launches", [(1, 1), (3, 1), (TABLE.most // 2, 1), (TABLE.most // 2 + 1, 2)])
+def test_update_running_moves_the_statistics_of_all_norms_in_place(norms, launches, dtype):
+    """To the bits of the plain form, which multiplies and adds in the same order."""
+    ours, theirs = [], []
+    for i in range(norms):
+        n, C = numbers((1 if i % 2 else 50, 3 + 1200 * (i < 3)), dtype, seed=i), 3 + 1200 * (i < 3)
+        seen = plain.batch_norm_stats(n["z"], 1e-5)
+        running = n["gamma"], np.abs(n["beta"])
+        assert running[0].size == C
+        theirs.append(RunningUpdate(*(a.copy() for a in running), seen, 0.1 + i / 100))
+        batch = Statistics(*(fake.asarray(a) for a in seen[:3]), seen.rows)
+        ours.append(RunningUpdate(*(fake.asarray(a) for a in running), batch, 0.1 + i / 100))
+    with counting() as counts:
+        cuda.batch_norm_update_running(ours)
+    plain.batch_norm_update_running(theirs)
+    assert (counts.launches, counts.syncs, counts.uploads) == (launches, 0, 0)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert all(close(a.get(), b, 2 * EPS[dtype]) for a, b in zip(mine[:2], other[:2], strict=True))
 
 
 def test_a_part_may_hold_any_number_of_rows(monkeypatch):
@@ -185,6 +194,6 @@ def test_nothing_waits_and_nothing_is_copied():
         seen = cuda.batch_norm_stats(n["z"], 1e-5)
         a = cuda.batch_norm_apply(n["z"], seen.mean, seen.r, n["gamma"], n["beta"], n["add"], True)
         cuda.batch_norm_backward(n["dy"], n["z"], seen.mean, seen.r, n["gamma"], a)
-        cuda.batch_norm_update_running(n["gamma"], n["beta"], seen, 0.1)
+        cuda.batch_norm_update_running([RunningUpdate(n["gamma"], n["beta"], seen, 0.1)])
     assert counts.syncs == counts.uploads == counts.downloads == 0
-    assert counts.launches <= 2 + 1 + 3 + 1 + 8  # kernels, and views
+    assert counts.launches <= 1 + 1 + 2 + 1 + 8  # kernels, and memory

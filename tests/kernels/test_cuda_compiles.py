@@ -7,21 +7,23 @@ import pytest
 
 from minilocal import ops
 from minilocal.kernels import cuda
-from minilocal.kernels.cuda import augment, batch_norm, dropout, pool, softmax
+from minilocal.kernels.cuda import augment, batch_norm, dropout, pool, running_stats, softmax
+from minilocal.kernels.cuda.mix import MIX
+from minilocal.kernels.cuda.mix import TABLE as PAIRS
 from minilocal.kernels.cuda.relu import RELU_BACKWARD
-from minilocal.kernels.cuda.sgd import EACH, MOST, SGD, THREADS
+from minilocal.kernels.cuda.sgd import SGD
+from minilocal.kernels.cuda.sgd import TABLE as UPDATES
 from minilocal.ops.dispatch import fast_ops
 from tests.kernels import nvrtc
 
-SUMS = {"THREADS": 256}
+SUMS = {"THREADS": 256, "GROUPS": 32}
+ROWS = {"MOST": 96, "THREADS": 256, "EACH": 4}  # of a table
 BUILDS = [
-    (batch_norm.SUMS, {"WIDE": 0, "DEEP": 4, **SUMS}),
-    (batch_norm.STATISTICS, {"WIDE": 1, "THREADS": 512}),
+    (batch_norm.STATISTICS, {"WIDE": 0, "DEEP": 4, **SUMS}),
     (batch_norm.APPLY, {"WIDE": 0, "DEEP": 4, "ROWS": 8, "ADD": 1, "RELU": 1}),
-    (batch_norm.BACKWARD_SUMS, {"WIDE": 0, "DEEP": 2, "RELU": 1, "KEEP": 1, **SUMS}),
-    (batch_norm.GRADIENTS, {"WIDE": 1, "THREADS": 512}),
+    (batch_norm.GRADIENTS, {"WIDE": 0, "DEEP": 2, "RELU": 1, "KEEP": 1, **SUMS}),
     (batch_norm.BACKWARD, {"WIDE": 0, "DEEP": 2, "ROWS": 8, "RELU": 1}),
-    (batch_norm.UPDATE_RUNNING, {}),
+    (running_stats.UPDATE_RUNNING, ROWS),
     (RELU_BACKWARD, {"EACH": 4}),
     (softmax.ROW, {"LANES": 32, "ROWS": 8, "LABEL_BYTES": 8}),
     (softmax.MEAN, {"THREADS": 256}),
@@ -29,9 +31,12 @@ BUILDS = [
     (pool.BACKWARD, {"SIDE": 3, "STRIDE": 2, "INDEX_BYTES": 1}),
     (pool.FORWARD, {"SIDE": 17, "STRIDE": 17, "INDEX_BYTES": 2}),
     (pool.BACKWARD, {"SIDE": 17, "STRIDE": 17, "INDEX_BYTES": 2}),
+    (pool.MEAN, {"WIDE": 0, "THREADS": 256}),
+    (pool.SPREAD, {"WIDE": 0, "ROWS": 8}),
     (augment.CROP, {}),
     (dropout.MASK, {}),
-    (SGD, {"MOST": MOST, "THREADS": THREADS, "EACH": EACH}),
+    (SGD, ROWS | {"MOST": UPDATES.most}),
+    (MIX, ROWS | {"MOST": PAIRS.most}),
 ]
 
 

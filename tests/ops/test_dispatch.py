@@ -116,16 +116,20 @@ def test_a_fast_form_takes_what_its_operation_takes(forms):
         assert parameters(form) == parameters(getattr(ops, name)), name
 
 
-ON_ONE_ARRAY = {"batch_norm_stats", "dropout_mask", "max_pool", "relu", "sum_rows"}
+ON_ONE_ARRAY = {
+    "batch_norm_stats", "dropout_mask", "global_average_pool", "global_average_pool_backward", "max_pool", "relu",
+    "sum_rows",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - ON_ONE_ARRAY))
 def test_arrays_of_two_libraries_are_refused(name):
-    """Whichever of its arrays is elsewhere. `sgd` has them in a list, `batch_norm_update_running` in its statistics."""
+    """Whichever of its arrays is elsewhere. `sgd`, `mix` and `batch_norm_update_running` have them in a list."""
     args = arguments(name)
-    arrays = [*args[0][0][:2]] if name == "sgd" else [a for a in args if isinstance(a, np.ndarray)][:2]
+    first = args[0][0] if isinstance(args[0], list) else args
+    arrays = [a for a in first if isinstance(a, np.ndarray)][:2]
     if name == "batch_norm_update_running":
-        arrays = [args[0], args[2].mean]
+        arrays = [first.mean, first.batch.mean]
     for elsewhere in arrays:
         mixed = _with(args, elsewhere)
         for wanted in (False, True):

@@ -13,22 +13,19 @@ Variance: of d = z - z₀, where z₀, the first row, is about one deviation fro
 from __future__ import annotations
 
 from minilocal.array import Array, namespace
-from minilocal.kernels.cuda.launch import Kernel, blocks
-from minilocal.kernels.cuda.reduce_rows import ADD_UP, PACK, THREADS, RowGrid, packed
+from minilocal.kernels.cuda.launch import Kernel
+from minilocal.kernels.cuda.reduce_rows import ADD_UP_BLOCKS, PACK, RowGrid, packed
 from minilocal.ops.batch_norm import Statistics
-from minilocal.ops.batch_norm import batch_norm_update_running as operation
-from minilocal.ops.dispatch import plain
 
-PLAIN = plain(operation)
-
-SUMS = Kernel(
-    "batch_norm_sums",
+STATISTICS = Kernel(
+    "batch_norm_stats",
     PACK
-    + ADD_UP
+    + ADD_UP_BLOCKS
     + """
-// d = z - z₀:   Σ d   Σ d²   over each part of the rows
+// d = z - z₀:   μ = z₀ + Σd/M      σ² = Σd²/M - (Σd/M)²      r = 1/√(σ² + ε)
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-batch_norm_sums(const T* __restrict__ z, double* __restrict__ sums, int rows, int C) {
+batch_norm_stats(const T* __restrict__ z, T* __restrict__ out, int rows, int C, double eps, double* parts,
+                 int* counters) {
     const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), Y = blockDim.y, step = gridDim.x * Y;
     T one[WIDE] = {}, two[WIDE] = {};
     if (c < C) {
@@ -45,28 +42,16 @@ batch_norm_sums(const T* __restrict__ z, double* __restrict__ sums, int rows, in
                 }
         }
     }
-    write_partial(one, two, sums, C, c);
-}
-""",
-)
-
-STATISTICS = Kernel(
-    "batch_norm_stats",
-    PACK
-    + ADD_UP
-    + """
-// μ = z₀ + Σd/M      σ² = Σd²/M - (Σd/M)²      r = 1/√(σ² + ε)
-extern "C" __global__ void batch_norm_stats(const T* z, const double* sums, T* out, int rows, int C, int parts,
-                                           double eps) {
-    const int c = blockIdx.x * blockDim.x + threadIdx.x;
-    double v[2];
-    reduce_partials(v, sums, parts, C, c);
-    if (threadIdx.y || c >= C) return;
-    const double off = v[0] / rows, variance = v[1] / rows - off * off;
-    const T kept = variance > 0 ? variance : 0;
-    out[c] = z[c] + off;
-    out[C + c] = kept;
-    out[2 * C + c] = 1 / sqrt(kept + eps);
+    double v[2 * WIDE];
+    for (int i = 0; i < WIDE; i++) v[i] = one[i], v[WIDE + i] = two[i];
+    if (!add_up_blocks(v, parts, counters, C, c) || threadIdx.y || c >= C) return;
+    for (int i = 0; i < WIDE; i++) {
+        const double off = v[i] / rows, variance = v[WIDE + i] / rows - off * off;
+        const T kept = variance > 0 ? variance : 0;
+        out[c + i] = z[c + i] + off;
+        out[C + c + i] = kept;
+        out[2 * C + c + i] = 1 / sqrt(kept + eps);
+    }
 }
 """,
 )
@@ -105,15 +90,17 @@ extern "C" __global__ void batch_norm_apply(const T* __restrict__ z, const T* me
 """,
 )
 
-BACKWARD_SUMS = Kernel(
-    "batch_norm_backward_sums",
+GRADIENTS = Kernel(
+    "batch_norm_gradients",
     PACK
-    + ADD_UP
+    + ADD_UP_BLOCKS
     + """
-// g = dy, where a > 0 with RELU, written with KEEP:   Σ g   Σ g (z - μ)   over each part of the rows
+// g = dy, where a > 0 with RELU, written with KEEP
+// dγ = r Σ g (z - μ)      dβ = Σ g      and what dz is made of:   γ r   -dβ/M   -r dγ/M
 extern "C" __global__ void __launch_bounds__(THREADS, 4)
-batch_norm_backward_sums(const T* __restrict__ dy, const T* __restrict__ z, const T* __restrict__ a, const T* mean,
-                   T* __restrict__ g, double* __restrict__ sums, int rows, int C) {
+batch_norm_gradients(const T* __restrict__ dy, const T* __restrict__ z, const T* __restrict__ a, const T* mean,
+                     const T* r, const T* gamma, T* __restrict__ g, T* __restrict__ out, int rows, int C,
+                     double* parts, int* counters) {
     const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), Y = blockDim.y, step = gridDim.x * Y;
     T one[WIDE] = {}, two[WIDE] = {};
     if (c < C) {
@@ -137,29 +124,17 @@ batch_norm_backward_sums(const T* __restrict__ dy, const T* __restrict__ z, cons
             }
         }
     }
-    write_partial(one, two, sums, C, c);
-}
-""",
-)
-
-GRADIENTS = Kernel(
-    "batch_norm_gradients",
-    PACK
-    + ADD_UP
-    + """
-// dγ = r Σ g (z - μ)      dβ = Σ g      and what dz is made of:   γ r   -dβ/M   -r dγ/M
-extern "C" __global__ void batch_norm_gradients(const double* sums, const T* r, const T* gamma, T* out, int rows, int C,
-                                          int parts) {
-    const int c = blockIdx.x * blockDim.x + threadIdx.x;
-    double v[2];
-    reduce_partials(v, sums, parts, C, c);
-    if (threadIdx.y || c >= C) return;
-    const double dgamma = r[c] * v[1];
-    out[c] = dgamma;
-    out[C + c] = v[0];
-    out[2 * C + c] = gamma[c] * r[c];
-    out[3 * C + c] = -v[0] / rows;
-    out[4 * C + c] = -r[c] * dgamma / rows;
+    double v[2 * WIDE];
+    for (int i = 0; i < WIDE; i++) v[i] = one[i], v[WIDE + i] = two[i];
+    if (!add_up_blocks(v, parts, counters, C, c) || threadIdx.y || c >= C) return;
+    for (int i = 0; i < WIDE; i++) {
+        const double dgamma = r[c + i] * v[WIDE + i];
+        out[c + i] = dgamma;
+        out[C + c + i] = v[i];
+        out[2 * C + c + i] = gamma[c + i] * r[c + i];
+        out[3 * C + c + i] = -v[i] / rows;
+        out[4 * C + c + i] = -r[c + i] * dgamma / rows;
+    }
 }
 """,
 )
@@ -199,30 +174,13 @@ extern "C" __global__ void batch_norm_backward(const T* __restrict__ dy, const T
 """,
 )
 
-UPDATE_RUNNING = Kernel(
-    "batch_norm_update_running",
-    """
-// running ← (1 - momentum) running + momentum batch, with M/(M-1) σ² for the variance
-extern "C" __global__ void batch_norm_update_running(T* mean, T* variance, const T* new_mean,
-                                                     const T* new_variance, int C, double momentum,
-                                                     double unbiased) {
-    const int c = blockIdx.x * blockDim.x + threadIdx.x;
-    const T keep = 1 - momentum, take = momentum;
-    if (c >= C) return;
-    mean[c] = mean[c] * keep + new_mean[c] * take;
-    variance[c] = variance[c] * keep + new_variance[c] * (T)unbiased * take;
-}
-""",
-)
-
 
 def batch_norm_stats(z: Array, eps: float) -> Statistics:
-    """μ, σ² and r of every channel, by two launches."""
-    xp, z = namespace(z), packed(z)
+    """μ, σ² and r of every channel, by one launch."""
+    z = packed(z)
     work = RowGrid(z)
-    sums, out = xp.empty((work.parts, 2, work.C), xp.float64), xp.empty((3, work.C), z.dtype)
-    work.sum(SUMS, (z, sums, *work.size), DEEP=4)
-    work.total(STATISTICS, (z, sums, out, *work.size, work.parts, float(eps)))
+    out = namespace(z).empty((3, work.C), z.dtype)
+    work.sum(STATISTICS, 2, (z, out, *work.size, float(eps)), DEEP=4)
     return Statistics(out[0], out[1], out[2], work.rows)
 
 
@@ -240,27 +198,14 @@ def batch_norm_apply(
 def batch_norm_backward(
     dy: Array, z: Array, mean: Array, r: Array, gamma: Array, a: Array | None = None, both: bool = True
 ) -> tuple[Array, Array, Array, Array | None]:
-    """(dz, dγ, dβ, dy), by three launches; the last is the argument dy itself where `a` is None."""
+    """(dz, dγ, dβ, dy), by two launches; the last is the argument dy itself where `a` is None."""
     dy, z, mean, r, gamma = (packed(x, z.dtype) for x in (dy, z, mean, r, gamma))
     a = None if a is None else packed(a, z.dtype)
     xp, work = namespace(z), RowGrid(z)
-    sums, out = xp.empty((work.parts, 2, work.C), xp.float64), xp.empty((5, work.C), z.dtype)
-    dz = xp.empty(z.shape, z.dtype)
+    out, dz = xp.empty((5, work.C), z.dtype), xp.empty(z.shape, z.dtype)
     g = xp.empty(z.shape, z.dtype) if both and a is not None else None
-    work.sum(
-        BACKWARD_SUMS, (dy, z, a, mean, g, sums, *work.size), DEEP=2, RELU=int(a is not None), KEEP=int(g is not None)
-    )
-    work.total(GRADIENTS, (sums, r, gamma, out, *work.size, work.parts))
+    sizes = {"DEEP": 2, "RELU": int(a is not None), "KEEP": int(g is not None)}
+    work.sum(GRADIENTS, 2, (dy, z, a, mean, r, gamma, g, out, *work.size), **sizes)
     error, a = (dy, a) if g is None else (g, None)
     work.write(BACKWARD, (error, z, a, mean, out, dz, *work.size), DEEP=2, RELU=int(a is not None))
     return dz, out[0], out[1], error if both else None
-
-
-def batch_norm_update_running(running_mean: Array, running_var: Array, batch: Statistics, momentum: float) -> None:
-    """Both updates, in place, by one launch. Views whose numbers lie apart take the plain code."""
-    if not (running_mean.flags.c_contiguous and running_var.flags.c_contiguous):
-        return PLAIN(running_mean, running_var, batch, momentum)
-    mean, variance = (packed(a, running_mean.dtype) for a in batch[:2])
-    C, unbiased = mean.size, batch.rows / max(1, batch.rows - 1)
-    args = (running_mean, running_var, mean, variance, C, float(momentum), unbiased)
-    UPDATE_RUNNING(running_mean, (blocks(C, THREADS),), (THREADS,), args)

@@ -1,13 +1,16 @@
-"""max_pool, max_pool_backward (ops/pool.py) in CUDA: one thread for each window, backward for each pixel."""
+"""Pooling (ops/pool.py) in CUDA. Max pooling: one thread for each window, backward for each pixel.
+
+The mean of whole maps: one block for each image, whose threads share the pixels; each adds every Y-th in index order,
+and the block adds their sums in halves, in double.
+"""
 
 from __future__ import annotations
 
 from minilocal.array import Array, namespace
 from minilocal.kernels.cuda.launch import Kernel, blocks
+from minilocal.kernels.cuda.reduce_rows import ADD_UP, PACK, THREADS, RowGrid, packed
 from minilocal.ops.conv import conv_out_size
 from minilocal.ops.pool import argmax_type
-
-THREADS = 256
 
 INDEX = """
 template <int bytes> struct Whole { using type = unsigned char; };
@@ -62,6 +65,51 @@ extern "C" __global__ void max_pool_backward(const T* __restrict__ dy, const Ind
 """,
 )
 
+MEAN = Kernel(
+    "global_average_pool",
+    PACK
+    + ADD_UP
+    + """
+// y[n, c] = mean over the P pixels p of x[n, p, c]
+extern "C" __global__ void global_average_pool(const T* __restrict__ x, T* __restrict__ y, int P, int C) {
+    const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), n = blockIdx.x;
+    const T* map = x + (long long)n * P * C;
+    T one[WIDE] = {};
+    if (c < C)
+        #pragma unroll 4
+        for (int p = threadIdx.y; p < P; p += blockDim.y) {
+            const Pack in = at(map, p, C, c);
+            for (int i = 0; i < WIDE; i++) one[i] += in.v[i];
+        }
+    double v[WIDE];
+    for (int i = 0; i < WIDE; i++) v[i] = one[i];
+    add_up(v);
+    if (threadIdx.y || c >= C) return;
+    for (int i = 0; i < WIDE; i++) y[(long long)n * C + c + i] = v[i] / P;
+}
+""",
+)
+
+SPREAD = Kernel(
+    "global_average_pool_backward",
+    PACK
+    + """
+// dx[n, p, c] = dy[n, c] / P
+extern "C" __global__ void global_average_pool_backward(const T* __restrict__ dy, T* __restrict__ dx, int rows, int C,
+                                                        int P) {
+    const int c = WIDE * (blockIdx.y * blockDim.x + threadIdx.x), Y = blockDim.y;
+    const int end = (int)min((long long)rows, (blockIdx.x + 1LL) * ROWS * Y);
+    const T share = 1.0 / P;
+    if (c >= C) return;
+    for (int m = blockIdx.x * ROWS * Y + threadIdx.y; m < end; m += Y) {
+        Pack out = at(dy, m / P, C, c);
+        for (int i = 0; i < WIDE; i++) out.v[i] *= share;
+        at(dx, m, C, c) = out;
+    }
+}
+""",
+)
+
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, argmax), by one launch."""
@@ -81,4 +129,19 @@ def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, 
     grid, block = (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),)
     sizes = {"SIDE": k, "STRIDE": stride, "INDEX_BYTES": argmax.itemsize}
     BACKWARD(dy, grid, block, (dy, argmax, dx, H, W, P, Q, C), **sizes)
+    return dx
+
+
+def global_average_pool(x: Array) -> Array:
+    """The mean of every map, by one launch."""
+    x, (N, H, W, C) = packed(x), x.shape
+    grid, y = RowGrid(x), namespace(x).empty((N, 1, 1, C), x.dtype)
+    MEAN(x, (N, grid.tiles), grid.block, (x, y, H * W, C), WIDE=grid.wide, THREADS=THREADS)
+    return y
+
+
+def global_average_pool_backward(dy: Array, shape: tuple[int, ...]) -> Array:
+    """dx, by one launch."""
+    dy, dx = packed(dy), namespace(dy).empty(shape, dy.dtype)
+    RowGrid(dx).write(SPREAD, (dy, dx, *RowGrid(dx).size, shape[1] * shape[2]))
     return dx

@@ -2,7 +2,7 @@
 
 A thread keeps WIDE channels and goes down the rows. What belongs to a channel is in registers, and DEEP independent
 loads are under way. The numbers of rows and channels alone decide the partition, and the order in which the blocks'
-partial sums, an array of doubles, are added: no bit depends on which block came first.
+partial sums, an array of doubles, are added: no bit depends on which block came first. The last block adds them up.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from math import gcd
 from typing import Any
 
 from minilocal.array import Array, namespace
+from minilocal.kernels.cuda.last_block import IS_LAST, counters
 from minilocal.kernels.cuda.launch import Kernel, blocks
 
 THREADS = 256  # of a block, at most: X columns of WIDE channels, side by side, times Y rows
 PARTS = 512  # of the rows, at most: four blocks for each of a large GPU's processors
+GROUPS = 32  # of the parts
 ROWS = 8  # that a thread writes
 
 PACK = """
@@ -39,25 +41,51 @@ template <int K> __device__ void add_up(double (&v)[K]) {
     }
     for (int k = 0; k < K; k++) v[k] = all[k][t];
 }
+"""
 
-// sums[part][0..1][c] = this block's partial sums.
-__device__ void write_partial(const T (&p)[WIDE], const T (&q)[WIDE], double* sums, int C, int c) {
-    double v[2 * WIDE];
-    for (int i = 0; i < WIDE; i++) v[i] = p[i], v[WIDE + i] = q[i];
-    add_up(v);
-    if (threadIdx.y == 0 && c < C)
-        for (int i = 0; i < 2 * WIDE; i++) sums[(2LL * blockIdx.x + i / WIDE) * C + c + i % WIDE] = v[i];
+ADD_UP_BLOCKS = (
+    ADD_UP
+    + IS_LAST
+    + """
+// Of parts[part][K / WIDE][C], the k-th number of the thread whose channels begin at c.
+template <int K> __device__ double& number(double* parts, int part, int k, int C, int c) {
+    return parts[(part * (K / WIDE) + k / WIDE) * (long long)C + c + k % WIDE];
 }
 
-// v = the sum of all partial sums: every 64th in index order, then in halves. The first row of threads holds it.
-__device__ void reduce_partials(double (&v)[2], const double* sums, int parts, int C, int c) {
-    v[0] = v[1] = 0;
+template <int K> __device__ void leave(const double (&v)[K], double* parts, int part, int C, int c) {
+    if (threadIdx.y == 0 && c < C)
+        for (int k = 0; k < K; k++) number<K>(parts, part, k, C, c) = v[k];
+}
+
+// v = Σ of `count` parts, every step-th from the first on: a thread adds every Y-th of them in index order.
+template <int K>
+__device__ void gather(double (&v)[K], double* parts, int first, int step, int count, int C, int c) {
+    for (int k = 0; k < K; k++) v[k] = 0;
     if (c < C)
-        for (int p = threadIdx.y; p < parts; p += blockDim.y)
-            v[0] += sums[2LL * p * C + c], v[1] += sums[(2LL * p + 1) * C + c];
+        for (int m = threadIdx.y; m < count; m += blockDim.y)
+            for (int k = 0; k < K; k++) v[k] += number<K>(parts, first + step * m, k, C, c);
     add_up(v);
+}
+
+// v = Σ over all blocks of a tile of channels. True in the last of them, whose first row of threads holds it.
+// On two levels, so that no block has much to read: the parts p, p + GROUPS, ... first, in the place of the first of
+// them, then these GROUPS sums.
+template <int K> __device__ bool add_up_blocks(double (&v)[K], double* parts, int* counters, int C, int c) {
+    const int blocks = gridDim.x, group = blockIdx.x % GROUPS, members = (blocks - group + GROUPS - 1) / GROUPS;
+    counters += blockIdx.y * (GROUPS + 1);
+    add_up(v);
+    leave(v, parts, blockIdx.x, C, c);
+    if (members > 1) {
+        if (!is_last(counters + group, members)) return false;
+        gather(v, parts, group, GROUPS, members, C, c);
+        leave(v, parts, group, C, c);
+    }
+    if (!is_last(counters + GROUPS, min(GROUPS, blocks))) return false;
+    gather(v, parts, 0, 1, min(GROUPS, blocks), C, c);
+    return true;
 }
 """
+)
 
 
 def packed(a: Array, dtype: Any = None) -> Array:
@@ -83,13 +111,15 @@ class RowGrid:
     def size(self) -> tuple[int, int]:
         return self.rows, self.C
 
-    def sum(self, kernel: Kernel, args: tuple[Any, ...], **constants: int) -> None:
-        """Launch a kernel that writes partial sums: `parts` blocks of rows for each tile of channels."""
-        kernel(self.like, (self.parts, self.tiles), self.block, args, WIDE=self.wide, THREADS=THREADS, **constants)
+    def sum(self, kernel: Kernel, sums: int, args: tuple[Any, ...], **constants: int) -> None:
+        """Launch a kernel that makes `sums` sums of each channel: `parts` blocks of rows for each tile of channels.
 
-    def total(self, kernel: Kernel, args: tuple[Any, ...]) -> None:
-        """Add up the partial sums, with 8 channels and 64 parts side by side."""
-        kernel(self.like, (blocks(self.C, 8),), (8, 64), args, WIDE=1, THREADS=512)
+        Its last arguments are memory for the blocks' partial sums, and counters.
+        """
+        parts = namespace(self.like).empty((self.parts, sums, self.C), "float64")
+        args = (*args, parts, counters(self.like, self.tiles * (GROUPS + 1)))
+        constants |= {"WIDE": self.wide, "THREADS": THREADS, "GROUPS": GROUPS}
+        kernel(self.like, (self.parts, self.tiles), self.block, args, **constants)
 
     def write(self, kernel: Kernel, args: tuple[Any, ...], **constants: int) -> None:
         """Launch a kernel that writes every row: ROWS rows for each thread."""

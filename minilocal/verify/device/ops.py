@@ -15,7 +15,7 @@ import numpy as np
 from minilocal import ops, streams
 from minilocal.array import to_host
 from minilocal.device import device_namespace
-from minilocal.ops.batch_norm import Statistics
+from minilocal.ops.batch_norm import RunningUpdate, Statistics
 from minilocal.ops.conv import conv_out_size
 from minilocal.ops.dispatch import plain
 from minilocal.streams import stream_key
@@ -63,7 +63,9 @@ def _each(value: Any, work: Callable[[Any], Any], transpose: bool = False) -> An
         return array.T if transpose else Transposed(array)
     if type(value) in (list, tuple):
         return type(value)(_each(v, work, transpose) for v in value)
-    return Statistics(*(_each(v, work) for v in value)) if isinstance(value, Statistics) else value
+    if isinstance(value, Statistics | RunningUpdate):
+        return type(value)._make(_each(v, work) for v in value)
+    return value
 
 
 def device_errors(ours: Mapping[str, Any], reference: Mapping[str, Any], dtype: str = "float64") -> dict[str, float]:
@@ -114,6 +116,7 @@ MAPS: list[Shape] = [
 POOLS = [(2, 6, 4, 3, 2, 2), (2, 7, 8, 2, 3, 2), (1, 5, 4, 2, 3, 1), (2, 8, 6, 2, 2, 3), (3, 32, 32, 64, 2, 2)]
 LOGITS = [(5, 4), (1, 3), (128, 10), (33, 100), (2, 1000)]
 CROPS = [(40, 32, 4, "constant", 3), (9, 16, 2, "reflect", 1), (20, 32, 0, "constant", 3), (5, 96, 12, "reflect", 3)]
+PARAMETERS: list[Shape] = [(3, 3, 5, 7), (7,), (1,), (300, 41), (2, 2)]
 UPDATES = [(0.9, 1e-3, False), (0.9, 1e-3, True), (0.9, 0.0, False), (0.0, 1e-3, False), (0.0, 0.0, False)]
 
 
@@ -148,8 +151,8 @@ def _norms() -> Iterator[OpCase]:
         yield OpCase(
             "batch_norm_update_running",
             name,
-            partial(_running_stats, shape[-1:]),
-            changed=lambda arguments: arguments[:2],
+            partial(_running_updates, shape[-1:]),
+            changed=lambda arguments: [update[:2] for update in arguments[0]],
         )
         for one in (False, True):
             for relu in (False, True):
@@ -160,9 +163,13 @@ def _norms() -> Iterator[OpCase]:
                 )
 
 
-def _running_stats(c: Shape) -> tuple[Any, ...]:
-    running_mean, running_var, mean, variance, r = (np.abs(a) for a in _draw(c, c, c, c, c))
-    return running_mean, running_var, Statistics(mean, variance, r, 50), 0.1
+def _running_updates(c: Shape) -> tuple[list[RunningUpdate]]:
+    """Of two norms, the second with one channel more, and a batch of one row."""
+    updates = []
+    for channels, rows, momentum in ((c, 50, 0.1), ((c[0] + 1,), 1, 0.3)):
+        running_mean, running_var, mean, variance, r = (np.abs(a) for a in _draw(*[channels] * 5))
+        updates.append(RunningUpdate(running_mean, running_var, Statistics(mean, variance, r, rows), momentum))
+    return (updates,)
 
 
 def _apply(shape: Shape, add: bool, relu: bool) -> tuple[Any, ...]:
@@ -196,6 +203,10 @@ def _elementwise() -> Iterator[OpCase]:
             )
             yield OpCase("max_pool", name, partial(_pool, *pool))
             yield OpCase("max_pool_backward", name, partial(_pool_backward, *pool))
+    for N, H, W, C in [shape for shape in MAPS if len(shape) == 4]:
+        name, shape = f"{N}×{H}×{W}×{C}", (N, H, W, C)
+        yield OpCase("global_average_pool", name, _random(shape))
+        yield OpCase("global_average_pool_backward", name, _random((N, 1, 1, C), then=(shape,)))
 
 
 def _pool(shape: Shape, k: int, stride: int, digits: int) -> tuple[Any, ...]:
@@ -216,6 +227,8 @@ def _losses_updates_images() -> Iterator[OpCase]:
         for rate, where in ((0.1, ""), (np.array([0.1]), ", rate on the device")):
             arguments = partial(_updates, rate, momentum, decay, nesterov)
             yield OpCase("sgd", kind + where, arguments, changed=lambda a: [(w, v) for w, _, v in a[0]])
+    for a, b in ((0.5, 0.5), (0.25, 0.75), (1.0, 0.0)):
+        yield OpCase("mix", f"{a}, {b}", partial(_pairs, a, b), changed=lambda a: [g for g, _ in a[0]])
     for N, side, padding, mode, C in CROPS:
         yield OpCase(
             "crop_flip_normalise",
@@ -229,9 +242,12 @@ def _logits(shape: Shape, scale: float) -> tuple[Any, ...]:
 
 
 def _updates(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[Any, ...]:
-    shapes = [(3, 3, 5, 7), (7,), (1,), (300, 41), (2, 2)]
-    updates = [(w, g, v if momentum else None) for w, g, v in (_draw(shape, shape, shape) for shape in shapes)]
+    updates = [(w, g, v if momentum else None) for w, g, v in (_draw(shape, shape, shape) for shape in PARAMETERS)]
     return updates, rate, momentum, decay, nesterov
+
+
+def _pairs(a: float, b: float) -> tuple[Any, ...]:
+    return [_draw(shape, shape) for shape in PARAMETERS], a, b
 
 
 def _crops(N: int, side: int, padding: int, mode: str, C: int) -> tuple[Any, ...]:

@@ -1,0 +1,46 @@
+"""The last block of a launch finds what all others have written, so one launch can add up their partial sums.
+
+A block that has written its part draws a ticket, an atomic addition of integers. The one that draws the last ticket
+goes on. It reads the parts in the order of their indices, so no bit depends on which block is last.
+
+The counters are 0 before and after a launch: who draws the last ticket puts its counter back. Launches of one stream
+follow one another and share them. A CUDA graph has counters of its own, those of the stream that recorded it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from minilocal.array import Array, namespace
+
+LEAST = 1024  # counters of a stream
+
+IS_LAST = """
+// In every thread: whether this block is the last of `count` to come here. It sees what the others wrote before.
+__device__ bool is_last(int* counter, int count) {
+    __shared__ bool last;
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x + threadIdx.y == 0) {
+        last = atomicAdd(counter, 1) == count - 1;
+        if (last) *counter = 0;
+    }
+    __syncthreads();
+    __threadfence();
+    return last;
+}
+"""
+
+_of_stream: WeakKeyDictionary[Any, dict[int, Array]] = WeakKeyDictionary()  # {stream: {device: counters}}
+
+
+def counters(like: Array, count: int) -> Array:
+    """`count` or more counters, all 0, of the current stream and device. int32."""
+    xp = namespace(like)
+    of_device = _of_stream.setdefault(xp.cuda.get_current_stream(), {})
+    device = xp.cuda.Device().id
+    kept = of_device.get(device)
+    if kept is None or kept.size < count:
+        kept = of_device[device] = xp.zeros(max(count, LEAST), xp.int32)
+    return kept

@@ -1,0 +1,40 @@
+"""batch_norm_update_running (ops/batch_norm.py) in CUDA: all norms of a unit in one launch (table.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from minilocal.kernels.cuda.launch import Kernel
+from minilocal.kernels.cuda.reduce_rows import packed
+from minilocal.kernels.cuda.table import Table
+from minilocal.ops.batch_norm import RunningUpdate
+
+TABLE = Table(("running", "batch"), ("momentum", "factor"))
+
+UPDATE_RUNNING = Kernel(
+    "batch_norm_update_running",
+    TABLE.source
+    + """
+// running ← (1 - momentum) running + momentum batch, where batch is μ, or σ² with the factor M/(M-1)
+extern "C" __global__ void batch_norm_update_running(const Table table, int count) {
+    const int mine = find_row(table, count);
+    T *running = table.running[mine], *batch = table.batch[mine];
+    const T keep = 1 - table.momentum[mine], take = table.momentum[mine], factor = table.factor[mine];
+    const int first = (blockIdx.x - table.first[mine]) * (THREADS * EACH) + threadIdx.x;
+    #pragma unroll
+    for (int e = 0; e < EACH; e++) {
+        const int i = first + e * THREADS;
+        if (i < table.size[mine]) running[i] = running[i] * keep + batch[i] * factor * take;
+    }
+}
+""",
+)
+
+
+def batch_norm_update_running(updates: Sequence[RunningUpdate]) -> None:
+    """All updates, in place, 48 batch norms in a launch."""
+    rows = []
+    for u in updates:
+        mean, variance = (packed(a, u.mean.dtype) for a in u.batch[:2])
+        rows += [(u.mean, mean, u.momentum, 1.0), (u.variance, variance, u.momentum, u.unbiased)]
+    TABLE.launch(UPDATE_RUNNING, rows)
