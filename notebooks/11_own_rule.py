@@ -105,10 +105,10 @@ draw.rule_picture(faded, modules=3, units=7)
 #
 # ## Code
 #
-# These are the answers of a boundary, as the package has them, and the line of the engine that uses the weights:
+# These are the answers of a boundary, as the package has them, and the operation that uses the weights:
 
 # %%
-from minilocal.engine.synchronous import mix
+from minilocal.ops import mix
 
 closed = ml.boundaries.Boundary
 for answer in (closed.linked_units, closed.weights, closed.sends, mix):

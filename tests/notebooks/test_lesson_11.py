@@ -8,7 +8,7 @@ import re
 import pytest
 
 import minilocal as ml
-from minilocal.engine.synchronous import mix
+from minilocal.ops import mix
 from tests.helpers.lessons import printed
 
 NAME = "11_own_rule"
