@@ -50,14 +50,14 @@ def build(kernel: Kernel, char: str, constants: Mapping[str, int], sm: int = 90)
     Raises: RuntimeError with the compiler's words where it refuses.
     """
     log = _compiled(kernel.text(char, dict(constants)), kernel.name, sm)
-    found = re.search(
+    match = re.search(
         r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads.*?Used (\d+) registers(.*?)\n",
         log,
         re.S,
     )
-    assert found, f"no word of ptxas about {kernel.name}:\n{log}"
-    stack, stores, loads, registers = map(int, found.groups()[:4])
-    shared = re.search(r"(\d+) bytes smem", found[5])
+    assert match, f"no word of ptxas about {kernel.name}:\n{log}"
+    stack, stores, loads, registers = map(int, match.groups()[:4])
+    shared = re.search(r"(\d+) bytes smem", match[5])
     return Build(registers, stack, stores + loads, int(shared[1]) if shared else 0)
 
 
@@ -90,10 +90,10 @@ def _library() -> ctypes.CDLL | None:
 def _candidates() -> Iterator[str]:
     for package in PACKAGES:
         try:
-            found = find_spec(package)
+            package_spec = find_spec(package)
         except ModuleNotFoundError:
             continue
-        for folder in (found.submodule_search_locations or ()) if found else ():
+        for folder in (package_spec.submodule_search_locations or ()) if package_spec else ():
             yield from map(str, sorted(Path(folder).glob("lib/libnvrtc.so.*")))
     yield from NAMES
     yield from (str(TOOLKIT / name) for name in NAMES)

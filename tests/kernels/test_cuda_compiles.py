@@ -32,7 +32,7 @@ BUILDS = [
     (pool.FORWARD, {"SIDE": 17, "STRIDE": 17, "INDEX_BYTES": 2}),
     (pool.BACKWARD, {"SIDE": 17, "STRIDE": 17, "INDEX_BYTES": 2}),
     (pool.MEAN, {"WIDE": 0, "THREADS": 256}),
-    (pool.SPREAD, {"WIDE": 0, "ROWS": 8}),
+    (pool.MEAN_BACKWARD, {"WIDE": 0, "ROWS": 8}),
     (augment.CROP, {}),
     (dropout.MASK, {}),
     (SGD, ROWS | {"MOST": UPDATES.most}),

@@ -90,7 +90,7 @@ extern "C" __global__ void global_average_pool(const T* __restrict__ x, T* __res
 """,
 )
 
-SPREAD = Kernel(
+MEAN_BACKWARD = Kernel(
     "global_average_pool_backward",
     PACK
     + """
@@ -143,5 +143,5 @@ def global_average_pool(x: Array) -> Array:
 def global_average_pool_backward(dy: Array, shape: tuple[int, ...]) -> Array:
     """dx, by one launch."""
     dy, dx = packed(dy), namespace(dy).empty(shape, dy.dtype)
-    RowGrid(dx).write(SPREAD, (dy, dx, *RowGrid(dx).size, shape[1] * shape[2]))
+    RowGrid(dx).write(MEAN_BACKWARD, (dy, dx, *RowGrid(dx).size, shape[1] * shape[2]))
     return dx

@@ -93,6 +93,8 @@ weights(const T* __restrict__ x, const T* __restrict__ dz, T* __restrict__ parts
 """,
 )
 
+# A launch for each layer. One for all, at the end of a step, would hold the parts of every layer until then: 419 MB for
+# ResNet-32 at batch 512. In `weights` the last block of each layer would have up to 19 MB to read, on two levels 1 MB.
 TOTAL = Kernel(
     "total",
     """
