@@ -67,11 +67,6 @@ class RunningUpdate(NamedTuple):
     batch: Statistics
     momentum: float
 
-    @property
-    def unbiased(self) -> float:
-        """M/(M-1): σ² of the batch times this is the unbiased variance. 1 for a batch of one row."""
-        return self.batch.rows / max(1, self.batch.rows - 1)
-
 
 @op_on(lambda updates: (updates[0].mean, updates[0].batch.mean) if updates else ())
 def batch_norm_update_running(updates: Sequence[RunningUpdate]) -> None:
@@ -79,8 +74,8 @@ def batch_norm_update_running(updates: Sequence[RunningUpdate]) -> None:
 
     For several batch norms in one call.
     """
-    for update in updates:
-        batch, momentum = update.batch, update.momentum
-        for running, new in ((update.mean, batch.mean), (update.variance, batch.variance * update.unbiased)):
+    for mean, variance, batch, momentum in updates:
+        unbiased = batch.variance * (batch.rows / max(1, batch.rows - 1))
+        for running, new in ((mean, batch.mean), (variance, unbiased)):
             running *= 1 - momentum
             running += momentum * new

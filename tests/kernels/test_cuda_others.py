@@ -9,7 +9,7 @@ from minilocal import streams
 from minilocal.kernels import cuda
 from minilocal.streams import stream_key
 from tests.fake import cuda_on_host
-from tests.fake.device import fake, fetch
+from tests.fake.device import counting, fake, fetch
 from tests.helpers.on_device import on_device
 from tests.helpers.plain import plain
 
@@ -64,6 +64,48 @@ def test_a_number_that_is_none_comes_through_a_pool():
     x[0, 0, 0] = x[0, 1, 2] = np.nan
     y, _ = on_device(cuda.max_pool, x, 2, 2)
     assert np.array_equal(y, plain.max_pool(x, 2, 2)[0], equal_nan=True) and np.isnan(y[0, 0]).all()
+
+
+# ------------------------------------------------------------------ the mean of whole maps
+
+EPS = {"float32": float(np.finfo("f4").eps), "float64": float(np.finfo("f8").eps)}
+
+
+@given(st.tuples(*[st.integers(1, most) for most in (4, 9, 9, 70)]), st.integers(0, 99), TYPES)
+@often
+def test_the_mean_of_maps(shape, seed, dtype):
+    """A thread adds P pixels at most, each time off by half an eps of what it has; then everything is in double."""
+    rng, P = streams.rng(seed), shape[1] * shape[2]
+    x, dy = rng.standard_normal(shape).astype(dtype), rng.standard_normal((shape[0], 1, 1, shape[3])).astype(dtype)
+    y = on_device(cuda.global_average_pool, x)
+    assert y.shape == dy.shape and y.dtype == x.dtype
+    wide = x.astype("float64")
+    off = (P + 1) * EPS[dtype] * np.abs(wide).mean(axis=(1, 2), keepdims=True)
+    assert (np.abs(y - wide.mean(axis=(1, 2), keepdims=True)) <= off).all()
+    dx = on_device(cuda.global_average_pool_backward, dy, shape)
+    assert same(dx, plain.global_average_pool_backward(dy, shape))
+
+
+def test_the_mean_of_a_map_whose_channels_take_several_blocks():
+    x = streams.rng(0).standard_normal((2, 2, 3, 2100)).astype("float32")
+    y = on_device(cuda.global_average_pool, x)
+    assert np.abs(y - plain.global_average_pool(x.astype("float64"))).max() < 1e-6
+    assert same(on_device(cuda.global_average_pool_backward, y, x.shape), np.broadcast_to(y * (1 / 6), x.shape))
+
+
+# ------------------------------------------------------------------ products
+
+
+@pytest.mark.parametrize("rows, I, O", [(5, 7, 3), (33, 40, 10), (2, 1, 6), (2, 6, 1)])
+def test_a_product_by_a_transpose_copies_nothing(rows, I, O):
+    rng = streams.rng(0)
+    dy, W = rng.standard_normal((rows, O)), rng.standard_normal((I, O))
+    dx = on_device(lambda dy, W: cuda.matmul(dy, W.T), dy, W)
+    assert dx.shape == (rows, I) and np.abs(dx - dy @ W.T).max() < 1e-12
+    ours, matrix = fake.asarray(dy), fake.asarray(W)
+    with counting() as counts:
+        cuda.matmul(ours, matrix.T)
+    assert counts.launches == 2  # memory, and a kernel
 
 
 # ------------------------------------------------------------------ softmax

@@ -34,7 +34,8 @@ extern "C" __global__ void batch_norm_update_running(const Table table, int coun
 def batch_norm_update_running(updates: Sequence[RunningUpdate]) -> None:
     """All updates, in place, 48 batch norms in a launch."""
     rows = []
-    for u in updates:
-        mean, variance = (packed(a, u.mean.dtype) for a in u.batch[:2])
-        rows += [(u.mean, mean, u.momentum, 1.0), (u.variance, variance, u.momentum, u.unbiased)]
+    for running_mean, running_var, batch, momentum in updates:
+        mean, variance = (packed(a, running_mean.dtype) for a in batch[:2])
+        unbiased = batch.rows / max(1, batch.rows - 1)
+        rows += [(running_mean, mean, momentum, 1.0), (running_var, variance, momentum, unbiased)]
     TABLE.launch(UPDATE_RUNNING, rows)
