@@ -90,6 +90,17 @@ def test_the_sum_has_the_bits_of_the_order_that_is_written_down(blocks, C, monke
     assert blocks < 3 or C < 3 or not np.array_equal(seen, plainly), "these numbers show the order of a sum"
 
 
+def test_tiles_of_channels_have_counters_of_their_own(monkeypatch):
+    """Blocks of all tiles are under way at once on a GPU. Here the counters of the first tile never reach their last."""
+    numbers = streams.rng(0).standard_normal((GROUPS + 3, Y, 2, 18))
+    stuck = np.zeros(3 * (GROUPS + 1), "int32")
+    stuck[: GROUPS + 1] = -1000
+    seen, winner = launched(numbers, fake.asarray(stuck), "forward", monkeypatch)
+    exact = in_order(numbers)
+    assert np.isnan(seen[:, : WIDE * X]).all() and np.array_equal(seen[:, WIDE * X :], exact[:, WIDE * X :])
+    assert (winner[1:] == GROUPS + 2).all()
+
+
 def test_counters_are_kept_by_stream_and_grow_and_go_with_it():
     like, stream = fake.zeros(1), fake.cuda.Stream(non_blocking=True)
     ours = last_block.counters(like, 10)
