@@ -7,7 +7,7 @@
     used = nvrtc.build(SGD, "f", {"MOST": 120, "THREADS": 256, "EACH": 4}, sm=90)
     used.registers, used.stack, used.spilled, used.shared
 
-`python -m tests.kernels.nvrtc` prints them for every build of tests/kernels/test_cuda_compiles.py.
+`python -m tests.kernels.test_cuda_compiles` prints them for every build of that file.
 """
 
 from __future__ import annotations
@@ -97,12 +97,3 @@ def _candidates() -> Iterator[str]:
             yield from map(str, sorted(Path(folder).glob("lib/libnvrtc.so.*")))
     yield from NAMES
     yield from (str(TOOLKIT / name) for name in NAMES)
-
-
-if __name__ == "__main__":
-    from tests.kernels.test_cuda_compiles import BUILDS, sized
-
-    for kernel, constants in BUILDS:
-        for char in "fd":
-            for sm in (75, 80, 90):
-                print(f"{kernel.name:28} {char} sm_{sm}  {build(kernel, char, sized(constants, char), sm)}", flush=True)

@@ -10,7 +10,7 @@ from minilocal.kernels.cuda import last_block
 from minilocal.kernels.cuda.launch import Kernel
 from minilocal.kernels.cuda.reduce_rows import ADD_UP_BLOCKS, GROUPS
 from tests.fake import cuda_on_host
-from tests.fake.device import counting, fake
+from tests.fake.device import counting, fake, fetch
 
 pytestmark = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 WIDE, X, Y = 2, 4, 6  # channels of a thread, threads across, rows of threads
@@ -91,7 +91,7 @@ def test_the_sum_has_the_bits_of_the_order_that_is_written_down(blocks, C, monke
 
 
 def test_tiles_of_channels_have_counters_of_their_own(monkeypatch):
-    """Blocks of all tiles are under way at once on a GPU. Here the counters of the first tile never reach their last."""
+    """Blocks of all tiles are under way at once on a GPU. Here the first tile's counters never reach their last."""
     numbers = streams.rng(0).standard_normal((GROUPS + 3, Y, 2, 18))
     stuck = np.zeros(3 * (GROUPS + 1), "int32")
     stuck[: GROUPS + 1] = -1000
@@ -104,7 +104,7 @@ def test_tiles_of_channels_have_counters_of_their_own(monkeypatch):
 def test_counters_are_kept_by_stream_and_grow_and_go_with_it():
     like, stream = fake.zeros(1), fake.cuda.Stream(non_blocking=True)
     ours = last_block.counters(like, 10)
-    assert last_block.counters(like, 20) is ours and ours.dtype == "int32" and not ours.get().any()
+    assert last_block.counters(like, 20) is ours and ours.dtype == "int32" and not fetch(ours).any()
     with counting() as counts:
         with stream:
             other = last_block.counters(like, 10)
@@ -124,6 +124,6 @@ def test_a_recording_has_counters_of_its_own_that_each_replay_clears():
         counters = last_block.counters(like, 4)
         seen = counters + 0
         graph = stream.end_capture()
-    counters.fill(7)
+    counters[...] = 7
     graph.launch()
-    assert not seen.get().any() and not counters.get().any()
+    assert not fetch(seen).any() and not fetch(counters).any()
