@@ -212,10 +212,10 @@ assert error_of_a("dbc") != 114 and error_of_a("dcb", add=False) != 114
 # %% [markdown]
 # Neither mistake raises an exception; the numbers are wrong, that is all. This is why every gradient in this package is
 # compared with automatic differentiation. Here is where the engine adds the two paths of a residual block, at the end
-# of its backward. `dx` has come through the two convolutions, `ds` over the shortcut.
+# of its backward. `ds` has come over the shortcut; the first convolution adds it to its own input error.
 
 # %%
-print("\n".join(inspect.getsource(ml.layers.Residual.backward).splitlines()[-5:]))
+print("\n".join(inspect.getsource(ml.layers.Residual.backward).splitlines()[-4:]))
 
 # %% [markdown]
 # ## Experiment

@@ -52,9 +52,10 @@ class Conv(Layer[Array]):
         return z, x
 
     def backward(
-        self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both"
+        self, dy: Array, cache: Array, p: Arrays | None = None, need: Need = "both", add: Array | None = None
     ) -> tuple[Array | None, dict[str, Array]]:
-        dx, dW = conv2d_backward(dy, cache, self._get(p, "weight"), self.stride, self.pad, need)  # (2)
+        """(dx, gradients); `add`, the error that another branch sends to x, is added to dx."""
+        dx, dW = conv2d_backward(dy, cache, self._get(p, "weight"), self.stride, self.pad, need, add)  # (2)
         if need == "input":
             return dx, {}
         assert dW is not None

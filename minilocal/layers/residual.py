@@ -134,10 +134,9 @@ class Residual(Composite[ResidualCache]):
         dz1, norm1_grads = self.norm1.backward(da1, cache.norm1, p, inner)
         del da1
         assert dz1 is not None
-        dx, conv1_grads = self.conv1.backward(dz1, cache.conv1, p, need)
         ds, shortcut_grads = self.shortcut.backward(e, cache.shortcut, p, need)
-        if dx is not None:
-            dx += ds  # (2) of this block: the sum of both errors
+        del e
+        dx, conv1_grads = self.conv1.backward(dz1, cache.conv1, p, need, add=ds)  # (2): ds and its own
         return dx, norm2_grads | conv2_grads | norm1_grads | conv1_grads | shortcut_grads
 
     def update_running_stats(self, cache: ResidualCache, p: Arrays | None = None) -> None:

@@ -55,16 +55,17 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 
 @op
 def conv2d_backward(
-    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
+    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both", add: Array | None = None
 ) -> tuple[Array | None, Array | None]:
-    """(dx, dW) = (col2im(dz Wᵀ), im2col(x)ᵀ dz); with `need` "input" or "weights" the other one is None.
+    """(dx, dW) = (col2im(dz Wᵀ) [+ add], im2col(x)ᵀ dz); with `need` "input" or "weights" the other one is None.
 
-    dz (N, P, Q, O), x (N, H, W, C), W (k, k, C, O)  →  dx as x, dW as W
+    dz (N, P, Q, O), x (N, H, W, C), W (k, k, C, O), add as x, the error of another branch  →  dx as x, dW as W
     """
     k, _, C, O = W.shape
     rows, dx, dW = dz.reshape(-1, O), None, None
     if need != "weights":
         dx = col2im((rows @ W.reshape(-1, O).T).reshape(*dz.shape[:3], k, k, C), x.shape, stride, pad)
+        dx = dx if add is None else dx + add
     if need != "input":
         dW = (im2col(x, k, stride, pad).reshape(-1, k * k * C).T @ rows).reshape(W.shape)
     return dx, dW

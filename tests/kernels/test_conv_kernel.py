@@ -83,6 +83,19 @@ def test_what_is_needed_changes_no_bit(geometry, seed):
     assert nothing is None and np.array_equal(host(only_dW), host(dW))
 
 
+@pytest.mark.parametrize("stride, pad, k", [(1, 1, 3), (1, 0, 1), (1, 0, 3), (2, 1, 3)])
+def test_an_error_that_is_added_is_one_more_addition(stride, pad, k):
+    """By Winograd's form, as a product, by im2col of dz and by col2im: to the bit, and `add` is only read."""
+    geometry = (5, 8, 8, 8), (k, k, 8, 16), stride, pad
+    (x, W, dz), (add, _, _) = draw_numbers(geometry, 0), draw_numbers(geometry, 1)
+    before = add.copy()
+    for backward in (conv2d_backward, plain.conv2d_backward):
+        dx, dW = backward(dz, x, W, stride, pad)
+        total, same = backward(dz, x, W, stride, pad, "both", add)
+        assert np.array_equal(host(total), host(dx) + add) and np.array_equal(host(same), host(dW))
+        assert np.array_equal(add, before) and backward(dz, x, W, stride, pad, "weights", None)[0] is None
+
+
 def test_images_that_are_a_view_are_read_where_they_lie():
     x, W, _ = draw_numbers(((4, 7, 6, 3), (3, 3, 3, 2), 1, 0), 0)
     for view in (x[::2], x[:, ::-1], x.transpose(0, 2, 1, 3)):

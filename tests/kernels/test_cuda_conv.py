@@ -208,6 +208,36 @@ def test_what_is_needed_changes_no_bit(window):
 
 
 @on_host
+@pytest.mark.parametrize("by_columns", [False, True])
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+def test_an_error_that_is_added_is_one_more_addition(window, by_columns, monkeypatch):
+    """To the bit; for pixels that no window holds as well, and wherever `add` begins in memory."""
+    k, stride, C, O = window
+    x, W, dz = (a.astype("float32") for a in draw_numbers(((2, 8, 9, C), (k, k, C, O), stride, 0), 0))
+    add = draw_numbers(((2, 8, 9, C), (k, k, C, O), stride, 0), 1)[0].astype("float32")
+    if by_columns:
+        monkeypatch.setattr(conv, "WIDE", 0)
+        monkeypatch.setattr(device, "_tf32", True)
+    with tiles_for((3, 5, 6)):
+        dx = on_device(conv2d_backward, dz, x, W, stride, 0, "input")[0]
+        assert np.array_equal(on_device(conv2d_backward, dz, x, W, stride, 0, "input", add)[0], dx + add)
+        odd, before = fake.asarray(np.append(np.float32(0), add))[1:].reshape(add.shape), add.copy()
+        both = conv2d_backward(*map(fake.asarray, (dz, x, W)), stride, 0, "both", odd)
+        assert np.array_equal(fetch(both[0]), dx + add) and np.array_equal(fetch(odd), before)
+
+
+@on_host
+def test_an_error_that_is_added_takes_no_launch_and_no_memory():
+    x, W, dz = (fake.asarray(a.astype("float32")) for a in draw_numbers(((4, 8, 8, 4), (3, 3, 4, 8), 1, 1), 0))
+    took = []
+    for add in (None, x):
+        with counting() as counts:
+            conv2d_backward(dz, x, W, 1, 1, "input", add)
+        took.append((counts.launches, counts.peak))
+    assert took[0] == took[1]
+
+
+@on_host
 def test_arrays_with_gaps_of_another_type_and_at_odd_addresses():
     x, W, dz = draw_numbers(((4, 6, 6, 4), (3, 3, 4, 8), 1, 1), 0)
     dW = plain.conv2d_backward(dz, x, W, 1, 1)[1]
@@ -275,7 +305,7 @@ def builds(N, char="f", shapes=RESNET):
     """What a ResNet for 32x32 images makes of the kernels, forward and back."""
     size = {"f": 4, "d": 8}[char]
     for side, C, O, s in shapes:
-        pixels, common = (N, side, side), {"C": C, "O": O, "KW": 3, "THREADS": implicit_gemm.THREADS}
+        pixels, common = (N, side, side), {"C": C, "O": O, "KW": 3, "THREADS": implicit_gemm.THREADS, "ADD": int(C > 3)}
         tile = implicit_gemm.plan(pixels, C, O, 3, s, 1, size)
         yield implicit_gemm.CONV, {**common, "K": 3, "S": s, "UP": 1, "TURN": 0, **tile}
         tile, k = implicit_gemm.plan(pixels, O, C, -(-3 // s), 1, s * s, size), -(-3 // s)

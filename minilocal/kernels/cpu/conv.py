@@ -49,9 +49,16 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 
 
 def conv2d_backward(
-    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
+    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both", add: Array | None = None
 ) -> tuple[Array | None, Array | None]:
     """(dx, dW). No bit of either depends on `need`."""
+    dx, dW = _both(dz, x, W, stride, pad, need)
+    if dx is not None and add is not None:
+        dx += add
+    return dx, dW
+
+
+def _both(dz: Array, x: Array, W: Array, stride: int, pad: int, need: str) -> tuple[Array | None, Array | None]:
     need_dx, need_dW = need != "weights", need != "input"
     k, _, C, O = W.shape
     if (k, stride, pad) == (1, 1, 0):

@@ -28,16 +28,18 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 
 
 def conv2d_backward(
-    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both"
+    dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both", add: Array | None = None
 ) -> tuple[Array | None, Array | None]:
-    """(dx, dW), each by implicit GEMM or im2col."""
+    """(dx, dW), each by implicit GEMM or im2col. Implicit GEMM reads `add` where it writes dx."""
     dz, x, W = _packed(dz, x, W)
+    add = None if add is None else _packed(dz, add)[1]
     shape, k, dx, dW = x.shape, W.shape[0], None, None
     if _is_product(W, stride, pad):
         dz, x = _rows(dz), _rows(x)
     if need != "weights":
-        dx = None if _by_im2col(W) else implicit_gemm.input_error(dz, W, x.shape, stride, pad)
-        dx = (im2col.input_error(dz, W, x.shape, stride, pad) if dx is None else dx).reshape(shape)
+        dx = None if _by_im2col(W) else implicit_gemm.input_error(dz, W, x.shape, stride, pad, add)
+        dx = im2col.input_error(dz, W, x.shape, stride, pad, add) if dx is None else dx
+        dx = dx.reshape(shape)
     if need != "input":
         dW = None if _by_im2col(W) else weight_grad.weight_gradient(dz, x, k, stride, pad)
         dW = im2col.weight_gradient(dz, x, k, stride, pad) if dW is None else dW

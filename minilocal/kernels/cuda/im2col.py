@@ -75,8 +75,15 @@ def conv2d(x: Array, W: Array, stride: int, pad: int) -> Array:
     return z
 
 
-def input_error(dz: Array, W: Array, shape: tuple[int, ...], stride: int, pad: int) -> Array:
-    """dx = col2im(dz Wᵀ), some images at a time.        dz (N, P, Q, O), W (k, k, C, O)  →  dx (N, H, W, C)"""
+def input_error(dz: Array, W: Array, shape: tuple[int, ...], stride: int, pad: int, add: Array | None = None) -> Array:
+    """dx = col2im(dz Wᵀ) [+ add], some images at a time.        dz (N, P, Q, O), W (k, k, C, O)  →  dx (N, H, W, C)"""
+    dx = _input_error(dz, W, shape, stride, pad)
+    if add is not None:
+        dx += add.reshape(shape)
+    return dx
+
+
+def _input_error(dz: Array, W: Array, shape: tuple[int, ...], stride: int, pad: int) -> Array:
     (N, P, Q, O), (k, _, C, _), (_, H, B, _), xp = dz.shape, W.shape, shape, namespace(dz)
     flat = W.reshape(-1, O)
     if (k, stride, pad) == (1, 1, 0):

@@ -106,10 +106,10 @@ __device__ __forceinline__ void weights(T4* Ws, const T* W, int c0, int o0, int 
 }
 
 // z[n, p, q, o] = sum over i, j, c of x[n, S p + i - pad, S q + j - pad, c] W[i, j, c, o],
-// or, with TURN, dx from dz in its place, for the pixels of one remainder (a, b) by UP
+// or, with TURN, dx from dz in its place, for the pixels of one remainder (a, b) by UP; with ADD, plus `add`
 extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
-conv2d(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int N, int H, int B, int P, int Q,
-       int pad) {
+conv2d(const T* __restrict__ x, const T* __restrict__ W, const T* __restrict__ add, T* __restrict__ z,
+       int N, int H, int B, int P, int Q, int pad) {
     __shared__ T4 xs[G * HP * WP * PITCH], Ws[K * K * CK * BN / 4];
     const unsigned piece = blockIdx.x % PIECES;
     const int a = piece / UP % UP, b = piece % UP, o0 = piece / UP / UP * BN;
@@ -145,7 +145,7 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int 
             }
         }
     }
-    const bool wide = is_wide(z, O);
+    const bool wide = is_wide(z, O) && (!ADD || is_wide(add, O));
     #pragma unroll
     for (int i = 0; i < TM; ++i) {
         const unsigned row = (m + i * LM) / TQ;
@@ -155,8 +155,11 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, T* __restrict__ z, int 
         #pragma unroll
         for (int j = 0; j < TN; j += 4) {
             const int o = o0 + 4 * n + j * LN;
-            const T4 out = {sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]};
-            put(z + ((long long)(image * P + p) * Q + q) * O + o, out, O - o, wide);
+            const long long at = ((long long)(image * P + p) * Q + q) * O + o;
+            const T4 more = ADD ? four(add + at, O - o, wide) : T4{};
+            T4 out = {sum[i][j], sum[i][j + 1], sum[i][j + 2], sum[i][j + 3]};
+            if (ADD) for (int e = 0; e < 4; ++e) out.v[e] += more.v[e];
+            put(z + at, out, O - o, wide);
         }
     }
 }
@@ -168,22 +171,24 @@ def conv2d(x: Array, W: Array, stride: int, pad: int) -> Array | None:
     """z = im2col(x) W, None where no tile fits.        x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O)"""
     (N, H, B, _), (k, _, _, O) = x.shape, W.shape
     shape = N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O
-    return _product(x, W, shape, pad, KW=k, K=k, S=stride, UP=1, TURN=0)
+    return _product(x, W, shape, pad, None, KW=k, K=k, S=stride, UP=1, TURN=0)
 
 
-def input_error(dz: Array, W: Array, shape: tuple[int, ...], stride: int, pad: int) -> Array | None:
-    """dx = col2im(dz Wᵀ), None where no tile fits.        dz (N, P, Q, O), W (k, k, C, O)  →  dx (N, H, W, C)"""
+def input_error(
+    dz: Array, W: Array, shape: tuple[int, ...], stride: int, pad: int, add: Array | None = None
+) -> Array | None:
+    """dx = col2im(dz Wᵀ) [+ add], None where no tile fits.      dz (N, P, Q, O), W (k, k, C, O)  →  dx (N, H, W, C)"""
     k = W.shape[0]
-    return _product(dz, W, shape, pad, KW=k, K=blocks(k, stride), S=1, UP=stride, TURN=1)
+    return _product(dz, W, shape, pad, add, KW=k, K=blocks(k, stride), S=1, UP=stride, TURN=1)
 
 
-def _product(x: Array, W: Array, shape: tuple[int, ...], pad: int, **window: int) -> Array | None:
-    launch = _launch(x.shape, shape, pad, x.itemsize, **window)
+def _product(x: Array, W: Array, shape: tuple[int, ...], pad: int, add: Array | None, **window: int) -> Array | None:
+    launch = _launch(x.shape, shape, pad, x.itemsize, ADD=int(add is not None), **window)
     if launch is None:
         return None
     z = namespace(x).empty(shape, x.dtype)
     if z.size:
-        launch(x, W, z)
+        launch(x, W, add, z)
     return z
 
 

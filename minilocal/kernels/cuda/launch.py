@@ -76,7 +76,7 @@ class Launch:
         self.kernel, self.grid, self.block, self.numbers, self.constants = kernel, grid, block, numbers, constants
         self._built: dict[tuple[str, str], Any] = {}
 
-    def __call__(self, *arrays: Array) -> None:
+    def __call__(self, *arrays: Array | None) -> None:
         where = (namespace(arrays[0]).__name__, arrays[0].dtype.char)
         built = self._built.get(where)
         if built is None:
