@@ -39,6 +39,22 @@ WINDOWS = [  # k, stride, C, O: rows of four and odd ends, windows that overlap,
 ]
 
 
+RESNET = [(32, 3, 16, 1), (32, 16, 16, 1), (16, 16, 32, 2), (16, 32, 32, 1), (8, 32, 64, 2), (8, 64, 64, 1)]
+
+
+def convolutions(N, shapes=RESNET, char="f"):
+    """What a ResNet for N images of 32x32 makes of the implicit GEMM, forward and back, with an error added and not."""
+    size = np.dtype(char).itemsize
+    for side, C, O, s in shapes:
+        pixels, common = (N, side, side), {"C": C, "O": O, "KW": 3, "THREADS": implicit_gemm.THREADS, "ADD": 0}
+        tile = implicit_gemm.plan(pixels, C, O, 3, s, 1, size)
+        yield implicit_gemm.CONV, {**common, "K": 3, "S": s, "UP": 1, "TURN": 0, **tile}
+        tile, k = implicit_gemm.plan(pixels, O, C, -(-3 // s), 1, s * s, size), -(-3 // s)
+        for add in (0, 1) if C > 3 else ():
+            there = {"C": O, "O": C, "K": k, "S": 1, "UP": s, "TURN": 1, "ADD": add}
+            yield implicit_gemm.CONV, {**common, **there, **tile}
+
+
 @st.composite
 def images(draw):
     """The shapes of images for one of the windows, and a padding."""
@@ -191,6 +207,42 @@ def test_the_chunk_of_channels_hangs_on_the_window_alone(window):
     assert len({tile["CK"] for tile in tiles}) == 1 and len({str(tile) for tile in tiles}) > 1
 
 
+@pytest.mark.parametrize("N", [1, 80, 128, 512])
+def test_four_blocks_lie_side_by_side_in_a_small_processor(N):
+    """In 100 KB of shared memory, of which each takes 1 KB more than it asks for: the layers of stride 1."""
+    for _, constants in convolutions(N):
+        window = constants["K"], constants["S"], 4
+        beside = (100 << 10) // (implicit_gemm.shared_bytes(constants, *window) + 1024)
+        assert beside >= (4 if constants["S"] == 1 else 2), constants
+
+
+@pytest.mark.parametrize("N", [1, 80, 128, 512])
+def test_eight_threads_side_by_side_read_and_write_eight_different_banks(N):
+    """A bank is here what sixteen bytes go through; equal addresses are one read."""
+    for _, c in convolutions(N):
+        V, E, LM = c["CK"] // 4, 32 // c["CK"], implicit_gemm.THREADS // c["LN"]
+        rows, columns = ((c[side] - 1) * c["S"] + c["K"] for side in ("TP", "TQ"))
+        plane = -(-(c["G"] * rows * columns - E) // 8) * 8 + E
+        for first in range(0, implicit_gemm.THREADS, 8):
+            threads = range(first, first + 8)
+            pixels = {t // 2 % 2 + t // (2 * c["LN"]) * 2 for t in threads}
+            reads = {
+                (m // c["TQ"] // c["TP"] * rows + m // c["TQ"] % c["TP"] * c["S"]) * columns + m % c["TQ"] * c["S"]
+                for m in pixels
+            }
+            assert max(pixels) < LM and len({at % 8 for at in reads}) == len(reads), c
+            assert len({(t // V + t % V * plane) % 8 for t in threads}) == 8, c
+
+
+@on_host
+@pytest.mark.parametrize("number", range(4))
+def test_the_shared_memory_that_a_plan_counts_is_what_the_kernel_has(number):
+    kernel, constants = list(convolutions(512, RESNET[:3]))[number]
+    library = cuda_on_host.RawKernel(kernel.text("f", constants), kernel.name)._library()
+    image = library.host_kernel_image()
+    assert image[1] - image[0] == implicit_gemm.shared_bytes(constants, constants["K"], constants["S"], 4)
+
+
 # ------------------------------------------------------------------ what else is promised
 
 
@@ -298,20 +350,12 @@ def test_tf32_is_for_float32_with_many_channels_out(monkeypatch):
 
 # ------------------------------------------------------------------ plans, and NVIDIA's compiler
 
-RESNET = [(32, 3, 16, 1), (32, 16, 16, 1), (16, 16, 32, 2), (16, 32, 32, 1), (8, 32, 64, 2), (8, 64, 64, 1)]
-
 
 def builds(N, char="f", shapes=RESNET):
     """What a ResNet for 32x32 images makes of the kernels, forward and back."""
-    size = {"f": 4, "d": 8}[char]
+    yield from convolutions(N, shapes, char)
     for side, C, O, s in shapes:
-        pixels, common = (N, side, side), {"C": C, "O": O, "KW": 3, "THREADS": implicit_gemm.THREADS, "ADD": int(C > 3)}
-        tile = implicit_gemm.plan(pixels, C, O, 3, s, 1, size)
-        yield implicit_gemm.CONV, {**common, "K": 3, "S": s, "UP": 1, "TURN": 0, **tile}
-        tile, k = implicit_gemm.plan(pixels, O, C, -(-3 // s), 1, s * s, size), -(-3 // s)
-        if C > 3:
-            yield implicit_gemm.CONV, {**common, "C": O, "O": C, "K": k, "S": 1, "UP": s, "TURN": 1, **tile}
-        plan = weight_grad.plan(pixels, C, O, 3, s, size)
+        plan = weight_grad.plan((N, side, side), C, O, 3, s, np.dtype(char).itemsize)
         yield weight_grad.WEIGHTS, {"C": C, "O": O, "K": 3, "S": s, "DEEP": 4, **plan}
 
 
@@ -335,7 +379,7 @@ def test_nvcc_takes_them_without_a_spill(sm, tmp_path):
     """In at most 168 registers, which is three blocks of 128 threads side by side, and 48 KB of shared memory."""
     every = [(kernel, constants, "f") for kernel, constants in builds(512, shapes=RESNET[1:2] + RESNET[4:])]
     every += [(k, c, "f") for k, c in builds(128, shapes=RESNET[-1:])][:1]
-    every += [(k, c, "d") for k, c in builds(512, "d", shapes=RESNET[1:2])][::2]
+    every += [(k, c, "d") for k, c in builds(512, "d", shapes=RESNET[1:2])][::3]
     window = {"C": 16, "K": 3, "S": 1, "THREADS": 256}
     every += [(weight_grad.TOTAL, {}, "f"), (im2col.IM2COL, window, "f"), (im2col.COL2IM, window, "f")]
     whole = "".join(text(kernel, char, constants, f"n{i}") for i, (kernel, constants, char) in enumerate(every))

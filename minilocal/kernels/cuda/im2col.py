@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minilocal.array import Array, namespace
-from minilocal.kernels.cuda.implicit_gemm import FOUR
+from minilocal.kernels.cuda.implicit_gemm import VECTOR
 from minilocal.kernels.cuda.launch import Kernel, blocks
 from minilocal.ops.conv import conv_out_size
 
@@ -23,7 +23,7 @@ THREADS = 256
 
 IM2COL = Kernel(
     "im2col",
-    FOUR
+    VECTOR
     + """
 // cols[m - m0][i][j][c] = x[n, S p + i - pad, S q + j - pad, c],   m = (n P + p) Q + q
 extern "C" __global__ void im2col(const T* __restrict__ x, T* __restrict__ cols, int H, int B, int P, int Q, int pad,
@@ -41,7 +41,7 @@ extern "C" __global__ void im2col(const T* __restrict__ x, T* __restrict__ cols,
 
 COL2IM = Kernel(
     "col2im",
-    FOUR
+    VECTOR
     + """
 // dx[n, h, w, c] = sum over i, j of cols[n, p, q, i, j, c] where S p + i - pad = h and S q + j - pad = w
 extern "C" __global__ void col2im(const T* __restrict__ cols, T* __restrict__ dx, int H, int B, int P, int Q, int pad,

@@ -13,7 +13,9 @@ the errors are never multiplied.
 
 A number of z is summed over chunks of CK channels, in them over taps, in them over channels. CK depends on the window,
 the stride, C and the type only, so results are bit-identical for every tile and batch size. `plan` counts the
-instructions of every tile, from shapes alone, and takes the fewest.
+instructions of every tile, from shapes alone, and takes the fewest; a block that leaves no room for three more beside
+it in 100 KB of shared memory counts for more. The patch lies in planes of four channels, so that pixels side by side,
+which neighbouring threads read, are in different banks without padding.
 
 Rows of pixels (N·H), and the numbers of W, are counted in `int`.
 """
@@ -30,10 +32,13 @@ from minilocal.ops.conv import conv_out_size
 THREADS = 128
 SHARED = 48 << 10  # bytes of shared memory that a block has without asking
 POWERS = (1, 2, 4, 8, 16, 32, 64, 128)
+FOUR = 24 << 10  # bytes of a block up to which four share a processor of 100 KB; each takes another KB
+LARGE = 1.15  # times the work, of a block with more
+SUMS = 256  # bytes of z that a thread may hold in registers
 ENOUGH = 256  # blocks: with fewer, a GPU's processors stand idle
 LOAD, COPY, WAIT = 3, 24, 200  # multiplications' time: read four shared numbers; copy four there; wait for all of them
 
-FOUR = """
+VECTOR = """
 // Four numbers that lie together, zeros where fewer are left; in one load if all of them are `wide`.
 __device__ __forceinline__ T4 four(const T* at, int left, bool wide) {
     T4 a = {};
@@ -49,7 +54,7 @@ __device__ __forceinline__ bool is_wide(const T* x, int last) { return last % 4 
 """
 
 PATCH = (
-    FOUR
+    VECTOR
     + """
 // to(t, from(t)) for t < COUNT, by all threads, DEEP loads under way at a time.
 template <int COUNT, class From, class To> __device__ __forceinline__ void copy(From from, To to) {
@@ -63,8 +68,9 @@ template <int COUNT, class From, class To> __device__ __forceinline__ void copy(
     }
 }
 
-// to[g][h][w][v]: what G images of x (N, H, B, LAST) hold from image n0, row h0, column w0, channel c0 on; zeros around
-template <int ROWS, int COLUMNS, int V, int PITCH, int LAST>
+// to[pixel PIXEL + v PLANE]: what G images of x (N, H, B, LAST) hold from image n0, row h0, column w0, channel c0 on,
+// ROWS by COLUMNS pixels of each; zeros around
+template <int ROWS, int COLUMNS, int V, int PIXEL, int PLANE, int LAST>
 __device__ __forceinline__ void patch(T4* to, const T* x, int n0, int h0, int w0, int c0, int N, int H, int B) {
     const bool wide = is_wide(x, LAST);
     copy<G * ROWS * COLUMNS * V>([&](unsigned t) {
@@ -72,7 +78,7 @@ __device__ __forceinline__ void patch(T4* to, const T* x, int n0, int h0, int w0
         const int w = w0 + s % COLUMNS, h = h0 + s / COLUMNS % ROWS, n = n0 + s / COLUMNS / ROWS, c = c0 + t % V * 4;
         const bool inside = s < G * ROWS * COLUMNS && n < N && h >= 0 && h < H && w >= 0 && w < B;
         return four(x + ((long long)(n * H + h) * B + w) * LAST + c, inside ? LAST - c : 0, wide);
-    }, [&](unsigned t, const T4& in) { to[t / V * PITCH + t % V] = in; });
+    }, [&](unsigned t, const T4& in) { to[t / V * PIXEL + t % V * PLANE] = in; });
 }
 """
 )
@@ -82,10 +88,11 @@ CONV = Kernel(
     PATCH
     + """
 constexpr int HP = (TP - 1) * S + K, WP = (TQ - 1) * S + K;   // the patch under TP x TQ windows
-constexpr int V = CK / 4, PITCH = V | 1;                      // an odd pitch: neighbours in different banks
+constexpr int V = CK / 4, E = 8 / V;                          // xs[v][pixel]: neighbours lie in different banks,
+constexpr int PLANE = (G * HP * WP + 7 - E) / 8 * 8 + E;      // and E of them, in all V planes, as they are copied
 constexpr int BN = LN * TN, LM = THREADS / LN;                // LN threads side by side, LM below each other
 constexpr int PIECES = (O + BN - 1) / BN * UP * UP;           // of the channels out, times the pixels' remainders
-__device__ constexpr int offset(unsigned m) { return ((m / TQ / TP * HP + m / TQ % TP * S) * WP + m % TQ * S) * PITCH; }
+__device__ constexpr int offset(unsigned m) { return (m / TQ / TP * HP + m / TQ % TP * S) * WP + m % TQ * S; }
 
 // Ws[i][j][c][o]: the weights of channels c0 .. c0 + CK, outputs o0 .. o0 + BN; turned: every UP-th tap from (r, s) on
 __device__ __forceinline__ void weights(T4* Ws, const T* W, int c0, int o0, int r, int s) {
@@ -110,7 +117,7 @@ __device__ __forceinline__ void weights(T4* Ws, const T* W, int c0, int o0, int 
 extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
 conv2d(const T* __restrict__ x, const T* __restrict__ W, const T* __restrict__ add, T* __restrict__ z,
        int N, int H, int B, int P, int Q, int pad) {
-    __shared__ T4 xs[G * HP * WP * PITCH], Ws[K * K * CK * BN / 4];
+    __shared__ T4 xs[V * PLANE], Ws[K * K * CK * BN / 4];
     const unsigned piece = blockIdx.x % PIECES;
     const int a = piece / UP % UP, b = piece % UP, o0 = piece / UP / UP * BN;
     const int n0 = blockIdx.x / PIECES * G, p0 = blockIdx.y * TP, q0 = blockIdx.z * TQ;
@@ -120,19 +127,19 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, const T* __restrict__ a
     T sum[TM][TN] = {};
     for (int c0 = 0; c0 < C; c0 += CK) {
         __syncthreads();
-        patch<HP, WP, V, PITCH, C>(xs, x, n0, h0, w0, c0, N, H, B);
+        patch<HP, WP, V, 1, PLANE, C>(xs, x, n0, h0, w0, c0, N, H, B);
         weights(Ws, W, c0, o0, (a + pad) % UP, (b + pad) % UP);
         __syncthreads();
         const T4 *xt = xs + offset(m), *Wt = Ws + n;
         #pragma unroll 1
-        for (int row = 0; row < K; ++row, xt += (WP - K) * PITCH)
+        for (int row = 0; row < K; ++row, xt += WP - K)
         #pragma unroll 1
-        for (int tap = 0; tap < K; ++tap, xt += PITCH, Wt += CK * BN / 4) {
+        for (int tap = 0; tap < K; ++tap, ++xt, Wt += CK * BN / 4) {
             #pragma unroll
             for (int v = 0; v < V; ++v) {
                 T4 xv[TM], Wv[TN / 4];
                 #pragma unroll
-                for (int i = 0; i < TM; ++i) xv[i] = xt[offset(i * LM) + v];
+                for (int i = 0; i < TM; ++i) xv[i] = xt[offset(i * LM) + v * PLANE];
                 #pragma unroll
                 for (int e = 0; e < 4; ++e) {
                     #pragma unroll
@@ -217,15 +224,27 @@ def plan(pixels: tuple[int, int, int], C: int, O: int, k: int, stride: int, copi
         candidates = []
         for (LN, TN), TM, TQ, TP in product(((2, 4), (2, 8), (4, 8), (8, 8)), (4, 8), POWERS, POWERS):
             G, BN = THREADS // LN * TM // TQ // TP, LN * TN
-            patch = G * ((TP - 1) * stride + k) * ((TQ - 1) * stride + k)
-            shared = (patch * (CK // 4 | 1) * 4 + k * k * CK * BN) * size
-            if G and TQ <= THREADS // LN and shared <= SHARED:
+            tile = {"LN": LN, "TN": TN, "TM": TM, "TQ": TQ, "TP": TP, "G": G, "CK": CK}
+            fits = G and TQ <= THREADS // LN and TM * TN * size <= SUMS
+            if fits and (shared := shared_bytes(tile, k, stride, size)) <= SHARED:
+                patch = _patch(tile, k, stride) * CK // 4
                 inner = k * k * CK // 4 * (4 * TM * TN + LOAD * (TM + TN))
-                copy = COPY * (blocks(patch * CK // 4, THREADS) + blocks(k * k * CK * BN // 4, THREADS)) + WAIT
+                copy = COPY * (blocks(patch, THREADS) + blocks(k * k * CK * BN // 4, THREADS)) + WAIT
                 tiles = blocks(N, G) * blocks(P, TP) * blocks(Q, TQ) * blocks(O, BN) * copies
-                cost = max(tiles, ENOUGH) * blocks(C, CK) * (inner + copy)
-                tile = {"LN": LN, "TN": TN, "TM": TM, "TQ": TQ, "TP": TP, "G": G, "CK": CK}
+                cost = max(tiles, ENOUGH) * blocks(C, CK) * (inner + copy) * (1 if shared <= FOUR else LARGE)
                 candidates.append((cost, shared, {**tile, "DEEP": 4 if TM * TN * size < 256 else 2}))
         if candidates:
             return min(candidates, key=lambda f: f[:2])[2]
     return {}
+
+
+def shared_bytes(tile: dict[str, int], k: int, stride: int, size: int) -> int:
+    """The shared memory of a block with this tile: the patch, a plane for every four channels, and the weights."""
+    V = tile["CK"] // 4
+    plane = blocks(_patch(tile, k, stride) - 8 // V, 8) * 8 + 8 // V  # PLANE
+    return 4 * size * (V * plane + k * k * V * tile["LN"] * tile["TN"])
+
+
+def _patch(tile: dict[str, int], k: int, stride: int) -> int:
+    """The pixels of x under a tile."""
+    return tile["G"] * ((tile["TP"] - 1) * stride + k) * ((tile["TQ"] - 1) * stride + k)

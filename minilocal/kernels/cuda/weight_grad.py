@@ -50,8 +50,8 @@ weights(const T* __restrict__ x, const T* __restrict__ dz, T* __restrict__ parts
     for (int tile = (int)((long long)blockIdx.x * tiles / gridDim.x); tile < end; ++tile) {
         const int n0 = tile / across / down * G, p0 = tile / across % down * TP, q0 = tile % across * TQ;
         __syncthreads();
-        patch<HP, WP, CV, CV, C>(xs, x, n0, p0 * S - pad, q0 * S - pad, c0, N, H, B);
-        patch<TP, TQ, OV, OV, O>(ds, dz, n0, p0, q0, o0, N, P, Q);
+        patch<HP, WP, CV, CV, 1, C>(xs, x, n0, p0 * S - pad, q0 * S - pad, c0, N, H, B);
+        patch<TP, TQ, OV, OV, 1, O>(ds, dz, n0, p0, q0, o0, N, P, Q);
         __syncthreads();
         #pragma unroll 1
         for (unsigned row = group; row < G * TP; row += GROUPS) {
