@@ -67,9 +67,14 @@ class BatchNorm(Layer[NormCache]):
     relu = False
 
     def forward(
-        self, x: Array, ctx: PassContext, p: Arrays | None = None, add: Array | None = None
+        self,
+        x: Array,
+        ctx: PassContext,
+        p: Arrays | None = None,
+        add: Array | None = None,
+        stats: Statistics | None = None,  # of x, if they are known
     ) -> tuple[Array, NormCache]:
-        stats = batch_norm_stats(x, self.eps) if ctx.training else None
+        stats = (stats or batch_norm_stats(x, self.eps)) if ctx.training else None
         if stats:
             mean, r = stats.mean, stats.r
         else:

@@ -8,6 +8,7 @@ from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.conv import Conv
+from minilocal.layers.conv_norm import conv_norm
 from minilocal.layers.initial import Initializer
 from minilocal.layers.norm import BatchNorm, BatchNormReLU, NormCache
 from minilocal.layers.sequential import Composite, Sequential
@@ -116,10 +117,8 @@ class Residual(Composite[ResidualCache]):
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, ResidualCache]:
         s, of_shortcut = self.shortcut.forward(x, ctx, p)
-        z1, of_conv1 = self.conv1.forward(x, ctx, p)
-        a1, of_norm1 = self.norm1.forward(z1, ctx, p)
-        z2, of_conv2 = self.conv2.forward(a1, ctx, p)
-        y, of_norm2 = self.norm2.forward(z2, ctx, p, add=s)  # (1)
+        a1, of_conv1, of_norm1 = conv_norm(self.conv1, self.norm1, x, ctx, p)
+        y, of_conv2, of_norm2 = conv_norm(self.conv2, self.norm2, a1, ctx, p, add=s)  # (1)
         return y, ResidualCache(of_conv1, of_norm1, of_conv2, of_norm2, of_shortcut)
 
     def backward(

@@ -7,6 +7,9 @@ from typing import Any
 
 from minilocal.array import Array
 from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape, check_distinct_names
+from minilocal.layers.conv import Conv
+from minilocal.layers.conv_norm import conv_norm
+from minilocal.layers.norm import BatchNorm
 
 
 class Composite(Layer[Cache]):
@@ -36,9 +39,15 @@ class Sequential(Composite[list[Any]]):
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, list[Any]]:
         caches: list[Any] = []
-        for layer in self.layers:
-            x, cache = layer.forward(x, ctx, p)
-            caches.append(cache)
+        pairs = zip(self.layers, [*self.layers, None][1:], strict=True)
+        for layer, above in pairs:
+            if isinstance(layer, Conv) and isinstance(above, BatchNorm):
+                x, *both = conv_norm(layer, above, x, ctx, p)
+                caches += both
+                next(pairs)
+            else:
+                x, cache = layer.forward(x, ctx, p)
+                caches.append(cache)
         return x, caches
 
     def backward(

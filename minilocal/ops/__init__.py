@@ -4,6 +4,7 @@ Read these files to know what the engine computes. A call may run a fast form (`
 to the code here; inside `reference()` it runs the code here.
 
     conv.py         im2col, its transpose, and convolution as one matrix product
+    conv_stats.py   convolution with the statistics for the batch norm behind it
     batch_norm.py   statistics, normalisation and its backward pass
     matmul.py       a linear layer's products and their transposes
     mix.py          a linked unit's gradient from its two
@@ -14,6 +15,7 @@ to the code here; inside `reference()` it runs the code here.
 from minilocal.ops.augment import crop_flip_normalise
 from minilocal.ops.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats, batch_norm_update_running
 from minilocal.ops.conv import conv2d, conv2d_backward
+from minilocal.ops.conv_stats import conv2d_stats
 from minilocal.ops.dispatch import reference
 from minilocal.ops.dropout import dropout_mask
 from minilocal.ops.matmul import matmul, matmul_axis1, matmul_dw, sum_rows
@@ -35,6 +37,7 @@ __all__ = [
     "batch_norm_update_running",
     "conv2d",
     "conv2d_backward",
+    "conv2d_stats",
     "crop_flip_normalise",
     "cross_entropy",
     "dropout_mask",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.ops import conv
+from minilocal.ops import conv_stats
 
 
 def frames_of_the_package() -> list[str]:
@@ -48,7 +48,7 @@ def test_the_operation_of_equation_6_is_at_most_seven_frames_from_the_step(monke
 
 def test_the_plain_im2col_is_at_most_eight_frames_from_the_step(monkeypatch):
     """In the forward of a unit's convolution. A shortcut's convolution stands in a row of layers, one call deeper."""
-    forwards = [names for names in step(monkeypatch, conv, "im2col") if "Module.forward" in names]
+    forwards = [names for names in step(monkeypatch, conv_stats, "im2col") if "Module.forward" in names]
     shortcuts = [names for names in forwards if "Residual.forward" in names and "Sequential.forward" in names]
     assert forwards and shortcuts and max(map(len, shortcuts)) <= 9, shortcuts[0]
     assert max(len(names) for names in forwards if names not in shortcuts) <= 8, forwards[0]

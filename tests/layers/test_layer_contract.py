@@ -104,7 +104,7 @@ def multiply_adds(layer: Layer, shape: tuple[int, ...]) -> list[int]:
             counted(child)
 
     counted(layer)
-    layer.forward(np.zeros((2, *shape), "f4"), PassContext())
+    layer.forward(np.zeros((2, *shape), "f4"), PassContext(training=False))  # in training conv2d_stats may run
     return counts
 
 

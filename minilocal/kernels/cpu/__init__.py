@@ -2,6 +2,7 @@
 
 from minilocal.kernels.cpu.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from minilocal.kernels.cpu.conv import conv2d, conv2d_backward
+from minilocal.kernels.cpu.conv_stats import conv2d_stats
 from minilocal.kernels.cpu.matmul import matmul, matmul_dw, sum_rows
 from minilocal.kernels.cpu.pool import max_pool, max_pool_backward
 from minilocal.kernels.cpu.relu import relu, relu_backward
@@ -13,6 +14,7 @@ __all__ = [
     "batch_norm_stats",
     "conv2d",
     "conv2d_backward",
+    "conv2d_stats",
     "matmul",
     "matmul_dw",
     "max_pool",

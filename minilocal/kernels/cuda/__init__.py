@@ -3,6 +3,7 @@
 from minilocal.kernels.cuda.augment import crop_flip_normalise
 from minilocal.kernels.cuda.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from minilocal.kernels.cuda.conv import conv2d, conv2d_backward
+from minilocal.kernels.cuda.conv_stats import conv2d_stats
 from minilocal.kernels.cuda.dropout import dropout_mask
 from minilocal.kernels.cuda.matmul import matmul, matmul_dw
 from minilocal.kernels.cuda.mix import mix
@@ -25,6 +26,7 @@ __all__ = [
     "batch_norm_update_running",
     "conv2d",
     "conv2d_backward",
+    "conv2d_stats",
     "crop_flip_normalise",
     "cross_entropy",
     "dropout_mask",

@@ -21,9 +21,9 @@ WIDE = 64  # channels out above which im2col is worth its bytes, if products are
 
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z, by implicit GEMM or im2col."""
-    x, W = _packed(x, W)
-    if _is_product(W, stride, pad):
-        return _conv(_rows(x), W, 1, 0).reshape(*x.shape[:3], W.shape[3])
+    x, W = packed(x, W)
+    if is_product(W, stride, pad):
+        return _conv(rows(x), W, 1, 0).reshape(*x.shape[:3], W.shape[3])
     return _conv(x, W, stride, pad)
 
 
@@ -31,40 +31,40 @@ def conv2d_backward(
     dz: Array, x: Array, W: Array, stride: int = 1, pad: int = 0, need: str = "both", add: Array | None = None
 ) -> tuple[Array | None, Array | None]:
     """(dx, dW), each by implicit GEMM or im2col. Implicit GEMM reads `add` where it writes dx."""
-    dz, x, W = _packed(dz, x, W)
-    add = None if add is None else _packed(dz, add)[1]
+    dz, x, W = packed(dz, x, W)
+    add = None if add is None else packed(dz, add)[1]
     shape, k, dx, dW = x.shape, W.shape[0], None, None
-    if _is_product(W, stride, pad):
-        dz, x = _rows(dz), _rows(x)
+    if is_product(W, stride, pad):
+        dz, x = rows(dz), rows(x)
     if need != "weights":
-        dx = None if _by_im2col(W) else implicit_gemm.input_error(dz, W, x.shape, stride, pad, add)
+        dx = None if by_im2col(W) else implicit_gemm.input_error(dz, W, x.shape, stride, pad, add)
         dx = im2col.input_error(dz, W, x.shape, stride, pad, add) if dx is None else dx
         dx = dx.reshape(shape)
     if need != "input":
-        dW = None if _by_im2col(W) else weight_grad.weight_gradient(dz, x, k, stride, pad)
+        dW = None if by_im2col(W) else weight_grad.weight_gradient(dz, x, k, stride, pad)
         dW = im2col.weight_gradient(dz, x, k, stride, pad) if dW is None else dW
     return dx, dW
 
 
 def _conv(x: Array, W: Array, stride: int, pad: int) -> Array:
-    z = None if _by_im2col(W) else implicit_gemm.conv2d(x, W, stride, pad)
+    z = None if by_im2col(W) else implicit_gemm.conv2d(x, W, stride, pad)
     return im2col.conv2d(x, W, stride, pad) if z is None else z
 
 
-def _by_im2col(W: Array) -> bool:
+def by_im2col(W: Array) -> bool:
     return tf32() and W.shape[3] > WIDE and W.dtype.char == "f"
 
 
-def _is_product(W: Array, stride: int, pad: int) -> bool:
+def is_product(W: Array, stride: int, pad: int) -> bool:
     return (W.shape[0], stride, pad) == (1, 1, 0)
 
 
-def _rows(x: Array) -> Array:
+def rows(x: Array) -> Array:
     """x with every pixel as an image: (N, H, W, C) → (N·H·W, 1, 1, C)."""
     return x.reshape(-1, 1, 1, x.shape[3])
 
 
-def _packed(*arrays: Array) -> tuple[Array, ...]:
+def packed(*arrays: Array) -> tuple[Array, ...]:
     """The arrays C-contiguous and of one type, the first one's; themselves where they are so already."""
     xp, dtype = namespace(*arrays), arrays[0].dtype
     return tuple(xp.ascontiguousarray(a, dtype) for a in arrays)

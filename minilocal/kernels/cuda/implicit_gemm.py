@@ -91,6 +91,8 @@ constexpr int HP = (TP - 1) * S + K, WP = (TQ - 1) * S + K;   // the patch under
 constexpr int V = CK / 4, E = 8 / V;                          // xs[v][pixel]: neighbours lie in different banks,
 constexpr int PLANE = (G * HP * WP + 7 - E) / 8 * 8 + E;      // and E of them, in all V planes, as they are copied
 constexpr int BN = LN * TN, LM = THREADS / LN;                // LN threads side by side, LM below each other
+constexpr int R = THREADS / (2 * BN), LONG = LM + R;          // of `moments`
+constexpr int COPIED = V * PLANE + K * K * CK * BN / 4, SUMS = STATS ? BN * (2 * LONG + 1) / 4 : 0;
 constexpr int PIECES = (O + BN - 1) / BN * UP * UP;           // of the channels out, times the pixels' remainders
 __device__ constexpr int offset(unsigned m) { return (m / TQ / TP * HP + m / TQ % TP * S) * WP + m % TQ * S; }
 
@@ -112,12 +114,49 @@ __device__ __forceinline__ void weights(T4* Ws, const T* W, int c0, int o0, int 
         }, [&](unsigned t, const T4& in) { Ws[t] = in; });
 }
 
+// sums[part][0..3][o]: Σ d and Σ d² over the pixels of this block, d = z - z₀; z₀, its first pixel; and their number.
+// Every thread adds up its own pixels, then R threads the LM sums of a channel; LONG keeps them in different banks.
+template <class Inside>
+__device__ __forceinline__ void moments(const T (&sum)[TM][TN], Inside inside, T* shared, double* sums, int part,
+                                        int pixels, unsigned n, unsigned m, int o0) {
+    T *all = shared, *first = shared + 2 * BN * LONG;
+    __syncthreads();
+    #pragma unroll
+    for (int j = 0; j < TN; ++j) if (m == 0) first[4 * n + j / 4 * 4 * LN + j % 4] = sum[0][j];
+    __syncthreads();
+    #pragma unroll
+    for (int j = 0; j < TN; ++j) {
+        const int o = 4 * n + j / 4 * 4 * LN + j % 4;
+        const T z0 = first[o];
+        T one = 0, two = 0;
+        #pragma unroll
+        for (int i = 0; i < TM; ++i) {
+            const T d = inside(i) ? sum[i][j] - z0 : 0;
+            one += d, two += d * d;
+        }
+        all[o * LONG + m] = one, all[(BN + o) * LONG + m] = two;
+    }
+    __syncthreads();
+    const int row = threadIdx.x / R, o = o0 + row % BN;
+    T mine = 0;
+    #pragma unroll 8
+    for (int u = 0; u < LM; u += R) mine += all[row * LONG + threadIdx.x % R + u];
+    #pragma unroll
+    for (int half = R / 2; half; half /= 2) mine += __shfl_xor_sync(0xffffffff, mine, half);
+    if (threadIdx.x % R || o >= O) return;
+    double* at = sums + 4LL * part * O + o;
+    at[row / BN * O] = mine;
+    if (row < BN) at[2 * O] = first[row], at[3 * O] = pixels;
+}
+
 // z[n, p, q, o] = sum over i, j, c of x[n, S p + i - pad, S q + j - pad, c] W[i, j, c, o],
-// or, with TURN, dx from dz in its place, for the pixels of one remainder (a, b) by UP; with ADD, plus `add`
+// or, with TURN, dx from dz in its place, for the pixels of one remainder (a, b) by UP; with ADD, plus `add`;
+// with STATS, the `moments` of every block as well
 extern "C" __global__ void __launch_bounds__(THREADS, 512 / THREADS)
 conv2d(const T* __restrict__ x, const T* __restrict__ W, const T* __restrict__ add, T* __restrict__ z,
-       int N, int H, int B, int P, int Q, int pad) {
-    __shared__ T4 xs[V * PLANE], Ws[K * K * CK * BN / 4];
+       double* __restrict__ sums, int N, int H, int B, int P, int Q, int pad) {
+    __shared__ T4 shared[COPIED > SUMS ? COPIED : SUMS];
+    T4 *xs = shared, *Ws = shared + V * PLANE;
     const unsigned piece = blockIdx.x % PIECES;
     const int a = piece / UP % UP, b = piece % UP, o0 = piece / UP / UP * BN;
     const int n0 = blockIdx.x / PIECES * G, p0 = blockIdx.y * TP, q0 = blockIdx.z * TQ;
@@ -152,6 +191,14 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, const T* __restrict__ a
             }
         }
     }
+    if (STATS) {
+        const int part = (blockIdx.x / PIECES * gridDim.y + blockIdx.y) * gridDim.z + blockIdx.z;
+        const int pixels = min(G, N - n0) * min(TP, P - p0) * min(TQ, Q - q0);
+        moments(sum, [&](int i) {
+            const int row = (m + i * LM) / TQ;
+            return n0 + row / TP < N && p0 + row % TP < P && q0 + (int)(m % TQ) < Q;
+        }, (T*)shared, sums, part, pixels, n, m, o0);
+    }
     const bool wide = is_wide(z, O) && (!ADD || is_wide(add, O));
     #pragma unroll
     for (int i = 0; i < TM; ++i) {
@@ -176,9 +223,15 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, const T* __restrict__ a
 
 def conv2d(x: Array, W: Array, stride: int, pad: int) -> Array | None:
     """z = im2col(x) W, None where no tile fits.        x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O)"""
-    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
-    shape = N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O
-    return _product(x, W, shape, pad, None, KW=k, K=k, S=stride, UP=1, TURN=0)
+    return _product(x, W, _out_shape(x, W, stride, pad), pad, **_window(W, stride))[0]
+
+
+def conv2d_moments(x: Array, W: Array, stride: int, pad: int) -> tuple[Array | None, Array | None]:
+    """z, and of each block of its pixels Σ d, Σ d², z₀ and their number, d = z - z₀; both None where no tile fits.
+
+    x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O), moments (blocks, 4, O), float64
+    """
+    return _product(x, W, _out_shape(x, W, stride, pad), pad, STATS=1, **_window(W, stride))
 
 
 def input_error(
@@ -186,22 +239,37 @@ def input_error(
 ) -> Array | None:
     """dx = col2im(dz Wᵀ) [+ add], None where no tile fits.      dz (N, P, Q, O), W (k, k, C, O)  →  dx (N, H, W, C)"""
     k = W.shape[0]
-    return _product(dz, W, shape, pad, add, KW=k, K=blocks(k, stride), S=1, UP=stride, TURN=1)
+    return _product(dz, W, shape, pad, add, KW=k, K=blocks(k, stride), S=1, UP=stride, TURN=1)[0]
 
 
-def _product(x: Array, W: Array, shape: tuple[int, ...], pad: int, add: Array | None, **window: int) -> Array | None:
-    launch = _launch(x.shape, shape, pad, x.itemsize, ADD=int(add is not None), **window)
-    if launch is None:
-        return None
-    z = namespace(x).empty(shape, x.dtype)
+def _out_shape(x: Array, W: Array, stride: int, pad: int) -> tuple[int, ...]:
+    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
+    return N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O
+
+
+def _window(W: Array, stride: int) -> dict[str, int]:
+    return {"KW": W.shape[0], "K": W.shape[0], "S": stride, "UP": 1, "TURN": 0}
+
+
+def _product(
+    x: Array, W: Array, shape: tuple[int, ...], pad: int, add: Array | None = None, STATS: int = 0, **window: int
+) -> tuple[Array | None, Array | None]:
+    """z [+ add], and with STATS the moments of its blocks, each None where it is not made."""
+    planned = _launch(x.shape, shape, pad, x.itemsize, ADD=int(add is not None), STATS=STATS, **window)
+    if planned is None:
+        return None, None
+    (launch, parts), xp = planned, namespace(x)
+    z, sums = xp.empty(shape, x.dtype), xp.empty((parts, 4, shape[3]), xp.float64) if STATS else None
     if z.size:
-        launch(x, W, add, z)
-    return z
+        launch(x, W, add, z, sums)
+    return z, sums
 
 
 @cache
-def _launch(images: tuple[int, ...], shape: tuple[int, ...], pad: int, size: int, **window: int) -> Launch | None:
-    """The launch that makes z of this shape from these images; None where no tile fits."""
+def _launch(
+    images: tuple[int, ...], shape: tuple[int, ...], pad: int, size: int, **window: int
+) -> tuple[Launch, int] | None:
+    """The launch that makes z of this shape from these images, and its blocks of pixels; None where no tile fits."""
     (_, H, B, C), (N, P, Q, O), UP = images, shape, window["UP"]
     pixels = N, blocks(P, UP), blocks(Q, UP)
     tile = plan(pixels, C, O, window["K"], window["S"], UP * UP, size)
@@ -209,7 +277,8 @@ def _launch(images: tuple[int, ...], shape: tuple[int, ...], pad: int, size: int
         return None
     groups, down, across = (blocks(side, tile[of]) for side, of in zip(pixels, ("G", "TP", "TQ"), strict=True))
     grid = groups * blocks(O, tile["LN"] * tile["TN"]) * UP * UP, down, across
-    return CONV.launch(grid, (THREADS,), (N, H, B, P, Q, pad), C=C, O=O, THREADS=THREADS, **window, **tile)
+    launch = CONV.launch(grid, (THREADS,), (N, H, B, P, Q, pad), C=C, O=O, THREADS=THREADS, **window, **tile)
+    return launch, groups * down * across
 
 
 @cache

@@ -76,12 +76,12 @@ class Launch:
         self.kernel, self.grid, self.block, self.numbers, self.constants = kernel, grid, block, numbers, constants
         self._built: dict[tuple[str, str], Any] = {}
 
-    def __call__(self, *arrays: Array | None) -> None:
-        where = (namespace(arrays[0]).__name__, arrays[0].dtype.char)
+    def __call__(self, like: Array, *more: Array | None) -> None:
+        where = (namespace(like).__name__, like.dtype.char)
         built = self._built.get(where)
         if built is None:
-            built = self._built[where] = self.kernel.built(arrays[0], self.constants)
-        run(built, self.grid, self.block, arrays + self.numbers)
+            built = self._built[where] = self.kernel.built(like, self.constants)
+        run(built, self.grid, self.block, (like, *more, *self.numbers))
 
 
 def run(built: Any, grid: Size, block: Size, args: Args) -> None:

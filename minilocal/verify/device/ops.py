@@ -130,6 +130,7 @@ def _convolutions() -> Iterator[OpCase]:
         name, x, w = f"{N}×{H}×{W}×{C} → {O}, {k}×{k}, stride {s}, pad {pad}", (N, H, W, C), (k, k, C, O)
         z = (N, conv_out_size(H, k, s, pad), conv_out_size(W, k, s, pad), O)
         yield OpCase("conv2d", name, _random(x, w, then=(s, pad)))
+        yield OpCase("conv2d_stats", name, _random(x, w, then=(s, pad, 1e-5)))
         for need in ("both", "input", "weights"):
             yield OpCase("conv2d_backward", f"{name}, {need}", _random(z, x, w, then=(s, pad, need)))
 
