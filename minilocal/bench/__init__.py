@@ -14,12 +14,13 @@ from typing import Any as _Any
 
 if TYPE_CHECKING:
     from minilocal.bench.harness import run
+    from minilocal.bench.launches import step_launches
     from minilocal.bench.plan import Plan
     from minilocal.bench.report import failures, markdown
 
-__all__ = ["Plan", "failures", "markdown", "run"]
+__all__ = ["Plan", "failures", "markdown", "run", "step_launches"]
 
-_FILES = {"Plan": "plan", "failures": "report", "markdown": "report", "run": "harness"}
+_FILES = {"Plan": "plan", "failures": "report", "markdown": "report", "run": "harness", "step_launches": "launches"}
 
 
 def __getattr__(name: str) -> _Any:

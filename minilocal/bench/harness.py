@@ -1,11 +1,13 @@
 """Comparisons run: workloads are set up in worker processes and timed in rounds; a row says what each of them took.
 
-Workloads of one engine share a worker, since only one runs at a time. Two engines never share one.
+Workloads of one engine share a worker, since only one runs at a time. Two engines never share one. Workloads that do
+not fit on a GPU at once are set up, timed and torn down one at a time (room.py).
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
@@ -14,16 +16,21 @@ from typing import Any
 
 from minilocal import nets, streams
 from minilocal.bench import timing
+from minilocal.bench.launches import step_launches
 from minilocal.bench.ops import op_benchmark
-from minilocal.bench.plan import Comparison, Plan, comparisons
+from minilocal.bench.plan import Comparison, Plan, comparisons, steps_of
+from minilocal.bench.room import bytes_needed
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import TIMEOUT, Worker, WorkerError, WorkerPool
 from minilocal.bench.workload import Workload
+from minilocal.errors import UserError
 
 SETUP = "minilocal.bench.workload:setup"
 TIME = "minilocal.bench.workload:time"
 PEAK_MEMORY = "minilocal.bench.workload:peak_memory"
 TEARDOWN = "minilocal.bench.workload:teardown"
+FREE = "minilocal.bench.workload:free_bytes"
+NODES = "minilocal.bench.launches:captured_launches"
 ROOFLINE = "minilocal.bench.roofline:measure"
 COOLDOWN = 0.03  # seconds between two workloads on the host: longer than OpenMP's threads spin
 Row = dict[str, Any]
@@ -42,50 +49,86 @@ def run_comparison(
 
     There are `rounds` rounds, fewer when `budget` seconds are over. A worker has `timeout` seconds for each answer.
     `on_progress` is called after each timing. The row of a workload that fails says why under "failed". A step on a
-    device has its bytes in its row too, measured after the rounds, one workload at a time.
+    device has its bytes in its row too, measured after the rounds, one workload at a time. Rows on a device say under
+    "room" whether all workloads fitted on it at once, with the bytes that they need and the bytes that are free.
     """
-    workloads = {str(number): workload for number, workload in enumerate(comparison.workloads)}
-    workers = {key: worker_for(workload, pool) for key, workload in workloads.items()}
-    timers, failed = _timers(workloads, workers, comparison.least, timeout)
-    on_host = all(workload.device == "cpu" for workload in comparison.workloads)
-    cooldown = COOLDOWN if on_host else 0.0
+    workloads = comparison.workloads
+    if all(workload.device == "cpu" for workload in workloads):
+        return _timed(comparison, workloads, pool, rounds, budget, timeout, on_progress)
+    room = _room(workloads, pool, timeout)
+    rows: dict[int, Row] = {}
+    if room["together"]:
+        rows = dict(enumerate(_timed(comparison, workloads, pool, rounds, budget, timeout, on_progress)))
+    else:
+        by_engine = sorted(range(len(workloads)), key=lambda i: [w.label for w in workloads].index(workloads[i].label))
+        for i, following in zip(by_engine, [*by_engine[1:], None], strict=True):
+            share = budget / len(workloads)
+            (rows[i],) = _timed(comparison, [workloads[i]], pool, rounds, share, timeout, on_progress)
+            if following is None or workloads[following].label != workloads[i].label:
+                worker_for(workloads[i], pool).close()  # and with it all that its process has taken of the device
+    return [{**rows[i], "room": room} for i in range(len(workloads))]
+
+
+def _room(workloads: list[Workload], pool: WorkerPool, timeout: float) -> Row:
+    """Whether the workloads fit on their device together, by the free bytes that the first one's engine reports."""
+    try:
+        free = worker_for(workloads[0], pool).ask(FREE, timeout=timeout, workload=workloads[0])
+        needed = bytes_needed(workloads)
+    except (WorkerError, UserError):  # no device, or no such step: their rows will say so
+        return {"together": True}
+    return {"together": needed <= free, "needed": needed, "free": free}
+
+
+def _timed(
+    comparison: Comparison,
+    workloads: list[Workload],
+    pool: WorkerPool,
+    rounds: int,
+    budget: float,
+    timeout: float,
+    on_progress: Callable[[], None],
+) -> list[Row]:
+    """A row for each of these workloads of the comparison, which are set up at once and timed in turns."""
+    keys = {str(number): workload for number, workload in enumerate(workloads)}
+    workers = {key: worker_for(workload, pool) for key, workload in keys.items()}
+    ready, failed = _set_up(keys, workers, timeout)
+    timers = {}
+    for key, facts in ready.items():  # a timer runs its workload once, or as often as fills `least` seconds
+        repeats = timing.enough(facts["warm"], comparison.least) if comparison.least else 1
+        timers[key] = partial(workers[key].ask, TIME, timeout=timeout, key=key, repeats=repeats)
+    cooldown = COOLDOWN if all(workload.device == "cpu" for workload in workloads) else 0.0
     times = timing.rounds(timers, rounds, budget=budget, cooldown=cooldown, on_progress=on_progress)
     failed |= times.failed
     for worker in workers.values():
         with suppress(WorkerError):
             worker.ask(TEARDOWN)
     rows: list[Row] = []
-    for key, workload in workloads.items():
+    for key, workload in keys.items():
         row: Row = {"comparison": comparison.title, **workload.row()}
         if key in failed:
             rows.append({**row, "failed": failed[key]})
             if workload.device != "cpu":
                 workers[key].close(at_once=True)  # after a CUDA error every later call in this process fails
             continue
+        if workload.device != "cpu":
+            row |= {fact: ready[key][fact] for fact in ("started", "refused", "host")}
         seconds = times.seconds[key]
         rows.append({**row, **timing.quartiles(seconds), "seconds": seconds, **_costs(workload, pool, timeout)})
     return rows
 
 
-def _timers(
-    workloads: dict[str, Workload], workers: dict[str, Worker], least: float, timeout: float
-) -> tuple[dict[str, Callable[[], float]], dict[str, str]]:
-    """Set up every workload: {key: its timer}, and {key: error} of those that failed.
-
-    A timer runs its workload once, or as often as fills `least` seconds.
-    """
-    timers: dict[str, Callable[[], float]] = {}
+def _set_up(
+    workloads: dict[str, Workload], workers: dict[str, Worker], timeout: float
+) -> tuple[dict[str, Row], dict[str, str]]:
+    """Set up every workload: {key: what `setup` returns}, and {key: error} of those that failed."""
+    ready: dict[str, Row] = {}
     failed: dict[str, str] = {}
     for key, workload in workloads.items():
-        ask = workers[key].ask
         try:
-            warm = ask(SETUP, timeout=timeout, key=key, workload=workload)
+            ready[key] = workers[key].ask(SETUP, timeout=timeout, key=key, workload=workload)
         except WorkerError as error:
             failed[key] = str(error)
-            continue
-        repeats = timing.enough(warm, least) if least else 1
-        timers[key] = partial(ask, TIME, timeout=timeout, key=key, repeats=repeats)
-    return timers, failed
+    return ready, failed
 
 
 def _costs(workload: Workload, pool: WorkerPool, timeout: float) -> Row:
@@ -132,6 +175,8 @@ def run(
     results: Row = {"plan": asdict(plan), "torch": available(), **{section: [] for section in plan.what}}
     results["macs"] = {name: nets.get(name, rng=streams.rng(0)).macs for name in plan.nets}
     with WorkerPool() as pool:
+        if "launches" in plan.what:
+            results["launches"] += launches(plan, pool)
         if "limits" in plan.what:
             results["limits"] += roofline(plan, pool, "before")
         for comparison in comparisons(plan, available()):
@@ -142,6 +187,21 @@ def run(
             results["limits"] += roofline(plan, pool, "after")
             save(results)
     return results
+
+
+def launches(plan: Plan, pool: WorkerPool) -> list[Row]:
+    """Launches and bytes of a step of each rule on a GPU, counted from shapes; on a device its graph's nodes too."""
+    rows = []
+    for workload in steps_of(plan):
+        net, rule, modules = workload.recipe()
+        with warnings.catch_warnings(action="ignore"):  # lengths beyond a module's first unit
+            counted = step_launches(net, rule, modules, workload.batch)
+        row: Row = {**workload.row(), "launches": counted.launches, "moved": counted.moved}
+        if workload.device != "cpu":
+            with suppress(WorkerError):  # its timings will say why, or that it runs eagerly
+                row["nodes"] = worker_for(workload, pool).ask(NODES, workload=workload)
+        rows.append(row)
+    return rows
 
 
 def roofline(plan: Plan, pool: WorkerPool, when: str) -> list[Row]:

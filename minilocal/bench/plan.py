@@ -1,9 +1,10 @@
 """Plans of `minilocal bench`: which workloads are compared with each other.
 
-limits   the machine's peak rates, before and after everything else
-steps    a training step of each rule, by minilocal and by PyTorch
-layers   the operations of a step by both, beside the peak rates
-growth   a step of each rule as batch, depth, K and l grow
+limits     the machine's peak rates, before and after everything else
+steps      a training step of each rule, and evaluation, by minilocal and by PyTorch
+layers     the operations of a step by both, beside the peak rates
+growth     a step of each rule as batch, depth, K and l grow
+launches   what a step of each rule starts and moves on a GPU, counted on this machine without one
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from minilocal.errors import UserError, unknown
 from minilocal.rules.compose import KEEP
 from minilocal.split import sizes
 
-WHAT = ("limits", "steps", "layers", "growth")
+WHAT = ("limits", "steps", "layers", "growth", "launches")
 RULES = ("bp", "gll", "backlink")
 
 
@@ -91,13 +92,18 @@ def comparisons(plan: Plan, with_torch: bool) -> list[Comparison]:
 
 
 def on_every_engine(workload: Workload, with_torch: bool) -> list[Workload]:
-    """The same workload on every engine and setting that its device has. PyTorch's steps keep caches."""
+    """The same workload on every engine and setting that its device has. PyTorch's steps keep caches.
+
+    With TF32 ours is left out where no product of it would use TF32: it would be timed twice.
+    """
     with_torch = with_torch and "keep" not in workload.options
     ours = [workload]
     torch = [replace(workload, engine="torch", layout=layout) for layout in ("nchw", "channels_last")]
     if workload.device != "cpu" and not workload.op:
-        ours.append(replace(workload, graph=True))
-        ours.append(replace(ours[-1], tf32=True))
+        if not workload.evaluation:
+            ours.append(replace(workload, graph=True))
+        if workload.uses_tf32:
+            ours.append(replace(ours[-1], tf32=True))
         torch.append(replace(torch[-1], tf32=True))
     return ours + torch * with_torch
 
@@ -128,6 +134,11 @@ def _bases(plan: Plan) -> Iterator[Workload]:
                     yield _balanced(plan, base)
 
 
+def steps_of(plan: Plan) -> list[Workload]:
+    """The training steps of the plan by minilocal, whatever the number of threads."""
+    return [step for base in _bases(replace(plan, threads=plan.threads[:1])) for step in _by_rule(plan, base)]
+
+
 def _balanced(plan: Plan, workload: Workload) -> Workload:
     """The workload with its modules cut as the plan says."""
     if plan.balance is None:
@@ -153,7 +164,8 @@ def _steps(plan: Plan, with_torch: bool) -> list[Comparison]:
     least = 0.0 if plan.device == "cpu" else 0.1
     compared = []
     for base in _bases(plan):
-        workloads = [engine for rule in _by_rule(plan, base) for engine in on_every_engine(rule, with_torch)]
+        measured = [*_by_rule(plan, base), replace(base, evaluation=True)]
+        workloads = [engine for workload in measured for engine in on_every_engine(workload, with_torch)]
         compared.append(Comparison("steps", title(base), workloads, least))
     return compared
 

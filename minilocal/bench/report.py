@@ -14,13 +14,20 @@ from minilocal.bench.timing import ratio
 
 Row = dict[str, Any]
 LAYOUTS = {"nchw": "NCHW", "channels_last": "channels last"}
-BYTES = " Bytes: the peak of a step above what is allocated between steps, and all that its process took of the device."
+BYTES = """*used* is the peak of a step above what is allocated between steps. *held* is what the library's memory pool
+then holds, weights included: it splits and keeps blocks. A graph allocates nothing when it runs, and has neither.
+*process* is all that the process took of the device, graphs and libraries included; nvidia-smi shows that, and the
+CUDA context besides, some hundred MB."""
+CAPTURED = """A time is the GPU's: many runs in one CUDA graph. One that cannot be captured is marked "eager", and may
+be the host's; it is compared with no other. *host* is what the host takes to start one run of minilocal's."""
+COUNTED = """Kernels, copies and fills of one step on a GPU, counted from shapes: the nodes of its CUDA graph. Bytes are
+those of the arrays that they are given and write, each once a launch."""
 
 
 def markdown(results: Row) -> str:
     """The results in Markdown: a section for each part that was measured, and one for what failed."""
     sections: dict[str, Callable[[Row], list[str]]] = {
-        "limits": _roofline, "steps": _steps, "layers": _layers, "growth": _growth
+        "limits": _roofline, "steps": _steps, "layers": _layers, "growth": _growth, "launches": _launches
     }  # fmt: skip
     texts: list[str] = []
     for name, section in sections.items():
@@ -103,14 +110,43 @@ def _steps(results: Row) -> list[str]:
         for row in rows:
             over_torch = [times(row, _torch_row(rows, row, layout)) for layout in layouts]
             over_bp = times(row, by_label.get((row["label"], "bp")))
-            memory = [_megabytes(row.get("bytes", {}).get(key)) for key in ("peak", "process")]
-            cells.append([row["what"], row["label"], median(row), *over_torch, over_bp, *memory * on_device])
+            memory = [_megabytes(row.get("bytes", {}).get(key)) for key in ("peak", "held", "process")]
+            cells.append([row["what"], _engine(row), median(row), *over_torch, over_bp, *memory * on_device])
         macs = results.get("macs", {}).get(rows[0]["net"])
         flops = f"; a step of BP takes {6e-9 * macs * rows[0]['batch']:.4g} GFLOP" if macs else ""
         heads = ["rule", "engine", "a step", *(f"over torch {LAYOUTS[layout]}" for layout in layouts)]
-        heads += ["over BP by the same", *["peak MB", "process MB"] * on_device]
-        texts += [f"### {title}", f"Median seconds of a step{flops}.{BYTES * on_device}", table(heads, cells)]
+        heads += ["over BP by the same", *["used MB", "held MB", "process MB"] * on_device]
+        texts += [f"### {title}", f"Median seconds of a step{flops}.", *_on_device(rows), table(heads, cells)]
     return texts
+
+
+def _engine(row: Row) -> str:
+    """The engine and its settings as they were: a step that was to be a graph may have run eagerly."""
+    return str(row["label"]).replace(", graph", ", eager") if row.get("started") == "eager" else str(row["label"])
+
+
+def _on_device(rows: list[Row]) -> list[str]:
+    """What a reader must know of a comparison of steps on a device; nothing for the host."""
+    if not any("bytes" in row for row in rows):
+        return []
+    room, lines = rows[0].get("room", {}), [BYTES]
+    if not room.get("together", True):
+        needed, free = (f"{room[key] / 1e9:.1f} GB" for key in ("needed", "free"))
+        lines.append(
+            f"One at a time, each with the device for itself: together they would take {needed}, and {free} are free. "
+            "So the two sides of a ratio were timed one after the other, not in turns."
+        )
+    else:
+        lines.append("All were on the device at once, and took turns.")
+    if any(row["tf32"] and row["engine"] == "torch" for row in rows):
+        ours = {row["what"] for row in rows if row["engine"] == "minilocal"}
+        without = ours - {row["what"] for row in rows if row["engine"] == "minilocal" and row["tf32"]}
+        if without:
+            names = ", ".join(dict.fromkeys(row["what"] for row in rows if row["what"] in without))
+            lines.append(f"No product of minilocal would use TF32 in {names}: no layer there has enough channels.")
+    reasons = {row["refused"]: None for row in rows if row.get("refused") and row["graph"]}
+    lines += [f"Run eagerly where a graph was asked for: {reason}." for reason in reasons]
+    return lines
 
 
 def _torch_row(rows: list[Row], row: Row, layout: str) -> Row | None:
@@ -127,20 +163,32 @@ def _layers(results: Row) -> list[str]:
     rows = results["layers"]
     labels = list(dict.fromkeys(row["label"] for row in rows))
     ours, torch = labels[0], [label for label in labels if label.startswith("torch")]
+    on_device = any(row.get("started") for row in rows)
     heads = ["operation", *labels, *(f"over {label}" for label in torch)]
-    heads += ["GFLOP/s", "of the limit", "GB/s", "of the limit"]
-    texts = []
+    heads += [*["host"] * on_device, "GFLOP/s", "of the limit", "GB/s", "of the limit"]
+    texts = [CAPTURED] * on_device
     for threads, batch in dict.fromkeys((row["threads"], row["batch"]) for row in rows):
         peaks = [r for r in results.get("limits", []) if r["threads"] == threads and not r.get("tf32")]
         part = [row for row in rows if (row["threads"], row["batch"]) == (threads, batch)]
         cells = []
         for what in dict.fromkeys(row["what"] for row in part):
             by_label = {row["label"]: row for row in part if row["what"] == what}
-            over_torch = [times(by_label.get(ours), by_label.get(label)) for label in torch]
-            medians = [median(by_label.get(label)) for label in labels]
-            cells.append([what, *medians, *over_torch, *_rates(by_label.get(ours), peaks)])
+            it = by_label.get(ours, {"failed": ""})
+            over_torch = [times(it, by_label[label]) if _alike(it, by_label.get(label)) else "-" for label in torch]
+            medians = [median(by_label.get(label)) + _eagerly(by_label.get(label)) for label in labels]
+            host = [seconds(it["host"]) if it.get("host") else "-"] * on_device
+            cells.append([what, *medians, *over_torch, *host, *_rates(it, peaks)])
         texts += [f"### Batch {batch}, {_threads(threads)}", table(heads, cells)]
     return texts
+
+
+def _eagerly(row: Row | None) -> str:
+    return ", eager" if row is not None and row.get("started") == "eager" and "failed" not in row else ""
+
+
+def _alike(a: Row, b: Row | None) -> bool:
+    """Whether two timings are both the GPU's, or both eager."""
+    return b is not None and a.get("started") == b.get("started")
 
 
 def _rates(row: Row | None, peaks: list[Row]) -> list[str]:
@@ -152,6 +200,16 @@ def _rates(row: Row | None, peaks: list[Row]) -> list[str]:
         rate, peak = amount / row["median"], peak_rate(peaks, unit)
         cells += [f"{rate / 1e9:.3g}", f"{100 * rate / peak:.0f} %" if peak == peak else "-"]
     return cells
+
+
+def _launches(results: Row) -> list[str]:
+    heads, rows = ["net", "batch", "K", "rule", "launches", "GB"], results["launches"]
+    on_device = any("nodes" in row for row in rows)
+    cells = [
+        [row["net"], str(row["batch"]), str(row["modules"]), row["what"], str(row["launches"]),
+         f"{row['moved'] / 1e9:.2f}", *[str(row.get("nodes", "-"))] * on_device] for row in rows
+    ]  # fmt: skip
+    return [COUNTED, table([*heads, *["nodes on this device"] * on_device], cells)]
 
 
 def _growth(results: Row) -> list[str]:

@@ -48,6 +48,21 @@ class DeviceClock:
         last.synchronize()
         return self._elapsed(first, last) / 1000 / repeats
 
+    def host_seconds(self, work: Work, repeats: int = 1) -> float:
+        """Mean seconds that the host takes to start a run, of `repeats` in a row, none of which it waits for.
+
+        A device that lags a thousand launches behind makes the host wait: `repeats` should stay below that.
+        """
+        self._wait()
+        seconds = HostClock().seconds(work, repeats)
+        self._wait()
+        return seconds
+
+    def _wait(self) -> None:
+        event = self._event()
+        event.record()
+        event.synchronize()
+
 
 Clock = HostClock | DeviceClock
 

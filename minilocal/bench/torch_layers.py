@@ -89,7 +89,7 @@ class TorchLayers:
 
     @build.register
     def _dropout(self, layer: layers.Dropout) -> Forward:
-        return lambda x: self.F.dropout(x, layer.rate)
+        return lambda x: self.F.dropout(x, layer.rate, training=self.root.training)
 
     @build.register
     def _identity(self, layer: layers.Identity) -> Forward:

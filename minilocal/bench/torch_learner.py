@@ -50,7 +50,7 @@ def allow_tf32(torch: Any, on: bool) -> None:
 
 
 class TorchLearner:
-    """The same learner in PyTorch: `t = TorchLearner(learner)`, then `t.step(*t.batch(x, y), lr)`.
+    """The same learner in PyTorch: `t = TorchLearner(learner)`, then `t.step(*t.batch(x, y), lr)` and `t.predict(x)`.
 
     layout     PyTorch's memory format: NCHW ("nchw") or channels last ("channels_last")
     tf32       whether products and convolutions may use TF32, in the whole process
@@ -107,6 +107,18 @@ class TorchLearner:
         losses = self._backpropagate(x, y) if self.boundary.passes_on else self._learn_locally(x, y)
         self.optimizer.step()
         return losses
+
+    def predict(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) in evaluation mode, as `Learner.predict`: running statistics, no dropout, no graph."""
+        self.root.eval()
+        with self.torch.inference_mode():
+            for module in self.modules:
+                for unit in module.units:
+                    x = unit(x)
+            assert module.classifier is not None
+            z = module.classifier(x)
+        self.root.train()
+        return z
 
     def _backpropagate(self, x: Tensor, y: Tensor) -> list[Tensor]:
         """BP: the error of the one loss goes through the whole network."""

@@ -3,10 +3,11 @@
 Engines take turns in rounds, each in a process of its own. Tables give medians, quartiles, and ratios round by
 round. Several values, as `--net resnet20,vgg16`, are all measured, in every combination.
 
-  limits   the peak rates of this machine (its roofline), measured before and after the rest
-  steps    a training step of each rule
-  layers   convolutions, norms, products, ... one by one, beside the peak rates
-  growth   how a step grows with the batch, the depth, K and l
+  limits     the peak rates of this machine (its roofline), measured before and after the rest
+  steps      a training step of each rule, and evaluation
+  layers     convolutions, norms, products, ... one by one, beside the peak rates
+  growth     how a step grows with the batch, the depth, K and l
+  launches   what a step starts and moves on a GPU, counted without one
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ QUICK = {"net": "resnet8", "batch_size": "16", "rounds": "3"}
 def parser() -> Parser:
     """The options of `minilocal bench`."""
     p = Parser("bench", __doc__)
-    p.add_argument("--what", metavar="W,W", default="limits,steps", help="limits, steps, layers, growth (limits,steps)")
+    p.add_argument("--what", metavar="W,W", default="limits,steps", help="any of the five (limits,steps)")
     p.add_argument("--net", metavar="N,N", help="resnet20, vgg16, alexnet, mlp, ... (resnet32, with --quick resnet8)")
     p.add_argument("--rule", metavar="R,R", default="bp,gll,backlink", help="of bp, gll and backlink (all three)")
     p.add_argument("--batch-size", metavar="N,N", help="images a step (128, with --quick 16)")

@@ -34,6 +34,9 @@ total error error="total": modules that are linked to their first unit wait for 
 InfoPro     its decoder and its classifier in every module below the last
 PGL         8 of 10 epochs are GLL's, 2 backpropagate through everything and need its memory
 """
+HELD = """held        what the GPU's memory pool holds after a measured step, parameters and batch included: it splits
+            and keeps blocks. nvidia-smi shows that, and the CUDA context and the kernels besides, some hundred MB
+"""
 PAPER = {"resnet32": 23, "resnet110": 12}  # per cent at most that BackLink takes above GLL, all in all
 
 
@@ -84,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if len(tables) > 1:
         print(f"\n{_over_gll(tables)}")
-    print(LEGEND + "\n".join(_findings(tables, options)))
+    print(LEGEND + HELD * _any_held(tables) + "\n".join(_findings(tables, options)))
     with record.atomic_write(_folder(options.out) / "memory.json") as file:
         metadata = {"asked": vars(options), "environment": record.current_environment(), "modules": tables}
         file.write(json.dumps(metadata, indent=1).encode())
@@ -98,15 +101,22 @@ def _shown(table: Table, measured: bool) -> str:
     from minilocal.memory.by_rule import PARTS, off
 
     heads = ["rule", "step", "of BP", "over GLL", *PARTS, "in all", "of BP", "over GLL"]
-    lines = [heads + ["measured", "predicted", "off"] * measured]
+    held = _any_held({0: table})
+    lines = [heads + ["measured", "predicted", "off"] * measured + ["held"] * held]
     for name, row in table.items():
         over = ["" if name.startswith("BP") else _percent(row[key]) for key in ("over GLL", "total over GLL")]
         cells = [name, _mb(row["step"]), f"{row['of BP']:.3f}", over[0], *(_mb(row[part]) for part in PARTS)]
         cells += [_mb(row["total"]), f"{row['total of BP']:.3f}", over[1]]
         if "measured" in row:
             cells += [_mb(row["measured"]["step"]), _mb(row["predicted"]["step"]), _percent(off(row))]
-        lines.append(cells + ["too large", "", ""] * (measured and "measured" not in row))
+            cells += [_mb(row["measured"]["held"])] * held
+        lines.append(cells + ["too large", "", "", *[""] * held] * (measured and "measured" not in row))
     return _aligned(lines)
+
+
+def _any_held(tables: dict[int, Table]) -> bool:
+    """Whether steps were measured on a device with a memory pool."""
+    return any(row["measured"]["held"] for table in tables.values() for row in table.values() if "measured" in row)
 
 
 def _over_gll(tables: dict[int, Table]) -> str:

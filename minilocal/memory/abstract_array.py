@@ -2,7 +2,7 @@
 
 An `AbstractNamespace` takes the place of NumPy or CuPy. The engine, the layers, the losses and the optimisers run on it
 unchanged, and allocate and free what they always do. So `live` and `peak` are the bytes of a real step, and no second
-description of a rule or layer exists that could differ from the first.
+description of a rule or layer exists that could differ from the first. What a GPU would launch is counted too.
 
 An abstract array is the header of a NumPy array (shape, strides, type) without its memory. NumPy makes the views of
 that header, so each view has the right shape and owner. Numbers are never read.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,6 +50,12 @@ class AbstractArray(NDArrayOperatorsMixin):
     T = property(lambda self: self._view(self.frame.T))
     data = property(lambda self: NO_MEMORY)
 
+    @property
+    def touched(self) -> int:
+        """Bytes of the array's numbers, each counted once: an array that was broadcast repeats some."""
+        distinct = (n for n, stride in zip(self.shape, self.strides, strict=True) if stride)
+        return prod(distinct) * self.itemsize if self.size else 0
+
     def __array_namespace__(self, api_version: str | None = None) -> AbstractNamespace:
         return self.library
 
@@ -69,13 +76,17 @@ class AbstractArray(NDArrayOperatorsMixin):
     def _like(self, shape: tuple[int, ...], dtype: Any = None) -> AbstractArray:
         return self.library.empty(shape, self.dtype if dtype is None else dtype)
 
+    def _made(self, shape: tuple[int, ...], dtype: Any = None) -> AbstractArray:
+        """A new array, which one launch makes of this one."""
+        return self.library.launched(self, result=self._like(shape, dtype))
+
     # ------------------------------------------------------------------ views, and copies where a view cannot be
 
     def reshape(self, *shape: Any) -> AbstractArray:
         shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
         if self.frame.flags.c_contiguous:
             return self._view(self.frame.reshape(shape))
-        return self._like(np.broadcast_to(np.zeros((), bool), self.shape).reshape(shape).shape)
+        return self._made(np.broadcast_to(np.zeros((), bool), self.shape).reshape(shape).shape)
 
     def transpose(self, *axes: int) -> AbstractArray:
         return self._view(self.frame.transpose(*axes))
@@ -87,20 +98,24 @@ class AbstractArray(NDArrayOperatorsMixin):
         key = key if isinstance(key, tuple) else (key,)
         if any(isinstance(k, AbstractArray) for k in key):  # indexing by an array copies
             indices = tuple(np.zeros(k.shape, int) if isinstance(k, AbstractArray) else k for k in key)
-            return self._like(np.broadcast_to(np.zeros((), bool), self.shape)[indices].shape)
+            taken = self._like(np.broadcast_to(np.zeros((), bool), self.shape)[indices].shape)
+            return self.library.launched(taken, result=taken)  # it reads as many numbers as it writes
         return self._view(self.frame[key if Ellipsis in key else (*key, ...)])  # never a scalar
 
     def __setitem__(self, key: Key, value: Any) -> None:
-        """Nothing: an assignment allocates no memory."""
+        """An assignment allocates no memory, and is one launch."""
+        by_array = any(isinstance(k, AbstractArray) for k in (key if isinstance(key, tuple) else (key,)))
+        self.library.launched(value, result=value if by_array else self[key])
 
     def astype(self, dtype: Any) -> AbstractArray:
-        return self._like(self.shape, dtype)
+        return self._made(self.shape, dtype)
 
     def copy(self) -> AbstractArray:
-        return self._like(self.shape)
+        return self._made(self.shape)
 
     def fill(self, value: Any) -> None:
-        """Nothing, as an assignment."""
+        """As an assignment."""
+        self.library.launched(result=self)
 
     # ------------------------------------------------------------------ arithmetic
 
@@ -108,17 +123,18 @@ class AbstractArray(NDArrayOperatorsMixin):
         if method != "__call__":
             return NotImplemented
         if out is not None:
-            return out[0]
+            return self.library.launched(*inputs, result=out[0])
         kinds = tuple(a.dtype if hasattr(a, "dtype") else a if isinstance(a, bool) else type(a) for a in inputs)
         shapes = [getattr(a, "shape", ()) for a in inputs]
         shape = _product_shape(*shapes) if ufunc is np.matmul else np.broadcast_shapes(*shapes)
-        return self._like(shape, options.get("dtype") or _result_type(ufunc, kinds))
+        result = self._like(shape, options.get("dtype") or _result_type(ufunc, kinds))
+        return self.library.launched(*inputs, result=result)
 
     def _reduced(self, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> AbstractArray:
         axes = range(self.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
         reduced = {a % self.ndim for a in axes}
         shape = [1 if i in reduced else n for i, n in enumerate(self.shape) if keepdims or i not in reduced]
-        return self._like(tuple(shape), dtype)
+        return self._made(tuple(shape), dtype)
 
     sum = mean = max = min = _reduced
 
@@ -142,23 +158,32 @@ def _result_type(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> np.dtype:
     return dtype
 
 
+def _launch(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
+    """A kernel that does nothing. It is built once for all abstract GPUs, so its arguments say which one counts it."""
+    next(a.library for a in args if isinstance(a, AbstractArray)).launched(*args)
+
+
 class AbstractNamespace:
     """The library of abstract arrays on one device. `live` is their bytes now, `peak` the most since `reset_peak`.
 
     `scratch` is the part of `live` that kernels keep for their next call. On a `gpu`, kernels are launched that do
     nothing, and each array takes a multiple of 512 bytes, as in CuPy's pool.
+
+    `launches` counts what CuPy starts on a GPU for the same calls: kernels, copies and fills. `moved` is the bytes of
+    the arrays that they are given and of those that they write, each array whole and once a launch. Not in it are
+    arrays that a kernel finds by addresses in a table (SGD's).
     """
 
     __name__ = "abstract arrays"
     linalg = SimpleNamespace(inv=lambda a: a.copy())
 
     def __init__(self, gpu: bool = False) -> None:
-        self.live = self.peak = self.scratch = 0
+        self.live = self.peak = self.scratch = self.launches = self.moved = 0
         self.grain = 512 if gpu else 1
         self.is_device = gpu
         self.fast_ops: Mapping[str, Callable[..., Any]] = {}  # what `ops.dispatch` runs on arrays of this library
         if gpu:
-            self.RawKernel = lambda *source, **options: lambda *args: None
+            self.RawKernel = lambda *source, **options: _launch
 
     def __getattr__(self, name: str) -> Any:
         """NumPy's ufuncs, which call `__array_ufunc__` of an abstract array, and its types.
@@ -187,6 +212,12 @@ class AbstractNamespace:
     def reset_peak(self) -> None:
         self.peak = self.live
 
+    def launched(self, *arguments: Any, result: Any = None) -> Any:
+        """Count one launch, on arrays among these arguments, that writes `result`. Returns the result."""
+        self.launches += 1
+        self.moved += sum(a.touched for a in (*arguments, result) if isinstance(a, AbstractArray))
+        return result
+
     # ------------------------------------------------------------------ functions that allocate
 
     def empty(self, shape: Any, dtype: Any = float, times: int = 1) -> AbstractArray:
@@ -197,22 +228,25 @@ class AbstractNamespace:
             strides[i] = strides[i + 1] * max(1, shape[i + 1])
         return AbstractArray(self, as_strided(np.zeros(1, kind), shape, strides), times=times)
 
-    zeros = ones = empty
+    def empty_like(self, a: AbstractArray) -> AbstractArray:
+        return self.empty(a.shape, a.dtype)
+
+    def zeros(self, shape: Any, dtype: Any = float) -> AbstractArray:
+        return self.launched(result=self.empty(shape, dtype))
+
+    ones = zeros
 
     def full(self, shape: Any, value: Any, dtype: Any = None) -> AbstractArray:
-        return self.empty(shape, dtype or np.result_type(type(value)))
+        return self.zeros(shape, dtype or np.result_type(type(value)))
 
-    def empty_like(self, a: AbstractArray) -> AbstractArray:
-        return a.copy()
+    def zeros_like(self, a: AbstractArray, value: Any = 0) -> AbstractArray:
+        return self.zeros(a.shape, a.dtype)
 
-    zeros_like = ones_like = empty_like
-
-    def full_like(self, a: AbstractArray, value: Any) -> AbstractArray:
-        return a.copy()
+    ones_like = full_like = zeros_like
 
     def array(self, a: Any, dtype: Any = None) -> AbstractArray:
         a = a if hasattr(a, "dtype") else np.asarray(a)
-        return self.empty(a.shape, dtype or a.dtype)
+        return self.launched(a, result=self.empty(a.shape, dtype or a.dtype))
 
     def asarray(self, a: Any, dtype: Any = None) -> AbstractArray:
         return a if isinstance(a, AbstractArray) and dtype in (None, a.dtype) else self.array(a, dtype)
@@ -221,25 +255,28 @@ class AbstractNamespace:
         return a if a.flags.c_contiguous and dtype in (None, a.dtype) else self.array(a, dtype)
 
     def arange(self, *limits: int) -> AbstractArray:
-        return self.empty((len(range(*limits)),), int)
+        return self.zeros((len(range(*limits)),), int)
 
     def eye(self, n: int, dtype: Any = float) -> AbstractArray:
-        return self.empty((n, n), dtype)
+        return self.zeros((n, n), dtype)
 
     def tile(self, a: AbstractArray, times: int) -> AbstractArray:
-        return self.empty((*a.shape[:-1], a.shape[-1] * times), a.dtype)
+        return self.launched(a, result=self.empty((*a.shape[:-1], a.shape[-1] * times), a.dtype))
 
     def pad(self, a: AbstractArray, widths: Any, mode: str = "constant") -> AbstractArray:
-        return self.empty([n + sum(w) for n, w in zip(a.shape, widths, strict=True)], a.dtype)
+        return self.launched(a, result=self.empty([n + sum(w) for n, w in zip(a.shape, widths, strict=True)], a.dtype))
 
     def repeat(self, a: AbstractArray, times: int, axis: int) -> AbstractArray:
-        return self.empty([n * times if i == axis else n for i, n in enumerate(a.shape)], a.dtype)
+        shape = [n * times if i == axis else n for i, n in enumerate(a.shape)]
+        return self.launched(a, result=self.empty(shape, a.dtype))
 
     def concatenate(self, arrays: list[AbstractArray]) -> AbstractArray:
-        return self.empty((sum(len(a) for a in arrays), *arrays[0].shape[1:]), arrays[0].dtype)
+        shape = sum(len(a) for a in arrays), *arrays[0].shape[1:]
+        return self.launched(*arrays, result=self.empty(shape, arrays[0].dtype))
 
     def where(self, on: AbstractArray, a: AbstractArray, b: AbstractArray) -> AbstractArray:
-        return self.empty(np.broadcast_shapes(on.shape, a.shape, b.shape), np.result_type(a.dtype, b.dtype))
+        shape, dtype = np.broadcast_shapes(on.shape, a.shape, b.shape), np.result_type(a.dtype, b.dtype)
+        return self.launched(on, a, b, result=self.empty(shape, dtype))
 
     def clip(self, a: AbstractArray, low: Any, high: Any) -> AbstractArray:
         return a.copy()
@@ -253,4 +290,5 @@ class AbstractNamespace:
         return buffer._view(as_strided(np.zeros(1, dtype), shape, strides))
 
     def copyto(self, a: AbstractArray, b: AbstractArray) -> None:
-        """Nothing, as an assignment."""
+        """As an assignment."""
+        self.launched(b, result=a)

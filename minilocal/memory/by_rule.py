@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from minilocal import memory, rules, streams
 from minilocal.device import device_namespace, on_device, to_device
 from minilocal.errors import UserError
 from minilocal.learner import Learner
 from minilocal.memory.estimate import Machine, estimate
+from minilocal.memory.meter import free_unused, held_bytes
 from minilocal.memory.period import phases
 from minilocal.memory.profile import MemoryProfile
 from minilocal.nets import Net
@@ -76,7 +77,7 @@ def table(
         return estimate(net, rule, cut, number, epoch=epoch, machine=machine)
 
     @cache
-    def profiled(rule: Rule, epoch: int, number: int) -> MemoryProfile | None:
+    def profiled(rule: Rule, epoch: int, number: int) -> Measured | None:
         fits = estimated(rule, epoch, number).total < LARGEST * free(device)
         return _measure(net, rule, cut, number, epoch, device) if fits else None
 
@@ -87,7 +88,8 @@ def table(
         if measured:
             profiles = {e: profiled(rule, e, measured) for e in epochs}
             if all(profiles.values()):
-                row["measured"] = _mean(profiles, epochs)
+                row["measured"] = _mean({e: p.profile for e, p in profiles.items() if p}, epochs)
+                row["measured"]["held"] = max(p.held for p in profiles.values() if p)
                 row["predicted"] = _mean({e: estimated(rule, e, measured) for e in epochs}, epochs)
         results[name] = row
     for row in results.values():
@@ -127,9 +129,18 @@ def _mean(profiles: Mapping[int, Any], shares: Mapping[int, float]) -> dict[str,
     return {key: sum(shares[e] * getattr(p, key) for e, p in profiles.items()) for key in keys}
 
 
-def _measure(net: Net, rule: Rule, cut: Sequence[int], images: int, epoch: int, device: str) -> MemoryProfile:
-    """The profile of a real step."""
+class Measured(NamedTuple):
+    """The profile of a real step, and the bytes that the device's memory pool holds after it."""
+
+    profile: MemoryProfile
+    held: int
+
+
+def _measure(net: Net, rule: Rule, cut: Sequence[int], images: int, epoch: int, device: str) -> Measured:
+    """A real step, with nothing in the pool that an earlier one has left."""
+    free_unused(device)
     learner, rng = Learner(net, rule, cut, rng=streams.rng(0), device=device, cuda_graph=False), streams.rng(1)
     learner.epoch = epoch
     x, y = rng.standard_normal((images, *net.shape), dtype="float32"), rng.integers(net.classes, size=images)
-    return memory.profile(learner, to_device(x, device), to_device(y, device))
+    measured = memory.profile(learner, to_device(x, device), to_device(y, device))
+    return Measured(measured, held_bytes(device))

@@ -74,6 +74,27 @@ class Meter:
         self._counter.stop()
 
 
+def held_bytes(device: Any) -> int:
+    """Bytes that the device's memory pool holds: in use, and kept for later arrays. 0 without a pool, as on the host.
+
+    More than is in use: the pool splits its blocks for smaller arrays, and cannot join parts that are still in use.
+    """
+    pool = _pool(device)
+    return 0 if pool is None else int(pool.total_bytes())
+
+
+def free_unused(device: Any) -> None:
+    """Let the device's memory pool give back what is not in use."""
+    pool = _pool(device)
+    if pool is not None:
+        pool.free_all_blocks()
+
+
+def _pool(device: Any) -> Any:
+    library = device_namespace(device)
+    return library.get_default_memory_pool() if hasattr(library, "get_default_memory_pool") else None
+
+
 def _counter(library: Any) -> Counter:
     if library is np:
         return _HostCounter()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,11 +12,13 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.bench import harness, plan, report, roofline, workload
+from minilocal.bench import harness, plan, report, roofline, room, workload
 from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
+from minilocal.memory import GPU, estimate
+from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
 from tests.fake.device import fake
 
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)
@@ -55,18 +59,48 @@ def test_a_step_is_measured_on_every_engine_that_its_device_has():
     labels = [w.label for w in plan.on_every_engine(Workload(), with_torch=True)]
     assert labels == ["minilocal", "torch NCHW", "torch channels last"]
     assert [w.label for w in plan.on_every_engine(Workload(), with_torch=False)] == ["minilocal"]
-    on_gpu = [w.label for w in plan.on_every_engine(Workload(device="cuda"), with_torch=True)]
-    assert on_gpu == [
-        "minilocal", "minilocal, graph", "minilocal, graph, TF32",
-        "torch NCHW", "torch channels last", "torch channels last, TF32",
+    on_gpu = plan.on_every_engine(Workload(device="cuda"), with_torch=True)
+    assert [w.label for w in on_gpu] == [
+        "minilocal, eager, fp32", "minilocal, graph, fp32",
+        "torch NCHW, eager, fp32", "torch channels last, eager, fp32", "torch channels last, eager, TF32",
     ]  # fmt: skip
+
+
+def test_with_tf32_a_step_is_measured_where_a_product_uses_it():
+    wide = plan.on_every_engine(Workload(net="vgg16", device="cuda"), with_torch=False)
+    assert [w.label for w in wide][-1] == "minilocal, graph, TF32" and len(wide) == 3
+    evaluated = plan.on_every_engine(Workload(net="vgg16", device="cuda", evaluation=True), with_torch=False)
+    assert [w.label for w in evaluated] == ["minilocal, eager, fp32", "minilocal, eager, TF32"]
+
+
+@pytest.mark.parametrize("net, rule, wide", [
+    ("resnet32", "bp", False), ("resnet32", "gll", None), ("resnet8", "backlink", None), ("mlp", "bp", True),
+    ("vgg16", "bp", True), ("alexnet", "gll", True), ("wrn10-1", "bp", False),
+])  # fmt: skip
+def test_a_workload_knows_whether_tf32_changes_a_product(monkeypatch, net, rule, wide):
+    """Products of the library appear in a step on an abstract GPU only where TF32 is on and a layer is wide."""
+    monkeypatch.setattr("minilocal.kernels.cuda.conv.tf32", lambda: True)
+    products, library = [], AbstractNamespace(gpu=True)
+    as_ufunc = AbstractArray.__array_ufunc__
+
+    def counting_products(self, ufunc, method, *inputs, **options):
+        products.extend([1] * (ufunc is np.matmul))
+        return as_ufunc(self, ufunc, method, *inputs, **options)
+
+    monkeypatch.setattr(AbstractArray, "__array_ufunc__", counting_products)
+    workload = Workload(net=net, rule=rule, modules=2, device=library)
+    learner = workload.learner()
+    learner.step(library.empty((2, *learner.net.shape), "float32"), library.empty((2,), int), lr=0.0)
+    assert workload.uses_tf32 == bool(products) and wide in (None, bool(products))
+    assert not replace(workload, dtype="float64").uses_tf32
 
 
 def test_every_combination_is_a_comparison_of_its_rules():
     asked = plan.Plan(("steps",), ("mlp", "resnet8"), batches=(4, 8), threads=(1, 2), modules=(2, 4), lengths=(0, 1, 2))
     compared = plan.comparisons(asked, with_torch=False)
     assert len(compared) == 16 and len({c.title for c in compared}) == 16
-    assert [w.what for w in compared[0].workloads] == ["bp", "gll", "backlink l=0", "backlink l=1", "backlink l=2"]
+    links = ["backlink l=0", "backlink l=1", "backlink l=2"]
+    assert [w.what for w in compared[0].workloads] == ["bp", "gll", *links, "evaluation"]
 
 
 def test_modules_of_equal_cost_are_the_same_for_every_rule_and_engine():
@@ -90,7 +124,8 @@ def test_backlink_is_compared_with_itself_by_what_its_linked_units_keep():
     steps = [(workload.engine, workload.what) for workload in comparison.workloads]
     assert steps[0] == ("minilocal", "gll") and ("minilocal", "backlink l=1") in steps
     assert [engine for engine, what in steps if what == "backlink l=1, inputs kept"] == ["minilocal"]
-    assert comparison.workloads[-1].learner().rule.keep == "inputs"
+    (kept,) = (w for w in comparison.workloads if w.what == "backlink l=1, inputs kept")
+    assert kept.learner().rule.keep == "inputs"
 
 
 def test_growth_sweeps_batch_depth_modules_and_length():
@@ -117,7 +152,7 @@ def test_a_comparison_gives_each_workloads_rounds_and_tears_all_down():
     calls = []
     comparison = plan.comparisons(TINY, with_torch=False)[0]
     rows = harness.run_comparison(comparison, InProcess(), 3, on_progress=lambda: calls.append(1))
-    assert [row["what"] for row in rows] == ["bp", "gll", "backlink l=1"] and len(calls) == 9
+    assert [row["what"] for row in rows] == ["bp", "gll", "backlink l=1", "evaluation"] and len(calls) == 12
     for row in rows:
         assert len(row["seconds"]) == 3 and min(row["seconds"]) > 0 and row["low"] <= row["median"] <= row["high"]
         assert "bytes" not in row
@@ -144,13 +179,84 @@ def tiny_nets(monkeypatch):
 def test_a_step_on_a_device_has_its_bytes_and_graphs_are_asked_for(monkeypatch, tiny_nets):
     monkeypatch.setattr(workload, "Meter", _Meter)
     workloads = [Workload(net="mlp", modules=2, batch=4, device=fake, graph=graph) for graph in (False, True)]
+    workloads.append(Workload(net="mlp", modules=2, batch=4, device=fake, evaluation=True))
     rows = harness.run_comparison(plan.Comparison("steps", "t", workloads), InProcess(), 1)
     assert not [row["failed"] for row in rows if "failed" in row]
-    assert [row["bytes"].get("peak") for row in rows] == [12_300_000, None]  # a graph allocates nothing
-    assert all("process" in row["bytes"] for row in rows)
-    assert [row["label"] for row in rows] == ["minilocal", "minilocal, graph"]
+    assert [row["bytes"].get("peak") for row in rows] == [12_300_000, None, 12_300_000]  # a graph allocates nothing
+    assert ["held" in row["bytes"] for row in rows] == [True, False, True]
+    assert all("process" in row["bytes"] for row in rows) and rows[0]["bytes"]["held"] > 0
+    assert [row["label"] for row in rows] == ["minilocal, eager, fp32", "minilocal, graph, fp32", rows[0]["label"]]
+    assert [row["started"] for row in rows] == ["eager", "graph", "eager"]
     text = report.markdown({"steps": rows})
-    assert "peak MB" in text and "| 12 " in text
+    assert "used MB" in text and "held MB" in text and "| 12 " in text and "took turns" in text
+    assert "minilocal, graph, fp32" in text and "| evaluation" in text and "Run eagerly" not in text
+
+
+def test_an_engine_on_a_device_imports_no_other_one(monkeypatch, tiny_nets):
+    class NoTorch:
+        def find_spec(self, name, path=None, target=None):
+            if name.partition(".")[0] == "torch":
+                raise AssertionError("PyTorch is imported for the bytes of minilocal")
+
+    monkeypatch.setattr(sys, "meta_path", [NoTorch(), *sys.meta_path])
+    monkeypatch.setattr(workload, "Meter", _Meter)
+    for graph in (False, True):
+        asked = Workload(net="mlp", modules=2, batch=4, device=fake, graph=graph)
+        (row,) = harness.run_comparison(plan.Comparison("steps", "t", [asked]), InProcess(), 1)
+        assert "failed" not in row and "failed" not in row["bytes"], row
+
+
+def test_a_graph_that_is_refused_is_said_to_run_eagerly(monkeypatch, tiny_nets):
+    monkeypatch.setattr(workload, "Meter", _Meter)
+    monkeypatch.setattr(type(fake), "kernels", False)  # plain forms: products are the library's
+    asked = Workload(net="mlp", modules=2, batch=4, device=fake, graph=True)
+    (row,) = harness.run_comparison(plan.Comparison("steps", "t", [asked]), InProcess(), 1)
+    text = report.markdown({"steps": [{"bytes": {}, **row}]})
+    assert row["started"] == "eager" and "cuBLAS" in row["refused"]
+    assert "minilocal, eager, fp32" in text and "graph, fp32" not in text
+    assert "Run eagerly where a graph was asked for: " in text
+
+
+def test_what_does_not_fit_at_once_has_the_device_for_itself(monkeypatch, tiny_nets):
+    monkeypatch.setattr(workload, "Meter", _Meter)
+    alive: list[int] = []
+    setup = workload.setup
+    monkeypatch.setattr(workload, "setup", lambda key, workload: _noting(alive, setup(key, workload)))
+    asked = [Workload(net="mlp", rule=rule, modules=2, batch=4, device=fake, graph=g) for rule in ("bp", "gll")
+             for g in (False, True)]  # fmt: skip
+    comparison = plan.Comparison("steps", "t", asked)
+    together = harness.run_comparison(comparison, InProcess(), 2)
+    assert max(alive) == 4 and all(row["room"]["together"] for row in together)
+    alive.clear()
+    monkeypatch.setattr(harness, "bytes_needed", lambda workloads: 10**15)
+    pool = InProcess()
+    rows = harness.run_comparison(comparison, pool, 2)
+    assert max(alive) == 1 and pool.closed == 2  # a process for each engine and setting
+    assert [(r["what"], r["label"]) for r in rows] == [(r["what"], r["label"]) for r in together]
+    assert not [r for r in rows if "failed" in r] and all(len(r["seconds"]) == 2 for r in rows)
+    text = report.markdown({"steps": rows})
+    assert "One at a time" in text and "1000000.0 GB" in text and "took turns" not in text
+
+
+def _noting(alive, facts):
+    alive.append(len(workload._instances))
+    return facts
+
+
+def test_the_bytes_that_workloads_need_are_predicted():
+    step = Workload(net="resnet8", modules=2, batch=64, device="cuda")
+    alone = room.predicted_bytes(step)
+    net, rule, modules = step.recipe()
+    images = 64 * 32 * 32 * 3 * 4 + 64 * 8
+    optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-4)
+    whole = estimate(net, rule, modules, 64, optimizer=optimizer, machine=GPU()).total + images
+    assert alone == pytest.approx(whole, rel=0.01)  # the first step has no velocity before its end
+    assert room.predicted_bytes(replace(step, engine="torch")) == alone
+    assert room.predicted_bytes(replace(step, evaluation=True)) < alone / 2
+    assert room.predicted_bytes(Workload(op="ReLU", device="cuda")) == 0
+    two = [step, replace(step, rule="gll")]
+    assert room.bytes_needed([step]) == pytest.approx(0.6e9 + 1.25 * alone)
+    assert room.bytes_needed(two) < room.bytes_needed([step, replace(two[1], graph=True)])  # one process more
 
 
 class _Meter:
@@ -185,6 +291,36 @@ def test_operations_run_on_a_device():
     workloads = [Workload(op=name, batch=2, device=fake) for name in names]
     rows = harness.run_comparison(plan.Comparison("layers", "t", workloads), InProcess(), 1)
     assert not [row["failed"] for row in rows if "failed" in row] and all(row["moved"] > 0 for row in rows)
+    assert all(row["host"] > 0 and row["started"] == "graph" for row in rows if row["what"] != "dropout mask")
+    text = report.markdown({"layers": rows})
+    assert "| host " in text and "many runs in one CUDA graph" in text
+
+
+@pytest.mark.parametrize("dtype, at_best", [("float32", 4), ("float64", 8)])
+def test_no_operation_moves_less_than_its_count(dtype, at_best):
+    """Its floor is at most what the engine's own kernels are given, on abstract arrays of the same shapes."""
+    for name, op in op_benchmarks(2).items():
+        library = AbstractNamespace(gpu=True)
+        if name == "dropout mask" or name.startswith("SGD"):  # no abstract random bits; addresses in a table
+            continue
+        operands = {n: library.asarray(a.astype(dtype) if a.dtype.kind == "f" else a) for n, a in op.operands().items()}
+        if name == "crops of raw images":  # of four times as many, not all
+            operands["images"] = operands["images"][:2]
+        before = library.moved
+        op.minilocal(operands)
+        slack = 1.0 if dtype == "float32" else 1.1  # whole numbers do not grow
+        assert op.elements * at_best <= slack * (library.moved - before), name
+
+
+def test_batch_norm_backward_has_seven_passes():
+    z = 2 * 8 * 8 * 64
+    assert op_benchmark("norm + shortcut + ReLU 8×8×64, backward", 2).elements == 7 * z
+    library = AbstractNamespace(gpu=True)
+    op = op_benchmark("norm + shortcut + ReLU 8×8×64, backward", 2)
+    operands = {n: library.asarray(a) for n, a in op.operands().items()}
+    before = library.moved
+    op.minilocal(operands)
+    assert round((library.moved - before) / (4 * z), 0) == 7  # what our kernels move, beside small sums
 
 
 @pytest.mark.skipif(not available(), reason="PyTorch is only in the bench extra")

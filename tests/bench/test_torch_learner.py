@@ -67,6 +67,27 @@ def test_two_steps_are_minilocals_steps(name, rule, modules, layout):
     np.testing.assert_allclose(losses[~np.isnan(losses)], [float(loss) for loss in torch_losses], rtol=1e-9)
     differences = errors(ours.parameters() | ours.buffers(), torch_learner.arrays())
     assert max(differences.values()) < 1e-9, max(differences.items(), key=lambda item: item[1])
+    logits = torch_learner.predict(torch_learner.batch(x, y)[0])
+    np.testing.assert_allclose(ours.predict(x), logits.numpy(), rtol=1e-8, atol=1e-9)
+
+
+@needs_torch
+def test_evaluation_leaves_training_as_it_was():
+    """No dropout and no update of running statistics in `predict`; both are back in the next step."""
+    net = small("vgg16")
+    for unit in net.units:
+        for layer in getattr(unit, "layers", []):
+            layer.rate = 0.5
+    ours = make_learner(net, ml.rules.bp(), 1)
+    torch_learner = TorchLearner(ours)
+    x, y = batch(net)
+    before = torch_learner.arrays()
+    images, labels = torch_learner.batch(x, y)
+    np.testing.assert_allclose(ours.predict(x), torch_learner.predict(images).numpy(), rtol=1e-8, atol=1e-9)
+    assert all((torch_learner.arrays()[name] == a).all() for name, a in before.items())
+    assert torch_learner.root.training
+    first, second = (float(torch_learner.step(images, labels, lr=0.0)[0]) for _ in range(2))
+    assert first != second  # other masks
 
 
 @needs_torch

@@ -25,7 +25,7 @@ def test_it_prints_and_writes_what_it_measured(capsys, tmp_path, monkeypatch):
     status, printed, _ = call(capsys, *words, "--threads", 1, "--out", out)
     assert status == 0 and "pip install -e '.[bench]'" in printed and "backlink l=1" in printed
     results = json.loads(out.read_text())
-    assert results["environment"]["python"] and len(results["steps"]) == 3 and results["plan"]["batches"] == [4]
+    assert results["environment"]["python"] and len(results["steps"]) == 4 and results["plan"]["batches"] == [4]
     assert "## Steps" in out.with_suffix(".md").read_text()
 
 
