@@ -1,7 +1,7 @@
 """Comparisons run: workloads are set up in worker processes and timed in rounds; a row says what each of them took.
 
 Workloads of one engine share a worker, since only one runs at a time. Two engines never share one. Workloads that do
-not fit on a GPU at once are set up, timed and torn down one at a time (room.py).
+not fit on a GPU at once are set up, timed and torn down one at a time (device_memory.py).
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import math
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
 from minilocal import nets, streams
 from minilocal.bench import timing
+from minilocal.bench.device_memory import bytes_needed
 from minilocal.bench.launches import step_launches
 from minilocal.bench.ops import op_benchmark
 from minilocal.bench.plan import Comparison, Plan, comparisons, steps_of
-from minilocal.bench.room import bytes_needed
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import TIMEOUT, Worker, WorkerError, WorkerPool
 from minilocal.bench.workload import Workload
@@ -50,54 +50,62 @@ def run_comparison(
     There are `rounds` rounds, fewer when `budget` seconds are over. A worker has `timeout` seconds for each answer.
     `on_progress` is called after each timing. The row of a workload that fails says why under "failed". A step on a
     device has its bytes in its row too, measured after the rounds, one workload at a time. Rows on a device say under
-    "room" whether all workloads fitted on it at once, with the bytes that they need and the bytes that are free.
+    "memory" whether all workloads fit on it at once, with the bytes that they need and the bytes that are free.
     """
-    workloads = comparison.workloads
-    if all(workload.device == "cpu" for workload in workloads):
-        return _timed(comparison, workloads, pool, rounds, budget, timeout, on_progress)
-    room = _room(workloads, pool, timeout)
-    rows: dict[int, Row] = {}
-    if room["together"]:
-        rows = dict(enumerate(_timed(comparison, workloads, pool, rounds, budget, timeout, on_progress)))
-    else:
-        by_engine = sorted(range(len(workloads)), key=lambda i: [w.label for w in workloads].index(workloads[i].label))
-        for i, following in zip(by_engine, [*by_engine[1:], None], strict=True):
-            share = budget / len(workloads)
-            (rows[i],) = _timed(comparison, [workloads[i]], pool, rounds, share, timeout, on_progress)
-            if following is None or workloads[following].label != workloads[i].label:
-                worker_for(workloads[i], pool).close()  # and with it all that its process has taken of the device
-    return [{**rows[i], "room": room} for i in range(len(workloads))]
+    limits = _Limits(rounds, budget, timeout, on_progress)
+    if all(workload.device == "cpu" for workload in comparison.workloads):
+        return _in_turns(comparison, pool, limits)
+    memory = _device_memory(comparison.workloads, pool, timeout)
+    rows = (_in_turns if memory["fits"] else _one_at_a_time)(comparison, pool, limits)
+    return [{**row, "memory": memory} for row in rows]
 
 
-def _room(workloads: list[Workload], pool: WorkerPool, timeout: float) -> Row:
+@dataclass(frozen=True)
+class _Limits:
+    rounds: int
+    budget: float
+    timeout: float
+    on_progress: Callable[[], None]
+
+
+def _device_memory(workloads: list[Workload], pool: WorkerPool, timeout: float) -> Row:
     """Whether the workloads fit on their device together, by the free bytes that the first one's engine reports."""
     try:
         free = worker_for(workloads[0], pool).ask(FREE, timeout=timeout, workload=workloads[0])
         needed = bytes_needed(workloads)
     except (WorkerError, UserError):  # no device, or no such step: their rows will say so
-        return {"together": True}
-    return {"together": needed <= free, "needed": needed, "free": free}
+        return {"fits": True}
+    return {"fits": needed <= free, "needed": needed, "free": free}
 
 
-def _timed(
-    comparison: Comparison,
-    workloads: list[Workload],
-    pool: WorkerPool,
-    rounds: int,
-    budget: float,
-    timeout: float,
-    on_progress: Callable[[], None],
-) -> list[Row]:
-    """A row for each of these workloads of the comparison, which are set up at once and timed in turns."""
-    keys = {str(number): workload for number, workload in enumerate(workloads)}
+def _one_at_a_time(comparison: Comparison, pool: WorkerPool, limits: _Limits) -> list[Row]:
+    """A row for each workload, engine after engine. An engine's process ends with its last one.
+
+    So all that it has taken of the device is given back.
+    """
+    workloads, rows = comparison.workloads, {}
+    each = replace(limits, budget=limits.budget / len(workloads))
+    for label in dict.fromkeys(workload.label for workload in workloads):
+        numbers = [i for i, workload in enumerate(workloads) if workload.label == label]
+        for i in numbers:
+            (rows[i],) = _in_turns(replace(comparison, workloads=[workloads[i]]), pool, each)
+        worker_for(workloads[numbers[0]], pool).close()
+    return [rows[i] for i in sorted(rows)]
+
+
+def _in_turns(comparison: Comparison, pool: WorkerPool, limits: _Limits) -> list[Row]:
+    """A row for each workload; all are set up at once and timed in turns."""
+    timeout, keys = limits.timeout, {str(number): workload for number, workload in enumerate(comparison.workloads)}
     workers = {key: worker_for(workload, pool) for key, workload in keys.items()}
     ready, failed = _set_up(keys, workers, timeout)
     timers = {}
     for key, facts in ready.items():  # a timer runs its workload once, or as often as fills `least` seconds
         repeats = timing.enough(facts["warm"], comparison.least) if comparison.least else 1
         timers[key] = partial(workers[key].ask, TIME, timeout=timeout, key=key, repeats=repeats)
-    cooldown = COOLDOWN if all(workload.device == "cpu" for workload in workloads) else 0.0
-    times = timing.rounds(timers, rounds, budget=budget, cooldown=cooldown, on_progress=on_progress)
+    cooldown = COOLDOWN if all(workload.device == "cpu" for workload in keys.values()) else 0.0
+    times = timing.rounds(
+        timers, limits.rounds, budget=limits.budget, cooldown=cooldown, on_progress=limits.on_progress
+    )
     failed |= times.failed
     for worker in workers.values():
         with suppress(WorkerError):

@@ -146,9 +146,7 @@ def _torch_backward(function: TorchFunction, *names: str) -> TorchOp:
 def _conv(N: int, size: str, H: int, C: int, O: int, k: int, stride: int) -> list[OpBenchmark]:
     P, pad = H // stride, k // 2
     macs, x, z, W = N * P * P * k * k * C * O, N * H * H * C, N * P * P * O, k * k * C * O
-    seen = (
-        x if k >= stride else x * (k / stride) ** 2
-    )  # of x, in a window: 1×1 with stride 2 skips three pixels of four
+    seen = x if k >= stride else x * (k / stride) ** 2  # what windows show of x: 1×1, stride 2 skips 3 pixels of 4
     operands = _normal(x=(N, H, H, C), W4=(k, k, C, O), dy=(N, P, P, O))
     name = f"convolution {k}×{k} {size}" + f" → {O}, stride {stride}" * (stride > 1)
 

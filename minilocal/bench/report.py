@@ -129,15 +129,7 @@ def _on_device(rows: list[Row]) -> list[str]:
     """What a reader must know of a comparison of steps on a device; nothing for the host."""
     if not any("bytes" in row for row in rows):
         return []
-    room, lines = rows[0].get("room", {}), [BYTES]
-    if not room.get("together", True):
-        needed, free = (f"{room[key] / 1e9:.1f} GB" for key in ("needed", "free"))
-        lines.append(
-            f"One at a time, each with the device for itself: together they would take {needed}, and {free} are free. "
-            "So the two sides of a ratio were timed one after the other, not in turns."
-        )
-    else:
-        lines.append("All were on the device at once, and took turns.")
+    lines = [BYTES, *_order(rows)]
     if any(row["tf32"] and row["engine"] == "torch" for row in rows):
         ours = {row["what"] for row in rows if row["engine"] == "minilocal"}
         without = ours - {row["what"] for row in rows if row["engine"] == "minilocal" and row["tf32"]}
@@ -147,6 +139,20 @@ def _on_device(rows: list[Row]) -> list[str]:
     reasons = {row["refused"]: None for row in rows if row.get("refused") and row["graph"]}
     lines += [f"Run eagerly where a graph was asked for: {reason}." for reason in reasons]
     return lines
+
+
+def _order(rows: list[Row]) -> list[str]:
+    """Whether the workloads of a comparison on a device took turns on it; nothing for the host."""
+    if "memory" not in rows[0]:
+        return []
+    memory = rows[0]["memory"]
+    if memory["fits"]:
+        return ["All were on the device at once, and took turns."]
+    needed, free = (f"{memory[key] / 1e9:.1f} GB" for key in ("needed", "free"))
+    return [
+        f"One at a time, each with the device for itself: together they would take {needed}, and {free} are free. "
+        "So the two sides of a ratio were timed one after the other, not in turns."
+    ]
 
 
 def _torch_row(rows: list[Row], row: Row, layout: str) -> Row | None:
@@ -173,11 +179,11 @@ def _layers(results: Row) -> list[str]:
         cells = []
         for what in dict.fromkeys(row["what"] for row in part):
             by_label = {row["label"]: row for row in part if row["what"] == what}
-            it = by_label.get(ours, {"failed": ""})
-            over_torch = [times(it, by_label[label]) if _alike(it, by_label.get(label)) else "-" for label in torch]
+            row = by_label.get(ours, {"failed": ""})
+            over_torch = [times(row, by_label[label]) if _alike(row, by_label.get(label)) else "-" for label in torch]
             medians = [median(by_label.get(label)) + _eagerly(by_label.get(label)) for label in labels]
-            host = [seconds(it["host"]) if it.get("host") else "-"] * on_device
-            cells.append([what, *medians, *over_torch, *host, *_rates(it, peaks)])
+            host = [seconds(row["host"]) if row.get("host") else "-"] * on_device
+            cells.append([what, *medians, *over_torch, *host, *_rates(row, peaks)])
         texts += [f"### Batch {batch}, {_threads(threads)}", table(heads, cells)]
     return texts
 
@@ -223,5 +229,5 @@ def _growth(results: Row) -> list[str]:
             for row in at_point:
                 ratios = [times(row, bp), times(row, first_of_rule[row["rule"]])]
                 cells.append([*map(str, point), row["what"], median(row), *ratios])
-        texts += [f"### {title}", table(heads, cells)]
+        texts += [f"### {title}", *_order(rows), table(heads, cells)]
     return texts

@@ -226,8 +226,8 @@ def setup(key: str, workload: Workload) -> dict[str, Any]:
 
     Returns `warm`, the seconds of the last run, and `started`, `refused` and `host` of the Instance.
     """
-    it = _instances[key] = Instance(workload)
-    return {"warm": it.warm, "started": it.started, "refused": it.refused, "host": it.host}
+    instance = _instances[key] = Instance(workload)
+    return {name: getattr(instance, name) for name in ("warm", "started", "refused", "host")}
 
 
 def time(key: str, repeats: int = 1) -> float:

@@ -76,7 +76,7 @@ class AbstractArray(NDArrayOperatorsMixin):
     def _like(self, shape: tuple[int, ...], dtype: Any = None) -> AbstractArray:
         return self.library.empty(shape, self.dtype if dtype is None else dtype)
 
-    def _made(self, shape: tuple[int, ...], dtype: Any = None) -> AbstractArray:
+    def _result(self, shape: tuple[int, ...], dtype: Any = None) -> AbstractArray:
         """A new array, which one launch makes of this one."""
         return self.library.launched(self, result=self._like(shape, dtype))
 
@@ -86,7 +86,7 @@ class AbstractArray(NDArrayOperatorsMixin):
         shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
         if self.frame.flags.c_contiguous:
             return self._view(self.frame.reshape(shape))
-        return self._made(np.broadcast_to(np.zeros((), bool), self.shape).reshape(shape).shape)
+        return self._result(np.broadcast_to(np.zeros((), bool), self.shape).reshape(shape).shape)
 
     def transpose(self, *axes: int) -> AbstractArray:
         return self._view(self.frame.transpose(*axes))
@@ -108,10 +108,10 @@ class AbstractArray(NDArrayOperatorsMixin):
         self.library.launched(value, result=value if by_array else self[key])
 
     def astype(self, dtype: Any) -> AbstractArray:
-        return self._made(self.shape, dtype)
+        return self._result(self.shape, dtype)
 
     def copy(self) -> AbstractArray:
-        return self._made(self.shape)
+        return self._result(self.shape)
 
     def fill(self, value: Any) -> None:
         """As an assignment."""
@@ -134,7 +134,7 @@ class AbstractArray(NDArrayOperatorsMixin):
         axes = range(self.ndim) if axis is None else (axis,) if isinstance(axis, int) else axis
         reduced = {a % self.ndim for a in axes}
         shape = [1 if i in reduced else n for i, n in enumerate(self.shape) if keepdims or i not in reduced]
-        return self._made(tuple(shape), dtype)
+        return self._result(tuple(shape), dtype)
 
     sum = mean = max = min = _reduced
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.bench import harness, plan, report, roofline, room, workload
+from minilocal.bench import device_memory, harness, plan, report, roofline, workload
 from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
 from minilocal.memory import GPU, estimate
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
-from tests.fake.device import fake
+from tests.fake.device import counting, fake
 
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)
 
@@ -73,11 +73,12 @@ def test_with_tf32_a_step_is_measured_where_a_product_uses_it():
     assert [w.label for w in evaluated] == ["minilocal, eager, fp32", "minilocal, eager, TF32"]
 
 
-@pytest.mark.parametrize("net, rule, wide", [
-    ("resnet32", "bp", False), ("resnet32", "gll", None), ("resnet8", "backlink", None), ("mlp", "bp", True),
-    ("vgg16", "bp", True), ("alexnet", "gll", True), ("wrn10-1", "bp", False),
+@pytest.mark.parametrize("net, rule, options, wide", [
+    ("resnet32", "bp", {}, False), ("resnet32", "gll", {}, None), ("resnet8", "backlink", {}, None),
+    ("mlp", "bp", {}, True), ("vgg16", "bp", {}, True), ("alexnet", "gll", {}, True), ("wrn10-1", "bp", {}, False),
+    ("resnet8", "gll", {"aux": "0c1f+flat"}, True),  # narrow outputs; an error of 16384 inputs
 ])  # fmt: skip
-def test_a_workload_knows_whether_tf32_changes_a_product(monkeypatch, net, rule, wide):
+def test_a_workload_knows_whether_tf32_changes_a_product(monkeypatch, net, rule, options, wide):
     """Products of the library appear in a step on an abstract GPU only where TF32 is on and a layer is wide."""
     monkeypatch.setattr("minilocal.kernels.cuda.conv.tf32", lambda: True)
     products, library = [], AbstractNamespace(gpu=True)
@@ -88,9 +89,11 @@ def test_a_workload_knows_whether_tf32_changes_a_product(monkeypatch, net, rule,
         return as_ufunc(self, ufunc, method, *inputs, **options)
 
     monkeypatch.setattr(AbstractArray, "__array_ufunc__", counting_products)
-    workload = Workload(net=net, rule=rule, modules=2, device=library)
+    workload = Workload(net=net, rule=rule, options=options, modules=2, device=library)
     learner = workload.learner()
-    learner.step(library.empty((2, *learner.net.shape), "float32"), library.empty((2,), int), lr=0.0)
+    x: Any = library.empty((2, *learner.net.shape), "float32")
+    y: Any = library.empty((2,), int)
+    learner.step(x, y, lr=0.0)
     assert workload.uses_tf32 == bool(products) and wide in (None, bool(products))
     assert not replace(workload, dtype="float64").uses_tf32
 
@@ -225,17 +228,26 @@ def test_what_does_not_fit_at_once_has_the_device_for_itself(monkeypatch, tiny_n
     asked = [Workload(net="mlp", rule=rule, modules=2, batch=4, device=fake, graph=g) for rule in ("bp", "gll")
              for g in (False, True)]  # fmt: skip
     comparison = plan.Comparison("steps", "t", asked)
-    together = harness.run_comparison(comparison, InProcess(), 2)
-    assert max(alive) == 4 and all(row["room"]["together"] for row in together)
+    in_turns = harness.run_comparison(comparison, InProcess(), 2)
+    assert max(alive) == 4 and all(row["memory"]["fits"] for row in in_turns)
     alive.clear()
     monkeypatch.setattr(harness, "bytes_needed", lambda workloads: 10**15)
     pool = InProcess()
     rows = harness.run_comparison(comparison, pool, 2)
     assert max(alive) == 1 and pool.closed == 2  # a process for each engine and setting
-    assert [(r["what"], r["label"]) for r in rows] == [(r["what"], r["label"]) for r in together]
+    assert [(r["what"], r["label"]) for r in rows] == [(r["what"], r["label"]) for r in in_turns]
     assert not [r for r in rows if "failed" in r] and all(len(r["seconds"]) == 2 for r in rows)
     text = report.markdown({"steps": rows})
     assert "One at a time" in text and "1000000.0 GB" in text and "took turns" not in text
+
+
+def test_nothing_is_left_on_the_device_after_teardown(monkeypatch, tiny_nets):
+    with counting() as counts:
+        workload.setup("a", Workload(net="mlp", modules=2, batch=4, device=fake, graph=True))
+        workload.setup("b", Workload(op="ReLU", batch=1, device=fake))
+        assert counts.live > 0
+        workload.teardown()
+        assert counts.live == 0
 
 
 def _noting(alive, facts):
@@ -245,18 +257,18 @@ def _noting(alive, facts):
 
 def test_the_bytes_that_workloads_need_are_predicted():
     step = Workload(net="resnet8", modules=2, batch=64, device="cuda")
-    alone = room.predicted_bytes(step)
+    alone = device_memory.predicted_bytes(step)
     net, rule, modules = step.recipe()
     images = 64 * 32 * 32 * 3 * 4 + 64 * 8
     optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-4)
     whole = estimate(net, rule, modules, 64, optimizer=optimizer, machine=GPU()).total + images
     assert alone == pytest.approx(whole, rel=0.01)  # the first step has no velocity before its end
-    assert room.predicted_bytes(replace(step, engine="torch")) == alone
-    assert room.predicted_bytes(replace(step, evaluation=True)) < alone / 2
-    assert room.predicted_bytes(Workload(op="ReLU", device="cuda")) == 0
-    two = [step, replace(step, rule="gll")]
-    assert room.bytes_needed([step]) == pytest.approx(0.6e9 + 1.25 * alone)
-    assert room.bytes_needed(two) < room.bytes_needed([step, replace(two[1], graph=True)])  # one process more
+    assert device_memory.predicted_bytes(replace(step, engine="torch")) == alone
+    assert device_memory.predicted_bytes(replace(step, evaluation=True)) < alone / 2
+    assert device_memory.predicted_bytes(Workload(op="ReLU", device="cuda")) == 0
+    assert device_memory.bytes_needed([step]) == pytest.approx(0.6e9 + 1.25 * alone)
+    assert device_memory.bytes_needed([step] * 2) == pytest.approx(0.6e9 + 2.5 * alone)
+    assert device_memory.bytes_needed([step, replace(step, graph=True)]) == pytest.approx(1.2e9 + 2.5 * alone)
 
 
 class _Meter:

@@ -11,6 +11,7 @@ import pytest
 from minilocal.bench import report
 from minilocal.bench.captured import NotCaptured, capture, capture_torch
 from minilocal.bench.workload import Instance, Workload
+from tests.fake.cuda import MemoryPool
 from tests.fake.device import counting, fake, fetch
 
 
@@ -42,7 +43,7 @@ def test_what_the_library_refuses_is_told_and_the_device_goes_on():
 def test_its_memory_goes_back_after_its_graph(monkeypatch):
     freed = []
 
-    class Pool(fake.cuda.MemoryPool):  # type: ignore[name-defined]
+    class Pool(MemoryPool):
         def free_all_blocks(self, stream: Any = None) -> None:
             freed.append(hasattr(captured, "graph"))
 

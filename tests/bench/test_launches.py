@@ -9,9 +9,10 @@ import pytest
 
 import minilocal as ml
 from minilocal.bench import launches, report
+from minilocal.bench.captured import capture
 from minilocal.bench.launches import captured_launches, graph_nodes, step_launches
 from minilocal.bench.workload import Workload
-from tests.fake import cuda, cuda_on_host, ledger
+from tests.fake import array, cuda, cuda_on_host, ledger
 from tests.fake.device import fake
 
 needs_kernels = pytest.mark.skipif(cuda_on_host.available() is not None, reason="no C++ compiler builds the kernels")
@@ -65,27 +66,30 @@ def test_the_nodes_of_a_captured_step_are_counted_on_a_device(monkeypatch):
 
     monkeypatch.setattr(type(fake), "kernels", False)
     monkeypatch.setattr(cuda.Graph, "debug_dot_str", text, raising=False)
-    monkeypatch.setattr(launches, "capture", _plain_products(launches.capture))
+    monkeypatch.setattr(launches, "capture", _plain_products)
     small = ml.nets.mlp((6, 5), classes=3, size=4, rng=ml.rng(0))
     monkeypatch.setattr("minilocal.bench.workload.nets", SimpleNamespace(get=lambda name, rng: small))
     asked = Workload(net="mlp", modules=2, batch=2, device=fake)
-    gll, bp = (captured_launches(Workload(**{**vars(asked), "rule": rule})) for rule in ("gll", "bp"))
-    assert gll > bp > 10
+    learner, done = asked.learner(), ledger.done
+    x, y = fake.zeros((2, 4, 4, 3), "float32"), fake.zeros(2, int)
+    learner.step(x, y, lr=0.0)
+    started: list[int] = []
+
+    def noting(*args):
+        started.append(1)
+        done(*args)
+
+    monkeypatch.setattr(ledger, "done", noting)
+    learner.step(x, y, lr=0.0)
+    eager = len(started)
+    assert captured_launches(asked) == eager - 3  # the learning rate, epoch and step
 
 
-def _plain_products(capture):
-    """The capture, with products that can be captured."""
-
-    def capturing(xp, work, runs):
-        from tests.fake import array
-
-        before, array.CUBLAS = array.CUBLAS, ""
-        try:
-            return capture(xp, work, runs)
-        finally:
-            array.CUBLAS = before
-
-    return capturing
+def _plain_products(xp, work, runs):
+    """A capture, in which the library's products are captured too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(array, "CUBLAS", "")
+        return capture(xp, work, runs)
 
 
 def test_nodes_are_counted_once_each_and_edges_not():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -45,7 +46,8 @@ class Device:
 @pytest.fixture
 def table(monkeypatch):
     monkeypatch.setattr(type(fake), "kernels", False)
-    device, net = Device(), ml.nets.mlp((8, 8), classes=3, size=4, rng=ml.rng(0))
+    device: Any = Device()
+    net = ml.nets.mlp((8, 8), classes=3, size=4, rng=ml.rng(0))
     rows = {name: ({"BP": ml.rules.bp(), "GLL": ml.rules.gll()}[name], {0: 1.0}) for name in ("BP", "GLL")}
     return by_rule.table(net, [1, 2], rows, 8, machine=GPU(), device=device, measured=4)
 

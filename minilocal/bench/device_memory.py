@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from minilocal.bench.workload import Workload
 from minilocal.memory.abstract_array import AbstractNamespace
@@ -31,9 +33,15 @@ def predicted_bytes(workload: Workload) -> int:
     """
     if workload.op:
         return 0
+    return _peak(replace(workload, engine="minilocal", device="", layout="", graph=False, tf32=False))
+
+
+@cache
+def _peak(workload: Workload) -> int:
     library = AbstractNamespace(gpu=True)
-    learner = replace(workload, engine="minilocal", device=library, graph=False).learner()
-    x, y = library.empty((workload.batch, *learner.net.shape), workload.dtype), library.empty((workload.batch,), int)
+    learner = replace(workload, device=library).learner()
+    x: Any = library.empty((workload.batch, *learner.net.shape), workload.dtype)
+    y: Any = library.empty((workload.batch,), int)
     if workload.evaluation:
         learner.predict(x)
     else:
