@@ -245,7 +245,7 @@ def peak_memory(key: str) -> dict[str, int]:
     instance = _instances[key]
     workload, work = instance.workload, instance.work
     memory, on_host = {}, workload.device == "cpu"
-    if workload.engine == "minilocal" and not workload.graph:
+    if workload.engine == "minilocal" and instance.started != "graph":
         with Meter(workload.device) as meter:
             work()
         memory["peak"] = meter.peak

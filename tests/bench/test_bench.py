@@ -216,6 +216,7 @@ def test_a_graph_that_is_refused_is_said_to_run_eagerly(monkeypatch, tiny_nets):
     (row,) = harness.run_comparison(plan.Comparison("steps", "t", [asked]), InProcess(), 1)
     text = report.markdown({"steps": [{"bytes": {}, **row}]})
     assert row["started"] == "eager" and "cuBLAS" in row["refused"]
+    assert row["bytes"]["peak"] == _Meter.peak  # an eager step has one
     assert "minilocal, eager, fp32" in text and "graph, fp32" not in text
     assert "Run eagerly where a graph was asked for: " in text
 
@@ -322,6 +323,14 @@ def test_no_operation_moves_less_than_its_count(dtype, at_best):
         op.minilocal(operands)
         slack = 1.0 if dtype == "float32" else 1.1  # whole numbers do not grow
         assert op.elements * at_best <= slack * (library.moved - before), name
+
+
+def test_a_window_that_skips_pixels_reads_a_quarter_of_them():
+    x, z, W = 2 * 32 * 32 * 16, 2 * 16 * 16 * 32, 16 * 32
+    name = "convolution 1×1 32×32×16 → 32, stride 2"
+    assert op_benchmark(name, 2).elements == x / 4 + W + z
+    assert op_benchmark(f"{name}, backward", 2).elements == z + W + x / 4 + x + W
+    assert op_benchmark("convolution 3×3 32×32×16 → 32, stride 2", 2).elements == x + 9 * W + z
 
 
 def test_batch_norm_backward_has_seven_passes():
