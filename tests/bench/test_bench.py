@@ -13,6 +13,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.bench import device_memory, harness, plan, report, roofline, workload
+from minilocal.bench.captured import CapturedWork
 from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
@@ -243,12 +244,19 @@ def test_what_does_not_fit_at_once_has_the_device_for_itself(monkeypatch, tiny_n
 
 
 def test_nothing_is_left_on_the_device_after_teardown(monkeypatch, tiny_nets):
+    released, release = [], CapturedWork.release
+
+    def noting(self):
+        released.append(self.runs)
+        release(self)
+
+    monkeypatch.setattr(CapturedWork, "release", noting)
     with counting() as counts:
         workload.setup("a", Workload(net="mlp", modules=2, batch=4, device=fake, graph=True))
         workload.setup("b", Workload(op="ReLU", batch=1, device=fake))
         assert counts.live > 0
         workload.teardown()
-        assert counts.live == 0
+        assert counts.live == 0 and len(released) == 1  # its pool, which no collector empties
 
 
 def _noting(alive, facts):

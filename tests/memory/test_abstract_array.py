@@ -64,3 +64,40 @@ def test_a_gpus_arrays_take_multiples_of_512_bytes():
     library = AbstractNamespace(gpu=True)
     a = library.zeros(3, "f4")
     assert library.live == 512 and a.nbytes == 12
+
+
+def counts(work):
+    """(launches, numbers of 4 bytes that are moved) of `work` on a library and its array of 6 numbers."""
+    library = AbstractNamespace(gpu=True)
+    a = library.empty((2, 3), "float32")
+    before = library.launches, library.moved
+    work(library, a)
+    return library.launches - before[0], (library.moved - before[1]) / 4
+
+
+def _add_in_place(xp, a):
+    a += a
+
+
+def _assign(xp, a):
+    a[0] = a[1]
+
+
+@pytest.mark.parametrize("work, launches, moved", [
+    (lambda xp, a: xp.empty((2, 3), "float32"), 0, 0), (lambda xp, a: a[0].reshape(3, 1).T, 0, 0),
+    (lambda xp, a: xp.zeros((2, 3), "float32"), 1, 6), (lambda xp, a: a.fill(1), 1, 6), (_assign, 1, 6),
+    (lambda xp, a: a + 1, 1, 12), (lambda xp, a: a + a[0], 1, 15), (_add_in_place, 1, 18),
+    (lambda xp, a: a.sum(axis=0), 1, 9), (lambda xp, a: xp.broadcast_to(a[:1], (5, 3)) * 1, 1, 18),
+    (lambda xp, a: a.T.reshape(6), 1, 12), (lambda xp, a: a.copy(), 1, 12), (lambda xp, a: xp.copyto(a, a), 1, 12),
+    (lambda xp, a: a[xp.empty(2, int)], 1, 12), (lambda xp, a: xp.concatenate([a, a]), 1, 24),
+])  # fmt: skip
+def test_what_a_gpu_would_launch_and_move_is_counted(work, launches, moved):
+    assert counts(work) == (launches, moved)
+
+
+def test_a_kernel_is_counted_by_the_library_of_its_arrays():
+    """One build serves all abstract GPUs."""
+    first, second = AbstractNamespace(gpu=True), AbstractNamespace(gpu=True)
+    kernel = first.RawKernel("source", "name")
+    kernel((1,), (1,), (second.empty((4,), "float32"), None, 3))
+    assert (first.launches, second.launches, second.moved) == (0, 1, 16)
