@@ -14,8 +14,8 @@ from typing import Any
 from minilocal.bench.workload import Workload
 from minilocal.memory.abstract_array import AbstractNamespace
 
-CONTEXT = 0.6e9  # bytes of a process before its first array: CUDA's context, and the kernels of its libraries
-HELD = 1.25  # bytes that a pool holds over those in use at the peak: CuPy's splits its blocks (1.16 for ResNet-32)
+CONTEXT = 0.6e9  # bytes allowed for a process before its first array: the context of CUDA, kernels of libraries
+HELD = 1.25  # bytes allowed to a pool over those in use at the peak: CuPy splits blocks (1.16 in a step of ResNet-32)
 
 
 def bytes_needed(workloads: Iterable[Workload]) -> int:
