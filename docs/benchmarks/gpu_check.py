@@ -5,11 +5,14 @@
     python3 docs/benchmarks/gpu_check.py all --data-dir DIR        both, one after the other
 
 It uses the Python that runs it and installs nothing: CuPy 14 and NumPy, JAX for `parity` (to import the cases), PyTorch
-for a comparison in `bench`; neither tqdm nor msgspec. Each part ends after --minutes. A case that fails, hangs or ends
-its process makes a failed row; the exit status is 1 then.
+for a comparison in `bench`; none of tqdm, msgspec, matplotlib and threadpoolctl. Each part ends after --minutes. A case
+that fails, hangs or ends its process makes a failed row; what there is no time for is named, and has not failed.
 
-Written: gpu-YYYY-MM-DD.json and .md in --out, both parts of a day in one file. Without --data-dir the digits of the
-package are trained on in the place of CIFAR-10.
+    exit status   0 everything ran and passed    3 what ran passed, but time was short
+                  1 something failed             2 there is no such device
+
+Printed at the end: one screen (gpu_screen.py). Written: gpu-YYYY-MM-DD.json and .md in --out, both parts of a day in
+one file. Without --data-dir the digits of the package are trained on in the place of CIFAR-10.
 """
 
 from __future__ import annotations
@@ -27,7 +30,9 @@ from pathlib import Path
 from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(TOP))
+sys.path[:0] = [str(TOP), str(Path(__file__).parent)]
+
+import gpu_screen  # noqa: E402
 
 from minilocal import nets, streams  # noqa: E402
 from minilocal.bench import report  # noqa: E402
@@ -39,7 +44,9 @@ from minilocal.errors import UserError  # noqa: E402
 from minilocal.record import atomic_write, current_environment  # noqa: E402
 
 KINDS = ("kernels", "rules", "nets", "graphs", "layers", "heads", "state", "tf32", "data", "losses")  # longest first
-STEPS = (("resnet32", 512), ("resnet32", 128), ("resnet110", 128), ("resnet110", 512))
+STEPS = (("resnet32", 512), ("resnet32", 128), ("resnet110", 128))  # most informative first; then the layers, then
+LAST = (("resnet110", 512),)
+NO_TIME = "no time was left"
 TOGETHER = 5  # kinds that are verified at the same time
 TRAINED = ("backlink", "bp", "gll")
 Row = dict[str, Any]
@@ -77,7 +84,10 @@ def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
 
 
 def verified(kind: str, options: argparse.Namespace, timeout: float) -> list[Row]:
-    """The rows of one kind of check, from a process of its own; the last one says why it ended early, if it did."""
+    """The rows of one kind of check, from a process of its own; the last one says why it ended early, if it did.
+
+    One that was ended since no time was left has not failed: its last row is not run.
+    """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "rows.jsonl"
         words = ["--device", options.device, "--only", kind, "--out", str(out), *["--quick"] * options.quick]
@@ -88,12 +98,14 @@ def verified(kind: str, options: argparse.Namespace, timeout: float) -> list[Row
             problem = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
             status = done.returncode
         except subprocess.TimeoutExpired:
-            status, problem = 2, "no time was left"
+            status, problem = -1, NO_TIME
         lines = out.read_text().split("\n")[:-1] if out.exists() else []  # the last line may be unfinished
     rows = [json.loads(line) for line in lines]
-    if status != int(not all(row["passed"] for row in rows)):
-        last = {"kind": f"device {kind}", "name": "what comes after", "cases": 0, "passed": False, "worst": problem}
-        rows.append(last)
+    last: Row = {"kind": f"device {kind}", "name": "what comes after", "cases": 0}
+    if status < 0 and problem == NO_TIME:
+        rows.append({**last, "not run": problem})
+    elif status != int(not all(row["passed"] for row in rows)):
+        rows.append({**last, "passed": False, "worst": problem})
     return rows
 
 
@@ -103,47 +115,65 @@ def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
     for rule in TRAINED:
         arguments = {"device": options.device, "folder": options.data_dir, "rule": rule, "epochs": options.epochs}
         arguments |= {"net": "resnet8", "limit": 100} if options.quick else {}
+        if deadline.passed(15):
+            results.append({"rule": rule, "not run": NO_TIME, "rows": []})
+            continue
         try:
-            if deadline.passed(15):
-                raise WorkerError("no time was left")
             with Worker(os.cpu_count() or 1) as worker:
                 budget = deadline.left / (2 * len(TRAINED))
                 results.append(
                     worker.ask("minilocal.bench.training:train", timeout=deadline.left, budget=budget, **arguments)
                 )
         except WorkerError as error:
-            results.append({"rule": rule, "failed": str(error), "rows": []})
+            results.append({"rule": rule, **why(error, deadline), "rows": []})
         print(f"training: {rule}", flush=True)
     return results
 
 
+def why(error: object, deadline: Deadline) -> Row:
+    """A worker's error as the fields of a row: it failed, or was ended with the part itself."""
+    return {"not run": NO_TIME} if "no answer within" in str(error) and deadline.passed(5) else {"failed": str(error)}
+
+
 def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
-    """Limits, steps of every network and batch, then kernel by kernel; what there is no time for is named."""
-    quick, rounds = options.quick, 2 if options.quick else 7
-    results: Row = {"limits": [], "steps": [], "layers": [], "macs": {}, "left out": []}
-    pairs = (("resnet8", 8),) if quick else STEPS
-    plans = [
-        Plan(["steps"], [net], batches=[n], modules=[2 if quick else 16], device=options.device) for net, n in pairs
-    ]
-    batch = 8 if quick else 512
-    plans.append(Plan(["limits", "layers"], batches=[batch], device=options.device, quick=quick))
+    """Limits, steps of every network and batch, kernel by kernel; what there is no time for is named."""
+    rounds = 2 if options.quick else 7
+    results: Row = {"limits": [], "steps": [], "layers": [], "macs": {}, "failed": [], "not run": []}
+    plans = plans_of_bench(options)
+    layers = next(plan for plan in plans if "layers" in plan.what)
     with WorkerPool() as pool:
         try:
-            results["limits"] = roofline(plans[-1], pool, "before")
+            results["limits"] = roofline(layers, pool, "before")
         except WorkerError as error:
-            results["left out"].append(f"limits: {error}")
+            results["failed"].append(f"limits: {error}")
         for plan in plans:
             results["macs"] |= {net: nets.get(net, rng=streams.rng(0)).macs for net in plan.nets}
             for comparison in comparisons(plan, available()):
                 if deadline.passed(20):
-                    results["left out"].append(f"{comparison.title}: no time was left")
+                    results["not run"].append(f"{comparison.title}: {NO_TIME}")
                     continue
                 steps, start = comparison.section == "steps", time.monotonic()
                 limits = {"budget": deadline.left / 12 if steps else 2.0, "timeout": min(120.0, deadline.left)}
-                results[comparison.section] += run_comparison(comparison, pool, rounds if steps else 3, **limits)
+                rows = run_comparison(comparison, pool, rounds if steps else 3, **limits)
+                for row in rows:
+                    if "not run" in why(row.get("failed"), deadline):
+                        results["not run"].append(f"{comparison.title}, {row['what']}, {row['label']}: {NO_TIME}")
+                    else:
+                        results[comparison.section].append(row)
                 if steps:
                     print(f"bench: {comparison.title}, {time.monotonic() - start:.0f} s", flush=True)
     return results
+
+
+def plans_of_bench(options: argparse.Namespace) -> list[Plan]:
+    """What is measured, in order."""
+    quick, device = options.quick, options.device
+    first, last = ((("resnet8", 8),), ()) if quick else (STEPS, LAST)
+    steps = [
+        Plan(["steps"], [net], batches=[n], modules=[2 if quick else 16], device=device) for net, n in first + last
+    ]
+    layers = Plan(["limits", "layers"], batches=[8 if quick else 512], device=device, quick=quick)
+    return [*steps[: len(first)], layers, *steps[len(first) :]]
 
 
 # ---------------------------------------------------------------------- the report
@@ -153,14 +183,35 @@ def failures(results: Row) -> list[str]:
     """Everything that failed, a line each."""
     lines = []
     if "parity" in results:
-        lines += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in results["parity"]["rows"] if not r["passed"]]
-        lines += [
-            f"training, {run['rule']}: {run['failed']}" for run in results["parity"]["training"] if "failed" in run
-        ]
+        rows, training = results["parity"]["rows"], results["parity"]["training"]
+        lines += [f"{r['kind']}, {r['name']}: {r['worst']}" for r in rows if state(r) == "FAILED"]
+        lines += [f"training, {run['rule']}: {run['failed']}" for run in training if "failed" in run]
     if "bench" in results:
         lines += report.failures(results["bench"])
-        lines += results["bench"]["left out"]
+        lines += results["bench"]["failed"]
     return lines
+
+
+def not_run(results: Row) -> list[str]:
+    """Everything for which there was no time, a line each."""
+    lines = []
+    if "parity" in results:
+        lines += [f"{r['kind']}, {r['name']}: {r['not run']}" for r in results["parity"]["rows"] if "not run" in r]
+        lines += [f"training, {r['rule']}: {r['not run']}" for r in results["parity"]["training"] if "not run" in r]
+    return lines + results.get("bench", {}).get("not run", [])
+
+
+def state(row: Row) -> str:
+    """passed, FAILED or not run: a row of parity."""
+    return "not run" if "not run" in row else "passed" if row["passed"] else "FAILED"
+
+
+def verdict(results: Row) -> tuple[int, str]:
+    """The exit status of these parts, and the same in words."""
+    failed, missing = len(failures(results)), len(not_run(results))
+    if failed:
+        return 1, f"FAILED: {failed}" + (f"; not run for want of time: {missing}" if missing else "")
+    return (3, f"passed as far as it ran; not run for want of time: {missing}") if missing else (0, "everything passed")
 
 
 def parity_tables(results: Row) -> list[str]:
@@ -168,10 +219,10 @@ def parity_tables(results: Row) -> list[str]:
     rows = results["rows"]
     cells = [
         [r["kind"], r["name"], str(r["cases"]), "-" if r.get("error") is None else f"{r['error']:.1e}",
-         f"{r.get('limit', 0):.0e}", "passed" if r["passed"] else "FAILED"] for r in rows
+         f"{r.get('limit', 0):.0e}", state(r)] for r in rows
     ]  # fmt: skip
     texts = ["## Parity", report.table(["kind", "what", "cases", "error", "limit", ""], cells)]
-    graphs = [[r["name"], r["note"]] for r in rows if r.get("note")]
+    graphs = [[r["name"], r["note"]] for r in rows if r.get("note") and r["kind"] == "device graphs"]
     texts += ["## CUDA graphs", report.table(["rule", "its steps"], graphs)]
     lines = [
         [run["data"], run["net"], run["rule"], str(row["epoch"]), f"{row['seconds']:.2f}", f"{row['test_error']:.2f} %"]
@@ -182,10 +233,13 @@ def parity_tables(results: Row) -> list[str]:
 
 def document(results: Row) -> str:
     """The Markdown page."""
-    facts, failed = results["device"], failures(results)
+    facts, failed, missing = results["device"], failures(results), not_run(results)
     head = ", ".join(f"{name} {value}" for name, value in facts.items())
     texts = [f"<!-- made by docs/benchmarks/gpu_check.py -->\n\n# GPU check, {results['date']}", head]
-    texts += ["## Not as it should be", "\n".join(f"- {line}" for line in failed)] if failed else ["Everything passed."]
+    words = verdict(results)[1]
+    texts.append(words[0].upper() + words[1:] + ".")
+    for title, lines in (("Not as it should be", failed), ("Not run", missing)):
+        texts += [f"## {title}", "\n".join(f"- {line}" for line in lines)] if lines else []
     if "bench" in results:
         texts.append(report.markdown({"device": True, **results["bench"]}).strip())
     if "parity" in results:
@@ -193,29 +247,14 @@ def document(results: Row) -> str:
     return "\n\n".join(texts) + "\n"
 
 
-def summary(results: Row, parts: list[str]) -> str:
-    """What to read first, the most important last."""
-    texts = []
-    if "bench" in parts:
-        texts.append(report.markdown({what: results["bench"][what] for what in ("limits", "layers")}))
-        texts.append(report.markdown({what: results["bench"][what] for what in ("steps", "macs")}))
-    if "parity" in parts:
-        rows = results["parity"]["rows"]
-        texts.append("\n".join(parity_tables({**results["parity"], "rows": [r for r in rows if not r["passed"]]})))
-        texts.append(f"parity: {sum(r['passed'] for r in rows)} of {len(rows)} rows passed")
-    failed = failures({part: results[part] for part in parts})
-    texts.append("\n".join(f"FAILED {line[:300]}" for line in failed[:25]) or "everything passed")
-    return "\n".join(texts)
-
-
 def main(words: list[str] | None = None) -> int:
-    """Runs the parts that were asked for; 1 if something failed, 2 if there is no device."""
+    """Runs the parts that were asked for, and prints the day's results; the exit status is of these parts alone."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["parity", "bench", "all"])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data-dir", help="where CIFAR-10 lies")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the JSON and its table")
-    parser.add_argument("--minutes", type=float, default=7.0, help="for each part")
+    parser.add_argument("--minutes", type=float, default=8.0, help="for each part")
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="a few small cases: to try this script itself")
     options = parser.parse_args(words)
@@ -234,9 +273,8 @@ def main(words: list[str] | None = None) -> int:
     for part in parts:
         results[part] = {"parity": parity, "bench": bench}[part](options, Deadline(options.minutes))
         write(out, results)
-    print(summary(results, parts))
-    print(f"written: {out} and {out.with_suffix('.md')}")
-    return int(bool(failures({part: results[part] for part in parts})))
+    print(gpu_screen.text(results, verdict(results)[1], failures(results) + not_run(results), out.with_suffix(".md")))
+    return verdict({part: results[part] for part in parts})[0]
 
 
 def write(out: Path, results: Row) -> None:

@@ -31,6 +31,7 @@ Pick = Callable[..., Sequence[Array]]
 Table = Mapping[str, Callable[..., Any]]
 
 _reference: ContextVar[bool] = ContextVar("minilocal.ops.reference", default=False)
+_handler: ContextVar[Callable[..., Any] | None] = ContextVar("minilocal.ops.handler", default=None)
 
 
 def op(plain: Callable[P, R]) -> Callable[P, R]:
@@ -60,6 +61,9 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
         @wraps(plain)
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            if (handler := _handler.get()) is not None:
+                result: R = handler(plain, run, args, kwargs)
+                return result
             arrays = pick(*args)
             forms = chosen.get(tuple(map(type, arrays)))
             form = forms.get(arrays[0].dtype.char) if forms else None
@@ -109,3 +113,30 @@ def reference() -> Iterator[None]:
         yield
     finally:
         _reference.reset(token)
+
+
+@contextmanager
+def intercept(call: Callable[..., Any]) -> Iterator[None]:
+    """Run `call(plain, form, *args, **kwargs)` in the place of every operation inside the block, and return its result.
+
+    `plain` is the operation's definition, whose name says which it is. `form(*args, **kwargs)` does what the operation
+    would have done; what runs inside it is not intercepted again, but by an enclosing block. It holds where `reference`
+    does.
+    """
+    enclosing = _handler.get()
+
+    def handle(plain: Callable[..., Any], run: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        def form(*args: Any, **kwargs: Any) -> Any:
+            token = _handler.set(enclosing)
+            try:
+                return run(*args, **kwargs)
+            finally:
+                _handler.reset(token)
+
+        return call(plain, form, *args, **kwargs)
+
+    token = _handler.set(handle)
+    try:
+        yield
+    finally:
+        _handler.reset(token)

@@ -49,6 +49,16 @@ def convolutions(name: str, height: int, width: int) -> Net:
     return Net(name, units, head, 4, (height, width, 3), initial)
 
 
+def wide_channels(rng: np.random.Generator) -> Net:
+    """Three units of a convolution and a batch norm, the last two with 80 channels out."""
+    initial, units = Initializer.of(rng), list[Layer]()
+    for n, (i, o) in enumerate([(3, 8), (8, 80), (80, 80)]):
+        conv = Conv(i, o, 3, initial, pad=1, name=f"u{n}.0")
+        units.append(Sequential([conv, BatchNormReLU(o, initial, name=f"u{n}.1")]))
+    head = Sequential([GlobalAveragePool(), Flatten(), Linear(80, 4, initial, name="fc")])
+    return Net("wide channels", units, head, 4, (6, 6, 3), initial)
+
+
 NETS: dict[str, Callable[[], Net]] = {
     "dropout": lambda: with_dropout(streams.rng(0)),
     "mlp": lambda: mlp((7, 6, 5, 6), classes=4, channels=2, size=3, rng=streams.rng(0)),
@@ -57,6 +67,7 @@ NETS: dict[str, Callable[[], Net]] = {
     "convolutions": lambda: convolutions("convolutions", 8, 8),
     # A mean over many pixels makes samples alike, and a batch norm behind it magnifies round-off.
     "few pixels": lambda: convolutions("few pixels", 2, 2),
+    "wide channels": lambda: wide_channels(streams.rng(0)),
     "wide": lambda: convolutions("wide", 6, 11),
 }
 

@@ -31,8 +31,14 @@ from numpy.lib.array_utils import byte_bounds
 SOURCES = Path(__file__).parent
 order = os.environ.get("MINILOCAL_FAKE_ORDER", "forward")  # or "reverse": of blocks, and of the threads in a block
 checked = True  # whether every load and store is looked at; twenty times faster where it is not
+contracted = os.environ.get("MINILOCAL_FAKE_CONTRACTED") == "1"  # round as CuPy's builds do; else as written
 
-FLAGS = ["-O2", "-ffp-contract=off", "-fno-strict-aliasing", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
+# CuPy gives NVRTC -ftz=true, and NVRTC's own default is -fmad=true: a·b + c is rounded once, and float32 numbers below
+# 2^-126 are 0. ROUNDING has the flags of both ways, and the bits of the processor's MXCSR (flush to zero, denormals are
+# zero) that a launch sets.
+ROUNDING = {False: (["-ffp-contract=off"], 0), True: (["-ffp-contract=fast", "-mfma"], 0x8040)}
+NORMAL = 0x1F80  # MXCSR as a process starts with it
+FLAGS = ["-O2", "-fno-strict-aliasing", "-fPIC", "-w", "-U_FORTIFY_SOURCE"]
 KERNEL = ["-nostdinc", "-nostdinc++", "-fno-gnu-unique"]  # no library's shared memory is another's
 CHECKS = ["-fsanitize=alignment,bounds,null,kernel-address", "--param=asan-instrumentation-with-call-threshold=0"]
 CHECKS += ["--param=asan-stack=0", "--param=asan-globals=0"]
@@ -42,6 +48,11 @@ extern "C" const int *host_kernel_signature() {{ return host_signature({name}); 
 extern "C" char **host_kernel_image() {{
   static char *image[] = {{host_shared_from, host_shared_to, __ehdr_start, _end}};
   return image;
+}}
+extern "C" unsigned host_rounding(unsigned to) {{
+  const unsigned before = __builtin_ia32_stmxcsr();
+  __builtin_ia32_ldmxcsr(to);
+  return before;
 }}
 """
 FAULTS = {
@@ -73,7 +84,7 @@ class RawKernel:
     def __init__(self, source: str, name: str, options: tuple[str, ...] = ()) -> None:
         source.encode("ascii")
         self.source, self.name, self.options = source, name, tuple(options)
-        self._libraries: dict[bool, Any] = {}  # checked, and not
+        self._libraries: dict[tuple[bool, bool], Any] = {}  # by checked and contracted
 
     def __call__(
         self, grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...], memory: Any = None
@@ -95,7 +106,9 @@ class RawKernel:
         options = int(order == "reverse"), int("__sync" in self.source or "__shfl" in self.source)
         where = ranges or None, len(ranges) // 3, int(memory is not None), library.host_kernel_image()
         with _one_at_a_time:
+            before = library.host_rounding(NORMAL | ROUNDING[contracted][1])
             what, line, n = _runner().host_launch(library.host_kernel, pointers, *sizes, *options, *where)[:3]
+            library.host_rounding(before)
         if what:
             line = [i for i, a in enumerate(args) if _is_memory(a)][line] if what > 5 and memory is None else line
             raise RuntimeError(f"{self.name}: {FAULTS[what].format(line=line, n=n)}.")
@@ -105,9 +118,9 @@ class RawKernel:
         self._library()
 
     def _library(self) -> Any:
-        if checked not in self._libraries:
+        if (checked, contracted) not in self._libraries:
             _runner()
-            library = ctypes.CDLL(str(_built(self.source, self.name, self.options, checked)))
+            library = ctypes.CDLL(str(_built(self.source, self.name, self.options, checked, contracted)))
             if not hasattr(library, self.name):
                 raise RuntimeError(f'{self.name} is not found: a kernel stands under extern "C".')
             library.host_kernel_signature.restype = ctypes.POINTER(ctypes.c_int)
@@ -115,8 +128,8 @@ class RawKernel:
             image = library.host_kernel_image()
             if (shared := image[1] - image[0]) > 48 << 10:
                 raise RuntimeError(f"{self.name} has {shared} bytes of shared memory: a block has 49152.")
-            self._libraries[checked] = library
-        return self._libraries[checked]
+            self._libraries[checked, contracted] = library
+        return self._libraries[checked, contracted]
 
     def _check(self, rows: Any, args: tuple[Any, ...]) -> None:
         """That every argument is what the kernel's parameter says: CUDA would read its bytes as something else."""
@@ -211,23 +224,23 @@ def _runner() -> ctypes.CDLL:
     if reason := available():
         raise RuntimeError(reason)
     source = (SOURCES / "cuda_on_host.cpp").read_text()
-    to = _folder() / f"runner-{_hash(source, *FLAGS)}.so"
+    to = _folder() / f"runner-{_hash(source, *FLAGS, *ROUNDING[False][0])}.so"
     if not to.exists():
         with _aside(to) as target:
-            _compile(target, [*FLAGS, "-shared", "-x", "c++", "-"], source)
+            _compile(target, [*FLAGS, *ROUNDING[False][0], "-shared", "-x", "c++", "-"], source)
     library = ctypes.CDLL(str(to), mode=ctypes.RTLD_GLOBAL)
     library.host_launch.restype = ctypes.POINTER(ctypes.c_int)
     return library
 
 
 @cache
-def _built(source: str, name: str, options: tuple[str, ...], with_checks: bool) -> Path:
+def _built(source: str, name: str, options: tuple[str, ...], with_checks: bool, contract: bool) -> Path:
     """The shared library of one kernel."""
     if strange := [o for o in options if not o.startswith(("-D", "--std=", "-std="))]:
         raise ValueError(f"{name}: options {strange} mean nothing to g++.")
     header = (SOURCES / "cuda_on_host.h").read_text()
     text = f'#line 1 "cuda_on_host.h"\n{header}\n#line 1 "{name}.cu"\n{source}\n' + STUB.format(name=name)
-    flags = [*FLAGS, *KERNEL, *(CHECKS if with_checks else ()), *options]
+    flags = [*FLAGS, *ROUNDING[contract][0], *KERNEL, *(CHECKS if with_checks else ()), *options]
     library = _folder() / f"{name}-{_hash(text, *flags)}.so"
     if not library.exists():
         with _aside(

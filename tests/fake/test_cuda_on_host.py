@@ -182,3 +182,13 @@ def test_a_block_has_at_most_48_kib_and_1024_threads():
 def test_a_source_that_a_locale_cannot_write_is_found():
     with pytest.raises(UnicodeEncodeError, match="ascii"):
         RawKernel('extern "C" __global__ void k(int *x) { x[0] = 1; }  // Σ', "k")
+
+
+@pytest.mark.parametrize("contracted", [False, True])
+def test_a_contracted_build_rounds_a_product_and_its_sum_once_and_flushes_to_zero(contracted, monkeypatch):
+    """As CuPy has NVRTC build. What comes after a launch is rounded as before it."""
+    monkeypatch.setattr(cuda_on_host, "contracted", contracted)
+    x, tiny = np.array([1 + 2.0**-12, -1 - 2.0**-11, 2.0**-130], np.float32), np.float32(2.0**-130)
+    kernel("x[0] = x[0] * x[0] + x[1]; x[2] *= 2;")((1,), (1,), (x,))
+    assert x.tolist() == [2.0**-24 if contracted else 0.0, -1 - 2.0**-11, 0.0 if contracted else 2.0**-129]
+    assert tiny * np.float32(2) == 2.0**-129

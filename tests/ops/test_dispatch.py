@@ -224,3 +224,41 @@ def test_reference_holds_in_the_thread_pool_and_not_in_another_thread():
     finally:
         use_threads(before)
     assert everywhere == ["plain"] * 3 and outside == ["fast"]
+
+
+# ---------------------------------------------------------------------- interception
+
+
+def test_an_interception_sees_every_operation_and_its_result_counts():
+    x = host(np.array([-1.0, 2.0]))
+    seen = []
+
+    def doubled(plain, form, *args, **kwargs):
+        seen.append(plain.__name__)
+        return 2 * form(*args, **kwargs)
+
+    with dispatch.intercept(doubled):
+        assert ops.relu(x).tolist() == [0, 4]
+        with dispatch.intercept(lambda plain, form, *args: form(*args) + 1):  # the inner one first, then the outer
+            assert ops.relu(x).tolist() == [1, 5]
+            with ml.ops.reference():
+                assert ops.relu(x).tolist() == [1, 5]
+    assert seen == ["relu"] * 3 and ops.relu(x).tolist() == [0, 2]
+
+
+def test_what_an_operation_calls_is_not_intercepted_again():
+    seen = []
+
+    def noted(plain, form, *args, **kwargs):
+        seen.append(plain.__name__)
+        if plain.__name__ == "relu":
+            ops.relu(*args)
+        return form(*args, **kwargs)
+
+    @dispatch.op
+    def both(x: Array) -> Array:
+        return ops.relu(x)
+
+    with dispatch.intercept(noted):
+        both(np.ones(1))
+    assert seen == ["both"]

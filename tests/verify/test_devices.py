@@ -72,11 +72,14 @@ def test_all_that_failed_are_named_up_to_five():
     assert device.row("k", "x", [("one", lambda: {"a": 0.1, "b": 0.2})], 0.5).worst == "one: b"
 
 
-def test_what_is_round_off_beside_its_neighbours_is_compared_with_them():
-    ours, reference = {"W": np.ones(3), "b": np.full(2, 3e-7)}, {"W": np.ones(3), "b": np.full(2, 1e-7)}
-    assert device_ops.device_errors(ours, reference, "float32")["b"] == pytest.approx(2e-7)
-    assert device_ops.device_errors(ours, reference, "float64")["b"] > 0.1
-    assert device_ops.device_errors({"W": np.ones(3)}, reference, "float32")["b"] == math.inf
+def test_what_is_zero_but_for_round_off_is_measured_against_the_largest_array():
+    """In both types: `exact` is always computed in float64."""
+    exact = {"W": np.ones(3), "b": np.full(2, 1e-17), "small": np.full(2, 1e-6)}
+    for noise in (3e-17, 3e-8):  # a float64 device's, a float32 device's
+        ours = {"W": np.ones(3), "b": np.full(2, noise), "small": np.full(2, 1.01e-6)}
+        found = device_ops.device_errors(ours, exact)
+        assert found["b"] == pytest.approx(noise, rel=0.5) and found["small"] > 4e-3
+    assert device_ops.device_errors({"W": np.ones(3)}, exact)["b"] == math.inf
 
 
 @needs_kernels

@@ -19,17 +19,18 @@ from minilocal.verify import delayed
 from minilocal.verify import nets as net_checks
 from minilocal.verify import objectives as objective_checks
 from minilocal.verify import rules as rule_checks
-from minilocal.verify.compare import DOUBLE, errors
+from minilocal.verify.compare import errors
 from minilocal.verify.device.ops import device_errors
+from minilocal.verify.device.single import in_units, tf32_factors
 from minilocal.verify.small_nets import network, randomise
 
+DTYPES = ("float64", "float32")
 FIVE_STEPS = 1e-7  # float64, weights after five steps
-ONE_STEP = 1e-4  # float32, weights after one step
-GRADIENTS = {"float64": DOUBLE, "float32": 1e-3}  # of whole networks: float32 drifts with depth
 # Recorded as CUDA graphs on every device; other rules may call what a graph cannot hold.
 RECORDED = ("BP", "GLL", "BackLink")
 LR = 0.05
 SGD = optim.SGD(momentum=0.9, weight_decay=1e-3)
+Arrays = dict[str, np.ndarray]
 Check = Callable[[], dict[str, float]]
 Checks = list[tuple[str, Check]]
 FULL: dict[str, Any] = {
@@ -62,16 +63,20 @@ class Subject(NamedTuple):
         return max(5, self.rule.least_batches(self.modules) + 2)
 
 
-def pair(subject: Subject, device: Any, dtype: str, optimizer: Any = SGD) -> tuple[Learner, Learner]:
-    """(on the host, on the device): Learners of one seed with the same random arrays."""
+def built(subject: Subject, device: Any, dtype: str, **options: Any) -> Learner:
+    """A Learner of seed 0 with random arrays: the same float32 numbers on every device and in every type."""
     _, net, rule, modules = subject
     with warnings.catch_warnings(action="ignore"):  # of links longer than a module: intended here
-        on_host, on_device = (
-            Learner(net, rule, modules, rng=streams.rng(0), device=home, dtype=dtype, optimizer=optimizer)
-            for home in ("cpu", device)
-        )
-    randomise(on_host)
-    on_device.load({**on_host.parameters(), **on_host.buffers()})
+        first = Learner(net, rule, modules, rng=streams.rng(0))
+        made = Learner(net, rule, modules, rng=streams.rng(0), device=device, dtype=dtype, **options)
+    randomise(first)
+    made.load({**first.parameters(), **first.buffers()})
+    return made
+
+
+def pair(subject: Subject, device: Any, optimizer: Any = SGD) -> tuple[Learner, Learner]:
+    """(on the host, on the device): Learners in float64 with the same random arrays."""
+    on_host, on_device = (built(subject, home, "float64", optimizer=optimizer) for home in ("cpu", device))
     return on_host, on_device
 
 
@@ -97,22 +102,37 @@ def arrays(learner: Learner) -> dict[str, np.ndarray]:
     return {name: to_host(a) for name, a in {**learner.parameters(), **learner.buffers()}.items()}
 
 
-def trained(subject: Subject, device: Any, dtype: str, count: int, optimizer: Any = SGD) -> dict[str, float]:
-    """Relative errors of the device's arrays, and of its losses, after `count` steps."""
-    on_host, on_device = pair(subject, device, dtype, optimizer)
+def trained(subject: Subject, device: Any, count: int, optimizer: Any = SGD) -> dict[str, float]:
+    """Relative errors of the device's arrays, and of its losses, after `count` steps in float64."""
+    on_host, on_device = pair(subject, device, optimizer)
     losses, expected = steps(on_device, count), steps(on_host, count)
     return errors(arrays(on_device), arrays(on_host)) | errors(losses, expected)
 
 
-def differentiated(subject: Subject, device: Any, dtype: str) -> dict[str, float]:
-    """Relative errors of the device's losses, gradients, and logits in evaluation mode."""
-    outputs, slopes = [], []
-    for learner in reversed(pair(subject, device, dtype)):
-        x, y = (to_device(a, learner.device) for a in batch(subject.net, 0, dtype, 4))
-        losses, grads = learner.gradients(x, y)
-        slopes.append({name: to_host(g) for name, g in grads.items()})
-        outputs.append({"losses": np.nan_to_num(to_host(losses), nan=-1.0), "logits": to_host(learner.predict(x))})
-    return errors(*outputs) | device_errors(slopes[0], slopes[1], dtype)
+def one_step(subject: Subject, device: Any, dtype: str) -> dict[str, np.ndarray]:
+    """The losses of a first step, the weights and running statistics after it, and the velocities: the gradients.
+
+    Without weight decay: the velocity of a bias in front of a batch norm is 0, and not a thousandth of the bias.
+    """
+    made = built(subject, device, dtype, optimizer=optim.SGD(momentum=0.9), cuda_graph=False)
+    losses = steps(made, 1)
+    return losses | {name: a for name, a in made.state().items() if a.dtype.kind == "f" and a.ndim}
+
+
+def differentiated(subject: Subject, device: Any, dtype: str) -> dict[str, np.ndarray]:
+    """The losses and gradients of a batch of four, and its logits in evaluation mode."""
+    made = built(subject, device, dtype)
+    x, y = (to_device(a, made.device) for a in batch(subject.net, 0, dtype, 4))
+    losses, grads = made.gradients(x, y)
+    outputs = {"losses": np.nan_to_num(to_host(losses), nan=-1.0), "logits": to_host(made.predict(x))}
+    return outputs | {name: to_host(g) for name, g in grads.items()}
+
+
+def by_dtype(run: Callable[[Subject, Any, str], Arrays], subject: Subject, device: Any, dtype: str) -> dict[str, float]:
+    """Errors of `run` on the device: relative ones in float64, in units of the host's own in float32."""
+    if dtype == "float32":
+        return in_units(partial(run, subject), device)
+    return device_errors(run(subject, device, dtype), run(subject, "cpu", dtype))
 
 
 # ---------------------------------------------------------------------- the checks
@@ -139,32 +159,43 @@ def subjects(quick: bool) -> dict[str, list[Subject]]:
 def double(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:
     """Five steps in float64, more where errors are delayed; then other optimisers."""
     for name, cases in subjects(quick).items():
-        yield name, [(s.name, partial(trained, s, device, "float64", s.two_updates)) for s in cases]
+        yield name, [(s.name, partial(trained, s, device, s.two_updates)) for s in cases]
     subject = Subject("", network("convolutions"), rules.backlink(), 3)
     optimizers = {
         "Nesterov": optim.SGD(momentum=0.9, weight_decay=1e-3, nesterov=True),
         "no momentum": optim.SGD(momentum=0.0),
         "Adam": optim.Adam(),
     }
-    yield "optimisers", [(name, partial(trained, subject, device, "float64", 5, o)) for name, o in optimizers.items()]
+    yield "optimisers", [(name, partial(trained, subject, device, 5, o)) for name, o in optimizers.items()]
 
 
 def single(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:
     """One step in float32."""
     for name, cases in subjects(quick).items():
         if cases[0].single_step:
-            yield name, [(s.name, partial(trained, s, device, "float32", 1)) for s in cases[:3]]
+            yield name, [(s.name, partial(by_dtype, one_step, s, device, "float32")) for s in cases[:3]]
+
+
+def tf32(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:
+    """One step of networks whose convolutions have more than 64 channels out, and so go through TF32."""
+    net = network("wide channels")
+    cases = [Subject(f"{rule.name}, 80 channels", net, rule, 2) for rule in (rules.bp(), rules.gll(), rules.backlink())]
+    by_row = {case.name: case for case in (cases[:1] if quick else cases)}
+    if not quick:
+        by_row["BackLink, vgg16"] = Subject("", nets.vgg16(rng=streams.rng(0)), rules.backlink(), 4)
+    for name, case in by_row.items():
+        yield name, [("6 images", partial(in_units, partial(one_step, case), device, tf32_factors))]
 
 
 def classifiers(device: Any, quick: bool) -> Iterator[tuple[str, str, Checks]]:
     """GLL through every auxiliary network, behind maps and behind vectors."""
     for aux in objectives.NAMES[: 2 if quick else None]:
-        for dtype in GRADIENTS:
+        for dtype in DTYPES:
             checks: Checks = []
             for name, net in (("convolutions", "convolutions"), ("mlp", "mlp, four units")):
                 if (name, aux) != ("mlp", "cnn"):
                     subject = Subject(name, network(net), rules.gll(aux=aux), 3)
-                    checks.append((name, partial(differentiated, subject, device, dtype)))
+                    checks.append((name, partial(by_dtype, differentiated, subject, device, dtype)))
             yield aux, dtype, checks
 
 
@@ -172,12 +203,13 @@ def networks(device: Any, quick: bool) -> Iterator[tuple[str, str, Checks]]:
     """BP through the networks that are verified with JAX, and through those of full size."""
     makers = {name: net_checks.CASES[name] for name in ("mlp", "resnet8, shortcut B")}
     for name, make in (makers if quick else net_checks.CASES | FULL).items():
-        for dtype in GRADIENTS:
+        for dtype in DTYPES:
             yield name, dtype, [("batch of 4", partial(_network, make, device, dtype))]
 
 
 def _network(make: Any, device: Any, dtype: str) -> dict[str, float]:
-    return differentiated(Subject("", make(streams.rng(0)), rules.bp(), 1), device, dtype)
+    errors: dict[str, float] = by_dtype(differentiated, Subject("", make(streams.rng(0)), rules.bp(), 1), device, dtype)
+    return errors
 
 
 def recorded(subject: Subject, device: Any) -> dict[str, float]:
@@ -195,9 +227,9 @@ def recorded(subject: Subject, device: Any) -> dict[str, float]:
 
 def cuda_graph_status(subject: Subject, device: Any) -> str:
     """Whether the steps of this rule are recorded as CUDA graphs, or why not."""
-    learner = pair(subject, device, "float32")[1]
-    steps(learner, 3)
-    return learner.cuda_graph_status
+    made = built(subject, device, "float32", optimizer=SGD)
+    steps(made, 3)
+    return made.cuda_graph_status
 
 
 def restored(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:
@@ -211,7 +243,7 @@ def restored(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:
 
 
 def _restored(subject: Subject, device: Any, start: str) -> dict[str, float]:
-    on_host, on_device = pair(subject, device, "float64")
+    on_host, on_device = pair(subject, device)
     first, second = (on_host, on_device) if start == "host" else (on_device, on_host)
     steps(first, 3)
     second.restore(first.state())

@@ -26,11 +26,14 @@ from minilocal.streams import stream_key
 from minilocal.verify import layers as layer_checks
 from minilocal.verify.compare import DOUBLE, SINGLE, Result, errors
 from minilocal.verify.device import learners, ops
+from minilocal.verify.device.single import OWN, OWN_TF32, float32_errors
 
 DTYPES = {"float64": DOUBLE, "float32": SINGLE}
-TF32 = 2e-2  # its factors have ten bits
+TF32 = 2.0**-8  # two factors cut to ten bits change a product by 2^-9; twice that, for the chance in a sum of them
 FAR = 1e4  # deviations from 0: E[z²] - E[z]² fails there
 HOST = "the same on NumPy"
+OWN_ERROR = "times float32's own error on NumPy"
+LIMITS = {"float64": (DOUBLE, HOST), "float32": (OWN, OWN_ERROR)}  # of networks and rules
 Checks = Sequence[tuple[str, Callable[[], dict[str, float]]]]
 
 
@@ -80,16 +83,24 @@ def layer_rows(device: Any, quick: bool) -> Iterator[Result]:
 
 
 def _layer(case: layer_checks.LayerCase, device: Any, dtype: str) -> dict[str, float]:
-    on_host = layer_checks.inputs(case, dtype)
-    on_device = replace(
-        on_host,
-        p={name: to_device(a, device) for name, a in on_host.p.items()},
-        x=to_device(on_host.x, device),
-        more={name: to_device(a, device) for name, a in on_host.more.items()},
-        dy=to_device(on_host.dy, device),
-    )
-    ours = {name: to_host(a) for name, a in layer_checks.by_engine(on_device).items() if a is not None}
-    return ops.device_errors(ours, layer_checks.by_engine(on_host), dtype)
+    def run(home: Any, kind: str) -> dict[str, np.ndarray]:
+        drawn = layer_checks.inputs(case, dtype)
+
+        def there(a: Any) -> Any:
+            return to_device(to_host(a).astype(kind), home)
+
+        moved = replace(
+            drawn,
+            p={name: there(a) for name, a in drawn.p.items()},
+            x=there(drawn.x),
+            more={name: there(a) for name, a in drawn.more.items()},
+            dy=there(drawn.dy),
+        )
+        return {name: to_host(a) for name, a in layer_checks.by_engine(moved).items() if a is not None}
+
+    if dtype == "float32":
+        return float32_errors(run, device)
+    return ops.device_errors(run(device, dtype), run("cpu", dtype))
 
 
 def loss_rows(device: Any, quick: bool) -> Iterator[Result]:
@@ -154,18 +165,18 @@ def _same(ours: Any, theirs: Any) -> dict[str, float]:
 
 
 def tf32_rows(device: Any, quick: bool) -> Iterator[Result]:
-    """With TF32 allowed: convolutions, products, and a step of each rule, to the digits of TF32."""
-    xp, cases = device_namespace(device), ops.cases()
+    """With TF32 allowed: the operations that go through it, and a step of each rule, to the digits of TF32."""
+    xp = device_namespace(device)
     if not hasattr(getattr(xp, "_core", None), "set_compute_type"):
         return  # a library without CuPy's switch has no TF32
     use_tf32(xp, True)
     try:
-        for kernel in ("conv2d", "conv2d_backward", "matmul", "matmul_dw"):
-            some = cases[kernel][: 1 if quick else 6]
+        for kernel, cases in ops.tf32_cases().items():
+            some = cases[:1] if quick else cases
             checks: Checks = [(c.name, partial(ops.relative_errors, c, device, "float32")) for c in some]
             yield row("tf32", kernel, checks, TF32, "its plain code on NumPy, float64")
-        for name, checks in learners.single(device, quick):
-            yield row("tf32", name, checks, TF32)
+        for name, checks in learners.tf32(device, quick):
+            yield row("tf32", name, checks, OWN_TF32, OWN_ERROR)
     finally:
         use_tf32(xp, False)
 
@@ -173,21 +184,21 @@ def tf32_rows(device: Any, quick: bool) -> Iterator[Result]:
 def classifier_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Losses and gradients of GLL with each auxiliary network."""
     for name, dtype, checks in learners.classifiers(device, quick):
-        yield row("heads", f"{name}, {dtype}", checks, learners.GRADIENTS[dtype])
+        yield row("heads", f"{name}, {dtype}", checks, *LIMITS[dtype])
 
 
 def net_rows(device: Any, quick: bool) -> Iterator[Result]:
     """Whole networks: logits, loss and gradients of BP."""
     for name, dtype, checks in learners.networks(device, quick):
-        yield row("nets", f"{name}, {dtype}", checks, learners.GRADIENTS[dtype])
+        yield row("nets", f"{name}, {dtype}", checks, *LIMITS[dtype])
 
 
 def rule_rows(device: Any, quick: bool) -> Iterator[Result]:
-    """Every rule: the weights after five steps in float64, and after one in float32."""
+    """Every rule: the weights after five steps in float64, and a step in float32."""
     for name, checks in learners.double(device, quick):
         yield row("rules", f"{name}, five steps", checks, learners.FIVE_STEPS)
     for name, checks in learners.single(device, quick):
-        yield row("rules", f"{name}, float32", checks, learners.ONE_STEP)
+        yield row("rules", f"{name}, float32", checks, *LIMITS["float32"])
 
 
 def graph_rows(device: Any, quick: bool) -> Iterator[Result]:
