@@ -7,7 +7,7 @@
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make explorer   build/explorer.html: sliders for network, rule, K, l and α, in one file; minutes
-# make gpu-check    on a machine with a GPU: parity and benchmarks; PART=parity, PART=bench, DATA=folder of CIFAR-10
+# make gpu-check    on a machine with a GPU: parity and benchmarks, one screen; PART=parity, PART=bench, DATA=CIFAR-10
 #
 # Each target makes what it needs in one .venv, once; it is made again when pyproject.toml changes. Only gpu-check takes
 # the python3 that it finds, with the CuPy that is there, and installs nothing.

@@ -88,6 +88,22 @@ def test_a_worker_without_an_answer_has_failed_unless_the_time_is_over(check, le
     assert check.why("its process ended: killed", check.Deadline(0)).keys() == {"failed"}
 
 
+def test_a_kind_that_starts_late_has_only_what_is_left(check, monkeypatch):
+    """All kinds together end before the training, however many wait for others."""
+    timeouts, deadline = [], check.Deadline(8)
+
+    def verified(kind, options, timeout):
+        timeouts.append(timeout)
+        deadline._end -= 300
+        return []
+
+    monkeypatch.setattr(check, "verified", verified)
+    monkeypatch.setattr(check, "trained", lambda *args: [])
+    monkeypatch.setattr(check, "TOGETHER", 1)
+    check.parity(argparse.Namespace(quick=False), deadline)
+    assert [round(t) for t in timeouts] == [390, 90]
+
+
 def test_the_most_informative_comes_first(check):
     options = argparse.Namespace(device="cuda", quick=False)
     order = [
@@ -201,7 +217,7 @@ def test_the_screen_holds_everything_that_a_reader_needs(check, failed, missing,
         "resnet32 512 bp 12.34 24.68 37.02 49.36 61.7 74.04 12346 12346",
     ]
     assert "of the rate of copies, 2800 GB/s: 2 kernels, median 89%" in text and "batch norm 8×8×64 36%" in text
-    assert "of the rate of fp32 products, 50000 GFLOP/s: 1 kernels, median 53%" in text
+    assert "of the rate of fp32 products, 50000 GFLOP/s: 1 kernel, median 53%" in text
     assert "training cifar10, resnet32, bp, K = 4, batch 128: 3 epochs, 3.00 s the last, test error 40.00 %" in text
     assert "training, gll: x" in text and lines[-1] == "everything: gpu.md"
 

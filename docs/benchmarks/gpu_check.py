@@ -70,11 +70,11 @@ class Deadline:
 
 def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
     """The rows of `minilocal verify --device`, some kinds at a time, and then the epochs of training, alone."""
-    left = max(5.0, deadline.left - 90 * (not options.quick))
+    spare = 0 if options.quick else 90  # seconds, for the training
 
     def verify(kind: str) -> list[Row]:
         start = time.monotonic()
-        rows = verified(kind, options, left)
+        rows = verified(kind, options, max(5.0, deadline.left - spare))
         print(f"parity: {kind}, {time.monotonic() - start:.0f} s", flush=True)
         return rows
 

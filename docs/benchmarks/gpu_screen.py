@@ -50,6 +50,11 @@ def verdict_lines(results: Row, verdict: str, problems: list[str]) -> list[str]:
     return [*lines, *[f"  and {len(problems) - NAMED} more"] * (len(problems) > NAMED)]
 
 
+def count(rows: list[Any], what: str) -> str:
+    """So many of them."""
+    return f"{len(rows)} {what}{'s' * (len(rows) != 1)}"
+
+
 # ---------------------------------------------------------------------- steps
 
 
@@ -107,7 +112,9 @@ def share_lines(bench: Row) -> list[str]:
     for what, name in (("moved", "copies, {:.0f} GB/s"), ("flops", "fp32 products, {:.0f} GFLOP/s")):
         if found := sorted(shares[what]):
             middle, low = found[len(found) // 2][0], "; ".join(f"{name} {share:.0%}" for share, name in found[:3])
-            lines.append(f"of the rate of {name.format(rates[what] / 1e9)}: {len(found)} kernels, median {middle:.0%}")
+            lines.append(
+                f"of the rate of {name.format(rates[what] / 1e9)}: {count(found, 'kernel')}, median {middle:.0%}"
+            )
             lines.append(f"  lowest: {low}")
     return lines
 
@@ -126,6 +133,8 @@ def training_lines(runs: list[Row]) -> list[str]:
             run["rows"][-1],
             f"{run['data']}, {run['net']}, {run['rule']}, K = {run['K']}, batch {run['batch']}",
         )
-        epochs = f"{len(run['rows'])} epochs, {last['seconds']:.2f} s the last, test error {last['test_error']:.2f} %"
+        epochs = (
+            f"{count(run['rows'], 'epoch')}, {last['seconds']:.2f} s the last, test error {last['test_error']:.2f} %"
+        )
         lines.append(f"training {what}: {epochs}")
     return lines

@@ -77,8 +77,8 @@ def test_what_is_zero_but_for_round_off_is_measured_against_the_largest_array():
     exact = {"W": np.ones(3), "b": np.full(2, 1e-17), "small": np.full(2, 1e-6)}
     for noise in (3e-17, 3e-8):  # a float64 device's, a float32 device's
         ours = {"W": np.ones(3), "b": np.full(2, noise), "small": np.full(2, 1.01e-6)}
-        found = device_ops.device_errors(ours, exact)
-        assert found["b"] == pytest.approx(noise, rel=0.5) and found["small"] > 4e-3
+        relative = device_ops.device_errors(ours, exact)
+        assert relative["b"] == pytest.approx(noise, rel=0.5) and relative["small"] > 4e-3
     assert device_ops.device_errors({"W": np.ones(3)}, exact)["b"] == math.inf
 
 

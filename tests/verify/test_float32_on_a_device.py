@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from minilocal import device, rules, streams
+from minilocal import ops as operations
 from minilocal.kernels import cuda
 from minilocal.kernels.cuda import im2col
 from minilocal.ops import dispatch
@@ -42,8 +43,8 @@ def subject(rule, net="convolutions"):
 
 
 def net_row(name):
-    made = net_checks.CASES[name](streams.rng(0))
-    return lambda: single.in_units(partial(learners.differentiated, Subject("", made, rules.bp(), 1)), fake)
+    net = net_checks.CASES[name](streams.rng(0))
+    return lambda: single.in_units(partial(learners.differentiated, Subject("", net, rules.bp(), 1)), fake)
 
 
 def rule_row(rule, net="convolutions"):
@@ -112,20 +113,25 @@ def shifted(right, x, W, stride=1, pad=0):
     return right(lower if pad else x, W, stride, pad)
 
 
-FAULTS: dict[str, tuple[str, Callable[..., Any], list[str]]] = {  # fault: (operation, its wrong form, the rows that it affects)
+# fault: (operation, its wrong form, the rows that it affects)
+FAULTS: dict[str, tuple[str, Callable[..., Any], list[str]]] = {
     "dW is 1.01 dW": ("conv2d_backward", wrong_factor, [*ROWS, "conv2d_backward", "Conv", "Residual"]),
     "no 1/M": ("batch_norm_backward", without_rows, [*ROWS, "batch_norm_backward", "BatchNormReLU", "Residual"]),
     "no β": ("batch_norm_apply", without_beta, [*ROWS, "batch_norm_apply", "BatchNormReLU", "Residual"]),
     "pad off by one": ("conv2d", shifted, [*ROWS, "conv2d", "Conv", "Residual"]),
     "1.001 z": ("conv2d", lambda right, *args: right(*args) * np.float32(1.001), ["conv2d", "Conv"]),
-    "no ReLU": ("batch_norm_apply", lambda right, *args: right(*args[:6]), [*ROWS, "batch_norm_apply", "Residual"]),
+    "no ReLU": (
+        "batch_norm_apply",
+        lambda right, *args: right(*args[:6]),
+        [*ROWS, "batch_norm_apply", "BatchNormReLU", "Residual"],
+    ),
     "biased running variance": (
         "batch_norm_update_running",
         lambda right, mean, var, batch, momentum: right(mean, var, batch._replace(rows=10**9), momentum),
         ["BP", "BackLink"],
     ),
     "1.01 η": ("sgd", lambda right, updates, lr, *more: right(updates, 1.01 * lr, *more), ["BP", "BackLink"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("fault, name", [(fault, name) for fault, (_, _, names) in FAULTS.items() for name in names])
@@ -136,27 +142,43 @@ def test_a_wrong_factor_fails_every_row_that_it_affects(fault, name, monkeypatch
 
 
 def test_one_flipped_relu_passes_given_its_mask_and_would_fail_without():
-    """The input nearest to 0 of some thousand is moved across it, by less than a float32 round-off."""
-    run = partial(learners.differentiated, subject(rules.bp(), "resnet8"))
+    """The input nearest to 0 of a layer's 4096 is taken as if it lay on the other side."""
+    run, flipped = partial(learners.differentiated, subject(rules.bp(), "resnet8")), list[float]()
 
     def flip(plain, form, *args, **kwargs):
         a = form(*args, **kwargs)
         if plain.__name__ == "batch_norm_apply" and a.shape == (4, 8, 8, 16) and not flipped:
             y = form(*args[:6])
-            flipped.append(float(np.abs(y).min()))
-            a[np.unravel_index(np.abs(y).argmin(), y.shape)] = 1e-30 if y.flat[np.abs(y).argmin()] < 0 else 0
+            nearest = np.unravel_index(np.abs(y).argmin(), y.shape)
+            flipped.append(abs(y[nearest]))
+            a[nearest] = 1e-30 if y[nearest] < 0 else 0
         return a
 
-    flipped: list[float] = []
     with dispatch.intercept(flip), recorded_masks() as masks:
         ours = run("cpu", "float64")
     with given_masks(masks) as distances:
-        given = run("cpu", "float64")
-    assert 0 < flipped[0] < 1e-3
-    assert max(ops.device_errors(ours, given).values()) < 1e-3 * max(
-        ops.device_errors(ours, run("cpu", "float64")).values()
-    )
-    assert max(distances) < 1e-3
+        by_mask = run("cpu", "float64")
+    with_mask, without = (max(ops.device_errors(ours, other).values()) for other in (by_mask, run("cpu", "float64")))
+    assert without > 1e-2 and with_mask < 1e-3 * without
+    assert 0 < flipped[0] < 1e-3 and 0 < max(distances) < 1e-3
+
+
+def test_masks_belong_to_one_network():
+    net = partial(learners.differentiated, subject(rules.bp(), "resnet8"))
+    with recorded_masks() as masks:
+        net("cpu", "float32")
+    shapes = r"a ReLU or max pooling of \(4, 8, 8, 4\), the first one \(4, 8, 8, 16\)"
+    with pytest.raises(ValueError, match=shapes), given_masks(masks):
+        learners.differentiated(subject(rules.bp()), "cpu", "float64")
+    with pytest.raises(ValueError, match="has fewer ReLUs"), given_masks([*masks, masks[0]]):
+        net("cpu", "float64")
+
+
+def test_a_window_takes_the_argmax_that_it_is_given():
+    x = np.array([[1.0, 2.0], [2.5, 2.0]]).reshape(1, 2, 2, 1)
+    with given_masks([np.array(3, "uint8").reshape(1, 1, 1, 1)]) as distances:
+        y, argmax = operations.max_pool(x, 2, 2)
+    assert (y.item(), argmax.item(), distances) == (2.0, 3, [0.2])
 
 
 # ---------------------------------------------------------------------- TF32

@@ -68,10 +68,10 @@ def built(subject: Subject, device: Any, dtype: str, **options: Any) -> Learner:
     _, net, rule, modules = subject
     with warnings.catch_warnings(action="ignore"):  # of links longer than a module: intended here
         first = Learner(net, rule, modules, rng=streams.rng(0))
-        made = Learner(net, rule, modules, rng=streams.rng(0), device=device, dtype=dtype, **options)
+        learner = Learner(net, rule, modules, rng=streams.rng(0), device=device, dtype=dtype, **options)
     randomise(first)
-    made.load({**first.parameters(), **first.buffers()})
-    return made
+    learner.load({**first.parameters(), **first.buffers()})
+    return learner
 
 
 def pair(subject: Subject, device: Any, optimizer: Any = SGD) -> tuple[Learner, Learner]:
@@ -114,17 +114,17 @@ def one_step(subject: Subject, device: Any, dtype: str) -> dict[str, np.ndarray]
 
     Without weight decay: the velocity of a bias in front of a batch norm is 0, and not a thousandth of the bias.
     """
-    made = built(subject, device, dtype, optimizer=optim.SGD(momentum=0.9), cuda_graph=False)
-    losses = steps(made, 1)
-    return losses | {name: a for name, a in made.state().items() if a.dtype.kind == "f" and a.ndim}
+    learner = built(subject, device, dtype, optimizer=optim.SGD(momentum=0.9), cuda_graph=False)
+    losses = steps(learner, 1)
+    return losses | {name: a for name, a in learner.state().items() if a.dtype.kind == "f" and a.ndim}
 
 
 def differentiated(subject: Subject, device: Any, dtype: str) -> dict[str, np.ndarray]:
     """The losses and gradients of a batch of four, and its logits in evaluation mode."""
-    made = built(subject, device, dtype)
-    x, y = (to_device(a, made.device) for a in batch(subject.net, 0, dtype, 4))
-    losses, grads = made.gradients(x, y)
-    outputs = {"losses": np.nan_to_num(to_host(losses), nan=-1.0), "logits": to_host(made.predict(x))}
+    learner = built(subject, device, dtype)
+    x, y = (to_device(a, learner.device) for a in batch(subject.net, 0, dtype, 4))
+    losses, grads = learner.gradients(x, y)
+    outputs = {"losses": np.nan_to_num(to_host(losses), nan=-1.0), "logits": to_host(learner.predict(x))}
     return outputs | {name: to_host(g) for name, g in grads.items()}
 
 
@@ -227,9 +227,9 @@ def recorded(subject: Subject, device: Any) -> dict[str, float]:
 
 def cuda_graph_status(subject: Subject, device: Any) -> str:
     """Whether the steps of this rule are recorded as CUDA graphs, or why not."""
-    made = built(subject, device, "float32", optimizer=SGD)
-    steps(made, 3)
-    return made.cuda_graph_status
+    learner = built(subject, device, "float32", optimizer=SGD)
+    steps(learner, 3)
+    return learner.cuda_graph_status
 
 
 def restored(device: Any, quick: bool) -> Iterator[tuple[str, Checks]]:

@@ -64,10 +64,10 @@ def given_masks(masks: Masks) -> Iterator[list[float]]:
             return np.where(mask, np.maximum(x, OPEN), 0).astype(x.dtype)
         if plain.__name__ == "max_pool":
             y, argmax = form(*args, **kwargs)
-            given = _next(left, argmax.shape).astype(argmax.dtype)
-            taken = np.take_along_axis(np.stack(window_pixels(*args)), given[None].astype(int), 0)[0]
+            mask = _next(left, argmax.shape).astype(argmax.dtype)
+            taken = np.take_along_axis(np.stack(window_pixels(*args)), mask[None].astype(int), 0)[0]
             distances.append(_fraction(y - taken, args[0]))
-            return taken, given
+            return taken, mask
         return form(*args, **kwargs)
 
     with intercept(impose):
@@ -90,8 +90,8 @@ def _without_relu(plain: Callable[..., Any], args: Any, kwargs: Any) -> tuple[An
 def _next(left: Iterator[np.ndarray], shape: tuple[int, ...]) -> np.ndarray:
     mask = next(left, None)
     if mask is None or mask.shape != shape:
-        found = "none" if mask is None else str(mask.shape)
-        raise ValueError(f"the second run has a ReLU or max pooling of {shape}, the first one {found}.")
+        other = "none" if mask is None else str(mask.shape)
+        raise ValueError(f"the second run has a ReLU or max pooling of {shape}, the first one {other}.")
     return mask
 
 

@@ -84,17 +84,17 @@ def layer_rows(device: Any, quick: bool) -> Iterator[Result]:
 
 def _layer(case: layer_checks.LayerCase, device: Any, dtype: str) -> dict[str, float]:
     def run(home: Any, kind: str) -> dict[str, np.ndarray]:
-        drawn = layer_checks.inputs(case, dtype)
+        case_inputs = layer_checks.inputs(case, dtype)
 
-        def there(a: Any) -> Any:
+        def placed(a: Any) -> Any:
             return to_device(to_host(a).astype(kind), home)
 
         moved = replace(
-            drawn,
-            p={name: there(a) for name, a in drawn.p.items()},
-            x=there(drawn.x),
-            more={name: there(a) for name, a in drawn.more.items()},
-            dy=there(drawn.dy),
+            case_inputs,
+            p={name: placed(a) for name, a in case_inputs.p.items()},
+            x=placed(case_inputs.x),
+            more={name: placed(a) for name, a in case_inputs.more.items()},
+            dy=placed(case_inputs.dy),
         )
         return {name: to_host(a) for name, a in layer_checks.by_engine(moved).items() if a is not None}
 
