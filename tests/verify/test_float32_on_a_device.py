@@ -141,6 +141,23 @@ def test_a_wrong_factor_fails_every_row_that_it_affects(fault, name, monkeypatch
     assert worst((ROWS | PLAIN)[name]) > 1
 
 
+def test_the_limits_of_all_rows_are_below_a_fault_of_one_percent():
+    """Ten times the own error: the condition of a case must not hide a fault. On the host alone."""
+    runs = {
+        name: partial(learners.one_step, cases[0])
+        for name, cases in learners.subjects(quick=True).items()
+        if cases[0].single_step
+    }
+    for name in ("mlp", "resnet8, shortcut B", "resnet8, shortcut A-both", "wrn10-1"):
+        net = net_checks.CASES[name](streams.rng(0))
+        runs[name] = partial(learners.differentiated, Subject("", net, rules.bp(), 1))
+    limits = {name: single.OWN * single.own_error(run) for name, run in runs.items()}
+    assert len(limits) > 15 and max(limits.values()) < 1e-3, limits
+    with single.tf32_factors():
+        wide = single.own_error(partial(learners.one_step, subject(rules.bp(), "wide channels")))
+    assert wide > 1e-4 and single.OWN_TF32 * wide < 1e-2
+
+
 def test_one_flipped_relu_passes_given_its_mask_and_would_fail_without():
     """The input nearest to 0 of a layer's 4096 is taken as if it lay on the other side."""
     run, flipped = partial(learners.differentiated, subject(rules.bp(), "resnet8")), list[float]()
@@ -178,7 +195,7 @@ def test_a_window_takes_the_argmax_that_it_is_given():
     x = np.array([[1.0, 2.0], [2.5, 2.0]]).reshape(1, 2, 2, 1)
     with given_masks([np.array(3, "uint8").reshape(1, 1, 1, 1)]) as distances:
         y, argmax = operations.max_pool(x, 2, 2)
-    assert (y.item(), argmax.item(), distances) == (2.0, 3, [0.2])
+    assert (y.tolist(), argmax.tolist(), distances) == ([[[[2.0]]]], [[[[3]]]], [0.2])
 
 
 # ---------------------------------------------------------------------- TF32
