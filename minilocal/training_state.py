@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import inputs
-from minilocal.array import Array, host_copy, namespace
+from minilocal.array import Array, host_copy, namespace, to_host
 from minilocal.engine import Module
 from minilocal.engine.build import owners
 from minilocal.layers.base import check_distinct_names
@@ -46,10 +46,11 @@ class TrainingState:
         optimizer.update(updates, lr)
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Copy arrays in, each into the one of its name."""
+        """Copy arrays in, from wherever they live, each into the one of its name."""
         for name, a in arrays.items():
             own = self.arrays[name]
-            own[...] = namespace(own).asarray(a)
+            xp = namespace(own)
+            own[...] = to_host(a) if xp is np else xp.asarray(a)
 
     def to_arrays(
         self, in_flight: Mapping[str, np.ndarray], of: Collection[str] | None = None

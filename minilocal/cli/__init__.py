@@ -57,6 +57,8 @@ def main(words: Sequence[str] | None = None) -> int:
         except BrokenPipeError:  # the reader of the output has ended: `minilocal data show | head`
             _print_no_more()
             return 1
+        except MemoryError as error:
+            return _one_line(_no_memory(error), 2)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
@@ -104,6 +106,15 @@ def _overview() -> str:
     lines = [f"  {name:<{width}}  {does}" for name, does in COMMANDS.items()]
     return "\n".join(
         ["usage: minilocal COMMAND ...", "", *lines, "", "minilocal COMMAND --help shows the options of a command."]
+    )
+
+
+def _no_memory(error: MemoryError) -> str:
+    """A line about memory that no engine has named: data, weights, a measurement."""
+    reason = str(error).partition("\n")[0].strip().rstrip(".")
+    return (
+        f"out of memory{f' ({reason})' if reason else ''}: use a smaller --batch-size, more --modules or fewer images; "
+        "minilocal memory predicts a step, and nvidia-smi shows who holds a GPU's memory."
     )
 
 

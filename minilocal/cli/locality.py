@@ -48,6 +48,7 @@ def parser() -> Parser:
     p.add_argument(
         "--net", metavar="NAME", default="tower", help="tower (7 small convolutions), mlp, resnet8, ... (tower)"
     )
+    p.add_argument("--device", metavar="DEV", default="cpu", help="cpu, cuda, cuda:1, ...: whose kernels compute (cpu)")
     p.add_argument("--modules", metavar="K", default="3", help="number of modules, or their unit counts as 3,2,2 (3)")
     return p
 
@@ -75,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     rows: list[tuple[str, ...]] = []
     beside: list[PaperRow] = []
     for rule in chosen:
-        for row in measure(rule, net, modules):
+        for row in measure(rule, net, modules, device=options.device):
             rows.append(_cells(row))
             wrong += [f"{rows[-1][0]}: {text}" for text in row.disagreements]
             beside += paper_rows(row, net)

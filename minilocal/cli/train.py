@@ -59,7 +59,11 @@ def parser() -> Parser:
     more = partial(of_the_rules, flags={key: flag for flag, key in FLAGS.items()})
     p = Parser("train", f"{__doc__}\n\nThe last value of a repeated flag counts.", more=more)
     add_flags(p)
-    p.add_argument("--resume", metavar="RUN", help="continue the run in this folder; other flags must agree with it")
+    p.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="continue the run in this folder, perhaps on another --device; other flags agree",
+    )
     p.add_argument(
         "--config",
         metavar="FILE",
@@ -182,12 +186,13 @@ def _asked(sources: list[Source]) -> Config:
 def _resumed(options: argparse.Namespace) -> tuple[int, int, dict[str, Any]]:
     """(number of processes, last epoch, keyword arguments of `train`) of a resumed run.
 
-    Repeated flags must agree with the run's configuration, with three exceptions: --processes, --epochs, and a run
-    without a checkpoint, which may start again with other flags.
+    Repeated flags must agree with the run's configuration, with these exceptions: --processes, --epochs, the keys that
+    name a machine (`MOVABLE`), and a run without a checkpoint, which may start again with other flags.
     """
     from minilocal import record
     from minilocal.cli.processes import apart, of_ranks
     from minilocal.config import check_agrees, flatten, from_tables, resolve, tables_of
+    from minilocal.train.same_run import MOVABLE, on_device
 
     run, sources = options.resume, sources_of(options)
     if not run:
@@ -195,20 +200,25 @@ def _resumed(options: argparse.Namespace) -> tuple[int, int, dict[str, Any]]:
     config = from_tables(record.config(run), f"{run}/config.json")
     _same_folder(options)
     all_sources, (sources, numbers) = sources, apart(sources)
+    machine = {key: value for _, flat in sources for key, value in flat.items() if key in MOVABLE}
+    moved = [(name, {k: v for k, v in flat.items() if k in MOVABLE}) for name, flat in sources]
+    resolve([(run, flatten(tables_of(config), run)), (run, on_device(machine.get("run.device"))), *moved])  # or refused
+    sources = [(name, {k: v for k, v in flat.items() if k not in MOVABLE}) for name, flat in sources]
+    going_on: dict[str, Any] = {"resume": run, "machine": machine} if machine else {"resume": run}
     processes = resolve([(run, flatten(tables_of(config), run)), *of_ranks(numbers)])[0].run.processes
     epochs = next((flat[EPOCHS] for name, flat in reversed(sources) if name in BY_HAND and EPOCHS in flat), None)
     try:
         check_agrees(config, _without_its_cut(sources, config, run), run)
     except UserError:
         if record.saved_nothing(run):
-            anew = _asked([(run, flatten(tables_of(config), run)), *all_sources, ("--resume", {"run.out": run})])
-            return anew.run.processes, anew.optim.epochs, {"config": anew}
+            again = _asked([(run, flatten(tables_of(config), run)), *all_sources, ("--resume", {"run.out": run})])
+            return again.run.processes, again.optim.epochs, {"config": again}
         if epochs is None:
             raise
         sources = [(name, {k: v for k, v in flat.items() if k != EPOCHS}) for name, flat in sources]
         check_agrees(config, _without_its_cut(sources, config, run), run)
-        return processes, epochs, {"resume": run, "epochs": epochs}
-    return processes, config.optim.epochs, {"resume": run}
+        return processes, epochs, {**going_on, "epochs": epochs}
+    return processes, config.optim.epochs, going_on
 
 
 def _without_its_cut(sources: list[Source], config: Config, run: str) -> list[Source]:

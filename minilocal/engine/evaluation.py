@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from minilocal.array import Array, namespace
 from minilocal.engine.module import Module
+from minilocal.engine.out_of_memory import OutOfMemory, reason_of
 from minilocal.kernels.threads import one_blas_thread
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
@@ -61,9 +62,19 @@ def classified(module: Module, h: Array, ctx: PassContext, p: Mapping[str, Array
 
 
 def _in_portions(x: Array, forward: Callable[[Array], Logits]) -> Logits:
-    """`forward` of all of x, a portion at a time."""
-    with one_blas_thread(), underflow_is_zero():
-        return joined([forward(x[i : i + IMAGES]) for i in portions(x)])
+    """`forward` of all of x, a portion at a time.
+
+    Raises: OutOfMemory.
+    """
+    try:
+        with one_blas_thread(), underflow_is_zero():
+            return joined([forward(x[i : i + IMAGES]) for i in portions(x)])
+    except MemoryError as error:
+        images = f"{min(len(x), IMAGES)} of {tuple(x.shape)} images"
+        raise OutOfMemory(
+            f"out of memory in the evaluation of {images} ({reason_of(error)}): training leaves too little room; use a "
+            "smaller batch, or free memory that other programs hold."
+        ) from None
 
 
 def portions(x: Array) -> range:

@@ -36,8 +36,14 @@ def out_of_memory(error: MemoryError, work: str, x: Array | None = None) -> OutO
     """The error to raise for `error`, which stopped `work` on the tensor x."""
     tensor = "" if x is None else f" on {tuple(x.shape)} {x.dtype}, {gigabytes(x.nbytes)}"
     half = "" if x is None else f" to {max(1, x.shape[0] // 2)}"
-    reason = " ".join(str(error).split()).rstrip(".") or "no more is known"
-    return OutOfMemory(f"out of memory in the {work}{tensor} ({reason}): halve the batch size{half}, or keep less.")
+    return OutOfMemory(
+        f"out of memory in the {work}{tensor} ({reason_of(error)}): halve the batch size{half}, or keep less."
+    )
+
+
+def reason_of(error: MemoryError) -> str:
+    """What an allocator says of itself, in one line."""
+    return " ".join(str(error).split()).rstrip(".") or "no more is known"
 
 
 def gigabytes(nbytes: float) -> str:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from minilocal import boundaries
 from minilocal.boundaries import Boundary
@@ -84,17 +85,23 @@ def _lock(kept: bool) -> str:
     return "kept" if kept else "broken"
 
 
-def measure(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3) -> list[Locality]:
+def measure(
+    rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3, *, device: Any = "cpu"
+) -> list[Locality]:
     """The locality of a rule in each of its phases, on `net` (`toy_net()` by default) cut into `modules`.
 
-    Raises: UserError for anything but a rule, for fewer than two modules, and where rule, net and modules do not fit.
+    On a device it is that of the kernels there: each array is copied to the host for its hash.
+
+    Raises: UserError for anything but a rule, for fewer than two modules, where rule, net and modules do not fit, and
+    for a device that is not there.
     """
     rule = training_rule(rule)
     before, net = threads(), net or toy_net()
     use_threads(1)  # the maps are too small to share
     try:
         return [
-            _locality(phase, influence(Subject(net, rule, modules, (), epoch))) for phase, epoch in phases(rule).items()
+            _locality(phase, influence(Subject(net, rule, modules, (), epoch, device)))
+            for phase, epoch in phases(rule).items()
         ]
     finally:
         use_threads(before)

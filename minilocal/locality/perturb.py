@@ -19,7 +19,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from minilocal import streams
-from minilocal.array import Array, to_host
+from minilocal.array import Array, namespace, to_host
+from minilocal.device import to_device
 from minilocal.engine.hooks import Gradients, Hook, Part
 from minilocal.learner import Learner
 from minilocal.nets import Net
@@ -50,23 +51,25 @@ Batches = Sequence[tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Subject:
-    """What is measured: a rule on a network, on these batches, in an epoch that decides its phase."""
+    """What is measured: a rule on a network, on these batches, in an epoch that decides its phase, on a device."""
 
     net: Net
     rule: Rule
     modules: int | Sequence[int]
     batches: Batches
     epoch: int = 0
+    device: Any = "cpu"
 
     def learner(self, optimizer: Any = None) -> Learner:
         """A new Learner, always with the same weights. No array is 0, since a weight of 0 passes no error."""
         with warnings.catch_warnings(action="ignore"):  # it is built for each run, and would warn each time
             learner = Learner(
-                self.net, self.rule, self.modules, rng=streams.rng(1), dtype="float64", optimizer=optimizer
-            )
+                self.net, self.rule, self.modules, rng=streams.rng(1), dtype="float64", optimizer=optimizer,
+                device=self.device, cuda_graph=False,  # a recorded step would call no hook
+            )  # fmt: skip
         learner.epoch = self.epoch
         for name, w in learner.parameters().items():
-            w += 0.1 * stream(7, name).standard_normal(w.shape)
+            w += namespace(w).asarray(0.1 * stream(7, name).standard_normal(w.shape))
         return learner
 
 
@@ -87,7 +90,8 @@ class PerturbedRun:
         self.names = {id(w): name for name, w in learner.parameters().items()}
         for k, module in enumerate(learner.modules):
             module.hooks.append(_PerturbingHook(self, k))
-        for now, (x, y) in enumerate(self.subject.batches):
+        for now, batch in enumerate(self.subject.batches):
+            x, y = (to_device(a, learner.device) for a in batch)
             self.now = now
             if now == self.start and self.perturbed is not None and self.perturbed.what == "weights":
                 for name, w in learner.parameters().items():
@@ -101,10 +105,11 @@ class PerturbedRun:
 
         Raises: FloatingPointError where `a` is not finite: NaNs are equal whatever they were computed from.
         """
-        if not np.isfinite(to_host(a)).all():
+        on_host = to_host(a)
+        if not np.isfinite(on_host).all():
             raise FloatingPointError(f"{site} is no longer finite, so its influences cannot be told apart")
         iterations = self.hashes.setdefault(site, [()] * len(self.subject.batches))
-        iterations[self.now] += (hashlib.blake2b((a + 0.0).tobytes(), digest_size=8).digest(),)
+        iterations[self.now] += (hashlib.blake2b((on_host + 0.0).tobytes(), digest_size=8).digest(),)
 
     def perturb(self, site: Site, a: Array) -> Array:
         """`a` with noise, if `site` is perturbed in this iteration; else `a` itself."""
@@ -117,7 +122,7 @@ class PerturbedRun:
     def noise(self, a: Array, least: float) -> Array:
         """Gaussian noise of 0.3 times the root mean square of `a`, or of `least` where that is larger."""
         scale = max(least, 0.3 * float(np.sqrt(to_host((a * a).mean()))))
-        return scale * stream(11, "nudge", step=self.now).standard_normal(a.shape)
+        return namespace(a).asarray(scale * stream(11, "nudge", step=self.now).standard_normal(a.shape))
 
 
 @dataclass(frozen=True)

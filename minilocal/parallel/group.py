@@ -10,6 +10,7 @@ import numpy as np
 
 from minilocal.config import Config, flatten, tables_of
 from minilocal.config.schema import RunTable
+from minilocal.device import device_namespace
 from minilocal.errors import UserError
 from minilocal.parallel.folder import RankFolder, on_first_alone
 from minilocal.parallel.launcher.cause import ready
@@ -45,8 +46,20 @@ class Ranks(ProcessGroup):
         check_same(self.comm, {name: value for name, value in facts.items() if name not in MACHINE})
 
     def learner_options(self, run: RunTable, loads: Sequence[float] | None = None) -> dict[str, Any]:
-        """The communicator, and a device for each rank of a machine where [run] says only `cuda`."""
-        device = f"cuda:{local_rank(self.comm)}" if run.device == "cuda" else run.device
+        """The communicator, and a device for each rank of a machine where [run] says only `cuda`.
+
+        Raises: UserError for more ranks on this machine than it has GPUs.
+        """
+        device = run.device
+        if device == "cuda":
+            number = local_rank(self.comm)  # first, since all ranks take part
+            count = int(device_namespace("cuda").cuda.runtime.getDeviceCount())
+            if number >= count:
+                raise UserError(
+                    f"run.processes = {self.size} met {count} GPU{'s' * (count != 1)} on this machine: each rank takes "
+                    "one of its own. Give fewer --processes, or --device cuda:0 to put all ranks on the first."
+                )
+            device = f"cuda:{number}"
         return {"comm": self.comm, "device": device, "loads": loads}
 
     def threads(self, configured: int) -> int:

@@ -1,6 +1,6 @@
 """Run folders: written so that a kill loses nothing, and read with every entry checked."""
 
-from minilocal.record.environment import current_environment
+from minilocal.record.environment import current_environment, device_facts
 from minilocal.record.exported import ENTRY, is_exported, read_exported, write_exported
 from minilocal.record.files import atomic_write, has_entry
 from minilocal.record.find import run_folders
@@ -19,6 +19,7 @@ __all__ = [
     "checkpoint",
     "config",
     "current_environment",
+    "device_facts",
     "has_entry",
     "is_exported",
     "read_exported",

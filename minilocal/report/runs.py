@@ -95,14 +95,16 @@ class Run:
         processor = str(e.get("processor") or e.get("machine") or "a machine that is not recorded")
         threads = e.get("threads")
         named = e.get("device")
-        if device != "cpu":
+        if device != "cpu" or isinstance(named, Mapping):
             gpu = named.get("name", device) if isinstance(named, Mapping) else device
             name = f"{gpu}, host {processor}"
         else:
             name = processor + (f", {threads} thread{'s' * (threads != 1)}" if isinstance(threads, int) else "")
         ranks = f", {self.config.run.processes} processes" if self.config.run.processes > 1 else ""
         resumed = e.get("resumed", [])
-        moved = any("processor" in entry or "threads" in entry for entry in resumed if isinstance(entry, Mapping))
+        moved = any(
+            {"processor", "threads", "device"} & entry.keys() for entry in resumed if isinstance(entry, Mapping)
+        )
         return f"{name}{ranks}{', later another one' if moved else ''}"
 
 

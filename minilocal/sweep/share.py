@@ -54,10 +54,10 @@ def use_device(device: str) -> str:
     kind, _, number = device.partition(":")
     if kind != "cuda" or not number.isdecimal():
         return device
-    visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-    if int(number) < len(visible):
+    if (setting := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        visible = [name for name in setting.split(",") if name]
+        if int(number) >= len(visible):
+            return device  # refused by name, when it is used: it is hidden, and stays so
         number = visible[int(number)]
-    elif visible:
-        return device  # refused by name, when it is used
     os.environ["CUDA_VISIBLE_DEVICES"] = number
     return kind

@@ -60,13 +60,23 @@ def predict(
             else:
                 logits.append(learner.predict(images))
             between()
-        by_module = [None if parts[0] is None else _on_host(parts) for parts in zip(*by_batch, strict=True)]
-        return Predictions(_on_host(logits), [None if part is None else part.astype(np.int64) for part in by_module])
+        return Predictions(_on_host(logits), _by_module(by_batch))
 
 
 def error(predicted: np.ndarray, labels: np.ndarray) -> float:
     """The share of images whose predicted class is wrong, in percent."""
     return 100 * float(np.mean(predicted != labels))
+
+
+def _by_module(by_batch: Sequence[list[Array | None]]) -> list[np.ndarray | None]:
+    """The classes of each module in all batches, copied to the host together; None stays None."""
+    if not by_batch:
+        return []
+    asked = [k for k, classes in enumerate(by_batch[0]) if classes is not None]
+    batches: list[list[Any]] = [[of_modules[k] for k in asked] for of_modules in by_batch]
+    xp = namespace(*batches[0])
+    rows = to_host(xp.concatenate([xp.stack(classes) for classes in batches], axis=1)).astype(np.int64)
+    return [rows[asked.index(k)] if k in asked else None for k in range(len(by_batch[0]))]
 
 
 def _on_host(parts: Sequence[Any]) -> np.ndarray:

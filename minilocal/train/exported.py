@@ -83,7 +83,8 @@ def _entry(run: SavedRun, config: Config) -> dict[str, Any]:
     with suppress(UserError):  # a damaged one: what it says is not known
         environment = record.recorded_environment(run.path)
     weights, machine = environment.get("weights") or {}, run.tables.get("run", {})
-    where = {"processor": environment.get("processor"), "device": machine.get("device"), "tf32": machine.get("tf32")}
+    gpu = (environment.get("device") or {}).get("name", machine.get("device"))
+    where = {"processor": environment.get("processor"), "device": gpu, "tf32": machine.get("tf32")}
     return {
         "minilocal": environment.get("minilocal"),
         "git": environment.get("git"),

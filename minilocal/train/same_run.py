@@ -17,8 +17,26 @@ from minilocal.errors import UserError
 MACHINE = (  # keys that may differ: they name the machine, not the run
     "data.dir", "data.download", "run.device", "run.tf32", "run.cuda_graph", "run.threads", "run.processes", "run.out",
 )  # fmt: skip
+MOVABLE = ("run.device", "run.tf32", "run.cuda_graph", "run.threads")  # those that a resumed run may be given anew
 MEASURED = ("run.convergence", "run.probes")  # keys that add entries to rows, and change no other number of a run
 EPOCHS = "optim.epochs"
+
+
+def on_device(device: str | None) -> dict[str, Any]:
+    """The keys that take a run to this device, none for None: the CPU has no TF32."""
+    if device is None:
+        return {}
+    return {"run.device": device, "run.tf32": False} if device == "cpu" else {"run.device": device}
+
+
+def on_machine(config: Config, machine: Mapping[str, Any], source: str) -> Config:
+    """`config` with the keys of another machine in place of its own; `source` names it in errors.
+
+    Raises: UserError for a key that is not of MOVABLE, and where the configuration is not valid with it.
+    """
+    if wrong := [key for key in machine if key not in MOVABLE]:
+        raise UserError(f"{wrong[0]} is part of {source}: a resumed run may be given {', '.join(MOVABLE)}.")
+    return from_tables(tables_of(config), source, {**on_device(machine.get("run.device")), **machine})
 
 
 def check_same(recorded: Mapping[str, Any], config: Config, path: Path, extends: bool) -> None:

@@ -19,6 +19,7 @@ from minilocal.learner import Learner
 from minilocal.nets.net import Size
 from minilocal.rules import from_file
 from minilocal.train.from_config import learner_of
+from minilocal.train.same_run import on_device
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ class SavedRun:
         Raises: UserError where it is not valid.
         """
         source = str(self.path) if self.is_exported else f"{self.path}/config.json"
-        return from_tables(self.tables, source, {"run.device": device, "data.dir": data_dir})
+        return from_tables(self.tables, source, {"data.dir": data_dir, **on_device(device)})
 
     def build(self, device: str | None = None, data_dir: str | None = None) -> tuple[Config, Learner]:
         """The configuration and the trained Learner.

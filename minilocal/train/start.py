@@ -17,7 +17,7 @@ from minilocal.learner import Learner
 from minilocal.train.from_config import build, cut, schedule
 from minilocal.train.loop import Loop, Report, Say
 from minilocal.train.process_group import ProcessGroup
-from minilocal.train.same_run import EPOCHS, check_epochs
+from minilocal.train.same_run import EPOCHS, check_epochs, on_machine
 from minilocal.train.stop import StopRequest, stop_of_run
 from minilocal.train.weights import warm_start
 
@@ -43,6 +43,7 @@ def train(
     *,
     resume: str | Path | None = None,
     epochs: int | None = None,
+    machine: Mapping[str, Any] | None = None,
     on_epoch: Report = lambda row: None,
     say: Say = lambda line: None,
     bar: bool = True,
@@ -54,6 +55,8 @@ def train(
     config    a Config, or its tables as plain dicts, {"rule": {"name": "gll"}, "optim": {"epochs": 2}}; a key that is
               left out has its default
     epochs    another number of epochs for a resumed run, where its learning rates do not depend on that number
+    machine   for a resumed run, other keys of this machine than it has recorded, {"run.device": "cpu"}: its device,
+              tf32, cuda_graph and threads. They are recorded in their place
     on_epoch  called with each new row
     say       called with a line about the run's progress
     bar       shows a progress bar, on a terminal only
@@ -72,6 +75,8 @@ def train(
     if config is not None:
         if epochs is not None:
             raise TypeError("epochs= is for a run that goes on: a new one has them in its configuration.")
+        if machine is not None:
+            raise TypeError("machine= is for a run that goes on: a new one has its keys in its configuration.")
         checked = _checked(config, say)
         if group.size == 1 and checked.run.processes > 1:
             raise UserError(
@@ -81,7 +86,7 @@ def train(
         opened = _new_run(checked, say, bar, group)
     else:
         assert resume is not None
-        opened = _resumed(Path(resume), epochs, say, bar, group)
+        opened = _resumed(Path(resume), epochs, machine or {}, say, bar, group)
     before = threads()
     try:
         with (
@@ -120,6 +125,7 @@ def _new_run(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Iterat
         say(f"balanced by {balance['by']}: modules of {', '.join(map(str, balance['modules']))} units")
     loop = _built(config, say, bar, group, balance.get("costs"))
     sources = {"data": _data_record(loop), "weights": _warm_started(loop, say), "balance": balance}
+    sources["device"] = _device_record(config, group)
     environment = record.current_environment() | {name: entry for name, entry in sources.items() if entry}
     with group.folder(lambda: record.RunFolder.create(path, tables_of(config), environment), path) as folder:
         say(f"run folder {folder.path}")
@@ -128,14 +134,15 @@ def _new_run(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Iterat
 
 @contextmanager
 def _resumed(
-    path: Path, epochs: int | None, say: Say, bar: bool, group: ProcessGroup
+    path: Path, epochs: int | None, machine: Mapping[str, Any], say: Say, bar: bool, group: ProcessGroup
 ) -> Iterator[tuple[Loop, record.RunFolder]]:
     """The run at `path`, as of its last checkpoint. The checkpoint is read after the folder is locked."""
     before = from_tables(group.on_first(lambda: record.config(path)), f"{path}/config.json")
-    config = before
-    environment = record.current_environment()
+    config = on_machine(before, machine, f"{path}/config.json")
+    use_threads(group.threads(config.run.threads))
+    environment = record.current_environment() | {"device": _device_record(config, group)}
     if epochs is not None:
-        recorded = flatten(tables_of(before), f"{path}/config.json")
+        recorded = flatten(tables_of(config), f"{path}/config.json")
         config, _ = resolve([(f"{path}/config.json", recorded), ("--epochs", {EPOCHS: epochs})])
         check_epochs(
             epochs, before, path, schedule(before).extends or group.on_first(lambda: record.saved_nothing(path))
@@ -173,8 +180,7 @@ def _built(config: Config, say: Say, bar: bool, group: ProcessGroup, loads: Sequ
                 "it out."
             )
     use_threads(group.threads(config.run.threads))
-    options = group.learner_options(config.run, loads)
-    built = group.collectively(lambda: build(config, group.learner, **options))
+    built = group.collectively(lambda: build(config, group.learner, **group.learner_options(config.run, loads)))
     loop = Loop(config, *built, bar=bar, group=group)
     for note in loop.dataset.notes:
         if "not verified" in note:
@@ -189,6 +195,19 @@ def _data_record(loop: Loop) -> dict[str, Any]:
     d = loop.dataset
     facts = {"shape": list(d.train_x.shape[1:]), "classes": len(d.classes)}
     return {"name": d.name, "notes": list(d.notes), "digest": loop.images["digest"], **facts}
+
+
+def _device_record(config: Config, group: ProcessGroup) -> dict[str, Any] | None:
+    """The device's entry in environment.json: a GPU's name, memory and driver; None on the CPU.
+
+    Raises: UserError where the device cannot be had.
+    """
+
+    def facts() -> dict[str, Any] | None:
+        device = group.learner_options(config.run)["device"]
+        return None if device == "cpu" else record.device_facts(device)
+
+    return group.collectively(facts)
 
 
 def _warm_started(loop: Loop, say: Say) -> dict[str, Any] | None:

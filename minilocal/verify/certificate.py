@@ -10,11 +10,13 @@ import copy
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from minilocal import boundaries, inputs, locality, rules, streams
-from minilocal.array import to_host
+from minilocal.array import Array, to_host
+from minilocal.device import to_device
 from minilocal.errors import UserError
 from minilocal.kernels.threads import partition
 from minilocal.layers import PassContext
@@ -73,8 +75,12 @@ class Certificate:
         return "\n".join(lines)
 
 
-def certify(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3) -> Certificate:
+def certify(
+    rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3, *, device: Any = "cpu"
+) -> Certificate:
     """Check a rule whose errors arrive within the step, on `net` (7 small convolutions by default) in `modules`.
+
+    It is trained on `device`; what is promised is computed on the host.
 
         gradients     of all units and auxiliary networks are those that the boundary's answers promise:
                       to 1e-9 of JAX's, else within the bound of finite differences
@@ -89,10 +95,10 @@ def certify(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3
     True
 
     Raises: UserError for anything but a rule; for delays, synthetic gradients and asynchronous modules, whose gradients
-    belong to other batches; for fewer than two modules; and where rule, net and modules do not fit.
+    belong to other batches; for fewer than two modules; where rule, net and modules do not fit; for a missing device.
     """
     rule = inputs.training_rule(rule)
-    subject = _Subject(rule, net or toy_net(), modules)
+    subject = _Subject(rule, net or toy_net(), modules, device)
     if rule.boundary.delayed or rule.when.engine != "synchronous" or subject.synthesises:
         raise UserError(
             f"{rule.name}: certify takes rules whose errors arrive within the step; minilocal locality measures what "
@@ -103,7 +109,7 @@ def certify(rule: Rule, net: Net | None = None, modules: int | Sequence[int] = 3
         return Certificate(
             rule.name, (*repeated, Claim("all else", "two runs differ: nothing to compare", False)), {}, losses
         )
-    measured = locality.measure(rule, subject.net, modules)
+    measured = locality.measure(rule, subject.net, modules, device=device)
     phases = {phase: subject.learner(epoch=epoch) for phase, epoch in locality.phases(rule).items()}
     claims = [claim for phase, learner in phases.items() for claim in _gradients(learner, subject.batch(), phase)]
     claims += [*_limits(subject), *map(_locality, measured), *repeated]
@@ -116,11 +122,15 @@ class _Subject:
     rule: Rule
     net: Net
     modules: int | Sequence[int]
+    device: Any
 
     def learner(self, rule: Rule | None = None, modules: int | Sequence[int] = 0, epoch: int = 0) -> Learner:
         """A new Learner in float64, always with the same weights."""
         with warnings.catch_warnings(action="ignore"):  # a link longer than a module was chosen to be tried
-            learner = Learner(self.net, rule or self.rule, modules or self.modules, rng=streams.rng(0), dtype="float64")
+            learner = Learner(
+                self.net, rule or self.rule, modules or self.modules, rng=streams.rng(0), dtype="float64",
+                device=self.device,
+            )  # fmt: skip
         randomise(learner)
         learner.epoch = epoch
         return learner
@@ -149,9 +159,19 @@ def _parts(learner: Learner, batch: Batch) -> Iterator[tuple[float, Batch, PassC
         yield (j - i) / len(batch.x), Batch(batch.x[i:j], batch.y[i:j]), replace(ctx, part=part)
 
 
+def _moved(batch: Batch, learner: Learner) -> Batch:
+    """The batch on the Learner's device."""
+    return Batch(*(to_device(a, learner.device) for a in batch))
+
+
+def _of_learner(learner: Learner, batch: Batch) -> tuple[Array, dict[str, Array]]:
+    """The Learner's losses and gradients of a batch on the host."""
+    return learner.gradients(*_moved(batch, learner))
+
+
 def _gradients(learner: Learner, batch: Batch, phase: str) -> Iterator[Claim]:
     """Units and auxiliary networks, each against what is promised."""
-    ours = {name: to_host(g) for name, g in learner.gradients(*batch)[1].items()}
+    ours = {name: to_host(g) for name, g in _of_learner(learner, batch)[1].items()}
     expected = factors(learner.rule, learner.modules, _is_global(learner))
     of_units = {name for module in learner.modules for name in module.parameters()}
     by_jax, why = _by_jax(learner, batch, expected)
@@ -194,7 +214,7 @@ def _by_differences(
     learner: Learner, batch: Batch, c: dict[str, np.ndarray], ours: dict[str, np.ndarray], what: str, why: str
 ) -> Claim:
     """Along a random direction in each array; of several the one with the narrowest bound."""
-    p = {**learner.parameters(), **learner.buffers()}
+    p = {name: to_host(a) for name, a in {**learner.parameters(), **learner.buffers()}.items()}
     worst, allowed, share_of_bound = 0.0, 0.0, -1.0
     for name, g in ours.items():
         of_parts = [
@@ -232,7 +252,7 @@ def _limits(subject: _Subject) -> Iterator[Claim]:
 
 def _same(what: str, subject: _Subject, one: Rule, other: Rule, modules: int = 0) -> Claim:
     """Whether two rules have the same gradients, bit for bit."""
-    pair = [subject.learner(rule, modules).gradients(*subject.batch())[1] for rule in (one, other)]
+    pair = [_of_learner(subject.learner(rule, modules), subject.batch())[1] for rule in (one, other)]
     differ = [name for name in pair[1] if not np.array_equal(to_host(pair[0][name]), to_host(pair[1][name]))]
     return Claim(what, f"{differ[0]} differs" if differ else SAME, not differ)
 
@@ -248,7 +268,7 @@ def _repetition(subject: _Subject) -> tuple[np.ndarray, list[Claim]]:
     """(the losses of ten steps, whether they are the same again, and with a copy in between)."""
 
     def steps(learner: Learner, numbers: range) -> tuple[Learner, list[np.ndarray]]:
-        return learner, [to_host(learner.step(*subject.batch(n), lr=LR)) for n in numbers]
+        return learner, [to_host(learner.step(*_moved(subject.batch(n), learner), lr=LR)) for n in numbers]
 
     half = STEPS // 2
     once, again = (np.array(steps(subject.learner(), range(STEPS))[1]) for _ in range(2))

@@ -12,6 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from minilocal import streams
+from minilocal.array import host_copy
 from minilocal.layers import (
     BatchNormReLU,
     Conv,
@@ -84,7 +85,7 @@ def randomise(learner: Learner) -> None:
     The numbers depend on the names alone: they are the same in every Learner, and in both types but for rounding.
     """
     for number, (name, a) in enumerate(sorted({**learner.parameters(), **learner.buffers()}.items())):
-        learner.load({name: random_like(name, np.asarray(a, "float64"), streams.rng(number)).astype("float32")})
+        learner.load({name: random_like(name, host_copy(a, "float64"), streams.rng(number)).astype("float32")})
 
 
 def random_like(name: str, array: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -36,3 +36,8 @@ def words(**keys: Any) -> list[str]:
     """The same on the command line, but for --out."""
     changes = {**KEYS, **{key.replace("__", "."): value for key, value in keys.items()}}
     return [f"--set={key}={str(value).lower()}" for key, value in changes.items()]
+
+
+def training(out: str, **keys: Any) -> list[str]:
+    """`minilocal train` of it into `out`, quietly."""
+    return ["train", *words(**keys), "--quiet", "--out", out]

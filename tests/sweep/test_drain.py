@@ -241,11 +241,14 @@ def test_the_threads_are_this_workers_and_not_those_on_record(tmp_path):
 
 def test_a_gpu_becomes_the_only_one_that_the_process_sees(monkeypatch):
     for visible, device, only, name in (
-        ("", "cuda:1", "1", "cuda"),
+        (None, "cuda:1", "1", "cuda"),
         ("4,6", "cuda:1", "6", "cuda"),
         ("4", "cuda:1", "4", "cuda:1"),
+        ("", "cuda:1", "", "cuda:1"),  # all are hidden, and stay so
     ):
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+        monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+        if visible is not None:
+            monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
         assert share.use_device(device) == name and os.environ["CUDA_VISIBLE_DEVICES"] == only
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert share.use_device("cpu") == "cpu" and share.use_device("cuda") == "cuda"

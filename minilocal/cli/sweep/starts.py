@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from minilocal.device import device_namespace
+from minilocal.device import DeviceNotFound, device_namespace
 from minilocal.errors import UserError
 from minilocal.parallel.environment import local_place, place, started
 from minilocal.sweep import Queue, drain, run_workers, slurm
@@ -66,10 +66,25 @@ def start(work: Work, options: argparse.Namespace) -> int:
                 return write_script(work, options)
             if work.jobs > 1:
                 return by_workers(work, request)
-            device = {"run.device": use_device(work.devices[0])} if work.devices else {}
+            device = {"run.device": alone(work.devices[0])} if work.devices else {}
             return by_itself(work.on({**work.machine, **device}), request)
         except Interrupted as stop:
             return stopped(work, stop.number)
+
+
+def alone(device: str) -> str:
+    """The name of a device in this process, which sees no other GPU from then on.
+
+    Raises: UserError where the GPU is missing, by the name that was asked for.
+    """
+    name = use_device(device)
+    try:
+        device_namespace(name)
+    except DeviceNotFound as error:
+        if name == device or "CUDA_VISIBLE_DEVICES" not in str(error):
+            raise
+        raise DeviceNotFound(f"--device {device}: this machine has no GPU of that number ({error})") from None
+    return name
 
 
 def by_itself(work: Work, request: StopRequest, *, threads: int = 0, wait: bool = False, shown: bool = True) -> int:
@@ -123,7 +138,7 @@ def as_rank(work: Work, options: argparse.Namespace, request: StopRequest) -> in
         work.record.write()
         if options.retry:
             work.queue.forget_failures()
-    device = {"run.device": use_device(devices[local.rank % len(devices)])} if devices else {}
+    device = {"run.device": alone(devices[local.rank % len(devices)])} if devices else {}
     on_this = work.on({**work.machine, **device})
     return by_itself(on_this, request, threads=threads_of(local.size), wait=first, shown=first)
 
