@@ -90,9 +90,9 @@ def test_adam_has_the_hosts_numbers_to_round_off(minilocal):
     keys = {"optim__name": "adam", "optim__lr": 1e-3, "run__dtype": "float64", "optim__epochs": 1}
     for device in ("cpu", "cuda"):
         minilocal(*train(device, **keys), "--device", device)
-    host, there = (checkpoint(device) for device in ("cpu", "cuda"))
+    host, on_device = (checkpoint(device) for device in ("cpu", "cuda"))
     learned = {name: a for name, a in host.items() if a.dtype == "f8" and a.ndim}
-    assert max(errors({name: there[name] for name in learned}, learned).values()) <= DOUBLE
+    assert max(errors({name: on_device[name] for name in learned}, learned).values()) <= DOUBLE
 
 
 def test_a_runs_record_names_the_gpu_and_where_it_went_on(minilocal):
@@ -115,20 +115,17 @@ def test_tf32_is_for_the_gpu_alone(minilocal, products):
 
 
 def test_predictions_and_exported_files_are_eithers(minilocal):
-    found = {}
-    for device in ("cpu", "cuda"):
-        minilocal(*train(device), "--device", device)
-        minilocal("export", device, "--out", f"{device}.npz")
-        for run in (device, f"{device}.npz"):
-            for there in ("cpu", "cuda"):
-                out = minilocal(
-                    "predict", run, "--device", there, "--out", f"{there}-{run.replace('.npz', '-file')}.npz"
-                )
+    entries = {}
+    for first in ("cpu", "cuda"):
+        minilocal(*train(first), "--device", first)
+        minilocal("export", first, "--out", f"{first}.npz")
+        for run in (first, f"{first}.npz"):
+            for then in ("cpu", "cuda"):
+                out = minilocal("predict", run, "--device", then, "--out", "predicted.npz")
                 assert "as recorded after epoch 2" in out
-                with np.load(f"{there}-{run.replace('.npz', '-file')}.npz") as entries:
-                    found[run, there] = {name: entries[name].tobytes() for name in entries}
-    first = found["cpu", "cpu"]
-    assert len(found) == 8 and all(entries == first for entries in found.values())
+                with np.load("predicted.npz") as file:
+                    entries[run, then] = {name: file[name].tobytes() for name in file}
+    assert len(entries) == 8 and all(each == entries["cpu", "cpu"] for each in entries.values())
 
 
 def test_a_warm_start_and_balanced_modules(minilocal):
@@ -219,8 +216,8 @@ def test_memory_is_measured_in_the_pool(minilocal, monkeypatch):
 
 def test_a_learner_of_the_host_takes_the_arrays_of_one_on_a_device(products):
     net = ml.nets.mlp((8,), channels=1, size=4, rng=ml.rng(0))
-    there, here = (Learner(net, ml.rules.bp(), 1, rng=ml.rng(1), device=device) for device in ("cuda", "cpu"))
-    for w in there.parameters().values():
+    one, other = (Learner(net, ml.rules.bp(), 1, rng=ml.rng(1), device=device) for device in ("cuda", "cpu"))
+    for w in one.parameters().values():
         w += 1
-    here.load(there.parameters())
-    assert all(np.array_equal(to_host(w), fetch(there.parameters()[name])) for name, w in here.parameters().items())
+    other.load(one.parameters())
+    assert all(np.array_equal(to_host(w), fetch(one.parameters()[name])) for name, w in other.parameters().items())

@@ -56,10 +56,10 @@ def failing(patch: pytest.MonkeyPatch, number: int) -> None:
 def _hooks(patch: pytest.MonkeyPatch) -> type:
     """`cupy.cuda.MemoryHook`: each one that is entered is called after each allocation."""
     entered: list[Any] = []
-    made = ledger.Buffer.__init__
+    allocated = ledger.Buffer.__init__
 
     def make(buffer: ledger.Buffer, *args: Any) -> None:
-        made(buffer, *args)
+        allocated(buffer, *args)
         for hook in entered:
             hook.malloc_postprocess()
 
