@@ -58,6 +58,7 @@ class Loop:
         self.images = {**Images.of(dataset).to_json(), **counted}
         self.clock = Clock(config.optim.epochs, self.steps)
         self.convergence_before: dict[str, Any] | None = None  # measured at the initial weights, until the first row
+        self.cuda_graph_status = learner.cuda_graph_status  # as it was said last
 
     def run(self, folder: record.RunFolder, request: StopRequest, on_epoch: Report, say: Say) -> None:
         """Train from where the counters stand to the last epoch.
@@ -73,6 +74,7 @@ class Loop:
                 self.convergence_before = self._convergence(between)
             while self.progress.epoch < self.config.optim.epochs:
                 self._train_epoch(folder, request, say)
+                self._say_cuda_graph_status(say)
                 state = self._finite_state(folder)
                 between = partial(self._stop_if_requested, request, folder, state)
                 self.progress = self.group.whole(self.progress, self.learner)
@@ -161,6 +163,13 @@ class Loop:
                     state, self.progress = self._finite_state(folder), self.group.whole(p, self.learner)
                     self._stop(request, folder, state)
             count()
+
+    def _say_cuda_graph_status(self, say: Say) -> None:
+        """Say whether steps are recorded, where that has changed: only the second step shows what a GPU refuses."""
+        status = self.learner.cuda_graph_status
+        if status != self.cuda_graph_status:
+            say(status)
+        self.cuda_graph_status = status
 
     @contextmanager
     def _bar(self, label: str, total: int, done: int = 0) -> Iterator[Any]:

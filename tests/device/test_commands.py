@@ -114,6 +114,14 @@ def test_tf32_is_for_the_gpu_alone(minilocal, products):
     assert record.config("run")["run"]["tf32"] is False and set(products) == {"TF32"}
 
 
+def test_a_recording_that_is_refused_is_said_after_the_epoch_in_which_it_was(minilocal):
+    """A convolution's plain form calls cuBLAS, which no graph can hold."""
+    flags = [word for word in train("run", net__name="resnet8") if word != "--quiet"]
+    lines = minilocal(*flags, *ON).splitlines()
+    (said,) = [n for n, line in enumerate(lines) if line.startswith("steps run eagerly: CuPy cannot record it")]
+    assert "recorded" in lines[0] and lines[said + 1].startswith("epoch   1")
+
+
 def test_predictions_and_exported_files_are_eithers(minilocal):
     entries = {}
     for first in ("cpu", "cuda"):
