@@ -118,8 +118,8 @@ def test_a_recording_that_is_refused_is_said_after_the_epoch_in_which_it_was(min
     """A convolution's plain form calls cuBLAS, which no graph can hold."""
     flags = [word for word in train("run", net__name="resnet8") if word != "--quiet"]
     lines = minilocal(*flags, *ON).splitlines()
-    (said,) = [n for n, line in enumerate(lines) if line.startswith("steps run eagerly: CuPy cannot record it")]
-    assert "recorded" in lines[0] and lines[said + 1].startswith("epoch   1")
+    (number,) = [n for n, line in enumerate(lines) if line.startswith("steps run eagerly: CuPy cannot record it")]
+    assert "recorded" in lines[0] and lines[number + 1].startswith("epoch   1")
 
 
 def test_predictions_and_exported_files_are_eithers(minilocal):
