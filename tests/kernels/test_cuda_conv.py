@@ -278,7 +278,7 @@ def test_an_error_that_is_added_is_one_more_addition(window, by_columns, monkeyp
         dx = on_device(conv2d_backward, dz, x, W, stride, 0, "input")[0]
         assert np.array_equal(on_device(conv2d_backward, dz, x, W, stride, 0, "input", add)[0], dx + add)
         odd, before = fake.asarray(np.append(np.float32(0), add))[1:].reshape(add.shape), add.copy()
-        both = conv2d_backward(*map(fake.asarray, (dz, x, W)), stride, 0, "both", odd)
+        both = conv2d_backward(fake.asarray(dz), fake.asarray(x), fake.asarray(W), stride, 0, "both", odd)
         assert np.array_equal(fetch(both[0]), dx + add) and np.array_equal(fetch(odd), before)
 
 

@@ -8,7 +8,7 @@ from minilocal import device, ops, streams
 from minilocal.kernels import cuda
 from minilocal.kernels.cuda import batch_norm, conv, implicit_gemm
 from minilocal.kernels.cuda.launch import Kernel
-from minilocal.layers import BatchNormReLU, Conv, PassContext, Residual, Sequential
+from minilocal.layers import BatchNormReLU, Conv, Layer, PassContext, Residual, Sequential
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake, fetch
 from tests.helpers.conv_cases import draw_numbers
@@ -25,7 +25,12 @@ ADDED = 8 + 16 + 3  # in float32, one after another: a thread's pixels, a part o
 
 def z_and_statistics(x, W, stride, pad):
     """(z, μ, σ², r) of our kernels, in two orders of threads."""
-    return on_device(lambda *arrays: (lambda z, s: (z, *s[:3]))(*cuda.conv2d_stats(*arrays, stride, pad, EPS)), x, W)
+
+    def work(x, W):
+        z, statistics = cuda.conv2d_stats(x, W, stride, pad, EPS)
+        return z, *statistics[:3]
+
+    return on_device(work, x, W)
 
 
 def is_right(z, mean, variance, r):
@@ -115,7 +120,12 @@ def test_a_batch_norm_behind_a_convolution_reads_z_once(monkeypatch):
     rng = ml.rng(0)
     conv1, norm = Conv(4, 4, 3, rng, pad=1, name="conv"), BatchNormReLU(4, rng, name="norm")
     biased = Sequential([Conv(4, 4, 3, rng, pad=1, bias=True, name="conv"), norm])
-    layers = [Residual(4, 8, 2, rng, name="block"), Sequential([conv1, norm]), biased, Sequential([norm, conv1])]
+    layers: list[Layer] = [
+        Residual(4, 8, 2, rng, name="block"),
+        Sequential([conv1, norm]),
+        biased,
+        Sequential([norm, conv1]),
+    ]
     for layer, twice in zip(layers, (0, 0, 1, 1), strict=True):
         p = {name: fake.asarray(a) for name, a in layer.arrays.items()}
         sums.clear()

@@ -20,7 +20,7 @@ from minilocal.kernels import cuda
 from minilocal.kernels.cuda import build, implicit_gemm, weight_grad
 from minilocal.kernels.cuda.build import build_kernels
 from minilocal.kernels.cuda.launch import TYPES, Kernel, noting
-from minilocal.ops.batch_norm import Statistics
+from minilocal.ops.batch_norm import RunningUpdate, Statistics
 from tests.fake import cuda_on_host
 from tests.fake.device import RawKernel, fake, fetch
 
@@ -109,8 +109,8 @@ def test_a_library_that_is_an_object_is_asked_for_every_array():
         def __array_namespace__(self):
             return self
 
-    one, other = Mine("one"), Mine("other")
-    assert namespace(one) is one and namespace(other) is other
+    mine: list[Any] = [Mine("one"), Mine("other")]
+    assert all(namespace(array) is array for array in mine)
 
 
 def test_a_form_is_looked_up_once_for_arrays_and_numbers_of_a_type(library, monkeypatch):
@@ -216,7 +216,7 @@ def test_running_statistics_that_lie_apart_are_updated_all_the_same():
     for is_strided in (False, True):
         table = fake.asarray(np.ones((4, 2), "f4"))
         mean, variance = (table[:, 0], table[:, 1]) if is_strided else (table[:, 0].copy(), table[:, 1].copy())
-        ops.batch_norm_update_running(mean, variance, Statistics(new, new, new, 5), 0.25)
+        ops.batch_norm_update_running([RunningUpdate(mean, variance, Statistics(new, new, new, 5), 0.25)])
         results.append((fetch(mean), fetch(variance)))
     for contiguous, strided in zip(*results, strict=True):
         np.testing.assert_allclose(strided, contiguous, rtol=2**-22)
@@ -246,7 +246,12 @@ def test_a_line_says_that_kernels_are_built_where_it_takes_long(scale, library, 
     go, x = threading.Event(), library.array((4,))
     library.RawKernel.compile = lambda self: go.wait(60)
     monkeypatch.setattr(build, "LINE_AFTER", 0.01)
-    monkeypatch.setattr("builtins.print", lambda *a, _print=print, **k: (_print(*a, **k), go.set()))
+
+    def say(*words, said=print, **options):
+        said(*words, **options)
+        go.set()
+
+    monkeypatch.setattr("builtins.print", say)
     build_kernels(lambda: scale(x, (1,), (4,), (x, 4, 2.0), TIMES=1), library)
     line = "minilocal: building CUDA kernels, once: 0 of 1 are done; CuPy keeps them for later runs\n"
     assert capsys.readouterr().err == line
@@ -289,8 +294,17 @@ def test_a_step_finds_what_it_launches_built_but_for_the_updates(rule, monkeypat
     x, y = fake.asarray(ml.rng(1).standard_normal((4, 8, 8, 3), "float32")), fake.asarray(np.arange(4))
     compiled, launched, results = set[Any](), set[Any](), []
     compile_, call = RawKernel.compile, RawKernel.__call__
-    monkeypatch.setattr(RawKernel, "compile", lambda k: (compiled.add(k), compile_(k)))
-    monkeypatch.setattr(RawKernel, "__call__", lambda k, *args: (launched.add(k), call(k, *args)))
+
+    def compiles(kernel):
+        compiled.add(kernel)
+        compile_(kernel)
+
+    def launches(kernel, *args):
+        launched.add(kernel)
+        call(kernel, *args)
+
+    monkeypatch.setattr(RawKernel, "compile", compiles)
+    monkeypatch.setattr(RawKernel, "__call__", launches)
     for builds in (build_kernels, lambda work, xp: None):
         monkeypatch.setattr(build, "build_kernels", builds)
         learner = ml.Learner(net, ml.rules.get(rule), 2, rng=ml.rng(2), device=fake)

@@ -223,7 +223,7 @@ conv2d(const T* __restrict__ x, const T* __restrict__ W, const T* __restrict__ a
 
 def conv2d(x: Array, W: Array, stride: int, pad: int) -> Array | None:
     """z = im2col(x) W, None where no tile fits.        x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O)"""
-    return _product(x, W, _out_shape(x, W, stride, pad), pad, **_window(W, stride))[0]
+    return _product(x, W, _out_shape(x, W, stride, pad), pad, None, 0, **_window(W, stride))[0]
 
 
 def conv2d_moments(x: Array, W: Array, stride: int, pad: int) -> tuple[Array | None, Array | None]:
@@ -231,7 +231,7 @@ def conv2d_moments(x: Array, W: Array, stride: int, pad: int) -> tuple[Array | N
 
     x (N, H, W, C), W (k, k, C, O)  →  z (N, P, Q, O), moments (blocks, 4, O), float64
     """
-    return _product(x, W, _out_shape(x, W, stride, pad), pad, STATS=1, **_window(W, stride))
+    return _product(x, W, _out_shape(x, W, stride, pad), pad, None, 1, **_window(W, stride))
 
 
 def input_error(
@@ -239,7 +239,7 @@ def input_error(
 ) -> Array | None:
     """dx = col2im(dz Wᵀ) [+ add], None where no tile fits.      dz (N, P, Q, O), W (k, k, C, O)  →  dx (N, H, W, C)"""
     k = W.shape[0]
-    return _product(dz, W, shape, pad, add, KW=k, K=blocks(k, stride), S=1, UP=stride, TURN=1)[0]
+    return _product(dz, W, shape, pad, add, 0, KW=k, K=blocks(k, stride), S=1, UP=stride, TURN=1)[0]
 
 
 def _out_shape(x: Array, W: Array, stride: int, pad: int) -> tuple[int, ...]:
@@ -252,7 +252,7 @@ def _window(W: Array, stride: int) -> dict[str, int]:
 
 
 def _product(
-    x: Array, W: Array, shape: tuple[int, ...], pad: int, add: Array | None = None, STATS: int = 0, **window: int
+    x: Array, W: Array, shape: tuple[int, ...], pad: int, add: Array | None, STATS: int, **window: int
 ) -> tuple[Array | None, Array | None]:
     """z [+ add], and with STATS the moments of its blocks, each None where it is not made."""
     planned = _launch(x.shape, shape, pad, x.itemsize, ADD=int(add is not None), STATS=STATS, **window)
