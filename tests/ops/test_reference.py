@@ -69,7 +69,7 @@ def test_three_steps_lead_to_the_same_weights_but_for_round_off(name):
 
 def test_a_gradient_that_is_off_by_more_is_seen(monkeypatch):
     fast = gradients(RULES["bp"], False)
-    monkeypatch.setattr(conv_norm, "conv2d_stats", _off(ops.conv2d_stats))
+    monkeypatch.setattr(conv_norm, "conv2d_stats", _off(ml.ops.conv2d_stats))
     assert relative_error(gradients(RULES["bp"], True), fast) > ROUND_OFF
 
 
