@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import minilocal as ml
+from minilocal.bench import step_launches
 from minilocal.memory import GPU, estimate
 from minilocal.objectives import NAMES
 
@@ -44,10 +45,19 @@ def test_each_time_is_the_formulas(row):
     assert minutes == pytest.approx(EPOCHS * -(-IMAGES // int(STEPS[0][1])) * times[0] / 60, rel=0.02)
 
 
-def test_the_arithmetic_is_the_networks():
-    for step, images, A, *_ in STEPS:
-        net = ml.nets.get(step.partition(",")[0].lower().replace("-", ""), rng=ml.rng(0))
-        assert float(A) == pytest.approx(6e-9 * net.macs * int(images), abs=0.06)
+@pytest.mark.parametrize("row", STEPS, ids=[" ".join(row[:2]) for row in STEPS])
+def test_arithmetic_bytes_and_launches_are_counted(row):
+    """BackLink's error from above passes backward through every unit but those of the last module once more."""
+    step, images, *printed = row
+    name, _, rule = step.partition(", ")
+    net = ml.nets.get(name.lower().replace("-", ""), rng=ml.rng(0))
+    rule, _, K = rule.partition(", K = ")
+    K = int(K or 1)
+    linked = net.macs - net.units[-1].macs(net.shapes[-2]) if rule == "BackLink" else 0
+    assert not linked or K == len(net.units)  # of one unit each
+    counted = step_launches(net, ml.rules.get(rule.lower()), K, int(images))
+    wanted = [2e-9 * int(images) * (3 * net.macs + 2 * linked), counted.moved / 1e9, counted.launches]
+    assert list(map(float, printed)) == pytest.approx(wanted, abs=0.06), wanted
 
 
 def test_a_batch_takes_what_is_predicted():

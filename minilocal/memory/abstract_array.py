@@ -11,10 +11,11 @@ that header, so each view has the right shape and owner. Numbers are never read.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from math import prod
 from types import SimpleNamespace
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -158,9 +159,10 @@ def _result_type(ufunc: np.ufunc, kinds: tuple[Any, ...]) -> np.dtype:
     return dtype
 
 
-def _launch(grid: tuple[int, ...], block: tuple[int, ...], args: tuple[Any, ...]) -> None:
-    """A kernel that does nothing. It is built once for all abstract GPUs, so its arguments say which one counts it."""
-    next(a.library for a in args if isinstance(a, AbstractArray)).launched(*args)
+def _launch(library: ref[AbstractNamespace], grid: tuple[int, ...], block: tuple[int, ...], args: Any) -> None:
+    """A kernel that does nothing but be counted. Kernels are kept for a library as long as it lives, and not longer."""
+    if (counting := library()) is not None:
+        counting.launched(*args)
 
 
 class AbstractNamespace:
@@ -183,7 +185,8 @@ class AbstractNamespace:
         self.is_device = gpu
         self.fast_ops: Mapping[str, Callable[..., Any]] = {}  # what `ops.dispatch` runs on arrays of this library
         if gpu:
-            self.RawKernel = lambda *source, **options: _launch
+            this = ref(self)
+            self.RawKernel = lambda *source, **options: partial(_launch, this)
 
     def __getattr__(self, name: str) -> Any:
         """NumPy's ufuncs, which call `__array_ufunc__` of an abstract array, and its types.

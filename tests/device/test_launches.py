@@ -21,7 +21,7 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     seen, done = Counter[str](), ledger.done
 
     def counted(function: Any, *more: Any) -> None:
-        if ledger.capture is not None and function.__name__ not in FREE:
+        if ledger.capture() is not None and function.__name__ not in FREE:
             seen[function.__name__] += 1
         done(function, *more)
 
@@ -49,7 +49,7 @@ def record(rule: ml.rules.Rule, modules: int) -> None:
 
 @pytest.mark.parametrize(
     "rule, modules, most",
-    [(ml.rules.bp(), 1, 310), (ml.rules.gll(), 16, 450), (ml.rules.backlink(length=1), 16, 650)],
+    [(ml.rules.bp(), 1, 300), (ml.rules.gll(), 16, 450), (ml.rules.backlink(length=1), 16, 650)],
     ids=["BP", "GLL", "BackLink"],
 )
 def test_a_step_of_resnet_32_takes_few_launches(rule, modules, most, launches):
@@ -62,6 +62,6 @@ def test_what_belongs_to_one_thing_is_one_launch(launches):
     record(ml.rules.backlink(length=1), 16)
     units, blocks, norms = 16, 15, 33
     assert launches["mix"] == blocks and launches["global_average_pool"] == units
-    assert launches["batch_norm_stats"] == norms and launches["batch_norm_gradients"] == norms + norms - 2
+    assert launches["conv2d_stats"] == norms and launches["batch_norm_gradients"] == norms + norms - 2
     assert launches["batch_norm_update_running"] == units + 2  # one of a block, one of each of two shortcuts
     assert not launches.keys() & {"multiply", "divide", "copy", "repeat", "ascontiguousarray"}

@@ -171,7 +171,7 @@ def test_a_kernel_is_built_once_for_a_type_and_constants(scale, library):
         scale(x, (1,), (4,), (x, 4, by), TIMES=1)
     scale(x, (1,), (4,), (x, 4, 1.0), TIMES=2)
     scale(library.array((4,), "f8"), (1,), (4,), (x, 4, 1.0), TIMES=1)
-    assert len(scale._built) == 3
+    assert len(scale._built[library]) == 3
 
 
 def test_python_numbers_arrive_as_the_numbers_of_c(scale, library):
@@ -189,7 +189,7 @@ def test_a_launch_that_is_kept_launches_the_same_as_a_call(scale, library):
         kept(x)
         scale(x, (1, 2), (4,), (x, 4, 2.0), TIMES=1)
         assert library.launched[-1] == library.launched[-2]
-    assert len(scale._built) == 2
+    assert len(scale._built[library]) == 2
 
 
 def test_a_convolution_of_the_same_shapes_is_planned_once(library):
@@ -247,8 +247,8 @@ def test_a_line_says_that_kernels_are_built_where_it_takes_long(scale, library, 
     library.RawKernel.compile = lambda self: go.wait(60)
     monkeypatch.setattr(build, "LINE_AFTER", 0.01)
 
-    def say(*words, said=print, **options):
-        said(*words, **options)
+    def say(*words, printing=print, **options):
+        printing(*words, **options)
         go.set()
 
     monkeypatch.setattr("builtins.print", say)

@@ -8,10 +8,11 @@ of the build (`#define`s): there is one build for each set of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from minilocal.array import Array, namespace
 
 Size = tuple[int, ...]  # of a grid, or of a block
 Args = tuple[Any, ...]
+Built = MutableMapping[Any, dict[Any, Any]]  # {library: {type, constants: its kernel}}
 BY_VALUE = {bool: np.int32, int: np.int32, float: np.float64}  # what Python's numbers are for a kernel
 TYPES = {"f": "float", "d": "double"}
 COMMON = """
@@ -35,7 +37,7 @@ class Kernel:
 
     def __init__(self, name: str, source: str) -> None:
         self.name, self.source = name, source
-        self._built: dict[tuple[Any, ...], Any] = {}
+        self._built: Built = WeakKeyDictionary()
 
     def __call__(self, like: Array, grid: Size, block: Size, args: Args, **constants: int) -> None:
         run(self.built(like, constants), grid, block, arguments(args))
@@ -47,10 +49,10 @@ class Kernel:
     def built(self, like: Array, constants: Mapping[str, int]) -> Any:
         """The kernel as the library of `like` has it: with its type and these constants, made at the first call."""
         xp, char = namespace(like), like.dtype.char
-        where = (xp.__name__, char, *constants, *constants.values())
-        if where not in self._built:
-            self._built[where] = xp.RawKernel(self.text(char, constants), self.name, options=("--std=c++17",))
-        return self._built[where]
+        built, where = self._built.setdefault(xp, {}), (char, *constants, *constants.values())
+        if where not in built:
+            built[where] = xp.RawKernel(self.text(char, constants), self.name, options=("--std=c++17",))
+        return built[where]
 
     def text(self, char: str, constants: Mapping[str, int]) -> str:
         """The whole source, for numbers of this type and these constants: ASCII, without its comments.
@@ -74,14 +76,13 @@ class Launch:
 
     def __init__(self, kernel: Kernel, grid: Size, block: Size, numbers: Args, constants: Mapping[str, int]) -> None:
         self.kernel, self.grid, self.block, self.numbers, self.constants = kernel, grid, block, numbers, constants
-        self._built: dict[tuple[str, str], Any] = {}
+        self._built: Built = WeakKeyDictionary()
 
     def __call__(self, like: Array, *more: Array | None) -> None:
-        where = (namespace(like).__name__, like.dtype.char)
-        built = self._built.get(where)
-        if built is None:
-            built = self._built[where] = self.kernel.built(like, self.constants)
-        run(built, self.grid, self.block, (like, *more, *self.numbers))
+        built, char = self._built.setdefault(namespace(like), {}), like.dtype.char
+        if char not in built:
+            built[char] = self.kernel.built(like, self.constants)
+        run(built[char], self.grid, self.block, (like, *more, *self.numbers))
 
 
 def run(built: Any, grid: Size, block: Size, args: Args) -> None:
