@@ -54,7 +54,7 @@ def test_arithmetic_bytes_and_launches_are_counted(row):
     rule, _, K = rule.partition(", K = ")
     K = int(K or 1)
     linked = net.macs - net.units[-1].macs(net.shapes[-2]) if rule == "BackLink" else 0
-    assert not linked or K == len(net.units)  # of one unit each
+    assert not linked or len(net.units) == K  # of one unit each
     counted = step_launches(net, ml.rules.get(rule.lower()), K, int(images))
     wanted = [2e-9 * int(images) * (3 * net.macs + 2 * linked), counted.moved / 1e9, counted.launches]
     assert list(map(float, printed)) == pytest.approx(wanted, abs=0.06), wanted
