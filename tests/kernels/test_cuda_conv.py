@@ -4,9 +4,6 @@ A build takes a third of a second and belongs to a window, its channels and a ti
 and the rest from short lists, and let one tile serve images of all sizes, as it must be able to.
 """
 
-import re
-import shutil
-import subprocess
 from contextlib import contextmanager
 
 import numpy as np
@@ -15,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minilocal import device
-from minilocal.kernels.cuda import conv, im2col, implicit_gemm, weight_grad
+from minilocal.kernels.cuda import conv, conv_stats, im2col, implicit_gemm, weight_grad
 from minilocal.kernels.cuda.conv import conv2d, conv2d_backward
 from minilocal.ops.conv import conv_out_size
 from tests.fake import cuda_on_host
@@ -23,6 +20,7 @@ from tests.fake.device import counting, fake, fetch
 from tests.helpers.conv_cases import draw_numbers, geometries, near
 from tests.helpers.on_device import on_device
 from tests.helpers.plain import plain
+from tests.kernels import nvrtc
 
 on_host = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 
@@ -370,29 +368,17 @@ def test_every_layer_of_a_resnet_has_a_tile(N, char):
     assert all(constants["G"] >= 1 for _, constants in builds(N, char))
 
 
-def text(kernel, char, constants, name):
-    """The kernel in a namespace of its own, so that several stand in one file: nvcc takes its time for every file."""
-    undo = "".join(f"#undef {c}\n" for c in ("T", *constants))
-    source = kernel.text(char, constants).replace('extern "C"', "")
-    return f"namespace {name} {{\n{source}\n}}\n{undo}"
+WINDOW = {"C": 16, "K": 3, "S": 1, "THREADS": 256}
+OTHERS = [
+    (conv_stats.STATISTICS, {"WIDE": 1, "THREADS": 512}), (weight_grad.TOTAL, {}), (im2col.IM2COL, WINDOW),
+    (im2col.COL2IM, WINDOW),
+]  # fmt: skip
 
 
-@pytest.mark.skipif(not shutil.which("nvcc"), reason="no nvcc on this machine")
+@pytest.mark.skipif(nvrtc.missing() is not None, reason=str(nvrtc.missing()))
 @pytest.mark.parametrize("sm", [80, 90])
-def test_nvcc_takes_them_without_a_spill(sm, tmp_path):
+def test_nvrtc_takes_them_without_a_spill(sm):
     """In at most 168 registers, which is three blocks of 128 threads side by side, and 48 KB of shared memory."""
-    every = [(kernel, constants, "f") for kernel, constants in builds(512, shapes=RESNET[1:2] + RESNET[4:])]
-    every += [(k, c, "f") for k, c in builds(128, shapes=RESNET[-1:])][:2]
-    every += [(k, c, "d") for k, c in builds(512, "d", shapes=RESNET[1:2])][::2]
-    window = {"C": 16, "K": 3, "S": 1, "THREADS": 256}
-    every += [(weight_grad.TOTAL, {}, "f"), (im2col.IM2COL, window, "f"), (im2col.COL2IM, window, "f")]
-    whole = "".join(text(kernel, char, constants, f"n{i}") for i, (kernel, constants, char) in enumerate(every))
-    (tmp_path / "all.cu").write_text(whole)
-    command = ["nvcc", "-cubin", f"-arch=sm_{sm}", "--std=c++17", "-Xptxas", "-v", "-o", str(tmp_path / "all.cubin")]
-    done = subprocess.run([*command, str(tmp_path / "all.cu")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    spills = re.findall(r"(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads", done.stderr)
-    registers = [int(n) for n in re.findall(r"Used (\d+) registers", done.stderr)]
-    assert len(registers) == len(every) and set(spills) == {("0", "0", "0")}, spills
-    assert max(registers) <= 168
-    assert max(int(n) for n in re.findall(r"(\d+) bytes smem", done.stderr)) <= 48 << 10
+    for kernel, constants in [*builds(512), *OTHERS]:
+        used = nvrtc.build(kernel, "f", constants, sm)
+        assert used.stack == used.spilled == 0 and used.registers <= 168 and used.shared <= 48 << 10, (constants, used)
