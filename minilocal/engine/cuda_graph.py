@@ -12,7 +12,7 @@ largest one run eagerly. Where a recording is refused or has no room, its step r
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -22,7 +22,8 @@ from weakref import finalize
 from minilocal.array import Array
 from minilocal.engine.around import Engine, EngineAround
 from minilocal.engine.graph_memory import GraphMemory
-from minilocal.engine.module import OnGradients, Saved
+from minilocal.engine.hooks import unhooked
+from minilocal.engine.module import Module, OnGradients, Saved
 from minilocal.engine.out_of_memory import OutOfMemory
 from minilocal.errors import UserError, first_line
 from minilocal.layers import PassContext
@@ -43,14 +44,16 @@ class RecordedStep(NamedTuple):
 
 
 class RecordedSteps(EngineAround):
-    """Training steps of `engine` on the library `xp`, recorded unless `refused` says why not.
+    """Training steps of `engine`, which works on `modules`, on the library `xp`; recorded unless `refused` says why not.
 
     lr    η (1,), of the network's type        clock   (epoch, step), int64 (2,)        neither ever moves in memory
     """
 
-    def __init__(self, engine: Engine, when: When, xp: Any, dtype: str, refused: str = "") -> None:
+    def __init__(
+        self, engine: Engine, modules: Sequence[Module], when: When, xp: Any, dtype: str, refused: str = ""
+    ) -> None:
         super().__init__(engine)
-        self.when, self.xp, self.refused = when, xp, refused
+        self.modules, self.when, self.xp, self.refused = modules, when, xp, refused
         self.lr, self.clock = xp.zeros(1, dtype), xp.zeros(2, xp.int64)
         self.images = 0  # in the largest batch
         self._built: set[Any] = set()  # kinds of steps whose kernels are built
@@ -96,12 +99,13 @@ class RecordedSteps(EngineAround):
         return self._replayed(*batch, self.when.is_global(ctx.epoch), work) if update_stats else work(*batch)
 
     def _build_kernels(self, batch: Batch, ctx: PassContext) -> None:
-        """Build what steps on batches of this shape launch, once, without a step."""
+        """Build what steps on batches of this shape launch, once, without a step: no hook sees its numbers."""
         kind = (self.when.is_global(ctx.epoch), batch.x.shape, batch.y.dtype)
         if kind not in self._built and hasattr(self.xp, "RawKernel") and hasattr(self.xp, "cuda"):
             from minilocal.kernels.cuda.build import build_kernels  # on use: a CPU needs none of it
 
-            build_kernels(lambda: self.engine.step(batch, ctx, lambda grads: None, False), self.xp)
+            with unhooked(self.modules):
+                build_kernels(lambda: self.engine.step(batch, ctx, lambda grads: None, False), self.xp)
         self._built.add(kind)
 
     def _replayed(self, x: Array, y: Array, phase: bool, work: Work) -> Array:

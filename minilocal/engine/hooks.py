@@ -86,3 +86,16 @@ def hooked(modules: Sequence[Hooked], hooks: Sequence[Hook]) -> Iterator[None]:
     finally:
         for module, hook in pairs:
             module.hooks.remove(hook)
+
+
+@contextmanager
+def unhooked(modules: Sequence[Hooked]) -> Iterator[None]:
+    """No hook of these modules is called inside."""
+    before = [list(module.hooks) for module in modules]
+    for module in modules:
+        module.hooks.clear()
+    try:
+        yield
+    finally:
+        for module, hooks in zip(modules, before, strict=True):
+            module.hooks[:] = hooks
