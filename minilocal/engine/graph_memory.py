@@ -26,13 +26,17 @@ class GraphMemory:
     def recording(self) -> Iterator[Any]:
         """A stream that is the current one inside, and whose arrays lie here.
 
-        All recordings share it: CuPy reuses a block on the stream only that it was allocated on.
+        All recordings share it: CuPy reuses a block on the stream only that it was allocated on. Each has counters of
+        its own (kernels/cuda/last_block.py).
         """
+        from minilocal.kernels.cuda.last_block import forget  # on use: a CPU needs none of it
+
         cuda = self._xp.cuda
         if self._pool is None:
             self._gpu, self._pool = cuda.Device(), cuda.MemoryPool(self._allocate)
             self._pool.set_limit(size=0)  # `_allocate` has one for both pools
             self._stream = cuda.Stream(non_blocking=True)  # the default one cannot be recorded
+        forget(self._stream)
         with cuda.using_allocator(self._pool.malloc), self._stream:
             yield self._stream
 

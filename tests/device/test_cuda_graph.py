@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.engine.hooks import Hook
 from minilocal.engine.out_of_memory import OutOfMemory
 from minilocal.errors import UserError
 from minilocal.locality.influence import toy_net
@@ -181,13 +182,34 @@ def test_whatever_a_capture_refuses_becomes_an_eager_step_and_its_reason(error, 
 
 @pytest.mark.parametrize("error", [UserError("labels from 0"), KeyboardInterrupt()])
 def test_an_error_of_the_users_is_told_and_the_next_step_is_recorded(error):
-    learner, _ = run(ml.rules.gll(), True, sizes=(6,), optimizer=failing_in_a_capture(error))
-    x, y = (fake.asarray(a) for a in images(1))
-    with pytest.raises(type(error)):
-        learner.step(x, y, lr=0.1)
-    learner.optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
-    learner.step(x, y, lr=0.1)
-    assert learner._graphs._recorded
+    """To the bits of an eager step: nothing is left of what was recorded before the error, and never ran."""
+    results = []
+    for cuda_graph in (True, False):
+        learner, _ = run(ml.rules.gll(), cuda_graph, sizes=(6,), optimizer=failing_in_a_capture(error))
+        x, y = (fake.asarray(a) for a in images(1))
+        if cuda_graph:
+            with pytest.raises(type(error)):
+                learner.step(x, y, lr=0.1)
+        learner.optimizer = ml.optim.SGD(momentum=0.9, weight_decay=1e-3)
+        results.append((learner, [fetch(learner.step(x, y, lr=0.1))]))
+    assert results[0][0]._graphs._recorded
+    same(*results)
+
+
+def test_no_hook_sees_the_numbers_of_a_step_that_is_gone_through_for_its_kernels():
+    class Count(Hook):
+        def __init__(self):
+            self.calls = 0
+
+        def after_forward(self, part, out, cache):
+            self.calls += 1
+            assert np.isfinite(fetch(out)).all()
+            return out
+
+    learner, count = run(ml.rules.gll(), False, sizes=())[0], Count()
+    learner.modules[0].hooks.append(count)
+    learner.step(*(fake.asarray(a) for a in images(1)), lr=0.1)
+    assert count.calls == len(learner.modules[0].units) + 1 and list(learner.modules[0].hooks) == [count]
 
 
 def test_an_objective_that_looks_at_its_loss_runs_eagerly(monkeypatch):

@@ -4,7 +4,7 @@ A block that has written its part draws a ticket, an atomic addition of integers
 goes on. It reads the parts in the order of their indices, so no bit depends on which block is last.
 
 The counters are 0 before and after a launch: who draws the last ticket puts its counter back. Launches of one stream
-follow one another and share them. A CUDA graph has counters of its own, those of the stream that recorded it.
+follow one another and share them. A CUDA graph has counters of its own, which it clears: `forget` before a recording.
 """
 
 from __future__ import annotations
@@ -46,3 +46,8 @@ def counters(like: Array, count: int) -> Array:
     if kept is None or kept.size < count:
         kept = of_device[device] = xp.zeros(max(count, LEAST), xp.int32)
     return kept
+
+
+def forget(stream: Any) -> None:
+    """Let the stream's next launch make new counters: those of a recording are 0 only once its graph has run."""
+    _of_stream.pop(stream, None)
