@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from minilocal import streams
 from minilocal.array import Array
 from minilocal.layers import (
+    BatchNorm,
     Conv,
     GlobalAveragePool,
     Initializer,
@@ -104,7 +106,7 @@ def multiply_adds(layer: Layer, shape: tuple[int, ...]) -> list[int]:
             counted(child)
 
     counted(layer)
-    layer.forward(np.zeros((2, *shape), "f4"), PassContext(training=False))  # in training conv2d_stats may run
+    layer.forward(np.zeros((2, *shape), "f4"), PassContext())
     return counts
 
 
@@ -113,6 +115,31 @@ def test_the_layer_knows_its_multiply_adds(case):
     """An output is a sum over as many products as a weight has rows."""
     layer = case.make(Initializer(0))
     assert layer.macs(case.shape[1:]) == sum(multiply_adds(layer, case.shape[1:]))
+
+
+class Doubled(Conv):
+    """A convolution whose forward is its own."""
+
+    def forward(self, x: Array, ctx: PassContext, p: Any = None) -> tuple[Array, Array]:
+        z, cache = super().forward(x, ctx, p)
+        return z + z, cache
+
+
+class Shifted(BatchNorm):
+    """A batch norm whose forward is its own, and takes what every layer's does."""
+
+    def forward(self, x: Array, ctx: PassContext, p: Any = None) -> tuple[Array, Any]:  # type: ignore[override]
+        y, cache = super().forward(x, ctx, p)
+        return y + 1, cache
+
+
+@pytest.mark.parametrize("conv_class, norm_class", [(Doubled, BatchNorm), (Conv, Shifted), (Doubled, Shifted)])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_subclass_of_a_convolution_or_a_batch_norm_runs_its_own_forward(conv_class, norm_class, training):
+    x, ctx = streams.rng(0).standard_normal((2, 5, 5, 3), "f4"), PassContext(training)
+    conv, norm = conv_class(3, 4, 3, Initializer(0), name="conv"), norm_class(4, Initializer(1), name="norm")
+    y, _ = Sequential([conv, norm], "0").forward(x, ctx)
+    assert np.array_equal(host(y), host(norm.forward(conv.forward(x, ctx)[0], ctx)[0]))
 
 
 def test_children_are_in_order_and_hold_all_arrays():
