@@ -68,8 +68,9 @@ class Subject:
                 device=self.device, cuda_graph=False,  # a recorded step would call no hook
             )  # fmt: skip
         learner.epoch = self.epoch
-        for name, w in learner.parameters().items():
-            w += namespace(w).asarray(0.1 * stream(7, name).standard_normal(w.shape))
+        with learner.on_device:
+            for name, w in learner.parameters().items():
+                w += namespace(w).asarray(0.1 * stream(7, name).standard_normal(w.shape))
         return learner
 
 
@@ -94,9 +95,10 @@ class PerturbedRun:
             x, y = (to_device(a, learner.device) for a in batch)
             self.now = now
             if now == self.start and self.perturbed is not None and self.perturbed.what == "weights":
-                for name, w in learner.parameters().items():
-                    if self.owners[name] == self.perturbed[1:]:
-                        w += self.noise(w, 1e-3)
+                with learner.on_device:
+                    for name, w in learner.parameters().items():
+                        if self.owners[name] == self.perturbed[1:]:
+                            w += self.noise(w, 1e-3)
             learner.step(x, y, lr=0.01)
         return self.hashes
 

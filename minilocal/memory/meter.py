@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from minilocal.device import device_namespace
+from minilocal.device import device_namespace, on_device
 from minilocal.kernels import workspace
 
 
@@ -80,14 +80,16 @@ def held_bytes(device: Any) -> int:
     More than is in use: the pool splits its blocks for smaller arrays, and cannot join parts that are still in use.
     """
     pool = _pool(device)
-    return 0 if pool is None else int(pool.total_bytes())
+    with on_device(device):
+        return 0 if pool is None else int(pool.total_bytes())
 
 
 def free_unused(device: Any) -> None:
     """Let the device's memory pool give back what is not in use."""
     pool = _pool(device)
     if pool is not None:
-        pool.free_all_blocks()
+        with on_device(device):
+            pool.free_all_blocks()
 
 
 def _pool(device: Any) -> Any:

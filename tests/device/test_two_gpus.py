@@ -16,6 +16,8 @@ from minilocal import device
 from minilocal.device import device_namespace, make_current, on_device
 from minilocal.errors import UserError
 from minilocal.locality.influence import toy_net
+from minilocal.locality.perturb import PerturbedRun, Site, Subject
+from minilocal.memory.meter import free_unused, held_bytes
 from minilocal.train.evaluate import predict
 from tests.fake import cuda_on_host, memory
 from tests.fake.device import fake, fetch
@@ -184,6 +186,25 @@ def test_a_dropped_learner_gives_back_the_memory_of_its_own_device():
         del x, y
         memory.default_pool.free_all_blocks()
         assert card.held == before
+
+
+def test_locality_is_measured_on_the_device():
+    batches = [(X.astype("f8"), Y)] * 3
+    runs = [
+        PerturbedRun(Subject(NET, RULE, 2, batches, device=place), Site("weights", 0, 0), 1).run()
+        for place in ("cuda:0", "cuda:1")
+    ]
+    assert runs[0] == runs[1]
+
+
+def test_what_a_pool_holds_is_that_of_the_device():
+    x = ml.to_device(X, "cuda:1")
+    with on_device("cuda:1"):
+        held = memory.default_pool.total_bytes()
+    assert held_bytes("cuda:1") == held > 0
+    del x
+    free_unused("cuda:1")
+    assert held_bytes("cuda:1") <= held - X.nbytes
 
 
 def test_copies_and_pickles_stay_on_the_device(alone):

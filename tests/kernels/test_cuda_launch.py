@@ -15,7 +15,7 @@ import pytest
 
 import minilocal as ml
 from minilocal import ops
-from minilocal.array import namespace
+from minilocal.array import namespace, to_host
 from minilocal.kernels import cuda
 from minilocal.kernels.cuda import build, implicit_gemm, weight_grad
 from minilocal.kernels.cuda.build import build_kernels
@@ -220,6 +220,21 @@ def test_running_statistics_that_lie_apart_are_updated_all_the_same():
         results.append((fetch(mean), fetch(variance)))
     for contiguous, strided in zip(*results, strict=True):
         np.testing.assert_allclose(strided, contiguous, rtol=2**-22)
+
+
+@on_host
+@pytest.mark.parametrize("momentum", [1, 0, np.float32(0.25)])
+def test_running_statistics_of_several_types_and_any_momentum_are_updated(momentum):
+    results = []
+    for library in (np, fake):
+        new = [library.asarray(np.arange(4, dtype=dtype)) for dtype in ("f4", "f8")]
+        old = [library.ones(4, dtype) for dtype in ("f4", "f8") for _ in range(2)]
+        both = [RunningUpdate(*old[2 * i : 2 * i + 2], Statistics(a, a, a, 5), momentum) for i, a in enumerate(new)]
+        ops.batch_norm_update_running(both)
+        results.append([to_host(a) for a in old])
+    for a, b in zip(*results, strict=True):
+        assert a.dtype == b.dtype
+        np.testing.assert_allclose(a, b, rtol=2**-22)
 
 
 # ------------------------------------------------------------------ builds ahead of a step

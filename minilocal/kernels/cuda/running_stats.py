@@ -1,4 +1,4 @@
-"""batch_norm_update_running (ops/batch_norm.py) in CUDA: all norms of a unit in one launch (table.py)."""
+"""batch_norm_update_running (ops/batch_norm.py) in CUDA: several batch norms in one launch (table.py)."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ extern "C" __global__ void batch_norm_update_running(const Table table, int coun
 
 
 def batch_norm_update_running(updates: Sequence[RunningUpdate]) -> None:
-    """All updates, in place, 48 batch norms in a launch. Views whose numbers lie apart take the plain code."""
-    flat = [update for update in updates if fits(update[:2], update[0])]
-    PLAIN([update for update in updates if not fits(update[:2], update[0])])
+    """All updates, in place, 48 batch norms in a launch. Views, and types unlike the first one's, run plainly."""
+    like = updates[0].mean
+    PLAIN([update for update in updates if not fits(update[:2], like)])
     rows = []
-    for running_mean, running_var, batch, momentum in flat:
-        mean, variance = (packed(a, running_mean.dtype) for a in batch[:2])
-        unbiased = batch.rows / max(1, batch.rows - 1)
-        rows += [(running_mean, mean, momentum, 1.0), (running_var, variance, momentum, unbiased)]
+    for running_mean, running_var, batch, momentum in (update for update in updates if fits(update[:2], like)):
+        mean, variance = (packed(a, like.dtype) for a in batch[:2])
+        unbiased, share = batch.rows / max(1, batch.rows - 1), float(momentum)
+        rows += [(running_mean, mean, share, 1.0), (running_var, variance, share, unbiased)]
     TABLE.launch(UPDATE_RUNNING, rows)
