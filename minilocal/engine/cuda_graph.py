@@ -44,7 +44,7 @@ class RecordedStep(NamedTuple):
 
 
 class RecordedSteps(EngineAround):
-    """Training steps of `engine`, which works on `modules`, on the library `xp`; recorded unless `refused` says why not.
+    """Training steps of `engine` through `modules`, on the library `xp`, recorded unless `refused` says why not.
 
     lr    η (1,), of the network's type        clock   (epoch, step), int64 (2,)        neither ever moves in memory
     """
