@@ -152,7 +152,6 @@ class Learner:
 
     # ------------------------------------------------------------------ what it does
 
-    @on_its_device
     def step(self, x: Array, y: Array, lr: float) -> Array:
         """One training step: gradients, optimiser, running statistics. Every update is made from the weights before it.
 
@@ -163,14 +162,15 @@ class Learner:
         the host only), and a learning rate that is not finite or below 0; then nothing has changed. OutOfMemory where
         the memory does not suffice.
         """
-        batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
-        eta: float | Array = rate
-        ctx = self._context()
-        if self._graphs is not None:
-            eta, ctx = self._graphs.set_step(rate, ctx)
-        update = partial(training.update, self.optimizer, eta)
-        with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
-            losses = self._engine.step(batch, ctx, update, True)
+        with self.on_device:
+            batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
+            eta: float | Array = rate
+            ctx = self._context()
+            if self._graphs is not None:
+                eta, ctx = self._graphs.set_step(rate, ctx)
+            update = partial(training.update, self.optimizer, eta)
+            with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
+                losses = self._engine.step(batch, ctx, update, True)
         training.lr = rate
         training.steps += 1
         return losses

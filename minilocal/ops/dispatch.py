@@ -140,3 +140,13 @@ def intercept(call: Callable[..., Any]) -> Iterator[None]:
         yield
     finally:
         _handler.reset(token)
+
+
+@contextmanager
+def not_intercepted() -> Iterator[None]:
+    """No interception sees an operation inside the block."""
+    token = _handler.set(None)
+    try:
+        yield
+    finally:
+        _handler.reset(token)

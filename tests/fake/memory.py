@@ -20,6 +20,8 @@ from itertools import count
 from typing import Any
 from weakref import WeakValueDictionary, ref
 
+from minilocal.kernels.cuda import last_block
+
 UNIT = 512  # bytes, to which every allocation is rounded up
 CARD = 2**33
 
@@ -322,6 +324,7 @@ def two_cards() -> Iterator[list[Card]]:
     finally:
         thread.card = before
         cards.pop()
+        last_block._of_stream.clear()  # what kernels kept on a card that is gone
 
 
 @contextmanager

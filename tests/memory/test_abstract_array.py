@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -95,9 +97,15 @@ def test_what_a_gpu_would_launch_and_move_is_counted(work, launches, moved):
     assert counts(work) == (launches, moved)
 
 
-def test_a_kernel_is_counted_by_the_library_of_its_arrays():
-    """One build serves all abstract GPUs."""
+def test_a_kernel_is_counted_by_the_library_that_has_built_it():
+    """Arrays that it finds by addresses are not seen, its launch is; and it keeps no library alive."""
     first, second = AbstractNamespace(gpu=True), AbstractNamespace(gpu=True)
-    kernel = first.RawKernel("source", "name")
+    kernel = second.RawKernel("source", "name")
     kernel((1,), (1,), (second.empty((4,), "float32"), None, 3))
-    assert (first.launches, second.launches, second.moved) == (0, 1, 16)
+    kernel((1,), (1,), (3,))
+    assert (first.launches, second.launches, second.moved) == (0, 2, 16)
+    gone = ref(second)
+    del second
+    gc.collect()
+    assert gone() is None
+    kernel((1,), (1,), (3,))

@@ -22,7 +22,7 @@ def test_backpropagation_keeps_what_its_layers_say():
     assert profiled.curve[3] == maps + channels  # after the fourth unit's forward
     assert profiled.in_flight == 0 < profiled.workspace
     after = [unit.name for unit in RESNET8.units][::-1].index(profiled.at.removeprefix("backward of "))
-    assert profiled.activations + profiled.auxiliary == profiled.curve[5 + after]  # kept when it began
+    assert profiled.activations + profiled.auxiliary == profiled.curve[3 - after]  # kept up to it
 
 
 def test_parameters_statistics_and_momentum_are_told_apart():

@@ -14,6 +14,7 @@ from contextlib import suppress
 from typing import Any
 
 from minilocal.kernels.cuda.launch import noting
+from minilocal.ops.dispatch import not_intercepted
 
 THREADS = 8
 LINE_AFTER = 1.0  # seconds until a line says what takes so long; kernels on disk are there sooner
@@ -27,7 +28,7 @@ def build_kernels(work: Callable[[], object], xp: Any) -> None:
 
     Raises: what the library raises where a kernel cannot be built.
     """
-    with noting() as kernels, suppress(Exception):
+    with noting() as kernels, not_intercepted(), suppress(Exception):
         work()
     number = xp.cuda.Device().id
 
