@@ -106,7 +106,7 @@ class Workload:
     def uses_tf32(self) -> bool:
         """Whether minilocal has a product in this step that TF32 changes: kernels/cuda/conv.py says which."""
         arrays = replace(self, device="cpu", graph=False).learner().parameters().values()
-        wide = (a.ndim > 1 and a.shape[-1] > WIDE for a in arrays)
+        wide = (a.shape[-1] > WIDE if a.ndim == 4 else a.ndim == 2 and max(a.shape) > WIDE for a in arrays)
         return self.dtype == "float32" and any(wide)
 
 

@@ -21,22 +21,23 @@ class GraphMemory:
         self._xp = xp
         self._pool: Any = None
         self._stream: Any = None
+        self._counters: list[Any] = []
 
     @contextmanager
     def recording(self) -> Iterator[Any]:
         """A stream that is the current one inside, and whose arrays lie here.
 
         All recordings share it: CuPy reuses a block on the stream only that it was allocated on. Each has counters of
-        its own (kernels/cuda/last_block.py).
+        its own (kernels/cuda/last_block.py), which lie outside: they outlive what a recording takes and lets go.
         """
-        from minilocal.kernels.cuda.last_block import forget  # on use: a CPU needs none of it
+        from minilocal.kernels.cuda.last_block import new_counters  # on use: a CPU needs none of it
 
         cuda = self._xp.cuda
         if self._pool is None:
             self._gpu, self._pool = cuda.Device(), cuda.MemoryPool(self._allocate)
             self._pool.set_limit(size=0)  # `_allocate` has one for both pools
             self._stream = cuda.Stream(non_blocking=True)  # the default one cannot be recorded
-        forget(self._stream)
+        self._counters.append(new_counters(self._xp, self._stream))
         with cuda.using_allocator(self._pool.malloc), self._stream:
             yield self._stream
 
@@ -78,7 +79,7 @@ class GraphMemory:
 
         A CuPy pool that is only dropped gives nothing back.
         """
-        pool, self._pool, self._stream = self._pool, None, None
+        pool, self._pool, self._stream, self._counters = self._pool, None, None, []
         if pool is not None:
             with self._gpu:
                 pool.free_all_blocks()

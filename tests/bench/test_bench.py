@@ -81,7 +81,7 @@ def test_with_tf32_a_step_is_measured_where_a_product_uses_it():
 ])  # fmt: skip
 def test_a_workload_knows_whether_tf32_changes_a_product(monkeypatch, net, rule, options, wide):
     """Products of the library appear in a step on an abstract GPU only where TF32 is on and a layer is wide."""
-    monkeypatch.setattr("minilocal.kernels.cuda.conv.tf32", lambda: True)
+    monkeypatch.setattr("minilocal.device._tf32", True)
     products, library = [], AbstractNamespace(gpu=True)
     as_ufunc = AbstractArray.__array_ufunc__
 

@@ -106,11 +106,11 @@ def without_rows(right, dy, z, mean, r, gamma, a=None, both=True):
     return dz - gamma * r * (dbeta - dbeta / M), dgamma, dbeta, dadd
 
 
-def shifted(right, x, W, stride=1, pad=0):
+def shifted(right, x, W, stride=1, pad=0, *eps):
     """One row of pixels too many is padded on one side."""
     lower = fake.zeros_like(x)
     lower[:, 1:] = x[:, :-1]
-    return right(lower if pad else x, W, stride, pad)
+    return right(lower if pad else x, W, stride, pad, *eps)
 
 
 # fault: (operation, its wrong form, the rows that it affects)
@@ -127,17 +127,25 @@ FAULTS: dict[str, tuple[str, Callable[..., Any], list[str]]] = {
     ),
     "biased running variance": (
         "batch_norm_update_running",
-        lambda right, mean, var, batch, momentum: right(mean, var, batch._replace(rows=10**9), momentum),
+        lambda right, updates: right([u._replace(batch=u.batch._replace(rows=10**9)) for u in updates]),
         ["BP", "BackLink"],
     ),
     "1.01 η": ("sgd", lambda right, updates, lr, *more: right(updates, 1.01 * lr, *more), ["BP", "BackLink"]),
 }
 
 
+def put_in(fault, monkeypatch):
+    """The operations that have it: a convolution with its statistics is one as well."""
+    op, wrong, _ = FAULTS[fault]
+    names = {op, "conv2d_stats"} if wrong is shifted else {op}
+    for name in names:
+        monkeypatch.setitem(cuda.FORMS, name, partial(wrong, cuda.FORMS[name]))
+    return names
+
+
 @pytest.mark.parametrize("fault, name", [(fault, name) for fault, (_, _, names) in FAULTS.items() for name in names])
 def test_a_wrong_factor_fails_every_row_that_it_affects(fault, name, monkeypatch):
-    op, wrong, _ = FAULTS[fault]
-    monkeypatch.setitem(cuda.FORMS, op, partial(wrong, cuda.FORMS[op]))
+    put_in(fault, monkeypatch)
     assert worst((ROWS | PLAIN)[name]) > 1
 
 
@@ -222,7 +230,6 @@ def test_the_rows_of_tf32_pass_and_each_has_tf32_products(rounded, monkeypatch):
 @pytest.mark.parametrize("fault", ["dW is 1.01 dW", "no 1/M", "no β", "pad off by one"])
 def test_a_wrong_factor_fails_a_step_with_tf32(fault, monkeypatch):
     tf32.install(monkeypatch)
-    op, wrong, _ = FAULTS[fault]
-    monkeypatch.setitem(cuda.FORMS, op, partial(wrong, cuda.FORMS[op]))
+    wrong = put_in(fault, monkeypatch)
     failed = {row.name for row in rows.run(fake, quick=True, only="tf32") if not row.passed}
-    assert "BP, 80 channels" in failed and failed - {"BP, 80 channels"} <= {op}
+    assert "BP, 80 channels" in failed and failed - {"BP, 80 channels"} <= wrong

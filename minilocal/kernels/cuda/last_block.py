@@ -4,7 +4,7 @@ A block that has written its part draws a ticket, an atomic addition of integers
 goes on. It reads the parts in the order of their indices, so no bit depends on which block is last.
 
 The counters are 0 before and after a launch: who draws the last ticket puts its counter back. Launches of one stream
-follow one another and share them. A CUDA graph has counters of its own, which it clears: `forget` before a recording.
+follow one another and share them. Each recording has its own: `new_counters`.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ def counters(like: Array, count: int) -> Array:
     return kept
 
 
-def forget(stream: Any) -> None:
-    """Let the stream's next launch make new counters: those of a recording are 0 only once its graph has run."""
-    _of_stream.pop(stream, None)
+def new_counters(xp: Any, stream: Any) -> Array:
+    """New counters for the next launches of a stream that is about to be recorded, made outside of the recording.
+
+    Whoever keeps the graph keeps them. Those of a recording that broke off may not be 0, since nothing of it has run.
+    """
+    made: Array = xp.zeros(LEAST, xp.int32)
+    _of_stream[stream] = {xp.cuda.Device().id: made}
+    return made

@@ -269,7 +269,7 @@ def cases() -> dict[str, list[OpCase]]:
 
 def tf32_cases() -> dict[str, list[OpCase]]:
     """{operation: its cases with more than 64 numbers out}, which go through the library's product if that is TF32."""
-    by_op, wide = cases(), {"conv2d": 1, "conv2d_backward": 2, "matmul": 1}  # where W stands
+    by_op, wide = cases(), {"conv2d": 1, "conv2d_stats": 1, "conv2d_backward": 2, "matmul": 1}  # where W stands
     return {op: [case for case in by_op[op] if _out(case.arguments()[at]) > WIDE] for op, at in wide.items()}
 
 

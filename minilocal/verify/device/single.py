@@ -63,7 +63,7 @@ def tf32_factors() -> Iterator[None]:
     """
 
     def cut(plain: Callable[..., Any], form: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        at = {"conv2d": 1, "conv2d_backward": 2, "matmul": 1}.get(plain.__name__)
+        at = {"conv2d": 1, "conv2d_stats": 1, "conv2d_backward": 2, "matmul": 1}.get(plain.__name__)
         if at is not None and args[at].shape[-1] > WIDE and args[at].dtype == np.float32:
             args = (*(ten_bits(a) for a in args[: at + 1]), *args[at + 1 :])
         return form(*args, **kwargs)
