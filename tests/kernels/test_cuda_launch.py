@@ -228,8 +228,8 @@ def test_running_statistics_of_several_types_and_any_momentum_are_updated(moment
     results = []
     for library in (np, fake):
         new = [library.asarray(np.arange(4, dtype=dtype)) for dtype in ("f4", "f8")]
-        old = [library.ones(4, dtype) for dtype in ("f4", "f8") for _ in range(2)]
-        both = [RunningUpdate(*old[2 * i : 2 * i + 2], Statistics(a, a, a, 5), momentum) for i, a in enumerate(new)]
+        old: list[Any] = [library.ones(4, dtype) for dtype in ("f4", "f4", "f8", "f8")]
+        both = [RunningUpdate(m, v, Statistics(a, a, a, 5), momentum) for m, v, a in zip(old[::2], old[1::2], new, strict=True)]
         ops.batch_norm_update_running(both)
         results.append([to_host(a) for a in old])
     for a, b in zip(*results, strict=True):
