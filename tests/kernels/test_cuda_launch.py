@@ -229,8 +229,8 @@ def test_running_statistics_of_several_types_and_any_momentum_are_updated(moment
     for library in (np, fake):
         new = [library.asarray(np.arange(4, dtype=dtype)) for dtype in ("f4", "f8")]
         old: list[Any] = [library.ones(4, dtype) for dtype in ("f4", "f4", "f8", "f8")]
-        both = [RunningUpdate(m, v, Statistics(a, a, a, 5), momentum) for m, v, a in zip(old[::2], old[1::2], new, strict=True)]
-        ops.batch_norm_update_running(both)
+        rows = zip(old[::2], old[1::2], new, strict=True)
+        ops.batch_norm_update_running([RunningUpdate(m, v, Statistics(a, a, a, 5), momentum) for m, v, a in rows])
         results.append([to_host(a) for a in old])
     for a, b in zip(*results, strict=True):
         assert a.dtype == b.dtype
