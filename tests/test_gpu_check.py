@@ -96,7 +96,7 @@ def test_a_kind_that_starts_late_has_only_what_is_left(check, monkeypatch):
 
     def verified(kind, options, timeout):
         timeouts.append(timeout)
-        deadline._end -= 300
+        deadline.end -= 300
         return []
 
     monkeypatch.setattr(check, "verified", verified)
@@ -149,7 +149,35 @@ def test_it_and_all_that_it_starts_need_no_package_beyond_numpy_and_jax(tmp_path
 def test_without_the_device_it_says_so_in_a_line(check, tmp_path, capsys):
     assert check.main(["bench", "--device", "tpu", "--out", str(tmp_path)]) == 2
     err = capsys.readouterr().err
-    assert err.startswith("gpu-check: UserError: device 'tpu' is not known") and not list(tmp_path.iterdir())
+    assert err == "gpu-check: device 'tpu' is not known. Known: cpu, cuda, cuda:N.\n" and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words, says", [
+    ("every", "invalid choice: 'every'"), ("bench --minutes x", "invalid float value: 'x'"), ("bench --minutes 0", "0"),
+    ("bench --minutes nan", "more than 0"), ("parity --epochs 0", "more than 0"), ("", "required: part"),
+])  # fmt: skip
+def test_a_wrong_flag_is_one_line(check, capsys, words, says):
+    with pytest.raises(SystemExit) as ended:
+        check.main(words.split())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert ended.value.code == 2 and line.startswith("gpu-check: ") and says in line
+
+
+def test_a_folder_without_cifar10_is_refused_before_anything_is_run(check, tmp_path):
+    with pytest.raises(minilocal.UserError, match="cifar"):
+        check.main(["parity", "--device", "tpu", "--data-dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize("left, what", [(600, "failed"), (1, "not run")])
+def test_limits_that_take_too_long_are_not_run(check, monkeypatch, left, what):
+    def ask(self, function, **arguments):
+        raise WorkerError(f"no answer within {arguments['timeout']:.0f} s: its process was ended")
+
+    monkeypatch.setattr(Worker, "ask", ask)
+    monkeypatch.setattr(check, "comparisons", lambda *args: [])
+    results = check.bench(argparse.Namespace(quick=True, device="cpu"), check.Deadline(left / 60))
+    (line,) = results[what]
+    assert line.startswith("limits: ")
 
 
 # ---------------------------------------------------------------------- the screen
@@ -222,6 +250,16 @@ def test_the_screen_holds_everything_that_a_reader_needs(check, failed, missing,
     assert "of the rate of fp32 products, 50000 GFLOP/s: 1 kernel, median 53%" in text
     assert "training cifar10, resnet32, bp, K = 4, batch 128: 3 epochs, 3.00 s the last, test error 40.00 %" in text
     assert "training, gll: x" in text and lines[-1] == "everything: gpu.md"
+
+
+def test_a_graph_that_was_refused_stands_under_eager(check):
+    """TF32's products cannot be recorded, so no column may say so."""
+    results = made_up()
+    for row in results["bench"]["steps"]:
+        row["started"] = "eager" if row["tf32"] or not row["graph"] else "graph"
+    text = check.gpu_screen.text(results, "", [], Path("p"))
+    heads = next(i for i, line in enumerate(text.splitlines()) if line.startswith("ms a step"))
+    assert text.splitlines()[heads + 1].split()[:3] == ["eager", "graph", "eager"]
 
 
 def test_the_screen_of_one_part_says_what_is_missing(check):

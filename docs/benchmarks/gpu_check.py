@@ -9,7 +9,7 @@ for a comparison in `bench`; none of tqdm, msgspec, matplotlib and threadpoolctl
 that fails, hangs or ends its process makes a failed row; what there is no time for is named, and has not failed.
 
     exit status   0 everything ran and passed    3 what ran passed, but time was short
-                  1 something failed             2 there is no such device
+                  1 something failed             2 no such device, no CIFAR-10 there, or a wrong flag
 
 Printed at the end: one screen (gpu_screen.py). Written: gpu-YYYY-MM-DD.json and .md in --out, both parts of a day in
 one file. Without --data-dir the digits of the package are trained on in the place of CIFAR-10.
@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -27,19 +28,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 TOP = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(TOP), str(Path(__file__).parent)]
 
 import gpu_screen  # noqa: E402
 
-from minilocal import nets, streams  # noqa: E402
+from minilocal import data, nets, streams  # noqa: E402
 from minilocal.bench import report  # noqa: E402
 from minilocal.bench.harness import roofline, run_comparison  # noqa: E402
 from minilocal.bench.plan import Plan, comparisons  # noqa: E402
 from minilocal.bench.torch_learner import available  # noqa: E402
-from minilocal.bench.worker import Worker, WorkerError, WorkerPool, thread_settings  # noqa: E402
+from minilocal.bench.worker import NO_ANSWER, Worker, WorkerError, WorkerPool, thread_settings  # noqa: E402
 from minilocal.errors import UserError  # noqa: E402
 from minilocal.record import atomic_write, current_environment  # noqa: E402
 
@@ -49,6 +50,7 @@ LAST = (("resnet110", 512),)
 NO_TIME = "no time was left"
 TOGETHER = 5  # kinds that are verified at the same time
 TRAINED = ("backlink", "bp", "gll")
+USER_ERROR = re.compile(r"^(?:UserError|DeviceNotFound): (.*) \(\w+\.py:\d+\)$")  # a worker's, of a line for users
 Row = dict[str, Any]
 
 
@@ -56,16 +58,16 @@ class Deadline:
     """A point in time, so many minutes from now."""
 
     def __init__(self, minutes: float) -> None:
-        self._end = time.monotonic() + 60 * minutes
+        self.end = time.monotonic() + 60 * minutes  # by the same clock
 
     @property
     def left(self) -> float:
         """Seconds, at least 1."""
-        return max(1.0, self._end - time.monotonic())
+        return max(1.0, self.end - time.monotonic())
 
     def passed(self, spare: float = 0.0) -> bool:
         """Whether less than `spare` seconds are left."""
-        return self._end - time.monotonic() < spare
+        return self.end - time.monotonic() < spare
 
 
 def parity(options: argparse.Namespace, deadline: Deadline) -> Row:
@@ -132,7 +134,7 @@ def trained(options: argparse.Namespace, deadline: Deadline) -> list[Row]:
 
 def why(error: object, deadline: Deadline) -> Row:
     """A worker's error as the fields of a row: it failed, or was ended with the part itself."""
-    return {"not run": NO_TIME} if "no answer within" in str(error) and deadline.passed(5) else {"failed": str(error)}
+    return {"not run": NO_TIME} if NO_ANSWER in str(error) and deadline.passed(5) else {"failed": str(error)}
 
 
 def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
@@ -143,9 +145,10 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
     layers = next(plan for plan in plans if "layers" in plan.what)
     with WorkerPool() as pool:
         try:
-            results["limits"] = roofline(layers, pool, "before")
+            results["limits"] = roofline(layers, pool, "before", timeout=min(120.0, deadline.left))
         except WorkerError as error:
-            results["failed"].append(f"limits: {error}")
+            what, reason = next(iter(why(error, deadline).items()))
+            results[what].append(f"limits: {reason}")
         for plan in plans:
             results["macs"] |= {net: nets.get(net, rng=streams.rng(0)).macs for net in plan.nets}
             for comparison in comparisons(plan, available()):
@@ -153,7 +156,7 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
                     results["not run"].append(f"{comparison.title}: {NO_TIME}")
                     continue
                 steps, start = comparison.section == "steps", time.monotonic()
-                limits = {"budget": deadline.left / 12 if steps else 2.0, "timeout": min(120.0, deadline.left)}
+                limits = {"budget": deadline.left / 12 if steps else 2.0, "timeout": 120.0, "until": deadline.end}
                 rows = run_comparison(comparison, pool, rounds if steps else 3, **limits)
                 for row in rows:
                     if "not run" in why(row.get("failed"), deadline):
@@ -247,17 +250,28 @@ def document(results: Row) -> str:
     return "\n\n".join(texts) + "\n"
 
 
+class Parser(argparse.ArgumentParser):
+    """A mistake in a flag is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"gpu-check: {message}; see python3 docs/benchmarks/gpu_check.py --help\n")
+
+
 def main(words: list[str] | None = None) -> int:
     """Runs the parts that were asked for, and prints the day's results; the exit status is of these parts alone."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=["parity", "bench", "all"])
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--data-dir", help="where CIFAR-10 lies")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder of the JSON and its table")
-    parser.add_argument("--minutes", type=float, default=8.0, help="for each part")
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--minutes", type=float, default=8.0, help="for each part (8)")
+    parser.add_argument("--epochs", type=int, default=3, help="of training, by each rule (3)")
     parser.add_argument("--quick", action="store_true", help="a few small cases: to try this script itself")
     options = parser.parse_args(words)
+    if not options.minutes > 0 or options.epochs < 1:
+        parser.error("--minutes and --epochs: give more than 0")
+    if options.data_dir is not None:
+        data.load("cifar10", dir=options.data_dir, download=False)  # or refused, before minutes are spent
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     out = options.out / f"gpu-{date}.json"
     results: Row = json.loads(out.read_text()) if out.exists() else {}
@@ -266,7 +280,7 @@ def main(words: list[str] | None = None) -> int:
             facts = worker.ask("minilocal.record.environment:device_facts", device=options.device, timeout=120)
             facts |= worker.ask("minilocal.bench.torch_learner:versions", timeout=120) if available() else {}
     except WorkerError as error:
-        print(f"gpu-check: {error}", file=sys.stderr)
+        print("gpu-check:", USER_ERROR.sub(r"\1", str(error)), file=sys.stderr)
         return 2
     results |= {"date": date, "command": sys.argv, "device": facts, "environment": current_environment()}
     parts = ["parity", "bench"] if options.part == "all" else [options.part]
@@ -290,4 +304,5 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except UserError as problem:
-        sys.exit(f"gpu-check: {problem}")
+        print(f"gpu-check: {problem}", file=sys.stderr)
+        sys.exit(2)

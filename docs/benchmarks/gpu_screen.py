@@ -62,7 +62,8 @@ def setting(row: Row) -> tuple[str, str, str]:
     """The three lines of a column's head: engine, how its steps run, precision."""
     how = {"nchw": "NCHW", "channels_last": "NHWC"}[row["layout"]] if row["engine"] == "torch" else "eager"
     engine = "PyTorch" if row["engine"] == "torch" else str(row["engine"])
-    return engine, "graph" if row["graph"] else how, "TF32" if row["tf32"] else "fp32"
+    recorded = row["graph"] and row.get("started") != "eager"  # it may have been refused
+    return engine, "graph" if recorded else how, "TF32" if row["tf32"] else "fp32"
 
 
 def step_lines(rows: list[Row]) -> list[str]:
@@ -80,7 +81,8 @@ def step_lines(rows: list[Row]) -> list[str]:
     lines = [columns(name, cells) for name, cells in zip(("ms a step", "", ""), heads, strict=True)]
     by_step: dict[str, dict[Any, Row]] = {}
     for row in rows:
-        by_step.setdefault(f"{row['net']} {row['batch']} {row['what']}", {})[setting(row)] = row
+        found = by_step.setdefault(f"{row['net']} {row['batch']} {row['what']}", {})
+        found.setdefault(setting(row), row)
     for name, found in by_step.items():
         times = [f"{1e3 * found[s]['median']:.4g}" if "median" in found.get(s, {}) else "-" for s in settings]
         lines.append(columns(name, times + [megabytes(found.get(s, {})) for s in memory]))
@@ -105,7 +107,7 @@ def share_lines(bench: Row) -> list[str]:
     rates = {"moved": peak_rate(limits, "GB/s"), "flops": peak_rate(limits, "GFLOP/s")}
     shares: dict[str, list[tuple[float, str]]] = {"moved": [], "flops": []}
     for row in bench["layers"]:
-        if row["engine"] == "minilocal" and "median" in row:
+        if row["engine"] == "minilocal" and "median" in row and row.get("started") != "eager":  # that may be the host's
             bound = max(rates, key=lambda what: row[what] / rates[what])
             shares[bound].append((row[bound] / row["median"] / rates[bound], row["what"]))
     lines = []

@@ -7,6 +7,7 @@ not fit on a GPU at once are set up, timed and torn down one at a time (device_m
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,7 +22,7 @@ from minilocal.bench.launches import step_launches
 from minilocal.bench.ops import op_benchmark
 from minilocal.bench.plan import Comparison, Plan, comparisons, steps_of
 from minilocal.bench.torch_learner import available
-from minilocal.bench.worker import TIMEOUT, Worker, WorkerError, WorkerPool
+from minilocal.bench.worker import NO_ANSWER, TIMEOUT, Worker, WorkerError, WorkerPool
 from minilocal.bench.workload import Workload
 from minilocal.errors import UserError
 
@@ -43,19 +44,21 @@ def run_comparison(
     *,
     budget: float = math.inf,
     timeout: float = TIMEOUT,
+    until: float = math.inf,
     on_progress: Callable[[], None] = lambda: None,
 ) -> list[Row]:
     """A row for each workload: its fields, its seconds round by round, and their median and quartiles.
 
-    There are `rounds` rounds, fewer when `budget` seconds are over. A worker has `timeout` seconds for each answer.
+    There are `rounds` rounds, fewer when `budget` seconds are over. A worker has `timeout` seconds for each answer, and
+    all of them have until `until` (`time.monotonic`): a workload whose turn comes later fails, and is not asked for.
     `on_progress` is called after each timing. The row of a workload that fails says why under "failed". A step on a
     device has its bytes in its row too, measured after the rounds, one workload at a time. Rows on a device say under
     "memory" whether all workloads fit on it at once, with the bytes that they need and the bytes that are free.
     """
-    limits = _Limits(rounds, budget, timeout, on_progress)
+    limits = _Limits(rounds, budget, timeout, until, on_progress)
     if all(workload.device == "cpu" for workload in comparison.workloads):
         return _in_turns(comparison, pool, limits)
-    memory = _device_memory(comparison.workloads, pool, timeout)
+    memory = _device_memory(comparison.workloads, pool, limits)
     rows = (_in_turns if memory["fits"] else _one_at_a_time)(comparison, pool, limits)
     return [{**row, "memory": memory} for row in rows]
 
@@ -65,13 +68,24 @@ class _Limits:
     rounds: int
     budget: float
     timeout: float
+    until: float
     on_progress: Callable[[], None]
 
+    def ask(self, worker: Worker, function: str, **arguments: Any) -> Any:
+        """The worker's answer, within these limits.
 
-def _device_memory(workloads: list[Workload], pool: WorkerPool, timeout: float) -> Row:
+        Raises: WorkerError, as `Worker.ask`.
+        """
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise WorkerError(f"{NO_ANSWER} 0 s, since none was left: it was not asked")
+        return worker.ask(function, timeout=min(self.timeout, left), **arguments)
+
+
+def _device_memory(workloads: list[Workload], pool: WorkerPool, limits: _Limits) -> Row:
     """Whether the workloads fit on their device together, by the free bytes that the first one's engine reports."""
     try:
-        free = worker_for(workloads[0], pool).ask(FREE, timeout=timeout, workload=workloads[0])
+        free = limits.ask(worker_for(workloads[0], pool), FREE, workload=workloads[0])
         needed = bytes_needed(workloads)
     except (WorkerError, UserError):  # no device, or no such step: their rows will say so
         return {"fits": True}
@@ -95,13 +109,13 @@ def _one_at_a_time(comparison: Comparison, pool: WorkerPool, limits: _Limits) ->
 
 def _in_turns(comparison: Comparison, pool: WorkerPool, limits: _Limits) -> list[Row]:
     """A row for each workload; all are set up at once and timed in turns."""
-    timeout, keys = limits.timeout, {str(number): workload for number, workload in enumerate(comparison.workloads)}
+    keys = {str(number): workload for number, workload in enumerate(comparison.workloads)}
     workers = {key: worker_for(workload, pool) for key, workload in keys.items()}
-    ready, failed = _set_up(keys, workers, timeout)
+    ready, failed = _set_up(keys, workers, limits)
     timers = {}
     for key, facts in ready.items():  # a timer runs its workload once, or as often as fills `least` seconds
         repeats = timing.enough(facts["warm"], comparison.least) if comparison.least else 1
-        timers[key] = partial(workers[key].ask, TIME, timeout=timeout, key=key, repeats=repeats)
+        timers[key] = partial(limits.ask, workers[key], TIME, key=key, repeats=repeats)
     cooldown = COOLDOWN if all(workload.device == "cpu" for workload in keys.values()) else 0.0
     times = timing.rounds(
         timers, limits.rounds, budget=limits.budget, cooldown=cooldown, on_progress=limits.on_progress
@@ -109,7 +123,7 @@ def _in_turns(comparison: Comparison, pool: WorkerPool, limits: _Limits) -> list
     failed |= times.failed
     for worker in workers.values():
         with suppress(WorkerError):
-            worker.ask(TEARDOWN)
+            worker.ask(TEARDOWN, timeout=limits.timeout)
     rows: list[Row] = []
     for key, workload in keys.items():
         row: Row = {"comparison": comparison.title, **workload.row()}
@@ -121,39 +135,39 @@ def _in_turns(comparison: Comparison, pool: WorkerPool, limits: _Limits) -> list
         if workload.device != "cpu":
             row |= {fact: ready[key][fact] for fact in ("started", "refused", "host")}
         seconds = times.seconds[key]
-        rows.append({**row, **timing.quartiles(seconds), "seconds": seconds, **_costs(workload, pool, timeout)})
+        rows.append({**row, **timing.quartiles(seconds), "seconds": seconds, **_costs(workload, pool, limits)})
     return rows
 
 
 def _set_up(
-    workloads: dict[str, Workload], workers: dict[str, Worker], timeout: float
+    workloads: dict[str, Workload], workers: dict[str, Worker], limits: _Limits
 ) -> tuple[dict[str, Row], dict[str, str]]:
     """Set up every workload: {key: what `setup` returns}, and {key: error} of those that failed."""
     ready: dict[str, Row] = {}
     failed: dict[str, str] = {}
     for key, workload in workloads.items():
         try:
-            ready[key] = workers[key].ask(SETUP, timeout=timeout, key=key, workload=workload)
+            ready[key] = limits.ask(workers[key], SETUP, key=key, workload=workload)
         except WorkerError as error:
             failed[key] = str(error)
     return ready, failed
 
 
-def _costs(workload: Workload, pool: WorkerPool, timeout: float) -> Row:
+def _costs(workload: Workload, pool: WorkerPool, limits: _Limits) -> Row:
     """What an operation computes and moves at least, or the bytes of a step on a device."""
     if workload.op:
         op = op_benchmark(workload.op, workload.batch)
         return {"flops": op.flops, "moved": op.elements * (8 if workload.dtype == "float64" else 4)}
-    return {"bytes": _bytes(workload, pool, timeout)} if workload.device != "cpu" else {}
+    return {"bytes": _bytes(workload, pool, limits)} if workload.device != "cpu" else {}
 
 
-def _bytes(workload: Workload, pool: WorkerPool, timeout: float) -> Row:
+def _bytes(workload: Workload, pool: WorkerPool, limits: _Limits) -> Row:
     """The bytes of a step on a device, with no other workload in its worker."""
     worker = worker_for(workload, pool)
     try:
-        worker.ask(SETUP, timeout=timeout, key="alone", workload=workload)
-        memory: Row = worker.ask(PEAK_MEMORY, timeout=timeout, key="alone")
-        worker.ask(TEARDOWN)
+        limits.ask(worker, SETUP, key="alone", workload=workload)
+        memory: Row = limits.ask(worker, PEAK_MEMORY, key="alone")
+        worker.ask(TEARDOWN, timeout=limits.timeout)
     except WorkerError as error:
         worker.close(at_once=True)
         return {"failed": str(error)}
@@ -212,15 +226,18 @@ def launches(plan: Plan, pool: WorkerPool) -> list[Row]:
     return rows
 
 
-def roofline(plan: Plan, pool: WorkerPool, when: str) -> list[Row]:
-    """The machine's peak rates for each number of threads, in a worker of their own; on a device with TF32 too."""
+def roofline(plan: Plan, pool: WorkerPool, when: str, timeout: float = TIMEOUT) -> list[Row]:
+    """The machine's peak rates for each number of threads, in a worker of their own; on a device with TF32 too.
+
+    Raises: WorkerError where they cannot be measured within `timeout` seconds.
+    """
     rows = []
     for threads in plan.threads:
         for tf32 in (False,) if plan.device == "cpu" else (False, True):
             worker = pool.worker(("limits", threads, tf32), threads, {"CUPY_TF32": "1"} if tf32 else {})
             options: Row = {"device": plan.device, "threads": threads, "batch": plan.batches[0], "quick": plan.quick}
             try:
-                measured = worker.ask(ROOFLINE, tf32=tf32, **options)
+                measured = worker.ask(ROOFLINE, timeout=timeout, tf32=tf32, **options)
             except WorkerError:
                 if not tf32:
                     raise

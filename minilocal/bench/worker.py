@@ -23,6 +23,7 @@ from typing import Any
 
 TOP = Path(__file__).resolve().parents[2]  # where `minilocal` is imported from
 TIMEOUT = 600.0  # seconds without an answer, after which a worker is killed
+NO_ANSWER = "no answer within"  # how the error begins then
 
 
 class WorkerError(RuntimeError):
@@ -75,7 +76,7 @@ class Worker:
             self._pipe.send((function, arguments))
             if not self._pipe.poll(timeout):
                 self.close(at_once=True)
-                raise WorkerError(f"no answer within {timeout:.0f} s: its process was ended")
+                raise WorkerError(f"{NO_ANSWER} {timeout:.0f} s: its process was ended")
             succeeded, result = self._pipe.recv()
         except (EOFError, ConnectionError):
             self.close(at_once=True)

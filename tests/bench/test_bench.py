@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -291,6 +292,33 @@ class _Meter:
 
     def __exit__(self, *why):
         pass
+
+
+def test_once_the_time_is_over_no_workload_is_asked_for():
+    asked = []
+
+    class Pool(_InProcess):
+        def ask(self, function, timeout=0.0, **arguments):
+            asked.append(function)
+
+    pool: Any = Pool()
+    comparison = plan.Comparison("steps", "t", [Workload(net="mlp", batch=4, modules=2, device=fake)])
+    (row,) = harness.run_comparison(comparison, pool, 1, until=time.monotonic())
+    assert "no answer within 0 s" in row["failed"] and asked == [harness.TEARDOWN]
+
+
+def test_an_answer_has_no_longer_than_is_left():
+    timeouts = {}
+
+    class Pool(_InProcess):
+        def ask(self, function, timeout=0.0, **arguments):
+            timeouts[function] = timeout
+            return super().ask(function, **arguments)
+
+    pool: Any = Pool()
+    comparison = plan.comparisons(TINY, with_torch=False)[0]
+    harness.run_comparison(comparison, pool, 1, timeout=500.0, until=time.monotonic() + 100)
+    assert timeouts.pop(harness.TEARDOWN) == 500 and all(90 < timeout <= 100 for timeout in timeouts.values())
 
 
 def test_after_a_failure_on_a_device_its_worker_is_not_used_again():
