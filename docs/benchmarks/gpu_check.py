@@ -156,8 +156,8 @@ def bench(options: argparse.Namespace, deadline: Deadline) -> Row:
                     results["not run"].append(f"{comparison.title}: {NO_TIME}")
                     continue
                 steps, start = comparison.section == "steps", time.monotonic()
-                limits = {"budget": deadline.left / 12 if steps else 2.0, "timeout": 120.0, "until": deadline.end}
-                rows = run_comparison(comparison, pool, rounds if steps else 3, **limits)
+                many, budget = (rounds, deadline.left / 12) if steps else (3, 2.0)
+                rows = run_comparison(comparison, pool, many, budget=budget, timeout=120.0, until=deadline.end)
                 for row in rows:
                     if "not run" in why(row.get("failed"), deadline):
                         results["not run"].append(f"{comparison.title}, {row['what']}, {row['label']}: {NO_TIME}")

@@ -193,8 +193,8 @@ def _eagerly(row: Row | None) -> str:
 
 
 def _alike(a: Row, b: Row | None) -> bool:
-    """Whether two timings are both the GPU's, or both eager."""
-    return b is not None and a.get("started") == b.get("started")
+    """Whether two timings are both the GPU's, or both the host's. An eager one on a GPU may be of either."""
+    return b is not None and a.get("started") == b.get("started") != "eager"
 
 
 def _rates(row: Row | None, peaks: list[Row]) -> list[str]:

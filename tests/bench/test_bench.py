@@ -294,6 +294,19 @@ class _Meter:
         pass
 
 
+@pytest.mark.parametrize("started, compared", [("graph", True), ("eager", False)])
+def test_operations_that_were_not_captured_are_compared_with_no_other(started, compared):
+    """An eager time may be the host's."""
+    common = {"what": "copy", "threads": 1, "batch": 8, "device": "cuda", "started": started, "flops": 1, "moved": 1}
+    rows = [
+        {**common, "label": label, "engine": label[:5], "median": t, "low": t, "high": t, "seconds": [t]}
+        for label, t in (("minilocal, fp32", 2e-3), ("torch NCHW, fp32", 1e-3))
+    ]
+    text = report.markdown({"layers": rows})
+    line = next(line for line in text.splitlines() if line.startswith("| copy"))
+    assert ("2.00" in line.split("|")[4]) == compared and (line.split("|")[4].strip() == "-") != compared
+
+
 def test_once_the_time_is_over_no_workload_is_asked_for():
     asked = []
 

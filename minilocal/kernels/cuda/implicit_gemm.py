@@ -14,10 +14,9 @@ the errors are never multiplied.
 A number of z is summed over chunks of CK channels, in them over taps, in them over channels. CK depends on the window,
 the stride, C and the type only, so z and dx are bit-identical for every tile and batch size. The `moments` of a block
 are sums over its pixels: their bits, and those of a batch norm's statistics, depend on the tile, which the shapes fix.
-`plan` counts the
-instructions of every tile, from shapes alone, and takes the fewest; a block that leaves no room for three more beside
-it in 100 KB of shared memory counts for more. The patch lies in planes of four channels, so that pixels side by side,
-which neighbouring threads read, are in different banks without padding.
+`plan` counts the instructions of every tile, from shapes alone, and takes the fewest; a block that leaves no room for
+three more beside it in 100 KB of shared memory counts for more. The patch lies in planes of four channels, so that
+pixels side by side, which neighbouring threads read, are in different banks without padding.
 
 Rows of pixels (N·H), and the numbers of W, are counted in `int`.
 """
