@@ -53,6 +53,6 @@ def new_counters(xp: Any, stream: Any) -> Array:
 
     Whoever keeps the graph keeps them. Those of a recording that broke off may not be 0, since nothing of it has run.
     """
-    made: Array = xp.zeros(LEAST, xp.int32)
-    _of_stream[stream] = {xp.cuda.Device().id: made}
-    return made
+    zeros: Array = xp.zeros(LEAST, xp.int32)
+    _of_stream[stream] = {xp.cuda.Device().id: zeros}
+    return zeros
