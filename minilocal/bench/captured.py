@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from minilocal.bench.timing import Work
+from minilocal.errors import first_line
 
 
 class NotCaptured(RuntimeError):
@@ -53,7 +54,7 @@ def capture(xp: Any, work: Work, runs: int) -> CapturedWork:
             graph = stream.end_capture()
     except Exception as error:
         pool.free_all_blocks()
-        raise NotCaptured(_first_line(error)) from None
+        raise NotCaptured(first_line(error)) from None
     return CapturedWork(runs, graph, graph.launch, pool.free_all_blocks)
 
 
@@ -68,9 +69,5 @@ def capture_torch(torch: Any, work: Work, runs: int) -> CapturedWork:
             for _ in range(runs):
                 work()
     except Exception as error:
-        raise NotCaptured(_first_line(error)) from None
+        raise NotCaptured(first_line(error)) from None
     return CapturedWork(runs, graph, graph.replay, graph.reset)
-
-
-def _first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"

@@ -43,7 +43,7 @@ class GraphMemory:
 
     @property
     def held(self) -> int:
-        """Bytes that the GPU has lent."""
+        """Bytes of the GPU that the pool holds."""
         return 0 if self._pool is None else int(self._pool.total_bytes())
 
     def clear_default(self) -> None:
@@ -69,7 +69,7 @@ class GraphMemory:
         return self._free_bytes() + int(self._xp.get_default_memory_pool().free_bytes()) >= self.held
 
     def _free_bytes(self) -> int:
-        """Bytes that the GPU can still lend, and the default pool's limit allows to both pools."""
+        """Bytes that are free on the GPU, and that the default pool's limit still allows to both pools."""
         free, default = int(self._xp.cuda.runtime.memGetInfo()[0]), self._xp.get_default_memory_pool()
         limit = int(default.get_limit())
         return min(free, limit - int(default.total_bytes()) - self.held) if limit else free

@@ -124,7 +124,7 @@ class PerturbedRun:
     def noise(self, a: Array, least: float) -> Array:
         """Gaussian noise of 0.3 times the root mean square of `a`, or of `least` where that is larger."""
         scale = max(least, 0.3 * float(np.sqrt(to_host((a * a).mean()))))
-        return namespace(a).asarray(scale * stream(11, "nudge", step=self.now).standard_normal(a.shape))
+        return namespace(a).asarray(scale * stream(11, "perturbation", step=self.now).standard_normal(a.shape))
 
 
 @dataclass(frozen=True)

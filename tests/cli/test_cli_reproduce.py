@@ -10,26 +10,11 @@ import pytest
 from minilocal.cli.sweep import starts
 from minilocal.reproduce import load, opened, plan
 from minilocal.sweep import Queue
+from tests.helpers.own_experiment import own_experiment
 
 SHORT = ["--set", "optim.epochs=1", "--set", "data.limit_train=64", "--set", "data.limit_test=20"]
 FEW = ["backlink-table3", "--cells", "cifar10-resnet32-bp,cifar10-resnet32-gll-K2", *SHORT, "--out", "few"]
-OWN = """
-title = "α of an MLP"
-[recipe]
-net.name = "mlp"
-net.modules = 2
-rule.name = "backlink"
-data.name = "digits"
-data.limit_train = 40
-data.limit_test = 20
-optim.batch_size = 16
-optim.epochs = 1
-optim.lr = 0.05
-[grid]
-rule.alpha = [0.25, 0.5]
-[scale.full]
-trials = 2
-"""
+OWN = own_experiment([0.25, 0.5]) + "[scale.full]\ntrials = 2\n"
 
 
 def test_the_list_has_every_experiment_and_every_cell(minilocal):

@@ -19,25 +19,12 @@ from minilocal.verify import certificate
 from minilocal.verify.compare import DOUBLE, errors
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake, fetch
+from tests.helpers.own_experiment import own_experiment
 from tests.helpers.small_run import training as train
 
 ON = ["--device", "cuda"]
 RULES = {"backlink": {}, "ddg": {"rule__name": "ddg"}}
-OWN = """
-title = "α of an MLP"
-[recipe]
-net.name = "mlp"
-net.modules = 2
-rule.name = "backlink"
-data.name = "digits"
-data.limit_train = 40
-data.limit_test = 20
-optim.batch_size = 16
-optim.epochs = 1
-optim.lr = 0.05
-[grid]
-rule.alpha = [0.25]
-"""
+OWN = own_experiment([0.25])
 
 
 def checkpoint(folder):
