@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.engine import synchronous
 from minilocal.ops import conv_stats
 
 
@@ -39,6 +40,11 @@ def step(monkeypatch: pytest.MonkeyPatch, where: object, name: str) -> list[list
     with ml.ops.reference():
         learner.step(np.ones((2, *net.shape), "f4"), np.arange(2), lr=0.1)
     return seen
+
+
+def test_the_line_of_equation_6_is_at_most_six_frames_from_the_step(monkeypatch):
+    seen = step(monkeypatch, synchronous, "mix")
+    assert seen and max(map(len, seen)) <= 6, seen[0]
 
 
 def test_the_operation_of_equation_6_is_at_most_seven_frames_from_the_step(monkeypatch):
