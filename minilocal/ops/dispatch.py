@@ -1,6 +1,6 @@
 """`@op`: the definition of an operation is its plain code; a call runs the fast form for the library of its arrays.
 
-    NumPy                                                  kernels/cpu
+    NumPy                                                  kernels/cpu, or kernels/numba after `use_kernels`
     a library that builds CUDA kernels (`RawKernel`)       kernels/cuda, for float32 and float64
     a library that brings a table of its own               its `fast_ops`, {name: function}
     any other, or where the table has no such name         the plain code
@@ -24,6 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from minilocal.array import Array, namespace
+from minilocal.kernels.choice import kernels
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -48,15 +49,17 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """The same, for an operation whose arrays `pick` takes out of its arguments. Without any, the plain code runs."""
 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
-        chosen: dict[tuple[type, ...], dict[str, Callable[P, R]]] = {}  # by types of arrays, then of numbers
+        # by types of arrays, then by the type of numbers and the kind of kernels on NumPy
+        chosen: dict[tuple[type, ...], dict[tuple[str, str], Callable[P, R]]] = {}
 
         def choose(arrays: Sequence[Array]) -> Callable[P, R]:
             xp = namespace(*arrays)
             if _reference.get():
                 return plain
-            form = fast_ops(xp, arrays[0]).get(plain.__name__, plain)
+            kind = kernels()
+            form = fast_ops(xp, arrays[0], kind).get(plain.__name__, plain)
             if isinstance(xp, ModuleType):
-                chosen.setdefault(tuple(map(type, arrays)), {})[arrays[0].dtype.char] = form
+                chosen.setdefault(tuple(map(type, arrays)), {})[arrays[0].dtype.char, kind] = form
             return form
 
         @wraps(plain)
@@ -66,7 +69,7 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return result
             arrays = pick(*args)
             forms = chosen.get(tuple(map(type, arrays)))
-            form = forms.get(arrays[0].dtype.char) if forms else None
+            form = forms.get((arrays[0].dtype.char, kernels())) if forms else None
             if form is None or _reference.get():
                 if not arrays and kwargs:  # arrays given by name
                     arrays = pick(*inspect.signature(plain).bind(*args, **kwargs).args)
@@ -84,10 +87,13 @@ def plain(operation: Callable[P, R]) -> Callable[P, R]:
     return body
 
 
-def fast_ops(xp: Any, like: Array) -> Table:
-    """{name: function}: the fast forms for arrays of the library `xp` and of the type of `like`."""
+def fast_ops(xp: Any, like: Array, kind: str = "numpy") -> Table:
+    """{name: function}: the fast forms for arrays of the library `xp` and of the type of `like`.
+
+    `kind` of kernels is what NumPy's arrays run on.
+    """
     if xp is np:
-        return _table("cpu")
+        return _table("numba" if kind == "numba" and like.dtype.char in "fd" else "cpu")
     if hasattr(xp, "RawKernel"):
         return _table("cuda") if like.dtype.char in "fd" else {}
     table: Table = getattr(xp, "fast_ops", {})
@@ -96,7 +102,7 @@ def fast_ops(xp: Any, like: Array) -> Table:
 
 @cache
 def _table(where: str) -> Table:
-    """`FORMS` of kernels/cpu or kernels/cuda."""
+    """`FORMS` of kernels/cpu, kernels/numba or kernels/cuda."""
     forms: Table = import_module(f"minilocal.kernels.{where}").FORMS
     return forms
 

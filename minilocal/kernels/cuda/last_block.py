@@ -37,9 +37,14 @@ _of_stream: WeakKeyDictionary[Any, dict[int, Array]] = WeakKeyDictionary()  # {s
 
 def counters(like: Array, count: int) -> Array:
     """`count` or more counters, all 0, of the current stream and device. int32."""
-    xp = namespace(like)
+    return counters_of(namespace(like), count)
+
+
+def counters_of(xp: Any, count: int = LEAST) -> Array:
+    """As `counters`, of the library `xp`."""
     if not hasattr(xp, "cuda"):  # a library without streams, which counts and computes nothing
-        return xp.empty(max(count, LEAST), xp.int32)
+        uncounted: Array = xp.empty(max(count, LEAST), xp.int32)
+        return uncounted
     of_device = _of_stream.setdefault(xp.cuda.get_current_stream(), {})
     device = xp.cuda.Device().id
     kept = of_device.get(device)

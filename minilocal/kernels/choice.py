@@ -1,0 +1,42 @@
+"""Which fast forms run on NumPy's arrays: those in NumPy, or those that Numba compiles.
+
+    numpy    kernels/cpu, the default
+    numba    kernels/numba, and kernels/cpu where it has no form (extra `fast`)
+    auto     numba where it is installed
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from minilocal.errors import UserError
+
+KINDS = ("numpy", "numba", "auto")
+
+_kind = "numpy"
+
+
+def use_kernels(kind: str) -> None:
+    """Set the kind of all operations on NumPy's arrays from here on, in every thread: "numpy", "numba" or "auto".
+
+    Results of the two kinds differ by round-off. Within a kind they are the same to the last bit in every run.
+
+    Raises: UserError for another name, and for "numba" where it is not installed.
+    """
+    global _kind
+    _kind = checked_kind(kind)
+
+
+def checked_kind(kind: str, who: str = "kernels") -> str:
+    """"numpy" or "numba". Raises: UserError, as `use_kernels`."""
+    if kind not in KINDS:
+        raise UserError(f"{who} = {kind!r}: give one of {', '.join(KINDS)}.")
+    installed = find_spec("numba") is not None
+    if kind == "numba" and not installed:
+        raise UserError(f"{who} = 'numba': Numba is not installed; pip install 'minilocal[fast]', or take numpy.")
+    return "numba" if kind != "numpy" and installed else "numpy"
+
+
+def kernels() -> str:
+    """The kind in use: "numpy" or "numba"."""
+    return _kind
