@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,6 +44,12 @@ class TrainingState:
         """Move the parameters that have a gradient, in place."""
         updates = [(self.arrays[name], g, self.optimizer_states.setdefault(name, {})) for name, g in grads.items()]
         optimizer.update(updates, lr)
+
+    def prepare(self, optimizer: Optimizer, names: Iterable[str]) -> None:
+        """Make the optimiser's arrays for these parameters where they are not there, if it can before an update."""
+        if hasattr(optimizer, "prepare"):
+            for name in names:
+                optimizer.prepare(self.arrays[name], self.optimizer_states.setdefault(name, {}))
 
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy arrays in, from wherever they live, each into the one of its name."""

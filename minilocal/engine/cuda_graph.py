@@ -12,7 +12,7 @@ largest one run eagerly. Where a recording is refused or has no room, its step r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -32,6 +32,7 @@ from minilocal.objectives import Batch
 from minilocal.rules.when import When
 
 Work = Callable[[Array, Array], Array]  # a step on images and labels; returns its losses, and reads no result
+Kind = tuple[bool, tuple[int, ...], Any]  # of a step: the phase, and the shape and type of images and labels
 
 
 class RecordedStep(NamedTuple):
@@ -47,18 +48,29 @@ class RecordedSteps(EngineAround):
     """Training steps of `engine` through `modules`, on the library `xp`, recorded unless `refused` says why not.
 
     lr    η (1,), of the network's type        clock   (epoch, step), int64 (2,)        neither ever moves in memory
+    `prepare` makes the optimiser's arrays of the parameters that it is given.
     """
 
     def __init__(
-        self, engine: Engine, modules: Sequence[Module], when: When, xp: Any, dtype: str, refused: str = ""
+        self,
+        engine: Engine,
+        modules: Sequence[Module],
+        when: When,
+        xp: Any,
+        dtype: str,
+        prepare: Callable[[Iterable[str]], None],
+        refused: str = "",
     ) -> None:
         super().__init__(engine)
+        self._prepare = prepare
         self.modules, self.when, self.xp, self.refused = modules, when, xp, refused
         self.lr, self.clock = xp.zeros(1, dtype), xp.zeros(2, xp.int64)
         self.images = 0  # in the largest batch
-        self._built: set[Any] = set()  # kinds of steps whose kernels are built
-        self._seen: set[Any] = set()  # kinds of steps, each after its eager one
-        self._recorded: dict[Any, RecordedStep] = {}
+        self._built: set[Kind] = set()  # whose kernels are built
+        self._updated: dict[bool, set[str]] = {}  # of a phase, the parameters that have a gradient
+        self._prepared: set[bool] = set()  # phases
+        self._seen: set[Kind] = set()  # after its eager step
+        self._recorded: dict[Kind, RecordedStep] = {}
         self._memory = GraphMemory(xp)
         finalize(self, _drop, self._recorded, self._memory).atexit = False  # the driver frees what a process leaves
 
@@ -70,6 +82,7 @@ class RecordedSteps(EngineAround):
     def restore(self, saved: Saved, image: Shape) -> None:
         super().restore(saved, image)
         self.reset()  # the optimiser's arrays move
+        self._prepared.clear()
 
     def set_step(self, lr: float, ctx: PassContext) -> tuple[Array, PassContext]:
         """The learning rate and the context of the next step, read from the device.
@@ -95,25 +108,36 @@ class RecordedSteps(EngineAround):
             on_gradients(grads)
             return losses
 
-        self._build_kernels(batch, ctx)
-        return self._replayed(*batch, self.when.is_global(ctx.epoch), work) if update_stats else work(*batch)
+        phase = self.when.is_global(ctx.epoch)
+        kind = (phase, batch.x.shape, batch.y.dtype)
+        self._build_kernels(kind, batch, ctx)
+        if not update_stats:
+            return work(*batch)
+        self._prepare_update(phase)
+        return self._replayed(kind, *batch, work)
 
-    def _build_kernels(self, batch: Batch, ctx: PassContext) -> None:
-        """Build what steps on batches of this shape launch, once, without a step: no hook sees its numbers."""
-        kind = (self.when.is_global(ctx.epoch), batch.x.shape, batch.y.dtype)
+    def _build_kernels(self, kind: Kind, batch: Batch, ctx: PassContext) -> None:
+        """Build what steps of this kind launch, once, without a step: no hook sees its numbers."""
         if kind not in self._built and hasattr(self.xp, "RawKernel") and hasattr(self.xp, "cuda"):
             from minilocal.kernels.cuda.build import build_kernels  # on use: a CPU needs none of it
 
+            names = self._updated.setdefault(kind[0], set())
             with unhooked(self.modules):
-                build_kernels(lambda: self.engine.step(batch, ctx, lambda grads: None, False), self.xp)
+                build_kernels(lambda: self.engine.step(batch, ctx, names.update, False), self.xp)
         self._built.add(kind)
 
-    def _replayed(self, x: Array, y: Array, phase: bool, work: Work) -> Array:
+    def _prepare_update(self, phase: bool) -> None:
+        """Make what stays of a phase's first update now: it must not lie in a block that is to be let go."""
+        if phase not in self._prepared:
+            self._memory.clear_default()
+            self._prepare(self._updated.get(phase, ()))
+            self._prepared.add(phase)
+
+    def _replayed(self, kind: Kind, x: Array, y: Array, work: Work) -> Array:
         """The losses of `work(x, y)`, from a graph where there is one."""
         if len(x) > self.images:
             self.images = len(x)
             self.reset()
-        kind = (phase, x.shape, y.dtype)
         if self.refused or len(x) < self.images:
             return self._eager(x, y, work)
         if kind not in self._seen:
@@ -134,7 +158,7 @@ class RecordedSteps(EngineAround):
             self.reset()
         return work(x, y)
 
-    def _record(self, kind: Any, x: Array, y: Array, work: Work) -> bool:
+    def _record(self, kind: Kind, x: Array, y: Array, work: Work) -> bool:
         """Whether a step of this kind has been recorded; else `refused` says why not.
 
         Raises: UserError where the step itself raises one, but for a lack of memory.
@@ -175,7 +199,7 @@ class RecordedSteps(EngineAround):
         return f"steps of {self.images} images are recorded as CUDA graphs; smaller batches run eagerly"
 
 
-def _drop(recorded: dict[Any, RecordedStep], memory: GraphMemory) -> None:
+def _drop(recorded: dict[Kind, RecordedStep], memory: GraphMemory) -> None:
     """Drop the graphs, and then the memory that they work in."""
     recorded.clear()
     memory.release()

@@ -20,7 +20,11 @@ Update = tuple[Array, Array, State]  # a parameter w, its gradient g, and its op
 
 
 class Optimizer(Protocol):
-    """The protocol of a recipe. `recordable` says that a recorded update may be replayed with another rate."""
+    """The protocol of a recipe. `recordable` says that a recorded update may be replayed with another rate.
+
+    A recipe may have `prepare(w, state)`, which makes the arrays of a parameter's state before its first update: on a
+    device they then lie outside of what a step allocates and lets go.
+    """
 
     def update(self, updates: Sequence[Update], lr: float | Array) -> None:
         """Update each w in place by its g, which may be overwritten. Each state belongs to that parameter.
@@ -76,11 +80,13 @@ class SGD(Recipe):
         if self.nesterov and self.momentum == 0:
             raise UserError("Nesterov's step looks ahead along the momentum: give momentum > 0, or nesterov=False.")
 
+    def prepare(self, w: Array, state: State) -> None:
+        if self.momentum and "v" not in state:
+            state["v"] = namespace(w).zeros_like(w)
+
     def update(self, updates: Sequence[Update], lr: float | Array) -> None:
-        if self.momentum:
-            for w, _, state in updates:
-                if "v" not in state:
-                    state["v"] = namespace(w).zeros_like(w)
+        for w, _, state in updates:
+            self.prepare(w, state)
         moved = [(w, g, state.get("v")) for w, g, state in updates]
         ops.sgd(moved, lr, self.momentum, self.weight_decay, self.nesterov)
 

@@ -18,7 +18,6 @@ pytestmark = pytest.mark.skipif(bool(cuda_on_host.available()), reason=str(cuda_
 N, SIZE, AMPLE = 16, 16, 1 << 30
 NET = toy_net(3, channels=4, size=SIZE, classes=4)  # its maps are larger than its weights
 RULE = ml.rules.backlink()
-BLOCK = 147456  # bytes of the largest array of a step, a fifth of it
 NO_MEMORY = "the GPU has no room for a graph"
 
 
@@ -68,16 +67,13 @@ def peaks(batch, **options):
 
 @pytest.mark.parametrize("rule", [ml.rules.bp(), ml.rules.gll(), RULE], ids=["bp", "gll", "backlink"])
 def test_recording_takes_no_more_than_an_eager_step_and_copies_of_the_batch(batch, rule):
-    """5 %: best fit leaves other gaps in an empty pool. Beside the eager step's blocks it is nearly twice.
-
-    And one block: the velocities, which the first step makes, may lie in one that was free, which is not given back.
-    """
+    """5 %: best fit leaves other gaps in an empty pool. Beside the eager step's blocks it is nearly twice."""
     eager, recorded = peaks(batch, rule=rule)
     copies = sum(a.nbytes for a in batch)
-    assert recorded <= 1.05 * eager + copies + BLOCK, (recorded, eager, copies)
+    assert recorded <= 1.05 * eager + copies, (recorded, eager, copies)
 
 
-@pytest.mark.parametrize("percent", [2, 5, 8, 11, 14, 40])
+@pytest.mark.parametrize("percent", [0, 2, 5, 8, 11, 14, 20])
 def test_where_eager_steps_fit_no_step_dies_and_where_nothing_fits_beside_them_none_is_recorded(batch, percent):
     eager, _ = peaks(batch)
     _, learner, losses = on_card(batch, size=eager * (100 + percent) // 100, steps=5)
@@ -87,7 +83,7 @@ def test_where_eager_steps_fit_no_step_dies_and_where_nothing_fits_beside_them_n
             and "beside" in learner.cuda_graph_status
         )
         assert learner._graphs._memory.held == 0
-    assert percent < 40 or learner._graphs._recorded
+    assert percent < 20 or learner._graphs._recorded
     same((learner, losses), trained(batch, steps=5, cuda_graph=False))
 
 
@@ -146,9 +142,8 @@ def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in(short
     graph_memory.release()
 
 
-@pytest.mark.parametrize("percent", [20, 60])
+@pytest.mark.parametrize("percent", [0, 8, 20])
 def test_the_limit_of_the_default_pool_holds_for_both(batch, percent):
-    """20 % are a block for the pass ahead: no step dies, and there may be room for a graph."""
     eager, _ = peaks(batch)
     with memory.limited(AMPLE) as card:
         limit, before = eager * (100 + percent) // 100, card.held
@@ -157,7 +152,7 @@ def test_the_limit_of_the_default_pool_holds_for_both(batch, percent):
             learner, losses = trained(batch)
         finally:
             memory.default_pool.set_limit(0)
-        assert (percent < 60 or learner._graphs._recorded) and card.most - before <= limit
+        assert bool(learner._graphs._recorded) == (percent == 20) and card.most - before <= limit
     same((learner, losses), trained(batch, cuda_graph=False))
 
 
@@ -174,7 +169,7 @@ def test_a_small_batch_drops_the_graph_where_there_is_no_room_beside_it(batch):
 
     eager, *expected = run(AMPLE, cuda_graph=False)
     ample, *recorded = run(AMPLE)
-    tight, *dropped = run(int(1.4 * eager))
+    tight, *dropped = run(int(1.25 * eager))
     assert ample > 1.5 * eager >= tight
     assert recorded[0]._graphs._recorded and not dropped[0]._graphs.refused
     same(recorded, expected)
