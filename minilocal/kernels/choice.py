@@ -1,8 +1,8 @@
 """Which fast forms run on NumPy's arrays: those in NumPy, or those that Numba compiles.
 
-    numpy    kernels/cpu, the default
-    numba    kernels/numba, and kernels/cpu where it has no form (extra `fast`)
-    auto     numba where it is installed
+numpy    kernels/cpu, the default
+numba    kernels/numba, and kernels/cpu where it has no form (extra `fast`)
+auto     numba where it is installed
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def use_kernels(kind: str) -> None:
 
 
 def checked_kind(kind: str, who: str = "kernels") -> str:
-    """"numpy" or "numba". Raises: UserError, as `use_kernels`."""
+    """ "numpy" or "numba". Raises: UserError, as `use_kernels`."""
     if kind not in KINDS:
         raise UserError(f"{who} = {kind!r}: give one of {', '.join(KINDS)}.")
     installed = find_spec("numba") is not None
