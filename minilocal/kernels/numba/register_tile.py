@@ -66,7 +66,7 @@ def multiply(
         def load(array: Any, i: Any) -> Any:
             return builder.load(place(array, i), align=number_bytes)
 
-        def spread(x: Any) -> Any:
+        def broadcast(x: Any) -> Any:
             """x in every lane."""
             one = builder.insert_element(vector(ir.Undefined), x, ir.IntType(32)(0))
             return builder.shuffle_vector(one, vector(ir.Undefined), ir.VectorType(ir.IntType(32), lanes)([0] * lanes))
@@ -97,7 +97,7 @@ def multiply(
         def over_j(j: Any, sums: list[Any], at: Any, bt: Any) -> list[Any]:
             w = [load(B, index(bt, (j, b_j), INDEX(v * lanes))) for v in range(V)]
             at = index(at, (j, a_j))
-            x = [spread(builder.load(builder.gep(A, [builder.add(at, row)]))) for row in rows_of_A]
+            x = [broadcast(builder.load(builder.gep(A, [builder.add(at, row)]))) for row in rows_of_A]
             return [builder.call(fma, [x[n // V], w[n % V], s]) for n, s in enumerate(sums)]
 
         def over_i(i: Any, sums: list[Any]) -> list[Any]:
