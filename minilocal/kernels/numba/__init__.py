@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from minilocal.kernels.cpu import FORMS as IN_NUMPY
 from minilocal.kernels.numba.compiled import say_first_use
+from minilocal.kernels.numba.conv import conv2d, conv2d_backward
 
-FORMS = {**IN_NUMPY}  # what `ops.dispatch` chooses from
+# What `ops.dispatch` chooses from.
+FORMS = IN_NUMPY | {
+    "conv2d": conv2d,
+    "conv2d_backward": conv2d_backward,
+}  # fmt: skip
 
 say_first_use()
