@@ -1,6 +1,6 @@
 """Arrays that begin at a multiple of 64 bytes, a line of the cache and a register of AVX-512.
 
-NumPy's own begin anywhere at a multiple of 16. A register's numbers then lie in two lines, and are read twice.
+NumPy's own begin at any multiple of 16. A register's numbers then lie in two lines, and both are read.
 """
 
 from __future__ import annotations
@@ -15,14 +15,19 @@ BYTES = 64
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """As `np.empty`."""
-    return _begun(np.empty, shape, np.dtype(dtype))
+    return within(np.empty(room(shape, dtype), np.uint8), shape, dtype)
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """As `np.zeros`."""
-    return _begun(np.zeros, shape, np.dtype(dtype))
+    return within(np.zeros(room(shape, dtype), np.uint8), shape, dtype)
 
 
-def _begun(make: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
-    raw = make(prod(shape) * dtype.itemsize + BYTES, np.uint8)
+def room(shape: tuple[int, ...], dtype: Any) -> int:
+    """The bytes within which such an array lies, wherever they begin."""
+    return prod(shape) * np.dtype(dtype).itemsize + BYTES
+
+
+def within(raw: np.ndarray, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """The array in these bytes."""
     return np.ndarray(shape, dtype, raw, -raw.ctypes.data % BYTES)

@@ -6,17 +6,15 @@ numbers apart. So im2col(x) is a view of a padded image, and `multiply` reads it
     z[p, q, o] = Σ_i Σ_j  x[s p + i, s q C + j]  W[i, j, o]                    j < k C                         (1)
     dW[i, r, o] = Σ_n Σ_p Σ_q  x[n, s p + i, s q C + r]  dz[n, p, q, o]        r < k C                         (2)
 
-dx. Row u of x is met by row i of W in window p where u = s p + i - pad. With u = s U + a - pad, 0 ≤ a < s, these are the
-rows i = a + s t in the windows p = U - t. So every s-th row and column of dx is (1) with stride 1: on dz, and on every
-s-th row and column of W, turned by half a turn, its channels exchanged. With stride 1 that is all of dx.
+dx. Row u of x is met by row i of W in window p where u = s p + i - pad. With u = s U + a - pad, 0 ≤ a < s, these are
+the rows i = a + s t in the windows p = U - t. So every s-th row and column of dx is (1) with stride 1: on dz, and on
+every s-th row and column of W, turned by half a turn, its channels exchanged. With stride 1 that is all of dx.
 
 A few images at a time lie in frames of zeros, which stay in the cache. Columns o are cut into strips as wide as a tile
 of registers. The sums of one image in (2) are added to those before it.
 """
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import numpy as np
 from numpy import ndarray as Array
@@ -36,7 +34,7 @@ GROUP = 512 << 10  # bytes of frames at a time
 
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z of (1)."""
-    (N, H, B, _), (k, _, C, O) = x.shape, W.shape
+    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
     if not fits(O, x, W):
         return in_numpy.conv2d(x, W, stride, pad)
     P, Q = conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad)
@@ -117,7 +115,7 @@ class Turned:
     """
 
     def __init__(self, W: Array, stride: int, pad: int, H: int, B: int) -> None:
-        k, _, C, O = W.shape
+        k, _, C, _ = W.shape
         self.top = (k - 1) // stride  # rows of zeros before dz
         strips, places, begin = [], [], 0
         for a in range(min(k, stride)):
@@ -143,8 +141,9 @@ class Turned:
 
 @compiled
 def correlate(x, framed, top, strips, places, step, out, out_step, add):  # type: ignore[no-untyped-def]
-    """out[n, u + out_step U, v + out_step V] (+)= Σ_i Σ_j x[n, f + step U + i, (g + step V) C + j] W[i, j], at each place.
+    """out[n, u + out_step U, v + out_step V] (+)= Σ_i Σ_j x[n, f + step U + i, (g + step V) C + j] W[i, j].
 
+    That for each place.
     x (N, H, W, C), with frames as `frames` makes them; places and strips as in `Turned`; out (N, P, Q, O)
     """
     (N, P, Q, O), C, width = out.shape, x.shape[3], strips.shape[2]

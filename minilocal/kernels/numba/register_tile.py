@@ -36,8 +36,8 @@ def multiply(
 ) -> Any:  # fmt: skip
     """(1), to out.flat[o + r o_r + v]; with `add` it is added to what is there.
 
-    A[r, i, j] is A.flat[a + r a_r + i a_i + j a_j], and B[i, j, v] is B.flat[b + i b_i + j b_j + v], i < I, j < J, both 1
-    or more. `rows` and `vectors` are literals. Nothing is checked.
+    A[r, i, j] is A.flat[a + r a_r + i a_i + j a_j], and B[i, j, v] is B.flat[b + i b_i + j b_j + v], i < I, j < J, both
+    1 or more. `rows` and `vectors` are literals. Nothing is checked.
     """
     R, V, n = rows.literal_value, vectors.literal_value, types.intp
     pair, triple = types.UniTuple(n, 2), types.UniTuple(n, 3)

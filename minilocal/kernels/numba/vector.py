@@ -71,9 +71,8 @@ def spread(typing: Any, like: Any, x: Any) -> Any:
         kind = context.get_value_type(signature.return_type)
         x = context.cast(builder, args[1], signature.args[1], like.number)
         one = builder.insert_element(kind(ir.Undefined), x, ir.IntType(32)(0))
-        return builder.shuffle_vector(
-            one, kind(ir.Undefined), ir.VectorType(ir.IntType(32), like.lanes)([0] * like.lanes)
-        )
+        first = ir.VectorType(ir.IntType(32), like.lanes)([0] * like.lanes)
+        return builder.shuffle_vector(one, kind(ir.Undefined), first)
 
     return like(like, x), build
 

@@ -4,8 +4,8 @@ The form is that of `kernels/cpu/winograd.py`, with tiles of m = 4 rows and T = 
 
     y = Aᵀ [ (G g) ⊙ (Bᵀ d) ]          dg = Gᵀ [ (A dy) ⊙ (Bᵀ d) ]                                             (1)
 
-⊙ is a product of windows at each point, `multiply`. A window of three pixels is a run of 3 C numbers, read where it lies.
-Some rows of tiles at a time stay in the cache from their transform to their result.
+⊙ is a product of windows at each point, `multiply`. A window of three pixels is a run of 3 C numbers, read where it
+lies. Some rows of tiles at a time stay in the cache from their transform to their result.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
+from minilocal.kernels import aligned
 from minilocal.kernels.cpu.winograd import POINTS, transforms
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.rows import in_strips, rows, strip_width
 from minilocal.kernels.numba.vector import BYTES, load, spread, store
-from minilocal.kernels import aligned
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 from minilocal.kernels.workspace import scratch, workspace
 
@@ -155,7 +155,7 @@ def windows_to_points(x, first, count, V):  # type: ignore[no-untyped-def]
 @compiled
 def errors_to_points(dy, first, count, E):  # type: ignore[no-untyped-def]
     """E = A dy."""
-    (_, H, B, O), R = dy.shape, E.shape[1]
+    (_, _, B, O), R = dy.shape, E.shape[1]
     image, out, line, lanes = dy.reshape(-1), E.reshape(-1), B * O, BYTES // dy.itemsize
     for r in range(count):
         at, o, step = (first + r) * 4 * line, r * line, R * line
@@ -175,7 +175,7 @@ def errors_to_points(dy, first, count, E):  # type: ignore[no-untyped-def]
 @compiled
 def from_points(M, first, count, y, add):  # type: ignore[no-untyped-def]
     """y = Aᵀ M, or y + it."""
-    (_, H, B, O), R = y.shape, M.shape[1]
+    (_, _, B, O), R = y.shape, M.shape[1]
     out, m, line, lanes = y.reshape(-1), M.reshape(-1), B * O, BYTES // y.itemsize
     for r in range(count):
         at, step = (first + r) * 4 * line, R * line
