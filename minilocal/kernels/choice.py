@@ -31,9 +31,10 @@ def use_kernels(kind: str) -> None:
     kind = checked_kind(kind)
     if kind == "numba":
         try:
-            import_module("minilocal.kernels.numba")
-        except (ImportError, OSError, RuntimeError) as error:  # of NumPy's version, of LLVM, of a user without a home
+            import_module("numba")
+        except (ImportError, OSError) as error:  # as with a NumPy that is younger than it
             raise UserError(f"kernels = 'numba' met {first_line(error).rstrip('.')}: {INSTALL} -U, {OR}.") from None
+        import_module("minilocal.kernels.numba")
     _kind = kind
 
 

@@ -27,12 +27,14 @@ def folder() -> Path:
     sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
     name = f"numba-{sha256(sources + numba.__version__.encode()).hexdigest()[:12]}"
     if config.CACHE_DIR:
-        return Path(config.CACHE_DIR) / name
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minilocal" / name
+        return Path(config.CACHE_DIR).absolute() / name
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "minilocal" / name
 
 
 def why_not_kept(place: Path) -> str:
     """Why nothing can be written in `place`, which is made where it can be; "" where all is well."""
+    if not place.is_absolute():
+        return "the user has no home"
     try:
         place.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=place).close()

@@ -68,7 +68,7 @@ def multiply(
         def load(array: Any, i: Any) -> Any:
             return builder.load(place(array, i), align=number_bytes)
 
-        def broadcast(x: Any) -> Any:
+        def spread(x: Any) -> Any:
             """x in every lane."""
             one = builder.insert_element(vector(ir.Undefined), x, ir.IntType(32)(0))
             return builder.shuffle_vector(one, vector(ir.Undefined), ir.VectorType(ir.IntType(32), lanes)([0] * lanes))
@@ -106,7 +106,7 @@ def multiply(
         def over_j(j: Any, state: list[Any]) -> list[Any]:
             w, *heads = [unrelated(pointer) for pointer in state[: 1 + len(groups)]]
             row = [load(w, INDEX(v * lanes)) for v in range(V)]
-            x = [broadcast(builder.load(builder.gep(heads[r // TOGETHER], [steps[r % TOGETHER]]))) for r in range(R)]
+            x = [spread(builder.load(builder.gep(heads[r // TOGETHER], [steps[r % TOGETHER]]))) for r in range(R)]
             sums = [builder.call(fma, [x[n // V], row[n % V], s]) for n, s in enumerate(state[1 + len(groups) :])]
             return [builder.gep(w, [b_j]), *(builder.gep(head, [a_j]) for head in heads), *sums]
 
