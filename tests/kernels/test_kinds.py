@@ -140,15 +140,17 @@ learner.step(np.ones((2, 2, 2, 3), np.float32), np.arange(2), lr=0.1)
 
 def test_numba_is_imported_by_its_kind_alone(tmp_path):
     """A module of that name stands in the path, so this holds where Numba is not installed, too."""
-    (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.4 or less. Got NumPy 2.9.')")
+    trace = tmp_path / "imported"
+    refuses = "raise ImportError('Numba needs NumPy 2.4 or less. Got NumPy 2.9.')"
+    (tmp_path / "numba.py").write_text(f"open({str(trace)!r}, 'w').close()\n{refuses}")
     looks = (
         "from minilocal.bench.plan import Plan; Plan(kernels=('auto',)).check(); import minilocal.train, minilocal.cli"
     )
     loaded = "assert not {m.partition('.')[0] for m in sys.modules} & {'numba', 'llvmlite'}, 'imported'"
     done = python(f"{STEP}\n{looks}\n{loaded}", tmp_path)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and not trace.exists(), done.stderr
     refused = python(f"{STEP}\n{loaded}\nml.use_kernels('numba')", tmp_path)
-    assert refused.returncode == 1 and "imported" not in refused.stderr
+    assert refused.returncode == 1 and trace.exists()
     last = refused.stderr.splitlines()[-1]
     assert "UserError: kernels = 'numba' met ImportError: Numba needs NumPy 2.4 or less. Got NumPy 2.9: in the" in last
 

@@ -1,4 +1,4 @@
-"""The kind of a run's kernels: recorded as it was, told where a resumed run has another, or refused before its folder."""
+"""The kind of a run's kernels: recorded as it was, told where a resumed run has another, refused at the door."""
 
 from __future__ import annotations
 
