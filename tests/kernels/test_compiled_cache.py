@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def start(program: Path, place: Path | str, *dtypes: str, cwd: Path | None = Non
     )  # fmt: skip
 
 
-def end(process) -> tuple[dict, list[str]]:
+def end(process: subprocess.Popen[str]) -> tuple[dict[str, Any], list[str]]:
     """What the program printed, and its lines on stderr."""
     out, err = process.communicate(timeout=300)
     assert process.returncode == 0, err
@@ -117,7 +118,7 @@ def test_a_change_of_a_source_or_of_numba_is_another_folder(tmp_path, monkeypatc
         path.write_text(text)
     os.utime(sources / "compiled.py", (0, 0))
     assert cache.folder() == cache.FOLDER  # a copy with other times is the same
-    monkeypatch.setattr(cache.numba, "__version__", "99.0")
+    monkeypatch.setattr("numba.__version__", "99.0")
     assert cache.folder() != cache.FOLDER
 
 
@@ -187,7 +188,7 @@ def test_two_processes_at_once_leave_the_code_of_both(program, tmp_path):
     assert (result["hits"], result["compiled"], result["results"]) == (4, 0, [2] * 4)
 
 
-def kept_in(place: Path, monkeypatch) -> None:
+def kept_in(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "FOLDER", place)
 
 

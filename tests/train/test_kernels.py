@@ -105,8 +105,8 @@ def test_by_numba_the_kind_holds_for_the_run_and_the_loss_is_numpys_to_round_off
     assert "numba" in record.recorded_environment(result.path)["packages"]
     numpys = train(configuration(tmp_path / "numpy", **keys))
     # three steps at a learning rate of 0.05; a float32 sum of 144 products is off by some 1e-6 of itself
-    losses = [[row["losses"] for row in each.rows] for each in (result, numpys)]
-    np.testing.assert_allclose(*losses, rtol=1e-3)
+    ours, theirs = ([row["losses"] for row in each.rows] for each in (result, numpys))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3)
     lines: list[str] = []
     train(resume=numpys.path, epochs=2, machine={"run.kernels": "numba"}, say=lines.append)
     assert lines[0] == TOLD.format("numpy", "numba", "numpy") and kernels() == "numpy"

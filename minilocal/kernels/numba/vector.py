@@ -85,14 +85,14 @@ def _lane_by_lane(name: str) -> Callable[..., Any]:
 
         return a(a, b), build
 
-    return operation  # type: ignore[no-any-return]
+    return operation
 
 
 def _define(symbol: Any, name: str) -> None:
     """a ∘ b of vectors, and of a number and a vector."""
     operation = _lane_by_lane(name)
 
-    @overload(symbol)  # type: ignore[untyped-decorator]
+    @overload(symbol)
     def _(a, b):  # type: ignore[no-untyped-def]
         if isinstance(a, Vector) and isinstance(b, Vector):
             return lambda a, b: operation(a, b)
