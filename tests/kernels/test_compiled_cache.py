@@ -55,7 +55,9 @@ def program(tmp_path):
     return tmp_path / "program.py"
 
 
-def start(program: Path, place: Path | str, *dtypes: str, cwd: Path | None = None, name: str = "NUMBA_CACHE_DIR"):
+def start(
+    program: Path, place: Path | str, *dtypes: str, cwd: Path | None = None, name: str = "NUMBA_CACHE_DIR"
+) -> subprocess.Popen[str]:
     env = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     env |= {"PYTHONPATH": str(TOP), name: str(place)}
     return subprocess.Popen(
