@@ -108,7 +108,7 @@ def test_kernels_that_cannot_run_are_refused(monkeypatch):
 
 def test_every_kind_of_kernels_is_timed_beside_numpys(monkeypatch):
     """The kinds are numpy and another that the worker is told of; both run NumPy's forms here."""
-    used = []
+    used: list[str] = []
     monkeypatch.setattr(workload, "use_kernels", used.append)
     workloads = [Workload(net="mlp", rule=rule, modules=2, batch=4, kernels=kind)
                  for rule in ("bp", "gll") for kind in ("numpy", "numba")]  # fmt: skip
