@@ -10,7 +10,7 @@ from numpy import ndarray as Array
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.threads import PARTS, parallel_map, partition
 
-PART = 2 << 20  # bytes that a thread reads and writes, at least: less takes no longer than to wake a thread
+PART = 4 << 20  # bytes that a part reads and writes, at least: one core does as much while another wakes up
 
 
 def relu(x: Array) -> Array:
