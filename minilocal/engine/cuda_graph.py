@@ -120,7 +120,9 @@ class RecordedSteps(EngineAround):
         """Build what steps of this kind launch, once, without a step: no hook sees its numbers."""
         if kind not in self._built and hasattr(self.xp, "RawKernel") and hasattr(self.xp, "cuda"):
             from minilocal.kernels.cuda.build import build_kernels  # on use: a CPU needs none of it
+            from minilocal.kernels.cuda.last_block import counters_of
 
+            counters_of(self.xp)  # they stay: made in the step, they would hold on to a block that is let go
             names = self._updated.setdefault(kind[0], set())
             with unhooked(self.modules):
                 build_kernels(lambda: self.engine.step(batch, ctx, names.update, False), self.xp)
@@ -128,9 +130,9 @@ class RecordedSteps(EngineAround):
 
     def _prepare_update(self, phase: bool) -> None:
         """Make what stays of a phase's first update now: it must not lie in a block that is to be let go."""
-        if phase not in self._prepared:
+        if phase in self._updated and phase not in self._prepared:
             self._memory.clear_default()
-            self._prepare(self._updated.get(phase, ()))
+            self._prepare(self._updated[phase])
             self._prepared.add(phase)
 
     def _replayed(self, kind: Kind, x: Array, y: Array, work: Work) -> Array:

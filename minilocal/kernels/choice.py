@@ -1,15 +1,16 @@
 """Which fast forms run on NumPy's arrays: those in NumPy, or those that Numba compiles.
 
-    numpy    kernels/cpu, the default
-    numba    kernels/numba, and kernels/cpu where it has no form (extra `fast`)
-    auto     numba where it is installed
+numpy    kernels/cpu, the default
+numba    kernels/numba, and kernels/cpu where it has no form (extra `fast`)
+auto     numba where it is installed
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.util import find_spec
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, first_line, unknown
 
 KINDS = ("numpy", "numba", "auto")
 
@@ -21,16 +22,23 @@ def use_kernels(kind: str) -> None:
 
     Results of the two kinds differ by round-off. Within a kind they are the same to the last bit in every run.
 
-    Raises: UserError for another name, and for "numba" where it is not installed.
+    Raises: UserError for another name, for "numba" where it is not installed, and where it is and cannot be imported.
     """
     global _kind
-    _kind = checked_kind(kind)
+    kind = checked_kind(kind)
+    if kind == "numba":
+        try:
+            import_module("minilocal.kernels.numba")
+        except ImportError as error:
+            remedy = "pip install -U 'minilocal[fast]', or take numpy"
+            raise UserError(f"kernels = 'numba': it cannot be imported ({first_line(error)}); {remedy}.") from None
+    _kind = kind
 
 
 def checked_kind(kind: str, who: str = "kernels") -> str:
-    """"numpy" or "numba". Raises: UserError, as `use_kernels`."""
+    """What `kind` becomes here, "numpy" or "numba". Raises: UserError for another name, and without Numba."""
     if kind not in KINDS:
-        raise UserError(f"{who} = {kind!r}: give one of {', '.join(KINDS)}.")
+        raise unknown(who, kind, KINDS)
     installed = find_spec("numba") is not None
     if kind == "numba" and not installed:
         raise UserError(f"{who} = 'numba': Numba is not installed; pip install 'minilocal[fast]', or take numpy.")

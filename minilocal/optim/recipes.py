@@ -81,6 +81,7 @@ class SGD(Recipe):
             raise UserError("Nesterov's step looks ahead along the momentum: give momentum > 0, or nesterov=False.")
 
     def prepare(self, w: Array, state: State) -> None:
+        """Make v, of w's shape, 0: the first update is then the one that finds none."""
         if self.momentum and "v" not in state:
             state["v"] = namespace(w).zeros_like(w)
 

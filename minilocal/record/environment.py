@@ -14,7 +14,7 @@ from typing import Any
 from minilocal.device import device_namespace, on_device
 from minilocal.kernels.threads import available, threads
 
-PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax")
+PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax", "numba", "llvmlite")
 
 
 def current_environment() -> dict[str, Any]:

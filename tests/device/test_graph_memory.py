@@ -27,6 +27,12 @@ def _quick_builds(monkeypatch):
     monkeypatch.setattr(cuda_on_host, "checked", False)
 
 
+@pytest.fixture(autouse=True)
+def _empty_pool(monkeypatch):
+    """A default pool of this test's own: in the gaps between other tests' arrays a step would take less of the card."""
+    monkeypatch.setattr(memory, "default_pool", memory.MemoryPool())
+
+
 @pytest.fixture
 def batch():
     return fake.asarray(ml.rng(1).standard_normal((N, SIZE, SIZE, 3), "f4")), fake.asarray(np.arange(N) % 4)

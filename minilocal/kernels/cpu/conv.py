@@ -99,7 +99,7 @@ def _backward_flipped(
                 total += np.matmul(x[n0:n1, p0:p1].reshape(-1, C).T, cols, out=out)
         return total
 
-    totals = parallel_map(part, _partition(N, W))
+    totals = parallel_map(part, partition_for(N, W))
     if not need_dW:
         return dx, None
     return dx, np.ascontiguousarray(ordered_sum(totals).reshape(C, k, k, O)[:, ::-1, ::-1].transpose(1, 2, 0, 3))
@@ -118,7 +118,7 @@ def _weight_gradient(dz: Array, x: Array, W: Array, stride: int, pad: int) -> Ar
             total += np.matmul(cols.T, dz[n0:n1, p0:p1].reshape(-1, O), out=out)
         return total
 
-    return ordered_sum(parallel_map(part, _partition(N, W))).reshape(W.shape)
+    return ordered_sum(parallel_map(part, partition_for(N, W))).reshape(W.shape)
 
 
 def _col2im_of_product(dz: Array, x: Array, W: Array, stride: int, pad: int) -> Array:
@@ -140,7 +140,7 @@ def _col2im_of_product(dz: Array, x: Array, W: Array, stride: int, pad: int) -> 
     return dx
 
 
-def _partition(N: int, W: Array) -> list[tuple[int, int]]:
+def partition_for(N: int, W: Array) -> list[tuple[int, int]]:
     """The fixed partition of a batch for sums the size of W: fewer parts where W is large."""
     return partition(N, max(2, min(16, PARTIALS // W.nbytes)))
 

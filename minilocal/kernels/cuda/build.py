@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import Any
 
-from minilocal.kernels.cuda.last_block import counters_of
 from minilocal.kernels.cuda.launch import noting
 from minilocal.ops.dispatch import not_intercepted
 
@@ -29,7 +28,6 @@ def build_kernels(work: Callable[[], object], xp: Any) -> None:
 
     Raises: what the library raises where a kernel cannot be built.
     """
-    counters_of(xp)  # they stay: made inside, they would hold on to a block that `work` lets go
     with noting() as kernels, not_intercepted(), suppress(Exception):
         work()
     number = xp.cuda.Device().id

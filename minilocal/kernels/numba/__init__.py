@@ -1,6 +1,6 @@
 """Fast forms on NumPy's arrays, compiled by Numba (extra `fast`); the others are those of kernels/cpu.
 
-A form has the same fixed partition of the batch as there, and sums in the order of their indices.
+A form has a fixed partition of the batch, as there, and sums in the order of their indices.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from minilocal.kernels.cpu import FORMS as IN_NUMPY
 from minilocal.kernels.numba.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from minilocal.kernels.numba.compiled import say_first_use
+from minilocal.kernels.numba.conv import conv2d, conv2d_backward
 from minilocal.kernels.numba.relu import relu, relu_backward
 
 FORMS = {  # what `ops.dispatch` chooses from
@@ -15,6 +16,8 @@ FORMS = {  # what `ops.dispatch` chooses from
     "batch_norm_apply": batch_norm_apply,
     "batch_norm_backward": batch_norm_backward,
     "batch_norm_stats": batch_norm_stats,
+    "conv2d": conv2d,
+    "conv2d_backward": conv2d_backward,
     "relu": relu,
     "relu_backward": relu_backward,
 }
