@@ -7,12 +7,15 @@ auto     numba where it is installed
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.util import find_spec
 
 from minilocal.errors import UserError, first_line, unknown
 
 KINDS = ("numpy", "numba", "auto")
+INSTALL, OR = "in the clone, pip install -e '.[fast]'", "or take numpy"
 
 _kind = "numpy"
 
@@ -28,10 +31,10 @@ def use_kernels(kind: str) -> None:
     kind = checked_kind(kind)
     if kind == "numba":
         try:
-            import_module("minilocal.kernels.numba")
-        except ImportError as error:
-            remedy = "pip install -U 'minilocal[fast]', or take numpy"
-            raise UserError(f"kernels = 'numba': it cannot be imported ({first_line(error)}); {remedy}.") from None
+            import_module("numba")
+        except (ImportError, OSError) as error:  # as with a NumPy that is younger than it
+            raise UserError(f"kernels = 'numba' met {first_line(error).rstrip('.')}: {INSTALL} -U, {OR}.") from None
+        import_module("minilocal.kernels.numba")
     _kind = kind
 
 
@@ -41,10 +44,21 @@ def checked_kind(kind: str, who: str = "kernels") -> str:
         raise unknown(who, kind, KINDS)
     installed = find_spec("numba") is not None
     if kind == "numba" and not installed:
-        raise UserError(f"{who} = 'numba': Numba is not installed; pip install 'minilocal[fast]', or take numpy.")
+        raise UserError(f"{who} = 'numba': Numba is not installed: {INSTALL}, {OR}.")
     return "numba" if kind != "numpy" and installed else "numpy"
 
 
 def kernels() -> str:
     """The kind in use: "numpy" or "numba"."""
     return _kind
+
+
+@contextmanager
+def using(kind: str) -> Iterator[None]:
+    """Have this kind within the block. Raises: UserError, as `use_kernels`."""
+    before = kernels()
+    use_kernels(kind)
+    try:
+        yield
+    finally:
+        use_kernels(before)

@@ -9,6 +9,7 @@ from minilocal.kernels.cpu import FORMS as IN_NUMPY
 from minilocal.kernels.numba.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from minilocal.kernels.numba.compiled import say_first_use
 from minilocal.kernels.numba.conv import conv2d, conv2d_backward
+from minilocal.kernels.numba.conv_stats import conv2d_stats
 from minilocal.kernels.numba.relu import relu, relu_backward
 
 FORMS = {  # what `ops.dispatch` chooses from
@@ -18,6 +19,7 @@ FORMS = {  # what `ops.dispatch` chooses from
     "batch_norm_stats": batch_norm_stats,
     "conv2d": conv2d,
     "conv2d_backward": conv2d_backward,
+    "conv2d_stats": conv2d_stats,
     "relu": relu,
     "relu_backward": relu_backward,
 }

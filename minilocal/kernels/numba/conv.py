@@ -16,6 +16,8 @@ of registers. The sums of one image in (2) are added to those before it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy import ndarray as Array
 
@@ -34,22 +36,27 @@ GROUP = 512 << 10  # bytes of frames at a time
 
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z of (1)."""
-    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
-    if not fits(O, x, W):
+    if not fits(W.shape[3], x, W):
         return in_numpy.conv2d(x, W, stride, pad)
+    z, part = parts_of(x, W, stride, pad)
+    parallel_map(part, partition(len(x)))
+    return z
+
+
+def parts_of(x: Array, W: Array, stride: int, pad: int) -> tuple[Array, Callable[[int, int], None]]:
+    """(z of (1), not made yet, what makes images first:last of it)"""
+    (N, H, B, _), (k, _, _, O) = x.shape, W.shape
     P, Q = conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad)
-    if winograd.fits(x.shape, W, stride, pad):
-        return winograd.conv2d(np.ascontiguousarray(x), W)
     x, z = np.ascontiguousarray(x), aligned.empty((N, P, Q, O), x.dtype)
-    strips = in_strips(W.reshape(-1, O))
-    places = np.array([[0, P, 0, k, 0, Q, 0, k, 0]])
+    if winograd.fits(x.shape, W, stride, pad):
+        return z, winograd.conv2d(x, W, z)
+    strips, places = in_strips(W.reshape(-1, O)), np.array([[0, P, 0, k, 0, Q, 0, k, 0]])
 
     def part(first: int, last: int) -> None:
         some = x[first:last]
         correlate(some, *frames(some, pad, H + 2 * pad, B + 2 * pad), strips, places, stride, z[first:last], 1, False)
 
-    parallel_map(part, partition(N))
-    return z
+    return z, part
 
 
 def conv2d_backward(

@@ -10,6 +10,8 @@ lies. Some rows of tiles at a time stay in the cache from their transform to the
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy import ndarray as Array
 
@@ -18,7 +20,7 @@ from minilocal.kernels.cpu.winograd import POINTS, transforms
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.rows import in_strips, rows, strip_width
 from minilocal.kernels.numba.vector import BYTES, load, spread, store
-from minilocal.kernels.threads import ordered_sum, parallel_map, partition
+from minilocal.kernels.threads import ordered_sum, parallel_map
 from minilocal.kernels.workspace import scratch, workspace
 
 GROUP = 128 << 10  # bytes of V at a time
@@ -33,17 +35,16 @@ def fits(shape: tuple[int, ...], W: Array, stride: int, pad: int) -> bool:
     return (k, stride, pad) == (3, 1, 1) and whole and N * H * B * C * O > 0
 
 
-def conv2d(x: Array, W: Array) -> Array:
-    """z = conv(x, W)."""
+def conv2d(x: Array, W: Array, z: Array) -> Callable[[int, int], None]:
+    """What makes images first:last of z = conv(x, W)."""
     _, _, C, O = W.shape
-    z, U = aligned.empty((*x.shape[:3], O), x.dtype), at_points(W.reshape(3, -1), 3 * C)
+    U = at_points(W.reshape(3, -1), 3 * C)
 
     def part(first: int, last: int) -> None:
-        some, into = x[first:last], z[first:last]
-        convolve(some, U, *space(some, O), into, False)
+        some = x[first:last]
+        convolve(some, U, *space(some, O), z[first:last], False)
 
-    parallel_map(part, partition(len(x)))
-    return z
+    return part
 
 
 def conv2d_backward(
