@@ -3,6 +3,8 @@
 That the forms are the plain ones in float64 is in test_batch_norm_kernel.py.
 """
 
+from itertools import product
+
 import numpy as np
 import pytest
 
@@ -13,13 +15,8 @@ from tests.helpers.plain import plain
 
 pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[fast]'")
 
-from minilocal.kernels.numba.batch_norm import (
-    add_sums,
-    batch_norm_apply,
-    batch_norm_backward,
-    batch_norm_stats,
-    combine,
-)
+from minilocal.kernels import numba
+from minilocal.kernels.numba.channel_sums import add_sums, combine
 
 EPS = 1e-5
 U = 2.0**-24  # a rounding to float32 is off by at most U times the number
@@ -37,16 +34,11 @@ def forms(n: dict[str, np.ndarray], of=numba) -> dict[str, np.ndarray]:
     """All results of the three operations on these numbers, in the compiled forms or those `of` another kind."""
     each = n["z"], n["mean"], n["r"], n["gamma"]
     out = dict(zip(("μ", "σ²", "r"), of.batch_norm_stats(n["z"], EPS)[:3], strict=True))
-    out |= {
-        f"y {s} {relu}": of.batch_norm_apply(*each, n["beta"], n.get(s), relu)
-        for s in ("", "s")
-        for relu in (False, True)
-    }
-    for a in ("", "a"):
-        for both in (False, True):
-            results = of.batch_norm_backward(n["dy"], *each, n.get(a), both)
-            names = ("dz", "dγ", "dβ", "dy")
-            out |= {f"{name} {a} {both}": x for name, x in zip(names, results, strict=True) if x is not None}
+    for s, relu in product(("", "s"), (False, True)):
+        out[f"y {s} {relu}"] = of.batch_norm_apply(*each, n["beta"], n.get(s), relu)
+    for a, both in product(("", "a"), (False, True)):
+        results = zip(("dz", "dγ", "dβ", "dy"), of.batch_norm_backward(n["dy"], *each, n.get(a), both), strict=True)
+        out |= {f"{name} {a} {both}": x for name, x in results if x is not None}
     return out
 
 
