@@ -134,9 +134,9 @@ def test_a_convolution_adds_sums_image_by_image():
         add_sums(rows, 25 * i + 11, 25 * (i + 1), shifts[i], totals[i])
     seen, exact = combine(totals, shifts, [25] * 9, EPS), plain.batch_norm_stats(z.astype("float64"), EPS)
     assert seen.rows == 225 and seen.mean.dtype == seen.variance.dtype == seen.r.dtype == np.float32
-    spread = np.abs(z - shifts[:, None, None].astype("f8")).max()
-    assert np.abs(seen.mean - exact.mean).max() <= U * 1001 + 16 * U * spread
-    assert np.abs(seen.variance - exact.variance).max() <= 32 * U * spread**2
+    largest = np.abs(z - shifts[:, None, None].astype("f8")).max()
+    assert np.abs(seen.mean - exact.mean).max() <= U * 1001 + 16 * U * largest
+    assert np.abs(seen.variance - exact.variance).max() <= 32 * U * largest**2
 
 
 def test_sizes_that_differ_are_refused():
