@@ -12,7 +12,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ class Cache(FunctionCache):  # Numba has no annotations
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # whatever a damaged file makes of itself
-            with locked(FOLDER):
+            with suppress(OSError), locked(FOLDER):
                 self.flush()
             return None
 
