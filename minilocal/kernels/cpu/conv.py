@@ -17,13 +17,12 @@ import numpy as np
 from numpy import ndarray as Array
 
 from minilocal.kernels.cpu import winograd
-from minilocal.kernels.cpu.matmul import matmul, matmul_dw
+from minilocal.kernels.cpu.matmul import matmul, matmul_dw, unpacked
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 from minilocal.kernels.workspace import scratch
 from minilocal.ops.conv import conv_out_size
 
 BLOCK = 600 << 10  # bytes of im2col at a time: it, its images and its product fit a 1 MB second-level cache
-SMALL = 1_000_000  # rows x inner x columns up to which OpenBLAS multiplies without packing
 PARTIALS = 16 << 20  # bytes that the partial weight gradients of one layer may take together
 
 Block = tuple[int, int, int, int]  # images n0:n1, output rows p0:p1
@@ -184,9 +183,5 @@ def _windows(x: Array, block: Block, k: int, stride: int, pad: int, Q: int) -> A
 def _multiply(cols: Array, W: Array, out: Array) -> None:
     """out = cols W, in products small enough for OpenBLAS's unpacked path where that is possible."""
     rows, (inner, columns) = cols.shape[0], W.shape
-    run = rows
-    while run % 2 == 0 and run * inner * columns > SMALL:
-        run //= 2
-    if run < 64 or run * inner * columns > SMALL:
-        run = rows
-    np.matmul(cols.reshape(-1, run, inner), W, out=out.reshape(-1, run, columns))
+    runs = unpacked(rows, inner, columns)
+    np.matmul(cols.reshape(runs, -1, inner), W, out=out.reshape(runs, -1, columns))
