@@ -1,14 +1,14 @@
 """dx of conv2d_backward (ops/conv.py) on NumPy for 3×3, stride 2, padding 1: four pixels of x for one window of dz.
 
-The idea. Pixel h of x meets tap i of output p where h = 2 p - 1 + i: an even row 2 p meets tap 1 of p, an odd one 2 p + 1
-taps 2 of p and 0 of p + 1. Columns likewise. So two pixels side by side, 2 C numbers, are a product of the 2×2 window of
-dz that begins at (p, q), or of its upper half:
+The idea. Pixel h of x meets tap i of output p where h = 2 p - 1 + i: an even row 2 p meets tap 1 of p, an odd one
+2 p + 1 taps 2 of p and 0 of p + 1. Columns likewise. So two pixels side by side, 2 C numbers, are a product of the 2×2
+window of dz that begins at (p, q), or of its upper half:
 
     dx[2 p, 2 q : 2 q + 2] = dz[p, q : q + 2] E₁
-    dx[2 p + 1, 2 q : 2 q + 2] = dz[p, q : q + 2] E₂ + dz[p + 1, q : q + 2] E₀                              (1)
+    dx[2 p + 1, 2 q : 2 q + 2] = dz[p, q : q + 2] E₂ + dz[p + 1, q : q + 2] E₀                                    (1)
 
-Row i of the kernel is Eᵢ (2 O, 2 C), with a zero block where no tap joins the two pixels. That is 12 products for 9, but
-each number of dx is written once; col2im adds 9 strided images.
+Row i of the kernel is Eᵢ (2 O, 2 C), with a zero block where no tap joins the two pixels. That is 12 products for 9,
+but each number of dx is written once; col2im adds 9 strided images.
 """
 
 from __future__ import annotations
