@@ -1,5 +1,7 @@
 """The compiled convolution beside the plain one: windows where they lie, by Winograd's form, and what is neither."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -20,8 +22,11 @@ from tests.helpers.plain import plain
 EXACT = 1e-12  # of float64, relative to the largest number: a thousand times the round-off of a sum
 
 
+Geometry = tuple[tuple[int, ...], tuple[int, ...], int, int]
+
+
 @st.composite
-def geometries(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], int, int]:
+def geometries(draw: st.DrawFn) -> Geometry:
     """(x's shape, W's shape, stride, pad): channels in whole vectors of float64, 8, and others; any legal rest."""
     k, stride, pad = draw(st.integers(1, 4)), draw(st.integers(1, 3)), draw(st.integers(0, 5))
     smallest = max(1, k - 2 * pad)
@@ -30,7 +35,7 @@ def geometries(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...], int, 
     return (draw(st.integers(1, 5)), H, B, C), (k, k, C, O), stride, pad
 
 
-def numbers(geometry, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def numbers(geometry: Geometry, dtype: str = "float64") -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """x, W, dz, and an error of another branch."""
     shape, of_W, stride, pad = geometry
     rng, k = streams.rng(0), of_W[0]
@@ -47,7 +52,7 @@ def off(ours: Array | None, theirs: Array | None) -> float:
     return np.abs(a - b).max() / max(np.abs(b).max(), 1e-300)
 
 
-def same(ours, theirs) -> bool:
+def same(ours: Iterable[Array | None], theirs: Iterable[Array | None]) -> bool:
     return all(np.array_equal(host(a), host(b), equal_nan=True) for a, b in zip(ours, theirs, strict=True))
 
 

@@ -47,8 +47,8 @@ def test_it_is_the_sum_and_no_tile_changes_a_bit(R, I, J, wide, single, adds):
 
 
 def test_a_product_and_its_addition_round_once():
-    """(1 + ε)(1 - ε) - 1 = -ε²; rounded in between it is 0."""
-    eps = np.float32(2**-12)
+    """(1 + ε)(1 - ε) - 1 = -ε²; rounded in between it is 0 (1 - 2⁻²⁶ is no float32)."""
+    eps = np.float32(2**-13)
     A = np.array([[[1, 1 + eps]]], "float32")
     B = np.stack([np.full(16, -1), np.full(16, 1 - eps)]).astype("float32")[None]
     assert (product(A, B, None, 1) == -(np.float64(eps) ** 2)).all()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy import ndarray as Array
 
+from minilocal.kernels import aligned
 from minilocal.kernels.numba.channel_sums import add_sums, combine, first_mean, side_by_side
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.relu import PART, mask
@@ -31,7 +32,7 @@ def batch_norm_apply(
     z: Array, mean: Array, r: Array, gamma: Array, beta: Array, add: Array | None = None, relu: bool = False
 ) -> Array:
     """γ r (z - μ) + β, + s, ReLU, in one pass."""
-    y, scale = np.empty(z.shape, z.dtype), gamma * r
+    y, scale = aligned.empty(z.shape, z.dtype), gamma * r
     rows, s, out = _rows(z, z), None if add is None else _rows(add, z), _rows(y, z)
 
     def write(i: int, j: int) -> None:
@@ -48,8 +49,8 @@ def batch_norm_backward(
 
     The first of two passes writes e, unless it is dy, and the second reads it. Without `both` it lies where dz will.
     """
-    dz = np.empty(z.shape, z.dtype)
-    e = dy if a is None else np.empty(z.shape, z.dtype) if both else dz
+    dz = aligned.empty(z.shape, z.dtype)
+    e = dy if a is None else aligned.empty(z.shape, z.dtype) if both else dz
     on = None if a is None else _rows(a, z)
     above, rows, error, out = _rows(dy, z), _rows(z, z), _rows(e, z), _rows(dz, z)
 

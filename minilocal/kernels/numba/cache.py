@@ -47,7 +47,7 @@ FOLDER = folder()
 TROUBLE = why_not_kept(FOLDER)
 
 
-class Cache(FunctionCache):  # type: ignore[misc]  # Numba has no annotations
+class Cache(FunctionCache):  # Numba has no annotations
     """Numba's cache of one function, in FOLDER.
 
     Two processes never write at once: Numba numbers its files, and both would take the same number for different code.

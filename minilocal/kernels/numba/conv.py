@@ -72,7 +72,7 @@ def conv2d_backward(
     if own_dx:
         dx = aligned.zeros(x.shape, x.dtype) if k < stride and add is None else aligned.empty(x.shape, x.dtype)
         turned = Turned(W, stride, pad, H, B)
-        high, wide = (max(n + turned.top, m) for n, m in zip(dz.shape[1:3], turned.size, strict=True))
+        high, wide = max(turned.high, turned.top + dz.shape[1]), max(turned.wide, turned.top + dz.shape[2])
     width = strip_width(O, x.itemsize)
 
     def part(first: int, last: int) -> Array | None:
@@ -118,7 +118,9 @@ def frames(x: Array, top: int, high: int, wide: int) -> tuple[Array, int]:
 class Turned:
     """W for dx: the taps that meet every s-th row and column of x, each set of them turned, as a matrix in strips.
 
-    places    [U's first row in x, rows, first row in a frame, taps; the same of columns; where its strips begin]
+    places    of each set: U's first row in x, its rows, their first row in a frame, taps; the same of columns; where
+              its strips begin
+    top, high, wide    of a frame: the rows and columns before dz, and those that windows reach
     """
 
     def __init__(self, W: Array, stride: int, pad: int, H: int, B: int) -> None:
@@ -128,16 +130,20 @@ class Turned:
         for a in range(min(k, stride)):
             for b in range(min(k, stride)):
                 taps = W[a::stride, b::stride][::-1, ::-1].transpose(0, 1, 3, 2)
-                rows, columns = (self._place(*one, stride, pad) for one in ((H, a, len(taps)), (B, b, taps.shape[1])))
-                places.append([*rows, *columns, begin])
+                down, across = self._place(H, a, len(taps), stride, pad), self._place(B, b, taps.shape[1], stride, pad)
+                places.append([*down, *across, begin])
                 strips.append(in_strips(taps.reshape(-1, C)).reshape(-1))
                 begin += taps.size
         self.places, width = np.array(places), strip_width(C, W.itemsize)
         self.strips = aligned.empty((1, begin // width, width), W.dtype)
         np.concatenate(strips, out=self.strips.reshape(-1))
-        self.size = tuple(int((self.places[:, at + 1] + self.places[:, at + 2] + self.top).max()) for at in (0, 4))
+        _, rows, first, taps, *_ = self.places.T
+        self.high = int((first + rows - 1 + taps).max())
+        _, columns, first, taps = self.places.T[4:8]
+        self.wide = int((first + columns - 1 + taps).max())
 
     def _place(self, size: int, a: int, taps: int, stride: int, pad: int) -> tuple[int, int, int, int]:
+        """The place of U along one side of x."""
         first = (a - pad) % stride
         U = (first + pad - a) // stride
         return first, -(-(size - first) // stride), U + self.top + 1 - taps, taps
@@ -147,7 +153,9 @@ class Turned:
 
 
 @compiled
-def correlate(x, framed, top, strips, places, step, out, out_step, add):  # type: ignore[no-untyped-def]
+def correlate(
+    x: Array, framed: Array, top: int, strips: Array, places: Array, step: int, out: Array, out_step: int, add: bool
+) -> None:
     """out[n, u + out_step U, v + out_step V] (+)= Σ_i Σ_j x[n, f + step U + i, (g + step V) C + j] W[i, j].
 
     That for each place.
@@ -173,7 +181,7 @@ def correlate(x, framed, top, strips, places, step, out, out_step, add):  # type
 
 
 @compiled
-def weight_gradient(x, framed, top, dz, dW, k, s):  # type: ignore[no-untyped-def]
+def weight_gradient(x: Array, framed: Array, top: int, dz: Array, dW: Array, k: int, s: int) -> None:
     """dW += (2) of some images.        dz (N, P, Q, O), dW (strips, k k C, width)"""
     (N, P, Q, O), C, (strips, _, width) = dz.shape, x.shape[3], dW.shape
     m, high, wide = framed.shape[:3]
@@ -192,7 +200,7 @@ def weight_gradient(x, framed, top, dz, dW, k, s):  # type: ignore[no-untyped-de
 
 
 @compiled
-def in_frames(x, first, last, framed, top):  # type: ignore[no-untyped-def]
+def in_frames(x: Array, first: int, last: int, framed: Array, top: int) -> int:
     """Images first:last into frames 0, 1, ..., or nothing where they are their own. The image in frame 0."""
     if top < 0:
         return 0

@@ -29,7 +29,7 @@ TOGETHER = 4  # rows of A that are reached from one pointer
 TALL, BROAD = (16, 8) if binding.get_host_cpu_features().get("avx512f") else (4, 0)
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+@intrinsic(prefer_literal=True)
 def multiply(
     typing: Any, rows: Any, vectors: Any, out: Any, o: Any, o_r: Any, add: Any,
     A: Any, a: Any, a_rij: Any, B: Any, b: Any, b_ij: Any, IJ: Any,

@@ -9,6 +9,8 @@ from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.register_tile import BROAD, TALL, multiply
 from minilocal.kernels.numba.vector import BYTES
 
+Steps = tuple[int, ...]
+
 
 def strip_width(columns: int, itemsize: int) -> int:
     """The columns of a strip: those of a tile of two vectors, or of one."""
@@ -25,7 +27,10 @@ def in_strips(W: Array) -> Array:
 
 
 @compiled
-def rows(count, out, o, o_r, add, A, a, a_rij, B, b, b_ij, IJ, width):  # type: ignore[no-untyped-def]
+def rows(
+    count: int, out: Array, o: int, o_r: int, add: bool, A: Array, a: int, a_rij: Steps, B: Array, b: int, b_ij: Steps,
+    IJ: Steps, width: int,
+) -> None:  # fmt: skip
     """`multiply` for so many rows of a strip."""
     r, a_r, vector = 0, a_rij[0], BYTES // out.itemsize
     while width > vector and count - r >= BROAD:

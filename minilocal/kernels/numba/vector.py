@@ -17,7 +17,7 @@ from numba.extending import intrinsic, models, overload, register_model
 BYTES = 64
 
 
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """BYTES bytes of numbers of a type."""
 
     def __init__(self, number: Any) -> None:
@@ -26,7 +26,7 @@ class Vector(types.Type):  # type: ignore[misc]
 
 
 @register_model(Vector)
-class VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class VectorModel(models.PrimitiveModel):
     """A vector is LLVM's own."""
 
     def __init__(self, manager: Any, kind: Any) -> None:
@@ -39,7 +39,7 @@ def _place(context: Any, builder: Any, kind: Any, array: Any, i: Any) -> Any:
     return builder.bitcast(builder.gep(data, [i]), vector.as_pointer())
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def load(typing: Any, array: Any, i: Any) -> Any:
     """The numbers of a contiguous array from index i on, as many as a vector has. Nothing is checked."""
 
@@ -50,7 +50,7 @@ def load(typing: Any, array: Any, i: Any) -> Any:
     return Vector(array.dtype)(array, types.intp), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def store(typing: Any, array: Any, i: Any, vector: Any) -> Any:
     """array[i : i + lanes] = vector. Nothing is checked."""
 
@@ -63,7 +63,7 @@ def store(typing: Any, array: Any, i: Any, vector: Any) -> Any:
     return types.void(array, types.intp, vector), build
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def spread(typing: Any, like: Any, x: Any) -> Any:
     """x in every lane of a vector like this one."""
 
@@ -78,7 +78,7 @@ def spread(typing: Any, like: Any, x: Any) -> Any:
 
 
 def _lane_by_lane(name: str) -> Callable[..., Any]:
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def operation(typing: Any, a: Any, b: Any) -> Any:
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             return getattr(builder, name)(*args)

@@ -59,7 +59,7 @@ def conv2d_backward(
     def part(first: int, last: int) -> Array | None:
         e = dz[first:last]
         V, M = space(e, C)
-        if dx is not None:
+        if dx is not None and U is not None:
             if add is not None:
                 dx[first:last] = add[first:last]
             convolve(e, U, V, M, dx[first:last], add is not None)
@@ -95,7 +95,7 @@ def space(x: Array, O: int) -> tuple[Array, Array]:
 
 
 @compiled
-def convolve(x, U, V, M, y, add):  # type: ignore[no-untyped-def]
+def convolve(x: Array, U: Array, V: Array, M: Array, y: Array, add: bool) -> None:
     """y = conv(x, g), or y + it: rows of tiles go to the points, are multiplied there, and come back."""
     (N, H, B, C), (strips, inner, width), O, R = x.shape, U.shape, y.shape[3], V.shape[1]
     inner //= 6
@@ -113,7 +113,7 @@ def convolve(x, U, V, M, y, add):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def weight_gradient(x, V, E, dy, dU):  # type: ignore[no-untyped-def]
+def weight_gradient(x: Array, V: Array, E: Array, dy: Array, dU: Array) -> None:
     """dU += (A dy) ⊙ (Bᵀ x).        dU (6, strips, 3 C, width)"""
     (N, H, B, C), (_, strips, inner, width), O, R = x.shape, dU.shape, dy.shape[3], V.shape[1]
     A, e, out = V.reshape(-1), E.reshape(-1), dU.reshape(-1)
@@ -130,7 +130,7 @@ def weight_gradient(x, V, E, dy, dU):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def windows_to_points(x, first, count, V):  # type: ignore[no-untyped-def]
+def windows_to_points(x: Array, first: int, count: int, V: Array) -> None:
     """V = Bᵀ d, of the tiles in `count` rows of tiles. A tile has a row above and one below."""
     (_, H, B, C), (_, R, row) = x.shape, V.shape
     image, out, h, line, lanes = x.reshape(-1), V.reshape(-1), H // 4, B * C, BYTES // x.itemsize
@@ -154,7 +154,7 @@ def windows_to_points(x, first, count, V):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def errors_to_points(dy, first, count, E):  # type: ignore[no-untyped-def]
+def errors_to_points(dy: Array, first: int, count: int, E: Array) -> None:
     """E = A dy."""
     (_, _, B, O), R = dy.shape, E.shape[1]
     image, out, line, lanes = dy.reshape(-1), E.reshape(-1), B * O, BYTES // dy.itemsize
@@ -174,7 +174,7 @@ def errors_to_points(dy, first, count, E):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def from_points(M, first, count, y, add):  # type: ignore[no-untyped-def]
+def from_points(M: Array, first: int, count: int, y: Array, add: bool) -> None:
     """y = Aᵀ M, or y + it."""
     (_, _, B, O), R = y.shape, M.shape[1]
     out, m, line, lanes = y.reshape(-1), M.reshape(-1), B * O, BYTES // y.itemsize
