@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
 from minilocal.kernels import choice
+from minilocal.kernels.choice import kernels
 from minilocal.memory import GPU, estimate
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
 from tests.fake.device import counting, fake
@@ -125,6 +127,15 @@ def test_every_kind_of_kernels_is_timed_beside_numpys(monkeypatch):
     grown = [line.split(" | ") for line in text.partition("## Growth")[2].splitlines() if "minilocal Numba" in line]
     assert [row[-1].strip(" |") for row in grown] == ["0.50", "0.50"]
     assert "over NumPy's kernels" not in report.markdown({"steps": steps[::2], "growth": growth[::2]})
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed (extra `fast`)")
+def test_numbas_kernels_are_timed_in_a_process_of_their_own():
+    planned = replace(TINY, kernels=("numpy", "numba"), rules=("gll",), rounds=1)
+    results = harness.run(planned)
+    ours = [row for row in results["steps"] if row["engine"] == "minilocal"]
+    assert [row["kernels"] for row in ours] == ["numpy", "numba"] * 2 and not report.failures(results)
+    assert "numba" not in sys.modules or kernels() == "numpy"  # this process has none of it
 
 
 def test_each_kind_of_kernels_has_a_line_in_the_table_of_operations():
