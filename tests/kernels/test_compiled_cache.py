@@ -55,7 +55,9 @@ def program(tmp_path):
     return tmp_path / "program.py"
 
 
-def start(program: Path, place: Path | str, *dtypes: str, cwd: Path | None = None, name: str = "NUMBA_CACHE_DIR"):
+def start(
+    program: Path, place: Path | str, *dtypes: str, cwd: Path | None = None, name: str = "NUMBA_CACHE_DIR"
+) -> Any:
     env = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     env |= {"PYTHONPATH": str(TOP), name: str(place)}
     return subprocess.Popen(
@@ -80,7 +82,9 @@ def test_a_second_process_compiles_nothing(program, tmp_path):
     place = tmp_path / "kept"
     first, lines = end(start(program, place, "float32", "float64"))
     assert (first["hits"], first["compiled"]) == (0, 2) and first["results"] == [2, 2]
-    assert len(lines) == 1 and lines[0].startswith("minilocal: compiling Numba kernels, once") and str(place) in lines[0]
+    assert (
+        len(lines) == 1 and lines[0].startswith("minilocal: compiling Numba kernels, once") and str(place) in lines[0]
+    )
     before = files(place)
     assert {name.partition("/")[0] for name in before} == {cache.FOLDER.name}  # named by the sources, wherever it lies
     second, lines = end(start(program, place, "float32", "float64"))

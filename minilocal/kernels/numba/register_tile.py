@@ -106,7 +106,10 @@ def multiply(
         def over_j(j: Any, state: list[Any]) -> list[Any]:
             w, *heads = [unrelated(pointer) for pointer in state[: 1 + len(groups)]]
             row = [load(w, INDEX(v * lanes)) for v in range(V)]
-            x = [broadcast(builder.load(builder.gep(heads[r // PER_POINTER], [steps[r % PER_POINTER]]))) for r in range(R)]
+            x = [
+                broadcast(builder.load(builder.gep(heads[r // PER_POINTER], [steps[r % PER_POINTER]])))
+                for r in range(R)
+            ]
             sums = [builder.call(fma, [x[n // V], row[n % V], s]) for n, s in enumerate(state[1 + len(groups) :])]
             return [builder.gep(w, [b_j]), *(builder.gep(head, [a_j]) for head in heads), *sums]
 

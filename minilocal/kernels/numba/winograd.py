@@ -19,7 +19,7 @@ from minilocal.kernels import aligned
 from minilocal.kernels.cpu.winograd import POINTS, transforms
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.rows import in_strips, rows, strip_width
-from minilocal.kernels.numba.vector import BYTES, load, broadcast, store
+from minilocal.kernels.numba.vector import BYTES, broadcast, load, store
 from minilocal.kernels.threads import ordered_sum, parallel_map
 from minilocal.kernels.workspace import scratch, workspace
 
