@@ -57,7 +57,7 @@ def program(tmp_path):
 
 def start(
     program: Path, place: Path | str, *dtypes: str, cwd: Path | None = None, name: str = "NUMBA_CACHE_DIR"
-) -> subprocess.Popen[str]:
+) -> Any:
     env = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     env |= {"PYTHONPATH": str(TOP), name: str(place)}
     return subprocess.Popen(
@@ -138,7 +138,7 @@ def test_a_user_without_a_home_has_none(program, tmp_path):
     assert cache.why_not_kept(Path("~/.cache/minilocal")) == "the user has no home"
 
 
-def test_a_full_disk_has_a_line_and_the_function_runs(tmp_path, monkeypatch, capsys):
+def test_a_full_disk_is_told_and_the_function_runs(tmp_path, monkeypatch, capsys):
     def full(self, sig, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
