@@ -59,8 +59,13 @@ def test_a_gpu_is_tried_by_a_kernel_a_transfer_a_graph_a_product_and_a_step(gpu,
 
 
 def test_numbas_kernels_are_tried_where_it_is_installed(capsys, monkeypatch):
-    tried = []
-    monkeypatch.setattr(doctor, "compiled", lambda: tried.append(1) or "well")
+    tried: list[str] = []
+
+    def compiled() -> str:
+        tried.append("well")
+        return tried[-1]
+
+    monkeypatch.setattr(doctor, "compiled", compiled)
     for installed in (None, "0.64.0"):
         monkeypatch.setattr(environment, "version", lambda name, v=installed: v if name == "numba" else "1")
         status, report = call(capsys)
