@@ -20,7 +20,18 @@ def adam(updates: Updates, lr: float | Array, beta1: float, beta2: float, eps: f
 
     def piece(w: Array, g: Array, m: Array, s: Array, t: int) -> None:
         rate = lr / (1 - beta1**t)
-        move(w, g, m, s, float(rate[0] if isinstance(rate, Array) else rate), 1 / (1 - beta2**t), beta1, beta2, eps, weight_decay)
+        move(
+            w,
+            g,
+            m,
+            s,
+            float(rate[0] if isinstance(rate, Array) else rate),
+            1 / (1 - beta2**t),
+            beta1,
+            beta2,
+            eps,
+            weight_decay,
+        )
 
     PLAIN(each_piece(piece, updates), lr, beta1, beta2, eps, weight_decay)
 

@@ -21,9 +21,7 @@ def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: floa
 
 
 @compiled
-def move(
-    w: Array, g: Array, v: Array | None, lr: float, momentum: float, weight_decay: float, nesterov: bool
-) -> None:
+def move(w: Array, g: Array, v: Array | None, lr: float, momentum: float, weight_decay: float, nesterov: bool) -> None:
     """g ← g + λ w;  v ← μ v + g;  w ← w - η v, or w - η (g + μ v).        w, g, v flat"""
     number = w.dtype.type  # of float32 where w is
     eta, mu, decay = number(lr), number(momentum), number(weight_decay)
