@@ -159,7 +159,7 @@ class Grid(NamedTuple):
     def groups(self, a: Array) -> Array:
         """Places by phase or by run. (points, places, k)  →  (points, groups, places/groups, k), a view"""
         if self.phases == 3:
-            return a.reshape(len(a), -1, 3, a.shape[2]).swapaxes(1, 2)
+            return a.reshape(len(a), -1, 3, a.shape[2]).transpose(0, 2, 1, 3)
         return a.reshape(len(a), self.runs, -1, a.shape[2])
 
     def tiles(self, a: Array) -> Array:
