@@ -24,8 +24,8 @@ from typing import NamedTuple
 import pytest
 
 from minilocal import cli
-from minilocal.kernels.choice import kernels, using
 from minilocal.kernels.threads import threads, use_threads
+from minilocal.ops.kinds import kernels, using
 
 ROOT = Path(__file__).parents[1]
 PRINTED = "a block of Python"

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.only is not None and options.only not in kinds:
         raise unknown("kind of check", options.only, kinds)
     from minilocal.device import on_device
-    from minilocal.kernels.choice import using
+    from minilocal.ops.kinds import using
 
     start = time.perf_counter()
     rows: list[Result] = []

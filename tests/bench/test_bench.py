@@ -21,9 +21,9 @@ from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
 from minilocal.kernels import choice
-from minilocal.kernels.choice import kernels
 from minilocal.memory import GPU, estimate
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
+from minilocal.ops.kinds import kernels
 from tests.fake.device import counting, fake
 
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)

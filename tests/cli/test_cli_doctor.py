@@ -12,7 +12,7 @@ import pytest
 from minilocal import UserError, cli, device, learner
 from minilocal.cli import doctor
 from minilocal.device import DeviceNotFound
-from minilocal.kernels.choice import kernels
+from minilocal.ops.kinds import kernels
 from minilocal.record import environment
 from tests.fake import cuda_on_host
 from tests.fake.device import fake

@@ -15,10 +15,10 @@ import pytest
 import minilocal as ml
 from minilocal.array import Array
 from minilocal.kernels import choice
-from minilocal.kernels.choice import checked_kind, kernels, using
 from minilocal.kernels.threads import parallel_map
 from minilocal.ops import dispatch, reference
 from minilocal.ops.dispatch import op
+from minilocal.ops.kinds import checked_kind, kernels, using
 
 TOP = Path(ml.__file__).parents[1]
 without_numba = pytest.mark.skipif(find_spec("numba") is not None, reason="Numba is installed")

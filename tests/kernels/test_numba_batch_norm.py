@@ -153,7 +153,7 @@ def test_sizes_that_differ_are_refused():
 
 
 def test_operations_choose_the_compiled_forms():
-    n, before = numbers((7, 10)), ml.kernels.choice.kernels()
+    n, before = numbers((7, 10)), ml.ops.kinds.kernels()
     try:
         ml.use_kernels("numba")
         seen = forms(n, ops)

@@ -13,7 +13,7 @@ import minilocal as ml
 from minilocal import cli, record
 from minilocal.config import from_tables
 from minilocal.kernels import choice
-from minilocal.kernels.choice import kernels
+from minilocal.ops.kinds import kernels
 from minilocal.train import train
 from tests.helpers.checkpoints import checkpoint
 from tests.helpers.small_run import configuration, words
