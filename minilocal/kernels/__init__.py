@@ -1,8 +1,8 @@
 """Fast forms of the operations in `minilocal.ops`, by where they run, each tested equal to the plain code there.
 
     cpu/            NumPy, in blocks that stay in the cache, shared by threads
-    numba/          NumPy's arrays too, compiled by Numba
-    choice.py       which of the two
+    numba/          NumPy's arrays too, compiled by Numba (`ops.kinds` says which of the two)
+    aligned.py      arrays that begin at a line of the cache
     cuda/           any library that builds CUDA kernels (CuPy), in CUDA C++
     threads.py      the thread pool, and BLAS held to one thread
     workspace.py    scratch memory of each thread

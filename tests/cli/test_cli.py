@@ -496,21 +496,21 @@ def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
 def test_verify_checks_the_kernels_that_are_asked_for(monkeypatch, minilocal):
     """The kind holds while rows are computed, which are none here, and no longer."""
     from minilocal import verify
-    from minilocal.kernels import choice
+    from minilocal.ops import kinds
 
     seen = []
 
     def checks(quick, only):
-        seen.append(choice.kernels())
+        seen.append(kinds.kernels())
         yield from ()
 
-    monkeypatch.setattr(choice, "find_spec", lambda name: sys)
-    monkeypatch.setattr(choice, "import_module", lambda name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: sys)
+    monkeypatch.setattr(kinds, "import_module", lambda name: None)
     monkeypatch.setattr(verify, "run", checks)
     for kind in ("numba", "auto", "numpy"):
         assert minilocal("verify", "--kernels", kind)[0] == 0
     assert minilocal("verify")[0] == 0
-    assert seen == ["numba", "numba", "numpy", "numpy"] and choice.kernels() == "numpy"
+    assert seen == ["numba", "numba", "numpy", "numpy"] and kinds.kernels() == "numpy"
 
 
 def test_verify_offers_the_kinds_of_check_that_there_are():

@@ -12,7 +12,7 @@ import pytest
 import minilocal as ml
 from minilocal import cli, record
 from minilocal.config import from_tables
-from minilocal.kernels import choice
+from minilocal.ops import kinds
 from minilocal.ops.kinds import kernels
 from minilocal.train import train
 from tests.helpers.checkpoints import checkpoint
@@ -24,7 +24,7 @@ LINE = "kernels were {} and are {} from here on: results differ from {}'s by rou
 
 @pytest.fixture
 def no_numba(monkeypatch):
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
 
 
 def recorded(path: Path) -> tuple[str, str]:
