@@ -19,6 +19,15 @@ from minilocal.kernels.numba.conv_stats import conv2d_stats
 from tests.helpers.host import host
 from tests.helpers.plain import plain
 
+
+@pytest.fixture(autouse=True, scope="module")
+def _any_size():
+    """Maps of any size go to the compiled form, those too that are faster in NumPy's."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv, "NARROWEST", 1)
+        yield
+
+
 EXACT = 1e-12  # of float64, relative to the largest number: a thousand times the round-off of a sum
 
 
@@ -178,6 +187,17 @@ def test_a_pixel_that_is_not_finite_reaches_its_windows_alone(hot):
     reached[1, 4:8, 3:6] = True
     assert winograd.fits(x.shape, W, 1, 1) and np.array_equal(z[~reached], clean[~reached])
     assert not np.isfinite(z[1, 4:7, 3:6]).any()
+
+
+def test_where_it_goes_is_a_question_of_shapes_alone(monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(conv, "NARROWEST", 8)
+    x, W = np.zeros((1, 8, 8, 16), "float32"), np.zeros((3, 3, 16, 32), "float32")
+    assert conv.fits(32, x, W, 8) and not conv.fits(24, x, W, 8) and conv.fits(24, x.astype("f8"), W, 8)
+    assert not conv.fits(32, x, W, 7), "narrow"
+    assert not conv.fits(32, x, np.zeros((1, 1, 256, 256), "float32"), 8), "much of W"
+    assert winograd.fits(x.shape, W, 1, 1) and not winograd.fits((1, 6, 8, 16), W, 1, 1), "rows in fours"
+    assert not winograd.fits(x.shape, W, 2, 1) and not winograd.fits((1, 8, 8, 3), W[:, :, :3], 1, 1)
 
 
 def test_an_empty_batch_has_an_empty_result():

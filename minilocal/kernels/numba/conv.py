@@ -32,11 +32,13 @@ from minilocal.kernels.workspace import scratch
 from minilocal.ops.conv import conv_out_size
 
 GROUP = 512 << 10  # bytes of frames at a time
+LARGEST = 1 << 15  # channels in x channels out above which BLAS, which reads the weights once, is the faster one
+NARROWEST = 8  # pixels across below which tiles are short of rows
 
 
 def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
     """z of (1)."""
-    if not fits(W.shape[3], x, W):
+    if not fits(W.shape[3], x, W, conv_out_size(x.shape[2], W.shape[0], stride, pad)):
         return in_numpy.conv2d(x, W, stride, pad)
     z, part = parts_of(x, W, stride, pad)
     parallel_map(part, partition(len(x)))
@@ -64,9 +66,10 @@ def conv2d_backward(
 ) -> tuple[Array | None, Array | None]:
     """(dx, dW of (2)). No bit of either depends on `need`."""
     (N, H, B, C), (k, _, _, O) = x.shape, W.shape
-    own_dx, own_dW = need != "weights" and fits(C, dz, W), need != "input" and fits(O, dz, W)
+    across = dz.shape[2]
+    own_dx, own_dW = need != "weights" and fits(C, dz, W, across), need != "input" and fits(O, dz, W, across)
     x, dz = np.ascontiguousarray(x), np.ascontiguousarray(dz)
-    if winograd.fits(x.shape, W, stride, pad):
+    if (own_dx or own_dW) and winograd.fits(x.shape, W, stride, pad):
         return winograd.conv2d_backward(dz, x, W, need, add, in_numpy.partition_for(N, W))
     dx = None
     if own_dx:
@@ -98,9 +101,10 @@ def conv2d_backward(
     return dx, in_numpy.conv2d_backward(dz, x, W, stride, pad, "weights")[1]
 
 
-def fits(columns: int, *arrays: Array) -> bool:
-    """Whether so many columns are whole vectors, and all arrays hold something."""
-    return columns % (BYTES // arrays[0].itemsize) == 0 and all(a.size for a in arrays)
+def fits(columns: int, x: Array, W: Array, across: int) -> bool:
+    """Whether so many columns are whole vectors, and this form is the faster one for maps so many pixels across."""
+    whole, channels = columns % (BYTES // x.itemsize) == 0, W.shape[2] * W.shape[3]
+    return whole and channels <= LARGEST and across >= NARROWEST and x.size * W.size > 0
 
 
 def frames(x: Array, top: int, high: int, wide: int) -> tuple[Array, int]:

@@ -11,11 +11,12 @@ from minilocal.kernels.numba.channel_sums import add_sums, combine, first_mean
 from minilocal.kernels.numba.conv import fits, parts_of
 from minilocal.kernels.threads import parallel_map, partition
 from minilocal.ops.batch_norm import Statistics
+from minilocal.ops.conv import conv_out_size
 
 
 def conv2d_stats(x: Array, W: Array, stride: int = 1, pad: int = 0, eps: float = 1e-5) -> tuple[Array, Statistics]:
     """(z, μ, σ² and r of z). Each part has a shift of its own, as in `batch_norm_stats`."""
-    if not fits(W.shape[3], x, W):
+    if not fits(W.shape[3], x, W, conv_out_size(x.shape[2], W.shape[0], stride, pad)):
         z = conv2d(x, W, stride, pad)
         return z, batch_norm_stats(z, eps)
     z, convolve = parts_of(x, W, stride, pad)

@@ -26,7 +26,9 @@ INDEX = ir.IntType(64)
 PER_POINTER = 4  # rows of A that are reached from one pointer
 
 # Rows of a tile of one vector, and of two: its sums, a row of B and a number of A fill the registers, and no more.
+# And halves and quarters of them.
 TALL, BROAD = (16, 8) if binding.get_host_cpu_features().get("avx512f") else (4, 0)
+TALL_2, TALL_4, BROAD_2 = TALL // 2, TALL // 4, BROAD // 2
 
 
 @intrinsic(prefer_literal=True)

@@ -6,7 +6,7 @@ from numpy import ndarray as Array
 
 from minilocal.kernels import aligned
 from minilocal.kernels.numba.compiled import compiled
-from minilocal.kernels.numba.register_tile import BROAD, TALL, multiply
+from minilocal.kernels.numba.register_tile import BROAD, BROAD_2, TALL, TALL_2, TALL_4, multiply
 from minilocal.kernels.numba.vector import BYTES
 
 Steps = tuple[int, ...]
@@ -31,20 +31,26 @@ def rows(
     count: int, out: Array, o: int, o_r: int, add: bool, A: Array, a: int, a_rij: Steps, B: Array, b: int, b_ij: Steps,
     IJ: Steps, width: int,
 ) -> None:  # fmt: skip
-    """`multiply` for so many rows of a strip."""
-    r, a_r, vector = 0, a_rij[0], BYTES // out.itemsize
-    while width > vector and count - r >= BROAD:
+    """`multiply` for so many rows of a strip, in tiles as large as there are rows for."""
+    r, a_r, wide = 0, a_rij[0], width > BYTES // out.itemsize
+    while wide and count - r >= BROAD:
         multiply(BROAD, 2, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
         r += BROAD
-    while width > vector and r < count:
+    while wide and count - r >= BROAD_2:
+        multiply(BROAD_2, 2, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
+        r += BROAD_2
+    while wide and r < count:
         multiply(1, 2, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
         r += 1
     while count - r >= TALL:
         multiply(TALL, 1, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
         r += TALL
-    while count - r >= 4:
-        multiply(4, 1, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
-        r += 4
+    while count - r >= TALL_2:
+        multiply(TALL_2, 1, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
+        r += TALL_2
+    while count - r >= TALL_4:
+        multiply(TALL_4, 1, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
+        r += TALL_4
     while r < count:
         multiply(1, 1, out, o + r * o_r, o_r, add, A, a + r * a_r, a_rij, B, b, b_ij, IJ)
         r += 1
