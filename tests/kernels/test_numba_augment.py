@@ -26,7 +26,8 @@ def operands(N: int, H: int, W: int, C: int, padding: int, dtype: str = "float32
 @pytest.mark.parametrize("mode", ["constant", "reflect"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "shape", [(40, 32, 32, 3, 4), (9, 5, 8, 1, 2), (20, 6, 6, 3, 0), (30, 3, 4, 2, 9), (30, 1, 2, 2, 3), (2, 3, 3, 2, 3)]
+    "shape",
+    [(40, 32, 32, 3, 4), (9, 5, 8, 1, 2), (20, 6, 6, 3, 0), (30, 3, 4, 2, 9), (30, 1, 2, 2, 3), (2, 3, 3, 2, 3)],
 )
 def test_the_bits_of_the_plain_code(shape, dtype, mode):
     images, picks, table, padding = operands(*shape, dtype)

@@ -15,7 +15,7 @@ pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[f
 
 from minilocal.kernels.numba import adam, parameters, sgd
 
-SHAPES: list[tuple[int, ...]] = [(7,), (0, 3), (3, 3, 9, 10), (5, 2 * parameters.PIECE // 7), (1,), (300, 1001)]
+SHAPES: list[tuple[int, ...]] = [(7,), (0, 3), (3, 3, 9, 10), (5, 2 * parameters.PART // 7), (1,), (300, 1001)]
 SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, 1e30)
 RATES = {"number": lambda dtype: 0.1, "array": lambda dtype: np.array([0.1], dtype)}
 each_rate = pytest.mark.parametrize("rate", RATES)
