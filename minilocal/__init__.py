@@ -28,9 +28,9 @@ from minilocal import boundaries, data, equations, interop, layers, losses, nets
 from minilocal.array import namespace, to_host
 from minilocal.device import to_device
 from minilocal.errors import UserError
-from minilocal.kernels.choice import use_kernels
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
+from minilocal.ops.kinds import use_kernels
 from minilocal.rules import when
 from minilocal.split import split
 from minilocal.streams import rng

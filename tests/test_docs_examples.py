@@ -25,6 +25,7 @@ import pytest
 
 from minilocal import cli
 from minilocal.kernels.threads import threads, use_threads
+from minilocal.ops.kinds import kernels, using
 
 ROOT = Path(__file__).parents[1]
 PRINTED = "a block of Python"
@@ -114,7 +115,8 @@ def do(page: str, name: str) -> int:
 def as_many_threads_afterwards():
     """A run takes every core, and this process has neighbours."""
     before = threads()
-    yield
+    with using(kernels()):
+        yield
     use_threads(before)
 
 

@@ -18,7 +18,7 @@ from minilocal import costs, nets, rules, streams
 from minilocal.bench.ops import op_benchmarks
 from minilocal.bench.workload import Workload
 from minilocal.errors import UserError, unknown
-from minilocal.kernels.choice import checked_kind
+from minilocal.ops.kinds import checked_kind
 from minilocal.rules.compose import KEEP
 from minilocal.split import sizes
 

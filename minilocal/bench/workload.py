@@ -24,12 +24,12 @@ from minilocal.bench.timing import Clock, DeviceClock, Work, clock_of, enough, t
 from minilocal.bench.torch_learner import TorchLearner, allow_tf32
 from minilocal.device import device_namespace, make_current, to_device, use_tf32
 from minilocal.engine import RecordedSteps
-from minilocal.kernels.choice import use_kernels
 from minilocal.kernels.cuda.conv import WIDE
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
 from minilocal.memory.meter import Meter, free_unused, held_bytes
 from minilocal.nets import Net
+from minilocal.ops.kinds import use_kernels
 from minilocal.optim import SGD
 from minilocal.rules import Rule
 

@@ -247,7 +247,7 @@ def compiled() -> str:
     """Compare the losses of the same step by Numba's kernels with NumPy's; compiled code stays for later runs."""
     import numpy as np
 
-    from minilocal.kernels.choice import using
+    from minilocal.ops.kinds import using
 
     with using("numba"):
         from minilocal.kernels.numba.cache import FOLDER, TROUBLE

@@ -72,7 +72,7 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Print a row for each rule and number of modules."""
     from minilocal import nets, streams
-    from minilocal.kernels.choice import using
+    from minilocal.ops.kinds import using
     from minilocal.parallel.ranks import owned
     from minilocal.parallel.simulate import Link
     from minilocal.parallel.simulate.costs_file import kept_in

@@ -15,15 +15,15 @@ BYTES = 64
 
 def empty(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """As `np.empty`."""
-    return within(np.empty(room(shape, dtype), np.uint8), shape, dtype)
+    return within(np.empty(byte_count(shape, dtype), np.uint8), shape, dtype)
 
 
 def zeros(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """As `np.zeros`."""
-    return within(np.zeros(room(shape, dtype), np.uint8), shape, dtype)
+    return within(np.zeros(byte_count(shape, dtype), np.uint8), shape, dtype)
 
 
-def room(shape: tuple[int, ...], dtype: Any) -> int:
+def byte_count(shape: tuple[int, ...], dtype: Any) -> int:
     """The bytes within which such an array lies, wherever they begin."""
     return prod(shape) * np.dtype(dtype).itemsize + BYTES
 

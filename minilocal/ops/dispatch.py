@@ -24,7 +24,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from minilocal.array import Array, namespace
-from minilocal.kernels.choice import kernels
+from minilocal.ops.kinds import kernels
 
 P = ParamSpec("P")
 R = TypeVar("R")

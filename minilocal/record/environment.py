@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from minilocal.device import device_namespace, on_device
-from minilocal.kernels.choice import kernels
 from minilocal.kernels.threads import available, threads
+from minilocal.ops.kinds import kernels
 
 PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax", "numba", "llvmlite")
 

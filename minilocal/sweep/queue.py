@@ -11,7 +11,7 @@ from typing import Any
 from minilocal import record
 from minilocal.config import Config, check, flatten, resolve, tables_of
 from minilocal.errors import UserError
-from minilocal.kernels.choice import checked_kind
+from minilocal.ops.kinds import checked_kind
 from minilocal.record.files import os_errors_explained, read_json
 from minilocal.sweep.cells import Cell, fingerprint
 from minilocal.sweep.state import State, forget_failure, state

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from minilocal.kernels.choice import checked_kind
 from minilocal.learner import Learner
+from minilocal.ops.kinds import checked_kind
 from minilocal.train.progress import Progress
 from minilocal.train.trainer import Trainer
 

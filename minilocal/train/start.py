@@ -12,9 +12,9 @@ from minilocal import record, rules
 from minilocal.config import Config, check, flatten, from_tables, resolve, tables_of
 from minilocal.data import DataSet
 from minilocal.errors import UserError
-from minilocal.kernels.choice import kernels, use_kernels
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.learner import Learner
+from minilocal.ops.kinds import kernels, use_kernels
 from minilocal.train.from_config import build, cut, schedule
 from minilocal.train.loop import Loop, Report, Say
 from minilocal.train.process_group import ProcessGroup

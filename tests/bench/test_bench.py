@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,9 +20,10 @@ from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
-from minilocal.kernels import choice
 from minilocal.memory import GPU, estimate
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
+from minilocal.ops import kinds
+from minilocal.ops.kinds import kernels
 from tests.fake.device import counting, fake
 
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)
@@ -53,7 +55,7 @@ InProcess: Any = _InProcess  # where a WorkerPool is asked for
 def _threads_as_before():
     from minilocal.kernels import threads
 
-    before = threads._threads, choice.kernels()
+    before = threads._threads, kinds.kernels()
     yield
     ml.use_threads(before[0])
     ml.use_kernels(before[1])
@@ -86,7 +88,7 @@ def test_minilocal_with_another_kind_of_kernels_is_an_engine_of_its_own():
     (True, ("numpy", "numba"), ("numpy", "numba")), (False, ("numpy", "auto"), ("numpy",)),
 ])  # fmt: skip
 def test_kinds_of_kernels_are_what_they_become_each_once(monkeypatch, installed, asked, kinds):
-    monkeypatch.setattr(choice, "find_spec", lambda name: SimpleNamespace() if installed else None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: SimpleNamespace() if installed else None)
     planned = plan.Plan(("steps", "layers", "growth"), ("mlp",), batches=(4,), modules=(2,), kernels=asked, quick=True)
     planned.check()
     assert planned.kinds == kinds
@@ -98,10 +100,10 @@ def test_kinds_of_kernels_are_what_they_become_each_once(monkeypatch, installed,
 
 
 def test_kernels_that_cannot_run_are_refused(monkeypatch):
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
     with pytest.raises(ml.UserError, match="--kernels = 'numba': Numba is not installed"):
         plan.Plan(kernels=("numba",)).check()
-    monkeypatch.setattr(choice, "find_spec", lambda name: SimpleNamespace())
+    monkeypatch.setattr(kinds, "find_spec", lambda name: SimpleNamespace())
     with pytest.raises(ml.UserError, match="--kernels met --device cuda: they are the CPU's"):
         plan.Plan(kernels=("numpy", "numba"), device="cuda").check()
 
@@ -125,6 +127,15 @@ def test_every_kind_of_kernels_is_timed_beside_numpys(monkeypatch):
     grown = [line.split(" | ") for line in text.partition("## Growth")[2].splitlines() if "minilocal Numba" in line]
     assert [row[-1].strip(" |") for row in grown] == ["0.50", "0.50"]
     assert "over NumPy's kernels" not in report.markdown({"steps": steps[::2], "growth": growth[::2]})
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed (extra `fast`)")
+def test_numbas_kernels_are_timed_in_a_process_of_their_own():
+    planned = replace(TINY, kernels=("numpy", "numba"), rules=("gll",), rounds=1)
+    results = harness.run(planned)
+    ours = [row for row in results["steps"] if row["engine"] == "minilocal"]
+    assert [row["kernels"] for row in ours] == ["numpy", "numba"] * 2 and not report.failures(results)
+    assert "numba" not in sys.modules or kernels() == "numpy"  # this process has none of it
 
 
 def test_each_kind_of_kernels_has_a_line_in_the_table_of_operations():

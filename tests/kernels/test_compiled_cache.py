@@ -55,7 +55,9 @@ def program(tmp_path):
     return tmp_path / "program.py"
 
 
-def start(program: Path, place: Path | str, *dtypes: str, cwd: Path | None = None, name: str = "NUMBA_CACHE_DIR"):
+def start(
+    program: Path, place: Path | str, *dtypes: str, cwd: Path | None = None, name: str = "NUMBA_CACHE_DIR"
+) -> Any:
     env = {key: value for key, value in os.environ.items() if key not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
     env |= {"PYTHONPATH": str(TOP), name: str(place)}
     return subprocess.Popen(
@@ -78,14 +80,16 @@ def files(place: Path) -> dict[str, bytes]:
 
 def test_a_second_process_compiles_nothing(program, tmp_path):
     place = tmp_path / "kept"
-    first, said = end(start(program, place, "float32", "float64"))
+    first, lines = end(start(program, place, "float32", "float64"))
     assert (first["hits"], first["compiled"]) == (0, 2) and first["results"] == [2, 2]
-    assert len(said) == 1 and said[0].startswith("minilocal: compiling Numba kernels, once") and str(place) in said[0]
+    assert (
+        len(lines) == 1 and lines[0].startswith("minilocal: compiling Numba kernels, once") and str(place) in lines[0]
+    )
     before = files(place)
     assert {name.partition("/")[0] for name in before} == {cache.FOLDER.name}  # named by the sources, wherever it lies
-    second, said = end(start(program, place, "float32", "float64"))
+    second, lines = end(start(program, place, "float32", "float64"))
     assert (second["hits"], second["compiled"]) == (2, 0) and second["results"] == [2, 2]
-    assert files(place) == before and not said
+    assert files(place) == before and not lines
 
 
 @pytest.mark.parametrize("own", ["", "elsewhere"])
@@ -124,9 +128,9 @@ def test_a_change_of_a_source_or_of_numba_is_another_folder(tmp_path, monkeypatc
 
 def test_without_a_folder_that_can_be_written_each_process_compiles_and_says_so(program, tmp_path):
     (tmp_path / "file").write_text("no folder")
-    result, said = end(start(program, tmp_path / "file", "float32"))
+    result, lines = end(start(program, tmp_path / "file", "float32"))
     assert (result["hits"], result["compiled"], result["results"]) == (0, 1, [2])
-    assert len(said) == 1 and "compiled anew in each process" in said[0] and "Not a directory" in said[0]
+    assert len(lines) == 1 and "compiled anew in each process" in lines[0] and "Not a directory" in lines[0]
     assert not list(tmp_path.rglob("*.nb[ic]"))
 
 

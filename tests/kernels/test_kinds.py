@@ -14,11 +14,10 @@ import pytest
 
 import minilocal as ml
 from minilocal.array import Array
-from minilocal.kernels import choice
-from minilocal.kernels.choice import checked_kind, kernels, using
 from minilocal.kernels.threads import parallel_map
-from minilocal.ops import dispatch, reference
+from minilocal.ops import dispatch, kinds, reference
 from minilocal.ops.dispatch import op
+from minilocal.ops.kinds import checked_kind, kernels, using
 
 TOP = Path(ml.__file__).parents[1]
 without_numba = pytest.mark.skipif(find_spec("numba") is not None, reason="Numba is installed")
@@ -38,14 +37,14 @@ TABLES = {"cpu": {"plus": lambda x: x + 10}, "numba": {"plus": lambda x: x + 100
 def _kind_as_before():
     before = kernels()
     yield
-    choice._kind = before
+    kinds._kind = before
 
 
 @pytest.fixture
 def installed(monkeypatch):
     """Numba as if it were installed, with forms of `plus`."""
-    monkeypatch.setattr(choice, "find_spec", lambda name: SimpleNamespace())
-    monkeypatch.setattr(choice, "import_module", lambda name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: SimpleNamespace())
+    monkeypatch.setattr(kinds, "import_module", lambda name: None)
     monkeypatch.setattr(dispatch, "_table", TABLES.__getitem__)
 
 
@@ -115,7 +114,7 @@ def test_another_name_is_refused_and_changes_nothing(wrong):
 
 
 def test_without_numba_it_is_refused_and_auto_is_numpy(monkeypatch):
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
     with pytest.raises(ml.UserError, match=r"'numba': Numba is not installed: in the clone, pip install") as refused:
         ml.use_kernels("numba")
     assert "\n" not in str(refused.value) and kernels() == "numpy"

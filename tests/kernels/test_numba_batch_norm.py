@@ -4,6 +4,7 @@ That the forms are the plain ones in float64 is in test_batch_norm_kernel.py.
 """
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.helpers.plain import plain
 
 pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[fast]'")
 
-from minilocal.kernels import numba
+from minilocal.kernels.numba import batch_norm as numba
 from minilocal.kernels.numba.channel_sums import add_sums, combine
 
 EPS = 1e-5
@@ -30,7 +31,7 @@ def numbers(shape: tuple[int, ...], dtype: str = "float32", seed: int = 0) -> di
     return n | {"r": rng.uniform(0.5, 2, C).astype(dtype), "a": np.maximum(rng.standard_normal(shape), 0).astype(dtype)}
 
 
-def forms(n: dict[str, np.ndarray], of=numba) -> dict[str, np.ndarray]:
+def forms(n: dict[str, np.ndarray], of: Any = numba) -> dict[str, np.ndarray]:
     """All results of the three operations on these numbers, in the compiled forms or those `of` another kind."""
     each = n["z"], n["mean"], n["r"], n["gamma"]
     out = dict(zip(("μ", "σ²", "r"), of.batch_norm_stats(n["z"], EPS)[:3], strict=True))
@@ -132,7 +133,7 @@ def test_a_convolution_adds_sums_image_by_image():
     for i in range(9):
         add_sums(rows, 25 * i, 25 * i + 11, shifts[i], totals[i])
         add_sums(rows, 25 * i + 11, 25 * (i + 1), shifts[i], totals[i])
-    seen, exact = combine(totals, shifts, [25] * 9, EPS), plain.batch_norm_stats(z.astype("float64"), EPS)
+    seen, exact = combine(list(totals), list(shifts), [25] * 9, EPS), plain.batch_norm_stats(z.astype("float64"), EPS)
     assert seen.rows == 225 and seen.mean.dtype == seen.variance.dtype == seen.r.dtype == np.float32
     largest = np.abs(z - shifts[:, None, None].astype("f8")).max()
     assert np.abs(seen.mean - exact.mean).max() <= U * 1001 + 16 * U * largest
@@ -143,7 +144,8 @@ def test_sizes_that_differ_are_refused():
     """No bound is checked in compiled code: what is not refused here would be read from other memory."""
     n = numbers((6, 5, 5, 16))
     apply, backward = ("z", "mean", "r", "gamma", "beta", "s"), ("dy", "z", "mean", "r", "gamma", "a")
-    for form, names in ((numba.batch_norm_apply, apply), (numba.batch_norm_backward, backward)):
+    cases: list[tuple[Any, tuple[str, ...]]] = [(numba.batch_norm_apply, apply), (numba.batch_norm_backward, backward)]
+    for form, names in cases:
         for name in set(names) - {"z"}:
             wrong = n | {name: n[name][:5]}
             with pytest.raises(ValueError):
@@ -151,7 +153,7 @@ def test_sizes_that_differ_are_refused():
 
 
 def test_operations_choose_the_compiled_forms():
-    n, before = numbers((7, 10)), ml.kernels.choice.kernels()
+    n, before = numbers((7, 10)), ml.ops.kinds.kernels()
     try:
         ml.use_kernels("numba")
         seen = forms(n, ops)

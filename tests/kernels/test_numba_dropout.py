@@ -11,8 +11,7 @@ from tests.helpers.plain import plain
 
 pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[fast]'")
 
-from minilocal.kernels.numba import dropout_mask
-from minilocal.kernels.numba.dropout import PART, RUN
+from minilocal.kernels.numba.dropout import PART, RUN, dropout_mask
 
 SHAPES = [(0, 3), (1,), (7,), (8,), (9,), (3, 5, 7), (8 * RUN + 3,), (2, 8 * PART + 5)]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minilocal.errors import UserError
-from minilocal.kernels.choice import kernels
+from minilocal.ops.kinds import kernels
 from minilocal.parallel import mpi
 
 

@@ -16,7 +16,7 @@ from typing import Any, cast
 import pytest
 
 from minilocal import UserError, record
-from minilocal.kernels import choice
+from minilocal.ops import kinds
 from minilocal.sweep import Claim, Queue, drain, loop, share
 from minilocal.sweep import claim as claims
 from minilocal.sweep.cells import Cell
@@ -244,10 +244,10 @@ def test_the_threads_are_this_workers_and_not_those_on_record(tmp_path):
 
 def test_the_kernels_are_this_workers_and_not_those_on_record(tmp_path, monkeypatch):
     sweep = queue(tmp_path)
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"run.kernels = 'numba': Numba is not installed"):
         sweep.on({"run.kernels": "numba"})
-    monkeypatch.setattr(choice, "find_spec", lambda name: sys)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: sys)
     by_numba = sweep.on({"run.kernels": "auto"}).cells[0]
     claim = Claim.acquire(tmp_path / "cell")
     assert claim is not None and by_numba.name == sweep.cells[0].name

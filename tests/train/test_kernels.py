@@ -1,4 +1,4 @@
-"""The kind of a run's kernels: recorded as it was, told where a resumed run has another, refused at the door."""
+"""The kind of a run's kernels: recorded as it was, named where a resumed run has another, refused at the door."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import pytest
 import minilocal as ml
 from minilocal import cli, record
 from minilocal.config import from_tables
-from minilocal.kernels import choice
-from minilocal.kernels.choice import kernels
+from minilocal.ops import kinds
+from minilocal.ops.kinds import kernels
 from minilocal.train import train
 from tests.helpers.checkpoints import checkpoint
 from tests.helpers.small_run import configuration, words
 
 with_numba = pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed (extra `fast`)")
-TOLD = "kernels were {} and are {} from here on: results differ from {}'s by round-off"
+LINE = "kernels were {} and are {} from here on: results differ from {}'s by round-off"
 
 
 @pytest.fixture
 def no_numba(monkeypatch):
-    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
 
 
 def recorded(path: Path) -> tuple[str, str]:
@@ -59,7 +59,7 @@ def test_a_resumed_run_with_other_kernels_says_so_and_goes_on(tmp_path, no_numba
     as_if_by_numba(path)
     lines: list[str] = []
     train(resume=path, epochs=4, machine={"run.kernels": "numpy"}, say=lines.append)
-    assert lines == [TOLD.format("numba", "numpy", "numba"), f"{path} goes on after 2 of 4 epochs"]
+    assert lines == [LINE.format("numba", "numpy", "numba"), f"{path} goes on after 2 of 4 epochs"]
     assert record.config(path)["run"]["kernels"] == "numpy"
     assert record.recorded_environment(path)["resumed"][0]["kernels"] == "numpy"
     for name, array in checkpoint(whole)[0].items():
@@ -84,7 +84,7 @@ def test_on_the_command_line(tmp_path, no_numba, capsys):
     as_if_by_numba(path)
     capsys.readouterr()
     assert cli.main(["train", "--resume", str(path), "--epochs", "3", "--kernels", "auto"]) == 0
-    assert TOLD.format("numba", "numpy", "numba") in capsys.readouterr().out.splitlines()
+    assert LINE.format("numba", "numpy", "numba") in capsys.readouterr().out.splitlines()
     assert cli.main(["train", "--kernels", "nunba"]) == 2
     assert "run.kernels = 'nunba' (--kernels)" in capsys.readouterr().err
 
@@ -109,7 +109,7 @@ def test_by_numba_the_kind_holds_for_the_run_and_the_loss_is_numpys_to_round_off
     np.testing.assert_allclose(ours, theirs, rtol=1e-3)
     lines: list[str] = []
     train(resume=numpys.path, epochs=2, machine={"run.kernels": "numba"}, say=lines.append)
-    assert lines[0] == TOLD.format("numpy", "numba", "numpy") and kernels() == "numpy"
+    assert lines[0] == LINE.format("numpy", "numba", "numpy") and kernels() == "numpy"
     assert record.config(numpys.path)["run"]["kernels"] == "numba"
 
 

@@ -21,7 +21,7 @@ from minilocal.kernels.workspace import scratch, workspace
 from minilocal.ops.batch_norm import Statistics
 
 CHUNK = 512 << 10  # bytes that are worked on at a time
-PART = 256 << 10  # bytes of a part of the batch, at least: less is not worth a thread
+PART = 512 << 10  # bytes of a part of the batch, at least: less is not worth a thread
 WIDE = 512  # numbers in a row of a chunk
 
 

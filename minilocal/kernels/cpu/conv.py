@@ -131,11 +131,13 @@ def _col2im_of_product(dz: Array, x: Array, W: Array, stride: int, pad: int) -> 
     def part(first: int, last: int) -> None:
         for n0, n1, _, _ in _blocks(first, last, 1, P * Q * k * k * C * x.itemsize):
             dcols = (dz[n0:n1].reshape(-1, O) @ transposed).reshape(n1 - n0, P, Q, k, k, C)
-            image = np.zeros((n1 - n0, H + 2 * pad, B + 2 * pad, C), x.dtype)
+            image = np.empty((n1 - n0, H + 2 * pad, B + 2 * pad, C), x.dtype) if pad else dx[n0:n1]
+            image[...] = 0
             for i in range(k):
                 for j in range(k):
                     image[:, i : i + stride * P : stride, j : j + stride * Q : stride] += dcols[:, :, :, i, j]
-            dx[n0:n1] = image[:, pad : pad + H, pad : pad + B]
+            if pad:
+                dx[n0:n1] = image[:, pad : pad + H, pad : pad + B]
 
     parallel_map(part, partition(N))
     return dx

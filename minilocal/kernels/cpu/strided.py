@@ -52,7 +52,7 @@ def conv2d_dx(dz: Array, x: Array, W: Array) -> Array:
 def _pairs(W: Array) -> Array:
     """Eᵢ: from the errors at q and q + 1 to the pixels 2 q and 2 q + 1.        (3, 3, C, O)  →  (3, 2 O, 2 C)"""
     C, O = W.shape[2:]
-    E, taps = np.zeros((3, 2, O, 2, C), W.dtype), W.swapaxes(2, 3)
+    E, taps = np.zeros((3, 2, O, 2, C), W.dtype), W.transpose(0, 1, 3, 2)
     E[:, 0, :, 0], E[:, 0, :, 1], E[:, 1, :, 1] = taps[:, 1], taps[:, 2], taps[:, 0]
     return E.reshape(3, 2 * O, 2 * C)
 

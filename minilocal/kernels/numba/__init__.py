@@ -13,6 +13,7 @@ from minilocal.kernels.numba.compiled import say_first_use
 from minilocal.kernels.numba.conv import conv2d, conv2d_backward
 from minilocal.kernels.numba.conv_stats import conv2d_stats
 from minilocal.kernels.numba.dropout import dropout_mask
+from minilocal.kernels.numba.heads import global_average_pool_backward, sum_rows
 from minilocal.kernels.numba.pool import max_pool, max_pool_backward
 from minilocal.kernels.numba.relu import relu, relu_backward
 from minilocal.kernels.numba.sgd import sgd
@@ -28,11 +29,13 @@ FORMS = {  # what `ops.dispatch` chooses from
     "conv2d_stats": conv2d_stats,
     "crop_flip_normalise": crop_flip_normalise,
     "dropout_mask": dropout_mask,
+    "global_average_pool_backward": global_average_pool_backward,
     "max_pool": max_pool,
     "max_pool_backward": max_pool_backward,
     "relu": relu,
     "relu_backward": relu_backward,
     "sgd": sgd,
+    "sum_rows": sum_rows,
 }
 
 say_first_use()

@@ -23,7 +23,7 @@ from numba.extending import intrinsic
 from minilocal.kernels.numba.vector import BYTES
 
 INDEX = ir.IntType(64)
-TOGETHER = 4  # rows of A that are reached from one pointer
+PER_POINTER = 4  # rows of A that are reached from one pointer
 
 # Rows of a tile of one vector, and of two: its sums, a row of B and a number of A fill the registers, and no more.
 TALL, BROAD = (16, 8) if binding.get_host_cpu_features().get("avx512f") else (4, 0)
@@ -68,7 +68,7 @@ def multiply(
         def load(array: Any, i: Any) -> Any:
             return builder.load(place(array, i), align=number_bytes)
 
-        def spread(x: Any) -> Any:
+        def broadcast(x: Any) -> Any:
             """x in every lane."""
             one = builder.insert_element(vector(ir.Undefined), x, ir.IntType(32)(0))
             return builder.shuffle_vector(one, vector(ir.Undefined), ir.VectorType(ir.IntType(32), lanes)([0] * lanes))
@@ -99,14 +99,17 @@ def multiply(
 
         number_bytes = BYTES // lanes
         out, A, B = data(2, out), data(6, A), data(9, B)
-        groups = range(0, R, TOGETHER)
+        groups = range(0, R, PER_POINTER)
         heads = [builder.gep(A, [index(a, (a_r, INDEX(r)))]) for r in groups]
-        steps = [builder.mul(a_r, INDEX(r)) for r in range(TOGETHER)]
+        steps = [builder.mul(a_r, INDEX(r)) for r in range(PER_POINTER)]
 
         def over_j(j: Any, state: list[Any]) -> list[Any]:
             w, *heads = [unrelated(pointer) for pointer in state[: 1 + len(groups)]]
             row = [load(w, INDEX(v * lanes)) for v in range(V)]
-            x = [spread(builder.load(builder.gep(heads[r // TOGETHER], [steps[r % TOGETHER]]))) for r in range(R)]
+            x = [
+                broadcast(builder.load(builder.gep(heads[r // PER_POINTER], [steps[r % PER_POINTER]])))
+                for r in range(R)
+            ]
             sums = [builder.call(fma, [x[n // V], row[n % V], s]) for n, s in enumerate(state[1 + len(groups) :])]
             return [builder.gep(w, [b_j]), *(builder.gep(head, [a_j]) for head in heads), *sums]
 

@@ -64,7 +64,7 @@ def store(typing: Any, array: Any, i: Any, vector: Any) -> Any:
 
 
 @intrinsic
-def spread(typing: Any, like: Any, x: Any) -> Any:
+def broadcast(typing: Any, like: Any, x: Any) -> Any:
     """x in every lane of a vector like this one."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -97,7 +97,7 @@ def _define(symbol: Any, name: str) -> None:
         if isinstance(a, Vector) and isinstance(b, Vector):
             return lambda a, b: operation(a, b)
         if isinstance(b, Vector) and isinstance(a, types.Number):
-            return lambda a, b: operation(spread(b, a), b)
+            return lambda a, b: operation(broadcast(b, a), b)
         return None
 
 

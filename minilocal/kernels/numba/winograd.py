@@ -19,7 +19,7 @@ from minilocal.kernels import aligned
 from minilocal.kernels.cpu.winograd import POINTS, transforms
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.rows import in_strips, rows, strip_width
-from minilocal.kernels.numba.vector import BYTES, load, spread, store
+from minilocal.kernels.numba.vector import BYTES, broadcast, load, store
 from minilocal.kernels.threads import ordered_sum, parallel_map
 from minilocal.kernels.workspace import scratch, workspace
 
@@ -137,7 +137,7 @@ def windows_to_points(x: Array, first: int, count: int, V: Array) -> None:
     ka, kb = 1 / (2 * a2 * (a2 - b2)), 1 / (2 * b2 * (b2 - a2))
     for r in range(count):
         at, above, below = (first + r) * 4 * line, (first + r) % h > 0, (first + r) % h < h - 1
-        zero, o, step = spread(load(image, at), 0.0), r * row + C, R * row
+        zero, o, step = broadcast(load(image, at), 0.0), r * row + C, R * row
         for j in range(at, at + line, lanes):
             d0 = load(image, j - line) if above else zero
             d1, d2, d3, d4 = load(image, j), load(image, j + line), load(image, j + 2 * line), load(image, j + 3 * line)

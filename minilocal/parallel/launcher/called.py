@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from minilocal.errors import UserError
-from minilocal.kernels.choice import use_kernels
 from minilocal.kernels.threads import use_threads
+from minilocal.ops.kinds import use_kernels
 from minilocal.parallel import mpi
 from minilocal.parallel.launcher import rank, values
 from minilocal.parallel.launcher.work import Work, call

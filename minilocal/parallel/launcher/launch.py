@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minilocal.errors import UserError, whole
-from minilocal.kernels.choice import kernels
+from minilocal.ops.kinds import kernels
 from minilocal.parallel.environment import started
 from minilocal.parallel.launcher import values
 from minilocal.parallel.launcher.command import command, environment

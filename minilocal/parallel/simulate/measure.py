@@ -19,7 +19,6 @@ from minilocal.array import Array
 from minilocal.bench.timing import HostClock
 from minilocal.engine import Module
 from minilocal.errors import whole
-from minilocal.kernels.choice import kernels
 from minilocal.kernels.threads import one_blas_thread, threads, use_threads
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
@@ -27,6 +26,7 @@ from minilocal.layers.base import Shape
 from minilocal.memory.live import owner_of
 from minilocal.nets import Net
 from minilocal.objectives import Batch
+from minilocal.ops.kinds import kernels
 from minilocal.optim import SGD, Optimizer
 from minilocal.parallel.simulate.costs import ModuleCosts, PartCosts
 from minilocal.tree import tree_leaves
