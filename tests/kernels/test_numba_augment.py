@@ -13,7 +13,7 @@ from tests.helpers.plain import plain
 
 pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[fast]'")
 
-from minilocal.kernels.numba import crop_flip_normalise
+from minilocal.kernels.numba.augment import crop_flip_normalise
 
 
 def operands(N: int, H: int, W: int, C: int, padding: int, dtype: str = "float32") -> tuple[Any, ...]:
@@ -30,7 +30,7 @@ def operands(N: int, H: int, W: int, C: int, padding: int, dtype: str = "float32
     [(40, 32, 32, 3, 4), (9, 5, 8, 1, 2), (20, 6, 6, 3, 0), (30, 3, 4, 2, 9), (30, 1, 2, 2, 3), (2, 3, 3, 2, 3)],
 )
 def test_the_bits_of_the_plain_code(shape, dtype, mode):
-    images, picks, table, padding = operands(*shape, dtype)
+    images, picks, table, padding = operands(*shape, dtype=dtype)
     read_only = images.copy()
     read_only.flags.writeable = False
     picked = np.asfortranarray(picks)

@@ -13,11 +13,14 @@ from tests.helpers.plain import plain
 
 pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[fast]'")
 
-from minilocal.kernels.numba import adam, parameters, sgd
+from minilocal.kernels.numba import parameters
+from minilocal.kernels.numba.adam import adam
+from minilocal.kernels.numba.sgd import sgd
 
-SHAPES: list[tuple[int, ...]] = [(7,), (0, 3), (3, 3, 9, 10), (5, 2 * parameters.PIECE // 7), (1,), (300, 1001)]
+SHAPES: list[tuple[int, ...]] = [(7,), (0, 3), (3, 3, 9, 10), (5, 2 * parameters.PART // 7), (1,), (300, 1001)]
 SPECIAL = (0.0, -0.0, np.nan, np.inf, -np.inf, 1e-40, 1e30)
 RATES = {"number": lambda dtype: 0.1, "array": lambda dtype: np.array([0.1], dtype)}
+FORMS: dict[str, Any] = {"sgd": sgd, "adam": adam}
 each_rate = pytest.mark.parametrize("rate", RATES)
 each_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 each_decay = pytest.mark.parametrize("decay", [0.0, 1e-3])
@@ -77,19 +80,16 @@ def test_any_number_of_threads_gives_the_same_bits(number):
         threads.use_threads(before)
 
 
-@pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_views_and_gradients_of_another_type_are_moved_where_they_lie(kind):
+@pytest.mark.parametrize("name, numbers", [("sgd", (0.9, 1e-3, True)), ("adam", (0.9, 0.999, 1e-8, 1e-3))])
+@pytest.mark.parametrize("view, kind", [(True, "float32"), (False, "float64"), (True, "float64")])
+def test_views_and_gradients_of_another_type_are_moved_where_they_lie(view, kind, name, numbers):
     rng = streams.rng(0)
-    w, g, m, s = (rng.random((60, 30), "float32") for _ in range(4))
-    steps = {
-        sgd: lambda w, m, s: ([(w.T, g.T.astype(kind), m.T)], 0.1, 0.9, 1e-3, False),
-        adam: lambda w, m, s: ([(w.T, g.T.astype(kind), m.T, s.T, 2)], 0.1, 0.9, 0.999, 1e-8, 0.0),
-    }
-    for update, arguments in steps.items():
-        ours, theirs = [a.copy() for a in (w, m, s)], [a.copy() for a in (w, m, s)]
-        update(*arguments(*ours))
-        getattr(plain, update.__name__)(*arguments(*theirs))
-        assert all(map(np.array_equal, ours, theirs)) and not np.array_equal(ours[0], w)
+    ours = [rng.random((60, 30), "float32") for _ in range(4)]
+    theirs = [a.copy() for a in ours]
+    for update, arrays in ((FORMS[name], ours), (getattr(plain, name), theirs)):
+        w, g, m, s = (a.T if view else a for a in arrays)
+        update([(w, g.astype(kind), m) if name == "sgd" else (w, g.astype(kind), m, s, 2)], 0.1, *numbers)
+    assert all(map(np.array_equal, ours, theirs))
 
 
 def test_without_parameters_nothing_happens():

@@ -12,7 +12,7 @@ from tests.kernels.test_pool_kernel import WINDOWS
 
 pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[fast]'")
 
-from minilocal.kernels.numba import max_pool, max_pool_backward
+from minilocal.kernels.numba.pool import max_pool, max_pool_backward
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:

@@ -12,7 +12,7 @@ from minilocal.ops.adam import adam as operation
 from minilocal.ops.dispatch import plain
 
 PLAIN = plain(operation)
-CHUNK = 1 << 15  # numbers that are worked on at a time
+CHUNK = 1 << 16  # numbers that are worked on at a time
 
 
 def adam(updates: Updates, lr: float | Array, beta1: float, beta2: float, eps: float, weight_decay: float) -> None:
@@ -21,7 +21,7 @@ def adam(updates: Updates, lr: float | Array, beta1: float, beta2: float, eps: f
         if w.size < CHUNK or not all(a.flags.c_contiguous for a in (w, g, m, s)):
             PLAIN([(w, g, m, s, t)], lr, beta1, beta2, eps, weight_decay)
         else:
-            flat = [a.reshape(-1) for a in (w, g, m, s)]
+            flat = w.reshape(-1), g.reshape(-1), m.reshape(-1), s.reshape(-1)
             _in_chunks(*flat, lr / (1 - beta1**t), 1 / (1 - beta2**t), beta1, beta2, eps, weight_decay)
 
 

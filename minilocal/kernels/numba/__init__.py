@@ -12,6 +12,7 @@ from minilocal.kernels.numba.batch_norm import batch_norm_apply, batch_norm_back
 from minilocal.kernels.numba.compiled import say_first_use
 from minilocal.kernels.numba.conv import conv2d, conv2d_backward
 from minilocal.kernels.numba.conv_stats import conv2d_stats
+from minilocal.kernels.numba.dropout import dropout_mask
 from minilocal.kernels.numba.heads import global_average_pool_backward, sum_rows
 from minilocal.kernels.numba.pool import max_pool, max_pool_backward
 from minilocal.kernels.numba.relu import relu, relu_backward
@@ -27,6 +28,7 @@ FORMS = {  # what `ops.dispatch` chooses from
     "conv2d_backward": conv2d_backward,
     "conv2d_stats": conv2d_stats,
     "crop_flip_normalise": crop_flip_normalise,
+    "dropout_mask": dropout_mask,
     "global_average_pool_backward": global_average_pool_backward,
     "max_pool": max_pool,
     "max_pool_backward": max_pool_backward,

@@ -7,7 +7,7 @@ from math import sqrt
 from numpy import ndarray as Array
 
 from minilocal.kernels.numba.compiled import compiled
-from minilocal.kernels.numba.parameters import each_piece
+from minilocal.kernels.numba.parameters import by_parts, fits
 from minilocal.ops.adam import Updates
 from minilocal.ops.adam import adam as operation
 from minilocal.ops.dispatch import plain
@@ -17,23 +17,13 @@ PLAIN = plain(operation)
 
 def adam(updates: Updates, lr: float | Array, beta1: float, beta2: float, eps: float, weight_decay: float) -> None:
     """The update, with the bits of the plain code, which views go through."""
-
-    def piece(w: Array, g: Array, m: Array, s: Array, t: int) -> None:
-        rate = lr / (1 - beta1**t)
-        move(
-            w,
-            g,
-            m,
-            s,
-            float(rate[0] if isinstance(rate, Array) else rate),
-            1 / (1 - beta2**t),
-            beta1,
-            beta2,
-            eps,
-            weight_decay,
-        )
-
-    PLAIN(each_piece(piece, updates), lr, beta1, beta2, eps, weight_decay)
+    for w, g, m, s, t in updates:
+        if fits(w, g, m, s):
+            rate = lr / (1 - beta1**t)
+            eta = float(rate[0] if isinstance(rate, Array) else rate)
+            by_parts(move, (w, g, m, s), eta, 1 / (1 - beta2**t), beta1, beta2, eps, weight_decay)
+        else:
+            PLAIN([(w, g, m, s, t)], lr, beta1, beta2, eps, weight_decay)
 
 
 @compiled

@@ -17,7 +17,7 @@ PLAIN = plain(operation)
 def crop_flip_normalise(images: Array, picks: Array, table: Array, padding: int, mode: str) -> Array:
     """The batch, a new array. What is not as the operation says takes the plain code, and its errors."""
     if not _usual(images, picks, table, padding, mode):
-        return PLAIN(images, picks, table, padding, mode)
+        return np.asarray(PLAIN(images, picks, table, padding, mode))
     out = aligned.empty((len(picks), *images.shape[1:]), table.dtype)
     images, picks, table = np.asarray(images), np.ascontiguousarray(picks), np.ascontiguousarray(table)
     reflect = mode == "reflect"

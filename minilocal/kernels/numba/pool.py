@@ -42,13 +42,14 @@ def largest(x: Array, k: int, stride: int, y: Array, argmax: Array) -> None:
             for q in range(Q):
                 most, at = y[n, p, q], argmax[n, p, q]
                 most[:], at[:] = x[n, p * stride, q * stride], 0
-                for number in range(1, k * k):
-                    pixel = x[n, p * stride + number // k, q * stride + number % k]
-                    for c in range(C):
-                        if pixel[c] > most[c]:
-                            at[c] = number
-                        if not (most[c] > pixel[c] or np.isnan(most[c])):
-                            most[c] = pixel[c]
+                for i in range(k):
+                    for j in range(k):
+                        pixel = x[n, p * stride + i, q * stride + j]
+                        for c in range(C):
+                            if pixel[c] > most[c]:
+                                at[c] = k * i + j
+                            if not (most[c] > pixel[c] or np.isnan(most[c])):
+                                most[c] = pixel[c]
 
 
 @compiled

@@ -5,7 +5,7 @@ from __future__ import annotations
 from numpy import ndarray as Array
 
 from minilocal.kernels.numba.compiled import compiled
-from minilocal.kernels.numba.parameters import each_piece
+from minilocal.kernels.numba.parameters import by_parts, fits
 from minilocal.ops.dispatch import plain
 from minilocal.ops.sgd import Updates
 from minilocal.ops.sgd import sgd as operation
@@ -15,9 +15,12 @@ PLAIN = plain(operation)
 
 def sgd(updates: Updates, lr: float | Array, momentum: float, weight_decay: float, nesterov: bool) -> None:
     """The update, with the bits of the plain code, which views go through."""
-    rate, numbers = float(lr[0] if isinstance(lr, Array) else lr), (momentum, weight_decay, nesterov)
-    others = each_piece(lambda w, g, v: move(w, g, v, rate, *numbers), updates)
-    PLAIN(others, lr, *numbers)
+    rate = float(lr[0] if isinstance(lr, Array) else lr)
+    for w, g, v in updates:
+        if fits(w, g, v):
+            by_parts(move, (w, g, v), rate, momentum, weight_decay, nesterov)
+        else:
+            PLAIN([(w, g, v)], lr, momentum, weight_decay, nesterov)
 
 
 @compiled

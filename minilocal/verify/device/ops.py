@@ -228,6 +228,12 @@ def _losses_updates_images() -> Iterator[OpCase]:
         for rate, where in ((0.1, ""), (np.array([0.1]), ", rate on the device")):
             arguments = partial(_updates, rate, momentum, decay, nesterov)
             yield OpCase("sgd", kind + where, arguments, changed=lambda a: [(w, v) for w, _, v in a[0]])
+    for rate, where in ((0.1, ""), (np.array([0.1]), ", rate on the device")):
+        for decay in (0.0, 1e-3):
+            arguments = partial(_adam, rate, decay)
+            yield OpCase(
+                "adam", f"decay {decay}{where}", arguments, changed=lambda a: [(w, m, s) for w, _, m, s, _ in a[0]]
+            )
     for a, b in ((0.5, 0.5), (0.25, 0.75), (1.0, 0.0)):
         yield OpCase("mix", f"{a}, {b}", partial(_pairs, a, b), changed=lambda a: [g for g, _ in a[0]])
     for N, side, padding, mode, C in CROPS:
@@ -245,6 +251,11 @@ def _logits(shape: Shape, scale: float) -> tuple[Any, ...]:
 def _updates(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[Any, ...]:
     updates = [(w, g, v if momentum else None) for w, g, v in (_draw(shape, shape, shape) for shape in PARAMETERS)]
     return updates, rate, momentum, decay, nesterov
+
+
+def _adam(rate: Any, decay: float) -> tuple[Any, ...]:
+    drawn = enumerate((_draw(shape, shape, shape, shape) for shape in PARAMETERS), 1)
+    return [(w, g, m, np.abs(s), t) for t, (w, g, m, s) in drawn], rate, 0.9, 0.999, 1e-8, decay
 
 
 def _pairs(a: float, b: float) -> tuple[Any, ...]:
