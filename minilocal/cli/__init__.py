@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, printable, unknown
 from minilocal.signals import stopping
 
 COMMANDS = {
@@ -123,7 +123,7 @@ def _print_no_more() -> None:
 
 
 def _one_line(text: str, status: int) -> int:
-    print(f"minilocal: {' '.join(text.split())}", file=sys.stderr)
+    print(f"minilocal: {printable(' '.join(text.split()))}", file=sys.stderr)
     return status
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from minilocal.data.arrays import from_arrays
 from minilocal.data.dataset import DataSet
-from minilocal.errors import UserError, nearest
+from minilocal.errors import UserError, nearest, reason
 
 NEEDED = ("train_x", "train_y", "test_x", "test_y")
 KEYS = (*NEEDED, "classes", "range")
@@ -60,10 +60,10 @@ def read(name: str, path: Path, choose: Callable[[list[str]], list[str]]) -> dic
     except UserError:
         raise
     except Exception as error:  # a damaged archive can raise any error
-        reason = " ".join(str(error).split())
-        if "allow_pickle" in reason or "pickled" in reason:
-            reason = "it holds Python objects or is no .npz file at all; numbers only are read"
-        raise UserError(f"{name}: the file cannot be read, {reason or type(error).__name__}.") from None
+        why = reason(error)
+        if "allow_pickle" in why or "pickled" in why:
+            why = "it holds Python objects or is no .npz file at all; numbers only are read"
+        raise UserError(f"{name}: the file cannot be read, {why}.") from None
 
 
 def member(archive: zipfile.ZipFile, key: str) -> np.ndarray:

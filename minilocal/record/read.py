@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, reason
 from minilocal.record.exported import check_no_export
 from minilocal.record.files import os_errors_explained, read_json
 
@@ -85,17 +85,17 @@ def checkpoint(path: str | Path) -> Checkpoint | None:
     """
     last, before = Path(path) / CHECKPOINT, Path(path) / PREVIOUS
     try:
-        result, reason = read_checkpoint(last), f"{last} is not there."
+        result, why = read_checkpoint(last), f"{last} is not there."
     except UserError as error:
-        result, reason = None, str(error)
+        result, why = None, str(error)
         if not before.exists():
             raise UserError(f"{error} Remove it, and --resume starts that run anew.") from None
     if result is None and before.exists():
         try:
             result = read_checkpoint(before)
         except UserError:
-            raise UserError(f"{reason} Nor can {before}: remove both, and --resume starts that run anew.") from None
-        warnings.warn(f"{reason} {before.name}, the one before it, is used.", stacklevel=2)
+            raise UserError(f"{why} Nor can {before}: remove both, and --resume starts that run anew.") from None
+        warnings.warn(f"{why} {before.name}, the one before it, is used.", stacklevel=2)
     return result
 
 
@@ -114,5 +114,4 @@ def read_checkpoint(file: Path) -> Checkpoint | None:
             header = json.loads(str(entries[PROGRESS][()]))
             return {name: entries[name] for name in header["arrays"]}, header["progress"]  # a missing array is an error
     except Exception as error:  # zipfile and NumPy raise many kinds for a damaged archive
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{file} cannot be read ({reason}).") from None
+        raise UserError(f"{file} cannot be read ({reason(error)}).") from None
