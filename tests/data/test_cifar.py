@@ -339,6 +339,49 @@ def test_an_archive_with_a_path_outside_is_refused(ten, tmp_path, member):
     assert [path.name for path in tmp_path.iterdir()] == [layout.archive]
 
 
+@pytest.mark.parametrize("form", ["folder", "unpacked folder", "file", "address of the folder", "address of the file"])
+def test_a_source_of_the_users_own_is_used_in_place_of_the_official_one(form, ten, tmp_path, write, sites):
+    layout = layout_of(ten, False)
+    archive = write(tmp_path / "mirror", layout, ten.files(layout), True)
+    content = archive.read_bytes()
+    site = sites(content=content)
+    folder = site.url.rpartition("/")[0] + "/"
+    sources = {
+        "folder": str(archive.parent),
+        "unpacked folder": str(archive.parent.parent),
+        "file": str(archive),
+        "address of the folder": folder,
+        "address of the file": folder + archive.name,
+    }
+    if form == "unpacked folder":
+        (tmp_path / layout.folder).mkdir()
+        archive.rename(tmp_path / layout.folder / archive.name)
+    sums = {layout.archive: "sha256:" + hashlib.sha256(content).hexdigest()}
+    official = replace(layout, sources=("http://127.0.0.1:1/",), sums=sums, lengths={layout.archive: len(content)})
+    official = replace(ten.cifar, layouts=(official,))
+    dataset = copies.load(official, tmp_path / "here", download=True, source=sources[form])
+    assert np.array_equal(dataset.test_x, ten.x[100:]) and (tmp_path / "here" / archive.name).is_file()
+    assert len(site.asked) == ("address" in form)
+
+
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("ftp://a/b", "is no address"),
+        ("file:///etc", "is no address"),
+        ("/nowhere", "no such file"),
+        (".", "has no cifar"),
+    ],
+)
+def test_a_source_that_is_none(source, word, ten, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=word):
+        copies.load(ten.cifar, tmp_path / "here", download=True, source=source)
+    for name, options in (("digits", {}), ("npz:x", {}), ("cifar10", {"download": False})):
+        with pytest.raises(UserError, match="leave one of them out"):
+            data.load(name, dir=tmp_path, source=source, **options)
+
+
 def extended_header(kind: bytes, length: int) -> bytes:
     """The block of tar that announces a long name (`L`) or PAX records (`x`) of this many bytes."""
     block = bytearray(512)
