@@ -100,7 +100,7 @@ def test_a_truth_value_is_true_or_false(value):
 
 def test_what_comes_from_elsewhere_is_one_line_that_a_terminal_shows_as_it_is():
     assert printable("résumé α \x1b[2J\x07\r\n\udcff") == "résumé α \\x1b[2J\\x07\\r\\n\\udcff"
-    said = reason(OSError("gone\n \x1b[31maway" + "!" * 1000))
-    assert said.startswith("gone \\x1b[31maway!!!") and said.endswith("! ...") and len(said) < 320
+    text = reason(OSError("gone\n \x1b[31maway" + "!" * 1000))
+    assert text.startswith("gone \\x1b[31maway!!!") and text.endswith("! ...") and len(text) < 320
     assert reason(KeyError()) == "KeyError"
     assert reason(ValueError("It ends.")) == "It ends"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pickle
 import pickletools
+from collections.abc import Iterator
 from typing import Any
 
 MOST = 1 << 20  # opcodes: CIFAR-100's training file, 50 000 images, has about 700 000 in protocol 0
@@ -38,7 +39,8 @@ def check(data: bytes) -> None:
     """
     stack: list[str] = []
     memo: dict[int, str] = {}
-    for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
+    program: Iterator[tuple[Any, Any, Any]] = pickletools.genops(data)
+    for number, (opcode, argument, _) in enumerate(program):
         name = opcode.name
         if name not in NEEDED or number == MOST:
             what = f"more than {MOST} opcodes" if number == MOST else f"the opcode {name}"

@@ -167,17 +167,17 @@ def test_what_a_server_says_is_one_line_of_printable_text(tmp_path, sites):
 
 
 def test_a_file_of_this_machine_is_a_source(tmp_path):
-    here, source = tmp_path / "here", tmp_path / "copy.tar.gz"
+    folder, source = tmp_path / "here", tmp_path / "copy.tar.gz"
     for content, word in ((CONTENT[:-1], "the official one"), (CONTENT[:-1] + b"!", "another checksum")):
         source.write_bytes(content)
         with pytest.raises(UserError, match=word):
-            fetch("file.tar.gz", [source], here, SUM, len(CONTENT))
+            fetch("file.tar.gz", [source], folder, SUM, len(CONTENT))
     with pytest.raises(UserError, match="there is no such file"):
-        fetch("file.tar.gz", [tmp_path / "none"], here, SUM, len(CONTENT))
-    assert list(here.iterdir()) == [] and source.exists()
+        fetch("file.tar.gz", [tmp_path / "none"], folder, SUM, len(CONTENT))
+    assert list(folder.iterdir()) == [] and source.exists()
     source.write_bytes(CONTENT)
-    assert fetch("file.tar.gz", [tmp_path / "none", source], here, SUM, len(CONTENT)).read_bytes() == CONTENT
-    assert source.exists() and [p.name for p in here.iterdir()] == ["file.tar.gz"]
+    assert fetch("file.tar.gz", [tmp_path / "none", source], folder, SUM, len(CONTENT)).read_bytes() == CONTENT
+    assert source.exists() and [p.name for p in folder.iterdir()] == ["file.tar.gz"]
 
 
 def test_no_server_no_source_and_no_address(tmp_path, sites):
