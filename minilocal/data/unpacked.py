@@ -23,6 +23,11 @@ TIMES, FREE = 100, 1 << 24  # unpacked bytes: this many times the archive's own,
 OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
+def most_of(path: Path) -> int:
+    """The bytes that this file may unpack to."""
+    return FREE + TIMES * path.stat().st_size
+
+
 class Unpacked:
     """A seekable stream for `tarfile.open(fileobj=..., mode="r:")`.
 
@@ -76,6 +81,6 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
         opener: Any = next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), None)
         stream = opener(file) if opener else file
         try:
-            yield Unpacked(path, stream, FREE + TIMES * path.stat().st_size)
+            yield Unpacked(path, stream, most_of(path))
         finally:
             stream.close()
