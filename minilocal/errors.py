@@ -48,6 +48,14 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
+def check_utf8(what: str, text: str) -> None:
+    """Check that `text` can be written into a file. Raises: UserError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{what} {text!a} is not UTF-8: choose another name.") from None
+
+
 def reason(error: BaseException, most: int = 300) -> str:
     """What a library or a server says of an error, in one line of `most` characters; if nothing, the error's kind."""
     text = printable(" ".join(str(error).split())).rstrip(".")

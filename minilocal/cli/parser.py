@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from minilocal.cli.examples import EXAMPLES
-from minilocal.errors import UserError, nearest
+from minilocal.errors import UserError, check_utf8, nearest
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +38,10 @@ class Parser(argparse.ArgumentParser):
         Raises: UserError for an unknown flag, a missing value or a word too many.
         """
         self.words = tuple(words)
+        for word in words:
+            check_utf8(f"{self.command}:", word)
+            if re.fullmatch(r"--[\w-]+=--", word):  # of which argparse makes an empty list
+                raise UserError(f"{self.command}: {word.removesuffix('=--')} has no value. See {self.prog} --help.")
         options, left = self.parse_known_args(words)
         if left:
             word = left[0].partition("=")[0]

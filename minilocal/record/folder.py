@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_utf8
 from minilocal.record.files import atomic_write, os_errors_explained
 from minilocal.record.lock import Lock
 from minilocal.record.read import (
@@ -192,10 +192,7 @@ def check_free(path: str | Path) -> None:
     if not str(path):
         raise UserError("--out is empty: give the run's folder a name, or leave --out out.")
     path = Path(path)
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise UserError(f"--out {str(path)!a} is not UTF-8: choose another name.") from None
+    check_utf8("--out", str(path))
     with os_errors_explained(path):
         if not path.exists():
             return
