@@ -6,6 +6,7 @@ import json
 import re
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,9 @@ Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # (arrays, progress)
 
 
 def config(path: str | Path) -> dict[str, Any]:
-    """The configuration of a run: its five tables.
+    """The configuration of a run: its five tables. Of a damaged one its copy in the checkpoint, with a warning.
 
-    Raises: UserError where `path` is no run folder, or its configuration is damaged.
+    Raises: UserError where `path` is no run folder, or neither can be read.
     """
     path = Path(path)
     with os_errors_explained(path):
@@ -33,7 +34,32 @@ def config(path: str | Path) -> dict[str, Any]:
     if not is_run:
         check_no_export(path)
         raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
-    return read_json(path / CONFIG)
+    try:
+        return read_json(path / CONFIG)
+    except UserError as error:
+        if (tables := _copy_of_config(path)) is not None:
+            warnings.warn(f"{error} Its copy in the checkpoint is used.", stacklevel=2)
+            return tables
+        raise UserError(
+            f"{error} No checkpoint has a copy of it: remove the folder, and start the run again."
+        ) from None
+
+
+def is_intact(file: Path) -> bool:
+    """Whether a JSON file can be read."""
+    with suppress(UserError):
+        return bool(read_json(file))
+    return False
+
+
+def _copy_of_config(path: Path) -> dict[str, Any] | None:
+    """The configuration that the last checkpoint that can be read holds."""
+    for name in (CHECKPOINT, PREVIOUS):
+        with suppress(UserError):
+            tables = (read_checkpoint(path / name) or ({}, {}))[1].get("config")
+            if isinstance(tables, dict):
+                return tables
+    return None
 
 
 def recorded_environment(path: str | Path) -> dict[str, Any]:

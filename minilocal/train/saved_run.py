@@ -161,9 +161,11 @@ def read(path: str | Path) -> SavedRun:
     Raises: UserError as `load`.
     """
     path = Path(path)
-    if path.is_file():
+    with record.os_errors_explained(path):
+        is_file, is_there = path.is_file(), path.exists()
+    if is_file:
         return _exported(path)
-    if not path.exists():
+    if not is_there:
         raise UserError(f"{path} is no run folder and no file of minilocal export: there is nothing of that name.")
     tables = record.config(path)
     checkpoint = record.checkpoint(path)
