@@ -525,3 +525,10 @@ def test_text_of_a_configuration_can_be_written(tmp_path):
     with pytest.raises(ml.UserError, match=r"data\.dir = .* is not UTF-8"):
         ml.train.train({"data": {"dir": "bad\udcff"}, "run": {"out": str(tmp_path / "run")}})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["predict", "{}"], ["export", "{}"], ["report", "{}"], ["data", "npz:{}"]])
+def test_a_name_that_is_too_long_is_one_line(minilocal, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = minilocal(*(word.format("a" * 5000) for word in words))
+    assert status == 2 and err.count("\n") == 1
