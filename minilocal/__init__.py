@@ -28,6 +28,7 @@ from minilocal import boundaries, data, equations, interop, layers, losses, nets
 from minilocal.array import namespace, to_host
 from minilocal.device import to_device
 from minilocal.errors import UserError
+from minilocal.kernels.choice import use_kernels
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
 from minilocal.rules import when
@@ -61,7 +62,7 @@ __all__ = [
     "Learner", "UserError", "bench", "boundaries", "config", "convergence", "costs", "data", "draw", "equations", "fit",
     "interop", "layers", "linear_probes", "load", "locality", "losses", "memory", "namespace", "nets", "objectives",
     "ops", "optim", "parallel", "record", "report", "rng", "rules", "split", "sweep", "teach", "to_device", "to_host",
-    "train", "use_threads", "verify", "when",
+    "train", "use_kernels", "use_threads", "verify", "when",
 ]  # fmt: skip
 
 # imported on use, since some bring in libraries

@@ -24,6 +24,7 @@ from typing import NamedTuple
 import pytest
 
 from minilocal import cli
+from minilocal.kernels.choice import kernels, using
 from minilocal.kernels.threads import threads, use_threads
 
 ROOT = Path(__file__).parents[1]
@@ -114,7 +115,8 @@ def do(page: str, name: str) -> int:
 def as_many_threads_afterwards():
     """A run takes every core, and this process has neighbours."""
     before = threads()
-    yield
+    with using(kernels()):
+        yield
     use_threads(before)
 
 

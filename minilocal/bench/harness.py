@@ -194,6 +194,7 @@ def run(
     Raises: UserError where the plan's options do not fit, as `Plan.check`.
     """
     plan.check()
+    plan = replace(plan, kernels=plan.kinds)
     results: Row = {"plan": asdict(plan), "torch": available(), **{section: [] for section in plan.what}}
     results["macs"] = {name: nets.get(name, rng=streams.rng(0)).macs for name in plan.nets}
     with WorkerPool() as pool:

@@ -18,6 +18,7 @@ from minilocal import costs, nets, rules, streams
 from minilocal.bench.ops import op_benchmarks
 from minilocal.bench.workload import Workload
 from minilocal.errors import UserError, unknown
+from minilocal.kernels.choice import checked_kind
 from minilocal.rules.compose import KEEP
 from minilocal.split import sizes
 
@@ -34,6 +35,7 @@ class Plan:
     rules: Sequence[str] = RULES
     batches: Sequence[int] = (128,)
     threads: Sequence[int] = (1,)
+    kernels: Sequence[str] = ("numpy",)  # of minilocal on the host, each an engine of its own
     modules: Sequence[int] = (4,)
     balance: str | None = None  # of GLL, by time, memory or flops; the same cut for every rule
     lengths: Sequence[int] = (1,)
@@ -45,7 +47,8 @@ class Plan:
     def check(self) -> None:
         """Check every option.
 
-        Raises: UserError for unknown names, numbers below 1 and more modules than a network has units.
+        Raises: UserError for unknown names, numbers below 1, more modules than a network has units, and kernels that
+        are not installed or not of the device.
         """
         words = (("--what", self.what, WHAT), ("--rule", self.rules, RULES), ("--keep", self.keeps, KEEP))
         for flag, values, known in words:
@@ -54,6 +57,10 @@ class Plan:
                     raise unknown(f"bench: {flag}", value, known)
         if self.balance is not None and self.balance not in costs.MEASURES:
             raise unknown("bench: --balance", self.balance, costs.MEASURES)
+        if self.kinds != ("numpy",) and self.device != "cpu":
+            raise UserError(
+                f"bench: --kernels met --device {self.device}: they are the CPU's. Leave one of the two out."
+            )
         numbers = {"--batch-size": self.batches, "--threads": self.threads, "--rounds": [self.rounds]}
         for flag, counts in numbers.items():
             if min(counts) < 1:
@@ -67,6 +74,11 @@ class Plan:
                     sizes(units, K)
                 except UserError as error:
                     raise UserError(f"bench: {name}, {error}") from None
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """`kernels` as they run here, each once: "auto" is what it becomes. Raises: UserError, as `use_kernels`."""
+        return tuple(dict.fromkeys(checked_kind(kind, "bench: --kernels") for kind in self.kernels))
 
 
 @dataclass(frozen=True)
@@ -91,13 +103,14 @@ def comparisons(plan: Plan, with_torch: bool) -> list[Comparison]:
     return compared
 
 
-def on_every_engine(workload: Workload, with_torch: bool) -> list[Workload]:
-    """The same workload on every engine and setting that its device has. PyTorch's steps keep caches.
+def on_every_engine(workload: Workload, with_torch: bool, kinds: Sequence[str] = ("numpy",)) -> list[Workload]:
+    """The same workload on every engine and setting that its device has, minilocal with kernels of these kinds.
 
-    With TF32 ours is left out where no product of it would use TF32: it would be timed twice.
+    PyTorch's steps keep caches. With TF32 ours is left out where no product of it would use TF32: it would be timed
+    twice.
     """
     with_torch = with_torch and "keep" not in workload.options
-    ours = [workload]
+    ours = [replace(workload, kernels=kind) for kind in kinds]
     torch = [replace(workload, engine="torch", layout=layout) for layout in ("nchw", "channels_last")]
     if workload.device != "cpu" and not workload.op:
         if not workload.evaluation:
@@ -165,7 +178,7 @@ def _steps(plan: Plan, with_torch: bool) -> list[Comparison]:
     compared = []
     for base in _bases(plan):
         measured = [*_by_rule(plan, base), replace(base, evaluation=True)]
-        workloads = [engine for workload in measured for engine in on_every_engine(workload, with_torch)]
+        workloads = [engine for workload in measured for engine in on_every_engine(workload, with_torch, plan.kinds)]
         compared.append(Comparison("steps", title(base), workloads, least))
     return compared
 
@@ -176,7 +189,7 @@ def _layers(plan: Plan, with_torch: bool) -> list[Comparison]:
         for batch in plan.batches:
             for name, op in list(op_benchmarks(batch).items())[:: 4 if plan.quick else 1]:
                 base = Workload(op=name, batch=batch, threads=threads, device=plan.device)
-                workloads = on_every_engine(base, with_torch and op.torch is not None)
+                workloads = on_every_engine(base, with_torch and op.torch is not None, plan.kinds)
                 workloads = [workload for workload in workloads if op.images or workload.layout == "nchw"]
                 compared.append(Comparison("layers", f"{name}, batch {batch}", workloads, least))
     return compared
@@ -200,7 +213,12 @@ def _growth(plan: Plan) -> list[Comparison]:
         for swept, points in sweeps.items():
             points = [point for point in points if point.modules <= _units(point.net)]
             workloads = [workload for point in points for workload in _by_rule(one, _balanced(plan, point))]
-            compared.append(Comparison("growth", f"{swept} grows: {title(base)}", workloads))
+            compared.append(_grows(swept, base, workloads, plan.kinds))
         links = [replace(base, rule="backlink", options={"length": l}) for l in range(3 if plan.quick else 5)]
-        compared.append(Comparison("growth", f"l grows: {title(base)}", [replace(base, rule="bp"), *links]))
+        compared.append(_grows("l", base, [replace(base, rule="bp"), *links], plan.kinds))
     return compared
+
+
+def _grows(swept: str, base: Workload, steps: list[Workload], kinds: Sequence[str]) -> Comparison:
+    workloads = [replace(step, kernels=kind) for step in steps for kind in kinds]
+    return Comparison("growth", f"{swept} grows: {title(base)}", workloads)

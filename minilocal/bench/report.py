@@ -7,6 +7,7 @@ faster.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import product
 from typing import Any
 
 from minilocal.bench.roofline import peak_rate
@@ -20,6 +21,7 @@ then holds, weights included: it splits and keeps blocks. A graph allocates noth
 CUDA context besides, some hundred MB."""
 CAPTURED = """A time is the GPU's: many runs in one CUDA graph. One that cannot be captured is marked "eager", and may
 be the host's; it is compared with no other. *host* is what the host takes to start one run of minilocal's."""
+NUMPY = "over NumPy's kernels"
 COUNTED = """Kernels, copies and fills of one step on a GPU, counted from shapes: the nodes of its CUDA graph. Bytes are
 those of the arrays that they are given and write, each once a launch."""
 
@@ -106,16 +108,19 @@ def _steps(results: Row) -> list[str]:
         by_label = {(row["label"], row["what"]): row for row in rows}
         layouts = list(dict.fromkeys(row["layout"] for row in rows if row["engine"] == "torch"))
         on_device = any("bytes" in row for row in rows)
+        kinds = _kinds(rows)
         cells = []
         for row in rows:
             over_torch = [times(row, _torch_row(rows, row, layout)) for layout in layouts]
+            over_numpy = [times(row, _numpy_row(rows, row))] * (len(kinds) > 1)
             over_bp = times(row, by_label.get((row["label"], "bp")))
             memory = [_megabytes(row.get("bytes", {}).get(key)) for key in ("peak", "held", "process")]
-            cells.append([row["what"], _engine(row), median(row), *over_torch, over_bp, *memory * on_device])
+            ratios = [*over_torch, *over_numpy, over_bp]
+            cells.append([row["what"], _engine(row), median(row), *ratios, *memory * on_device])
         macs = results.get("macs", {}).get(rows[0]["net"])
         flops = f"; a step of BP takes {6e-9 * macs * rows[0]['batch']:.4g} GFLOP" if macs else ""
         heads = ["rule", "engine", "a step", *(f"over torch {LAYOUTS[layout]}" for layout in layouts)]
-        heads += ["over BP by the same", *["used MB", "held MB", "process MB"] * on_device]
+        heads += [*[NUMPY] * (len(kinds) > 1), "over BP by the same", *["used MB", "held MB", "process MB"] * on_device]
         texts += [f"### {title}", f"Median seconds of a step{flops}.", *_on_device(rows), table(heads, cells)]
     return texts
 
@@ -161,6 +166,17 @@ def _torch_row(rows: list[Row], row: Row, layout: str) -> Row | None:
     return next((r for r in rows if (r["engine"], r["layout"], r["what"], r["tf32"]) == wanted), None)
 
 
+def _kinds(rows: list[Row]) -> list[str]:
+    """The kinds of kernels that minilocal had; an older record does not say that they were NumPy's."""
+    return list(dict.fromkeys(row.get("kernels", "numpy") for row in rows if row["engine"] == "minilocal"))
+
+
+def _numpy_row(rows: list[Row], row: Row) -> Row | None:
+    """The row of the same rule or operation by NumPy's kernels, on the host."""
+    wanted = "minilocal", "numpy", row["what"]
+    return next((r for r in rows if (r["engine"], r.get("kernels", "numpy"), r["what"]) == wanted), None)
+
+
 def _megabytes(number: int | None) -> str:
     return "-" if number is None else f"{number / 1e6:.0f}"
 
@@ -168,22 +184,25 @@ def _megabytes(number: int | None) -> str:
 def _layers(results: Row) -> list[str]:
     rows = results["layers"]
     labels = list(dict.fromkeys(row["label"] for row in rows))
-    ours, torch = labels[0], [label for label in labels if label.startswith("torch")]
+    torch = [label for label in labels if label.startswith("torch")]
+    ours = [label for label in labels if label not in torch]
+    several = len(ours) > 1  # kinds of kernels: then each has a line of its own
     on_device = any(row.get("started") for row in rows)
-    heads = ["operation", *labels, *(f"over {label}" for label in torch)]
-    heads += [*["host"] * on_device, "GFLOP/s", "of the limit", "GB/s", "of the limit"]
+    heads = ["operation", *(["engine", "a run"] if several else ours), *torch, *(f"over {label}" for label in torch)]
+    heads += [*[NUMPY] * several, *["host"] * on_device, "GFLOP/s", "of the limit", "GB/s", "of the limit"]
     texts = [CAPTURED] * on_device
     for threads, batch in dict.fromkeys((row["threads"], row["batch"]) for row in rows):
         peaks = [r for r in results.get("limits", []) if r["threads"] == threads and not r.get("tf32")]
         part = [row for row in rows if (row["threads"], row["batch"]) == (threads, batch)]
         cells = []
-        for what in dict.fromkeys(row["what"] for row in part):
+        for what, label in product(dict.fromkeys(row["what"] for row in part), ours):
             by_label = {row["label"]: row for row in part if row["what"] == what}
-            row = by_label.get(ours, {"failed": ""})
-            over_torch = [times(row, by_label[label]) if _alike(row, by_label.get(label)) else "-" for label in torch]
-            medians = [median(by_label.get(label)) + _eagerly(by_label.get(label)) for label in labels]
+            row = by_label.get(label, {"failed": ""})
+            over_torch = [times(row, by_label[other]) if _alike(row, by_label.get(other)) else "-" for other in torch]
+            over_numpy = [times(row, by_label.get(ours[0]))] * several
+            medians = [median(by_label.get(each)) + _eagerly(by_label.get(each)) for each in (label, *torch)]
             host = [seconds(row["host"]) if row.get("host") else "-"] * on_device
-            cells.append([what, *medians, *over_torch, *host, *_rates(row, peaks)])
+            cells.append([what, *[label] * several, *medians, *over_torch, *over_numpy, *host, *_rates(row, peaks)])
         texts += [f"### Batch {batch}, {_threads(threads)}", table(heads, cells)]
     return texts
 
@@ -219,15 +238,18 @@ def _launches(results: Row) -> list[str]:
 
 
 def _growth(results: Row) -> list[str]:
-    heads = ["net", "batch", "K", "rule", "a step", "over BP here", "over its first row"]
+    several = len(_kinds(results["growth"])) > 1
+    heads = ["net", "batch", "K", "rule", *["engine"] * several, "a step", "over BP here", "over its first row"]
+    heads += [NUMPY] * several
     texts = []
     for title, rows in _by_comparison(results["growth"]).items():
-        cells, first_of_rule = [], {row["rule"]: row for row in reversed(rows)}
+        cells, first_of_rule = [], {(row["label"], row["rule"]): row for row in reversed(rows)}
         for point in dict.fromkeys((row["net"], row["batch"], row["modules"]) for row in rows):
             at_point = [row for row in rows if (row["net"], row["batch"], row["modules"]) == point]
-            bp = next((row for row in at_point if row["rule"] == "bp"), None)
             for row in at_point:
-                ratios = [times(row, bp), times(row, first_of_rule[row["rule"]])]
-                cells.append([*map(str, point), row["what"], median(row), *ratios])
+                bp = next((r for r in at_point if (r["label"], r["rule"]) == (row["label"], "bp")), None)
+                ratios = [times(row, bp), times(row, first_of_rule[row["label"], row["rule"]])]
+                ratios += [times(row, _numpy_row(at_point, row))] * several
+                cells.append([*map(str, point), row["what"], *[row["label"]] * several, median(row), *ratios])
         texts += [f"### {title}", *_order(rows), table(heads, cells)]
     return texts

@@ -24,6 +24,7 @@ from minilocal.bench.timing import Clock, DeviceClock, Work, clock_of, enough, t
 from minilocal.bench.torch_learner import TorchLearner, allow_tf32
 from minilocal.device import device_namespace, make_current, to_device, use_tf32
 from minilocal.engine import RecordedSteps
+from minilocal.kernels.choice import use_kernels
 from minilocal.kernels.cuda.conv import WIDE
 from minilocal.kernels.threads import use_threads
 from minilocal.learner import Learner
@@ -42,9 +43,9 @@ PRECISIONS = {"float32": "fp32", "float64": "fp64"}
 class Workload:
     """The operation named `op` (`ops.op_benchmarks`), or without one a training step of `rule`, and its engine.
 
-    `cut` has the unit counts of modules that are not cut evenly. `layout` is PyTorch's memory format. `graph` (CUDA
-    graphs) is of minilocal's steps, on a GPU; `tf32` is both engines'. With `evaluation`, the batch is classified in
-    evaluation mode instead of trained on; the rule does not matter then.
+    `cut` has the unit counts of modules that are not cut evenly. `kernels` is the kind that minilocal has on the host,
+    `layout` PyTorch's memory format. `graph` (CUDA graphs) is of minilocal's steps, on a GPU; `tf32` is both engines'.
+    With `evaluation`, the batch is classified in evaluation mode instead of trained on; the rule does not matter then.
     """
 
     engine: str = "minilocal"
@@ -55,6 +56,7 @@ class Workload:
     cut: tuple[int, ...] = ()
     batch: int = 128
     threads: int = 1
+    kernels: str = "numpy"
     device: Any = "cpu"
     layout: str = "nchw"
     tf32: bool = False
@@ -68,7 +70,7 @@ class Workload:
         """The engine and its settings, whatever it runs; on a GPU with the precision of its products."""
         layout = "" if self.engine == "minilocal" else {"nchw": " NCHW"}.get(self.layout, " channels last")
         if self.device == "cpu":
-            return self.engine + layout
+            return self.engine + layout + {"numpy": ""}.get(self.kernels, f" {self.kernels.title()}")
         started = "" if self.op else ", graph" if self.graph else ", eager"
         return self.engine + layout + started + (", TF32" if self.tf32 else f", {PRECISIONS[self.dtype]}")
 
@@ -164,6 +166,7 @@ Ready = tuple[Work, Clock, Learner | None]
 
 def _minilocal_work(workload: Workload) -> Ready:
     use_threads(workload.threads)
+    use_kernels(workload.kernels)
     xp = make_current(workload.device)
     if xp is not np:
         use_tf32(xp, workload.tf32)

@@ -1,6 +1,7 @@
 """`minilocal bench`: seconds of training steps and operations, beside PyTorch and the machine's peak rates.
 
-Engines take turns in rounds, each in a process of its own. Tables give medians, quartiles, and ratios round by
+Engines take turns in rounds, each in a process of its own; minilocal with kernels of Numba is an engine too
+(--kernels numpy,numba). Tables give medians, quartiles, and ratios round by
 round. Several values, as `--net resnet20,vgg16`, are all measured, in every combination.
 
   limits     the peak rates of this machine (its roofline), measured before and after the rest
@@ -33,6 +34,7 @@ def parser() -> Parser:
     p.add_argument("--rule", metavar="R,R", default="bp,gll,backlink", help="of bp, gll and backlink (all three)")
     p.add_argument("--batch-size", metavar="N,N", help="images a step (128, with --quick 16)")
     p.add_argument("--threads", metavar="N,N", help="threads of every engine (one number: all cores)")
+    p.add_argument("--kernels", metavar="W,W", default="numpy", help="of minilocal: numpy, numba, or both (numpy)")
     p.add_argument("--modules", metavar="K,K", default="4", help="numbers of modules (4)")
     p.add_argument("--balance", metavar="BY", help="cut by GLL's time, memory or flops instead of evenly")
     p.add_argument("--length", metavar="l,l", default="1", help="propagation lengths of BackLink (1)")
@@ -90,6 +92,7 @@ def plan_of(options: argparse.Namespace) -> Any:
         rules=words("--rule", options.rule),
         batches=numbers("--batch-size", images),
         threads=numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
+        kernels=words("--kernels", options.kernels),
         modules=numbers("--modules", options.modules),
         balance=options.balance,
         lengths=numbers("--length", options.length),

@@ -24,6 +24,7 @@ OPTIONAL = {
     "jupytext": "the notebooks",
     "mpi4py": "minilocal train --processes",
     "scipy": "--dataset svhn",
+    "numba": "--kernels numba",
 }
 
 
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> int:
         for name, trial in (TRIALS if device == "cpu" else GPU_TRIALS | TRIALS).items():
             with on_device(device):
                 well &= attempt(f"{device} {name}", partial(trial, device), remedy=device != "cpu")
+    if "numba" in installed:
+        well &= attempt("cpu kernels", compiled)
     if "mpi4py" in installed:
         well &= mpi()
     well &= attempt("run folders", partial(writable, Path("runs")))
@@ -235,22 +238,40 @@ def step(device: str) -> str:
     """Compare the losses of one BackLink step of a small network with the host's."""
     import numpy as np
 
+    seconds, result = timed(lambda: losses(device))
+    worst = float(np.abs(result / losses("cpu") - 1).max())
+    return verdict(worst < 1e-3, f"a BackLink step of ResNet-8 in {seconds:.2f} s; losses {np.round(result, 3)}")
+
+
+def compiled() -> str:
+    """Compare the losses of the same step by Numba's kernels with NumPy's; compiled code stays for later runs."""
+    import numpy as np
+
+    from minilocal.kernels.choice import using
+
+    with using("numba"):
+        from minilocal.kernels.numba.cache import FOLDER, TROUBLE
+
+        losses("cpu")  # compiles
+        seconds, result = timed(lambda: losses("cpu"))
+    worst = float(np.abs(result / losses("cpu") - 1).max())
+    kept = f"not kept: {FOLDER}: {TROUBLE}" if TROUBLE else f"kept in {FOLDER}"
+    return verdict(worst < 1e-3, f"Numba's run (--kernels numba), the same step in {seconds:.2f} s; {kept}")
+
+
+def losses(device: str) -> Any:
+    """The losses of one BackLink step of a small network."""
+    import numpy as np
+
     from minilocal import learner, nets, rules, streams
     from minilocal.array import to_host
     from minilocal.device import to_device
 
     x = streams.rng(1).standard_normal((32, 16, 16, 1)).astype(np.float32)
-    y = np.arange(32) % 10
-
-    def losses(place: str) -> Any:
-        rng = streams.rng(0)
-        net = nets.get("resnet8", classes=10, channels=1, size=16, rng=rng)
-        small = learner.Learner(net, rules.backlink(), modules=2, rng=rng, device=place)
-        return to_host(small.step(to_device(x, place), to_device(y, place), lr=0.1))
-
-    seconds, result = timed(lambda: losses(device))
-    worst = float(np.abs(result / losses("cpu") - 1).max())
-    return verdict(worst < 1e-3, f"a BackLink step of ResNet-8 in {seconds:.2f} s; losses {np.round(result, 3)}")
+    y, rng = np.arange(32) % 10, streams.rng(0)
+    net = nets.get("resnet8", classes=10, channels=1, size=16, rng=rng)
+    small = learner.Learner(net, rules.backlink(), modules=2, rng=rng, device=device)
+    return to_host(small.step(to_device(x, device), to_device(y, device), lr=0.1))
 
 
 GPU_TRIALS = {"launch": launch, "transfer": transfer, "graph": graph}  # only on a GPU

@@ -39,6 +39,7 @@ def parser() -> Parser:
     p.add_argument("--out", metavar="DIR", help="the folder; by default reproduce/NAME-SCALE")
     p.add_argument("--data-dir", metavar="DIR", help="the folder of the data sets' files")
     p.add_argument("--threads", metavar="N", type=int, help="threads of a process (all cores)")
+    p.add_argument("--kernels", metavar="KIND", help="kernels on the CPU: numpy, numba, auto (numpy)")
     add_flags_of_the_starts(p)
     return p
 
@@ -137,6 +138,8 @@ def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
     data = {key: value for key, value in keys.items() if key in MACHINE and key.startswith("data.")}
     if options.threads is not None:
         machine["run.threads"] = options.threads
+    if options.kernels is not None:
+        machine["run.kernels"] = options.kernels
     if options.data_dir is not None:
         data["data.dir"] = options.data_dir
     return changes, machine, data

@@ -50,6 +50,7 @@ def parser() -> Parser:
     p.add_argument("--balance", metavar="BY", help="modules of equal time, memory or flops (equal numbers of units)")
     p.add_argument("--batch-size", metavar="N", type=int, default=128, help="images of a step (128)")
     p.add_argument("--threads", metavar="N", type=int, default=1, help="threads of each device (1)")
+    p.add_argument("--kernels", metavar="KIND", default="numpy", help="kernels: numpy, numba, auto (numpy)")
     p.add_argument("--latency", metavar="S", type=float, default=20e-6, help="seconds of an empty message (20e-6)")
     p.add_argument(
         "--bandwidth",
@@ -71,6 +72,7 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Print a row for each rule and number of modules."""
     from minilocal import nets, streams
+    from minilocal.kernels.choice import using
     from minilocal.parallel.ranks import owned
     from minilocal.parallel.simulate import Link
     from minilocal.parallel.simulate.costs_file import kept_in
@@ -83,7 +85,8 @@ def run(options: argparse.Namespace) -> int:
     counts = _numbers(options.modules, net.name, len(net.units))
     if options.processes is not None:
         owned([1.0] * min(counts), options.processes)  # refused before anything is measured
-    with kept_in(None if options.costs is None else Path(options.costs)) as table, _bar() as bar:
+    costs = None if options.costs is None else Path(options.costs)
+    with using(options.kernels), kept_in(costs) as table, _bar() as bar:
 
         def on_part(form: str) -> None:
             bar.set_postfix_str(form.partition(",")[0], refresh=False)

@@ -46,6 +46,7 @@ HELP = {  # of each flag: the name of its value, and its meaning
     "--cuda-graph": (None, "on a GPU, record whole steps as CUDA graphs (the default)"),
     "--no-cuda-graph": (None, "launch every kernel separately"),
     "--threads": ("N", "threads, at most 16; 0 is every core; results do not depend on it"),
+    "--kernels": ("KIND", "kernels on the CPU: numpy, numba, auto (numba where installed); results agree to round-off"),
     "--processes": ("P", "MPI ranks that train at once, each its own modules; at most K. Results do not depend on it"),
     "--out": ("RUN", "the run's folder; by default a new one under runs/"),
 }

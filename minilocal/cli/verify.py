@@ -34,6 +34,7 @@ def parser() -> Parser:
     )
     p.add_argument("--quick", action="store_true", help="leave out the large networks and half of the cases")
     p.add_argument("--device", metavar="DEV", help="compare this device with the host: cuda, cuda:1")
+    p.add_argument("--kernels", metavar="KIND", default="numpy", help="kernels on the CPU: numpy, numba, auto (numpy)")
     p.add_argument("--out", metavar="FILE", help="also write the rows here, one JSON object a line")
     return p
 
@@ -44,10 +45,11 @@ def run(options: argparse.Namespace) -> int:
     if options.only is not None and options.only not in kinds:
         raise unknown("kind of check", options.only, kinds)
     from minilocal.device import on_device
+    from minilocal.kernels.choice import using
 
     start = time.perf_counter()
     rows: list[Result] = []
-    with on_device(options.device or "cpu"), opened(options.out) as file:
+    with using(options.kernels), on_device(options.device or "cpu"), opened(options.out) as file:
         results = results_of(options)
         print(FORM.format("kind", "what", "against", "cases", "error", "limit", ""))
         for result in results:

@@ -42,6 +42,7 @@ FLAGS = {  # the short flags and their keys; every key has --set table.key=value
     "--cuda-graph": "run.cuda_graph",
     "--no-cuda-graph": "run.cuda_graph",
     "--threads": "run.threads",
+    "--kernels": "run.kernels",
     "--processes": "run.processes",
     "--out": "run.out",
 }

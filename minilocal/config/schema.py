@@ -96,6 +96,7 @@ class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """[run]: random seed, device, and output folder.
 
     Args:
+        kernels: which fast forms run on the CPU, `minilocal.use_kernels`. A run records what "auto" became.
         cuda_graph: on a GPU, whether whole steps are recorded as CUDA graphs, where that is possible.
         convergence: the number of an epoch's batches over which σ and the norm ratio are measured after it; 0 is none.
         probes: whether a linear classifier is trained on each module's output after the last epoch
@@ -108,6 +109,7 @@ class RunTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     tf32: bool = False
     cuda_graph: bool = True
     threads: Annotated[int, Meta(ge=0)] = 0
+    kernels: Literal["numpy", "numba", "auto"] = "numpy"
     processes: Positive = 1
     convergence: Annotated[int, Meta(ge=0)] = 0
     probes: bool = False

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from minilocal.kernels.aligned import byte_count, within
+
 SCRATCH_LIMIT = 32 << 20  # bytes that a thread may hold; the next new buffer then replaces all others
 
 _own = threading.local()  # per thread: its buffers
@@ -24,7 +26,7 @@ def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     buffer = buffers.get(key)
     if buffer is None:
         _bound(buffers)
-        buffer = buffers[key] = np.zeros(shape, dtype)
+        buffer = buffers[key] = within(np.zeros(byte_count(shape, dtype), np.uint8), shape, dtype)
     return buffer
 
 
@@ -37,7 +39,7 @@ def workspace(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
         del buffer
         buffers.pop(key, None)  # freed before the larger one is allocated
         _bound(buffers)
-        buffer = buffers[key] = np.empty(size, dtype)
+        buffer = buffers[key] = within(np.empty(byte_count((size,), dtype), np.uint8), (size,), dtype)
     return buffer[:size].reshape(shape)
 
 

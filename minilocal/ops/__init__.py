@@ -8,10 +8,11 @@ to the code here; inside `reference()` it runs the code here.
     batch_norm.py   statistics, normalisation and its backward pass
     matmul.py       a linear layer's products and their transposes
     mix.py          a linked unit's gradient from its two
-    relu.py pool.py softmax.py dropout.py augment.py sgd.py
+    relu.py pool.py softmax.py dropout.py augment.py sgd.py adam.py
     dispatch.py     which code a call runs
 """
 
+from minilocal.ops.adam import adam
 from minilocal.ops.augment import crop_flip_normalise
 from minilocal.ops.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats, batch_norm_update_running
 from minilocal.ops.conv import conv2d, conv2d_backward
@@ -31,6 +32,7 @@ from minilocal.ops.sgd import sgd
 from minilocal.ops.softmax import cross_entropy
 
 __all__ = [
+    "adam",
     "batch_norm_apply",
     "batch_norm_backward",
     "batch_norm_stats",

@@ -119,26 +119,13 @@ class Adam(Recipe):
             raise UserError(f"Adam: eps = {self.eps!r}: give {TINY:g} or more, for a gradient of 0 is divided by it.")
 
     def update(self, updates: Sequence[Update], lr: float | Array) -> None:
-        for w, g, state in updates:
-            self._step(w, g, state, lr)
-
-    def _step(self, w: Array, g: Array, state: State, lr: float | Array) -> None:
-        if self.weight_decay:
-            g += self.weight_decay * w
-        if not state:
-            zeros = namespace(w).zeros_like
-            state.update(m=zeros(g), s=zeros(g), t=0)
-        m, s = state["m"], state["s"]
-        state["t"] = t = state["t"] + 1
-        m *= self.beta1
-        m += (1 - self.beta1) * g
-        s *= self.beta2
-        s += (1 - self.beta2) * (g * g)
-        root = namespace(w).sqrt(s * (1 / (1 - self.beta2**t)))
-        root += self.eps
-        change = (lr / (1 - self.beta1**t)) * m
-        change /= root
-        w -= change
+        for w, _, state in updates:
+            if not state:
+                zeros = namespace(w).zeros_like
+                state.update(m=zeros(w), s=zeros(w), t=0)
+            state["t"] += 1
+        moved = [(w, g, state["m"], state["s"], state["t"]) for w, g, state in updates]
+        ops.adam(moved, lr, self.beta1, self.beta2, self.eps, self.weight_decay)
 
 
 BY_NAME: dict[str, type[SGD] | type[Adam]] = {"sgd": SGD, "adam": Adam}

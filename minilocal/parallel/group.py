@@ -65,6 +65,10 @@ class Ranks(ProcessGroup):
     def threads(self, configured: int) -> int:
         return configured or cores_for(self.comm)
 
+    def kernels(self, configured: str) -> str:
+        """The kind that the first rank's machine has: the others have it too, or refuse."""
+        return self.on_first(lambda: super(Ranks, self).kernels(configured))
+
     def on_first(self, call: Callable[[], T]) -> T:
         result: T = self.comm.bcast(on_first_alone(self.comm, call))
         return result

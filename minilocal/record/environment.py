@@ -1,4 +1,4 @@
-"""The environment of a run: versions, machine, threads, and the commit of the code."""
+"""The environment of a run: versions, machine, threads, kernels, and the commit of the code."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from minilocal.device import device_namespace, on_device
+from minilocal.kernels.choice import kernels
 from minilocal.kernels.threads import available, threads
 
-PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax")
+PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax", "numba", "llvmlite")
 
 
 def current_environment() -> dict[str, Any]:
@@ -32,6 +33,7 @@ def current_environment() -> dict[str, Any]:
         "processor": processor(),
         "cores": available(),
         "threads": threads(),
+        "kernels": kernels(),
         "thread_settings": {name: os.environ[name] for name in sorted(os.environ) if name.endswith("_NUM_THREADS")},
     }
 

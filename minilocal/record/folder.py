@@ -1,7 +1,7 @@
 """A run on disk: configuration, environment, a row for every epoch, and a checkpoint that survives a kill.
 
     config.json              the five tables, with every default written out
-    environment.json         versions, machine, threads, git commit, data; and each time that the run was resumed
+    environment.json         versions, machine, threads, kernels, git commit, data; each time that the run was resumed
     metrics.jsonl            one object per epoch, in order; a number that is not finite is null
     checkpoint.npz           the state between two steps: arrays, and one text entry with the counters as JSON
     checkpoint.previous.npz  the checkpoint before it, for when the last one is damaged

@@ -90,7 +90,7 @@ class Run:
 
     @cached_property
     def machine(self) -> str:
-        """The processor, or the device, and the number of threads."""
+        """The processor, or the device, the number of threads, and kernels that are not NumPy's."""
         e, device = self.environment, self.config.run.device
         processor = str(e.get("processor") or e.get("machine") or "a machine that is not recorded")
         threads = e.get("threads")
@@ -100,10 +100,13 @@ class Run:
             name = f"{gpu}, host {processor}"
         else:
             name = processor + (f", {threads} thread{'s' * (threads != 1)}" if isinstance(threads, int) else "")
+            name += ", Numba's kernels" if e.get("kernels") == "numba" else ""
         ranks = f", {self.config.run.processes} processes" if self.config.run.processes > 1 else ""
         resumed = e.get("resumed", [])
         moved = any(
-            {"processor", "threads", "device"} & entry.keys() for entry in resumed if isinstance(entry, Mapping)
+            {"processor", "threads", "kernels", "device"} & entry.keys()
+            for entry in resumed
+            if isinstance(entry, Mapping)
         )
         return f"{name}{ranks}{', later another one' if moved else ''}"
 

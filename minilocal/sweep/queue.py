@@ -11,6 +11,7 @@ from typing import Any
 from minilocal import record
 from minilocal.config import Config, check, flatten, resolve, tables_of
 from minilocal.errors import UserError
+from minilocal.kernels.choice import checked_kind
 from minilocal.record.files import os_errors_explained, read_json
 from minilocal.sweep.cells import Cell, fingerprint
 from minilocal.sweep.state import State, forget_failure, state
@@ -87,10 +88,14 @@ class Queue:
             file.write(text.encode())
 
     def on(self, machine: Mapping[str, Any]) -> Queue:
-        """The same cells with these keys of the machine, {"run.threads": 1}. Raises: UserError for a wrong value."""
+        """The same cells with these keys of the machine, {"run.threads": 1}.
+
+        Raises: UserError for a wrong value, and for kernels that this machine lacks.
+        """
         if not machine:
             return self
         cells = [dataclasses.replace(cell, config=_changed(cell.config, machine)) for cell in self.cells]
+        checked_kind(machine.get("run.kernels", "numpy"), "run.kernels")
         return Queue(self.path, cells, self.about)
 
     def forget_failures(self) -> None:

@@ -16,7 +16,7 @@ PARENT = "MINILOCAL_SWEEP_PARENT"  # the process that started this worker
 
 
 class Worker(ProcessGroup):
-    """One process that trains a cell: on these threads and this device, whatever the run's own record says."""
+    """One process that trains a cell: on these threads, kernels and this device, whatever the run's own record says."""
 
     def __init__(self, run: RunTable, claim: Claim, threads: int) -> None:
         self.run, self.claim = run, claim
@@ -29,6 +29,10 @@ class Worker(ProcessGroup):
     def threads(self, configured: int) -> int:
         """The threads of this worker."""
         return self.share
+
+    def kernels(self, configured: str) -> str:
+        """The kind of this worker."""
+        return super().kernels(self.run.kernels)
 
     def stop(self, request: StopRequest) -> bool:
         """Whether to stop: on request, since the claim is lost, or since the process that started this one is gone."""

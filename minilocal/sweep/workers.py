@@ -67,7 +67,7 @@ def run_workers(
 
 
 def settings(machine: Mapping[str, Any]) -> list[str]:
-    """The keys of [run] that are truth values, as flags of a worker. `run_workers` adds its device and threads."""
+    """The keys of [run] that all workers have alike, as flags. `run_workers` adds the device and threads of each."""
     keys = {key: value for key, value in machine.items() if key not in ("run.device", "run.threads")}
     return [f"--set={key}={str(value).lower()}" for key, value in keys.items()]
 

@@ -84,7 +84,8 @@ def _entry(run: SavedRun, config: Config) -> dict[str, Any]:
         environment = record.recorded_environment(run.path)
     weights, machine = environment.get("weights") or {}, run.tables.get("run", {})
     gpu = (environment.get("device") or {}).get("name", machine.get("device"))
-    where = {"processor": environment.get("processor"), "device": gpu, "tf32": machine.get("tf32")}
+    where = {"processor": environment.get("processor"), "device": gpu}
+    where |= {key: machine.get(key) for key in ("tf32", "kernels")}
     return {
         "minilocal": environment.get("minilocal"),
         "git": environment.get("git"),

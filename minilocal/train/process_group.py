@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from minilocal.kernels.choice import checked_kind
 from minilocal.learner import Learner
 from minilocal.train.progress import Progress
 from minilocal.train.trainer import Trainer
@@ -37,6 +38,10 @@ class ProcessGroup:
     def threads(self, configured: int) -> int:
         """The threads of this process, of those that are configured; 0 is every core."""
         return configured
+
+    def kernels(self, configured: str) -> str:
+        """The kind of kernels of every process: "auto" as it is on this machine. Raises: UserError without Numba."""
+        return checked_kind(configured, "run.kernels")
 
     def on_first(self, call: Callable[[], T]) -> T:
         """The result of `call` in the first process, or the UserError that it raises, in every process."""

@@ -15,9 +15,12 @@ from minilocal.data import DataSet
 from minilocal.errors import UserError
 
 MACHINE = (  # keys that may differ: they name the machine, not the run
-    "data.dir", "data.download", "run.device", "run.tf32", "run.cuda_graph", "run.threads", "run.processes", "run.out",
+    "data.dir", "data.download", "run.device", "run.tf32", "run.cuda_graph", "run.threads", "run.kernels",
+    "run.processes", "run.out",
 )  # fmt: skip
-MOVABLE = ("run.device", "run.tf32", "run.cuda_graph", "run.threads")  # those that a resumed run may be given anew
+MOVABLE = (  # those that a resumed run may be given anew
+    "run.device", "run.tf32", "run.cuda_graph", "run.threads", "run.kernels",
+)  # fmt: skip
 MEASURED = ("run.convergence", "run.probes")  # keys that add entries to rows, and change no other number of a run
 EPOCHS = "optim.epochs"
 

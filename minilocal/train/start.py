@@ -12,6 +12,7 @@ from minilocal import record, rules
 from minilocal.config import Config, check, flatten, from_tables, resolve, tables_of
 from minilocal.data import DataSet
 from minilocal.errors import UserError
+from minilocal.kernels.choice import kernels, use_kernels
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.learner import Learner
 from minilocal.train.from_config import build, cut, schedule
@@ -56,7 +57,7 @@ def train(
               left out has its default
     epochs    another number of epochs for a resumed run, where its learning rates do not depend on that number
     machine   for a resumed run, other keys of this machine than it has recorded, {"run.device": "cpu"}: its device,
-              tf32, cuda_graph and threads. They are recorded in their place
+              tf32, cuda_graph, threads and kernels. They are recorded in their place
     on_epoch  called with each new row
     say       called with a line about the run's progress
     bar       shows a progress bar, on a terminal only
@@ -87,7 +88,7 @@ def train(
     else:
         assert resume is not None
         opened = _resumed(Path(resume), epochs, machine or {}, say, bar, group)
-    before = threads()
+    before = threads(), kernels()
     try:
         with (
             opened as (loop, folder),
@@ -97,7 +98,8 @@ def train(
         rows = record.rows(folder.path) if group.is_first else []
         return Result(loop.learner, loop.dataset, rows, folder.path)
     finally:
-        use_threads(before)
+        use_threads(before[0])
+        use_kernels(before[1])
 
 
 def _checked(config: Config | Mapping[str, Any], say: Say) -> Config:
@@ -119,7 +121,7 @@ def _new_run(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Iterat
     """A new run. Its folder is made after everything is built, so a refused run leaves no folder."""
     group.check_same(config)
     path = group.on_first(lambda: _free_path(config, say))
-    use_threads(group.threads(config.run.threads))
+    config = _on_this_cpu(config, group)
     config, balance = group.on_first(lambda: cut(config))
     if balance:
         say(f"balanced by {balance['by']}: modules of {', '.join(map(str, balance['modules']))} units")
@@ -138,8 +140,9 @@ def _resumed(
 ) -> Iterator[tuple[Loop, record.RunFolder]]:
     """The run at `path`, as of its last checkpoint. The checkpoint is read after the folder is locked."""
     before = from_tables(group.on_first(lambda: record.config(path)), f"{path}/config.json")
-    config = on_machine(before, machine, f"{path}/config.json")
-    use_threads(group.threads(config.run.threads))
+    config = _on_this_cpu(on_machine(before, machine, f"{path}/config.json"), group)
+    if (then := before.run.kernels) != config.run.kernels:
+        say(f"kernels were {then} and are {config.run.kernels} from here on: results differ from {then}'s by round-off")
     environment = record.current_environment() | {"device": _device_record(config, group)}
     if epochs is not None:
         recorded = flatten(tables_of(config), f"{path}/config.json")
@@ -156,6 +159,21 @@ def _resumed(
         if config != before:
             folder.configure(tables_of(config))
         yield loop, folder
+
+
+def _on_this_cpu(config: Config, group: ProcessGroup) -> Config:
+    """`config` with the kind that its kernels are, now in use in this process, as the number of its threads is.
+
+    Raises: UserError where a process lacks Numba.
+    """
+    use_threads(group.threads(config.run.threads))
+    kind = group.kernels(config.run.kernels)
+    group.collectively(lambda: use_kernels(kind))
+    if kind == config.run.kernels:
+        return config
+    tables = tables_of(config)
+    tables["run"] |= {"kernels": kind}
+    return from_tables(tables, "the run")
 
 
 def _free_path(config: Config, say: Say) -> Path:

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,8 @@ from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
+from minilocal.kernels import choice
+from minilocal.kernels.choice import kernels
 from minilocal.memory import GPU, estimate
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
 from tests.fake.device import counting, fake
@@ -52,9 +55,10 @@ InProcess: Any = _InProcess  # where a WorkerPool is asked for
 def _threads_as_before():
     from minilocal.kernels import threads
 
-    before = threads._threads
+    before = threads._threads, choice.kernels()
     yield
-    ml.use_threads(before)
+    ml.use_threads(before[0])
+    ml.use_kernels(before[1])
 
 
 def test_a_step_is_measured_on_every_engine_that_its_device_has():
@@ -66,6 +70,88 @@ def test_a_step_is_measured_on_every_engine_that_its_device_has():
         "minilocal, eager, fp32", "minilocal, graph, fp32",
         "torch NCHW, eager, fp32", "torch channels last, eager, fp32", "torch channels last, eager, TF32",
     ]  # fmt: skip
+
+
+def test_minilocal_with_another_kind_of_kernels_is_an_engine_of_its_own():
+    both = plan.on_every_engine(Workload(), with_torch=True, kinds=("numpy", "numba"))
+    labels = ["minilocal", "minilocal Numba", "torch NCHW", "torch channels last"]
+    assert [w.label for w in both] == labels and [w.kernels for w in both] == ["numpy", "numba", "numpy", "numpy"]
+    started: list[Any] = []
+    pool: Any = SimpleNamespace(worker=lambda key, threads, environ: started.append(key))
+    for engine in both:
+        harness.worker_for(engine, pool)
+    assert len(set(started)) == 4
+
+
+@pytest.mark.parametrize("installed, asked, kinds", [
+    (False, ("numpy",), ("numpy",)), (False, ("auto",), ("numpy",)), (True, ("auto", "numba"), ("numba",)),
+    (True, ("numpy", "numba"), ("numpy", "numba")), (False, ("numpy", "auto"), ("numpy",)),
+])  # fmt: skip
+def test_kinds_of_kernels_are_what_they_become_each_once(monkeypatch, installed, asked, kinds):
+    monkeypatch.setattr(choice, "find_spec", lambda name: SimpleNamespace() if installed else None)
+    planned = plan.Plan(("steps", "layers", "growth"), ("mlp",), batches=(4,), modules=(2,), kernels=asked, quick=True)
+    planned.check()
+    assert planned.kinds == kinds
+    for comparison in plan.comparisons(planned, with_torch=False):
+        assert tuple(dict.fromkeys(w.kernels for w in comparison.workloads)) == kinds
+        alone = plan.comparisons(replace(planned, kernels=("numpy",)), with_torch=False)
+        (same,) = (c for c in alone if c.title == comparison.title)
+        assert len(comparison.workloads) == len(kinds) * len(same.workloads)
+
+
+def test_kernels_that_cannot_run_are_refused(monkeypatch):
+    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    with pytest.raises(ml.UserError, match="--kernels = 'numba': Numba is not installed"):
+        plan.Plan(kernels=("numba",)).check()
+    monkeypatch.setattr(choice, "find_spec", lambda name: SimpleNamespace())
+    with pytest.raises(ml.UserError, match="--kernels met --device cuda: they are the CPU's"):
+        plan.Plan(kernels=("numpy", "numba"), device="cuda").check()
+
+
+def test_every_kind_of_kernels_is_timed_beside_numpys(monkeypatch):
+    """The kinds are numpy and another that the worker is told of; both run NumPy's forms here."""
+    used: list[str] = []
+    monkeypatch.setattr(workload, "use_kernels", used.append)
+    workloads = [Workload(net="mlp", rule=rule, modules=2, batch=4, kernels=kind)
+                 for rule in ("bp", "gll") for kind in ("numpy", "numba")]  # fmt: skip
+    steps = harness.run_comparison(plan.Comparison("steps", "t", workloads), InProcess(), 2)
+    assert used == ["numpy", "numba"] * 2 and [row["kernels"] for row in steps] == used
+    for row in steps:
+        row["seconds"] = [2.0, 2.0] if row["kernels"] == "numpy" else [1.0, 1.0]
+    growth = [{**row, "comparison": "K grows: t"} for row in steps]
+    text = report.markdown({"steps": steps, "growth": growth})
+    heads, _, *cells = (line.split(" | ") for line in text.splitlines() if line.startswith("|"))
+    column = [head.strip() for head in heads].index("over NumPy's kernels")
+    assert [row[column].strip() for row in cells[:4]] == ["1", "0.50", "1", "0.50"]
+    assert text.count("over NumPy's kernels") == 2 and text.count("| minilocal Numba") == 4
+    grown = [line.split(" | ") for line in text.partition("## Growth")[2].splitlines() if "minilocal Numba" in line]
+    assert [row[-1].strip(" |") for row in grown] == ["0.50", "0.50"]
+    assert "over NumPy's kernels" not in report.markdown({"steps": steps[::2], "growth": growth[::2]})
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed (extra `fast`)")
+def test_numbas_kernels_are_timed_in_a_process_of_their_own():
+    planned = replace(TINY, kernels=("numpy", "numba"), rules=("gll",), rounds=1)
+    results = harness.run(planned)
+    ours = [row for row in results["steps"] if row["engine"] == "minilocal"]
+    assert [row["kernels"] for row in ours] == ["numpy", "numba"] * 2 and not report.failures(results)
+    assert "numba" not in sys.modules or kernels() == "numpy"  # this process has none of it
+
+
+def test_each_kind_of_kernels_has_a_line_in_the_table_of_operations():
+    def row(label, kernels, engine, seconds):
+        costs = {"flops": 4e9, "moved": 1e9, "threads": 1, "batch": 8, "comparison": "o", "engine": engine}
+        return {**costs, "what": "o", "label": label, "kernels": kernels, "seconds": [seconds] * 2, "median": seconds}
+
+    ours = [row("minilocal", "numpy", "minilocal", 2.0), row("minilocal Numba", "numba", "minilocal", 1.0)]
+    torch = [row("torch NCHW", "numpy", "torch", 4.0)]
+    text = report.markdown({"layers": ours + torch})
+    table = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    assert table[0][:6] == ["operation", "engine", "a run", "torch NCHW", "over torch NCHW", "over NumPy's kernels"]
+    assert table[2][1:6] == ["minilocal", "2 s", "4 s", "0.50", "1"] and table[2][6] == "2"
+    assert table[3][1:6] == ["minilocal Numba", "1 s", "4 s", "0.25", "0.50"] and table[3][6] == "4"
+    alone = report.markdown({"layers": ours[1:] + torch})
+    assert "| minilocal Numba | torch NCHW | over torch NCHW | GFLOP/s" in alone
 
 
 def test_with_tf32_a_step_is_measured_where_a_product_uses_it():

@@ -105,6 +105,11 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("train --device gpu", "device 'gpu' is not known"),
         ("train --dtype float16", "one of float32, float64"),
         ("train --threads x", "run.threads = 'x'"),
+        ("train --kernels nunba", "run.kernels = 'nunba' (--kernels): expected one of numpy, numba, auto"),
+        ("simulate --kernels nunba", "kernels 'nunba' is not known; did you mean 'numba'?"),
+        ("verify --kernels nunba", "kernels 'nunba' is not known; did you mean 'numba'?"),
+        ("bench --kernels nunba", "bench: --kernels 'nunba' is not known; did you mean 'numba'?"),
+        ("sweep --kernels numpy,numba --seeds 0", "run.kernels names the machine"),
         ("train --processes 5", "run.processes = 5 (--processes) met net.modules = 4: a process needs a module"),
         ("train --set optim.epocs=3", "did you mean 'epochs'"),
         ("train --set epochs", "is not table.key=value"),
@@ -486,6 +491,26 @@ def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
     monkeypatch.setattr(ops, "matmul", lambda x, W: x @ W + 1)
     status, out, _ = minilocal("doctor")
     assert status == 1 and "FAILED: ArithmeticError: wrong result" in out
+
+
+def test_verify_checks_the_kernels_that_are_asked_for(monkeypatch, minilocal):
+    """The kind holds while rows are computed, which are none here, and no longer."""
+    from minilocal import verify
+    from minilocal.kernels import choice
+
+    seen = []
+
+    def checks(quick, only):
+        seen.append(choice.kernels())
+        yield from ()
+
+    monkeypatch.setattr(choice, "find_spec", lambda name: sys)
+    monkeypatch.setattr(choice, "import_module", lambda name: None)
+    monkeypatch.setattr(verify, "run", checks)
+    for kind in ("numba", "auto", "numpy"):
+        assert minilocal("verify", "--kernels", kind)[0] == 0
+    assert minilocal("verify")[0] == 0
+    assert seen == ["numba", "numba", "numpy", "numpy"] and choice.kernels() == "numpy"
 
 
 def test_verify_offers_the_kinds_of_check_that_there_are():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from minilocal import UserError, cli, device, learner
 from minilocal.cli import doctor
 from minilocal.device import DeviceNotFound
+from minilocal.kernels.choice import kernels
 from minilocal.record import environment
 from tests.fake import cuda_on_host
 from tests.fake.device import fake
@@ -54,6 +56,26 @@ def test_a_gpu_is_tried_by_a_kernel_a_transfer_a_graph_a_product_and_a_step(gpu,
     for trial in ("launch", "transfer", "graph", "product", "kernel", "training step"):
         assert f"cuda:0 {trial}" in report
     assert "started twice" in report["cuda:0 graph"] and "there and back" in report["cuda:0 transfer"]
+
+
+def test_numbas_kernels_are_tried_where_it_is_installed(capsys, monkeypatch):
+    tried: list[str] = []
+
+    def compiled() -> str:
+        tried.append("well")
+        return tried[-1]
+
+    monkeypatch.setattr(doctor, "compiled", compiled)
+    for installed in (None, "0.64.0"):
+        monkeypatch.setattr(environment, "version", lambda name, v=installed: v if name == "numba" else "1")
+        status, report = call(capsys)
+        assert status == 0 and ("numba (for --kernels numba)" in report.get("not installed", "")) == (installed is None)
+        assert len(tried) == bool(installed) and report.get("cpu kernels") == (installed and "well")
+
+
+@pytest.mark.skipif(find_spec("numba") is None, reason="Numba is not installed (extra `fast`)")
+def test_a_step_by_numba_is_numpys():
+    assert doctor.compiled().startswith("Numba's run") and kernels() == "numpy"
 
 
 @pytest.mark.parametrize("trial", ["launch", "transfer", "graph", "product", "kernel", "training step"])

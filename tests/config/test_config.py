@@ -55,6 +55,7 @@ def test_without_a_word_it_is_backlink_on_the_digits():
         },
         "run": {
             "seed": 0, "device": "cpu", "dtype": "float32", "tf32": False, "cuda_graph": True, "threads": 0,
+                "kernels": "numpy",
             "processes": 1, "convergence": 0, "probes": False, "out": None,
         },
     }  # fmt: skip

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.kernels import choice
 from minilocal.parallel.launcher import cma, command, values
 from minilocal.parallel.launcher.banner import DASHES, RULE, Banner
 
@@ -61,6 +62,17 @@ def test_values_go_to_the_ranks_and_come_back_as_they_were():
     for one in back:
         assert repr(one["values"]) == repr(sent)
         assert [type(value) for value in one["values"]] == [type(value) for value in sent]
+
+
+@needs_mpi
+def test_ranks_have_the_kernels_of_the_process_that_starts_them(monkeypatch):
+    assert ml.parallel.launch(f"{WORK}:kind") == ["numpy", "numpy"]
+    monkeypatch.setattr(choice, "_kind", "numba")
+    if importlib.util.find_spec("numba") is not None:
+        assert ml.parallel.launch(f"{WORK}:kind") == ["numba", "numba"]
+    else:
+        with pytest.raises(ml.UserError, match=r"rank 0: kernels = 'numba': Numba is not installed"):
+            ml.parallel.launch(f"{WORK}:kind")
 
 
 @pytest.mark.parametrize(

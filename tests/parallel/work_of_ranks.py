@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from minilocal.errors import UserError
+from minilocal.kernels.choice import kernels
 from minilocal.parallel import mpi
 
 
@@ -17,6 +18,11 @@ def echo(*values):
     """Each rank's number and arguments."""
     comm = mpi.world()
     return {"rank": comm.rank, "size": comm.size, "values": list(values)}
+
+
+def kind():
+    """The kernels of this rank."""
+    return kernels()
 
 
 def facts():

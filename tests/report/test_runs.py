@@ -43,6 +43,10 @@ def test_a_machine_is_a_gpu_or_several(tmp_path):
     )
     moved = {"processor": "one", "threads": 1, "resumed": [{"processor": "two"}]}
     assert read(write_run(tmp_path / "b", [1.0], environment=moved)).machine == "one, 1 thread, later another one"
+    by_numba = {"processor": "one", "threads": 2, "kernels": "numba"}
+    assert read(write_run(tmp_path / "d", [1.0], environment=by_numba)).machine == "one, 2 threads, Numba's kernels"
+    by_numba |= {"kernels": "numpy", "resumed": [{"kernels": "numba"}]}
+    assert read(write_run(tmp_path / "e", [1.0], environment=by_numba)).machine == "one, 2 threads, later another one"
     assert "not recorded" in read(write_run(tmp_path / "c", [1.0], environment={})).machine
 
 

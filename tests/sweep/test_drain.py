@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -15,11 +16,13 @@ from typing import Any, cast
 import pytest
 
 from minilocal import UserError, record
+from minilocal.kernels import choice
 from minilocal.sweep import Claim, Queue, drain, loop, share
 from minilocal.sweep import claim as claims
 from minilocal.sweep.cells import Cell
 from minilocal.sweep.state import state
 from minilocal.sweep.watch import Watch
+from minilocal.sweep.workers import settings
 from minilocal.train.stop import Interrupted, StopRequest, stop_on_signal
 from tests.helpers.small_sweep import end_of, queue
 
@@ -237,6 +240,22 @@ def test_the_threads_are_this_workers_and_not_those_on_record(tmp_path):
     assert share.Worker(on_two.config.run, claim, 3).threads(7) == 2 and on_two.name == sweep.cells[0].name
     record_of_another_machine = sweep.cells[0].config.run
     assert worker.learner_options(record_of_another_machine)["device"] == "cpu"
+
+
+def test_the_kernels_are_this_workers_and_not_those_on_record(tmp_path, monkeypatch):
+    sweep = queue(tmp_path)
+    monkeypatch.setattr(choice, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"run.kernels = 'numba': Numba is not installed"):
+        sweep.on({"run.kernels": "numba"})
+    monkeypatch.setattr(choice, "find_spec", lambda name: sys)
+    by_numba = sweep.on({"run.kernels": "auto"}).cells[0]
+    claim = Claim.acquire(tmp_path / "cell")
+    assert claim is not None and by_numba.name == sweep.cells[0].name
+    assert share.Worker(by_numba.config.run, claim, 1).kernels("numpy") == "numba"
+    assert share.Worker(sweep.cells[0].config.run, claim, 1).kernels("numba") == "numpy"
+    assert settings({"run.kernels": "auto", "run.device": "cpu", "run.tf32": False}) == [
+        "--set=run.kernels=auto", "--set=run.tf32=false"
+    ]  # fmt: skip
 
 
 def test_a_gpu_becomes_the_only_one_that_the_process_sees(monkeypatch):

@@ -100,7 +100,7 @@ def test_it_says_what_was_trained_on_what_and_how_well(run, file):
     assert (e["format"], e["epochs"], e["steps"], e["row"]) == (1, 2, 0, row)
     environment = record.recorded_environment(run)
     assert all(e[key] == environment[key] for key in ("minilocal", "git"))
-    assert e["machine"] == {"processor": environment["processor"], "device": "cpu", "tf32": False}
+    assert e["machine"] == {"processor": environment["processor"], "device": "cpu", "tf32": False, "kernels": "numpy"}
     images = checkpoint(run)[1]["images"]
     assert e["data"] == {"digest": images["digest"], "test_images": 20} and e["images"]["size"] == 16
     assert e["config"]["net"]["name"] == "resnet8" and e["config"]["optim"]["epochs"] == 2

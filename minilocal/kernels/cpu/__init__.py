@@ -1,5 +1,6 @@
 """Fast forms on NumPy: blocks that stay in the cache, shared by threads."""
 
+from minilocal.kernels.cpu.adam import adam
 from minilocal.kernels.cpu.batch_norm import batch_norm_apply, batch_norm_backward, batch_norm_stats
 from minilocal.kernels.cpu.conv import conv2d, conv2d_backward
 from minilocal.kernels.cpu.conv_stats import conv2d_stats
@@ -9,6 +10,7 @@ from minilocal.kernels.cpu.relu import relu, relu_backward
 from minilocal.kernels.cpu.sgd import sgd
 
 __all__ = [
+    "adam",
     "batch_norm_apply",
     "batch_norm_backward",
     "batch_norm_stats",

@@ -89,7 +89,8 @@ def batch_norm_backward(
         total = np.zeros((2, wide.shape[1]), np.float64)
         for i, j in _chunks(wide, first, last):
             if on is not None:
-                np.multiply(up[i:j], on[i:j] > 0, out=g[i:j])
+                np.copyto(g[i:j], on[i:j] > 0)  # 0 and 1 as floats first: a product with booleans is slower
+                np.multiply(up[i:j], g[i:j], out=g[i:j])
             ones = _ones(j - i, z.dtype.char)
             d = np.subtract(wide[i:j], mean_, out=_workspace(wide[i:j]))
             total[0] += ones @ np.multiply(d, g[i:j], out=d)
@@ -102,11 +103,11 @@ def batch_norm_backward(
 
     def write(first: int, last: int) -> None:
         for i, j in _chunks(wide, first, last):
-            chunk = np.subtract(wide[i:j], mean_, out=_workspace(wide[i:j]))
-            chunk *= by_n
-            chunk += by_one
-            chunk += g[i:j]
-            np.multiply(chunk, scale, out=out[i:j])
+            d = np.subtract(wide[i:j], mean_, out=_workspace(wide[i:j]))
+            d *= by_n
+            d += by_one
+            chunk = np.add(d, g[i:j], out=out[i:j])
+            chunk *= scale
 
     parallel_map(write, parts)
     return dz, dgamma, dbeta, dy_relu if both else None

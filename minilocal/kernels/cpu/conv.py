@@ -6,7 +6,8 @@ cache. With channels last, the k windows of one image row are one run of k·C nu
 
 Backward, stride 1: dx is a convolution of dz with the flipped kernel W', and the same im2col of dz gives the weight
 gradient: dx = im2col(dz) W', dWᵀ = xᵀ im2col(dz). Otherwise dW = im2col(x)ᵀ dz and dx = col2im(dz Wᵀ). im2col is
-computed again in the backward, never kept. Most 3×3 convolutions go to `winograd.py`, 1×1 ones to `matmul.py`.
+computed again in the backward, never kept. Most 3×3 convolutions go to `winograd.py`, dx of those of stride 2 to
+`strided.py`, 1×1 ones to `matmul.py`.
 """
 
 from __future__ import annotations
@@ -16,14 +17,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy import ndarray as Array
 
-from minilocal.kernels.cpu import winograd
-from minilocal.kernels.cpu.matmul import matmul, matmul_dw
+from minilocal.kernels.cpu import strided, winograd
+from minilocal.kernels.cpu.matmul import matmul, matmul_dw, unpacked
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 from minilocal.kernels.workspace import scratch
 from minilocal.ops.conv import conv_out_size
 
 BLOCK = 600 << 10  # bytes of im2col at a time: it, its images and its product fit a 1 MB second-level cache
-SMALL = 1_000_000  # rows x inner x columns up to which OpenBLAS multiplies without packing
 PARTIALS = 16 << 20  # bytes that the partial weight gradients of one layer may take together
 
 Block = tuple[int, int, int, int]  # images n0:n1, output rows p0:p1
@@ -75,7 +75,8 @@ def _both(dz: Array, x: Array, W: Array, stride: int, pad: int, need: str) -> tu
     if flipped and (need_dx or not own):
         dx, dW = _backward_flipped(dz, x, W, pad, need_dx, need_dW and not own)
     elif need_dx:
-        dx = _col2im_of_product(dz, x, W, stride, pad)
+        faster = strided.fits(x.shape, W, stride, pad)
+        dx = strided.conv2d_dx(dz, x, W) if faster else _col2im_of_product(dz, x, W, stride, pad)
     return dx, _weight_gradient(dz, x, W, stride, pad) if need_dW and own else dW
 
 
@@ -99,7 +100,7 @@ def _backward_flipped(
                 total += np.matmul(x[n0:n1, p0:p1].reshape(-1, C).T, cols, out=out)
         return total
 
-    totals = parallel_map(part, _partition(N, W))
+    totals = parallel_map(part, partition_for(N, W))
     if not need_dW:
         return dx, None
     return dx, np.ascontiguousarray(ordered_sum(totals).reshape(C, k, k, O)[:, ::-1, ::-1].transpose(1, 2, 0, 3))
@@ -118,7 +119,7 @@ def _weight_gradient(dz: Array, x: Array, W: Array, stride: int, pad: int) -> Ar
             total += np.matmul(cols.T, dz[n0:n1, p0:p1].reshape(-1, O), out=out)
         return total
 
-    return ordered_sum(parallel_map(part, _partition(N, W))).reshape(W.shape)
+    return ordered_sum(parallel_map(part, partition_for(N, W))).reshape(W.shape)
 
 
 def _col2im_of_product(dz: Array, x: Array, W: Array, stride: int, pad: int) -> Array:
@@ -130,17 +131,19 @@ def _col2im_of_product(dz: Array, x: Array, W: Array, stride: int, pad: int) -> 
     def part(first: int, last: int) -> None:
         for n0, n1, _, _ in _blocks(first, last, 1, P * Q * k * k * C * x.itemsize):
             dcols = (dz[n0:n1].reshape(-1, O) @ transposed).reshape(n1 - n0, P, Q, k, k, C)
-            image = np.zeros((n1 - n0, H + 2 * pad, B + 2 * pad, C), x.dtype)
+            image = np.empty((n1 - n0, H + 2 * pad, B + 2 * pad, C), x.dtype) if pad else dx[n0:n1]
+            image[...] = 0
             for i in range(k):
                 for j in range(k):
                     image[:, i : i + stride * P : stride, j : j + stride * Q : stride] += dcols[:, :, :, i, j]
-            dx[n0:n1] = image[:, pad : pad + H, pad : pad + B]
+            if pad:
+                dx[n0:n1] = image[:, pad : pad + H, pad : pad + B]
 
     parallel_map(part, partition(N))
     return dx
 
 
-def _partition(N: int, W: Array) -> list[tuple[int, int]]:
+def partition_for(N: int, W: Array) -> list[tuple[int, int]]:
     """The fixed partition of a batch for sums the size of W: fewer parts where W is large."""
     return partition(N, max(2, min(16, PARTIALS // W.nbytes)))
 
@@ -184,9 +187,5 @@ def _windows(x: Array, block: Block, k: int, stride: int, pad: int, Q: int) -> A
 def _multiply(cols: Array, W: Array, out: Array) -> None:
     """out = cols W, in products small enough for OpenBLAS's unpacked path where that is possible."""
     rows, (inner, columns) = cols.shape[0], W.shape
-    run = rows
-    while run % 2 == 0 and run * inner * columns > SMALL:
-        run //= 2
-    if run < 64 or run * inner * columns > SMALL:
-        run = rows
-    np.matmul(cols.reshape(-1, run, inner), W, out=out.reshape(-1, run, columns))
+    runs = unpacked(rows, inner, columns)
+    np.matmul(cols.reshape(runs, -1, inner), W, out=out.reshape(runs, -1, columns))

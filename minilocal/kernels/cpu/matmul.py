@@ -14,6 +14,7 @@ from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 FEW_ROWS = 2048  # with fewer, a part of the rows is too thin for BLAS: columns are cut
 WORTH = 1 << 21  # multiply-adds below which a product is one call
 COLUMN_PARTS = 4
+SMALL = 1_000_000  # rows x inner x columns up to which OpenBLAS multiplies without packing
 
 
 def matmul(x: Array, W: Array) -> Array:
@@ -45,3 +46,12 @@ def sum_rows(dy: Array) -> Array:
     parts = partition(dy.shape[0])
     ones = np.ones(dy.shape[0] - parts[-1][0], dy.dtype)  # the last part is a longest one
     return ordered_sum(parallel_map(lambda i, j: ones[: j - i] @ dy[i:j], parts))
+
+
+def unpacked(rows: int, inner: int, columns: int) -> int:
+    """In how many equal runs of rows a product is small enough for OpenBLAS to multiply without packing; 1 if none."""
+    runs = 1
+    while rows % (2 * runs) == 0 and rows // runs * inner * columns > SMALL:
+        runs *= 2
+    fits = rows // runs * inner * columns <= SMALL and rows // runs >= 64
+    return runs if fits else 1

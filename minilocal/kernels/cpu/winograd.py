@@ -28,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy import ndarray as Array
 
+from minilocal.kernels.cpu.matmul import unpacked
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 from minilocal.kernels.workspace import workspace
 
@@ -79,14 +80,15 @@ def _convolve(x: Array, weights: Weights, y: Array | None, dy: Array | None) -> 
 def _by_images(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | None) -> Array | None:
     """Parts of the batch, at all points, in blocks that stay in the cache."""
     (N, H, B, C), (m, T, A, G, _) = x.shape, transforms(x)
-    h, phases, U = H // m, 3 if B > NARROW else 1, None if y is None else weights(G)
+    h, phases = H // m, 3 if B > NARROW else 1
+    U = None if y is None else np.ascontiguousarray(weights(G))  # BLAS takes half as long again for a transposed one
     step = max(1, BLOCK // (T * h * B * C * x.itemsize * (1 if phases == 3 else 3)))
 
     def part(first: int, last: int) -> Array | None:
         dU = None if dy is None else np.zeros((T, O, 3 * C), x.dtype)
         for i in range(first, last, step):
             j = min(i + step, last)
-            grid = Grid(j - i, h, B, phases)
+            grid = Grid(j - i, h, B, phases, 1 if phases == 3 else unpacked((j - i) * h * B, 3 * C, O))
             M = None if y is None else workspace("winograd M", (T, grid.places, O), x.dtype)
             _products(grid, slice(0, T), x[i:j], U, M, None if dy is None else dy[i:j], dU)
             if y is not None and M is not None:
@@ -132,6 +134,7 @@ class Grid(NamedTuple):
     h: int
     B: int
     phases: int
+    runs: int = 1  # of windows side by side: a product each
 
     @property
     def used(self) -> int:
@@ -142,7 +145,7 @@ class Grid(NamedTuple):
         return -(-self.used // self.phases) * self.phases
 
     def windows(self, V: Array) -> Array:
-        """Windows of three pixels, a 0 before each row. V (points, pixels, C)  →  (points, phases, windows, 3 C)"""
+        """Windows of three pixels, a 0 before each row. V (points, pixels, C)  →  (points, groups, windows, 3 C)"""
         (T, _, C), (point, pixel, number) = V.shape, V.strides
         if self.phases == 3:
             steps = point, pixel, 3 * pixel, number
@@ -150,11 +153,13 @@ class Grid(NamedTuple):
         shape, row = (T, self.n, self.h, self.B, 3 * C), (self.B + 1) * pixel
         copied = workspace("winograd windows", shape, V.dtype)
         np.copyto(copied, np.ndarray(shape, V.dtype, V, 0, (point, self.h * row, row, pixel, number)))
-        return copied.reshape(T, 1, self.places, 3 * C)
+        return self.groups(copied.reshape(T, self.places, 3 * C))
 
-    def by_phase(self, a: Array) -> Array:
-        """(points, places, k)  →  (points, phases, places/phases, k), a view"""
-        return a.reshape(len(a), -1, self.phases, a.shape[2]).transpose(0, 2, 1, 3)
+    def groups(self, a: Array) -> Array:
+        """Places by phase or by run. (points, places, k)  →  (points, groups, places/groups, k), a view"""
+        if self.phases == 3:
+            return a.reshape(len(a), -1, 3, a.shape[2]).transpose(0, 2, 1, 3)
+        return a.reshape(len(a), self.runs, -1, a.shape[2])
 
     def tiles(self, a: Array) -> Array:
         """The results at the windows' places.        (points, places, k)  →  (n, h, points, B·k), a view"""
@@ -179,15 +184,15 @@ def _products(
     _, _, A, _, Bt = transforms(x)
     windows = grid.windows(_transformed(x, Bt[points]))
     if U is not None and M is not None:
-        np.matmul(windows, U[:, None], out=grid.by_phase(M))
+        np.matmul(windows, U[:, None], out=grid.groups(M))
     if dy is not None and dU is not None:
         E = workspace("winograd E", (len(windows), grid.places, dy.shape[3]), x.dtype)
         grid.clear(E)
         np.matmul(A[points], _tiles(dy, grid.h), out=grid.tiles(E))
         each = workspace("winograd dU", (*windows.shape[:2], *dU.shape[1:]), x.dtype)
-        np.matmul(grid.by_phase(E).transpose(0, 1, 3, 2), windows, out=each)
-        for phase in range(grid.phases):
-            dU += each[:, phase]
+        np.matmul(grid.groups(E).transpose(0, 1, 3, 2), windows, out=each)
+        for group in range(each.shape[1]):
+            dU += each[:, group]
 
 
 def _transformed(x: Array, Bt: Array) -> Array:

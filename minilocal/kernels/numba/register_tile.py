@@ -20,31 +20,33 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-BYTES = 64  # of a vector
+from minilocal.kernels.numba.vector import BYTES
+
 INDEX = ir.IntType(64)
+PER_POINTER = 4  # rows of A that are reached from one pointer
 
-# Rows of a tile of one vector, and of two: the sums, the row of B and a number of A fill the registers and no more.
-_features = binding.get_host_cpu_features()
-TALL, BROAD = (16, 8) if _features.get("avx512f") else (4, 0)
+# Rows of a tile of one vector, and of two: its sums, a row of B and a number of A fill the registers, and no more.
+TALL, BROAD = (16, 8) if binding.get_host_cpu_features().get("avx512f") else (4, 0)
 
 
-@intrinsic(prefer_literal=True)  # type: ignore[untyped-decorator]
+@intrinsic(prefer_literal=True)
 def multiply(
-    typing: Any, rows: Any, vectors: Any, add: Any, out: Any, o: Any, out_r: Any,
-    A: Any, a: Any, a_r: Any, a_i: Any, a_j: Any, B: Any, b: Any, b_i: Any, b_j: Any, I: Any, J: Any,
+    typing: Any, rows: Any, vectors: Any, out: Any, o: Any, o_r: Any, add: Any,
+    A: Any, a: Any, a_rij: Any, B: Any, b: Any, b_ij: Any, IJ: Any,
 ) -> Any:  # fmt: skip
-    """(1), to `out` from index o on, a row every out_r numbers; with `add` it is added to what is there.
+    """(1), to out.flat[o + r o_r + v]; with `add` it is added to what is there.
 
-    A[r, i, j] is A.flat[a + r a_r + i a_i + j a_j], and B[i, j, v] is B.flat[b + i b_i + j b_j + v]. i < I, j < J, both
-    1 or more. `rows`, `vectors` and `add` are literals. Nothing is checked.
+    A[r, i, j] is A.flat[a + r a_r + i a_i + j a_j], and B[i, j, v] is B.flat[b + i b_i + j b_j + v], i < I, j < J, both
+    1 or more. `rows` and `vectors` are literals. Nothing is checked.
     """
-    R, V, added = rows.literal_value, vectors.literal_value, bool(add.literal_value)
-    places = (types.intp,) * 2, (types.intp,) * 4, (types.intp,) * 3, (types.intp,) * 2
-    signature = types.void(rows, vectors, add, out, *places[0], A, *places[1], B, *places[2], *places[3])
+    R, V, n = rows.literal_value, vectors.literal_value, types.intp
+    pair, triple = types.UniTuple(n, 2), types.UniTuple(n, 3)
+    signature = types.void(rows, vectors, out, n, n, types.boolean, A, n, triple, B, n, pair, pair)
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        _, _, _, out, o, out_r, A, a, a_r, a_i, a_j, B, b, b_i, b_j, I, J = args
-        number = context.get_data_type(signature.args[3].dtype)
+        _, _, out, o, o_r, add, A, a, a_rij, B, b, b_ij, IJ = args
+        a_r, a_i, a_j, b_i, b_j, I, J = (x for t in (a_rij, b_ij, IJ) for x in cgutils.unpack_tuple(builder, t))
+        number = context.get_data_type(signature.args[2].dtype)
         lanes = BYTES // context.get_abi_sizeof(number)
         vector = ir.VectorType(number, lanes)
         name = f"llvm.fma.v{lanes}f{512 // lanes}"
@@ -66,46 +68,59 @@ def multiply(
         def load(array: Any, i: Any) -> Any:
             return builder.load(place(array, i), align=number_bytes)
 
-        def spread(x: Any) -> Any:
+        def broadcast(x: Any) -> Any:
             """x in every lane."""
             one = builder.insert_element(vector(ir.Undefined), x, ir.IntType(32)(0))
             return builder.shuffle_vector(one, vector(ir.Undefined), ir.VectorType(ir.IntType(32), lanes)([0] * lanes))
 
-        def loop(count: Any, sums: list[Any], body: Any) -> list[Any]:
-            """body(n, sums) → sums, for n < count; 1 or more times."""
+        def unrelated(pointer: Any) -> Any:
+            """The same pointer, of which LLVM knows nothing.
+
+            It would go from row to row by additions, each waiting for the one before, or keep 16 pointers in memory.
+            """
+            kind = ir.FunctionType(pointer.type, [pointer.type])
+            return builder.asm(kind, "", "=r,0", [pointer], side_effect=False)
+
+        def loop(count: Any, state: list[Any], body: Any) -> list[Any]:
+            """body(n, state) → state, for n < count; 1 or more times."""
             before, block, after = builder.block, builder.append_basic_block(), builder.append_basic_block()
             builder.branch(block)
             builder.position_at_end(block)
-            n = builder.phi(INDEX)
-            n.add_incoming(INDEX(0), before)
-            own = [builder.phi(vector) for _ in sums]
-            for phi, first in zip(own, sums, strict=True):
-                phi.add_incoming(first, before)
+            first = [INDEX(0), *state]
+            n, *own = phis = [builder.phi(value.type) for value in first]
             new = body(n, own)
             following = builder.add(n, INDEX(1))
-            for phi, value in zip([n, *own], [following, *new], strict=True):
-                phi.add_incoming(value, builder.block)
+            for phi, at_first, later in zip(phis, first, [following, *new], strict=True):
+                phi.add_incoming(at_first, before)
+                phi.add_incoming(later, builder.block)
             builder.cbranch(builder.icmp_signed("<", following, count), block, after)
             builder.position_at_end(after)
             return new
 
         number_bytes = BYTES // lanes
-        out, A, B = data(3, out), data(6, A), data(11, B)
-        places = [index(o, (out_r, INDEX(r)), INDEX(v * lanes)) for r in range(R) for v in range(V)]
-        rows_of_A = [builder.mul(a_r, INDEX(r)) for r in range(R)]
+        out, A, B = data(2, out), data(6, A), data(9, B)
+        groups = range(0, R, PER_POINTER)
+        heads = [builder.gep(A, [index(a, (a_r, INDEX(r)))]) for r in groups]
+        steps = [builder.mul(a_r, INDEX(r)) for r in range(PER_POINTER)]
 
-        def over_j(j: Any, sums: list[Any], at: Any, bt: Any) -> list[Any]:
-            w = [load(B, index(bt, (j, b_j), INDEX(v * lanes))) for v in range(V)]
-            at = index(at, (j, a_j))
-            x = [spread(builder.load(builder.gep(A, [builder.add(at, row)]))) for row in rows_of_A]
-            return [builder.call(fma, [x[n // V], w[n % V], s]) for n, s in enumerate(sums)]
+        def over_j(j: Any, state: list[Any]) -> list[Any]:
+            w, *heads = [unrelated(pointer) for pointer in state[: 1 + len(groups)]]
+            row = [load(w, INDEX(v * lanes)) for v in range(V)]
+            x = [
+                broadcast(builder.load(builder.gep(heads[r // PER_POINTER], [steps[r % PER_POINTER]])))
+                for r in range(R)
+            ]
+            sums = [builder.call(fma, [x[n // V], row[n % V], s]) for n, s in enumerate(state[1 + len(groups) :])]
+            return [builder.gep(w, [b_j]), *(builder.gep(head, [a_j]) for head in heads), *sums]
 
         def over_i(i: Any, sums: list[Any]) -> list[Any]:
-            at, bt = index(a, (i, a_i)), index(b, (i, b_i))
-            return loop(J, sums, lambda j, sums: over_j(j, sums, at, bt))
+            w = builder.gep(B, [index(b, (i, b_i))])
+            at = [builder.gep(head, [builder.mul(i, a_i)]) for head in heads]
+            return loop(J, [w, *at, *sums], over_j)[1 + len(groups) :]
 
+        places = [index(o, (o_r, INDEX(r)), INDEX(v * lanes)) for r in range(R) for v in range(V)]
         for at, s in zip(places, loop(I, [vector([0.0] * lanes)] * (R * V), over_i), strict=True):
-            s = builder.fadd(load(out, at), s) if added else s
+            s = builder.select(add, builder.fadd(load(out, at), s), s)
             builder.store(s, place(out, at), align=number_bytes)
         return context.get_dummy_value()
 

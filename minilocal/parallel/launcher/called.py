@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from minilocal.errors import UserError
+from minilocal.kernels.choice import use_kernels
 from minilocal.kernels.threads import use_threads
 from minilocal.parallel import mpi
 from minilocal.parallel.launcher import rank, values
@@ -22,6 +23,7 @@ def main(folder: Path) -> None:
         comm = mpi.world()
         use_threads(mpi.cores_for(comm))
         task = json.loads((folder / "work.json").read_text())
+        use_kernels(task["kernels"])
         sys.path[:] = task["path"]
         result = None
         try:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from minilocal.errors import UserError, whole
+from minilocal.kernels.choice import kernels
 from minilocal.parallel.environment import started
 from minilocal.parallel.launcher import values
 from minilocal.parallel.launcher.command import command, environment
@@ -33,8 +34,9 @@ def launch(work: Callable[..., Any] | str | os.PathLike[str], *args: Any, proces
             its words. In a notebook, put the function into a file with %%writefile
     args    and results: None, bools, numbers, str, lists, tuples, dicts and NumPy arrays
 
-    Each rank finds the others as `mpi4py.MPI.COMM_WORLD` and gets its share of the cores. Ranks import the script that
-    calls this, so the call stands under `if __name__ == "__main__":`. What they print is printed as it comes.
+    Each rank finds the others as `mpi4py.MPI.COMM_WORLD`, gets its share of the cores, and has the kernels of this
+    process. Ranks import the script that calls this, so the call stands under `if __name__ == "__main__":`. What they
+    print is printed as it comes.
 
     Raises: UserError for work or values that cannot be passed on, where MPI is not installed, and with the message of a
     rank's UserError; RuntimeError with the rank and the cause where a rank fails, or waits for one that has returned;
@@ -47,7 +49,7 @@ def launch(work: Callable[..., Any] | str | os.PathLike[str], *args: Any, proces
     main = getattr(sys.modules["__main__"], "__file__", None)
     with private_folder() as folder:
         path = [str(Path(entry or os.curdir).resolve()) for entry in sys.path]
-        written = {"work": task, "path": path, "main": main and str(Path(main).resolve())}
+        written = {"work": task, "path": path, "main": main and str(Path(main).resolve()), "kernels": kernels()}
         (folder / "work.json").write_text(json.dumps(written))
         values.save(folder / "arguments", list(args), "an argument of launch()")
         words = command(processes, ["-m", "minilocal.parallel.launcher.called", str(folder)])

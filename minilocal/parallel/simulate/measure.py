@@ -19,6 +19,7 @@ from minilocal.array import Array
 from minilocal.bench.timing import HostClock
 from minilocal.engine import Module
 from minilocal.errors import whole
+from minilocal.kernels.choice import kernels
 from minilocal.kernels.threads import one_blas_thread, threads, use_threads
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
@@ -89,6 +90,7 @@ class Measure:
     def part(self, kind: Kind, part: Any, shape: Shape) -> PartCosts:
         """The costs of a part for inputs of this shape, of one image."""
         settings = f"{self.images} images, {self.threads} threads, {self.optimizer}, {self.dtype}"
+        settings += "" if kernels() == "numpy" else f", {kernels()}"
         key = form(part, shape, settings)
         if key not in self.table:
             self.on_part(key)

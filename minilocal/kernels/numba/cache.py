@@ -1,0 +1,94 @@
+"""Compiled code on disk, for later processes.
+
+The folder is named by the sources here and Numba's version: what changes in one of them is compiled anew. (Numba looks
+at the file of the function alone, and its code may come from others.) Without a folder that can be written, and where a
+disk is full, each process compiles for itself.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core import config
+from numba.core.caching import FunctionCache
+
+
+def folder() -> Path:
+    """Where compiled code lies: below NUMBA_CACHE_DIR, or else in the user's cache."""
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    name = f"numba-{sha256(sources + numba.__version__.encode()).hexdigest()[:12]}"
+    if config.CACHE_DIR:
+        return Path(config.CACHE_DIR).absolute() / name
+    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "minilocal" / name
+
+
+def why_not_kept(place: Path) -> str:
+    """Why nothing can be written in `place`, which is made where it can be; "" where all is well."""
+    if not place.is_absolute():
+        return "the user has no home"
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+FOLDER = folder()
+TROUBLE = why_not_kept(FOLDER)
+
+
+class Cache(FunctionCache):  # Numba has no annotations
+    """Numba's cache of one function, in FOLDER.
+
+    Two processes never write at once: Numba numbers its files, and both would take the same number for different code.
+    """
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep the code of a signature. Where it cannot be written, it is compiled again by the next process."""
+        try:
+            with locked(FOLDER):
+                super().save_overload(sig, data)
+        except OSError as error:
+            say(f"compiled Numba kernels are not kept: {FOLDER}: {error.strerror}")
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """The code of a signature; None where it is not there, or damaged."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever a damaged file makes of itself
+            with suppress(OSError), locked(FOLDER):
+                self.flush()
+            return None
+
+
+def cached(dispatcher: Any) -> Any:
+    """A function of Numba's, its code kept in FOLDER."""
+    before, config.CACHE_DIR = config.CACHE_DIR, str(FOLDER)
+    try:
+        dispatcher._cache = Cache(dispatcher.py_func)
+    finally:
+        config.CACHE_DIR = before
+    return dispatcher
+
+
+@contextmanager
+def locked(place: Path) -> Iterator[None]:
+    """No other process is in this block for the same folder. Raises: OSError."""
+    with open(place / "lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def say(line: str) -> None:
+    """A line on stderr."""
+    print(f"minilocal: {line}", file=sys.stderr, flush=True)
