@@ -50,7 +50,10 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def os_errors_explained(path: Path) -> Iterator[None]:
-    """Turn an OSError inside the block into a UserError with a remedy."""
+    """Turn an OSError inside the block, and a null character in a path, into a UserError with a remedy.
+
+    Raises: UserError.
+    """
     try:
         yield
     except OSError as error:
