@@ -531,6 +531,7 @@ def test_verify_offers_the_kinds_of_check_that_there_are():
         ["train", "--set=--"],
         ["sweep", "--seeds=--"],
         ["sweep", "--seeds", "9" * 5000],
+        ["simulate", "--modules", "9" * 5000],
         ["memory", "--net=--"],
     ],
 )
@@ -557,3 +558,18 @@ def test_a_name_that_is_too_long_is_one_line(minilocal, words, tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     status, _, err = minilocal(*(word.format("a" * 5000) for word in words))
     assert status == 2 and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["explorer", "memory", "report", "bench", "export", "predict", "verify", "demo"])
+def test_a_place_that_cannot_be_is_refused_before_the_work(minilocal, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    run = ["run"] if command in ("export", "predict", "report") else []
+    for out, says in (
+        ("", "--out is empty"),
+        ("a" * 300, "more than 255 bytes"),
+        ("file/sub/x", "is a file, not a folder"),
+    ):
+        status, _, err = minilocal(command, *run, "--out", out)
+        assert status == 2 and says in err and err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
