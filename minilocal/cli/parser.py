@@ -44,9 +44,7 @@ class Parser(argparse.ArgumentParser):
         for word in words:
             check_utf8(f"{self.command}:", word)
             if digits := re.search(r"\d{1000}", word):
-                raise UserError(
-                    f"{self.command}: {digits[0][:10]}... has more than 1000 digits: give a smaller number."
-                )
+                raise UserError(f"{self.command}: {digits[0][:10]}... has 1000 digits or more: give fewer.")
             if re.fullmatch(r"--[\w-]+=--", word):  # of which argparse makes an empty list
                 raise UserError(f"{self.command}: {word.removesuffix('=--')} has no value. See {self.prog} --help.")
         options, left = self.parse_known_args(words)
