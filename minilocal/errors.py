@@ -43,6 +43,26 @@ def first_line(error: BaseException) -> str:
     return first if first.startswith(kind) else f"{kind}: {first}".rstrip(": ")
 
 
+def printable(text: object) -> str:
+    """`text` with its control characters as Python writes them, `\\x1b`: a terminal obeys nothing in it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def check_utf8(what: str, text: str) -> None:
+    """Check that `text` can be written into a file. Raises: UserError."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{what} {text!a} is not UTF-8: choose another name.") from None
+
+
+def reason(error: BaseException, most: int = 300) -> str:
+    """What a library or a server says of an error, in one line of `most` characters; if nothing, the error's kind."""
+    text = printable(" ".join(str(error).split())).rstrip(".")
+    text = text if len(text) <= most else f"{text[:most]} ..."
+    return text or type(error).__name__
+
+
 def call_it(value: object) -> str:
     """`": call it, backlink()"` for a function or a class that stands in place of its result, else `""`."""
     return f": call it, {value.__name__}()" if callable(value) and hasattr(value, "__name__") else ""

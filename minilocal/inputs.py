@@ -1,7 +1,7 @@
 """Checks of a Learner's arguments. Each raises a UserError of one line, and nothing has changed then.
 
-The check for finite numbers is one sum over a batch on the host. On a device it would wait for the device, so there it
-is left out.
+The check of a batch's numbers is their least and largest, on the host. On a device it would wait for the device, so
+there it is left out.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from minilocal.optim import Optimizer
 from minilocal.rules import Rule
 
 PRECISIONS = ("float32", "float64")
+LARGEST = {"float32": 1e15, "float64": 1e150}  # of images: their squares, summed over a batch, stay in the type
 ELSEWHERE = (("shortcut.", "downsample."), ("downsample.", "shortcut."), ("module.", ""), ("linear.", "fc."))
 
 # ---------------------------------------------------------------------- what a Learner is built from
@@ -94,10 +95,19 @@ def images(x: Any, net: Net, dtype: str, like: Array) -> Array:
         raise UserError(f"images are {x.dtype}: normalise them to {dtype} first, as {instead} does.")
     namespace(x, like)
     _is_beside("images", x, like)
-    if not finite(x):
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
-        raise UserError(f"images hold {x[at]} at {at}: every number must be finite.")
+    if isinstance(x, np.ndarray):
+        _within_range(np.asarray(x), dtype)
     return x if str(x.dtype) == dtype else x.astype(dtype)
+
+
+def _within_range(x: np.ndarray, dtype: str) -> None:
+    """Check that every number of the images is finite, and that batch norm and losses can square it."""
+    with np.errstate(invalid="ignore"):  # of a NaN, which both comparisons refuse
+        if -LARGEST[dtype] <= float(x.min()) and float(x.max()) <= LARGEST[dtype]:
+            return
+        at = tuple(int(i) for i in np.argwhere(~(abs(x.astype(np.float64)) <= LARGEST[dtype]))[0])
+    limit = f"beyond ±{LARGEST[dtype]:g}: normalise them" if np.isfinite(x[at]) else "every number must be finite"
+    raise UserError(f"images hold {x[at]:g} at {at}: {limit}.")
 
 
 def labels(y: Any, x: Array, classes: int) -> Array:
@@ -131,12 +141,12 @@ def _is_beside(what: str, a: Any, like: Any) -> None:
         )
 
 
-def finite(a: Any) -> bool:
-    """Whether every number of a host array is finite. True for arrays on a device, which are not checked."""
-    if not isinstance(a, np.ndarray) or a.dtype.kind not in "fc":
+def finite(a: Any, dtype: Any) -> bool:
+    """Whether every number of a host array is finite as `dtype`. True for arrays on a device, which are not checked."""
+    if not isinstance(a, np.ndarray) or a.dtype.kind != "f":
         return True
     with np.errstate(all="ignore"):
-        return bool(np.isfinite(a.sum()) or np.isfinite(a).all())  # the sum of finite numbers may overflow
+        return bool(np.isfinite(a.astype(dtype, copy=False)).all())
 
 
 def rate(lr: Any) -> float:
@@ -164,8 +174,8 @@ def weights(loaded: Mapping[str, Any], arrays: Mapping[str, Array], net: str) ->
         raise UserError(f"load takes {{name: array}}, not a {type(loaded).__name__}. Nothing was loaded.")
     for name, a in loaded.items():
         fits(name, a, arrays, net)
-        if not finite(a):
-            raise UserError(f"{name!r} holds numbers that are not finite. Nothing was loaded.")
+        if not finite(a, arrays[name].dtype):
+            raise UserError(f"{name!r} holds numbers that are not finite as {arrays[name].dtype}. Nothing was loaded.")
 
 
 def fits(name: str, a: Any, arrays: Mapping[str, Array], net: str) -> None:
@@ -214,11 +224,23 @@ class SavedState(NamedTuple):
 
 
 def state(
-    saved: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Mapping[str, Array], net: str
+    saved: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    parameters: Mapping[str, Array],
+    net: str,
+    *,
+    diverged: bool = False,
 ) -> SavedState:
-    """A `Learner.state()`, checked but for what is in flight."""
+    """A `Learner.state()`, checked but for what is in flight. One that has `diverged` may hold any numbers."""
+    if not isinstance(saved, Mapping):
+        raise UserError(f"restore takes a Learner.state(), not a {type(saved).__name__}.")
     kinds: dict[str, dict[str, Any]] = {"array": {}, "optim": {}, "flight": {}}
+    dtype = next(iter(arrays.values())).dtype
     for entry, a in saved.items():
+        if not isinstance(entry, str) or not hasattr(a, "dtype"):
+            raise UserError(f"{entry!r} is a {type(a).__name__}, not an array: this is no Learner.state().")
+        if not (diverged or finite(a, dtype)):
+            raise UserError(f"{entry!r} holds numbers that are not finite: that training had diverged.")
         kind, _, name = entry.partition(":")
         kinds.get(kind, {})[name] = a
     if missing := [name for name in arrays if name not in kinds["array"]]:
@@ -253,9 +275,12 @@ def counters(saved: Mapping[str, Any]) -> tuple[int, int, int, float]:
     """(key, epoch, steps, lr) of a state."""
     try:
         key, at, steps = (_counter(f"count:{c}", saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))
-        return key, at, steps, float(to_host(saved["count:lr"]))
+        lr = to_host(saved["count:lr"])
     except KeyError as missing:
         raise UserError(f"this checkpoint lacks {missing}: it is damaged.") from None
+    if lr.ndim or lr.dtype.kind not in "fiu":
+        raise UserError(f"'count:lr' is {lr!r}, no learning rate: this checkpoint is damaged.")
+    return key, at, steps, rate(lr)
 
 
 def _counter(entry: str, a: Any) -> int:

@@ -17,7 +17,7 @@ from minilocal.engine import Engine, RecordedSteps, engine_for, evaluation
 from minilocal.engine.build import build
 from minilocal.engine.cuda_graph import refusal
 from minilocal.engine.memory_advice import advising
-from minilocal.errors import UserError
+from minilocal.errors import UserError, boolean
 from minilocal.kernels.threads import one_blas_thread
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
@@ -63,7 +63,7 @@ class Learner:
     ) -> None:
         self.net, self.rule, self.dtype = inputs.network(net), inputs.training_rule(rule), inputs.precision(dtype)
         self.optimizer: Optimizer = inputs.recipe(optimizer, self.rule)
-        self.device, self._cuda_graph = inputs.device(device), cuda_graph
+        self.device, self._cuda_graph = inputs.device(device), boolean("cuda_graph", cuda_graph)
         self._assemble(split(self.net.units, modules, self.net.name), streams.new_key(rng))
         for message in self.rule.warnings([len(m.units) for m in self.modules], self.net.shapes):
             warnings.warn(message, stacklevel=2)
@@ -158,9 +158,9 @@ class Learner:
         x (N, H, W, C) float, y (N,) int  →  losses (K,), float64, NaN where a module has none; on a device they stay
         there until they are read. On a device the weights of a rule without delays are updated once, at the end.
 
-        Raises: UserError for images or labels of the wrong shape, type or range, images that are not finite (seen on
-        the host only), and a learning rate that is not finite or below 0; then nothing has changed. OutOfMemory where
-        the memory does not suffice.
+        Raises: UserError for images or labels of the wrong shape, type or range, images that are not finite or beyond
+        ±1e15 (seen on the host only), and a learning rate that is not finite or below 0; then nothing has changed.
+        OutOfMemory where the memory does not suffice.
         """
         with self.on_device:
             batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
@@ -276,11 +276,16 @@ class Learner:
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state()`.
 
-        Raises: UserError where an array is missing, unknown or of another shape, the optimiser's and those in flight
-        too, or what is in flight was made by another rule; then nothing has changed. That the optimiser is the same
-        is for the caller to check.
+        Raises: UserError where an array is missing, unknown, of another shape or not finite, the optimiser's and those
+        in flight too, or what is in flight was made by another rule; then nothing has changed. That the optimiser is
+        the same is for the caller to check.
         """
-        checked = inputs.state(saved, self._training.arrays, self.parameters(), self.net.name)
+        self._restore(saved)
+
+    def _restore(self, saved: Mapping[str, np.ndarray], diverged: bool = False) -> None:
+        """`restore`; a copy of a Learner that has diverged holds numbers that are not finite, as the Learner does."""
+        arrays = self._training.arrays
+        checked = inputs.state(saved, arrays, self.parameters(), self.net.name, diverged=diverged)
         self._engine.restore(checked.in_flight, self.net.shape)
         self._training.restore(checked)
 
@@ -304,4 +309,5 @@ class Learner:
     def __setstate__(self, copied: dict[str, Any]) -> None:
         vars(self).update(copied["built"])
         self._assemble(split(self.net.units, copied["sizes"]), int(copied["state"]["count:key"]))
-        self.restore(copied["state"])
+        with self.on_device:
+            self._restore(copied["state"], diverged=True)

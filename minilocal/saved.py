@@ -28,7 +28,7 @@ from minilocal.nets import Net
 from minilocal.nets.recipe import from_recipe, matches_recipe
 from minilocal.optim import Optimizer
 from minilocal.record.exported import ENTRY
-from minilocal.record.files import atomic_write
+from minilocal.record.files import atomic_write, os_errors_explained
 from minilocal.rules import Rule, when
 
 METADATA, FORMAT = "learner.json", 1
@@ -165,10 +165,11 @@ def load(
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The metadata and the arrays in a file."""
-    if path.is_dir():
-        raise UserError(f"{path} is a folder: of a run, minilocal.train.load(path) makes a Learner.")
-    if not path.exists():
-        raise UserError(f"{path} does not exist: write it with learner.save(path).")
+    with os_errors_explained(path):
+        if path.is_dir():
+            raise UserError(f"{path} is a folder: of a run, minilocal.train.load(path) makes a Learner.")
+        if not path.exists():
+            raise UserError(f"{path} does not exist: write it with learner.save(path).")
     try:
         with np.load(path, allow_pickle=False) as file:
             state = {name: file[name] for name in file.files}

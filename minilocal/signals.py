@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM end the command in one line, with status 130 or 143, from its first import on.
+"""SIGINT, SIGTERM and SIGHUP end the command in one line, with status 130, 143 or 129, from its first import on.
 
 The package imports this file first, since its other imports take long. A signal that comes earlier, while Python itself
 starts, has Python's usual end.
@@ -17,7 +17,7 @@ from types import FrameType
 from typing import NoReturn
 
 NAME = "minilocal"
-STOPS = (signal.SIGINT, signal.SIGTERM)
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal has been closed
 
 
 class Stopped(KeyboardInterrupt):
@@ -38,8 +38,8 @@ def is_command() -> bool:
 
 @contextmanager
 def stopping() -> Iterator[None]:
-    """Within the block SIGINT and SIGTERM raise Stopped, where they have no other handler than Python's or `end`."""
-    usual = {signal.SIGINT: (signal.default_int_handler, end), signal.SIGTERM: (signal.SIG_DFL, end)}
+    """Within the block the signals of STOPS raise Stopped, where they have no other handler than Python's or `end`."""
+    usual = {number: (signal.SIG_DFL, end) for number in STOPS} | {signal.SIGINT: (signal.default_int_handler, end)}
     before = {number: signal.getsignal(number) for number in STOPS}
     changed = [number for number in STOPS if _is_main_thread() and before[number] in usual[number]]
     for number in changed:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.errors import boolean, fraction, nearest, real, unknown, whole
+from minilocal.errors import boolean, fraction, nearest, printable, real, reason, unknown, whole
 
 
 @pytest.mark.parametrize(
@@ -96,3 +96,11 @@ def test_a_truth_value_is_true_or_false(value):
     assert boolean("b", True) is True
     with pytest.raises(ml.UserError, match=r"^b = .*: give true or false"):
         boolean("b", value)
+
+
+def test_what_comes_from_elsewhere_is_one_line_that_a_terminal_shows_as_it_is():
+    assert printable("résumé α \x1b[2J\x07\r\n\udcff") == "résumé α \\x1b[2J\\x07\\r\\n\\udcff"
+    text = reason(OSError("gone\n \x1b[31maway" + "!" * 1000))
+    assert text.startswith("gone \\x1b[31maway!!!") and text.endswith("! ...") and len(text) < 320
+    assert reason(KeyError()) == "KeyError"
+    assert reason(ValueError("It ends.")) == "It ends"

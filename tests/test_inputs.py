@@ -58,6 +58,7 @@ BUILT = [
     (lambda: make_learner(optimizer=ml.optim.Adam), r"call it, Adam\(\)"),
     (lambda: make_learner(dtype=np.float16), "Known: float32, float64"),
     (lambda: make_learner(dtype=None), "Known: float32, float64"),
+    (lambda: make_learner(cuda_graph=3), "cuda_graph = 3: give true or false"),
     (lambda: make_learner(device=0), "Known: cpu, cuda"),
     (lambda: unchecked.nets.mlp(64, rng=ml.rng(0)), "give the width of every hidden layer"),
     (lambda: unchecked.nets.mlp((64.5,), rng=ml.rng(0)), "a hidden width = 64.5"),
@@ -139,6 +140,7 @@ USED = [
     (lambda learner: setattr(learner, "epoch", 1.5), "epoch = 1.5"),
     (lambda learner: setattr(learner, "epoch", True), "epoch = True"),
     (lambda learner: learner.load({"layers.0.bias": np.full(12, np.nan)}), "not finite"),
+    (lambda learner: learner.load({"layers.0.bias": np.full(12, 1e300)}), "not finite as float32"),
     (
         lambda learner: learner.load({"layers.0.weight": np.zeros((12, 18))}),
         r"PyTorch's layout.*minilocal\.interop\.from_torch",
@@ -162,11 +164,92 @@ def test_what_is_used_wrongly_changes_nothing(use, says):
     assert before.keys() == after.keys() and all(np.array_equal(before[n], a) for n, a in after.items())
 
 
-def test_a_sum_that_overflows_is_no_number_that_is_not_finite():
+def test_images_are_bounded_by_what_their_type_can_square():
+    """Of 1e20 the variance is infinite: running statistics would be too, beside losses that are finite."""
+    for x in (np.full_like(X, 1e15), X.astype("f2"), X * np.float32(1e-44)):
+        with np.errstate(all="raise"):
+            make_learner().predict(x)
+    for x in (X * 0 + np.float32(1.1e15), -np.full(X.shape, 1e300), np.full(X.shape, 1e20)):
+        with np.errstate(all="raise"):
+            refused(lambda x=x: make_learner().step(x, Y, lr=0.1), "beyond ±1e\\+15: normalise them")
+    with np.errstate(all="raise"):
+        make_learner(dtype="float64").predict(np.full(X.shape, 1e20))
+        make_learner(dtype="float64").predict(np.full_like(X, 1e20))
+
+
+NUMERIC = {
+    "at the top of float16": X * np.float32(2e4),
+    "at its bottom": X * np.float32(6e-8),
+    "denormal": X * np.float32(1e-44),
+    "a constant channel": np.concatenate([X[..., :1], np.ones_like(X[..., 1:])], axis=-1),
+    "all alike": np.ones_like(X),
+    "zeros": np.zeros_like(X),
+    "one image": X[:1],
+    "one image of zeros": np.zeros_like(X[:1]),
+    "huge": np.where(X > 2, np.float32(1e15), X),
+}
+
+
+@pytest.mark.parametrize("rule", [name for name in ml.rules.NAMES if name != "compose"])
+def test_no_images_make_a_number_that_is_not_finite(rule):
+    """Of a network with batch norm, whatever `numpy.seterr` says."""
+    for name, x in NUMERIC.items():
+        small = ml.nets.resnet(8, classes=4, channels=2, size=3, rng=ml.rng(0))
+        learner = ml.Learner(small, ml.rules.get(rule), 2, rng=ml.rng(1))
+        with np.errstate(all="raise"):
+            for _ in range(3):
+                learner.step(x, Y[: len(x)], lr=0.01)
+            learner.finish()
+            assert np.isfinite(learner.predict(x)).all(), name
+        assert all(np.isfinite(a).all() for a in learner.state().values() if a.dtype.kind == "f"), name
+
+
+FOREIGN: list[Any] = [None, [1], {1: 2}, {"array:layers.0.bias": None}, {"count:lr": "0.1"}]
+ENTRIES = [
+    ("array:layers.0.bias", np.full(12, np.nan), "had diverged"),
+    ("array:layers.0.bias", np.full(12, 1e300), "had diverged"),
+    ("array:layers.0.bias", np.full(12, 1j), "not an array of numbers"),
+    ("optim:layers.0.bias:v", np.full(12, np.inf), "had diverged"),
+    ("optim:layers.0.bias:v", "v", "is a str, not an array"),
+    ("count:lr", np.array(-1.0), "lr = "),
+    ("count:lr", np.array("a"), "no learning rate"),
+    ("count:lr", np.zeros(2), "no learning rate"),
+    ("count:steps", np.array(1.5), "not a whole number"),
+    ("flight:begun", np.array("x"), "'flight:begun' is <U1"),
+    ("flight:batch.5.x", np.zeros((8, 3, 3, 2), "i1"), "'flight:batch.5.x' is int8"),
+    ("flight:batch.5.x", np.full((8, 3, 3, 2), np.nan, "f4"), "had diverged"),
+]
+
+
+def test_a_state_that_is_none_is_refused_and_changes_nothing():
+    learner = make_learner(ml.rules.fdg())
+    for _ in range(6):
+        learner.step(X, Y, lr=0.01)
+    before = learner.state()
+    for state in FOREIGN:
+        refused(lambda state=state: learner.restore(state), "state|lacks|array")
+    for entry, value, says in ENTRIES:
+        assert entry in before, entry
+        refused(lambda entry=entry, value=value: learner.restore({**before, entry: value}), says)
+    after = learner.state()
+    assert before.keys() == after.keys() and all(np.array_equal(before[n], a) for n, a in after.items())
+
+
+def test_buffers_of_another_kind_are_refused():
+    learner = make_learner(ml.rules.dgl(aux="0c1f", buffer=2))
+    for _ in range(3):
+        learner.step(X, Y, lr=0.01)
+    before = learner.state()
+    for entry in ("flight:updates", "flight:full", "flight:0:uses", "flight:0:0:y"):
+        value = before[entry].astype("f4")
+        refused(lambda entry=entry, value=value: learner.restore({**before, entry: value}), "is float32")
+
+
+def test_a_learner_that_has_diverged_can_be_copied():
     learner = make_learner()
-    huge = np.full_like(X, 3e38)
-    with np.errstate(all="ignore"):
-        assert learner.predict(huge).shape == (8, 4)
+    learner.parameters()["layers.0.bias"][...] = np.nan
+    for other in (copy.deepcopy(learner), pickle.loads(pickle.dumps(learner))):
+        assert np.isnan(other.parameters()["layers.0.bias"]).all()
 
 
 def test_names_of_other_codes_are_known():

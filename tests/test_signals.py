@@ -63,6 +63,12 @@ def test_a_signal_while_the_command_imports_is_one_line(python, tmp_path, module
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("module", ["numpy", "minilocal.config"])
+def test_a_terminal_that_is_closed_ends_the_command_alike(python, module):
+    ended = python(module, signal.SIGHUP, "-m", "minilocal", *TRAIN)
+    assert (ended.returncode, ended.stderr) == (129, "minilocal: stopped\n")
+
+
 def test_a_program_that_imports_the_package_keeps_its_signals(python):
     code = "import minilocal, signal; print(signal.getsignal(15) == signal.SIG_DFL)"
     assert python("", 0, "-c", code).stdout == "True\n"

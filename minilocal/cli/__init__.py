@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, printable, unknown
 from minilocal.signals import stopping
 
 COMMANDS = {
@@ -60,6 +60,8 @@ def main(words: Sequence[str] | None = None) -> int:
         except MemoryError as error:
             return _one_line(_no_memory(error), 2)
         except OSError as error:
+            if error.filename is not None:  # of whichever file: a name too long, a link to itself, no permission
+                return _one_line(f"{error.filename}: {error.strerror or error}.", 2)
             if error.errno != errno.ENOSPC:
                 raise
             _print_no_more()  # files have `os_errors_explained`: here the disk of stdout is full
@@ -123,7 +125,7 @@ def _print_no_more() -> None:
 
 
 def _one_line(text: str, status: int) -> int:
-    print(f"minilocal: {' '.join(text.split())}", file=sys.stderr)
+    print(f"minilocal: {printable(' '.join(text.split()))}", file=sys.stderr)
     return status
 
 

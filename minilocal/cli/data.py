@@ -22,6 +22,11 @@ def parser() -> Parser:
     p = Parser("data", __doc__)
     p.add_argument("name", nargs="?", metavar="NAME", help=f"{', '.join(data.NAMES)}; without it, all of them")
     p.add_argument("--data-dir", metavar="DIR", help=f"the folder of the files ({data.default_folder()})")
+    p.add_argument(
+        "--source",
+        metavar="WHERE",
+        help="fetch from here: a mirror's address (https://...), a folder or a file; verified all the same",
+    )
     p.add_argument("--no-download", action="store_true", help="use only files that are there")
     p.add_argument("--sheet", metavar="FILE", help=f"a contact sheet of the first images of each class ({FORMATS})")
     return p
@@ -41,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         for name, state in states(options.data_dir):
             print(f"{name:<15}{state}")
         return 0
-    dataset = data.load(options.name, dir=options.data_dir, download=not options.no_download)
+    dataset = data.load(options.name, dir=options.data_dir, download=not options.no_download, source=options.source)
     print(data.describe(dataset))
     if options.sheet:
         sheet(dataset, options.sheet)

@@ -22,6 +22,6 @@ def numbers(flag: str, text: str, least: int = 0) -> tuple[int, ...]:
     Raises: UserError where there is none, and for anything else or below `least`.
     """
     listed = words(flag, text)
-    if not all(word.isdecimal() and int(word) >= least for word in listed):
+    if not all(word.isdecimal() and len(word) < 19 and int(word) >= least for word in listed):
         raise UserError(f"{flag} {text!r}: give whole numbers of {least} or more, as 2,4,8.")
     return tuple(map(int, listed))

@@ -9,7 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from minilocal.cli.examples import EXAMPLES
-from minilocal.errors import UserError, nearest
+from minilocal.errors import UserError, check_utf8, nearest
+
+CHECKED_EARLY = ("train", "sweep", "reproduce")  # commands that check --out themselves before they begin
+LONGEST = 255  # bytes of a file's name
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +41,12 @@ class Parser(argparse.ArgumentParser):
         Raises: UserError for an unknown flag, a missing value or a word too many.
         """
         self.words = tuple(words)
+        for word in words:
+            check_utf8(f"{self.command}:", word)
+            if digits := re.search(r"\d{1000}", word):
+                raise UserError(f"{self.command}: {digits[0][:10]}... has 1000 digits or more: give fewer.")
+            if re.fullmatch(r"--[\w-]+=--", word):  # of which argparse makes an empty list
+                raise UserError(f"{self.command}: {word.removesuffix('=--')} has no value. See {self.prog} --help.")
         options, left = self.parse_known_args(words)
         if left:
             word = left[0].partition("=")[0]
@@ -47,6 +56,8 @@ class Parser(argparse.ArgumentParser):
                     f"{self.command}: flag {word} is not known{nearest(word, flags)} See {self.prog} --help."
                 )
             raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
+        if self.command not in CHECKED_EARLY and isinstance(getattr(options, "out", None), str):
+            _check_out(self.command, options.out)
         return options
 
     def format_help(self) -> str:
@@ -59,3 +70,18 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.command}: {message}. See {self.prog} --help.")
+
+
+def _check_out(command: str, out: str) -> None:
+    """Check, before the work, that --out can be a file or a folder. Raises: UserError."""
+    if not out.strip():
+        raise UserError(f"{command}: --out is empty: give it a name, or leave it out.")
+    if any(len(part.encode()) > LONGEST for part in out.split(os.sep)):
+        raise UserError(
+            f"{command}: --out {out[:40]!r}... has a name of more than {LONGEST} bytes: choose a shorter one."
+        )
+    folder = os.path.dirname(os.path.abspath(out))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise UserError(f"{command}: --out {out}: {folder} is a file, not a folder: choose another place.")

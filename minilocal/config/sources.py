@@ -16,7 +16,7 @@ from minilocal.config.checks import check
 from minilocal.config.expected import type_error
 from minilocal.config.paths import expanded, moved
 from minilocal.config.schema import TABLES, Config, DataTable, tables_of
-from minilocal.errors import UserError, nearest
+from minilocal.errors import UserError, check_utf8, nearest
 
 Source = tuple[str, dict[str, Any]]
 
@@ -66,6 +66,8 @@ def resolve(sources: Iterable[Source]) -> tuple[Config, list[str]]:
     for key, value in values.items():
         table, _, name = key.partition(".")
         tables[table][name] = value
+        if isinstance(value, str):
+            check_utf8(f"{key} =", value)
     rule = tables["rule"]
     tables["rule"] = {key: rule.pop(key) for key in ("name", "sha256") if key in rule} | {"options": rule}
     try:

@@ -51,6 +51,7 @@ def load(
     *,
     dir: str | Path | None = None,
     download: bool = True,
+    source: str | None = None,
     limit_train: int | None = None,
     limit_test: int | None = None,
     validation: int = 0,
@@ -61,6 +62,8 @@ def load(
     dir                       where fetched files are: by default $MINILOCAL_DATA, or ~/.cache/minilocal
     download                  whether missing files may be fetched into `dir`
     validation                training images to split off as the validation part
+    source                    where they are fetched from, in place of the official addresses: the address of a mirror,
+                              a folder or a file; length and checksum are compared all the same
     limit_train, limit_test   images to keep of the training part, after that split, and of the test part
 
     All three parts are class-balanced (in SVHN, "cifar10-lt" and "digits-lt", which are imbalanced, they keep the
@@ -71,12 +74,15 @@ def load(
     data set.
     """
     check_name(name)
+    if source is not None and not (download and name.removesuffix("-lt") in FORMATS):
+        why = f"{name} is not fetched" if download else "download = False forbids to fetch"
+        raise UserError(f"source = {source!r}, but {why}: leave one of them out.")
     if name == "digits":
         dataset = digits.load()
     elif name in LONG_TAILED:
-        dataset = load(name.removesuffix("-lt"), dir=dir, download=download).long_tailed()
+        dataset = load(name.removesuffix("-lt"), dir=dir, download=download, source=source).long_tailed()
     elif name in FORMATS:
-        dataset = copies.load(FORMATS[name], _folder(dir), download)
+        dataset = copies.load(FORMATS[name], _folder(dir), download, source)
     else:
         scheme, _, path = name.partition(":")
         dataset = SCHEMES[scheme](path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ import numpy as np
 from minilocal.data.checks import check_count, check_images
 from minilocal.data.dataset import DataSet
 from minilocal.errors import UserError
+
+BLOCK = 1 << 22  # pixels that are counted at once, at most
 
 
 def from_arrays(
@@ -144,12 +147,14 @@ def class_names(name: str, train: np.ndarray, test: np.ndarray, classes: Any) ->
 def statistics(x: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel on [0, 1]; the deviation of a constant channel is set to 1.
 
-    Both are computed from the counts of the 256 levels.
+    Both are computed from the counts of the 256 levels, in blocks of images: `bincount` makes eight bytes of each.
     """
     levels = np.arange(256) / 255
+    images = max(1, BLOCK // max(1, prod(x.shape[1:3])))
     mean, std = [], []
     for c in range(x.shape[3]):
-        share = np.bincount(x[..., c].reshape(-1), minlength=256) / x[..., c].size
+        blocks = (x[i : i + images, ..., c].reshape(-1) for i in range(0, len(x), images))
+        share = sum(np.bincount(block, minlength=256) for block in blocks) / (x.size // x.shape[3])
         m = float((share * levels).sum())
         s = float(np.sqrt((share * (levels - m) ** 2).sum()))
         mean.append(m)

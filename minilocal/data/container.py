@@ -9,10 +9,12 @@ import tarfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
+from typing import IO, cast
 
-from minilocal.errors import UserError
+from minilocal.data.unpacked import unpacked
+from minilocal.errors import UserError, reason
 
-CHUNK = 1 << 20
+MEMBERS = 1 << 12  # of an archive: official ones have a dozen at most
 
 
 def files(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
@@ -28,8 +30,7 @@ def files(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
     try:
         yield from _folder(path, limits) if path.is_dir() else _archive(path, limits)
     except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path} is damaged or cut short ({reason}); delete it and fetch it again.") from None
+        raise UserError(f"{path} is damaged or cut short ({reason(error)}); delete it and fetch it again.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 
@@ -61,8 +62,11 @@ def _folder(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]
 
 def _archive(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes]]:
     seen = set()
-    with tarfile.open(path, "r:*") as archive:
-        for member in archive:
+    with unpacked(path) as stream, tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:") as archive:
+        for number, member in enumerate(archive):
+            if number == MEMBERS:
+                raise UserError(f"{path} has more than {MEMBERS} members: this is not the official file.")
+            stream.of_next_member()
             name = PurePosixPath(member.name).name
             _check_inside(path, member.name)
             if name not in limits or not member.isreg():
@@ -73,10 +77,8 @@ def _archive(path: Path, limits: Mapping[str, int]) -> Iterator[tuple[str, bytes
             _check_length(path / name, member.size, limits[name])
             content = archive.extractfile(member)
             assert content is not None  # a regular file always has a content
-            yield name, content.read()
-        assert archive.fileobj is not None  # it is open
-        while archive.fileobj.read(CHUNK):  # tar ends before gzip does: only at the end is the checksum compared
-            pass
+            yield name, stream.content(content)
+        stream.to_end()  # tar ends before gzip does: only at the end is the checksum compared
 
 
 def _check_inside(path: Path, member: str) -> None:

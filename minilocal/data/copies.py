@@ -14,13 +14,15 @@ from minilocal.data.container import has_sum
 from minilocal.data.dataset import DataSet
 from minilocal.data.kept import Copy, kept
 from minilocal.data.layout import Contents, Layout, Official
+from minilocal.data.source import source_of
 from minilocal.errors import UserError
 
 
-def load(official: Official, folder: Path, download: bool) -> DataSet:
+def load(official: Official, folder: Path, download: bool, source: str | None = None) -> DataSet:
     """The data set from the first intact copy under `folder`; without a complete copy, from fetched files.
 
     An archive is fetched only where there is no copy at all. Files that are published one by one are completed.
+    `source` is where they are fetched from, as `source_of` takes it, in place of the official addresses.
 
     Raises: UserError when there is no copy and none may be fetched, and when every copy is incomplete or damaged.
     """
@@ -31,7 +33,7 @@ def load(official: Official, folder: Path, download: bool) -> DataSet:
         raise UserError(not_found(official, folder))
     completes = official.layouts[0].archive is None and all(absent(*copy) for copy in candidates)
     if not candidates or (download and completes):
-        candidates = [fetched(official.layouts[0], folder), *candidates]
+        candidates = [fetched(official.layouts[0], folder, source), *candidates]
     faults: list[UserError] = []
     for layout, path in candidates:
         try:
@@ -95,7 +97,7 @@ def absent(layout: Layout, path: Path) -> list[str]:
     return [] if path.is_file() else [name for name in layout.files if not (path / name).is_file()]
 
 
-def fetched(layout: Layout, folder: Path) -> tuple[Layout, Path]:
+def fetched(layout: Layout, folder: Path, source: str | None = None) -> tuple[Layout, Path]:
     """A copy whose archive, or whose missing files, are fetched into `folder`.
 
     Raises: UserError when no source has a file.
@@ -104,7 +106,8 @@ def fetched(layout: Layout, folder: Path) -> tuple[Layout, Path]:
 
     names, place = ([layout.archive], folder) if layout.archive else (list(layout.files), folder / layout.folder)
     for name in names:
-        sources = [source + name for source in layout.sources]
+        official = [address + name for address in layout.sources]
+        sources = official if source is None else [source_of(source, layout, name)]
         fetch(name, sources, place, layout.sums.get(name), layout.lengths.get(name))
     return layout, folder / (layout.archive or layout.folder)
 

@@ -13,7 +13,7 @@ from minilocal.data.batches import training_batches
 from minilocal.data.checks import check_images, check_labels, check_padding, shape_text
 from minilocal.data.subset import LONG_TAIL, balanced, long_tail, stratified
 from minilocal.device import to_device
-from minilocal.errors import UserError, real, whole
+from minilocal.errors import UserError, printable, real, set_checked, whole
 from minilocal.nets.net import Size
 from minilocal.streams import stream
 
@@ -58,6 +58,7 @@ class DataSet:
         return f"<DataSet {self.name}: {', '.join(parts)}, {image}, {len(self.classes)} classes>"
 
     def __post_init__(self) -> None:
+        set_checked(self, classes=tuple(map(printable, self.classes)))  # a file may name them, and a terminal show them
         shape = check_images(self.name, "train_x", self.train_x)
         parts: list[tuple[str, Any, Any]] = [("train", self.train_x, self.train_y), ("test", self.test_x, self.test_y)]
         if self.validation_x is not None or self.validation_y is not None:

@@ -8,40 +8,20 @@ check is renamed to its name. Where no checksum is known nothing is resumed, and
 from __future__ import annotations
 
 import fcntl
-import http
-import http.client
 import os
-import re
-import ssl
-import urllib.error
-import urllib.request
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO, Any
-from urllib.parse import urlsplit
 
 from minilocal.data.container import has_sum
+from minilocal.data.download import ConnectionLost, RangeRefused, SourceError, download
 from minilocal.errors import UserError
 
 ATTEMPTS = 3  # per source; only an attempt that received bytes is followed by another
-TIMEOUT = 30.0  # seconds without an answer
-CHUNK = 1 << 18
 
 
-class SourceError(Exception):
-    """A source did not give the file; the text says why. The next source is tried."""
-
-
-class RangeTooLong(SourceError):
-    """The source's file is shorter than the bytes that are here: they belong to another file."""
-
-
-class ConnectionLost(SourceError):
-    """The connection ended early: the received bytes are kept, and the rest can be requested."""
-
-
-def fetch(name: str, sources: Sequence[str], folder: Path, checksum: str | None, length: int | None) -> Path:
-    """The path `folder`/`name`, fetched from the first of `sources` that has it.
+def fetch(name: str, sources: Sequence[str | Path], folder: Path, checksum: str | None, length: int | None) -> Path:
+    """The path `folder`/`name`, fetched from the first of `sources` that has it: addresses, and paths of files here.
 
     checksum   "sha256:hex", or None where it is not known
     length     in bytes, or None
@@ -58,11 +38,14 @@ def fetch(name: str, sources: Sequence[str], folder: Path, checksum: str | None,
                 part.unlink(missing_ok=True)
                 return final
             faults = []
-            for url in sources:
+            for source in sources:
                 try:
-                    _from_source(url, part, checksum, length)
+                    if isinstance(source, Path):
+                        _from_file(source, part, checksum, length)
+                    else:
+                        _from_source(source, part, checksum, length)
                 except SourceError as fault:
-                    faults.append(f"{url}: {fault}")
+                    faults.append(f"{source}: {fault}")
                     continue
                 _put_in_place(part, final)
                 return final
@@ -87,8 +70,8 @@ def _from_source(url: str, part: Path, checksum: str | None, length: int | None)
         before = part.stat().st_size
         attempts -= 1
         try:
-            _download(url, part, length)
-        except RangeTooLong:
+            download(url, part, length)
+        except RangeRefused:
             part.write_bytes(b"")
             continue
         except ConnectionLost:
@@ -99,76 +82,30 @@ def _from_source(url: str, part: Path, checksum: str | None, length: int | None)
             return
         part.write_bytes(b"")
         if not before:  # these bytes all came from this source
-            raise SourceError(f"its file has another checksum than {checksum.partition(':')[2][:12]}...; dropped")
+            raise SourceError(f"{_other_checksum(checksum)}; dropped")
 
 
-def _download(url: str, part: Path, length: int | None) -> None:
-    """Append to `part` the missing bytes of the file at `url`."""
-    have = part.stat().st_size
-    if length is not None and have >= length:
-        if have == length:
-            return
-        part.write_bytes(b"")
-        have = 0
-    headers = {"User-Agent": "minilocal", "Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
+def _from_file(source: Path, part: Path, checksum: str | None, length: int | None) -> None:
+    """Copy a file of this machine to `part`."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT) as response:
-            start = _start(response, have)
-            total = _total(response, start)
-            if length is not None and total is not None and total != length:
-                raise SourceError(f"its file has {total} bytes, the official one {length}")
-            with part.open("r+b") as file:
-                file.truncate(start)
-                file.seek(start)
-                _copy(response, file, start, total or length, url)
-                file.flush()
-                os.fsync(file.fileno())
-    except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            raise RangeTooLong(f"it has fewer than {have} bytes") from None
-        raise SourceError(f"HTTP {error.code} {error.reason}") from None
-    except (urllib.error.URLError, ValueError) as error:
-        raise SourceError(f"{getattr(error, 'reason', error)}") from None
-    except (TimeoutError, ConnectionError, ssl.SSLError, http.client.HTTPException) as error:
-        raise ConnectionLost(f"the connection broke ({error or type(error).__name__})") from None
+        if not source.is_file():
+            raise SourceError("there is no such file")
+        nbytes = source.stat().st_size
+        if length is not None and nbytes != length:
+            raise SourceError(f"it has {nbytes} bytes, the official one {length}")
+        if checksum is not None and not has_sum(source, checksum):
+            raise SourceError(_other_checksum(checksum))
+        file = source.open("rb")
+    except OSError as error:
+        raise SourceError(f"it cannot be read: {error.strerror or error}") from None
+    with file, part.open("wb") as copy:
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        os.fsync(copy.fileno())
 
 
-def _start(response: Any, have: int) -> int:
-    """The position of the body in the file: `have` where the server honoured the range, 0 where it ignored it."""
-    if "html" in response.headers.get("Content-Type", ""):
-        raise SourceError("it sent a web page instead of the file")
-    if response.status != http.HTTPStatus.PARTIAL_CONTENT:
-        return 0
-    content_range = response.headers.get("Content-Range", "")
-    match = re.match(r"bytes (\d+)-", content_range)
-    if not match or int(match[1]) != have:
-        raise SourceError(f"asked for the bytes from {have}, it answered {content_range!r}")
-    return have
-
-
-def _total(response: Any, start: int) -> int | None:
-    """The length of the whole file, or None where the server does not send the length of the body."""
-    rest = response.headers.get("Content-Length")
-    return start + int(rest) if rest is not None and rest.isdecimal() else None
-
-
-def _copy(response: Any, file: IO[bytes], start: int, total: int | None, url: str) -> None:
-    """Copy the body into the file, with a progress bar on a terminal."""
-    from tqdm import tqdm
-
-    done, address = start, urlsplit(url)
-    label = f"{address.path.rpartition('/')[2]} from {address.netloc}"
-    with tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=label, disable=None, leave=False) as bar:
-        while block := response.read(CHUNK):
-            if not done and block.lstrip()[:1] == b"<":
-                raise SourceError("it sent a web page instead of the file")
-            file.write(block)
-            done += len(block)
-            bar.update(len(block))
-    if total is not None and done != total:
-        raise ConnectionLost(f"the connection ended after {done} of {total} bytes")
+def _other_checksum(checksum: str) -> str:
+    return f"its file has another checksum than {checksum.partition(':')[2][:12]}..."
 
 
 def _put_in_place(part: Path, final: Path) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 
 from minilocal.data.container import contents
 from minilocal.data.layout import Contents, Layout, Official
-from minilocal.errors import UserError
+from minilocal.errors import UserError, reason
 
 SIDE = 28
 BYTES = 8  # the type of numbers in all of these files
@@ -77,5 +77,4 @@ def unpacked(content: bytes, limit: int, where: str) -> bytes:
         with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
             return file.read(limit + 1)
     except (OSError, EOFError, zlib.error) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{where} is damaged or cut short ({reason}); delete it and fetch it again.") from None
+        raise UserError(f"{where} is damaged or cut short ({reason(error)}); delete it and fetch it again.") from None

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilocal.data.layout import Contents
+from minilocal.errors import reason
 
 VERSION = 1
 
@@ -46,8 +47,8 @@ def kept(archive: Path, read: Callable[[], Copy], check: Callable[[Contents], No
         try:
             copy = _load(file, about, check)
             return _noted(copy, f"its images were unpacked into {file}")
-        except NotUsable as reason:
-            remark = f" ({reason})"
+        except NotUsable as unusable:
+            remark = f" ({unusable})"
     copy = read()
     try:
         nbytes = _save(file, about, copy)
@@ -87,8 +88,7 @@ def _load(file: Path, about: dict[str, Any], check: Callable[[Contents], None]) 
     except NotUsable:
         raise
     except Exception as error:  # a damaged file can raise any error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise NotUsable(f"the one that was there is damaged: {reason}") from None
+        raise NotUsable(f"the one that was there is damaged: {reason(error)}") from None
     return Copy(contents, verdict)
 
 

@@ -18,7 +18,8 @@ import numpy as np
 
 from minilocal.data.arrays import from_arrays
 from minilocal.data.dataset import DataSet
-from minilocal.errors import UserError, nearest
+from minilocal.data.unpacked import TIMES, most_of
+from minilocal.errors import UserError, nearest, reason
 
 NEEDED = ("train_x", "train_y", "test_x", "test_y")
 KEYS = (*NEEDED, "classes", "range")
@@ -56,14 +57,25 @@ def read(name: str, path: Path, choose: Callable[[list[str]], list[str]]) -> dic
             archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise UserError(f"{name}: this is one array (.npy), not the named ones that numpy.savez writes (.npz).")
-            return {key: member(archive.zip, key) for key in choose(archive.files)}
+            keys = choose(archive.files)
+            _check_unpacked(name, path, sum(archive.zip.getinfo(f"{key}.npy").file_size for key in keys))
+            return {key: member(archive.zip, key) for key in keys}
     except UserError:
         raise
     except Exception as error:  # a damaged archive can raise any error
-        reason = " ".join(str(error).split())
-        if "allow_pickle" in reason or "pickled" in reason:
-            reason = "it holds Python objects or is no .npz file at all; numbers only are read"
-        raise UserError(f"{name}: the file cannot be read, {reason or type(error).__name__}.") from None
+        why = reason(error)
+        if "allow_pickle" in why or "pickled" in why:
+            why = "it holds Python objects or is no .npz file at all; numbers only are read"
+        raise UserError(f"{name}: the file cannot be read, {why}.") from None
+
+
+def _check_unpacked(name: str, path: Path, nbytes: int) -> None:
+    """Check that the arrays are not many times as long as the file; a small file could take all memory."""
+    if nbytes > most_of(path):
+        raise UserError(
+            f"{name}: its arrays have {nbytes} bytes, more than {TIMES} times those of the file: write it with "
+            "numpy.savez, which does not compress."
+        )
 
 
 def member(archive: zipfile.ZipFile, key: str) -> np.ndarray:

@@ -19,7 +19,7 @@ import numpy as np
 
 from minilocal.data.arrays import from_arrays
 from minilocal.data.dataset import DataSet
-from minilocal.errors import UserError, nearest
+from minilocal.errors import UserError, nearest, reason
 from minilocal.streams import stream
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -142,8 +142,7 @@ def opened(name: str, path: Path) -> np.ndarray:
                 picture: Any = ImageOps.exif_transpose(file)
                 picture.load()
     except Exception as error:  # a damaged picture can raise any error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{name}: {path} cannot be read as a PNG or JPEG picture ({reason}).") from None
+        raise UserError(f"{name}: {path} cannot be read as a PNG or JPEG picture ({reason(error)}).") from None
     if picture.mode in TRANSPARENT:
         colours = np.asarray(picture.convert("RGBA"))
         if colours[..., 3].min() < 255:

@@ -16,7 +16,7 @@ import numpy as np
 from minilocal.data.checks import shape_text
 from minilocal.data.container import contents
 from minilocal.data.layout import Contents, Layout, Official
-from minilocal.errors import UserError
+from minilocal.errors import UserError, reason
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE
@@ -80,7 +80,6 @@ def _attempted(function: Callable[..., Any], content: bytes, where: str, **optio
     try:
         return function(io.BytesIO(content), **options)
     except Exception as error:  # a damaged file can raise any error
-        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"{where} is damaged or is no MATLAB 5 file ({reason}); delete it and fetch it again."
+            f"{where} is damaged or is no MATLAB 5 file ({reason(error)}); delete it and fetch it again."
         ) from None

@@ -2,7 +2,9 @@
 
 A pickle is a program: by default it may import any function and call it. The CIFAR files name four functions and
 classes, and a fifth where they are rewritten with protocol 5. Each is replaced by an inert stand-in, so a file cannot
-call a constructor of NumPy. Every other name is refused before it is imported.
+call a constructor of NumPy. Every other name is refused before it is imported. `opcodes.check` has walked the program
+before it runs. No message shows more than a few letters of a
+value: its text may be without end.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.data import opcodes
+from minilocal.errors import UserError, reason
 
 
 class PickledArray:
@@ -29,12 +32,13 @@ class PickledArray:
     def checked(self) -> np.ndarray:
         """The array; ValueError unless it is uint8 and its bytes fit its shape."""
         _version, shape, dtype, column_major, raw = self.state
-        if not isinstance(dtype, PickledDtype) or dtype.code not in ("u1", "uint8", "|u1"):
-            raise ValueError(f"an array of {getattr(dtype, 'code', dtype)!r} instead of bytes (u1)")
+        code = dtype.code if isinstance(dtype, PickledDtype) and isinstance(dtype.code, str) else "unknown"
+        if code not in ("u1", "uint8", "|u1"):
+            raise ValueError(f"an array of {code[:8]!r} instead of bytes (u1)")
         if not isinstance(raw, (bytes, bytearray)) or not all(isinstance(n, int) and n >= 0 for n in shape):
             raise ValueError("an array that holds no plain bytes")
         if math.prod(shape) != len(raw):
-            raise ValueError(f"an array of shape {shape} with {len(raw)} bytes")
+            raise ValueError(f"an array whose shape does not fit its {len(raw)} bytes")
         return np.frombuffer(raw, np.uint8).reshape(shape, order="F" if column_major else "C")
 
 
@@ -43,7 +47,7 @@ class PickledBuffer(PickledArray):
 
     def __init__(self, raw: Any, dtype: Any, shape: Any, order: Any) -> None:
         if order not in ("C", "F"):
-            raise pickle.UnpicklingError(f"an array in the order {order!r}")
+            raise pickle.UnpicklingError("an array in another order than C or F")
         self.state = (None, shape, dtype, order == "F", raw)
 
 
@@ -62,7 +66,7 @@ class PickledBytes:
 
     def __new__(cls, text: str, codec: str) -> Any:
         if codec != "latin1":
-            raise pickle.UnpicklingError(f"it encodes with {codec!r}")
+            raise pickle.UnpicklingError("it encodes with another codec than latin1")
         return text.encode("latin1")
 
     def __setstate__(self, state: Any) -> None:
@@ -98,18 +102,18 @@ def load(data: bytes, where: str) -> dict[str, Any]:
     Raises: UserError, naming `where`, for a damaged pickle and for contents that no CIFAR file has.
     """
     try:
+        opcodes.check(data)
         content = _Unpickler(io.BytesIO(data), encoding="bytes").load()
         if type(content) is not dict:
             raise ValueError(f"it holds a {type(content).__name__}, not a dict")
         arrays = {key: value.checked() for key, value in content.items() if isinstance(value, PickledArray)}
         return {_text(key): value for key, value in {**content, **arrays}.items()}
     except Exception as error:  # a damaged pickle can raise any error
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{where} is damaged or is no CIFAR file: {reason}. Nothing in it was run.") from None
+        raise UserError(f"{where} is damaged or is no CIFAR file: {reason(error)}. Nothing in it was run.") from None
 
 
 def _text(key: Any) -> str:
     text = key.decode("latin1") if isinstance(key, bytes) else key
     if not isinstance(text, str):
-        raise ValueError(f"a key is {key!r}, not text")
+        raise ValueError(f"a key is a {type(key).__name__}, not text")
     return text

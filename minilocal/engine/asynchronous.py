@@ -166,15 +166,18 @@ class AsynchronousEngine:
             size = self.when.entries
             raise UserError(f"this checkpoint does not fit buffers of {size} batches: it is of another rule.")
         xp, tops = namespace(next(iter(self.arrays.values()))), [top for _, top in shapes(self.modules, image)]
-        updates = [int(n) for n in saved_array(saved, "updates", (len(self.modules),))]
+        updates = [int(n) for n in saved_array(saved, "updates", (len(self.modules),), "iu")]
         held: list[list[BufferEntry]] = []
         for b in range(len(self.buffers)):
             held.append([])
-            for i, uses in enumerate(saved_array(saved, f"{b}:uses")):
-                images = len(saved_array(saved, f"{b}:{i}:y"))
+            for i, uses in enumerate(saved_array(saved, f"{b}:uses", None, "iu")):
+                images = len(saved_array(saved, f"{b}:{i}:y", None, "iu"))
                 shapes_of = {"h": (images, *tops[b]), "x": (images, *image), "y": (images,)}
-                h, x, y = (xp.array(saved_array(saved, f"{b}:{i}:{name}", shape)) for name, shape in shapes_of.items())
+                h, x, y = (
+                    xp.array(saved_array(saved, f"{b}:{i}:{name}", shape, "iu" if name == "y" else "f"))
+                    for name, shape in shapes_of.items()
+                )
                 held[b].append(BufferEntry(h, Batch(x, y), int(uses)))
-        self.updates, self.full = updates, int(saved_array(saved, "full", ()))
+        self.updates, self.full = updates, int(saved_array(saved, "full", (), "iu"))
         for buffer, entries in zip(self.buffers, held, strict=True):
             buffer.entries = entries

@@ -167,8 +167,8 @@ class InFlight:
         """
         xp, edges = namespace(next(iter(arrays.values()))), shapes(modules, image)
 
-        def array(name: str, *shape: int) -> Array:
-            return xp.array(saved_array(saved, name, shape))
+        def array(name: str, *shape: int, kinds: str = "f") -> Array:
+            return xp.array(saved_array(saved, name, shape, kinds))
 
         def like(name: str, parameter: str) -> Array:
             return array(name, *arrays[parameter].shape)
@@ -191,7 +191,7 @@ class InFlight:
                 one.caches = modules[k].forward(one.input, sent.ctx, p, False)[1]
             if boundary.backward_weights == "current":
                 new = tree_leaves(one.caches, one.input)
-                stored = [array(f"{at}.cache.{i}", *a.shape) for i, a in enumerate(new)]
+                stored = [array(f"{at}.cache.{i}", *a.shape, kinds=a.dtype.kind) for i, a in enumerate(new)]
                 one.caches = tree_replace(one.caches, new, stored)
             flying.pending[k].append(one)
         for lane, queues in (("up", flying.up), ("down", flying.down)):
@@ -202,7 +202,7 @@ class InFlight:
         if strange := [name for name in held if name not in arrays]:
             raise UserError(f"this checkpoint holds a gradient of {strange[0]!r}, which is not here: it is damaged.")
         flying.held = {name: like(f"held.{name}", name) for name in held}
-        flying.begun = int(saved_array(saved, "begun", ()))
+        flying.begun = int(saved_array(saved, "begun", (), "iu"))
         return flying
 
 
@@ -213,9 +213,9 @@ def saved_batches(saved: Saved, image: Shape, xp: Any) -> dict[int, InFlightBatc
     """
     batches = {}
     for n, key, epoch, step, part in rows(saved, "batches", 5):
-        images = saved_array(saved, f"batch.{n}.y").size
-        x, y = ((f"batch.{n}.x", (images, *image)), (f"batch.{n}.y", (images,)))
-        batch = Batch(*(xp.array(saved_array(saved, name, shape)) for name, shape in (x, y)))
+        images = saved_array(saved, f"batch.{n}.y", kinds="iu").size
+        x, y = ((f"batch.{n}.x", (images, *image), "f"), (f"batch.{n}.y", (images,), "iu"))
+        batch = Batch(*(xp.array(saved_array(saved, *one)) for one in (x, y)))
         batches[n] = InFlightBatch(n, batch, PassContext(True, key, epoch, step, part=part))
     return batches
 
@@ -225,8 +225,8 @@ def rows(saved: Saved, name: str, numbers: int) -> list[list[int]]:
 
     Raises: UserError where it is missing or of another form.
     """
-    index = saved_array(saved, name)
-    if index.ndim != 2 or index.shape[1] != numbers or index.dtype.kind not in "iu":
+    index = saved_array(saved, name, None, "iuf")
+    if index.ndim != 2 or index.shape[1] != numbers or index.dtype.kind == "f":
         raise UserError(f"'flight:{name}' is {index.dtype} {index.shape}: this checkpoint is damaged.")
     return index.tolist()
 

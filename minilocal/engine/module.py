@@ -157,10 +157,10 @@ def shapes(modules: Sequence[Module], image: Shape) -> list[tuple[Shape, Shape]]
     return pairs
 
 
-def saved_array(saved: Saved, name: str, shape: Shape | None = None) -> np.ndarray:
-    """An array out of a checkpoint.
+def saved_array(saved: Saved, name: str, shape: Shape | None = None, kinds: str = "f") -> np.ndarray:
+    """An array out of a checkpoint; `kinds` are those of NumPy's that it may have, "iu" for counters and labels.
 
-    Raises: UserError where it is missing, or not of this shape.
+    Raises: UserError where it is missing, or not of this shape or kind.
     """
     if name not in saved:
         raise UserError(f"this checkpoint lacks 'flight:{name}': it is damaged, or of another rule.")
@@ -169,4 +169,6 @@ def saved_array(saved: Saved, name: str, shape: Shape | None = None) -> np.ndarr
         raise UserError(
             f"'flight:{name}' is {saved_shape}, and {tuple(shape)} here: this checkpoint is of another network."
         )
+    if saved[name].dtype.kind not in kinds:
+        raise UserError(f"'flight:{name}' is {saved[name].dtype}: this checkpoint is damaged.")
     return saved[name]

@@ -14,8 +14,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from operator import index
 from typing import Any, TypeVar
@@ -89,9 +89,12 @@ def parallel_map(work: Callable[[int, int], T], parts: list[tuple[int, int]]) ->
         finally:
             _own.busy = False
 
-    with _lock:  # no other thread shuts the pool down between two of them
+    others: list[Future[None]] = []
+    # At the interpreter's end a daemon thread gets no more workers, and works alone.
+    with _lock, suppress(RuntimeError):  # the lock: no other thread shuts the pool down between two of them
         # Workers run in the caller's context: NumPy's errstate and `ops.reference()` hold there too.
-        others = [_executor().submit(copy_context().run, draw) for _ in range(workers - 1)]
+        for _ in range(workers - 1):
+            others.append(_executor().submit(copy_context().run, draw))
     try:
         draw()
     finally:

@@ -13,10 +13,13 @@ from typing import Any, ClassVar, Protocol, Self
 
 from minilocal import ops
 from minilocal.array import Array, namespace
-from minilocal.errors import UserError, real, set_checked, unknown
+from minilocal.errors import UserError, boolean, real, set_checked, unknown
 
 State = dict[str, Any]  # arrays of the parameter's shape, and counters
 Update = tuple[Array, Array, State]  # a parameter w, its gradient g, and its optimiser state
+
+
+TINY = 1e-30  # the least ε: 0 / (0 + ε) is a number in float32 too
 
 
 class Optimizer(Protocol):
@@ -77,6 +80,7 @@ class SGD(Recipe):
     def __post_init__(self) -> None:
         self._within(1, "momentum")
         self._within(inf, "weight_decay")
+        boolean("SGD: nesterov", self.nesterov)
         if self.nesterov and self.momentum == 0:
             raise UserError("Nesterov's step looks ahead along the momentum: give momentum > 0, or nesterov=False.")
 
@@ -99,7 +103,8 @@ class Adam(Recipe):
         g ← g + λ w    m ← β₁ m + (1-β₁) g    s ← β₂ s + (1-β₂) g²
         w ← w - η (m / (1-β₁ᵗ)) / (√(s / (1-β₂ᵗ)) + ε),   t counting this parameter's own updates
 
-    Raises: UserError for a number without a name, a β outside [0, 1), an ε or decay that is not 0 or more.
+    Raises: UserError for a number without a name, a β outside [0, 1), a decay that is not 0 or more, and
+    an ε below 1e-30, which float32 might take for 0.
     """
 
     beta1: float = 0.9
@@ -110,6 +115,8 @@ class Adam(Recipe):
     def __post_init__(self) -> None:
         self._within(1, "beta1", "beta2")
         self._within(inf, "eps", "weight_decay")
+        if self.eps < TINY:
+            raise UserError(f"Adam: eps = {self.eps!r}: give {TINY:g} or more, for a gradient of 0 is divided by it.")
 
     def update(self, updates: Sequence[Update], lr: float | Array) -> None:
         for w, _, state in updates:

@@ -2,7 +2,7 @@
 
 from minilocal.record.environment import current_environment, device_facts
 from minilocal.record.exported import ENTRY, is_exported, read_exported, write_exported
-from minilocal.record.files import atomic_write, has_entry
+from minilocal.record.files import atomic_write, has_entry, os_errors_explained
 from minilocal.record.find import run_folders
 from minilocal.record.folder import RunFolder, beside, check_free
 from minilocal.record.lock import InUse, check_unlocked
@@ -22,6 +22,7 @@ __all__ = [
     "device_facts",
     "has_entry",
     "is_exported",
+    "os_errors_explained",
     "read_exported",
     "recorded_environment",
     "rows",

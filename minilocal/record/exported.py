@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, reason
 from minilocal.record.files import atomic_write, has_entry
 
 ENTRY, FORMAT = "run.json", 1
@@ -56,8 +56,7 @@ def read_exported(path: str | Path) -> Exported:
             arrays = {name: entries[name] for name in entries.files}
         entry = _checked(str(arrays.pop(ENTRY))) if ENTRY in arrays else None
     except Exception as error:  # zipfile, zlib, NumPy and JSON raise many kinds for a damaged file
-        reason = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-        raise UserError(f"{path} cannot be read ({reason}).") from None
+        raise UserError(f"{path} cannot be read ({reason(error)}).") from None
     if entry is None:
         raise UserError(f"{path} has no entry {ENTRY!r}, so it is no exported run: minilocal export writes one.")
     if entry["format"] != FORMAT:

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, reason
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, then go on: what was there before is intact.",
@@ -20,6 +20,7 @@ _REMEDIES = {
     errno.EPERM: "You may not write there: choose another folder with --out, or change its permissions.",
     errno.EROFS: "That file system is read-only: choose another folder with --out.",
     errno.ENOTDIR: "A part of that path is a file: choose another folder with --out.",
+    errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.ELOOP: "A symbolic link is in the way: choose another folder with --out.",
     errno.EEXIST: "A file of that name is in the way: choose another folder with --out.",
 }
@@ -49,12 +50,19 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def os_errors_explained(path: Path) -> Iterator[None]:
-    """Turn an OSError inside the block into a UserError with a remedy."""
+    """Turn an OSError inside the block, and a null character in a path, into a UserError with a remedy.
+
+    Raises: UserError.
+    """
     try:
         yield
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "")
         raise UserError(f"{path}: {error.strerror or error}. {remedy}".strip()) from None
+    except ValueError as error:
+        if "null" not in str(error):
+            raise
+        raise UserError(f"{str(path)!r} has a null character, which no path may have: choose another.") from None
 
 
 def has_entry(path: str | Path, name: str) -> bool:
@@ -87,5 +95,5 @@ def read_json(file: Path) -> dict[str, Any]:
         if not isinstance(content, dict):
             raise ValueError("it is not an object")
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{file} is damaged: {error}.") from None
+        raise UserError(f"{file} is damaged: {reason(error)}.") from None
     return content

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_utf8
 from minilocal.record.files import atomic_write, os_errors_explained
 from minilocal.record.lock import Lock
 from minilocal.record.read import (
@@ -40,6 +40,7 @@ from minilocal.record.read import (
     Checkpoint,
     checkpoint,
     config,
+    is_intact,
     read_checkpoint,
     recorded_environment,
     rows,
@@ -57,6 +58,8 @@ class RunFolder:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self._config: Mapping[str, Any] | None = None  # as it was written or read last
+        self._has_rows = (self.path / METRICS).exists()
         with os_errors_explained(self.path):
             self._lock = Lock(self.path / LOCK)
         try:
@@ -83,6 +86,7 @@ class RunFolder:
                 check_free(path)  # again, now that no other process can write
                 with os_errors_explained(path):
                     (path / METRICS).unlink(missing_ok=True)  # it has no rows
+                folder._has_rows = False
                 folder._write_json(ENVIRONMENT, environment)
                 folder.configure(config)  # last: a folder with a configuration is a run
             except BaseException:
@@ -101,6 +105,9 @@ class RunFolder:
         config(path)
         folder = cls(path)
         try:
+            folder._config = config(path)  # again, now that no other process can write
+            if not is_intact(Path(path) / CONFIG):
+                folder.configure(folder._config)
             try:
                 before = recorded_environment(path)
             except UserError as error:
@@ -118,6 +125,7 @@ class RunFolder:
     def configure(self, config: Mapping[str, Any]) -> None:
         """Replace the configuration."""
         self._write_json(CONFIG, config)
+        self._config = config
 
     def checkpoint(self) -> Checkpoint | None:
         """As `checkpoint` of this path. A damaged or missing last one is replaced by the one before it."""
@@ -131,7 +139,13 @@ class RunFolder:
 
     def add_row(self, row: Mapping[str, Any]) -> None:
         """Append one epoch's row, and return when it is on the disk."""
+        self._put_back()
         line = json.dumps(_finite(row), allow_nan=False) + "\n"
+        if self._has_rows and not (self.path / METRICS).exists():
+            warnings.warn(
+                f"{self.path / METRICS} was removed: its rows before epoch {row['epoch']} are lost.", stacklevel=2
+            )
+        self._has_rows = True
         with os_errors_explained(self.path / METRICS), open(self.path / METRICS, "ab") as file:
             file.write(line.encode())
             file.flush()
@@ -149,6 +163,7 @@ class RunFolder:
         """Replace the checkpoint. The one before it stays under its own name until the next save."""
         if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
             raise TypeError(f"{objects} would be pickled: a checkpoint holds plain arrays.")
+        self._put_back()
         text = json.dumps({"progress": progress, "arrays": list(arrays)})
         entries: dict[str, Any] = {PROGRESS: np.array(text), **arrays}
         with self._keeping_previous(), atomic_write(self.path / CHECKPOINT) as file:
@@ -178,6 +193,23 @@ class RunFolder:
             with suppress(OSError):
                 temporary.unlink()
 
+    def _put_back(self) -> None:
+        """Put back the lock and the configuration where somebody has removed them, with a warning.
+
+        Raises: InUse where another process has locked the folder since.
+        """
+        with os_errors_explained(self.path):
+            if not self._lock.is_current():
+                self._lock = Lock(self.path / LOCK)
+                warnings.warn(
+                    f"{self.path / LOCK} was removed while the run writes there: it is locked again.", stacklevel=3
+                )
+            if self._config is not None and not (self.path / CONFIG).exists():
+                warnings.warn(
+                    f"{self.path / CONFIG} was removed while the run goes on: it is written again.", stacklevel=3
+                )
+                self.configure(self._config)
+
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         with atomic_write(self.path / name) as file:
             file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
@@ -192,10 +224,7 @@ def check_free(path: str | Path) -> None:
     if not str(path):
         raise UserError("--out is empty: give the run's folder a name, or leave --out out.")
     path = Path(path)
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise UserError(f"--out {str(path)!a} is not UTF-8: choose another name.") from None
+    check_utf8("--out", str(path))
     with os_errors_explained(path):
         if not path.exists():
             return

@@ -2,7 +2,8 @@
 
 The writer removes the file before it releases the lock. A process that opened the file just before then locks a file
 without a name, which keeps no other process out. So whoever gets the lock checks that its file is still the one in the
-folder, and tries again if it is not. After a kill the file stays without a lock, and the next writer locks it.
+folder, and tries again if it is not. A file that somebody removes by hand is found missing at the next write. After a
+kill the file stays without a lock, and the next writer locks it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Lock:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._descriptor = self._open()
-        while not self._is_current():
+        while not self.is_current():
             os.close(self._descriptor)
             self._descriptor = self._open()
         try:
@@ -45,7 +46,7 @@ class Lock:
         if self._descriptor < 0:
             return
         with suppress(OSError):
-            if self._is_current():
+            if self.is_current():
                 self.file.unlink()
         os.close(self._descriptor)
         self._descriptor = -1
@@ -63,7 +64,7 @@ class Lock:
             raise
         return descriptor
 
-    def _is_current(self) -> bool:
+    def is_current(self) -> bool:
         """Whether the locked file is still the one of that name."""
         try:
             return os.path.samestat(os.fstat(self._descriptor), os.lstat(self.file))

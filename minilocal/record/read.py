@@ -6,12 +6,13 @@ import json
 import re
 import warnings
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, reason
 from minilocal.record.exported import check_no_export
 from minilocal.record.files import os_errors_explained, read_json
 
@@ -23,9 +24,9 @@ Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # (arrays, progress)
 
 
 def config(path: str | Path) -> dict[str, Any]:
-    """The configuration of a run: its five tables.
+    """The configuration of a run: its five tables. Of a damaged one its copy in the checkpoint, with a warning.
 
-    Raises: UserError where `path` is no run folder, or its configuration is damaged.
+    Raises: UserError where `path` is no run folder, or neither can be read.
     """
     path = Path(path)
     with os_errors_explained(path):
@@ -33,7 +34,32 @@ def config(path: str | Path) -> dict[str, Any]:
     if not is_run:
         check_no_export(path)
         raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
-    return read_json(path / CONFIG)
+    try:
+        return read_json(path / CONFIG)
+    except UserError as error:
+        if (tables := _copy_of_config(path)) is not None:
+            warnings.warn(f"{error} Its copy in the checkpoint is used.", stacklevel=2)
+            return tables
+        raise UserError(
+            f"{error} No checkpoint has a copy of it: remove the folder, and start the run again."
+        ) from None
+
+
+def is_intact(file: Path) -> bool:
+    """Whether a JSON file can be read."""
+    with suppress(UserError):
+        return bool(read_json(file))
+    return False
+
+
+def _copy_of_config(path: Path) -> dict[str, Any] | None:
+    """The configuration that the last checkpoint that can be read holds."""
+    for name in (CHECKPOINT, PREVIOUS):
+        with suppress(UserError):
+            tables = (read_checkpoint(path / name) or ({}, {}))[1].get("config")
+            if isinstance(tables, dict):
+                return tables
+    return None
 
 
 def recorded_environment(path: str | Path) -> dict[str, Any]:
@@ -85,17 +111,17 @@ def checkpoint(path: str | Path) -> Checkpoint | None:
     """
     last, before = Path(path) / CHECKPOINT, Path(path) / PREVIOUS
     try:
-        result, reason = read_checkpoint(last), f"{last} is not there."
+        result, why = read_checkpoint(last), f"{last} is not there."
     except UserError as error:
-        result, reason = None, str(error)
+        result, why = None, str(error)
         if not before.exists():
             raise UserError(f"{error} Remove it, and --resume starts that run anew.") from None
     if result is None and before.exists():
         try:
             result = read_checkpoint(before)
         except UserError:
-            raise UserError(f"{reason} Nor can {before}: remove both, and --resume starts that run anew.") from None
-        warnings.warn(f"{reason} {before.name}, the one before it, is used.", stacklevel=2)
+            raise UserError(f"{why} Nor can {before}: remove both, and --resume starts that run anew.") from None
+        warnings.warn(f"{why} {before.name}, the one before it, is used.", stacklevel=2)
     return result
 
 
@@ -114,5 +140,4 @@ def read_checkpoint(file: Path) -> Checkpoint | None:
             header = json.loads(str(entries[PROGRESS][()]))
             return {name: entries[name] for name in header["arrays"]}, header["progress"]  # a missing array is an error
     except Exception as error:  # zipfile and NumPy raise many kinds for a damaged archive
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{file} cannot be read ({reason}).") from None
+        raise UserError(f"{file} cannot be read ({reason(error)}).") from None

@@ -62,7 +62,7 @@ def of_seeds(text: str) -> Axis:
     """
     seeds: list[int] = []
     for part in values("--seeds", text):
-        match = re.fullmatch(r"(\d+)(?:-(\d+))?", part)
+        match = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
         if match is None:
             raise UserError(f"--seeds {text!r}: write seeds as 0-4, 0,3,7 or 0-4,10.")
         first, last = int(match[1]), int(match[2] or match[1])

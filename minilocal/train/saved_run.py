@@ -14,7 +14,7 @@ from minilocal import record
 from minilocal.array import to_host
 from minilocal.config import Config, from_tables
 from minilocal.data import DataSet
-from minilocal.errors import UserError
+from minilocal.errors import UserError, printable
 from minilocal.learner import Learner
 from minilocal.nets.net import Size
 from minilocal.rules import from_file
@@ -48,7 +48,8 @@ class Images:
         try:
             d = metadata["images"]
             size = tuple(d["size"]) if isinstance(d["size"], (list, tuple)) else d["size"]
-            return cls(d["name"], d["channels"], size, tuple(d["classes"]), tuple(d["mean"]), tuple(d["std"]))
+            classes = tuple(map(printable, d["classes"]))
+            return cls(printable(d["name"]), d["channels"], size, classes, tuple(d["mean"]), tuple(d["std"]))
         except (KeyError, TypeError):
             raise UserError(f"{path} does not say what images its network takes: it is no run's.") from None
 
@@ -160,9 +161,11 @@ def read(path: str | Path) -> SavedRun:
     Raises: UserError as `load`.
     """
     path = Path(path)
-    if path.is_file():
+    with record.os_errors_explained(path):
+        is_file, is_there = path.is_file(), path.exists()
+    if is_file:
         return _exported(path)
-    if not path.exists():
+    if not is_there:
         raise UserError(f"{path} is no run folder and no file of minilocal export: there is nothing of that name.")
     tables = record.config(path)
     checkpoint = record.checkpoint(path)

@@ -16,7 +16,7 @@ import numpy as np
 
 from minilocal import record
 from minilocal.array import Array
-from minilocal.errors import UserError
+from minilocal.errors import UserError, reason
 from minilocal.learner import Learner
 
 PREFIX = "array:"  # of a parameter or running statistic in a Learner's state
@@ -72,8 +72,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as entries:
             return _by_parameter({name: entries[name] for name in entries.files})
     except Exception as error:  # whatever a damaged archive makes its reader raise
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"weights {path} cannot be read: {reason.rstrip('.')}.") from None
+        raise UserError(f"weights {path} cannot be read: {reason(error)}.") from None
 
 
 def _is_of_torch(path: Path) -> bool:

@@ -519,3 +519,57 @@ def test_verify_offers_the_kinds_of_check_that_there_are():
     from minilocal.cli.verify import DEVICE_KINDS, KINDS
 
     assert tuple(verify.KINDS) == KINDS and tuple(verify.device.KINDS) == DEVICE_KINDS
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["train", "--data-dir", "bad\udcff"],
+        ["train", "--epochs", "bad\udcff"],
+        ["predict", "bad\udcff"],
+        ["train", "--length=--"],
+        ["train", "--set=--"],
+        ["sweep", "--seeds=--"],
+        ["sweep", "--seeds", "9" * 5000],
+        ["simulate", "--modules", "9" * 5000],
+        ["memory", "--net=--"],
+    ],
+)
+def test_words_that_mean_nothing_are_one_line(minilocal, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = minilocal(*words)
+    assert status == 2 and out == "" and err.count("\n") == 1 and err.rstrip("\n").isprintable()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_an_error_quotes_is_obeyed_by_no_terminal(minilocal):
+    assert "\x1b" not in minilocal("data", "\x1b[2J")[2]
+    assert "\\x1b[2J" in minilocal("\x1b[2J")[2]
+
+
+def test_text_of_a_configuration_can_be_written(tmp_path):
+    with pytest.raises(ml.UserError, match=r"data\.dir = .* is not UTF-8"):
+        ml.train.train({"data": {"dir": "bad\udcff"}, "run": {"out": str(tmp_path / "run")}})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [["predict", "{}"], ["export", "{}"], ["report", "{}"], ["data", "npz:{}"]])
+def test_a_name_that_is_too_long_is_one_line(minilocal, words, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = minilocal(*(word.format("a" * 5000) for word in words))
+    assert status == 2 and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["explorer", "memory", "report", "bench", "export", "predict", "verify", "demo"])
+def test_a_place_that_cannot_be_is_refused_before_the_work(minilocal, command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    run = ["run"] if command in ("export", "predict", "report") else []
+    for out, says in (
+        ("", "--out is empty"),
+        ("a" * 300, "more than 255 bytes"),
+        ("file/sub/x", "is a file, not a folder"),
+    ):
+        status, _, err = minilocal(command, *run, "--out", out)
+        assert status == 2 and says in err and err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

@@ -7,7 +7,9 @@ import io
 import pickle
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -127,7 +129,11 @@ class Site:
     break_after: list[int] = field(default_factory=list)  # bytes after which the n-th answer breaks off
     status: int = 200
     content_type: str = "application/gzip"
-    wrong_range: bool = False
+    wrong_range: bool = False  # states a range from byte 0, and sends the one that was requested
+    whole_range: bool = False  # states a range from byte 0, and sends that
+    reason: str | None = None  # the text beside the status
+    silent: float = 0.0  # seconds before the headers
+    drip: float = 0.0  # seconds between two bytes
     with_length: bool = True
     asked: list[str | None] = field(default_factory=list)  # the Range of each request
     url: str = ""
@@ -144,24 +150,32 @@ def sites() -> Iterator[Callable[..., Site]]:
             def do_GET(self) -> None:
                 wanted = self.headers.get("Range")
                 site.asked.append(wanted)
+                time.sleep(site.silent)
                 if site.status != 200:
-                    self.send_error(site.status)
+                    self.send_error(site.status, site.reason)
                     return
                 first = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and site.ranges else 0
                 if first >= len(site.content) and first:
                     self.send_error(416)
                     return
-                body = site.content[first:]
+                body = site.content[0 if site.whole_range else first :]
                 self.send_response(206 if wanted and site.ranges else 200)
                 if wanted and site.ranges:
-                    start = 0 if site.wrong_range else first
+                    start = 0 if site.wrong_range or site.whole_range else first
                     self.send_header("Content-Range", f"bytes {start}-{len(site.content) - 1}/{len(site.content)}")
                 self.send_header("Content-Type", site.content_type)
                 if site.with_length:
                     self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
+                for i in range(len(body) if site.drip else 0):
+                    self.wfile.write(body[i : i + 1])
+                    time.sleep(site.drip)
                 self.wfile.write(body[: site.break_after.pop(0)] if site.break_after else body)
                 self.close_connection = True
+
+            def handle(self) -> None:
+                with suppress(OSError):  # the reader has gone
+                    super().handle()
 
             def log_message(self, *_: Any) -> None:
                 pass

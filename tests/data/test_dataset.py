@@ -220,3 +220,11 @@ def test_validation_is_split_off_once():
     part = data.load("digits", validation=100)
     with pytest.raises(UserError, match="already"):
         part.reduced(validation=100)
+
+
+def test_names_of_classes_hold_nothing_that_a_terminal_obeys():
+    """A file may name them: of another person, or a damaged one."""
+    x, y = np.zeros((2, 2, 2, 1), np.uint8), np.array([0, 1])
+    dataset = data.from_arrays(x, y, x, y, classes=["\x1b[2J", "chat à\nneuf"])
+    assert dataset.classes == ("\\x1b[2J", "chat à\\nneuf")
+    assert "\x1b" not in data.describe(dataset)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from minilocal.data import download
 from minilocal.data.fetch import fetch
 from minilocal.errors import UserError
 
@@ -120,9 +121,63 @@ def test_what_is_not_the_file_is_refused(tmp_path, sites, faults, message):
     assert message in fault(tmp_path, sites(**{"content": CONTENT, **faults}))
 
 
-def test_an_answer_to_another_range_is_refused(tmp_path, sites):
+@pytest.mark.parametrize("with_length", [True, False], ids=["with length", "without length"])
+@pytest.mark.parametrize("wrong", ["whole_range", "wrong_range"])
+def test_an_answer_to_another_range_still_ends_well(tmp_path, sites, wrong, with_length):
     (tmp_path / "file.tar.gz.part").write_bytes(CONTENT[:1000])
-    assert "asked for the bytes from 1000" in fault(tmp_path, sites(content=CONTENT, wrong_range=True))
+    site = sites(content=CONTENT, with_length=with_length, **{wrong: True})
+    assert get(tmp_path, site).read_bytes() == CONTENT
+    assert site.asked == ["bytes=1000-", None]
+
+
+@pytest.mark.parametrize("kept", [0, 1000])
+def test_what_does_not_end_is_cut_off_and_dropped(tmp_path, sites, kept):
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT[:kept])
+    endless = sites(content=CONTENT * 20, with_length=False)
+    message = fault(tmp_path, endless)
+    assert f"it sent more than {len(CONTENT)} bytes" in message
+    assert f"{kept} bytes are kept" in message if kept else list(tmp_path.iterdir()) == []
+    assert get(tmp_path, endless, sites(content=CONTENT)).read_bytes() == CONTENT
+
+
+def test_a_length_that_is_not_known_is_bounded_too(tmp_path, sites, monkeypatch):
+    monkeypatch.setattr(download, "LARGEST", 1000)
+    message = fault(tmp_path, sites(content=CONTENT, with_length=False), length=None, checksum=None)
+    assert "it sent more than 1000 bytes" in message
+
+
+def test_a_byte_now_and_then_is_no_download(tmp_path, sites, monkeypatch):
+    monkeypatch.setattr(download, "WINDOW", 0.1)
+    message = fault(tmp_path, sites(content=CONTENT, drip=0.02))
+    assert "fewer than 1000 bytes a second came" in message and "are kept" in message
+
+
+def test_a_server_that_does_not_answer_is_left(tmp_path, sites, monkeypatch):
+    monkeypatch.setattr(download, "ANSWER", 0.1)
+    silent = sites(content=CONTENT, silent=0.5)
+    assert "no answer within 0.1 seconds" in fault(tmp_path, silent)
+    monkeypatch.setattr(download, "ANSWER", 20)
+    monkeypatch.setattr(download, "STALL", 0.1)
+    assert "timed out" in fault(tmp_path, silent)
+
+
+def test_what_a_server_says_is_one_line_of_printable_text(tmp_path, sites):
+    message = fault(tmp_path, sites(content=CONTENT, status=503, reason="come \x1b[2J back" + "!" * 300))
+    assert "HTTP 503 come \\x1b[2J back!!!" in message and message.isprintable() and len(message) < 500
+
+
+def test_a_file_of_this_machine_is_a_source(tmp_path):
+    folder, source = tmp_path / "here", tmp_path / "copy.tar.gz"
+    for content, word in ((CONTENT[:-1], "the official one"), (CONTENT[:-1] + b"!", "another checksum")):
+        source.write_bytes(content)
+        with pytest.raises(UserError, match=word):
+            fetch("file.tar.gz", [source], folder, SUM, len(CONTENT))
+    with pytest.raises(UserError, match="there is no such file"):
+        fetch("file.tar.gz", [tmp_path / "none"], folder, SUM, len(CONTENT))
+    assert list(folder.iterdir()) == [] and source.exists()
+    source.write_bytes(CONTENT)
+    assert fetch("file.tar.gz", [tmp_path / "none", source], folder, SUM, len(CONTENT)).read_bytes() == CONTENT
+    assert source.exists() and [p.name for p in folder.iterdir()] == ["file.tar.gz"]
 
 
 def test_no_server_no_source_and_no_address(tmp_path, sites):

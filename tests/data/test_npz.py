@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import io
 import re
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 
 from minilocal import data
+from minilocal.data import arrays as of_arrays
 from minilocal.data import npz
 from minilocal.errors import UserError
 from tests.helpers.host import host
@@ -259,3 +261,34 @@ def test_a_missing_file_is_named_once_and_in_full(tmp_path, monkeypatch):
         data.load("npz:none.npz")
     assert str(caught.value).startswith(f"npz:{tmp_path}/none.npz does not exist; write it with ")
     assert str(caught.value).count("none.npz") == 1
+
+
+def test_pixels_are_counted_in_blocks(monkeypatch):
+    """`bincount` makes an int64 of every byte: of 2 GB of images it asked for 16 GB."""
+    x = np.random.default_rng(0).integers(0, 256, (50, 9, 7, 2), dtype=np.uint8)
+    whole = of_arrays.statistics(x)
+    assert np.allclose(whole, (x.mean((0, 1, 2)) / 255, x.std((0, 1, 2)) / 255), rtol=1e-12)
+    for block in (1, 100, 1000):
+        monkeypatch.setattr(of_arrays, "BLOCK", block)
+        assert of_arrays.statistics(x) == whole
+    big = np.zeros((2048, 64, 64, 1), np.uint8)
+    monkeypatch.setattr(of_arrays, "BLOCK", 1 << 16)
+    tracemalloc.start()
+    try:
+        of_arrays.statistics(big)
+        assert tracemalloc.get_traced_memory()[1] < big.nbytes / 4
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_small_file_of_large_arrays(tmp_path):
+    large = arrays(train_x=np.zeros((12, 1200, 1200, 3), np.uint8), test_x=np.zeros((6, 1200, 1200, 3), np.uint8))
+    np.savez_compressed(tmp_path / "large.npz", **large)
+    tracemalloc.start()
+    try:
+        assert "write it with numpy.savez" in refused(f"npz:{tmp_path}/large.npz")
+        assert tracemalloc.get_traced_memory()[1] < 4 << 20
+    finally:
+        tracemalloc.stop()
+    np.savez(tmp_path / "large.npz", **large)
+    assert data.load(f"npz:{tmp_path}/large.npz").size == 1200

@@ -7,11 +7,12 @@ import collections
 import operator
 import os
 import pickle
+import time
 
 import numpy as np
 import pytest
 
-from minilocal.data import unpickle
+from minilocal.data import opcodes, unpickle
 from minilocal.errors import UserError
 
 FROM_BUFFER = np.zeros(1, np.uint8).__reduce_ex__(5)[0]  # private in every NumPy, and every NumPy writes it
@@ -159,3 +160,49 @@ def test_persistent_and_extension_objects_are_refused():
     refused(b"\x80\x02}U\x04data\x82\x01s.")
     refused(b"\x80\x02}]]s.")  # a key that cannot be hashed
     refused(b"")
+
+
+DOUBLINGS = b"2\x86" * 40
+TWICE = b"K\x01q\x00" + b"".join(b"h" + bytes([n]) + b"\x86q" + bytes([n + 1]) for n in range(40))
+
+
+@pytest.mark.parametrize(
+    ("what", "program"),
+    [
+        ("a memo of 2.6 GB", b"\x80\x02}r\x00\x00\x00\x0a."),
+        ("a key that is a tuple, doubled by DUP", b"\x80\x02}(K\x00" + DOUBLINGS + b"K\x01u."),
+        ("a key that is a tuple, doubled by a memo", b"\x80\x02}(" + TWICE + b"K\x01u."),
+        ("a key that is a deep tuple", b"\x80\x02}(K\x00" + b"\x85" * 100_000 + b"K\x01u."),
+        ("a key that is a deep tuple, of protocol 0", b"((K\x00" + b"\x85" * 100_000 + b"K\x01d."),
+        ("a long text encoded often", b"\x80\x02}(X\x00\x00\x01\x00" + b"a" * (1 << 16) + b"q\x00h\x00u."),
+        ("a byte array of 2^62", b"\x80\x05}(X\x01\x00\x00\x00a\x96" + (1 << 62).to_bytes(8, "little") + b"u."),
+        ("bytes of 2^62", b"\x80\x04}(X\x01\x00\x00\x00a\x8e" + (1 << 62).to_bytes(8, "little") + b"u."),
+        ("an integer of 4000 digits", b"}S'a'\nI" + b"9" * 4000 + b"\ns."),
+        ("a stack that is empty", b"\x80\x02\x86."),
+        ("a mark that is taken for a value", b"\x80\x02}(K\x01s."),
+    ],
+)  # fmt: skip
+def test_a_short_program_takes_little_time_and_memory(what, program):
+    began = time.perf_counter()
+    message = refused(program)
+    assert time.perf_counter() - began < 10 and len(message) < 500
+
+
+def test_the_opcodes_of_a_program_are_bounded(monkeypatch):
+    monkeypatch.setattr(opcodes, "MOST", 1000)
+    assert "more than 1000 opcodes" in refused(b"(" * 1001 + b".")
+
+
+def test_no_message_holds_a_value_of_the_file():
+    """A value may be without end, and hold what a terminal obeys."""
+    long = "x" * 100_000 + "\x1b[2J"
+    for thing in (
+        Runs(codecs.encode, "abc", long),
+        Runs(FROM_BUFFER, b"abc", np.dtype("u1"), (3,), long),
+        Runs(FROM_BUFFER, b"abc", long, (3,), "C"),
+    ):
+        message = refused(pickle.dumps({"data": thing}, 4))
+        assert len(message) < 500 and message.isprintable()
+    name = f"c{long}\nsystem\n".encode()
+    message = refused(b"\x80\x02}U\x04data" + name + b"s.")
+    assert len(message) < 500 and message.isprintable()

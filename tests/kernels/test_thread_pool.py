@@ -215,3 +215,30 @@ def test_a_step_in_a_forked_process():
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", FORKS], env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+AT_THE_END = """
+import threading, time
+import numpy as np
+import minilocal as ml
+
+ml.use_threads(4)
+learner = ml.Learner(ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0)), ml.rules.gll(), 3, rng=ml.rng(1))
+x, y = np.ones((64, 8, 8, 3), "float32"), np.arange(64) % 4
+begun = threading.Event()
+
+def steps():
+    while True:
+        learner.step(x, y, lr=0.1)
+        begun.set()
+
+threading.Thread(target=steps, daemon=True).start()
+begun.wait()
+threading._register_atexit(time.sleep, 0.3)  # called after the pools have been closed
+"""
+
+
+def test_a_daemon_thread_may_step_while_the_interpreter_ends():
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", AT_THE_END], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -44,12 +44,25 @@ def test_nesterov_looks_ahead():
     )
 
 
-def test_adam():
+@pytest.mark.parametrize("decay", [0, 0.3])
+def test_adam(decay):
     w, m, s = 1.0, 0.0, 0.0
-    for t, g in enumerate((0.5, -0.2, 0.3), 1):
+    for t, loss in enumerate((0.5, -0.2, 0.3), 1):
+        g = loss + decay * w
         m, s = 0.9 * m + 0.1 * g, 0.999 * s + 0.001 * g * g
         w -= 0.1 * (m / (1 - 0.9**t)) / ((s / (1 - 0.999**t)) ** 0.5 + 1e-8)
-    assert run(optim.Adam(), (0.5, -0.2, 0.3)) == pytest.approx(w, rel=1e-12)
+    assert run(optim.Adam(weight_decay=decay), (0.5, -0.2, 0.3)) == pytest.approx(w, rel=1e-12)
+
+
+def test_a_gradient_of_0_is_divided_by_adams_epsilon():
+    w = np.ones(3, "f4")
+    optim.Adam(eps=1e-30).update([(w, np.zeros(3, "f4"), {})], 0.1)
+    assert (w == 1).all()
+    for eps in (0, 1e-40):
+        with pytest.raises(UserError, match="give 1e-30 or more"):
+            optim.Adam(eps=eps)
+    with pytest.raises(UserError, match="nesterov = 1"):
+        optim.SGD(nesterov=cast(Any, 1))
 
 
 @pytest.mark.parametrize(

@@ -383,3 +383,52 @@ def test_a_devices_facts_are_json():
     assert facts == {"device": "cpu", "library": f"numpy {np.__version__}"}
     with pytest.raises(UserError, match="device 'tpu' is not known"):
         record.environment.device_facts("tpu")
+
+
+def test_a_damaged_configuration_is_that_of_the_checkpoint(folder):
+    file = folder.path / "config.json"
+    folder.save(ARRAYS, {"progress": PROGRESS, "config": CONFIG})
+    folder.close()
+    for text in ("", '{"rule": ', "null"):
+        file.write_text(text)
+        with pytest.warns(UserWarning, match="Its copy in the checkpoint is used"):
+            assert record.config(folder.path) == CONFIG
+    with pytest.warns(UserWarning, match="Its copy in the checkpoint is used"):
+        record.RunFolder.reopen(folder.path, {}).close()
+    assert json.loads(file.read_text()) == CONFIG
+
+
+def test_without_a_copy_a_damaged_configuration_has_a_remedy(folder):
+    (folder.path / "config.json").write_text("")
+    assert "No checkpoint has a copy of it: remove the folder" in refused(record.config, folder.path)
+
+
+def test_what_is_removed_while_a_run_writes_is_put_back(folder):
+    folder.add_row({"epoch": 1})
+    for name in ("config.json", "lock"):
+        for write in (lambda: folder.save(ARRAYS, PROGRESS), lambda: folder.add_row({"epoch": 2})):
+            (folder.path / name).unlink()
+            with pytest.warns(UserWarning, match=f"{name} was removed"):
+                write()
+            assert (folder.path / name).exists()
+    assert record.config(folder.path) == CONFIG
+    assert "in use by process" in refused(record.RunFolder, folder.path)
+    (folder.path / "metrics.jsonl").unlink()
+    with pytest.warns(UserWarning, match="metrics.jsonl was removed: its rows before epoch 3 are lost"):
+        folder.add_row({"epoch": 3})
+    assert folder.truncate_rows(3) == [1, 2]
+
+
+def test_a_second_writer_that_a_removed_lock_has_let_in_stops_the_first(folder):
+    (folder.path / "lock").unlink()
+    with record.RunFolder(folder.path):
+        assert "in use by process" in refused(folder.save, ARRAYS, PROGRESS)
+        assert "in use by process" in refused(folder.add_row, {"epoch": 1})
+    assert record.rows(folder.path) == [] and record.checkpoint(folder.path) is None
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a" * 5000])
+def test_a_path_that_cannot_be_is_one_line(name, tmp_path):
+    refused(record.RunFolder.create, tmp_path / name, CONFIG, {})
+    with pytest.raises(UserError, match=r"null character|too long"), record.atomic_write(tmp_path / name):
+        pass

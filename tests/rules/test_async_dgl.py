@@ -240,6 +240,7 @@ def test_dropout_masks_differ_between_the_draws_of_one_step():
     ({"buffer": -1}, "buffer = -1"), ({"buffer": 1.5}, "buffer = 1.5"), ({"slowed": 0, "noise": 1.0}, "outside"),
     ({"noise": 0.5}, "slowed worker's number"), ({"slowed": 1}, "noise above 0"),
     ({"slowed": -1, "noise": 0.5}, "slowed = -1"),
+    ({"slowed": True, "noise": 0.5}, "slowed = True"), ({"slowed": 1.5, "noise": 0.5}, "slowed = 1.5"),
 ])  # fmt: skip
 def test_wrong_draws_are_one_line(options, says):
     with pytest.raises(ml.UserError, match=says) as error:

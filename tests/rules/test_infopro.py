@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.objectives.infopro import LAMBDAS
 from minilocal.verify.compare import DOUBLE
 from minilocal.verify.objectives import CASES
 from minilocal.verify.synchronous import relative_errors
@@ -90,3 +91,23 @@ def test_wrong_options_are_one_line(options, says):
     with pytest.raises(ml.UserError, match=says) as caught:
         ml.rules.infopro(**options)
     assert "\n" not in str(caught.value)
+
+
+PUBLISHED = """
+resnet32-cifar10          2: 5 1 0 0      4: 6 0 1 2       8: 5 0 0 2      16: 5 0.05 0.2 0.5
+resnet110-cifar10         2: 5 0.5 0 0    4: 1 0 0 1       8: 5 0 0 1      16: 5 0 0.5 1
+resnet110-stl10           2: 10 1 0 0     4: 20 0.2 5 2    8: 20 0.2 5 1   16: 20 0.5 10 0.1
+resnet110-svhn            2: 1 0.1 0 0    4: 5 0 0.5 1     8: 5 0 0.5 2    16: 5 0.2 0.5 1
+resnet110-cifar10-star    2: 5 0.1 0 0    3: 5 0 5 0.1     4: 5 0 5 0.1
+resnet110-stl10-star      2: 20 1 0 0     3: 20 0.5 5 2    4: 20 0.5 10 1
+"""
+
+
+def test_the_published_lambdas_are_those_of_the_authors_code():
+    """ixx_1, ixy_1, ixx_2, ixy_2 for each K, in the names of that code."""
+    printed = {}
+    for line in PUBLISHED.strip().splitlines():
+        name, _, rest = line.partition(" ")
+        cells = re.findall(r"(\d+): ([\d. ]+?)(?=\s{2,}|$)", rest)
+        printed[name] = {int(K): tuple(map(float, numbers.split())) for K, numbers in cells}
+    assert printed == LAMBDAS

@@ -297,3 +297,10 @@ def test_a_rule_of_ones_own_is_read_from_its_file_or_beside_the_weights(tmp_path
     config, learner, _ = load(moved)
     assert config.rule.options["alpha"] == 0.25
     assert all(np.array_equal(a, expected[name]) for name, a in arrays(learner).items())
+
+
+def test_names_in_a_file_hold_nothing_that_a_terminal_obeys(file, tmp_path):
+    content = entry(file)
+    content["images"] |= {"name": "\x1b[31mdigits", "classes": ["\x1b[2J", *content["images"]["classes"][1:]]}
+    images = read(rewritten(file, tmp_path / "red.npz", json.dumps(content))).images
+    assert (images.name, images.classes[0]) == ("\\x1b[31mdigits", "\\x1b[2J")
