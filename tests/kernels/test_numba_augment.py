@@ -64,6 +64,7 @@ def test_what_the_loop_does_not_know_takes_the_plain_code():
     images, picks, table, padding = operands(5, 8, 8, 3, 4)
     unusual = [
         (images, picks - [1, 0, 0, 0], table, padding, "constant"),  # Python's index -1
+        (images, picks * [1, 0, 1, 1] - [0, 1, 0, 0], table, padding, "constant"),
         (images, picks, table, padding, "edge"),
         (images.astype("int64") % 20, picks, table[:20], padding, "reflect"),
         (images, picks[:0], table, padding, "reflect"),

@@ -254,8 +254,8 @@ def _updates(rate: Any, momentum: float, decay: float, nesterov: bool) -> tuple[
 
 
 def _adam(rate: Any, decay: float) -> tuple[Any, ...]:
-    drawn = enumerate((_draw(shape, shape, shape, shape) for shape in PARAMETERS), 1)
-    return [(w, g, m, np.abs(s), t) for t, (w, g, m, s) in drawn], rate, 0.9, 0.999, 1e-8, decay
+    several = enumerate((_draw(shape, shape, shape, shape) for shape in PARAMETERS), 1)
+    return [(w, g, m, np.abs(s), t) for t, (w, g, m, s) in several], rate, 0.9, 0.999, 1e-8, decay
 
 
 def _pairs(a: float, b: float) -> tuple[Any, ...]:
