@@ -32,8 +32,7 @@ from minilocal.kernels.cpu.matmul import unpacked
 from minilocal.kernels.threads import ordered_sum, parallel_map, partition
 from minilocal.kernels.workspace import workspace
 
-BLOCK = 5 << 18  # bytes of transformed images, or of copied windows, at a time
-PART = 256 << 10  # bytes of a part of the batch, at least: shorter calls wait for Python's lock instead of working
+BLOCK = 1 << 20  # bytes of transformed images, or of copied windows, at a time
 ROWS = 512  # windows that are worth a product of their own
 NARROW = 8  # pixels in a row up to which windows are copied, so that none is wasted
 WIDE = 12_500  # channels in x channels out from which a block's product reads more weights than windows
@@ -96,7 +95,7 @@ def _by_images(x: Array, O: int, weights: Weights, y: Array | None, dy: Array | 
                 np.matmul(A.T, grid.tiles(M), out=_tiles(y[i:j], h))
         return None if dU is None else G.T @ dU.reshape(T, -1)
 
-    sums = parallel_map(part, partition(N, max(1, min(16, x.nbytes // PART))))
+    sums = parallel_map(part, partition(N, max(1, min(16, N * h * B // 128))))
     return None if dy is None else ordered_sum(sums)
 
 
