@@ -20,9 +20,10 @@ from minilocal.bench.ops import op_benchmark, op_benchmarks
 from minilocal.bench.torch_learner import available
 from minilocal.bench.worker import WorkerError, resolve
 from minilocal.bench.workload import Workload
+from minilocal.kernels.cuda.last_block import counters_of
 from minilocal.memory import GPU, estimate
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
-from minilocal.ops import kinds
+from minilocal.ops import kinds as kernel_kinds
 from minilocal.ops.kinds import kernels
 from tests.fake.device import counting, fake
 
@@ -55,7 +56,7 @@ InProcess: Any = _InProcess  # where a WorkerPool is asked for
 def _threads_as_before():
     from minilocal.kernels import threads
 
-    before = threads._threads, kinds.kernels()
+    before = threads._threads, kernel_kinds.kernels()
     yield
     ml.use_threads(before[0])
     ml.use_kernels(before[1])
@@ -88,7 +89,7 @@ def test_minilocal_with_another_kind_of_kernels_is_an_engine_of_its_own():
     (True, ("numpy", "numba"), ("numpy", "numba")), (False, ("numpy", "auto"), ("numpy",)),
 ])  # fmt: skip
 def test_kinds_of_kernels_are_what_they_become_each_once(monkeypatch, installed, asked, kinds):
-    monkeypatch.setattr(kinds, "find_spec", lambda name: SimpleNamespace() if installed else None)
+    monkeypatch.setattr(kernel_kinds, "find_spec", lambda name: SimpleNamespace() if installed else None)
     planned = plan.Plan(("steps", "layers", "growth"), ("mlp",), batches=(4,), modules=(2,), kernels=asked, quick=True)
     planned.check()
     assert planned.kinds == kinds
@@ -100,10 +101,10 @@ def test_kinds_of_kernels_are_what_they_become_each_once(monkeypatch, installed,
 
 
 def test_kernels_that_cannot_run_are_refused(monkeypatch):
-    monkeypatch.setattr(kinds, "find_spec", lambda name: None)
+    monkeypatch.setattr(kernel_kinds, "find_spec", lambda name: None)
     with pytest.raises(ml.UserError, match="--kernels = 'numba': Numba is not installed"):
         plan.Plan(kernels=("numba",)).check()
-    monkeypatch.setattr(kinds, "find_spec", lambda name: SimpleNamespace())
+    monkeypatch.setattr(kernel_kinds, "find_spec", lambda name: SimpleNamespace())
     with pytest.raises(ml.UserError, match="--kernels met --device cuda: they are the CPU's"):
         plan.Plan(kernels=("numpy", "numba"), device="cuda").check()
 
@@ -338,6 +339,7 @@ def test_nothing_is_left_on_the_device_after_teardown(monkeypatch, tiny_nets):
         release(self)
 
     monkeypatch.setattr(CapturedWork, "release", noting)
+    counters_of(fake)  # a stream keeps them
     with counting() as counts:
         workload.setup("a", Workload(net="mlp", modules=2, batch=4, device=fake, graph=True))
         workload.setup("b", Workload(op="ReLU", batch=1, device=fake))

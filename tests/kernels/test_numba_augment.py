@@ -16,7 +16,9 @@ pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[f
 from minilocal.kernels.numba.augment import crop_flip_normalise
 
 
-def operands(N: int, H: int, W: int, C: int, padding: int, dtype: str = "float32") -> tuple[Any, ...]:
+def operands(*shape: int, dtype: str = "float32") -> tuple[Any, ...]:
+    """Of N images (H, W, C), and the padding."""
+    N, H, W, C, padding = shape
     rng = streams.rng(0)
     images = rng.integers(256, size=(2 * N, H, W, C)).astype("uint8")
     picks = np.stack([rng.integers(most, size=N) for most in (2 * N, 2 * padding + 1, 2 * padding + 1, 2)], 1)
