@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal import rules
+from minilocal import inputs, rules
 from minilocal.engine import synchronous
 from minilocal.locality.certificate import ErrorPath, measure
 from minilocal.locality.influence import _batches, influence, toy_net
@@ -168,12 +168,13 @@ def test_a_run_without_a_perturbation_is_plain_training_with_frozen_weights():
     assert all((start[n] == w).all() for n, w in learner.parameters().items())
 
 
-def test_runs_that_differ_too_early_and_numbers_that_are_not_finite_are_refused():
+def test_runs_that_differ_too_early_and_numbers_that_are_not_finite_are_refused(monkeypatch):
     site = Site("update", 0, 0)
     with pytest.raises(AssertionError, match="not the same training"):
         first_difference({site: [(b"a",), (b"b",)]}, {site: [(b"x",), (b"b",)]}, 1)
     assert first_difference({site: [(b"a",), (b"b",)]}, {site: [(b"a",), (b"x",)]}, 1) == {site: 0}
     x, y = _batches(NET, 1)[0]
+    monkeypatch.setitem(inputs.LARGEST, "float64", np.inf)
     with pytest.raises(FloatingPointError), np.errstate(all="ignore"):
         PerturbedRun(Subject(NET, rules.bp(), SIZES, [(x * 1e307, y)])).run()
 
