@@ -22,7 +22,7 @@ _own = threading.local()  # per thread: its buffers
 def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """The buffer of this name, shape and type: zeros when it is new, afterwards what the last call left in it."""
     buffers = _own.__dict__.setdefault("buffers", {})
-    key = (name, shape, np.dtype(dtype).char)
+    key = (name, shape, np.dtype(dtype).str)
     buffer = buffers.get(key)
     if buffer is None:
         _bound(buffers)
@@ -33,7 +33,7 @@ def scratch(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 def workspace(name: Hashable, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """The buffer of this name and type in any shape, as large as the largest asked for: its contents are undefined."""
     buffers = _own.__dict__.setdefault("buffers", {})
-    size, key = prod(shape), (name, np.dtype(dtype).char)
+    size, key = prod(shape), (name, np.dtype(dtype).str)
     buffer = buffers.get(key)
     if buffer is None or buffer.size < size:
         del buffer

@@ -189,11 +189,34 @@ def test_a_pixel_that_is_not_finite_reaches_its_windows_alone(hot):
     assert not np.isfinite(z[1, 4:7, 3:6]).any()
 
 
+def test_shapes_that_do_not_fit_are_refused():
+    """No bound is checked in compiled code: what is not refused here would be read from other memory."""
+    x, W, dz, add = numbers(SHAPES["windows"], "float32")
+    for wrong in (x[..., :8], x[:, :1], x[:, :, :1]):  # too small is refused as NumPy's form refuses it
+        for form in (conv2d, conv2d_stats):
+            with pytest.raises(ValueError, match=r"met|negative"):
+                form(wrong, W, 1, 0)
+    cases = (dz[:, :-1], x, add), (dz[:3], x, add), (dz[..., :16], x, add), (dz, x[..., :8], add), (dz, x, add[:2])
+    for bad in cases:
+        with pytest.raises(ValueError, match=r"an error|met"):
+            conv2d_backward(bad[0], bad[1], W, 1, 1, "both", bad[2])
+
+
+def test_arrays_of_two_types_are_computed_as_in_numpy():
+    x, W, dz, _ = numbers(SHAPES["windows"], "float32")
+    wide = W.astype("float64")
+    for a, b in ((x, wide), (x.astype(">f4"), W)):
+        assert same([conv2d(a, b, 1, 1)], [in_numpy.conv2d(a, b, 1, 1)])
+        assert off(conv2d(a, b, 1, 1), plain.conv2d(x, W, 1, 1)) < 1e-5
+        assert same(conv2d_backward(dz, a, b, 1, 1), in_numpy.conv2d_backward(dz, a, b, 1, 1))
+    assert same(conv2d_backward(dz.astype("f8"), x, W, 1, 1), in_numpy.conv2d_backward(dz.astype("f8"), x, W, 1, 1))
+
+
 def test_where_it_goes_is_a_question_of_shapes_alone(monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(conv, "NARROWEST", 8)
     x, W = np.zeros((1, 8, 8, 16), "float32"), np.zeros((3, 3, 16, 32), "float32")
-    assert conv.fits(32, x, W, 8) and not conv.fits(24, x, W, 8) and conv.fits(24, x.astype("f8"), W, 8)
+    assert conv.fits(32, x, W, 8) and not conv.fits(24, x, W, 8) and conv.fits(24, x.astype("f8"), W.astype("f8"), 8)
     assert not conv.fits(32, x, W, 7), "narrow"
     assert not conv.fits(32, x, np.zeros((1, 1, 256, 256), "float32"), 8), "much of W"
     assert winograd.fits(x.shape, W, 1, 1) and not winograd.fits((1, 6, 8, 16), W, 1, 1), "rows in fours"

@@ -47,6 +47,7 @@ def conv2d(x: Array, W: Array, stride: int = 1, pad: int = 0) -> Array:
 
 def parts_of(x: Array, W: Array, stride: int, pad: int) -> tuple[Array, Callable[[int, int], None]]:
     """(z of (1), not made yet, what makes images first:last of it)"""
+    check(x, W, stride, pad)
     (N, H, B, _), (k, _, _, O) = x.shape, W.shape
     P, Q = conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad)
     x, z = np.ascontiguousarray(x), aligned.empty((N, P, Q, O), x.dtype)
@@ -66,7 +67,8 @@ def conv2d_backward(
 ) -> tuple[Array | None, Array | None]:
     """(dx, dW of (2)). No bit of either depends on `need`."""
     (N, H, B, C), (k, _, _, O) = x.shape, W.shape
-    across = dz.shape[2]
+    check(x, W, stride, pad, dz, add)
+    across = dz.shape[2] if x.dtype == dz.dtype else 0
     own_dx, own_dW = need != "weights" and fits(C, dz, W, across), need != "input" and fits(O, dz, W, across)
     x, dz = np.ascontiguousarray(x), np.ascontiguousarray(dz)
     if (own_dx or own_dW) and winograd.fits(x.shape, W, stride, pad):
@@ -104,7 +106,20 @@ def conv2d_backward(
 def fits(columns: int, x: Array, W: Array, across: int) -> bool:
     """Whether so many columns are whole vectors, and this form is the faster one for maps so many pixels across."""
     whole, channels = columns % (BYTES // x.itemsize) == 0, W.shape[2] * W.shape[3]
-    return whole and channels <= LARGEST and across >= NARROWEST and x.size * W.size > 0
+    one_type = x.dtype == W.dtype and x.dtype.isnative
+    return one_type and whole and channels <= LARGEST and across >= NARROWEST and x.size * W.size > 0
+
+
+def check(x: Array, W: Array, stride: int, pad: int, dz: Array | None = None, add: Array | None = None) -> None:
+    """Raises: ValueError where shapes do not fit. Compiled code would read what lies beyond an array."""
+    (N, H, B, C), (k, across, of_W, O) = x.shape, W.shape
+    z = N, conv_out_size(H, k, stride, pad), conv_out_size(B, k, stride, pad), O
+    if (C, k) != (of_W, across) or pad < 0 or stride < 1 or min(z[1:3]) < 1:
+        raise ValueError(f"images {x.shape} met W {W.shape}, stride {stride}, padding {pad}.")
+    if dz is not None and dz.shape != z:
+        raise ValueError(f"an error {dz.shape} met images {x.shape} and W {W.shape}: their convolution is {z}.")
+    if add is not None and add.shape != x.shape:
+        raise ValueError(f"an error {add.shape} is added to one of {x.shape}.")
 
 
 def frames(x: Array, top: int, high: int, wide: int) -> tuple[Array, int]:
