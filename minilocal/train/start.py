@@ -141,8 +141,6 @@ def _resumed(
     """The run at `path`, as of its last checkpoint. The checkpoint is read after the folder is locked."""
     before = from_tables(group.on_first(lambda: record.config(path)), f"{path}/config.json")
     config = _on_this_cpu(on_machine(before, machine, f"{path}/config.json"), group)
-    if (then := before.run.kernels) != config.run.kernels:
-        say(f"kernels were {then} and are {config.run.kernels} from here on: results differ from {then}'s by round-off")
     environment = record.current_environment() | {"device": _device_record(config, group)}
     if epochs is not None:
         recorded = flatten(tables_of(config), f"{path}/config.json")
@@ -152,6 +150,8 @@ def _resumed(
         )
         environment["epochs"] = epochs
     group.check_same(config)
+    if (then := before.run.kernels) != config.run.kernels:
+        say(f"kernels were {then} and are {config.run.kernels} from here on: results differ from {then}'s by round-off")
     with group.folder(lambda: record.RunFolder.reopen(path, environment), path) as folder:
         loop = _built(config, say, bar, group)
         if not loop.restore(folder, say):
