@@ -57,7 +57,7 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
             if _reference.get():
                 return plain
             kind = kernels()
-            form = fast_ops(xp, arrays[0]).get(plain.__name__, plain)
+            form = fast_ops(xp, arrays[0], kind).get(plain.__name__, plain)
             if isinstance(xp, ModuleType):
                 chosen.setdefault(tuple(map(type, arrays)), {})[arrays[0].dtype.char, kind] = form
             return form
@@ -87,10 +87,13 @@ def plain(operation: Callable[P, R]) -> Callable[P, R]:
     return body
 
 
-def fast_ops(xp: Any, like: Array) -> Table:
-    """{name: function}: the fast forms for arrays of the library `xp` and of the type of `like`."""
+def fast_ops(xp: Any, like: Array, kind: str = "numpy") -> Table:
+    """{name: function}: the fast forms for arrays of the library `xp` and of the type of `like`.
+
+    `kind` is that of the kernels on NumPy. It is asked once for a choice: another thread may change it meanwhile.
+    """
     if xp is np:
-        return _table("numba" if kernels() == "numba" and like.dtype.char in "fd" else "cpu")
+        return _table("numba" if kind == "numba" and like.dtype.char in "fd" else "cpu")
     if hasattr(xp, "RawKernel"):
         return _table("cuda") if like.dtype.char in "fd" else {}
     table: Table = getattr(xp, "fast_ops", {})

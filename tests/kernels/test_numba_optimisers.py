@@ -95,3 +95,19 @@ def test_views_and_gradients_of_another_type_are_moved_where_they_lie(view, kind
 def test_without_parameters_nothing_happens():
     sgd([], 0.1, 0.9, 0.0, False)
     adam([], 0.1, 0.9, 0.999, 1e-8, 0.0)
+
+
+@pytest.mark.parametrize("name, numbers", [("sgd", (0.9, 0.0, False)), ("adam", (0.9, 0.999, 1e-8, 0.0))])
+def test_a_gradient_of_another_shape_is_refused_or_spread_as_in_the_plain_code(name, numbers):
+    """Compiled code would read what lies beyond it."""
+    w, more = np.ones((3, 4), "float32"), (2,) if name == "adam" else ()
+    means = [np.zeros((3, 4), "float32") for _ in range(2 if name == "adam" else 1)]
+    with pytest.raises(ValueError, match="broadcast"):
+        FORMS[name]([(w, np.ones(5, "float32"), *means, *more)], 0.1, *numbers)
+    results = []
+    for update in (FORMS[name], getattr(plain, name)):
+        arrays = [w.copy(), np.ones((1, 4), "float32"), *(a.copy() for a in means)]
+        update([(*arrays, *more)], 0.1, *numbers)
+        results.append(arrays[0])
+    ours, theirs = results
+    assert np.array_equal(ours, theirs)

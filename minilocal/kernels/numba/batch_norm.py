@@ -6,7 +6,7 @@ import numpy as np
 from numpy import ndarray as Array
 
 from minilocal.kernels import aligned
-from minilocal.kernels.numba.channel_sums import add_sums, combine, first_mean, side_by_side
+from minilocal.kernels.numba.channel_sums import add_sums, combine, shifted_sums, side_by_side
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.relu import PART, mask
 from minilocal.kernels.threads import PARTS, ordered_sum, parallel_map, partition
@@ -18,13 +18,7 @@ BLOCK = 1 << 15  # numbers of an error that are written, and then read while the
 def batch_norm_stats(z: Array, eps: float) -> Statistics:
     """μ, σ² and r of every channel, in one pass. A part of the batch has a shift of its own."""
     rows, parts = _rows(z, z), _parts(z, arrays=1)
-
-    def sums(i: int, j: int) -> tuple[Array, Array]:
-        total, shift = np.zeros((2, rows.shape[1])), first_mean(rows, i, j)
-        add_sums(rows, i, j, shift, total)
-        return total, shift
-
-    totals, shifts = zip(*parallel_map(sums, parts), strict=True)
+    totals, shifts = zip(*parallel_map(lambda i, j: shifted_sums(rows, i, j), parts), strict=True)
     return combine(totals, shifts, [j - i for i, j in parts], eps)
 
 

@@ -1,7 +1,8 @@
 """Compiled code on disk, for later processes.
 
-The folder is named by the sources here and Numba's version: what changes in one of them is compiled anew. (Numba looks
-at the file of the function alone, and its code may come from others.) Without a folder that can be written, and where a
+The folder is named by the sources of all kernels and Numba's version: what changes in one of them is compiled anew.
+(Numba looks at the file of the function alone; its code and its numbers may come from others, as the points of
+kernels/cpu/winograd.py do.) Without a folder that can be written, and where a
 disk is full, each process compiles for itself.
 """
 
@@ -24,7 +25,7 @@ from numba.core.caching import FunctionCache
 
 def folder() -> Path:
     """Where compiled code lies: below NUMBA_CACHE_DIR, or else in the user's cache."""
-    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
+    sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py")))
     name = f"numba-{sha256(sources + numba.__version__.encode()).hexdigest()[:12]}"
     if config.CACHE_DIR:
         return Path(config.CACHE_DIR).absolute() / name

@@ -67,6 +67,13 @@ def first_mean(z: Array, first: int, last: int) -> Array:
     return mean / z.dtype.type(n)
 
 
+def shifted_sums(z: Array, first: int, last: int) -> tuple[Array, Array]:
+    """((Σ d, Σ d²), shift) of the rows from first up to last, with a shift of their own.        (2, C), (C,)"""
+    total, shift = np.zeros((2, z.shape[1])), first_mean(z, first, last)
+    add_sums(z, first, last, shift, total)
+    return total, shift
+
+
 def combine(totals: Sequence[Array], shifts: Sequence[Array], rows: Sequence[int], eps: float) -> Statistics:
     """The statistics of a batch, of its parts' totals (2, C) by `add_sums`, their shifts (C,) and numbers of rows."""
     dtype = shifts[0].dtype
@@ -82,7 +89,7 @@ def chan(totals: Array, shifts: Array, rows: Array) -> tuple[Array, Array]:
     μ ← μ + δ m/(n + m)        S ← S + S₊ + δ² nm/(n + m)        σ² = S/n
     """
     n, mean, S = 0, np.zeros(shifts.shape[1]), np.zeros(shifts.shape[1])
-    for (d, d2), shift, m in zip(totals, shifts, rows):  # noqa: B905
+    for (d, d2), shift, m in zip(totals, shifts, rows):  # noqa: B905 (Numba has no strict=)
         delta = shift + d / m - mean
         mean += delta * (m / (n + m))
         S += d2 - d * d / m + delta * delta * (n * m / (n + m))

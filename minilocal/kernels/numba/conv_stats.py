@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 from numpy import ndarray as Array
 
 from minilocal.kernels.cpu.conv import conv2d
 from minilocal.kernels.numba.batch_norm import batch_norm_stats
-from minilocal.kernels.numba.channel_sums import add_sums, combine, first_mean
+from minilocal.kernels.numba.channel_sums import combine, shifted_sums
 from minilocal.kernels.numba.conv import fits, parts_of
 from minilocal.kernels.threads import parallel_map, partition
 from minilocal.ops.batch_norm import Statistics
@@ -24,10 +23,7 @@ def conv2d_stats(x: Array, W: Array, stride: int = 1, pad: int = 0, eps: float =
 
     def part(first: int, last: int) -> tuple[Array, Array]:
         convolve(first, last)
-        i, j = first * pixels, last * pixels
-        total, shift = np.zeros((2, rows.shape[1])), first_mean(rows, i, j)
-        add_sums(rows, i, j, shift, total)
-        return total, shift
+        return shifted_sums(rows, first * pixels, last * pixels)
 
     totals, shifts = zip(*parallel_map(part, parts), strict=True)
     return z, combine(totals, shifts, [(j - i) * pixels for i, j in parts], eps)

@@ -14,8 +14,9 @@ PART = 1 << 17  # numbers of a part, at least: one core does as much while anoth
 
 
 def fits(*arrays: Any) -> bool:
-    """Whether a loop over flat arrays of one type can have them; None is left out."""
-    return all(a is None or (a.flags.c_contiguous and a.dtype is arrays[0].dtype) for a in arrays)
+    """Whether a loop over flat arrays of one type and shape can have them; None is left out."""
+    like = arrays[0]
+    return all(a is None or (a.flags.c_contiguous and a.dtype is like.dtype and a.shape == like.shape) for a in arrays)
 
 
 def by_parts(move: Callable[..., None], arrays: tuple[Any, ...], *numbers: Any) -> None:

@@ -92,7 +92,7 @@ def _define(symbol: Any, name: str) -> None:
     """a ∘ b of vectors, and of a number and a vector."""
     operation = _lane_by_lane(name)
 
-    @overload(symbol)
+    @overload(symbol)  # Numba compares the arguments with those of what is returned, annotations too
     def _(a, b):  # type: ignore[no-untyped-def]
         if isinstance(a, Vector) and isinstance(b, Vector):
             return lambda a, b: operation(a, b)
