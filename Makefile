@@ -5,6 +5,7 @@
 # make students    the student's copies of all lessons, notebooks/student/*.ipynb
 # make docs    the pages, the lessons and the reference as a site, build/docs, and the explorer if it is not there; offline
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
+# make trust   kills, faults, damaged files and wrong input, measured; docs/results/trust.md; PART=kills for one; under an hour
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make explorer   build/explorer.html: sliders for network, rule, K, l and α, in one file; minutes
 # make gpu-check    on a machine with a GPU: parity and benchmarks, one screen; PART=parity, PART=bench, DATA=CIFAR-10
@@ -25,7 +26,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint notebooks lesson students docs docs-links explorer gpu-check clean
+.PHONY: help demo test trust lint notebooks lesson students docs docs-links explorer gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -36,6 +37,9 @@ demo: $(VENV)/.runs
 
 test: $(VENV)/.tests
 	@$(PYTEST) $(XDIST)
+
+trust: $(VENV)/.tests
+	@TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults $(filter-out all,$(PART)) $(if $(MINUTES),--minutes $(MINUTES))
 
 notebooks: $(VENV)/.tests
 	@$(PYTEST) $(XDIST) --nbmake $(or $(NOTEBOOKS),$(error there is no notebook in notebooks/))

@@ -1,0 +1,28 @@
+"""The parts of `make trust`, each a module with TITLE, ABOUT, MINUTES and run(minutes) -> Measured."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from tests.faults.measured import Measured
+
+PARTS = ("kills", "storage", "readers", "doors", "concurrency", "numerics", "long_run", "supply")
+
+
+class Part(Protocol):
+    TITLE: str
+    """A heading."""
+    ABOUT: str
+    """What is tried, and what must hold: a paragraph of the page."""
+    MINUTES: float
+    """About as long as the whole part takes."""
+
+    @staticmethod
+    def run(minutes: float) -> Measured:
+        """Tries everything, or, where the cases have no end, for so many minutes."""
+
+
+def part(name: str) -> Part:
+    """`tests/faults/NAME/part.py`."""
+    return cast(Part, import_module(f"tests.faults.{name}.part"))
