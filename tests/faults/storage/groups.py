@@ -1,0 +1,23 @@
+"""The groups of cases, each a file with `cases()`."""
+
+from __future__ import annotations
+
+import tempfile
+from importlib import import_module
+from pathlib import Path
+
+from tests.faults.storage.case import Result, attempt
+from tests.faults.storage.small import undisturbed
+
+GROUPS = {
+    "disk": "disks that are full, read-only, broken or slow",
+}  # fmt: skip
+
+
+def measure(name: str, *, short: bool = False, only: str = "", tell: bool = False) -> Result:
+    """Try the cases of a group; with `short` those of the pytest form, with `only` those whose names have that text."""
+    undisturbed()
+    cases = import_module(f"tests.faults.storage.{name}").cases()
+    chosen = [case for case in cases if (case.short or not short) and only in case.name]
+    with tempfile.TemporaryDirectory(prefix="minilocal-storage-") as top:
+        return attempt(chosen, Path(top), tell)
