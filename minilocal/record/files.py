@@ -30,11 +30,15 @@ _REMEDIES = {
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file that replaces `path` when the block succeeds, and is removed when it fails.
 
-    Raises: UserError with the reason where it cannot be written (no space, no permission, ...).
+    Raises: UserError with the reason where it cannot be written (no space, no permission, ...), and for a device, a
+    pipe or a folder, which no file may take the place of.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with os_errors_explained(path):
+        if path.exists() and not path.is_file():
+            what = "folder" if path.is_dir() else "device or a pipe"
+            raise UserError(f"{path} is a {what}, and no file: give another name.")
         try:
             with open(temporary, "wb") as file:
                 yield file
@@ -49,7 +53,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def os_errors_explained(path: Path) -> Iterator[None]:
+def os_errors_explained(path: str | Path) -> Iterator[None]:
     """Turn an OSError inside the block, and a null character in a path, into a UserError with a remedy.
 
     Raises: UserError.
@@ -66,8 +70,10 @@ def os_errors_explained(path: Path) -> Iterator[None]:
 
 
 def has_entry(path: str | Path, name: str) -> bool:
-    """Whether `path` is an .npz with an array of this name."""
+    """Whether `path` is an .npz with an array of this name. A device or a pipe is not opened: it might not end."""
     try:
+        if not os.path.isfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             return f"{name}.npy" in archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):

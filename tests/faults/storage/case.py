@@ -57,4 +57,8 @@ def _said(error: Exception) -> str:
     text = " ".join(str(error).split())[:400]
     where = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(where.filename).name}:{where.lineno}"
-    return f"{text} ({place})" if isinstance(error, AssertionError) and text else f"{type(error).__name__} {text} ({place})"
+    return (
+        f"{text} ({place})"
+        if isinstance(error, AssertionError) and text
+        else f"{type(error).__name__} {text} ({place})"
+    )

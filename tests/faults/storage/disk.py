@@ -28,11 +28,15 @@ def cases() -> Iterator[Case]:
                    number in (1, 4, 9, 14, 20, 27))  # fmt: skip
     for name in ERRORS[1:]:
         for number in range(2, len(calls) + 1, 13):
-            yield Case(f"{name} at call {number}", partial(full_at, number=number, error=name), name == "EIO" and number < 9)
+            yield Case(
+                f"{name} at call {number}", partial(full_at, number=number, error=name), name == "EIO" and number < 9
+            )
     for number in range(1, len(calls) + 1, 7):
         yield Case(f"one write refused, call {number}", partial(full_at, number=number, times=1))
     for which in (("fsync",), ("replace",), ("create",), ("bytes",), ("link",), ("mkdir",)):
-        yield Case(f"EIO at every {which[0]}", partial(full_at, number=1, error="EIO", which=which), which == ("fsync",))
+        yield Case(
+            f"EIO at every {which[0]}", partial(full_at, number=1, error="EIO", which=which), which == ("fsync",)
+        )
     for number in range(1, len(count_calls(resumed=True)) + 1, 4):
         yield Case(f"disk full at call {number} of a resumed run", partial(full_on_resume, number=number), number == 5)
     yield Case("a disk whose fsync takes a second", slow_disk)

@@ -11,6 +11,10 @@ from tests.faults.storage.small import undisturbed
 
 GROUPS = {
     "disk": "disks that are full, read-only, broken or slow",
+    "outputs": "every command that writes, and every place where it cannot",
+    "writers": "several processes, one folder",
+    "stops": "signals at any time",
+    "downloads": "servers with ill manners, and other sources",
 }  # fmt: skip
 
 
