@@ -56,7 +56,7 @@ def stopping() -> Iterator[None]:
 
 
 def stop(number: int, frame: FrameType | None) -> None:
-    """A signal's handler: raise Stopped. In a finaliser Python would print that and go on, so it comes again after it."""
+    """A signal's handler: raise Stopped. A finaliser would drop that, so a signal in one comes again after it."""
     while frame is not None:
         if frame.f_code.co_name == "__del__":
             again = threading.Timer(AGAIN, os.kill, (os.getpid(), number))

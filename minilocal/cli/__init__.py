@@ -1,7 +1,7 @@
 """The command line: one file a command, imported when that command is called.
 
 A mistake that the user can correct is one line on stderr, with exit status 2. A run stopped by a signal is one line,
-with status 128 plus the signal's number: 130 after Ctrl-C, 143 after SIGTERM, 129 where the terminal was closed, 138 after SIGUSR1. Everything else keeps its traceback.
+with status 128 plus the signal's number: 130 after Ctrl-C, 143 after SIGTERM. Everything else keeps its traceback.
 """
 
 from __future__ import annotations

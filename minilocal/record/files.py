@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minilocal.errors import UserError, reason
+from minilocal.errors import UserError, check_file, reason
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, then go on: what was there before is intact.",
@@ -30,15 +30,13 @@ _REMEDIES = {
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file that replaces `path` when the block succeeds, and is removed when it fails.
 
-    Raises: UserError with the reason where it cannot be written (no space, no permission, ...), and for a device, a
-    pipe or a folder, which no file may take the place of.
+    Raises: UserError with the reason where it cannot be written (no space, no permission, ...), and for a device
+    or a pipe, which no file may take the place of.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with os_errors_explained(path):
-        if path.exists() and not path.is_file():
-            what = "folder" if path.is_dir() else "device or a pipe"
-            raise UserError(f"{path} is a {what}, and no file: give another name.")
+        check_file(path)
         try:
             with open(temporary, "wb") as file:
                 yield file
@@ -94,6 +92,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
     Raises: UserError where it cannot be read, or holds anything else.
     """
+    check_file(file)
     with os_errors_explained(file):
         text = file.read_bytes()
     try:

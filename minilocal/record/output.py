@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_file
 from minilocal.record.files import os_errors_explained
 
 Kind = Literal["file", "folder", "either"]
@@ -57,5 +57,4 @@ def _check_file(path: Path, name: str) -> None:
         return
     if stat.S_ISDIR(mode):
         raise UserError(f"{name} is a folder: give the name of a file.")
-    if not stat.S_ISREG(mode):
-        raise UserError(f"{name} is a device or a pipe, and no file: give another name.")
+    check_file(path)

@@ -6,7 +6,7 @@ import tempfile
 from importlib import import_module
 from pathlib import Path
 
-from tests.faults.storage.case import Result, attempt
+from tests.faults.storage.case import Case, Result, attempt
 from tests.faults.storage.small import undisturbed
 
 GROUPS = {
@@ -15,13 +15,20 @@ GROUPS = {
     "writers": "several processes, one folder",
     "stops": "signals at any time",
     "downloads": "servers with ill manners, and other sources",
-}  # fmt: skip
+    "links": "links, pipes, devices and folders in place of files; files that vanish",
+    "places": "odd names, odd surroundings",
+}
+
+
+def chosen(name: str, *, short: bool = False, only: str = "") -> list[Case]:
+    """The cases of a group; with `short` those of the pytest form, with `only` those whose names have that text."""
+    undisturbed()
+    cases = import_module(f"tests.faults.storage.{name}").cases()
+    return [case for case in cases if (case.short or not short) and only in case.name]
 
 
 def measure(name: str, *, short: bool = False, only: str = "", tell: bool = False) -> Result:
-    """Try the cases of a group; with `short` those of the pytest form, with `only` those whose names have that text."""
-    undisturbed()
-    cases = import_module(f"tests.faults.storage.{name}").cases()
-    chosen = [case for case in cases if (case.short or not short) and only in case.name]
+    """Try the cases of a group; `tell` prints those that do not hold."""
+    cases = chosen(name, short=short, only=only)
     with tempfile.TemporaryDirectory(prefix="minilocal-storage-") as top:
-        return attempt(chosen, Path(top), tell)
+        return attempt(cases, Path(top), tell)

@@ -19,7 +19,7 @@ from tests.faults.storage.child import Child, Ended, command, started
 from tests.faults.storage.expect import one_line, well
 from tests.faults.storage.intercept import Disk
 from tests.faults.storage.small import end_of, goes_on, run_words, tidy, undisturbed
-from tests.faults.storage.writers import sweep_words, until
+from tests.faults.storage.writers import sweep_words
 
 INT, TERM, HUP, QUIT, USR1 = (
     signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1,
