@@ -53,11 +53,11 @@ def replaced(owner: Any, **values: Any) -> Iterator[None]:
 @contextmanager
 def everywhere(function: Any, by: Any) -> Iterator[None]:
     """`by` in place of a function, in every module of the package that has it."""
-    modules = [module for name, module in list(sys.modules.items()) if name.partition(".")[0] == "minilocal"]
+    modules = [module for key, module in list(sys.modules.items()) if key.partition(".")[0] == "minilocal"]
     with ExitStack() as stack:
         for module in modules:
-            if vars(module).get(function.__name__) is function:
-                stack.enter_context(replaced(module, **{function.__name__: by}))
+            if vars(module).get(name := function.__name__) is function:
+                stack.enter_context(replaced(module, **{name: by}))
         yield
 
 
@@ -127,5 +127,3 @@ def measure() -> list[Broken]:
             result = attempt(cases, Path(top))
         rows.append(Broken(each.without, result.tried, len(result.failures)))
     return rows
-
-

@@ -21,7 +21,7 @@ from minilocal.cli import main
 from minilocal.signals import STOPS
 
 ROOT = Path(__file__).parents[3]
-LIMIT = 60.0  # seconds of a case on a loaded machine; the same work takes some tenths on a quiet one
+LIMIT = 90.0  # seconds of a case on a loaded machine; the same work takes some tenths on a quiet one
 KILLED = -int(signal.SIGKILL)
 ENVIRONMENT = {
     "PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1",
@@ -71,27 +71,27 @@ class Child:
         return Ended(os.waitstatus_to_exitcode(found[1]), out, err, time.perf_counter() - self.began)
 
 
-def forked(folder: Path, work: Callable[[], Any], limit: float = LIMIT, **environment: str | None) -> Ended:
+def forked(folder: Path, work: Callable[[], Any], limit: float = LIMIT) -> Ended:
     """`work` in a forked process: its result is the status, 0 for None; an exception is a traceback and status 1."""
-    return Child(folder, work, environment).wait(limit)
+    return Child(folder, work).wait(limit)
 
 
-def command(folder: Path, *words: str, limit: float = LIMIT, **environment: str | None) -> Ended:
+def command(folder: Path, *words: str, **environment: str | None) -> Ended:
     """`minilocal WORDS` in a forked process."""
-    return forked(folder, lambda: main(list(words)), limit, **environment)
+    return Child(folder, lambda: main(list(words)), environment).wait()
 
 
-def python(folder: Path, *words: str | bytes, limit: float = LIMIT, **environment: str | None) -> Ended:
+def python(folder: Path, *words: str | bytes, **environment: str | None) -> Ended:
     """`python -m minilocal WORDS` in a new Python."""
     process = started(folder, words, environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     began = time.perf_counter()
     try:
-        out, err = process.communicate(timeout=limit)
+        out, err = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
         process.kill()
         out, err = process.communicate()
-    texts = [text.decode(errors="replace") for text in (out, err)]
-    return Ended(process.returncode, *texts, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    return Ended(process.returncode, out.decode(errors="replace"), err.decode(errors="replace"), seconds)
 
 
 def started(

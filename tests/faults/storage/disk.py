@@ -113,7 +113,7 @@ def stopped_on_slow_disk(folder: Path, after: float) -> None:
     child = Child(folder, lambda: train_on(Disk(before=slow(1.0)), run_words("run")))
     time.sleep(after)
     child.kill(signal.SIGINT)
-    ended = child.wait(30)
+    ended = child.wait()
     one_line(ended, 130)
     goes_on(folder / "run")
 

@@ -27,7 +27,7 @@ from tests.faults.storage.small import tidy
 from tests.faults.storage.writers import until
 from tests.helpers.site import Site, start
 
-NAME, SECONDS = "cifar-10-binary.tar.gz", 30
+NAME, SECONDS = "cifar-10-binary.tar.gz", 60.0
 PART = f"data/{NAME}.part"
 LIMITS = {"ANSWER": 1.0, "STALL": 1.0, "WINDOW": 1.0}  # seconds, in place of a minute and half a one
 WRONG = 64  # bytes that are exchanged
@@ -81,7 +81,7 @@ def archive() -> bytes:
 def known() -> Any:
     """That data set with its length and checksum."""
     data = archive()
-    about = {"sums": {NAME: "sha256:" + hashlib.sha256(data).hexdigest()}, "lengths": {NAME: len(data)}}
+    about: dict[str, Any] = {"sums": {NAME: "sha256:" + hashlib.sha256(data).hexdigest()}, "lengths": {NAME: len(data)}}
     return replace(small(CIFAR10), layouts=(replace(CIFAR10.layouts[0], **about),))
 
 
@@ -96,7 +96,7 @@ def asked(source: str) -> list[str]:
     return ["data", "cifar10", "--data-dir", "data", "--source", source]
 
 
-def begun(folder: Path, source: str, before: Callable[[], None] = lambda: None) -> Child:
+def begun(folder: Path, source: str, before: Callable[[], object] = lambda: None) -> Child:
     def work() -> int:
         as_official()
         before()
@@ -142,7 +142,7 @@ GOOD: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def _other() -> bytes:
+def other_file() -> bytes:
     return archive()[:-WRONG] + bytes(WRONG)
 
 
@@ -183,7 +183,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
 
 def _filled(faults: dict[str, Any]) -> dict[str, Any]:
     size = len(archive())
-    texts = {"OTHER": _other(), "PAGE": b"<html>".ljust(size)}
+    texts = {"OTHER": other_file(), "PAGE": b"<html>".ljust(size)}
     filled = {**faults, "content": texts.get(str(faults.get("content")), faults.get("content", archive()))}
     return {**filled, "length": str(size)} if faults.get("length") == "RIGHT" else filled
 
@@ -249,7 +249,7 @@ def _pipe(folder: Path) -> str:
 
 
 def _wrong(folder: Path) -> str:
-    (folder / "wrong").write_bytes(_other())
+    (folder / "wrong").write_bytes(other_file())
     return "wrong"
 
 
@@ -307,7 +307,7 @@ def at_once(folder: Path, processes: int) -> None:
 
 def full(folder: Path, number: int) -> None:
     with serving() as site:
-        ended = begun(folder, site.url, lambda: Disk(number, errno.ENOSPC).install() and None).wait(SECONDS)
+        ended = begun(folder, site.url, lambda: Disk(number, errno.ENOSPC).install()).wait(SECONDS)
         if ended.status:
             one_line(ended, word="No space left")
             assert not (folder / "data" / NAME).exists() or number > 4, content(folder)

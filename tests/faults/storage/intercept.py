@@ -34,8 +34,8 @@ class Disk:
     def install(self) -> Disk:
         for name in CALLS:
             setattr(os, name, self._guarded(name, getattr(os, name)))
-        os.open = self._open(os.open)  # type: ignore[assignment]
-        io.open = builtins.open = self._opened(io.open)  # type: ignore[assignment]
+        os.open = self._open(os.open)
+        io.open = builtins.open = self._opened(io.open)
         return self
 
     def call(self, name: str, path: Any = None) -> None:

@@ -17,7 +17,7 @@ from tests.faults.storage.small import end_of, run_words, tidy, undisturbed
 from tests.faults.storage.writers import at_each_epoch
 
 FILES = ("config.json", "environment.json", "metrics.jsonl", "checkpoint.npz", "checkpoint.previous.npz", "lock")
-LIMIT = 20.0  # seconds; a pipe that is opened would hang for ever, /dev/zero fills the memory
+LIMIT = 90.0  # seconds; a pipe that is opened would hang for ever, /dev/zero fills the memory
 MOST = 3 << 30  # bytes of address space that such a case may take
 
 

@@ -139,7 +139,7 @@ def refused(folder: Path, each: Command, what: str) -> None:
     path = PLACES[what](folder, each)
     before = content(folder)
     ended = command(folder, *each.words, f"{each.flag}={path}")
-    one_line(ended, within=30)
+    one_line(ended)
     assert not ended.out, f"printed before: {ended.out[:100]!r}"
     assert content(folder) == before, "the folder has changed"
 
@@ -153,7 +153,7 @@ def read_only(folder: Path, each: Command) -> None:
         mount_tmpfs(folder / "disk", "size=1m")
         mount_tmpfs(folder / "disk", "remount,ro")
         ended = command(folder, *each.words, f"{each.flag}=disk/{each.path}")
-        one_line(ended, within=30)
+        one_line(ended)
         assert not ended.out, f"printed before: {ended.out[:100]!r}"
         assert "ead-only" in ended.err, ended.err
         return 0

@@ -35,9 +35,15 @@ NOT_UTF8 = b"bad\xff"
 
 def cases() -> Iterator[Case]:
     for name, path in NAMES.items():
-        yield Case(f"a run called {name}", partial(run_called, path=path), name in ("a newline", "percent", "braces", "the name of a flag"))
+        yield Case(
+            f"a run called {name}",
+            partial(run_called, path=path),
+            name in ("a newline", "percent", "braces", "the name of a flag"),
+        )
     for name, path in NO_NAMES.items():
-        yield Case(f"no run can be called {name}", partial(no_run_called, path=path), name in ("256 bytes", "a null character"))
+        yield Case(
+            f"no run can be called {name}", partial(no_run_called, path=path), name in ("256 bytes", "a null character")
+        )
     for what, words in NOT_UTF8_IN.items():
         yield Case(f"not UTF-8: {what}", partial(not_utf8, words=words), what == "train --out")
     yield Case("a trailing slash", trailing_slash)
@@ -186,7 +192,9 @@ def closed(folder: Path, stream: str) -> None:
     assert b"Traceback" not in err + out, err[-300:]
     assert process.returncode == 0, f"{process.returncode}: {err[-300:]!r}"
     assert end_of(folder / "run") == undisturbed()
-    assert b"epoch" not in b"".join(p.read_bytes()[:9] for p in (folder / "run").iterdir() if p.suffix == ".npz"), "printed into a file"
+    assert b"epoch" not in b"".join(p.read_bytes()[:9] for p in (folder / "run").iterdir() if p.suffix == ".npz"), (
+        "printed into a file"
+    )
 
 
 def read_only_home(folder: Path) -> None:
@@ -197,8 +205,19 @@ def read_only_home(folder: Path) -> None:
         mount_tmpfs(folder / "disk", "size=1m")
         mount_tmpfs(folder / "disk", "remount,ro")
         place = str(folder / "disk")
-        about = {"HOME": place, "TMPDIR": place, "XDG_CACHE_HOME": place, "MPLCONFIGDIR": place, "NUMBA_CACHE_DIR": place}
-        for words in (run_words("run"), ["report", "run"], ["predict", "run"], ["train", *run_words("")[1:-2], "--kernels", "auto", "--out", "auto"]):
+        about: dict[str, str | None] = {
+            "HOME": place,
+            "TMPDIR": place,
+            "XDG_CACHE_HOME": place,
+            "MPLCONFIGDIR": place,
+            "NUMBA_CACHE_DIR": place,
+        }
+        for words in (
+            run_words("run"),
+            ["report", "run"],
+            ["predict", "run"],
+            ["train", *run_words("")[1:-2], "--kernels", "auto", "--out", "auto"],
+        ):
             well(python(folder, *words, **about))
         assert end_of(folder / "run") == undisturbed()
         return 0
@@ -223,5 +242,3 @@ def umask(folder: Path) -> None:
         well(Child(folder, work).wait())
         modes = {path.name: path.stat().st_mode & 0o777 for path in (folder / name).iterdir()}
         assert set(modes.values()) == {0o666 & ~mask}, modes
-
-

@@ -82,7 +82,7 @@ def patched(owner: Any, name: str, before: Callable[[], None]) -> Iterator[None]
         setattr(owner, name, real)
 
 
-def _place(name: str) -> tuple[Any, str, int]:
+def place_of(name: str) -> tuple[Any, str, int]:
     """What is called there, and how many times before the one that is disturbed."""
     import minilocal.train.loop as loop
     from minilocal.learner import Learner
@@ -103,7 +103,7 @@ PLACES = ("before the first step", "in a step", "in an evaluation", "in the last
 
 def disturbed(folder: Path, where: str, act: Callable[[], None], words: list[str] | None = None) -> Child:
     """The small run; `act` is done in it, once, at that place."""
-    owner, name, skip = _place(where)
+    owner, name, skip = place_of(where)
     seen: list[int] = []
 
     def before() -> None:
@@ -194,7 +194,7 @@ def suspended(folder: Path, where: str) -> None:
 def under_nohup(folder: Path, where: str) -> None:
     def work() -> int:
         signal.signal(HUP, signal.SIG_IGN)
-        owner, name, _ = _place(where)
+        owner, name, _ = place_of(where)
         with patched(owner, name, send(HUP)):
             return main(run_words("run"))
 
@@ -237,7 +237,7 @@ def in_another(folder: Path, number: signal.Signals, name: str, after: float) ->
     child.kill(number)
     ended = child.wait()
     if ended.status != 0:  # it had ended
-        one_line(ended, 128 + number, within=after + 20)
+        one_line(ended, 128 + number, within=after + 60)
     tidy(folder)
     if (folder / "c.json").exists():
         json.loads((folder / "c.json").read_text())
@@ -267,7 +267,7 @@ def _children_of_this_folder(folder: Path) -> list[int]:
 
 
 def in_a_sweep(folder: Path, number: signal.Signals) -> None:
-    owner, name, skip = _place("in a step")
+    owner, name, skip = place_of("in a step")
     seen: list[int] = []
 
     def before() -> None:
@@ -371,4 +371,4 @@ def in_a_finaliser(folder: Path, number: signal.Signals) -> None:
         command_of_data.states = states
         return main(["data"])
 
-    one_line(Child(folder, work).wait(), 128 + number, within=20)
+    one_line(Child(folder, work).wait(), 128 + number)
