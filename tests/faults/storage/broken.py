@@ -93,6 +93,10 @@ def checks_of_files() -> Iterator[None]:
         yield
 
 
+def unchecked_outputs() -> Any:
+    return everywhere(output.check_output, lambda *_, **__: None)
+
+
 @contextmanager
 def handlers() -> Iterator[None]:
     with replaced(signals, STOPS=()), replaced(stop, SIGNALS=(), STOPS=()):
@@ -105,11 +109,14 @@ MECHANISMS = (
     Mechanism("operating system's errors in one line", explained_errors, "disk",
               ("disk full at call 9,", "EIO at every fsync")),
     Mechanism("the removal of temporary files", removal, "disk", ("EIO at every fsync", "EIO at every replace")),
-    Mechanism("a look at the place of results before the work", lambda: everywhere(output.check_output, lambda *_, **__: None),
-              "outputs", ("memory --out: in a file", "simulate --json: a pipe")),
+    Mechanism("a look at the place of results before the work",
+              unchecked_outputs, "outputs",
+              ("memory --out: in a file", "simulate --json: a pipe")),
     Mechanism("the handlers of signals", handlers, "stops", ("SIGTERM in a step", "SIGHUP in an evaluation")),
-    Mechanism("the refusal of pipes and devices", checks_of_files, "links",
-              ("checkpoint.npz is a pipe: resume", "train --config: a link to /dev/zero")),
+    Mechanism("the refusal of pipes and devices, of a run", checks_of_files, "links",
+              ("checkpoint.npz is a pipe: resume",)),
+    Mechanism("the refusal of pipes and devices, as input", checks_of_files, "inputs",
+              ("train --config: a pipe", "train --config: a link to /dev/zero")),
     Mechanism("a download's deadlines", deadlines, "downloads", ("a byte a second: one line",)),
     Mechanism("a download's checksum", lambda: everywhere(container.has_sum, lambda *_: True), "downloads",
               ("another file: one line",)),

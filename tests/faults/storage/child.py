@@ -1,4 +1,4 @@
-"""Work in a process of its own, with a time limit: forked from this one, which has imported everything, or a new Python.
+"""Work in a process of its own, with a time limit: forked from this one, that has imported everything, or a new Python.
 
 What the process prints goes into files, so that no full pipe can stop it.
 """

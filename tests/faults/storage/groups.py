@@ -13,9 +13,13 @@ GROUPS = {
     "disk": "disks that are full, read-only, broken or slow",
     "outputs": "every command that writes, and every place where it cannot",
     "writers": "several processes, one folder",
-    "stops": "signals at any time",
-    "downloads": "servers with ill manners, and other sources",
-    "links": "links, pipes, devices and folders in place of files; files that vanish",
+    "vanishing": "locks, folders and claims that go or are taken under a run",
+    "stops": "signals at any place of a run",
+    "stops_elsewhere": "signals at imports and in other commands; output that is closed or full",
+    "downloads": "servers with ill manners",
+    "sources": "other sources, downloads that are killed, odd parts",
+    "links": "links, pipes, devices and folders in place of a run's files; files that vanish",
+    "inputs": "the same in place of inputs and outputs",
     "places": "odd names, odd surroundings",
 }
 

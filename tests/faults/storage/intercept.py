@@ -14,7 +14,7 @@ CALLS = ("fsync", "replace", "link", "mkdir", "rename", "truncate", "ftruncate",
 
 
 class Disk:
-    """Counts the calls that write; from the `first`-th on, for `times` calls, they raise `number`. With 0 it only counts.
+    """Counts the calls that write; from the `first`-th on, for `times` calls, they raise `number`. With 0 it counts.
 
     Opening for writing is a call, and so is each write of the bytes behind a buffer: half of them arrive first.
     `which` limits it to some calls, `before` is done ahead of each.

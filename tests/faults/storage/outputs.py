@@ -1,4 +1,4 @@
-"""Every command that writes: what it cannot write it refuses before the work, and a disk that fills leaves no half file."""
+"""Every command that writes: it refuses a place before the work, and a disk that fills leaves no half file."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ COMMANDS = {
     "train --out": Command("--out", ("train", *small_words(optim__epochs=1)), folder=True),
     "sweep --out": Command("--out", ("sweep", *small_words(optim__epochs=1)), folder=True),
     "sweep --slurm": Command("--slurm", ("sweep", "--out", "cells", *small_words(optim__epochs=1)), "new.sh", own=True),
-    "reproduce --out": Command("--out", ("reproduce", "memory-baselines", "--rows", "cifar10-resnet32-bp", "--cells", "*-K2"), folder=True),
+    "reproduce --out": Command("--out", ("reproduce", "memory-baselines", "--cells", "*-resnet32-bp-K2"), folder=True),
     "export --out": Command("--out", ("export", "run"), "new.npz"),
     "predict --out": Command("--out", ("predict", "run"), "new.npz"),
     "report --out": Command("--out", ("report", "run"), folder=True),

@@ -40,7 +40,7 @@ def undisturbed() -> Any:
 
 
 def goes_on(path: Path) -> None:
-    """Check that the run at `path` goes on, or starts where it had not begun, and ends with the undisturbed one's bits."""
+    """Check that the run at `path` goes on, or starts where it had not begun, and ends with those bits."""
     if (path / "config.json").exists():
         ended = command(path.parent, "train", "--resume", str(path))
     else:
