@@ -27,7 +27,9 @@ def cases() -> Iterator[Case]:
             "a socket",
         ):
             yield Case(
-                f"{name}: {kind}", partial(as_input, name=name, kind=kind), kind in ("a pipe", "a link to /dev/zero")
+                f"{name}: {kind}",
+                partial(as_input, name=name, kind=kind),
+                kind == "a pipe" and not name.startswith("train"),
             )
 
 
@@ -73,13 +75,19 @@ def as_input(folder: Path, name: str, kind: str) -> None:
         one_line(Child(folder, loaded).wait(links.LIMIT))
     else:
         ended = ends(folder, words)
-        well_so = kind == "a folder" or name in MAY_MAKE
+        well_so = kind == "a folder" or name in (*MAY_MAKE, *SHOWS)
         assert ended.status == 2 or well_so, f"accepted: {ended}"
     after = {path: text for path, text in content(folder).items() if path in before}
     assert after == before or name in MAY_MAKE, "something has changed"
 
 
-MAY_MAKE = ("export --out", "predict --out", "simulate --costs", "report")  # a dangling link is replaced
+MAY_MAKE = (
+    "export --out",
+    "predict --out",
+    "simulate --costs",
+    "report",
+)  # in place of a dangling link, or into a folder
+SHOWS = ("reproduce --out", "sweep --out")  # the state of a folder that is not there yet
 
 
 def loaded() -> int:

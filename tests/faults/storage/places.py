@@ -38,7 +38,7 @@ def cases() -> Iterator[Case]:
         yield Case(
             f"a run called {name}",
             partial(run_called, path=path),
-            name in ("a newline", "percent", "braces", "the name of a flag"),
+            name == "percent",
         )
     for name, path in NO_NAMES.items():
         yield Case(
@@ -50,7 +50,7 @@ def cases() -> Iterator[Case]:
     yield Case("~ in a path", tilde)
     yield Case("below the path of a deleted folder", deleted_cwd, True)
     for name, about in SURROUNDINGS.items():
-        yield Case(f"surroundings: {name}", partial(surrounded, about=about), name in ("no HOME", "C, not UTF-8"))
+        yield Case(f"surroundings: {name}", partial(surrounded, about=about), name == "C, not UTF-8")
     for stream in ("stdin", "stdout", "stderr", "all three"):
         yield Case(f"{stream} closed", partial(closed, stream=stream), stream == "stdout")
     yield Case("HOME and temporary folder are read-only", read_only_home)
@@ -170,17 +170,17 @@ SURROUNDINGS: dict[str, dict[str, str | None]] = {
 
 
 def surrounded(folder: Path, about: dict[str, str | None]) -> None:
-    """Train, report and predict, as real command lines; the bits are the same."""
+    """Train and report, as real command lines; the bits are the same."""
     if about.get("PATH") == ".":
         (folder / "git").write_text("#!/bin/sh\nexit 3\n")
         (folder / "git").chmod(0o755)
-    for words in (run_words("run"), ["report", "run"], ["predict", "run"]):
-        ended = python(folder, *words, **about)
-        well(ended)
+    prints = (
+        [["train", "--help"], ["data"], ["predict", "run"]] if about.keys() & {"LC_ALL", "PYTHONIOENCODING"} else []
+    )
+    for words in (run_words("run"), ["report", "run"], *prints):
+        well(python(folder, *words, **about))
     assert end_of(folder / "run") == undisturbed(), "other bits"
     tidy(folder)
-    for words in (["--help"], ["train", "--help"], ["data"]):
-        well(python(folder, *words, **about))
 
 
 def closed(folder: Path, stream: str) -> None:

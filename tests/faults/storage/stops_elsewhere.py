@@ -19,7 +19,7 @@ from tests.faults.storage.expect import one_line, well
 from tests.faults.storage.intercept import Disk
 from tests.faults.storage.small import end_of, goes_on, run_words, tidy, undisturbed
 from tests.faults.storage.stops import HUP, INT, TERM, USR1, patched, place_of, send
-from tests.faults.storage.writers import sweep_words
+from tests.faults.storage.vanishing import sweep_words
 
 
 def cases() -> Iterator[Case]:

@@ -50,16 +50,21 @@ def lock_taken(folder: Path, epoch: int) -> None:
     def act(now: int) -> None:
         if now == epoch:
             (folder / "run" / LOCK).unlink()
-            Child(folder, lambda: at_each_epoch(lambda now: wait(), ["train", "--resume", "run"]))
-            until(lambda: (folder / "run" / LOCK).exists())
+            (folder / "removed").touch()
+            until(lambda: (folder / "taken").exists())
 
-    def wait() -> None:
+    def wait(now: int) -> None:
+        (folder / "taken").touch()
         until(lambda: (folder / "go").exists())
 
     first = Child(folder, lambda: at_each_epoch(act, run_words("run")))
+    until(lambda: (folder / "removed").exists())
+    resume = ["train", "--resume", "run"] if epoch else run_words("run")  # nothing was saved by then
+    second = Child(folder, lambda: at_each_epoch(wait, resume))
     one_line(first.wait(), word="in use")
     (folder / "go").touch()
-    until(lambda: not (folder / "run" / LOCK).exists())
+    well(second.wait())
+    assert end_of(folder / "run") == undisturbed()
     goes_on(folder / "run")
 
 
