@@ -58,6 +58,8 @@ def os_errors_explained(path: str | Path) -> Iterator[None]:
     """
     try:
         yield
+    except UserError:  # a ValueError, that may speak of a file called null
+        raise
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "")
         raise UserError(f"{path}: {error.strerror or error}. {remedy}".strip()) from None
