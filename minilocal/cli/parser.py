@@ -56,9 +56,9 @@ class Parser(argparse.ArgumentParser):
             raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
         if isinstance(out := getattr(options, "out", None), str) and not out.strip():
             raise UserError(f"{self.command}: --out is empty: give it a name, or leave it out.")
-        for name, how in self.outputs:
+        for name, check in self.outputs:
             if (path := getattr(options, name)) is not None:
-                self._check_output(path, how)
+                self._check_output(path, check)
         return options
 
     def add_output(
@@ -71,11 +71,11 @@ class Parser(argparse.ArgumentParser):
         action = self.add_argument(flag, **options)
         self.outputs.append((action.dest, {"kind": kind, "flag": flag, "makes_folder": makes_folder, "names": names}))
 
-    def _check_output(self, path: str, how: dict[str, Any]) -> None:
+    def _check_output(self, path: str, options: dict[str, Any]) -> None:
         from minilocal.record.output import check_output
 
         try:
-            check_output(path, **how)
+            check_output(path, **options)
         except UserError as error:
             raise UserError(f"{self.command}: {error}") from None
 

@@ -47,7 +47,7 @@ def write(document: Document, out: str | Path, formats: Iterable[str] = FORMATS)
 
 def _without_controls(text: str) -> str:
     """`text` with control characters, as a folder's name may have, as Python writes them; lines and tabs stay."""
-    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda found: printable(found[0]), text)
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: printable(match[0]), text)
 
 
 def _html(document: Document, svgs: Mapping[str, str]) -> str:

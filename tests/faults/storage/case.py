@@ -45,14 +45,14 @@ def attempt(cases: Iterable[Case], top: Path, tell: bool = False) -> Result:
             result.skipped.append(f"{case.name}: {why}")
         except Exception as error:
             result.tried += 1
-            result.failures.append(f"{case.name}: {_said(error)}")
+            result.failures.append(f"{case.name}: {line_of(error)}")
             if tell:
                 print(f"  {result.failures[-1]}", file=sys.stderr, flush=True)
         shutil.rmtree(folder, ignore_errors=True)
     return result
 
 
-def _said(error: Exception) -> str:
+def line_of(error: Exception) -> str:
     """What an error says, in a line; of one without words, where it was raised."""
     text = " ".join(str(error).split())[:400]
     where = traceback.extract_tb(error.__traceback__)[-1]

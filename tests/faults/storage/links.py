@@ -92,13 +92,13 @@ def a_socket(folder: Path, file: Path) -> None:
     import socket
 
     file.unlink(missing_ok=True)
-    here = os.getcwd()
+    before = os.getcwd()
     os.chdir(file.parent)  # a socket's path has 108 bytes at most
     try:
         with socket.socket(socket.AF_UNIX) as one:
             one.bind(file.name)
     finally:
-        os.chdir(here)
+        os.chdir(before)
 
 
 KINDS: dict[str, Callable[[Path, Path], None]] = {

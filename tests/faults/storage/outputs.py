@@ -53,7 +53,7 @@ COMMANDS = {
     "bench --out": Command("--out", ("bench", "--what", "launches", "--quick", "--rule", "bp"), "new.json", own=True),
     "explorer --out": Command("--out", ("explorer", "--net", "resnet20"), "new.html"),
 }  # fmt: skip
-TRIES = 12  # calls of a command that are refused, the first, the last, and some between
+TRIES = 6  # calls of a command that are refused, the first, the last, and some between
 SHORT = ("export --out", "simulate --json", "memory --out", "verify --out")
 SLOW = ("explorer --out", "bench --out")  # of which no whole run is made here
 

@@ -67,10 +67,10 @@ def run_called(folder: Path, path: str) -> None:
         raise AssertionError(f"it is somewhere else: {sorted(content(folder))[:3]}")
     well(command(folder, "train", f"--resume={path}", "--epochs", "3"))
     assert end_of(folder / path) == undisturbed()
-    here = f"./{path}" if path.startswith("-") else path
-    well(command(folder, "predict", here))
-    well(command(folder, "export", here, "--out", "e.npz"))
-    well(command(folder, "report", here, "--out", "report"))
+    name = f"./{path}" if path.startswith("-") else path
+    well(command(folder, "predict", name))
+    well(command(folder, "export", name, "--out", "e.npz"))
+    well(command(folder, "report", name, "--out", "report"))
     well(command(folder, "train", f"--config={path}/config.json", "--out", "again"))
     page = (folder / "report" / "report.html").read_text()
     assert "\x1b" not in page and "<script" not in page.split("<body>")[-1], "the page has it raw"
@@ -122,7 +122,7 @@ def deleted_cwd(folder: Path) -> None:
     """With relative paths in one line; with absolute ones it works."""
     gone = folder / "gone"
 
-    def there(*words: str) -> Ended:
+    def in_it(*words: str) -> Ended:
         gone.mkdir()
 
         def work() -> int:
@@ -135,11 +135,11 @@ def deleted_cwd(folder: Path) -> None:
     for words in (run_words("run"), ["data"], ["memory", "--net", "mlp", "--modules", "2"], ["doctor"], ["--version"],
                   ["report", "run"], ["predict", "run"], ["export", "run"], ["sweep", "--net", "mlp"],
                   ["reproduce", "memory-baselines"], ["explorer", "--net", "resnet20"], ["train"]):  # fmt: skip
-        ended = there(*words)
+        ended = in_it(*words)
         if ended.status == 2:
             one_line(ended)
         no_traceback(ended, 0, 1, 2)
-    well(there(*run_words(str(folder / "run"))))
+    well(in_it(*run_words(str(folder / "run"))))
     assert end_of(folder / "run") == undisturbed()
 
 

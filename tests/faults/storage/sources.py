@@ -141,8 +141,8 @@ def stopped(folder: Path, after: int) -> None:
 
 def at_once(folder: Path, processes: int) -> None:
     with serving() as site:
-        together = [begun(folder, site.url) for _ in range(processes)]
-        for child in together:
+        children = [begun(folder, site.url) for _ in range(processes)]
+        for child in children:
             right(folder, child.wait())
         assert len(site.asked) == 1, f"asked {len(site.asked)} times"
 

@@ -81,8 +81,8 @@ def ends_well(child: Child, folder: Path, run: str = "run") -> Ended:
 
 
 def at_once(folder: Path, writers: int) -> None:
-    together = [Child(folder, lambda: main(run_words("run"))) for _ in range(writers)]
-    ends = [child.wait() for child in together]
+    children = [Child(folder, lambda: main(run_words("run"))) for _ in range(writers)]
+    ends = [child.wait() for child in children]
     winners = [end for end in ends if end.status == 0]
     assert len(winners) == 1, f"{len(winners)} have won: {[str(end) for end in ends]}"
     for end in ends:
