@@ -34,26 +34,26 @@ class Command:
     path: str = "new"
     folder: bool = False
     own: bool = False  # it makes the folder above its file
+    tries: int = 6  # calls that are refused: the first, the last, and some between
 
 
 COMMANDS = {
     "train --out": Command("--out", ("train", *small_words(optim__epochs=1)), folder=True),
     "sweep --out": Command("--out", ("sweep", *small_words(optim__epochs=1)), folder=True),
     "sweep --slurm": Command("--slurm", ("sweep", "--out", "cells", *small_words(optim__epochs=1)), "new.sh", own=True),
-    "reproduce --out": Command("--out", ("reproduce", "memory-baselines", "--cells", "*-resnet32-bp-K2"), folder=True),
+    "reproduce --out": Command("--out", ("reproduce", "memory-baselines", "--cells", "*-resnet32-bp-K2"), folder=True, tries=3),
     "export --out": Command("--out", ("export", "run"), "new.npz"),
     "predict --out": Command("--out", ("predict", "run"), "new.npz"),
     "report --out": Command("--out", ("report", "run"), folder=True),
-    "memory --out": Command("--out", ("memory", *NET), folder=True),
-    "simulate --json": Command("--json", ("simulate", *NET, "--rule", "gll"), "new.json"),
-    "simulate --costs": Command("--costs", ("simulate", *NET, "--rule", "gll"), "new.json"),
-    "simulate --gantt": Command("--gantt", ("simulate", *NET, "--rule", "gll"), "new.svg"),
+    "memory --out": Command("--out", ("memory", *NET), folder=True, tries=3),
+    "simulate --json": Command("--json", ("simulate", *NET, "--rule", "gll"), "new.json", tries=3),
+    "simulate --costs": Command("--costs", ("simulate", *NET, "--rule", "gll"), "new.json", tries=3),
+    "simulate --gantt": Command("--gantt", ("simulate", *NET, "--rule", "gll"), "new.svg", tries=3),
     "data --sheet": Command("--sheet", ("data", "digits"), "new.png"),
-    "verify --out": Command("--out", ("verify", "--quick", "--only", "equations"), "new.jsonl"),
+    "verify --out": Command("--out", ("verify", "--quick", "--only", "equations"), "new.jsonl", tries=3),
     "bench --out": Command("--out", ("bench", "--what", "launches", "--quick", "--rule", "bp"), "new.json", own=True),
     "explorer --out": Command("--out", ("explorer", "--net", "resnet20"), "new.html"),
 }  # fmt: skip
-TRIES = 6  # calls of a command that are refused, the first, the last, and some between
 SHORT = ("export --out", "simulate --json", "memory --out", "verify --out")
 SLOW = ("explorer --out", "bench --out")  # of which no whole run is made here
 
@@ -177,7 +177,7 @@ def full(folder: Path, name: str, each: Command) -> None:
     calls = int(ended.out.split()[-1])
     assert calls >= 3, f"only {calls} calls write"
     refusals = 0
-    for number in sorted({1 + n * (calls - 1) // (TRIES - 1) for n in range(TRIES)}):
+    for number in sorted({1 + n * (calls - 1) // (each.tries - 1) for n in range(each.tries)}):
         ended = forked(folder, lambda number=number: work(number))  # type: ignore[misc]
         assert ended.status in (0, 1, 2) and "Traceback" not in ended.err, f"call {number}: {ended}"
         if ended.status == 2:
