@@ -22,6 +22,7 @@ from tests.faults.storage.private import in_private_mounts, mount_tmpfs
 from tests.faults.storage.small import run_words, tidy
 from tests.helpers.small_run import words as small_words
 
+REPRODUCE = ("reproduce", "memory-baselines", "--cells", "*-resnet32-bp-K2")
 NET = ["--net", "mlp", "--modules", "2", "--batch-size", "4"]
 
 
@@ -41,7 +42,7 @@ COMMANDS = {
     "train --out": Command("--out", ("train", *small_words(optim__epochs=1)), folder=True),
     "sweep --out": Command("--out", ("sweep", *small_words(optim__epochs=1)), folder=True),
     "sweep --slurm": Command("--slurm", ("sweep", "--out", "cells", *small_words(optim__epochs=1)), "new.sh", own=True),
-    "reproduce --out": Command("--out", ("reproduce", "memory-baselines", "--cells", "*-resnet32-bp-K2"), folder=True, tries=3),
+    "reproduce --out": Command("--out", REPRODUCE, folder=True, tries=3),
     "export --out": Command("--out", ("export", "run"), "new.npz"),
     "predict --out": Command("--out", ("predict", "run"), "new.npz"),
     "report --out": Command("--out", ("report", "run"), folder=True),
