@@ -27,8 +27,8 @@ class Reach(Boundary):
     can_checkpoint = True
 
     def __post_init__(self) -> None:
-        how = "the modules that an error walks down: 0 (GLL), 1, 2, ..."
-        set_checked(self, modules=whole("reach modules", self.modules, 0, give=how))
+        range_given = "the modules that an error walks down: 0 (GLL), 1, 2, ..."
+        set_checked(self, modules=whole("reach modules", self.modules, 0, give=range_given))
 
     def learns_from(self, k: int, last: int) -> int:
         return min(k + self.modules, last)

@@ -47,16 +47,18 @@ class Parts:
         up. There are none where errors pass through whole modules: then each takes them through its own units.
         """
         boundary, units = self.rule.boundary, len(self.net.units)
-        if k == 0 or boundary.passes_on or boundary.learns_from(0, self.modules - 1) is not None:
+        if k == 0 or boundary.passes_on or boundary.one_loss:
             return range(first, first)
         most = min(first - k + 1, -(-units // self.modules))  # each module below has a unit or more
         return range(first - boundary.linked_units(most if below is None else below), first)
 
-    def walks(self, k: int) -> int:
+    def errors_passed_on(self, k: int) -> int:
         """The errors that pass through module k, by input errors alone, on their way to modules further down."""
         boundary, last = self.rule.boundary, self.modules - 1
         ends = [
-            boundary.walks_to(j, last) for j in range(k, last + 1) if boundary.learns_from(k, last) not in (None, j)
+            boundary.lowest_learner(j, last)
+            for j in range(k, last + 1)
+            if boundary.learns_from(k, last) not in (None, j)
         ]
         return sum(end is not None and end <= k for end in ends)
 

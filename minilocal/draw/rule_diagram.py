@@ -43,8 +43,8 @@ def error_paths(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[ErrorP
     if rule.boundary.passes_on or rule.when.is_global(epoch):  # one loss; its error enters every unit
         units = list(range(tops[-1], -1, -1))
         return [ErrorPath(len(sizes) - 1, units, [1.0] * len(units))]
-    if rule.boundary.learns_from(0, len(sizes) - 1) is not None:
-        return _walks(rule, sizes, tops)
+    if rule.boundary.one_loss:
+        return _paths_of_one_loss(rule, sizes, tops)
     paths = []
     for k, n in enumerate(sizes):
         linked = rule.boundary.linked_units(n) if k + 1 < len(sizes) else 0
@@ -62,12 +62,12 @@ def error_paths(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[ErrorP
     return paths
 
 
-def _walks(rule: Rule, sizes: Sequence[int], tops: Sequence[int]) -> list[ErrorPath]:
+def _paths_of_one_loss(rule: Rule, sizes: Sequence[int], tops: Sequence[int]) -> list[ErrorPath]:
     """The paths of errors that walk through whole modules: weight 1 in modules that learn from that loss, else 0."""
     boundary, last = rule.boundary, len(sizes) - 1
     paths = []
     for j in range(last + 1):
-        lowest = boundary.walks_to(j, last)
+        lowest = boundary.lowest_learner(j, last)
         units: list[int] = []
         weights: list[float] = []
         for k in reversed(range(0 if lowest is None else lowest, j + 1 if lowest is not None else 0)):

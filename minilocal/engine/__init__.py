@@ -22,8 +22,7 @@ def engine_for(modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -
         return DelayedEngine(modules, rule, arrays)
     if rule.when.engine == "asynchronous":
         return AsynchronousEngine(modules, rule, arrays)
-    walks = rule.boundary.learns_from(0, len(modules) - 1) is not None
-    engine = (InterlockingEngine if walks else SynchronousEngine)(modules, rule, arrays)
+    engine = (InterlockingEngine if rule.boundary.one_loss else SynchronousEngine)(modules, rule, arrays)
     return MicroBatches(engine, rule.accumulate) if rule.accumulate > 1 else engine
 
 

@@ -45,7 +45,7 @@ class InterlockingEngine(SynchronousEngine):
 
     def lowest(self, j: int) -> int | None:
         """The lowest module that learns from the loss of module j; None where none does."""
-        return self.rule.boundary.walks_to(j, len(self.modules) - 1)
+        return self.rule.boundary.lowest_learner(j, len(self.modules) - 1)
 
     def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
         """As the synchronous engine's; in a global epoch (PGL) it is that one's."""
@@ -56,24 +56,24 @@ class InterlockingEngine(SynchronousEngine):
         waiting: dict[int, Waiting] = {}
         h, _ = self._receive(batch, ctx, boundary)
         for j in self.own:
-            module, walks = self.modules[j], self.lowest(j) is not None
+            module, has_learner = self.modules[j], self.lowest(j) is not None
             kept = h if self.rule.keep == "inputs" and self.source(j) > j else None
-            h, caches = module.forward(h, ctx, p, update_stats, keep=walks or kept is None)
+            h, caches = module.forward(h, ctx, p, update_stats, keep=has_learner or kept is None)
             self._send_up(j, len(module.units), h)
-            need: Need = "both" if walks else "weights"
+            need: Need = "both" if has_learner else "weights"
             losses[j], error, grads = module.local_loss(h, batch, ctx, p, update_stats, need)
             on_gradients(grads)
             del grads
-            waiting[j] = Waiting(caches if walks or kept is None else None, kept)
+            waiting[j] = Waiting(caches if has_learner or kept is None else None, kept)
             del caches, kept
-            if walks:
+            if has_learner:
                 error_slot: ErrorSlot = [error]
                 del error
-                self._send_down(self._walk(j, waiting, error_slot, ctx, on_gradients))
+                self._send_down(self._backward_of_loss(j, waiting, error_slot, ctx, on_gradients))
         self._await_losses_above(waiting, ctx, on_gradients)
         return losses
 
-    def _walk(
+    def _backward_of_loss(
         self, j: int, waiting: dict[int, Waiting], error_slot: ErrorSlot, ctx: PassContext, on_gradients: OnGradients
     ) -> Array | None:
         """Walk the error of L_j, in the slot, down the modules of this process.

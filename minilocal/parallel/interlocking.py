@@ -25,4 +25,4 @@ class InterlockingRank(SynchronousRank, InterlockingEngine):
             lowest = self.lowest(j)
             if lowest is not None and lowest < self.own.stop:
                 error = self.above.receive(shape, self.batch.x.dtype)
-                self._send_down(self._walk(j, waiting, [error], ctx, on_gradients))
+                self._send_down(self._backward_of_loss(j, waiting, [error], ctx, on_gradients))

@@ -90,7 +90,7 @@ class Learner(one_process.Learner):
             self._rank: Rank = DelayedRank(*at, comm, self.net.shape)
         elif self.rule.when.engine == "asynchronous":
             self._rank = AsynchronousRank(*at)
-        elif self.rule.boundary.learns_from(0, len(sizes) - 1) is not None:
+        elif self.rule.boundary.one_loss:
             self._rank = InterlockingRank(*at)
         else:
             self._rank = SynchronousRank(*at)

@@ -60,7 +60,7 @@ def exchange_at(boundary: Boundary, below: Below) -> Exchange:
     units = len(below.units)
     if boundary.linked_units(units) == 0:
         return Exchange.NOTHING if below.synthesiser is None else Exchange.TARGET
-    goes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None or boundary.learns_from(0, 1) is not None
+    goes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None or boundary.one_loss
     return Exchange.ERROR if goes_on else Exchange.GRADIENTS
 
 

@@ -35,7 +35,7 @@ def promised(rule: Rule, modules: Sequence[Module], is_global: bool = False) -> 
     """c (units of the network, K): what each loss's plain gradient is multiplied by in each unit."""
     boundary, last = boundaries.open() if is_global else rule.boundary, len(modules) - 1
     one = np.eye(last + 1)
-    if boundary.learns_from(0, last) is not None:
+    if boundary.one_loss:
         return np.array([one[boundary.learns_from(m, last)] for m, module in enumerate(modules) for _ in module.units])
     own = [one[m] if m == last or (module.objective and not is_global) else None for m, module in enumerate(modules)]
     rows: list[np.ndarray] = []

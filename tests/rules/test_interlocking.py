@@ -159,10 +159,10 @@ class Calls(Hook):
 
 
 def calls(reach: int, sizes: list[int]) -> list[tuple[int, Any, str]]:
-    ours, made = learner(interlocking(reach=reach), sizes), list[tuple[int, Any, str]]()
-    with hooked(ours.modules, [Calls(k, made) for k in range(len(sizes))]):
+    ours, recorded = learner(interlocking(reach=reach), sizes), list[tuple[int, Any, str]]()
+    with hooked(ours.modules, [Calls(k, recorded) for k in range(len(sizes))]):
         ours.gradients(X, Y)
-    return made
+    return recorded
 
 
 def test_a_loss_that_no_module_learns_from_sends_no_error():
@@ -186,13 +186,13 @@ def test_the_caches_of_n_and_one_modules_are_kept(reach, held):
     """Counted when the last loss is computed: the modules that still wait, and the last."""
     engine: Any = learner(interlocking(reach=reach), 4).engine
     seen: list[int] = []
-    walk = engine._walk
+    backward = engine._backward_of_loss
 
     def counting(j: int, waiting: Any, *rest: Any) -> Any:
         seen.append(len(waiting))
-        return walk(j, waiting, *rest)
+        return backward(j, waiting, *rest)
 
-    engine._walk = counting
+    engine._backward_of_loss = counting
     batch = Batch(X, Y)
     engine.step(batch, ml.layers.PassContext(True), lambda grads: None, False)
     assert max(seen) == held

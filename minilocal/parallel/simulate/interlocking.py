@@ -16,30 +16,30 @@ class InterlockingDevice(SynchronousDevice):
         if self.below is not None:
             yield from self._from_below(t, has_before, [])
         for j, module in self.place.own(self.device):
-            units, walks = range(len(module.units)), self._lowest(j) is not None
+            units, has_learner = range(len(module.units)), self._lowest(j) is not None
             keeps_input = self.rule.keep == "inputs" and self._source(j) > j
             yield Work(FORWARD, module.forward(units), j, t)
-            self.recomputes[j] = keeps_input and not walks
+            self.recomputes[j] = keeps_input and not has_learner
             yield Hold(0 if self.recomputes[j] else module.kept(units))
             if self.above is not None and j == self.top:
                 yield from self._to_above(t, has_before, module.output)
             own = module.objective
             assert own is not None
             yield Hold(own.kept)
-            yield Work(OBJECTIVE, own.forward + (own.backward if walks else own.backward_weights), j, t)
+            yield Work(OBJECTIVE, own.forward + (own.backward if has_learner else own.backward_weights), j, t)
             yield Hold(-own.kept)
             yield self._update(t, j, own.update)
-            if walks:
-                yield from self._walk(t, j)
+            if has_learner:
+                yield from self._backward_of_loss(t, j)
         for j in range(self.top + 1, self.place.last + 1):
             lowest = self._lowest(j)
             if lowest is not None and lowest <= self.top:
                 yield Receive(self.device + 1, self.place.modules[self.top].output)
-                yield from self._walk(t, j)
+                yield from self._backward_of_loss(t, j)
         if self.below is not None:
             yield Hold(-self._message_up())
 
-    def _walk(self, t: int, j: int) -> Iterator[Op]:
+    def _backward_of_loss(self, t: int, j: int) -> Iterator[Op]:
         """The error of the loss of module j through the modules of this device, and on to the device below."""
         lowest = self._lowest(j)
         assert lowest is not None
@@ -66,4 +66,4 @@ class InterlockingDevice(SynchronousDevice):
 
     def _lowest(self, j: int) -> int | None:
         """The lowest module that learns from the loss of module j."""
-        return self.boundary.walks_to(j, self.place.last)
+        return self.boundary.lowest_learner(j, self.place.last)

@@ -70,7 +70,7 @@ def program_of(place: Placement, device: int) -> DeviceProgram:
         return DelayedDevice(place, device)
     if place.rule.when.engine == "asynchronous":
         return AsynchronousDevice(place, device)
-    if not place.is_global and place.rule.boundary.learns_from(0, place.last) is not None:
+    if not place.is_global and place.rule.boundary.one_loss:
         return InterlockingDevice(place, device)
     return SynchronousDevice(place, device)
 

@@ -130,8 +130,8 @@ class RecordingHook(Hook):
     def after_backward(self, part, error, grads):
         costs = self.part(part)
         kind = "objective" if part == "objective" else "backward"
-        is_walk = isinstance(part, int) and error is not None and not grads and costs.update
-        seconds = costs.backward_input if is_walk else costs.backward_weights if error is None else costs.backward
+        is_passed_on = isinstance(part, int) and error is not None and not grads and costs.update
+        seconds = costs.backward_input if is_passed_on else costs.backward_weights if error is None else costs.backward
         self.recorder.add(kind, seconds)
         return error
 
@@ -197,7 +197,7 @@ def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of:
     if learner.rule.boundary.delayed:
         engine = DelayedRank(*at, world, learner.net.shape)
         schedule_numbers(learner.rule, place, own, below, above)
-    elif learner.rule.boundary.learns_from(0, len(learner.modules) - 1) is not None:
+    elif learner.rule.boundary.one_loss:
         engine = InterlockingRank(*at)
     else:
         engine = SynchronousRank(*at)
