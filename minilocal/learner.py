@@ -27,8 +27,9 @@ from minilocal.optim import Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
 from minilocal.training_state import TrainingState
+from minilocal.turns import Turns, in_turn
 
-ASSEMBLED = {"modules", "on_device", "_training", "_engine", "_graphs"}
+ASSEMBLED = {"modules", "on_device", "turns", "_training", "_engine", "_graphs"}
 
 
 class Learner:
@@ -44,6 +45,10 @@ class Learner:
     >>> learner = Learner(net, ml.rules.gll(), modules=3, rng=ml.rng(1))
     >>> learner.step(np.ones((8, 2, 2, 3), "float32"), np.arange(8) % 4, lr=0.1).shape
     (3,)
+
+    Threads take turns: one of them changes or copies a Learner (`step`, `finish`, `load`, `restore`, `state`, `save`,
+    `gradients`, a copy, a pickle), and others wait. Any number may predict at once; a prediction during a step may use
+    some weights of before it and some of after it.
 
     Raises: UserError where modules, device or dtype do not fit, or a layer, objective or boundary breaks its contract.
     Warns where a link is longer than a module, or an auxiliary network is built with less than its name says.
@@ -70,6 +75,7 @@ class Learner:
 
     def _assemble(self, parts: list[list[Layer]], key: int) -> None:
         """Build modules, arrays and engine, as they are before the first step."""
+        self.turns = Turns()
         self.on_device = on_device(self.device)  # `with learner.on_device:` its GPU is the current one
         self.modules = build(self.net, self.rule, parts, key)
         contract.check_objectives(self.modules)
@@ -113,6 +119,7 @@ class Learner:
         """{name: array} of the running statistics, live."""
         return self._training.buffers()
 
+    @in_turn
     @on_its_device
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in; a subset is fine.
@@ -152,6 +159,7 @@ class Learner:
 
     # ------------------------------------------------------------------ what it does
 
+    @in_turn
     def step(self, x: Array, y: Array, lr: float) -> Array:
         """One training step: gradients, optimiser, running statistics. Every update is made from the weights before it.
 
@@ -160,7 +168,11 @@ class Learner:
 
         Raises: UserError for images or labels of the wrong shape, type or range, images that are not finite or beyond
         ±1e15 (seen on the host only), and a learning rate that is not finite or below 0; then nothing has changed.
-        OutOfMemory where the memory does not suffice.
+        OutOfMemory where the memory does not suffice. After it, after Ctrl-C and after any other error inside a step
+        some modules have been updated and others not: `restore` goes back to a `state()`.
+
+        Too high a rate ends in losses that are infinite or NaN; or, where a norm divides by an infinite variance, in
+        finite losses of a state() that is not finite. `fit` and `train` look at it after each epoch.
         """
         with self.on_device:
             batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
@@ -175,6 +187,7 @@ class Learner:
         training.steps += 1
         return losses
 
+    @in_turn
     @on_its_device
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Changes nothing.
@@ -219,6 +232,7 @@ class Learner:
         """The number of batches whose error is pending at each module between steps: 0 for a rule without delays."""
         return self._engine.batches_in_flight
 
+    @in_turn
     @on_its_device
     def finish(self, lr: float | None = None) -> None:
         """Drain what a delayed rule has in flight, at the last step's learning rate unless another is given.
@@ -263,6 +277,7 @@ class Learner:
 
     # ------------------------------------------------------------------ what a checkpoint needs
 
+    @in_turn
     @on_its_device
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training continues from, as host copies: arrays, the optimiser's state, counters."""
@@ -272,6 +287,7 @@ class Learner:
         """The part of `state()` that this process trains: all of it."""
         return self.state()
 
+    @in_turn
     @on_its_device
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state()`.

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import numpy as np
 
 from minilocal import inputs as door
-from minilocal import learner
+from minilocal import learner, losses
 from minilocal.kernels.cpu import winograd
 from minilocal.layers import Initializer, ReLU
 from minilocal.layers.base import Arrays, PassContext
@@ -20,6 +20,7 @@ from minilocal.train import fit
 from tests.faults.measured import Broken, Figure, Measured
 from tests.faults.numerics import convolutions, layer_range, rates, spread, steps, tables
 from tests.faults.numerics.extremes import NETS, Images, images
+from tests.helpers.host import host
 
 TITLE = "Numbers"
 ABOUT = """
@@ -63,6 +64,7 @@ def run(minutes: float) -> Measured:
         "errors below their bound", below_bound(measured), "each result of each convolution, form and kind of input"
     )
     found.count("one NaN or infinity", nan(kinds))
+    found.count("one NaN or infinity in cross entropy", of_cross_entropy())
     text = (tables.winograd(measured) if len(kinds) == 2 else "") + tables.nan()
     return Measured(found.figures, broken(), found.failures, text)
 
@@ -115,6 +117,14 @@ def nan(kinds: tuple[str, ...], names: tuple[str, ...] = tuple(spread.LAYERS)) -
                     f"{number} in {name}, {kind}",
                     ", ".join(spread.beyond(name, spread.spread(layer, number, kind), plain)),
                 )
+
+
+def of_cross_entropy() -> Iterator[tuple[str, str]]:
+    for number in (np.nan, np.inf):
+        with np.errstate(all="ignore"):
+            loss, dz = losses.cross_entropy(np.array([[0, 1], [number, 2], [3, 1]], "float32"), np.array([0, 1, 1]))
+        rows = np.isfinite(host(dz)).all(axis=1).tolist()
+        yield f"{number} in a logit", "" if rows == [True, False, True] and np.isnan(host(loss)) else f"errors {rows}"
 
 
 # ------------------------------------------------------------------ the same checks, with what they rely on taken out

@@ -99,20 +99,28 @@ def beyond(name: str, ours: Spread, plain: Spread) -> list[str]:
     return wrong
 
 
-AXES = {4: ("image", "row", "column", "channel"), 2: ("image", "number"), 1: ("channel",), 0: ()}
+AXES = {  # of an array, one and several
+    4: (("image", "images"), ("row", "rows"), ("column", "columns"), ("channel", "channels")),
+    2: (("image", "images"), ("number", "numbers")),
+    1: (("channel", "channels"),),
+    0: (),
+}
+OF_WEIGHTS = {
+    4: (("row", "rows"), ("column", "columns"), ("channel in", "channels in"), ("channel out", "channels out")),
+    2: (("input", "inputs"), ("output", "outputs")),
+    1: (("channel", "channels"),),
+}
 
 
-def words(a: Array, axes: tuple[str, ...] = ()) -> str:
+def words(a: Array, axes: tuple[tuple[str, str], ...] = ()) -> str:
     """What is not finite of an array, axis by axis."""
     if not a.any():
         return "none"
     if a.all():
         return "all"
     said = []
-    for axis, (name, side) in enumerate(zip(axes or AXES[a.ndim], a.shape, strict=True)):
+    for axis, ((one, many), side) in enumerate(zip(axes or AXES[a.ndim], a.shape, strict=True)):
         number = int(a.any(axis=tuple(i for i in range(a.ndim) if i != axis)).sum())
-        many = f"{name}s" if not name.startswith("taps") else name
-        said += (
-            [] if side == 1 else [f"all {many}"] if number == side else [f"{number} {name if number == 1 else many}"]
-        )
+        if side > 1:
+            said.append(f"all {many}" if number == side else f"1 {one}" if number == 1 else f"{number} {many}")
     return ", ".join(said)

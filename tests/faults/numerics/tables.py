@@ -6,7 +6,7 @@ import numpy as np
 
 from minilocal.layers import Initializer
 from tests.faults.numerics.convolutions import INPUTS, RESULTS, SHAPES, Error, Shape, errors, form, numbers
-from tests.faults.numerics.spread import LAYERS, spread, words
+from tests.faults.numerics.spread import LAYERS, OF_WEIGHTS, spread, words
 from tests.faults.page import table
 
 WHO = ("im2col", "numpy", "numba")
@@ -76,8 +76,17 @@ def winograd(found: Errors) -> str:
             for kind in kinds
         ]
         text += above + table(names, worst)
-    most = max((error.of_bound, name) for each in found.values() for name, error in each.items())
-    return text + f"No error is above {most[0]:.2f} of its bound (tests/faults/numerics/round_off.py).\n\n"
+    of_bound = {
+        who: max(
+            error.of_bound
+            for (shape, _, by), each in found.items()
+            if by == who and shape in taken
+            for error in each.values()
+        )
+        for who in WHO
+    }
+    said = ", ".join(f"{100 * share:.0f} % by {who}" for who, share in of_bound.items())
+    return text + f"Of the bound that is derived for each number, the largest errors are {said}.\n\n"
 
 
 def nan() -> str:
@@ -101,8 +110,9 @@ def nan() -> str:
 
 def _of(gradients: dict[str, np.ndarray]) -> str:
     """What is not finite of each gradient. Weights (k, k, C, O) and (I, O) are said by their axes."""
-    axes = {4: ("taps down", "taps across", "channel in", "channel out"), 2: ("input", "output"), 1: ("channel",)}
-    return "; ".join(f"{name.partition('.')[2]}: {words(a, axes[a.ndim])}" for name, a in gradients.items()) or "-"
+    return (
+        "; ".join(f"{name.partition('.')[2]}: {words(a, OF_WEIGHTS[a.ndim])}" for name, a in gradients.items()) or "-"
+    )
 
 
 def _cell(error: Error) -> str:
