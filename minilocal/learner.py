@@ -39,16 +39,13 @@ class Learner:
     from `rng`, by which all its random streams are named. On a GPU, `cuda_graph` lets whole steps be recorded and
     replayed where that is possible; `cuda_graph_status` says whether. Without an `optimizer` the rule's recommendation
     is used (`rule.recommends`: Adam for DNI), or else SGD with momentum 0.9.
+    Threads take turns at what changes or copies it; a prediction beside a step may meet weights of before and after it.
 
     >>> import minilocal as ml
     >>> net = ml.nets.mlp((16, 16), classes=4, size=2, rng=ml.rng(0))
     >>> learner = Learner(net, ml.rules.gll(), modules=3, rng=ml.rng(1))
     >>> learner.step(np.ones((8, 2, 2, 3), "float32"), np.arange(8) % 4, lr=0.1).shape
     (3,)
-
-    Threads take turns: one of them changes or copies a Learner (`step`, `finish`, `load`, `restore`, `state`, `save`,
-    `gradients`, a copy, a pickle), and others wait. Any number may predict at once; a prediction during a step may use
-    some weights of before it and some of after it.
 
     Raises: UserError where modules, device or dtype do not fit, or a layer, objective or boundary breaks its contract.
     Warns where a link is longer than a module, or an auxiliary network is built with less than its name says.
@@ -75,8 +72,7 @@ class Learner:
 
     def _assemble(self, parts: list[list[Layer]], key: int) -> None:
         """Build modules, arrays and engine, as they are before the first step."""
-        self.turns = Turns()
-        self.on_device = on_device(self.device)  # `with learner.on_device:` its GPU is the current one
+        self.turns, self.on_device = Turns(), on_device(self.device)  # `with learner.on_device:` its GPU is current
         self.modules = build(self.net, self.rule, parts, key)
         contract.check_objectives(self.modules)
         self._make_arrays(key)
@@ -120,7 +116,6 @@ class Learner:
         return self._training.buffers()
 
     @in_turn
-    @on_its_device
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in; a subset is fine.
 
@@ -168,27 +163,21 @@ class Learner:
 
         Raises: UserError for images or labels of the wrong shape, type or range, images that are not finite or beyond
         ±1e15 (seen on the host only), and a learning rate that is not finite or below 0; then nothing has changed.
-        OutOfMemory where the memory does not suffice. After it, after Ctrl-C and after any other error inside a step
-        some modules have been updated and others not: `restore` goes back to a `state()`.
-
-        Too high a rate ends in losses that are infinite or NaN; or, where a norm divides by an infinite variance, in
-        finite losses of a state() that is not finite. `fit` and `train` look at it after each epoch.
+        OutOfMemory where the memory does not suffice: some modules have been updated then, as after Ctrl-C.
         """
-        with self.on_device:
-            batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
-            eta: float | Array = rate
-            ctx = self._context()
-            if self._graphs is not None:
-                eta, ctx = self._graphs.set_step(rate, ctx)
-            update = partial(training.update, self.optimizer, eta)
-            with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
-                losses = self._engine.step(batch, ctx, update, True)
+        batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
+        eta: float | Array = rate
+        ctx = self._context()
+        if self._graphs is not None:
+            eta, ctx = self._graphs.set_step(rate, ctx)
+        update = partial(training.update, self.optimizer, eta)
+        with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
+            losses = self._engine.step(batch, ctx, update, True)
         training.lr = rate
         training.steps += 1
         return losses
 
     @in_turn
-    @on_its_device
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Changes nothing.
 
@@ -233,7 +222,6 @@ class Learner:
         return self._engine.batches_in_flight
 
     @in_turn
-    @on_its_device
     def finish(self, lr: float | None = None) -> None:
         """Drain what a delayed rule has in flight, at the last step's learning rate unless another is given.
 
@@ -278,7 +266,6 @@ class Learner:
     # ------------------------------------------------------------------ what a checkpoint needs
 
     @in_turn
-    @on_its_device
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training continues from, as host copies: arrays, the optimiser's state, counters."""
         return self._training.to_arrays(self._engine.state())
@@ -288,7 +275,6 @@ class Learner:
         return self.state()
 
     @in_turn
-    @on_its_device
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state()`.
 

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,19 +33,20 @@ class Turns:
         self._lock.release()
 
 
-class HasTurns(Protocol):
+class Shared(Protocol):
     turns: Turns
+    on_device: Any
 
 
-S = TypeVar("S", bound=HasTurns)
+S = TypeVar("S", bound=Shared)
 
 
 def in_turn(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """The method inside `with self.turns`."""
+    """The method inside `with self.turns, self.on_device`."""
 
     @wraps(method)
     def inside(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.turns:
+        with self.turns, self.on_device:
             return method(self, *args, **kwargs)
 
     return inside

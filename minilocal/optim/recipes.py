@@ -103,8 +103,6 @@ class Adam(Recipe):
         g ← g + λ w    m ← β₁ m + (1-β₁) g    s ← β₂ s + (1-β₂) g²
         w ← w - η (m / (1-β₁ᵗ)) / (√(s / (1-β₂ᵗ)) + ε),   t counting this parameter's own updates
 
-    A gradient above 1e19 has no square in float32: s is infinite from then on, and that number of w stays as it is.
-
     Raises: UserError for a number without a name, a β outside [0, 1), a decay that is not 0 or more, and
     an ε below 1e-30, which float32 might take for 0.
     """

@@ -14,7 +14,7 @@ from tests.faults.concurrency.learners import learner, step
 
 ml.use_threads(int(sys.argv[1]))
 ml.use_kernels(sys.argv[2])
-daemon, late = sys.argv[3] == "daemon", float(sys.argv[4])
+daemon, wait = sys.argv[3] == "daemon", float(sys.argv[4])
 begun = threading.Event()
 
 def steps():
@@ -26,7 +26,7 @@ def steps():
 
 threading.Thread(target=steps, daemon=daemon).start()
 begun.wait()
-time.sleep(late)
+time.sleep(wait)
 """
 
 

@@ -25,7 +25,7 @@ def at_once(number: int = 3) -> str:
         started = [subprocess.Popen(words, env=env, stdout=pipe, stderr=pipe, text=True) for _ in range(number)]
         ended = [process.communicate() for process in started]
         later = subprocess.run(words, env=env, capture_output=True, text=True)
-    said = [line for _, err in ended for line in err.splitlines() if "compiling Numba kernels, once" not in line]
-    if said or later.stderr:
-        return f"stderr: {(said or [later.stderr])[0]}"
+    messages = [line for _, err in ended for line in err.splitlines() if "compiling Numba kernels, once" not in line]
+    if messages or later.stderr:
+        return f"stderr: {(messages or [later.stderr])[0]}"
     return "" if {out for out, _ in ended} == {later.stdout} and later.stdout.strip() else "other bits"

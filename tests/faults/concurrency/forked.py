@@ -137,8 +137,8 @@ def pool_of_predicts(method: str, number: int) -> str:
     expected = [host(one.predict(batch(seed)[0])).tobytes() for seed in range(6)]
     context: Any = multiprocessing.get_context(method)
     with context.Pool(2, ml.use_kernels, [ml.ops.kinds.kernels()]) as pool:
-        found = pool.starmap(predicted, [(one, seed) for seed in range(6)])
-    return "" if found == expected else "other logits"
+        collected = pool.starmap(predicted, [(one, seed) for seed in range(6)])
+    return "" if collected == expected else "other logits"
 
 
 def predicted(one: ml.Learner, seed: int) -> bytes:

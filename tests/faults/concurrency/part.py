@@ -23,7 +23,7 @@ MINUTES = 4.0
 
 ROOT = Path(__file__).parents[3]
 FIRST_USE = "minilocal: compiling Numba kernels, once"
-PATIENCE = 240.0  # seconds of a case
+TIME_LIMIT = 240.0  # seconds of a case
 Case = tuple[str, str, str, tuple[object, ...]]  # what, module, function, its arguments
 
 METHODS = ("fork", "forkserver", "spawn")
@@ -71,26 +71,26 @@ def run(minutes: float) -> Measured:
 
 def broken() -> list[Broken]:
     """Cases with what they rely on taken out."""
-    found = []
+    collected = []
     for what, without, seconds, module, function, arguments in BROKEN:
         if function == "beside_a_compilation" and not find_spec("numba"):
             continue
         fault = wrong(module, function, "numpy", *arguments, without=without, seconds=seconds)
-        found.append(Broken(what, 1, bool(fault)))
-    return found
+        collected.append(Broken(what, 1, bool(fault)))
+    return collected
 
 
 BROKEN: list[tuple[str, str, float, str, str, tuple[object, ...]]] = [
     ("a pool of its own for a forked process", "forks_noticed", 6.0, "forked", "by_start_method", ("fork", 2)),
-    ("turns of threads", "turns", PATIENCE, "threaded", "copies_during_a_step", ()),
-    ("scratch memory of each thread", "scratch_of_each_thread", PATIENCE, "threaded", "many_in_threads", (8,)),
+    ("turns of threads", "turns", TIME_LIMIT, "threaded", "copies_during_a_step", ()),
+    ("scratch memory of each thread", "scratch_of_each_thread", TIME_LIMIT, "threaded", "many_in_threads", (8,)),
     ("a fork that waits for compilations", "forks_noticed", 10.0, "forked", "beside_a_compilation", ()),
-    ("restoring after Ctrl-C", "in_flight_restored", PATIENCE, "interrupted", "at_each_operation", ("gll",)),
+    ("restoring after Ctrl-C", "in_flight_restored", TIME_LIMIT, "interrupted", "at_each_operation", ("gll",)),
 ]
 
 
 def wrong(
-    module: str, function: str, kind: str, *arguments: object, without: str = "", seconds: float = PATIENCE
+    module: str, function: str, kind: str, *arguments: object, without: str = "", seconds: float = TIME_LIMIT
 ) -> str:
     """What is wrong with a case in a process of its own; "" where all is well."""
     words = [sys.executable, str(Path(__file__).with_name("child.py")), module, function, kind, without]
@@ -105,7 +105,7 @@ def wrong(
         os.killpg(process.pid, 9)  # its children too
         process.communicate()
         return f"still ran after {seconds:.0f} s"
-    said = [line for line in err.splitlines() if not line.startswith(FIRST_USE)]
-    if process.returncode or said:
-        return f"status {process.returncode}: {' '.join(said)[-600:]}"
+    messages = [line for line in err.splitlines() if not line.startswith(FIRST_USE)]
+    if process.returncode or messages:
+        return f"status {process.returncode}: {' '.join(messages)[-600:]}"
     return out.strip()

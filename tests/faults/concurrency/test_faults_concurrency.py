@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.faults.concurrency.part import BROKEN, PATIENCE, wrong
+from tests.faults.concurrency.part import BROKEN, TIME_LIMIT, wrong
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="start methods and signals are Linux's")
 
@@ -37,4 +37,4 @@ def test_a_child_compiles_though_it_was_forked_during_a_compilation():
 
 @pytest.mark.parametrize(("what", "without", "seconds", "module", "function", "arguments"), BROKEN[:3])
 def test_each_check_notices_when_what_it_relies_on_is_missing(what, without, seconds, module, function, arguments):
-    assert wrong(module, function, "numpy", *arguments, without=without, seconds=min(seconds, PATIENCE)), what
+    assert wrong(module, function, "numpy", *arguments, without=without, seconds=min(seconds, TIME_LIMIT)), what

@@ -20,7 +20,7 @@ from tests.helpers.host import host
 MANY = 32
 
 
-def together(work: Callable[[int], Any], number: int) -> list[Any]:
+def in_threads(work: Callable[[int], Any], number: int) -> list[Any]:
     """[work(0), work(1), ...], each in a thread of its own, begun at once."""
     start = threading.Barrier(number)
 
@@ -32,8 +32,8 @@ def together(work: Callable[[int], Any], number: int) -> list[Any]:
         return list(pool.map(begun, range(number)))
 
 
-def same(found: Sequence[Any], expected: Sequence[Any]) -> str:
-    wrong = [str(i) for i, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b]
+def same(collected: Sequence[Any], expected: Sequence[Any]) -> str:
+    wrong = [str(i) for i, (a, b) in enumerate(zip(collected, expected, strict=True)) if a != b]
     return f"other bits: {', '.join(wrong)}" if wrong else ""
 
 
@@ -51,7 +51,7 @@ def number_of_threads_changes(seconds: float = 1.0) -> str:
     other = threading.Thread(target=change)
     other.start()
     try:
-        return next(filter(None, (same(together(lambda s: trained(s, 3), 4), expected) for _ in range(3))), "")
+        return next(filter(None, (same(in_threads(lambda s: trained(s, 3), 4), expected) for _ in range(3))), "")
     finally:
         end.set()
         other.join()
@@ -82,12 +82,12 @@ def kernels_change() -> str:
     other = threading.Thread(target=change)
     other.start()
     try:
-        found = together(weights, 4)
+        collected = in_threads(weights, 4)
     finally:
         end.set()
         other.join()
         ml.use_kernels("numpy")
-    off = max(np.abs(a - b).max() for a, b in zip(found, expected["numpy"], strict=True))
+    off = max(np.abs(a - b).max() for a, b in zip(collected, expected["numpy"], strict=True))
     return "" if off <= 10 * most else f"{off:.1e} off, and the kinds {most:.1e}"
 
 
@@ -102,7 +102,7 @@ def many_interleaved() -> str:
 
 def many_in_threads(many: int = MANY) -> str:
     """32 Learners, each in a thread."""
-    return same(together(trained, many), [trained(seed) for seed in range(many)])
+    return same(in_threads(trained, many), [trained(seed) for seed in range(many)])
 
 
 def predictions_of_one_learner() -> str:
@@ -110,7 +110,7 @@ def predictions_of_one_learner() -> str:
     one = learner()
     step(one, 0, 0)
     expected = [host(one.predict(batch(seed)[0])).tobytes() for seed in range(8)]
-    return same(together(lambda seed: host(one.predict(batch(seed)[0])).tobytes(), 8), expected)
+    return same(in_threads(lambda seed: host(one.predict(batch(seed)[0])).tobytes(), 8), expected)
 
 
 def learners_of_one_net() -> str:
@@ -125,7 +125,7 @@ def learners_of_one_net() -> str:
         return bits(one, seed)
 
     expected = [train(seed) for seed in range(4)]
-    wrong = same(together(train, 4), expected)
+    wrong = same(in_threads(train, 4), expected)
     return wrong or ("" if digest({name: host(a) for name, a in net.parameters().items()}) == before else "the net")
 
 
@@ -136,7 +136,7 @@ def a_generator_of_all_threads() -> str:
     def keys(rng: np.random.Generator, run: Callable[[Callable[[int], int]], list[int]]) -> list[int]:
         return sorted(run(lambda _: ml.Learner(net, ml.rules.bp(), 2, rng=rng).key))
 
-    shared = keys(ml.rng(5), lambda work: together(work, number))
+    shared = keys(ml.rng(5), lambda work: in_threads(work, number))
     return "" if shared == keys(ml.rng(5), lambda work: [work(i) for i in range(number)]) else "other keys"
 
 
@@ -155,7 +155,7 @@ def errstate_of_another() -> str:
     inside.wait()
     try:
         before = np.geterr()
-        wrong = same(together(trained, 2), expected)
+        wrong = same(in_threads(trained, 2), expected)
         return wrong or ("" if np.geterr() == before and before["over"] != "raise" else "errstate")
     finally:
         end.set()
@@ -187,20 +187,20 @@ def copies_during_a_step() -> str:
     for name, make in makers.items():
         one, hook = learner(rule="gll"), Middle()
         step(one, 0, 0)
-        before, found = digest(one.state()), list[str]()
+        before, collected = digest(one.state()), list[str]()
         one.modules[-1].hooks.append(hook)
 
-        def ask(make: Any = make, one: Any = one, hook: Any = hook, found: Any = found) -> None:
+        def ask(make: Any = make, one: Any = one, hook: Any = hook, collected: Any = collected) -> None:
             hook.reached.wait()
             one.modules[-1].hooks.clear()  # a copy has none
-            found.append(make(one))
+            collected.append(make(one))
             hook.copied.set()
 
         other = threading.Thread(target=ask)
         other.start()
         step(one, 0, 1)
         other.join()
-        if found != [digest(one.state())] and found != [before]:
+        if collected != [digest(one.state())] and collected != [before]:
             wrong.append(name)
     return ", ".join(wrong)
 
@@ -216,5 +216,5 @@ def steps_of_one_learner() -> str:
         step(one, 0, 0)
         step(one, 0, 0)
 
-    together(two_steps, 5)
+    in_threads(two_steps, 5)
     return "" if bits(one) == bits(alone) else "other bits"

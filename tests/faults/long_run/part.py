@@ -51,7 +51,7 @@ def run(minutes: float) -> Measured:
         except RuntimeError as error:
             processes, wrong = [], [str(error).replace("\n", " ")]
         else:
-            wrong = [fault for early, late in processes for fault in grown(early, late)]
+            wrong = [fault for early, last in processes for fault in grown(early, last)]
         unit = "epochs" if case == "train" else "steps"
         figures.append(Figure(f"{what}: {steps:,} {unit}", 1, 0 if wrong else 1))
         failures += [f"{what}: {fault}" for fault in wrong]
@@ -60,17 +60,17 @@ def run(minutes: float) -> Measured:
     return Measured(figures, broken(), failures, table(head, rows))
 
 
-def row(what: str, early: Held, late: Held) -> tuple[object, ...]:
-    """A row of the table: early and late."""
-    share = f"{100 * (late.resident / early.resident - 1):+.2f} %"
-    counts = [f"{getattr(early, name)}, {getattr(late, name)}" for name in ("descriptors", "threads", "children")]
-    return what, f"{early.resident / 1e6:.1f}", f"{late.resident / 1e6:.1f}", share, *counts
+def row(what: str, early: Held, last: Held) -> tuple[object, ...]:
+    """A row of the table: early and last."""
+    share = f"{100 * (last.resident / early.resident - 1):+.2f} %"
+    counts = [f"{getattr(early, name)}, {getattr(last, name)}" for name in ("descriptors", "threads", "children")]
+    return what, f"{early.resident / 1e6:.1f}", f"{last.resident / 1e6:.1f}", share, *counts
 
 
 def broken() -> list[Broken]:
     """Each kind of leak, put in on purpose: it must be seen within LEAK_STEPS steps."""
-    found = []
+    collected = []
     for name in LEAKS:
-        ((early, late),) = held("backlink", LEAK_STEPS, "--leak", name, "--early", str(LEAK_STEPS // 2))
-        found.append(Broken(f"nothing kept of a step: its {name} kept", 1, bool(grown(early, late))))
-    return found
+        ((early, last),) = held("backlink", LEAK_STEPS, "--leak", name, "--early", str(LEAK_STEPS // 2))
+        collected.append(Broken(f"nothing kept of a step: its {name} kept", 1, bool(grown(early, last))))
+    return collected

@@ -34,15 +34,15 @@ class Held:
 
 def children(parent: int) -> list[int]:
     """The processes whose parent this is, those too that have ended and were not waited for."""
-    found = []
+    collected = []
     for entry in Path("/proc").glob("[0-9]*"):
         try:
             stat = (entry / "stat").read_text()
         except OSError:  # it has ended meanwhile
             continue
         if int(stat.rpartition(")")[2].split()[1]) == parent:
-            found.append(int(entry.name))
-    return found
+            collected.append(int(entry.name))
+    return collected
 
 
 def grown(before: Held, after: Held) -> list[str]:

@@ -14,7 +14,7 @@ from tests.faults.long_run.process import Held
 
 WORK = Path(__file__).with_name("work.py")
 ROOT = Path(__file__).parents[3]
-PATIENCE = 1800  # seconds
+TIME_LIMIT = 1800  # seconds
 
 
 def held(case: str, steps: int, *options: str) -> list[tuple[Held, Held]]:
@@ -24,10 +24,10 @@ def held(case: str, steps: int, *options: str) -> list[tuple[Held, Held]]:
         command = [mpiexec(), "-n", "2", sys.executable, "-m", "mpi4py", *command[1:], "--threads", "1"]
     before = leftovers.present()
     env = {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=PATIENCE)
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=TIME_LIMIT)
     leftovers.remove(before)
     if done.returncode:
         raise RuntimeError(f"{case}: status {done.returncode}: {done.stderr[-2000:]}")
     samples = [Held(**json.loads(line)) for line in done.stdout.splitlines()]
     by_process = {sample.pid: [each for each in samples if each.pid == sample.pid] for sample in samples}
-    return [(early, late) for early, late in by_process.values()]
+    return [(early, last) for early, last in by_process.values()]

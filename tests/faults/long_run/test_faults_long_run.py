@@ -21,15 +21,15 @@ def test_a_step_leaves_nothing_behind(case):
         pytest.skip("mpi4py is not installed (extra: mpi)")
     processes = held(case, 160, "--early", "80")
     assert len(processes) == 1 + (case == "ranks")
-    assert not [fault for early, late in processes for fault in grown(early, late)]
+    assert not [fault for early, last in processes for fault in grown(early, last)]
 
 
 def test_an_epoch_of_a_run_leaves_nothing_behind():
-    ((early, late),) = held("train", 12, "--early", "6")
-    assert not grown(early, late)
+    ((early, last),) = held("train", 12, "--early", "6")
+    assert not grown(early, last)
 
 
 def test_each_leak_is_noticed():
-    ((early, late),) = held("backlink", LEAK_STEPS, "--early", str(LEAK_STEPS // 2), "--leak", *LEAKS)
-    seen = [fault.partition(" ")[0] for fault in grown(early, late)]
+    ((early, last),) = held("backlink", LEAK_STEPS, "--early", str(LEAK_STEPS // 2), "--leak", *LEAKS)
+    seen = [fault.partition(" ")[0] for fault in grown(early, last)]
     assert len(LEAKS) == 4 and seen == ["resident", "descriptors", "threads", "children"]

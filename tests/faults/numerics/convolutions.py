@@ -96,13 +96,13 @@ def errors(kernels: str, x: Array, W: Array, dz: Array) -> dict[str, Error]:
     bound = (
         by_condition if form(kernels, x, W) != "Winograd" or kernels == "im2col" else round_off.by_winograd(x, W, dz)
     )
-    found, inner = {}, (9 * W.shape[2], 9 * W.shape[3], dz.size // dz.shape[3])
+    collected, inner = {}, (9 * W.shape[2], 9 * W.shape[3], dz.size // dz.shape[3])
     eps = float(np.finfo("float32").eps)
     for name, a, b, condition, most, n in zip(RESULTS, ours, exact, by_condition, bound, inner, strict=True):
         off, scale = np.abs(a - b), np.abs(b).max()
         of_condition = (off / (condition / round_off.gamma(n) * eps)).max()
         rms = float(np.sqrt((off**2).mean()))
-        found[name] = Error(
+        collected[name] = Error(
             float(off.max() / scale), rms / float(scale), float(of_condition), float((off / most).max())
         )
-    return found
+    return collected

@@ -30,19 +30,19 @@ def images(size: int = 8, number: int = 8) -> dict[str, Images]:
     rng = ml.rng(1)
     x, y = rng.standard_normal((number, size, size, 3)).astype("float32"), np.arange(number) % CLASSES
     levels = rng.standard_normal((number, 1, 1, 1)).astype("float32")
-    found: dict[str, Images] = {f"times 2^{power}": (x * np.float32(2.0**power), y) for power in POWERS}
-    found["±1e15"] = np.sign(x) * np.float32(BOUND), y
-    found["1e15 everywhere"] = np.full_like(x, BOUND), y
-    found["0 everywhere"] = np.zeros_like(x), y
-    found["constant images"] = np.broadcast_to(levels, x.shape).copy(), y
-    found["a constant channel"] = _with(x, np.s_[..., 1], 3.0), y
-    found["a channel of 1e15"] = _with(x, np.s_[..., 1], BOUND), y
-    found["a pixel of 1e15"] = _with(x, np.s_[0, 3, 3, 0], BOUND), y
-    found["one image"] = x[:1], y[:1]
-    found["one image of ±1e15"] = np.sign(x[:1]) * np.float32(BOUND), y[:1]
-    found["one class"] = x, np.zeros_like(y)
-    found["equal images"] = np.repeat(x[:1], number, axis=0), y
-    return found
+    collected: dict[str, Images] = {f"times 2^{power}": (x * np.float32(2.0**power), y) for power in POWERS}
+    collected["±1e15"] = np.sign(x) * np.float32(BOUND), y
+    collected["1e15 everywhere"] = np.full_like(x, BOUND), y
+    collected["0 everywhere"] = np.zeros_like(x), y
+    collected["constant images"] = np.broadcast_to(levels, x.shape).copy(), y
+    collected["a constant channel"] = _with(x, np.s_[..., 1], 3.0), y
+    collected["a channel of 1e15"] = _with(x, np.s_[..., 1], BOUND), y
+    collected["a pixel of 1e15"] = _with(x, np.s_[0, 3, 3, 0], BOUND), y
+    collected["one image"] = x[:1], y[:1]
+    collected["one image of ±1e15"] = np.sign(x[:1]) * np.float32(BOUND), y[:1]
+    collected["one class"] = x, np.zeros_like(y)
+    collected["equal images"] = np.repeat(x[:1], number, axis=0), y
+    return collected
 
 
 def _with(x: np.ndarray, at: Any, number: float) -> np.ndarray:

@@ -9,8 +9,7 @@ from unittest.mock import patch
 
 import numpy as np
 
-from minilocal import inputs as door
-from minilocal import learner, losses
+from minilocal import inputs, learner, losses
 from minilocal.kernels.cpu import winograd
 from minilocal.layers import Initializer, ReLU
 from minilocal.layers.base import Arrays, PassContext
@@ -18,7 +17,7 @@ from minilocal.ops.kinds import using
 from minilocal.rules import NAMES
 from minilocal.train import fit
 from tests.faults.measured import Broken, Figure, Measured
-from tests.faults.numerics import convolutions, layer_range, rates, spread, steps, tables
+from tests.faults.numerics import convolutions, layer_range, nan, rates, steps, tables
 from tests.faults.numerics.extremes import NETS, Images, images
 from tests.helpers.host import host
 
@@ -41,9 +40,9 @@ class Run:
         self.figures: list[Figure] = []
         self.failures: list[str] = []
 
-    def count(self, what: str, found: Iterator[tuple[str, str]], remark: str = "") -> None:
+    def count(self, what: str, collected: Iterator[tuple[str, str]], remark: str = "") -> None:
         """Count the cases, each (its name, what went wrong or "")."""
-        cases = list(found)
+        cases = list(collected)
         wrong = [f"{what}: {name}: {fault}" for name, fault in cases if fault]
         self.figures.append(Figure(what, len(cases), len(cases) - len(wrong), remark))
         self.failures += wrong
@@ -51,22 +50,22 @@ class Run:
 
 def run(minutes: float) -> Measured:
     """All of it; the cases have an end."""
-    found = Run()
+    collected = Run()
     kinds = ("numpy", "numba") if find_spec("numba") else ("numpy",)
     for kind in kinds:
         with using(kind):
-            found.count(f"layers alone, {kind} kernels", layers())
-            found.count(f"extreme images, {kind} kernels", extreme_images())
-            found.count(f'numpy.seterr(all="raise"), {kind} kernels', seterr())
-            found.count(f"rates of 1 to 10^6 in `fit`, {kind} kernels", high_rates())
+            collected.count(f"layers alone, {kind} kernels", layers())
+            collected.count(f"extreme images, {kind} kernels", extreme_images())
+            collected.count(f'numpy.seterr(all="raise"), {kind} kernels', seterr())
+            collected.count(f"rates of 1 to 10^6 in `fit`, {kind} kernels", high_rates())
     measured = tables.measure(who=("im2col", *kinds))
-    found.count(
+    collected.count(
         "errors below their bound", below_bound(measured), "each result of each convolution, form and kind of input"
     )
-    found.count("one NaN or infinity", nan(kinds))
-    found.count("one NaN or infinity in cross entropy", of_cross_entropy())
+    collected.count("one NaN or infinity", one_number(kinds))
+    collected.count("one NaN or infinity in cross entropy", of_cross_entropy())
     text = (tables.winograd(measured) if len(kinds) == 2 else "") + tables.nan()
-    return Measured(found.figures, broken(), found.failures, text)
+    return Measured(collected.figures, broken(), collected.failures, text)
 
 
 def layers() -> Iterator[tuple[str, str]]:
@@ -107,15 +106,15 @@ def below_bound(measured: tables.Errors) -> Iterator[tuple[str, str]]:
             yield f"{shape}, {kind}, {who}: {result}", over
 
 
-def nan(kinds: tuple[str, ...], names: tuple[str, ...] = tuple(spread.LAYERS)) -> Iterator[tuple[str, str]]:
+def one_number(kinds: tuple[str, ...], names: tuple[str, ...] = tuple(nan.LAYERS)) -> Iterator[tuple[str, str]]:
     for name in names:
-        layer = spread.LAYERS[name](Initializer(0))
+        layer = nan.LAYERS[name](Initializer(0))
         for number in (np.nan, np.inf):
-            plain = spread.spread(layer, number, "reference")
+            plain = nan.after_one(layer, number, "reference")
             for kind in kinds:
                 yield (
                     f"{number} in {name}, {kind}",
-                    ", ".join(spread.beyond(name, spread.spread(layer, number, kind), plain)),
+                    ", ".join(nan.beyond(name, nan.after_one(layer, number, kind), plain)),
                 )
 
 
@@ -132,25 +131,25 @@ def of_cross_entropy() -> Iterator[tuple[str, str]]:
 
 def broken() -> list[Broken]:
     """Each check, where it must find something."""
-    found = []
-    with patch.object(door, "_within_range", lambda *_: None):
+    collected = []
+    with patch.object(inputs, "_within_range", lambda *_: None):
         beyond = images()["one image"][0] * np.float32(1e30), images()["one image"][1]
         cases = [steps.silent("resnet8", rule, beyond) for rule in ("bp", "gll")]
-        found.append(Broken("the bound of images: ±1e30 instead", len(cases), sum(map(bool, cases))))
+        collected.append(Broken("the bound of images: ±1e30 instead", len(cases), sum(map(bool, cases))))
     with patch.object(learner, "underflow_is_zero", nullcontext):
         cases = [fault for _, fault in seterr(("mlp",), ("gll",))]
-        found.append(Broken("underflow that is 0, within a step", len(cases), sum(map(bool, cases))))
+        collected.append(Broken("underflow that is 0, within a step", len(cases), sum(map(bool, cases))))
     with patch.object(fit, "_check_finite", lambda *_: None):
         cases = [fault for _, fault in high_rates(("resnet8",), ("ddg", "infopro"))]
-        found.append(Broken("the look at the state after an epoch", len(cases), sum(map(bool, cases))))
+        collected.append(Broken("the look at the state after an epoch", len(cases), sum(map(bool, cases))))
     with coarse_points():
         measured = tables.measure(convolutions.SHAPES[1:4], ("normal",), ("numpy",))
         cases = [fault for _, fault in below_bound(measured)]
-        found.append(Broken("Winograd's constants in float32: float16 instead", len(cases), sum(map(bool, cases))))
-    plain = spread.spread(ReLU(), np.nan, "reference")
-    lost = spread.beyond("ReLU", spread.spread(Dropping(), np.nan, "numpy"), plain)
-    found.append(Broken("ReLU's NaN: max(NaN, 0) = 0", len(plain.all()), len(lost)))
-    return found
+        collected.append(Broken("Winograd's constants in float32: float16 instead", len(cases), sum(map(bool, cases))))
+    plain = nan.after_one(ReLU(), np.nan, "reference")
+    lost = nan.beyond("ReLU", nan.after_one(Dropping(), np.nan, "numpy"), plain)
+    collected.append(Broken("ReLU's NaN: max(NaN, 0) = 0", len(plain.all()), len(lost)))
+    return collected
 
 
 @contextmanager

@@ -40,10 +40,10 @@ def by_winograd(x: Array, W: Array, dz: Array) -> tuple[Array, Array, Array]:
     x, W, dz = (np.abs(a).astype("float64") for a in (x, W, dz))
     m, T, A, G, Bt = transforms(x)
     A, G, Bt = (np.abs(a) for a in (A, G, Bt))
-    (_, _, C, O), there, around = W.shape, T + 1 + 4 + 1, T + 1
+    (_, _, C, O), ahead, around = W.shape, T + 1 + 4 + 1, T + 1
     turned = W[::-1, ::-1].transpose(0, 1, 3, 2)
-    z = gamma(there + 3 * C + around) * _convolve(x, W, A, G, Bt)
-    dx = gamma(there + 3 * O + around) * _convolve(dz, turned, A, G, Bt)
+    z = gamma(ahead + 3 * C + around) * _convolve(x, W, A, G, Bt)
+    dx = gamma(ahead + 3 * O + around) * _convolve(dz, turned, A, G, Bt)
     E, V = np.einsum("tm,nhmbc->nhtbc", A, _rows(x, m)), _points(dz, Bt)
     dU = np.stack([np.einsum("nhtbc,nhtbo->tco", E, V[:, :, :, j : j + x.shape[2]]) for j in range(3)])
     dg = np.einsum("ti,jtco->ijco", G, dU)[::-1, ::-1]

@@ -29,7 +29,7 @@ class Trained:
 
     @property
     def is_finite(self) -> bool:
-        """Of parameters, running statistics and logits. (Adam's squares may overflow: its docstring says so.)"""
+        """Of parameters, running statistics and logits. (Adam's squares may overflow: its weight then stays.)"""
         arrays = {name: a for name, a in self.state.items() if name.startswith("array:")}
         return not not_finite(arrays) and bool(np.isfinite(self.logits).all())
 

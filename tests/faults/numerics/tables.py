@@ -6,7 +6,7 @@ import numpy as np
 
 from minilocal.layers import Initializer
 from tests.faults.numerics.convolutions import INPUTS, RESULTS, SHAPES, Error, Shape, errors, form, numbers
-from tests.faults.numerics.spread import LAYERS, OF_WEIGHTS, spread, words
+from tests.faults.numerics.nan import LAYERS, OF_WEIGHTS, after_one, words
 from tests.faults.page import table
 
 WHO = ("im2col", "numpy", "numba")
@@ -43,33 +43,33 @@ afterwards, with NumPy's kernels as with Numba's. Infinity goes the same ways.
 
 def measure(shapes: list[Shape] = SHAPES, kinds: tuple[str, ...] = INPUTS, who: tuple[str, ...] = WHO) -> Errors:
     """The errors of every shape, kind of input and form."""
-    found: Errors = {}
+    collected: Errors = {}
     for shape in shapes:
         for kind in kinds:
             arrays = numbers(shape, kind)
-            found |= {(shape, kind, each): errors(each, *arrays) for each in who}
-    return found
+            collected |= {(shape, kind, each): errors(each, *arrays) for each in who}
+    return collected
 
 
-def winograd(found: Errors) -> str:
+def winograd(collected: Errors) -> str:
     """The tables of errors."""
-    shapes = list(dict.fromkeys(shape for shape, _, _ in found))
+    shapes = list(dict.fromkeys(shape for shape, _, _ in collected))
     rows = []
     for shape in shapes:
         x, W, _ = numbers(shape, "normal")
-        cells = [" / ".join(_cell(found[shape, "normal", who][result]) for who in WHO) for result in RESULTS]
+        cells = [" / ".join(_cell(collected[shape, "normal", who][result]) for who in WHO) for result in RESULTS]
         rows.append((shape, form("numpy", x, W), form("numba", x, W), *cells))
     head = ("convolution", "NumPy", "Numba", *(f"{result}: im2col / NumPy / Numba" for result in RESULTS))
     text = ABOVE + table(head, rows)
     taken = [s for s in shapes if form("numpy", *numbers(s, "normal")[:2]) == "Winograd"]
-    kinds = list(dict.fromkeys(kind for _, kind, _ in found))
+    kinds = list(dict.fromkeys(kind for _, kind, _ in collected))
     names = ("inputs", *(f"{result}: im2col / NumPy / Numba" for result in RESULTS))
     for above, what, scale in ((BY_KIND, "largest", 1e7), (CONDITION, "of_condition", 1)):
         worst = [
             (
                 kind,
                 *(
-                    " / ".join(_worst(found, taken, kind, who, result, what, scale) for who in WHO)
+                    " / ".join(_worst(collected, taken, kind, who, result, what, scale) for who in WHO)
                     for result in RESULTS
                 ),
             )
@@ -79,29 +79,29 @@ def winograd(found: Errors) -> str:
     of_bound = {
         who: max(
             error.of_bound
-            for (shape, _, by), each in found.items()
+            for (shape, _, by), each in collected.items()
             if by == who and shape in taken
             for error in each.values()
         )
         for who in WHO
     }
-    said = ", ".join(f"{100 * share:.0f} % by {who}" for who, share in of_bound.items())
-    return text + f"Of the bound that is derived for each number, the largest errors are {said}.\n\n"
+    shares = ", ".join(f"{100 * share:.0f} % by {who}" for who, share in of_bound.items())
+    return text + f"Of the bound that is derived for each number, the largest errors are {shares}.\n\n"
 
 
 def nan() -> str:
     """The table of NaN."""
     rows = []
     for name, make in LAYERS.items():
-        found = spread(make(Initializer(0)), np.nan, "numpy")
+        collected = after_one(make(Initializer(0)), np.nan, "numpy")
         rows.append(
             (
                 name,
-                words(found.y),
-                words(found.dx),
-                _of(found.gradients),
-                words(found.dx_of_dy),
-                _of(found.gradients_of_dy),
+                words(collected.y),
+                words(collected.dx),
+                _of(collected.gradients),
+                words(collected.dx_of_dy),
+                _of(collected.gradients_of_dy),
             )
         )
     head = ("layer", "NaN in x: y", "dx", "gradients", "NaN in dy: dx", "gradients")
@@ -119,5 +119,5 @@ def _cell(error: Error) -> str:
     return f"{1e7 * error.largest:.1f} ({1e7 * error.rms:.1f})"
 
 
-def _worst(found: Errors, shapes: list[Shape], kind: str, who: str, result: str, what: str, scale: float) -> str:
-    return f"{scale * max(getattr(found[shape, kind, who][result], what) for shape in shapes):.1f}"
+def _worst(collected: Errors, shapes: list[Shape], kind: str, who: str, result: str, what: str, scale: float) -> str:
+    return f"{scale * max(getattr(collected[shape, kind, who][result], what) for shape in shapes):.1f}"

@@ -42,7 +42,7 @@ FORMS = ("reference", "numpy", "numba")
 
 
 @dataclass(frozen=True)
-class Spread:
+class NotFinite:
     """What is not finite: of y after a number in x; of dx and each gradient after it; and after a number in dy."""
 
     y: Array
@@ -57,7 +57,7 @@ class Spread:
         return {"y": self.y, "dx": self.dx, **self.gradients, "dx of dy": self.dx_of_dy, **after}
 
 
-def spread(layer: Layer, number: float, form: str) -> Spread:
+def after_one(layer: Layer, number: float, form: str) -> NotFinite:
     """Put `number` into one pixel of one image, and, apart from that, into one number of the error of the output."""
     rng, ctx = ml.rng(0), PassContext(key=1)
     x = rng.standard_normal(SHAPE).astype("float32")
@@ -72,7 +72,7 @@ def spread(layer: Layer, number: float, form: str) -> Spread:
         at = (1, ROW // 2, COLUMN // 2, CHANNEL) if y.ndim == 4 else (1, CHANNEL)
         bad_dy[tuple(min(i, side - 1) for i, side in zip(at, y.shape, strict=True))] = number
         dx_of_dy, gradients_of_dy = layer.backward(bad_dy, cache)
-    return Spread(_not(bad_y), _not(dx), _each(gradients), _not(dx_of_dy), _each(gradients_of_dy))
+    return NotFinite(_not(bad_y), _not(dx), _each(gradients), _not(dx_of_dy), _each(gradients_of_dy))
 
 
 def _not(a: Any) -> Array:
@@ -83,7 +83,7 @@ def _each(gradients: dict[str, Any]) -> dict[str, Array]:
     return {name: _not(a) for name, a in gradients.items()}
 
 
-def beyond(name: str, ours: Spread, plain: Spread) -> list[str]:
+def beyond(name: str, ours: NotFinite, plain: NotFinite) -> list[str]:
     """The results of a layer in which a fast form is not finite elsewhere than the plain code is.
 
     Where BLOCKS says so it may, and must, be so in all numbers of a block that the plain code reaches.
@@ -118,9 +118,9 @@ def words(a: Array, axes: tuple[tuple[str, str], ...] = ()) -> str:
         return "none"
     if a.all():
         return "all"
-    said = []
+    words_of = []
     for axis, ((one, many), side) in enumerate(zip(axes or AXES[a.ndim], a.shape, strict=True)):
         number = int(a.any(axis=tuple(i for i in range(a.ndim) if i != axis)).sum())
         if side > 1:
-            said.append(f"all {many}" if number == side else f"1 {one}" if number == 1 else f"{number} {many}")
-    return ", ".join(said)
+            words_of.append(f"all {many}" if number == side else f"1 {one}" if number == 1 else f"{number} {many}")
+    return ", ".join(words_of)
