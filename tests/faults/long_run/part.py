@@ -72,5 +72,5 @@ def broken() -> list[Broken]:
     collected = []
     for name in LEAKS:
         ((early, last),) = held("backlink", LEAK_STEPS, "--leak", name, "--early", str(LEAK_STEPS // 2))
-        collected.append(Broken(f"nothing kept of a step: its {name} kept", 1, bool(grown(early, last))))
+        collected.append(Broken(f"nothing kept of a step: its {name} kept", 1, int(bool(grown(early, last)))))
     return collected
