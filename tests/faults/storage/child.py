@@ -59,16 +59,16 @@ class Child:
     def wait(self, limit: float = LIMIT) -> Ended:
         """How it ended; a process that is alive after `limit` seconds is killed, which its status says."""
         end = time.perf_counter() + limit
-        while (found := os.waitpid(self.number, os.WNOHANG)) == (0, 0):
+        while (ended := os.waitpid(self.number, os.WNOHANG)) == (0, 0):
             if time.perf_counter() > end:
                 self.kill()
-                found = os.waitpid(self.number, 0)
+                ended = os.waitpid(self.number, 0)
                 break
             time.sleep(0.005)
         out, err = (file.read_text(errors="replace") for file in self.files)
         for file in self.files:
             file.unlink()
-        return Ended(os.waitstatus_to_exitcode(found[1]), out, err, time.perf_counter() - self.began)
+        return Ended(os.waitstatus_to_exitcode(ended[1]), out, err, time.perf_counter() - self.began)
 
 
 def forked(folder: Path, work: Callable[[], Any], limit: float = LIMIT) -> Ended:

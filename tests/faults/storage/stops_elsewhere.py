@@ -92,14 +92,14 @@ def _children_of_this_folder(folder: Path) -> list[int]:
     """Processes that still work in the folder, after a while."""
 
     def working() -> list[int]:
-        found = []
+        numbers = []
         for number in filter(str.isdigit, os.listdir("/proc")):
             try:
                 if os.readlink(f"/proc/{number}/cwd") == str(folder):
-                    found.append(int(number))
+                    numbers.append(int(number))
             except OSError:
                 continue
-        return found
+        return numbers
 
     end = time.perf_counter() + 10
     while (left := working()) and time.perf_counter() < end:
