@@ -35,7 +35,7 @@ def no_traceback(ended: Ended, *statuses: int) -> None:
 
 def content(folder: Path) -> dict[str, str]:
     """{path below `folder`: its content's sum, a link's target, or its kind}."""
-    found = {}
+    hashes = {}
     for path in sorted(folder.rglob("*")):
         if path.is_symlink():
             text = f"-> {os.readlink(path)}"
@@ -43,5 +43,5 @@ def content(folder: Path) -> dict[str, str]:
             text = hashlib.sha256(path.read_bytes()).hexdigest()
         else:
             text = "folder" if path.is_dir() else "special"
-        found[str(path.relative_to(folder))] = text
-    return found
+        hashes[str(path.relative_to(folder))] = text
+    return hashes
