@@ -173,8 +173,7 @@ class Learner:
         update = partial(training.update, self.optimizer, eta)
         with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
             losses = self._engine.step(batch, ctx, update, True)
-        training.lr = rate
-        training.steps += 1
+        training.lr, training.steps = rate, training.steps + 1
         return losses
 
     @in_turn
