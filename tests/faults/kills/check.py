@@ -1,0 +1,134 @@
+"""A kill at a point, what it and a power cut leave, and whether the run goes on from there to the same end."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from minilocal.errors import UserError
+from tests.faults.kills import disk, manifest
+from tests.faults.kills.ends import End, end_of
+from tests.faults.kills.kinds import TOTAL
+from tests.faults.kills.points import Point
+from tests.faults.kills.victim import Leg, Outcome, begin, go_on, kill, live, whole
+
+KILLED = "killed"  # beside disk.HOW: the process alone, so that nothing is lost
+
+
+@dataclass
+class Tally:
+    """What has been counted: kills; ends that were compared; those that are right; runs that started anew."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(self.counts + other.counts, self.failures + other.failures)
+
+
+class Case:
+    """A kind of run with its end and its points, in a folder of its own."""
+
+    def __init__(self, kind: str, top: Path) -> None:
+        self.kind, self.top = kind, top / kind.replace(" ", "-").replace(",", "")
+        shutil.rmtree(self.top, ignore_errors=True)
+        self.top.mkdir(parents=True)
+        self.run, self.outside = self.top / "run", self.top / "outside"
+        self.end = self._end()
+        self.points = {begin: self._points(begin)}
+        self.before_going_on = disk.content(self.run), (self.outside / "manifest").read_bytes()
+        self.points[go_on] = self._points(go_on)
+        assert not self.end.differences(end_of(self.run)), "the legs end otherwise than the run in one"
+
+    def _end(self) -> End:
+        outcome = self.live(whole)
+        assert not outcome.status and not outcome.error, outcome
+        end = end_of(self.run)
+        shutil.rmtree(self.run)
+        shutil.rmtree(self.outside)
+        return end
+
+    def _points(self, leg: Leg) -> list[Point]:
+        outcome = self.live(leg)
+        assert not outcome.status and not outcome.error and len(outcome.points) > 20, outcome
+        return outcome.points
+
+    def live(self, leg: Leg, point: Point | None = None) -> Outcome:
+        """A process that does `leg` with the run, killed at the point."""
+        return live(leg, self.run, self.kind, self.outside, *([] if point is None else [kill(point)]))
+
+    def prepare(self, leg: Leg) -> None:
+        """The folder and the manifest as they are before `leg`."""
+        shutil.rmtree(self.outside, ignore_errors=True)
+        self.outside.mkdir()
+        files, promised = self.before_going_on if leg is go_on else (None, b"")
+        disk.put(self.run, files)
+        (self.outside / "manifest").write_bytes(promised)
+
+    def all_points(self) -> list[tuple[Leg, Point]]:
+        """Every point of both legs."""
+        return [(leg, point) for leg, points in self.points.items() for point in points]
+
+    def cuts(self) -> Iterator[tuple[str, disk.Content | None]]:
+        """What the kill leaves, and what each kind of power cut would leave where that is something else."""
+        seen = [disk.content(self.run)]
+        yield KILLED, seen[0]
+        for how in disk.HOW:
+            files = disk.left(self.run, self.outside / "disk", how)
+            if files not in seen:
+                seen.append(files)
+                yield how, files
+
+    def ends_well(self) -> list[str]:
+        """What is wrong with the folder as it is now and with its way to the end; [] where nothing is."""
+        found = manifest.broken(self.outside / "manifest", self.run)
+        saved = _steps_saved(self.run)
+        outcome = self.live(go_on)
+        if outcome.status or outcome.error:
+            return [*found, f"not resumed: {outcome.error or outcome.status}"]
+        found += [f"warned: {line}" for line in outcome.warned]
+        if outcome.steps != TOTAL - saved:
+            found.append(f"{outcome.steps} steps after {saved} of {TOTAL}")
+        try:
+            return found + [f"not the same: {name}" for name in end_of(self.run).differences(self.end)]
+        except UserError as error:
+            return [*found, f"unreadable: {error}"]
+
+
+def killed_at(case: Case, leg: Leg, point: Point, cuts: bool) -> Tally:
+    """The kill at one point of a leg, and with `cuts` each power cut there."""
+    tally = Tally()
+    case.prepare(leg)
+    if not (outcome := case.live(leg, point)).killed:
+        return Tally(failures=[f"{case.kind}, {point}: not killed, but {outcome.error or outcome.status}"])
+    tally.counts["kills"] += 1
+    promised = (case.outside / "manifest").read_bytes()
+    for how, files in list(case.cuts()) if cuts else [(KILLED, None)]:
+        if how != KILLED:
+            disk.put(case.run, files)
+            (case.outside / "manifest").write_bytes(promised)
+        tally.counts["cuts"] += how != KILLED
+        tally.counts["anew"] += not (case.run / "config.json").exists()
+        found = case.ends_well()
+        tally.counts["ends"] += 1
+        tally.counts["right"] += not found
+        tally.counts["unreadable"] += any("unreadable" in line for line in found)
+        if found:
+            tally.failures.append(f"{case.kind}, {how} {point} in {leg.__name__}: {'; '.join(found)}")
+    return tally
+
+
+def killed_at_each(case: Case, points: Iterable[tuple[Leg, Point]]) -> Tally:
+    """Each point in turn; a power cut before each call and not after it, since nothing happens until the next one."""
+    return sum((killed_at(case, leg, point, cuts=not point.after) for leg, point in points), Tally())
+
+
+def _steps_saved(run: Path) -> int:
+    try:
+        saved = manifest.record.checkpoint(run)
+    except UserError:
+        return -1
+    return 0 if saved is None else manifest.steps(saved[1])
