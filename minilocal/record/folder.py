@@ -28,7 +28,7 @@ import numpy as np
 from minilocal.errors import UserError
 from minilocal.record.files import atomic_write, os_errors_explained, sync_folder
 from minilocal.record.lock import Lock
-from minilocal.record.place import check_free, make_folders, sync_names
+from minilocal.record.place import check_free, make_folders
 from minilocal.record.read import (
     CHECKPOINT,
     CONFIG,
@@ -80,7 +80,6 @@ class RunFolder:
         path = Path(path)
         created = make_folders(path)
         try:
-            sync_names(path, created)
             folder = cls(path)
             try:
                 check_free(path)  # again, now that no other process can write

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,18 +43,17 @@ def beside(path: str | Path) -> Path:
 
 
 def make_folders(path: Path) -> list[Path]:
-    """Create the folder; return the folders that did not exist before, innermost first."""
+    """Create the folder; return the folders that did not exist before, innermost first.
+
+    The folder above each is synced: what is synced in a folder is lost in a power cut with the folder's own name. One
+    that is there may have been made a moment ago, by a queue's claim, so its name is synced too.
+
+    Raises: UserError where it cannot be created.
+    """
     with os_errors_explained(path):
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
+        for folder in new or [path]:
+            with suppress(PermissionError):  # one may make folders where one may not read
+                sync_folder(folder.parent)
     return new
-
-
-def sync_names(path: Path, created: Iterable[Path]) -> None:
-    """Sync the folders above these: what is synced in a folder is lost in a power cut with the folder's own name.
-
-    `path` may have been made by whoever asked for the run, as a queue does, so its name is synced too.
-    """
-    for folder in dict.fromkeys((path, *created)):
-        with os_errors_explained(folder), suppress(PermissionError):  # one may make folders where one may not read
-            sync_folder(folder.parent)
