@@ -64,7 +64,8 @@ def _forgetting(these: Callable[[str], bool]) -> AbstractContextManager[Any]:
     return patch.object(Learner, "restore", restore)
 
 
-WITHOUT: dict[str, tuple[str, Callable[[], AbstractContextManager[Any]]]] = {  # what: (a kind of run, how)
+How = Callable[[], AbstractContextManager[Any]]
+WITHOUT: dict[str, tuple[str, How]] = {  # what: (a kind of run, how)
     "fsync of files": ("BackLink", lambda: _no_fsync(stat.S_ISREG)),
     "fsync of folders": ("BackLink", lambda: _no_fsync(stat.S_ISDIR)),
     "a temporary file and its rename": ("BackLink", lambda: patch("minilocal.record.folder.atomic_write", _in_place)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from tests.faults.kills import breaking
@@ -37,31 +38,33 @@ def cases(top: Path) -> Callable[[str], Case]:
     return case
 
 
-def broken(case: Callable[[str], Case], tries: int, seed: int = 0) -> list[Broken]:
+def broken(case: Callable[[str], Case], tries: int, seed: int = 0, enough: int | None = None) -> list[Broken]:
     """All of them, with `tries` cases each: one that is known to tell, and others drawn from the run's points."""
     found = []
     for without, (kind, how) in breaking.WITHOUT.items():
         whole = case(kind)
-        rng = random.Random(f"{seed} {without}")
-        if without not in TELLING:
-            found.append(_counted(without, tries, lambda n, w=whole: damaged(w, WAYS[n % len(WAYS)], n), how))
-            continue
-        drawn = [TELLING[without], *rng.sample(whole.all_points(), tries - 1)]
-        found.append(_counted(without, tries, lambda n, w=whole, d=drawn: killed_at(w, *d[n], cuts=True), how))
-    backlink = case("BackLink")
-    pauses = random.Random(seed).sample(locked(backlink, go_on), tries)
-    found.append(_counted("the lock", tries, lambda n: second_writer(backlink, go_on, pauses[n]), breaking.no_lock))
-    kills = random.Random(seed).sample(backlink.all_points(), tries)
-    found.append(_counted("the kill", tries, lambda n: killed_at(backlink, *kills[n], cuts=False), breaking.no_kill))
+        if without in TELLING:
+            others = random.Random(f"{seed} {without}").sample(whole.all_points(), tries - 1)
+            kills = [partial(killed_at, whole, leg, point, cuts=True) for leg, point in [TELLING[without], *others]]
+        else:
+            kills = [partial(damaged, whole, WAYS[n % len(WAYS)], n) for n in range(tries)]
+        found.append(_red(without, kills, how, enough))
+    whole, rng = case("BackLink"), random.Random(seed)
+    pauses = rng.sample(locked(whole, go_on), tries)
+    pairs = [partial(second_writer, whole, go_on, point) for point in pauses]
+    found.append(_red("the lock", pairs, breaking.no_lock, enough))
+    kills = [partial(killed_at, whole, leg, point, cuts=False) for leg, point in rng.sample(whole.all_points(), tries)]
+    found.append(_red("the kill", kills, breaking.no_kill, enough))
     return found
 
 
-def _counted(without: str, tries: int, one: Callable[[int], Tally], how: Callable[[], object]) -> Broken:
-    red = 0
-    for number in range(tries):
-        with how():  # type: ignore[attr-defined]
-            red += bool(one(number).failures)
-    return Broken(without, tries, red)
-
-
-__all__: Sequence[str] = ["broken", "cases"]
+def _red(without: str, ones: Sequence[Callable[[], Tally]], how: breaking.How, enough: int | None) -> Broken:
+    """The cases that notice; after `enough` of them no more are tried."""
+    tried = red = 0
+    for one in ones:
+        with how():
+            red += bool(one().failures)
+        tried += 1
+        if red == enough:
+            break
+    return Broken(without, tried, red)

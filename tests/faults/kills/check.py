@@ -13,7 +13,7 @@ from tests.faults.kills import disk, manifest
 from tests.faults.kills.ends import End, end_of
 from tests.faults.kills.kinds import TOTAL
 from tests.faults.kills.points import Point
-from tests.faults.kills.victim import Leg, Outcome, begin, go_on, kill, live, whole
+from tests.faults.kills.victim import Leg, Outcome, begin, go_on, kill, live, warm, whole
 
 KILLED = "killed"  # beside disk.HOW: the process alone, so that nothing is lost
 
@@ -37,8 +37,9 @@ class Case:
         shutil.rmtree(self.top, ignore_errors=True)
         self.top.mkdir(parents=True)
         self.run, self.outside = self.top / "run", self.top / "outside"
+        warm(kind, self.top / "warm")
         self.end = self._end()
-        self.points = {begin: self._points(begin)}
+        self.points: dict[Leg, list[Point]] = {begin: self._points(begin)}
         self.before_going_on = disk.content(self.run), (self.outside / "manifest").read_bytes()
         self.points[go_on] = self._points(go_on)
         assert not self.end.differences(end_of(self.run)), "the legs end otherwise than the run in one"
@@ -84,8 +85,7 @@ class Case:
 
     def ends_well(self) -> list[str]:
         """What is wrong with the folder as it is now and with its way to the end; [] where nothing is."""
-        found = manifest.broken(self.outside / "manifest", self.run)
-        saved = _steps_saved(self.run)
+        found, saved = manifest.held_against(self.outside / "manifest", self.run)
         outcome = self.live(go_on)
         if outcome.status or outcome.error:
             return [*found, f"not resumed: {outcome.error or outcome.status}"]
@@ -124,11 +124,3 @@ def killed_at(case: Case, leg: Leg, point: Point, cuts: bool) -> Tally:
 def killed_at_each(case: Case, points: Iterable[tuple[Leg, Point]]) -> Tally:
     """Each point in turn; a power cut before each call and not after it, since nothing happens until the next one."""
     return sum((killed_at(case, leg, point, cuts=not point.after) for leg, point in points), Tally())
-
-
-def _steps_saved(run: Path) -> int:
-    try:
-        saved = manifest.record.checkpoint(run)
-    except UserError:
-        return -1
-    return 0 if saved is None else manifest.steps(saved[1])

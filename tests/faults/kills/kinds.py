@@ -1,7 +1,7 @@
 """The kinds of runs that are killed: rules, optimisers, networks; each of nine steps in three epochs, in two legs.
 
-    begin    a new run that is stopped and saved after its fourth step: after one epoch and one step
-    go on    the same, resumed, to the end
+begin    a new run that is stopped and saved after its fourth step: after one epoch and one step
+go on    the same, resumed, to the end
 """
 
 from __future__ import annotations

@@ -1,14 +1,15 @@
 """What a run has promised, written down outside its folder before anybody can see the promise.
 
-    run          `say` gets "run folder ...": config.json is there
-    checkpoint   checkpoint.npz was renamed and its folder synced: a resumed run starts there or later
-    row          `on_epoch` gets a row: the row is there, and a resumed run starts after its epoch
-    saved        the run was stopped and has saved: as checkpoint
+run          `say` gets "run folder ...": config.json is there
+checkpoint   checkpoint.npz was renamed and its folder synced: a resumed run starts there or later
+row          `on_epoch` gets a row: the row is there, and a resumed run starts after its epoch
+saved        the run was stopped and has saved: as checkpoint
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import warnings
 from pathlib import Path
@@ -54,22 +55,28 @@ def steps(metadata: dict[str, Any]) -> int:
 
 
 def without_seconds(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without the times, which no two runs share."""
-    return {key: value for key, value in row.items() if "seconds" not in key}
+    """A row as its file has it, NaN as null, without the times, which no two runs share."""
+    return {key: _as_saved(value) for key, value in row.items() if "seconds" not in key}
 
 
-def broken(path: Path, folder: Path) -> list[str]:
-    """The promises in the file `path` that the folder does not keep; [] where it keeps them all."""
+def _as_saved(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_as_saved(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def held_against(path: Path, folder: Path) -> tuple[list[str], int]:
+    """The promises in the file `path` that the folder does not keep, and the steps of its checkpoint, 0 without one."""
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     if not (folder / "config.json").exists():
-        return [f"{what} was promised, and there is no config.json" for what, _ in lines[:1]]
+        return [f"{what} was promised, and there is no config.json" for what, _ in lines[:1]], 0
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         try:
             record.config(folder)
             checkpoint, rows = record.checkpoint(folder), record.rows(folder)
         except UserError as error:
-            return [f"unreadable: {error}"]
+            return [f"unreadable: {error}"], 0
     found = [f"unreadable: {warning.message}" for warning in warned]
     there = 0 if checkpoint is None else steps(checkpoint[1])
     complete = [without_seconds(row) for row in rows]
@@ -79,4 +86,4 @@ def broken(path: Path, folder: Path) -> list[str]:
             found.append(f"{what} of step {least} was promised, and the checkpoint is of step {there}")
         if what == "row" and value not in complete:
             found.append(f"the row of epoch {value['epoch']} was promised, and is not there")
-    return found
+    return found, there

@@ -61,9 +61,9 @@ class Watched:
         self.counts: Counter[str] = Counter()
         for name, argument in CALLS.items():
             setattr(os, name, self._call_on_a_path(name, getattr(os, name), argument))
-        os.fsync = self._fsync  # type: ignore[assignment]
-        os.open = self._opening(os.open, lambda flags: bool(flags & os.O_CREAT))  # type: ignore[assignment]
-        builtins.open = self._opening(builtins.open, lambda mode: "r" not in mode)  # type: ignore[assignment]
+        os.fsync = self._fsync
+        os.open = self._opening(os.open, lambda flags: bool(flags & os.O_CREAT))
+        builtins.open = self._opening(builtins.open, lambda mode: "r" not in mode)
         self._method(Learner, "step", "step")
         self._method(Trainer, "row", "evaluation")
 
@@ -108,7 +108,7 @@ class Watched:
 
         return wrapped
 
-    def _fsync(self, descriptor: int) -> None:
+    def _fsync(self, descriptor: Any) -> None:
         """The bytes are on the disk for the listeners. The real call is left out: a kill of a process loses nothing."""
         path = self._path_of(descriptor)
         if path is None:

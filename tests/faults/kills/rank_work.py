@@ -44,7 +44,7 @@ def go_on(run: str, outside: str, epochs: int, rank: int, name: str, after: bool
 def _trained(run: str, outside: str, rank: int, name: str, after: bool, **what: Any) -> list[list[Any]]:
     os.environ["TQDM_DISABLE"] = "1"
     own = mpi.world().rank
-    record.current_environment = dict  # type: ignore[assignment]  # it asks git, which takes long
+    record.current_environment = dict  # it asks git, which takes long
     seen = Seen(Point(name, after) if name and own == rank else None)
     manifest = Manifest(Path(outside) / "manifest") if own == 0 else None
     Watched(Path(run), seen, *([manifest] if manifest else []))

@@ -78,7 +78,7 @@ class RankCase:
             found.append(f"{hang}, {time.monotonic() - began:.0f} s")
         tally.counts["kills"] += 1
         if on_ranks and (self.run / "config.json").exists():
-            found += manifest.broken(self.outside / "manifest", self.run)
+            found += manifest.held_against(self.outside / "manifest", self.run)[0]
             with _in_time():
                 parallel.launch(rank_work.go_on, str(self.run), str(self.outside), EPOCHS, -1, "", False)
             found += [f"not the same: {name}" for name in end_of(self.run).differences(self.case.end)]

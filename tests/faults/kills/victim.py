@@ -9,6 +9,7 @@ What it did is written into its folder `outside`, beside the run's:
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from minilocal import record
 from minilocal.errors import UserError
@@ -133,6 +135,15 @@ def kill(at: Point) -> At:
     return reached
 
 
+def warm(kind: str, scratch: Path) -> None:
+    """Trains a run of this kind here, so that its children have everything imported and read."""
+    config = configuration(scratch, optim__epochs=EPOCHS - 1, **KINDS[kind])
+    with warnings.catch_warnings(), patch.object(record, "current_environment", dict):
+        warnings.simplefilter("ignore")  # of auxiliary networks; the children are warned too
+        train(config, bar=False)
+        train(resume=scratch, epochs=EPOCHS, bar=False)
+
+
 def live(leg: Leg, run: Path, kind: str, outside: Path, at: At = lambda point: None) -> Outcome:
     """A process that does `leg`, and how it ended."""
     child = start(leg, run, kind, outside, at)
@@ -151,6 +162,7 @@ def start(leg: Leg, run: Path, kind: str, outside: Path, at: At) -> int:
     if child:
         return child
     status = 1
+    gc.disable()  # it would copy every page that the child shares
     try:
         _be(leg, Life(run, kind, outside, at))
         status = 0
@@ -174,7 +186,7 @@ def ended(child: int, outside: Path) -> Outcome:
 
 def _be(leg: Leg, life: Life) -> None:
     """What the child does."""
-    record.current_environment = dict  # type: ignore[assignment]  # it asks git, which takes long
+    record.current_environment = dict  # it asks git, which takes long
     error = ""
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")

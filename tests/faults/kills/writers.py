@@ -8,7 +8,7 @@ from collections import Counter
 from tests.faults.kills.check import Case, Tally
 from tests.faults.kills.ends import end_of
 from tests.faults.kills.points import Point
-from tests.faults.kills.victim import At, Leg, begin, ended, go_on, start
+from tests.faults.kills.victim import Leg, begin, ended, go_on, start
 
 LOCKED = "open lock #1", "unlink lock #1"  # the folder is locked from behind the first to the second
 
