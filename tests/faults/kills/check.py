@@ -10,10 +10,10 @@ from pathlib import Path
 
 from minilocal.errors import UserError
 from tests.faults.kills import disk, manifest
-from tests.faults.kills.ends import End, end_of
+from tests.faults.kills.ends import end_of
 from tests.faults.kills.kinds import TOTAL
 from tests.faults.kills.points import Point
-from tests.faults.kills.victim import Leg, Outcome, begin, go_on, kill, live, warm, whole
+from tests.faults.kills.victim import Leg, Outcome, begin, go_on, kill, live, unkilled
 
 KILLED = "killed"  # beside disk.HOW: the process alone, so that nothing is lost
 
@@ -37,20 +37,12 @@ class Case:
         shutil.rmtree(self.top, ignore_errors=True)
         self.top.mkdir(parents=True)
         self.run, self.outside = self.top / "run", self.top / "outside"
-        warm(kind, self.top / "warm")
-        self.end = self._end()
+        unkilled(kind, self.top / "unkilled")
+        self.end = end_of(self.top / "unkilled")
         self.points: dict[Leg, list[Point]] = {begin: self._points(begin)}
         self.before_going_on = disk.content(self.run), (self.outside / "manifest").read_bytes()
         self.points[go_on] = self._points(go_on)
         assert not self.end.differences(end_of(self.run)), "the legs end otherwise than the run in one"
-
-    def _end(self) -> End:
-        outcome = self.live(whole)
-        assert not outcome.status and not outcome.error, outcome
-        end = end_of(self.run)
-        shutil.rmtree(self.run)
-        shutil.rmtree(self.outside)
-        return end
 
     def _points(self, leg: Leg) -> list[Point]:
         outcome = self.live(leg)

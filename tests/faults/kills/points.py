@@ -108,9 +108,9 @@ class Watched:
 
         return wrapped
 
-    def _fsync(self, descriptor: Any) -> None:
+    def _fsync(self, fd: Any) -> None:
         """The bytes are on the disk for the listeners. The real call is left out: a kill of a process loses nothing."""
-        path = self._path_of(descriptor)
+        path = self._path_of(fd)
         if path is None:
             return
 

@@ -117,12 +117,7 @@ def go_on(life: Life) -> None:
     if (life.run / "config.json").exists():
         life.train(resume=life.run, epochs=EPOCHS)
     else:
-        whole(life)
-
-
-def whole(life: Life) -> None:
-    """The run in one leg, never stopped."""
-    life.train(config=configuration(life.run, optim__epochs=EPOCHS, **KINDS[life.kind]))
+        life.train(config=configuration(life.run, optim__epochs=EPOCHS, **KINDS[life.kind]))
 
 
 def kill(at: Point) -> At:
@@ -135,13 +130,13 @@ def kill(at: Point) -> At:
     return reached
 
 
-def warm(kind: str, scratch: Path) -> None:
-    """Trains a run of this kind here, so that its children have everything imported and read."""
-    config = configuration(scratch, optim__epochs=EPOCHS - 1, **KINDS[kind])
+def unkilled(kind: str, run: Path) -> None:
+    """The run in one leg, in this process and unwatched; its children then have everything imported and read."""
+    config = configuration(run, optim__epochs=EPOCHS, **KINDS[kind])
     with warnings.catch_warnings(), patch.object(record, "current_environment", dict):
-        warnings.simplefilter("ignore")  # of auxiliary networks; the children are warned too
+        warnings.simplefilter("ignore")  # of auxiliary networks
         train(config, bar=False)
-        train(resume=scratch, epochs=EPOCHS, bar=False)
+        train(resume=run, bar=False)
 
 
 def live(leg: Leg, run: Path, kind: str, outside: Path, at: At = lambda point: None) -> Outcome:
