@@ -28,7 +28,7 @@ import numpy as np
 from minilocal.errors import UserError
 from minilocal.record.files import atomic_write, os_errors_explained, sync_folder
 from minilocal.record.lock import Lock
-from minilocal.record.place import check_free, make_folders
+from minilocal.record.place import check_free, make_folders, remove_empty
 from minilocal.record.read import (
     CHECKPOINT,
     CONFIG,
@@ -92,9 +92,7 @@ class RunFolder:
                 folder.close()
                 raise
         except BaseException:
-            with suppress(OSError):  # another process has put something there
-                for new in created:
-                    new.rmdir()
+            remove_empty(created)  # another process may have put something there
             raise
         return folder
 

@@ -48,12 +48,23 @@ def make_folders(path: Path) -> list[Path]:
     The folder above each is synced: what is synced in a folder is lost in a power cut with the folder's own name. One
     that is there may have been made a moment ago, by a queue's claim, so its name is synced too.
 
-    Raises: UserError where it cannot be created.
+    Raises: UserError where it cannot be created; then none of them is there.
     """
     with os_errors_explained(path):
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
         path.mkdir(parents=True, exist_ok=True)
-        for folder in new or [path]:
-            with suppress(PermissionError):  # one may make folders where one may not read
-                sync_folder(folder.parent)
+        try:
+            for folder in new or [path]:
+                with suppress(PermissionError):  # one may make folders where one may not read
+                    sync_folder(folder.parent)
+        except BaseException:
+            remove_empty(new)
+            raise
     return new
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove these folders, innermost first, up to the first one in which something is."""
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
