@@ -52,8 +52,8 @@ def make_folders(path: Path) -> list[Path]:
     """
     with os_errors_explained(path):
         new = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(parents=True, exist_ok=True)
         try:
+            path.mkdir(parents=True, exist_ok=True)
             for folder in new or [path]:
                 with suppress(PermissionError):  # one may make folders where one may not read
                     sync_folder(folder.parent)
@@ -64,7 +64,7 @@ def make_folders(path: Path) -> list[Path]:
 
 
 def remove_empty(folders: list[Path]) -> None:
-    """Remove these folders, innermost first, up to the first one in which something is."""
-    with suppress(OSError):
-        for folder in folders:
+    """Remove those of these folders, innermost first, that are there and empty."""
+    for folder in folders:
+        with suppress(OSError):
             folder.rmdir()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +42,7 @@ def go_on(run: str, outside: str, epochs: int, rank: int, name: str, after: bool
 
 
 def _trained(run: str, outside: str, rank: int, name: str, after: bool, **what: Any) -> list[list[Any]]:
-    os.environ["TQDM_DISABLE"] = "1"
+    warnings.simplefilter("ignore")  # of auxiliary networks
     own = mpi.world().rank
     record.current_environment = dict  # it asks git, which takes long
     seen = Seen(Point(name, after) if name and own == rank else None)
