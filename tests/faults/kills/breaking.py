@@ -64,8 +64,8 @@ def _forgetting(these: Callable[[str], bool]) -> AbstractContextManager[Any]:
     return patch.object(Learner, "restore", restore)
 
 
-How = Callable[[], AbstractContextManager[Any]]
-WITHOUT: dict[str, tuple[str, How]] = {  # what: (a kind of run, how)
+Breaking = Callable[[], AbstractContextManager[Any]]
+WITHOUT: dict[str, tuple[str, Breaking]] = {  # what: (a kind of run, how it is taken out)
     "fsync of files": ("BackLink", lambda: _no_fsync(stat.S_ISREG)),
     "fsync of folders": ("BackLink", lambda: _no_fsync(stat.S_ISDIR)),
     "a temporary file and its rename": ("BackLink", lambda: patch("minilocal.record.folder.atomic_write", _in_place)),
@@ -84,7 +84,7 @@ def no_lock() -> AbstractContextManager[Any]:
     """A lock that keeps nobody out."""
     import fcntl
 
-    return patch("minilocal.record.lock.fcntl", _Without(fcntl, flock=lambda descriptor, how: None))
+    return patch("minilocal.record.lock.fcntl", _Without(fcntl, flock=lambda descriptor, operation: None))
 
 
 def no_kill() -> AbstractContextManager[Any]:

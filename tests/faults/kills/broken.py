@@ -28,41 +28,43 @@ TELLING: dict[str, tuple[Leg, Point]] = {  # a point at which the want shows; ot
 
 def cases(top: Path) -> Callable[[str], Case]:
     """The case of a kind, made once."""
-    made: dict[str, Case] = {}
+    created: dict[str, Case] = {}
 
     def case(kind: str) -> Case:
-        if kind not in made:
-            made[kind] = Case(kind, top)
-        return made[kind]
+        if kind not in created:
+            created[kind] = Case(kind, top)
+        return created[kind]
 
     return case
 
 
 def broken(case: Callable[[str], Case], tries: int, seed: int = 0, enough: int | None = None) -> list[Broken]:
     """All of them, with `tries` cases each: one that is known to tell, and others drawn from the run's points."""
-    found = []
-    for without, (kind, how) in breaking.WITHOUT.items():
+    results = []
+    for without, (kind, breaking_it) in breaking.WITHOUT.items():
         whole = case(kind)
         if without in TELLING:
             others = random.Random(f"{seed} {without}").sample(whole.all_points(), tries - 1)
             kills = [partial(killed_at, whole, leg, point, cuts=True) for leg, point in [TELLING[without], *others]]
         else:
             kills = [partial(damaged, whole, WAYS[n % len(WAYS)], n) for n in range(tries)]
-        found.append(_red(without, kills, how, enough))
+        results.append(_red(without, kills, breaking_it, enough))
     whole, rng = case("BackLink"), random.Random(seed)
     pauses = rng.sample(locked(whole, go_on), tries)
     pairs = [partial(second_writer, whole, go_on, point) for point in pauses]
-    found.append(_red("the lock", pairs, breaking.no_lock, enough))
+    results.append(_red("the lock", pairs, breaking.no_lock, enough))
     kills = [partial(killed_at, whole, leg, point, cuts=False) for leg, point in rng.sample(whole.all_points(), tries)]
-    found.append(_red("the kill", kills, breaking.no_kill, enough))
-    return found
+    results.append(_red("the kill", kills, breaking.no_kill, enough))
+    return results
 
 
-def _red(without: str, ones: Sequence[Callable[[], Tally]], how: breaking.How, enough: int | None) -> Broken:
+def _red(
+    without: str, ones: Sequence[Callable[[], Tally]], breaking_it: breaking.Breaking, enough: int | None
+) -> Broken:
     """The cases that notice; after `enough` of them no more are tried."""
     tried = red = 0
     for one in ones:
-        with how():
+        with breaking_it():
             red += bool(one().failures)
         tried += 1
         if red == enough:

@@ -15,7 +15,7 @@ from tests.faults.kills.kinds import TOTAL
 from tests.faults.kills.points import Point
 from tests.faults.kills.victim import Leg, Outcome, begin, go_on, kill, live, unkilled
 
-KILLED = "killed"  # beside disk.HOW: the process alone, so that nothing is lost
+KILLED = "killed"  # beside disk.CUTS: the process alone, so that nothing is lost
 
 
 @dataclass
@@ -69,25 +69,25 @@ class Case:
         """What the kill leaves, and what each kind of power cut would leave where that is something else."""
         seen = [disk.content(self.run)]
         yield KILLED, seen[0]
-        for how in disk.HOW:
-            files = disk.left(self.run, self.outside / "disk", how)
+        for cut in disk.CUTS:
+            files = disk.left(self.run, self.outside / "disk", cut)
             if files not in seen:
                 seen.append(files)
-                yield how, files
+                yield cut, files
 
     def ends_well(self) -> list[str]:
         """What is wrong with the folder as it is now and with its way to the end; [] where nothing is."""
-        found, saved = manifest.held_against(self.outside / "manifest", self.run)
+        wrong, saved = manifest.held_against(self.outside / "manifest", self.run)
         outcome = self.live(go_on)
         if outcome.status or outcome.error:
-            return [*found, f"not resumed: {outcome.error or outcome.status}"]
-        found += [f"warned: {line}" for line in outcome.warned]
+            return [*wrong, f"not resumed: {outcome.error or outcome.status}"]
+        wrong += [f"warned: {line}" for line in outcome.warned]
         if outcome.steps != TOTAL - saved:
-            found.append(f"{outcome.steps} steps after {saved} of {TOTAL}")
+            wrong.append(f"{outcome.steps} steps after {saved} of {TOTAL}")
         try:
-            return found + [f"not the same: {name}" for name in end_of(self.run).differences(self.end)]
+            return wrong + [f"not the same: {name}" for name in end_of(self.run).differences(self.end)]
         except UserError as error:
-            return [*found, f"unreadable: {error}"]
+            return [*wrong, f"unreadable: {error}"]
 
 
 def killed_at(case: Case, leg: Leg, point: Point, cuts: bool) -> Tally:
@@ -98,18 +98,18 @@ def killed_at(case: Case, leg: Leg, point: Point, cuts: bool) -> Tally:
         return Tally(failures=[f"{case.kind}, {point}: not killed, but {outcome.error or outcome.status}"])
     tally.counts["kills"] += 1
     promised = (case.outside / "manifest").read_bytes()
-    for how, files in list(case.cuts()) if cuts else [(KILLED, None)]:
-        if how != KILLED:
+    for cut, files in list(case.cuts()) if cuts else [(KILLED, None)]:
+        if cut != KILLED:
             disk.put(case.run, files)
             (case.outside / "manifest").write_bytes(promised)
-        tally.counts["cuts"] += how != KILLED
+        tally.counts["cuts"] += cut != KILLED
         tally.counts["anew"] += not (case.run / "config.json").exists()
-        found = case.ends_well()
+        wrong = case.ends_well()
         tally.counts["ends"] += 1
-        tally.counts["right"] += not found
-        tally.counts["unreadable"] += any("unreadable" in line for line in found)
-        if found:
-            tally.failures.append(f"{case.kind}, {how} {point} in {leg.__name__}: {'; '.join(found)}")
+        tally.counts["right"] += not wrong
+        tally.counts["unreadable"] += any("unreadable" in line for line in wrong)
+        if wrong:
+            tally.failures.append(f"{case.kind}, {cut} {point} in {leg.__name__}: {'; '.join(wrong)}")
     return tally
 
 

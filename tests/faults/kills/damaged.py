@@ -34,7 +34,7 @@ def damaged(case: Case, way: str, seed: int, point: Point | None = None) -> Tall
     newest.unlink()
     if data is not None:
         newest.write_bytes(data)
-    tally, found = Tally(), []
+    tally, wrong = Tally(), []
     if point is not None:
         outcome = case.live(go_on, point)
         if not outcome.killed:
@@ -42,17 +42,17 @@ def damaged(case: Case, way: str, seed: int, point: Point | None = None) -> Tall
         tally.counts["kills"] += 1
     outcome = case.live(go_on)
     if outcome.status or outcome.error:
-        found = [f"not resumed: {outcome.error or outcome.status}"]
+        wrong = [f"not resumed: {outcome.error or outcome.status}"]
     else:
         fell_back = bool(outcome.warned)
         if point is None and (outcome.steps != TOTAL - (STEPS if fell_back else STOPPED)):
-            found.append(f"{outcome.steps} steps, warned of {outcome.warned}")
+            wrong.append(f"{outcome.steps} steps, warned of {outcome.warned}")
         if point is None and not fell_back and way != "a byte changed":  # one that nothing reads is no damage
-            found.append("used without a word")
-        found += [f"not the same: {name}" for name in end_of(case.run).differences(case.end)]
-    tally.counts += Counter(ends=1, right=int(not found))
-    if found:
-        tally.failures.append(f"{case.kind}, newest checkpoint {way}, seed {seed}, {point}: {'; '.join(found)}")
+            wrong.append("used without a word")
+        wrong += [f"not the same: {name}" for name in end_of(case.run).differences(case.end)]
+    tally.counts += Counter(ends=1, right=int(not wrong))
+    if wrong:
+        tally.failures.append(f"{case.kind}, newest checkpoint {way}, seed {seed}, {point}: {'; '.join(wrong)}")
     return tally
 
 

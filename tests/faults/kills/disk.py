@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.faults.kills.points import Point
 
-HOW = ("lost", "names", "torn")
+CUTS = ("lost", "names", "torn")
 Content = dict[str, bytes]  # of a folder, by name
 
 
@@ -46,7 +46,7 @@ class Disk:
     def replaced(self, path: Path) -> None:
         pass
 
-    def made(self, path: Path) -> None:
+    def created(self, path: Path) -> None:
         self.unsynced.append(str(path))
         self._write()
 
@@ -57,7 +57,7 @@ class Disk:
             return
         if path == self.folder:
             self.names = self._inodes()
-        self.unsynced = [made for made in self.unsynced if Path(made).parent != path]
+        self.unsynced = [created for created in self.unsynced if Path(created).parent != path]
         self._write()
 
     def _inodes(self) -> dict[str, int]:
@@ -79,10 +79,10 @@ def content(folder: Path) -> Content | None:
     return {p.name: p.read_bytes() for p in folder.iterdir()} if folder.exists() else None
 
 
-def left(folder: Path, kept: Path, how: str) -> Content | None:
-    """What the cut leaves of the folder of a process that was killed: one of HOW. None where the folder is gone."""
+def left(folder: Path, kept: Path, cut: str) -> Content | None:
+    """What the cut leaves of the folder of a process that was killed: one of CUTS. None where the folder is gone."""
     recorded = json.loads((kept / "names.json").read_text())
-    if how == "lost":
+    if cut == "lost":
         gone = bool(recorded["unsynced"])
         return None if gone else {name: _synced(kept, inode) for name, inode in recorded["names"].items()}
     if not folder.exists():
@@ -90,7 +90,7 @@ def left(folder: Path, kept: Path, how: str) -> Content | None:
     result = {}
     for path in folder.iterdir():
         synced = _synced(kept, path.stat().st_ino)
-        result[path.name] = _torn(synced, path.read_bytes()) if how == "torn" else synced
+        result[path.name] = _torn(synced, path.read_bytes()) if cut == "torn" else synced
     return result
 
 

@@ -25,9 +25,9 @@ class End:
 
     def differences(self, other: End) -> list[str]:
         """What differs by a bit or more, named."""
-        found = [name for name in ("progress", "rows", "config", "files") if _of(self, name) != _of(other, name)]
+        wrong = [name for name in ("progress", "rows", "config", "files") if _of(self, name) != _of(other, name)]
         names = sorted({*self.arrays, *other.arrays})
-        return found + [n for n in names if not _same(self.arrays.get(n), other.arrays.get(n))]
+        return wrong + [n for n in names if not _same(self.arrays.get(n), other.arrays.get(n))]
 
 
 def end_of(run: Path) -> End:

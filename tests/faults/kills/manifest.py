@@ -12,6 +12,7 @@ import json
 import math
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Manifest:
     def __init__(self, path: Path) -> None:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         self._renamed: int | None = None
+        self.promise("begun")  # by the process: what the last one has appended may be cut
 
     def promise(self, what: str, value: Any = None) -> None:
         """A line of it."""
@@ -35,7 +37,7 @@ class Manifest:
     def reached(self, point: Point) -> None:
         pass
 
-    def made(self, path: Path) -> None:
+    def created(self, path: Path) -> None:
         pass
 
     def replaced(self, path: Path) -> None:
@@ -54,7 +56,7 @@ def steps(metadata: dict[str, Any]) -> int:
     return int(counters["epoch"] * STEPS + counters["step"])
 
 
-def without_seconds(row: dict[str, Any]) -> dict[str, Any]:
+def without_seconds(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row as its file has it, NaN as null, without the times, which no two runs share."""
     return {key: _as_saved(value) for key, value in row.items() if "seconds" not in key}
 
@@ -67,7 +69,13 @@ def _as_saved(value: Any) -> Any:
 
 def held_against(path: Path, folder: Path) -> tuple[list[str], int]:
     """The promises in the file `path` that the folder does not keep, and the steps of its checkpoint, 0 without one."""
-    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    every = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    begun = max((number for number, (what, _) in enumerate(every) if what == "begun"), default=0)
+    lines = [
+        (what, value)
+        for number, (what, value) in enumerate(every)
+        if what != "begun" and (what != "appended" or number > begun)
+    ]
     if not (folder / "config.json").exists():
         return [f"{what} was promised, and there is no config.json" for what, _ in lines[:1]], 0
     with warnings.catch_warnings(record=True) as warned:
@@ -77,13 +85,13 @@ def held_against(path: Path, folder: Path) -> tuple[list[str], int]:
             checkpoint, rows = record.checkpoint(folder), record.rows(folder)
         except UserError as error:
             return [f"unreadable: {error}"], 0
-    found = [f"unreadable: {warning.message}" for warning in warned]
-    there = 0 if checkpoint is None else steps(checkpoint[1])
+    wrong = [f"unreadable: {warning.message}" for warning in warned]
+    saved = 0 if checkpoint is None else steps(checkpoint[1])
     complete = [without_seconds(row) for row in rows]
     for what, value in lines:
-        least = {"run": 0, "row": 0 if what != "row" else value["epoch"] * STEPS}.get(what, value)
-        if there < least:
-            found.append(f"{what} of step {least} was promised, and the checkpoint is of step {there}")
-        if what == "row" and value not in complete:
-            found.append(f"the row of epoch {value['epoch']} was promised, and is not there")
-    return found, there
+        least = {"run": 0, "appended": 0, "row": value["epoch"] * STEPS if what == "row" else 0}.get(what, value)
+        if saved < least:
+            wrong.append(f"{what} of step {least} was promised, and the checkpoint is of step {saved}")
+        if what in ("row", "appended") and value not in complete:
+            wrong.append(f"the row of epoch {value['epoch']} was promised, and is not there")
+    return wrong, saved

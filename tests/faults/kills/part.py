@@ -73,12 +73,12 @@ def run(minutes: float) -> Measured:
         reason = ranks.missing()
         for kind in () if reason else ON_RANKS:
             count(f"{kind} on two ranks, one killed", _ranks(case(kind), share), _kills)
-        found = broken(case, max(2, round(TRIES * share)), SEED)
+        checks = broken(case, max(2, round(TRIES * share)), SEED)
     kills, text = total.counts["kills"], f"{reason}: no runs on two ranks. " if reason else ""
     text += f"{kills} placed kills, {total.counts['cuts']} power cuts, {total.counts['unreadable']} unreadable folders."
     if share < 1:
         text += f" A sample of {share:.0%} of the points, by seed {SEED}."
-    return Measured(figures, found, total.failures, text)
+    return Measured(figures, checks, total.failures, text)
 
 
 @contextmanager

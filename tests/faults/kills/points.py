@@ -46,7 +46,7 @@ class Listener(Protocol):
 
     def reached(self, point: Point) -> None: ...
     def synced(self, path: Path) -> None: ...
-    def made(self, path: Path) -> None: ...
+    def created(self, path: Path) -> None: ...
     def replaced(self, path: Path) -> None: ...
 
 
@@ -99,7 +99,7 @@ class Watched:
                 result = real(*arguments, **options)
                 for listener in self.listeners:
                     if call == "mkdir":
-                        listener.made(Path(path))
+                        listener.created(Path(path))
                     elif call in ("replace", "rename"):
                         listener.replaced(Path(path))
                 return result
@@ -128,12 +128,12 @@ class Watched:
         return next((p for p in [*files, *above] if p.exists() and os.path.samestat(p.stat(), status)), None)
 
     def _opening(self, real: Callable[..., Any], creates: Callable[[Any], bool]) -> Callable[..., Any]:
-        def wrapped(path: Any, how: Any = "r", *arguments: Any, **options: Any) -> Any:
-            how = options.pop("mode", how)
-            name = self.name_of(path) if creates(how) else None
+        def wrapped(path: Any, mode: Any = "r", *arguments: Any, **options: Any) -> Any:
+            mode = options.pop("mode", mode)
+            name = self.name_of(path) if creates(mode) else None
             if name is None:
-                return real(path, how, *arguments, **options)
-            return self.between(f"open {name}", lambda: real(path, how, *arguments, **options))
+                return real(path, mode, *arguments, **options)
+            return self.between(f"open {name}", lambda: real(path, mode, *arguments, **options))
 
         return wrapped
 

@@ -67,34 +67,34 @@ class RankCase:
     def killed_at(self, rank: int, point: Point, on_ranks: bool) -> Tally:
         """Rank `rank` killed at the point; the run is resumed by two ranks, or in one process."""
         self._forget()
-        tally, found = Tally(), []
+        tally, wrong = Tally(), []
         began = time.monotonic()
         try:
             self._begun(rank, point)
             return Tally(failures=[f"{self.case.kind}, rank {rank} {point}: not killed"])
         except RuntimeError as error:
-            found += self._line(str(error), rank)
+            wrong += self._line(str(error), rank)
         except Hang as hang:
-            found.append(f"{hang}, {time.monotonic() - began:.0f} s")
+            wrong.append(f"{hang}, {time.monotonic() - began:.0f} s")
         tally.counts["kills"] += 1
         if on_ranks and (self.run / "config.json").exists():
-            found += manifest.held_against(self.outside / "manifest", self.run)[0]
+            wrong += manifest.held_against(self.outside / "manifest", self.run)[0]
             with _in_time():
                 parallel.launch(rank_work.go_on, str(self.run), str(self.outside), EPOCHS, -1, "", False)
-            found += [f"not the same: {name}" for name in end_of(self.run).differences(self.case.end)]
+            wrong += [f"not the same: {name}" for name in end_of(self.run).differences(self.case.end)]
         else:
-            found += self.case.ends_well()
-        tally.counts += Counter(ends=1, right=int(not found))
-        if found:
-            tally.failures.append(f"{self.case.kind}, rank {rank} {point}: {'; '.join(found)}")
+            wrong += self.case.ends_well()
+        tally.counts += Counter(ends=1, right=int(not wrong))
+        if wrong:
+            tally.failures.append(f"{self.case.kind}, rank {rank} {point}: {'; '.join(wrong)}")
         return tally
 
     def _line(self, line: str, rank: int) -> list[str]:
         """What is wrong with the one line of a launch that failed."""
-        found = [] if re.fullmatch(LINE.format(rank=rank), line) else [f"the line is {line!r}"]
+        wrong = [] if re.fullmatch(LINE.format(rank=rank), line) else [f"the line is {line!r}"]
         if (self.run / "checkpoint.npz").exists() and not re.fullmatch(SAVED, line):
-            found.append(f"the line says nothing of the checkpoint: {line!r}")
-        return found
+            wrong.append(f"the line says nothing of the checkpoint: {line!r}")
+        return wrong
 
     def _begun(self, rank: int = -1, point: Point | None = None) -> list[list[Point]]:
         name, after = (point.name, point.after) if point else ("", False)

@@ -22,19 +22,19 @@ def killed_repeatedly(case: Case, seed: int) -> Tally:
     for number in range(rng.choice((2, 3))):
         leg = begin if number == 0 else go_on
         point = rng.choice(case.points[leg][: None if number == 0 else FEWER])
-        how = rng.choice((KILLED, *disk.HOW))
-        met.append(f"{how} {point}")
+        cut = rng.choice((KILLED, *disk.CUTS))
+        met.append(f"{cut} {point}")
         outcome = case.live(leg, point)
         if not outcome.killed:
             if point in outcome.points or outcome.status or outcome.error:
                 return Tally(failures=[f"{case.kind}, seed {seed}, {met}: not killed, but {outcome.error}"])
             continue  # a run that has started anew does not come by
         tally.counts["kills"] += 1
-        if how != KILLED:
-            disk.put(case.run, disk.left(case.run, case.outside / "disk", how))
+        if cut != KILLED:
+            disk.put(case.run, disk.left(case.run, case.outside / "disk", cut))
             tally.counts["cuts"] += 1
-    found = case.ends_well()
-    tally.counts += Counter(ends=1, right=int(not found), unreadable=int("unreadable" in " ".join(found)))
-    if found:
-        tally.failures.append(f"{case.kind}, seed {seed}, {', then '.join(met)}: {'; '.join(found)}")
+    wrong = case.ends_well()
+    tally.counts += Counter(ends=1, right=int(not wrong), unreadable=int("unreadable" in " ".join(wrong)))
+    if wrong:
+        tally.failures.append(f"{case.kind}, seed {seed}, {', then '.join(met)}: {'; '.join(wrong)}")
     return tally

@@ -29,12 +29,12 @@ def short(what):
 def test_a_run_that_is_killed_goes_on_to_the_same_end(what, least):
     if what == "ranks" and (reason := missing()):
         pytest.skip(reason)
-    found = short(what)
-    assert not found["failures"], "\n".join(found["failures"])
-    assert found["kills"] >= least and found["right"] == found["ends"] and not found["unreadable"]
+    counts = short(what)
+    assert not counts["failures"], "\n".join(counts["failures"])
+    assert counts["kills"] >= least and counts["right"] == counts["ends"] and not counts["unreadable"]
 
 
 def test_each_check_goes_red_without_what_it_relies_on():
-    found = short("broken")["red"]
-    assert set(found) == {*WITHOUT, "the lock", "the kill"}
-    assert all(found.values()), found
+    counts = short("broken")["red"]
+    assert set(counts) == {*WITHOUT, "the lock", "the kill"}
+    assert all(counts.values()), counts

@@ -16,7 +16,7 @@ import shutil
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ class Outcome:
 
     status: int
     points: list[Point] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
     error: str = ""
 
@@ -66,7 +66,7 @@ class Life:
     at: At = lambda point: None
     stop: StopRequest = field(default_factory=StopRequest)
     points: list[Point] = field(default_factory=list)
-    said: list[str] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
 
     def reached(self, point: Point) -> None:
         """As a listener: notes the point, and does there what is to be done."""
@@ -74,7 +74,7 @@ class Life:
         self.at(point)
 
     def synced(self, path: Path) -> None: ...
-    def made(self, path: Path) -> None: ...
+    def created(self, path: Path) -> None: ...
     def replaced(self, path: Path) -> None: ...
 
     def train(self, **what: Any) -> None:
@@ -84,7 +84,7 @@ class Life:
         def say(line: str) -> None:
             if line.startswith("run folder"):
                 promise("run")
-            self.said.append(line)
+            self.lines.append(line)
 
         def row(row: dict[str, Any]) -> None:
             promise("row", without_seconds(row))
@@ -94,6 +94,13 @@ class Life:
     def watch(self) -> None:
         """From here on every call is reported."""
         self.manifest = Manifest(self.outside / "manifest")
+        append = record.RunFolder.add_row
+
+        def add_row(folder: record.RunFolder, row: Mapping[str, Any]) -> None:
+            append(folder, row)
+            self.manifest.promise("appended", without_seconds(row))
+
+        patch.object(record.RunFolder, "add_row", add_row).start()
         Watched(self.run, Disk(self.run, self.outside / "disk"), self.manifest, self)
 
 
@@ -192,7 +199,7 @@ def _be(leg: Leg, life: Life) -> None:
             error = f"{type(raised).__name__}: {raised}"
     facts = {
         "points": [(p.name, p.after) for p in life.points],
-        "said": life.said,
+        "lines": life.lines,
         "warned": [str(w.message) for w in warned if str(life.run) in str(w.message)],
         "error": error,
     }

@@ -25,34 +25,34 @@ def locked(case: Case, leg: Leg) -> list[Point]:
 def second_writer(case: Case, leg: Leg, point: Point) -> Tally:
     """One case; the second writer is a process that resumes the run."""
     case.prepare(leg)
-    (there, told), (waits, lets_go) = os.pipe(), os.pipe()
+    (arrived, reports), (waits, releases) = os.pipe(), os.pipe()
 
     def pause(at: Point) -> None:
         if at == point:
-            os.write(told, b".")
+            os.write(reports, b".")
             os.read(waits, 1)
 
-    found = []
+    wrong = []
     first = start(leg, case.run, case.kind, case.outside, pause)
-    os.close(told)
+    os.close(reports)
     try:
-        if os.read(there, 1):
+        if os.read(arrived, 1):
             second = case.top / "second"
             second.mkdir(exist_ok=True)
             outcome = ended(start(go_on, case.run, case.kind, second, lambda point: None), second)
             if not outcome.error.startswith("InUse"):
-                found.append(f"the second writer was not refused ({outcome.error or outcome.status})")
+                wrong.append(f"the second writer was not refused ({outcome.error or outcome.status})")
         else:
-            found.append("the first did not come by")
+            wrong.append("the first did not come by")
     finally:
-        os.write(lets_go, b".")
+        os.write(releases, b".")
         outcome = ended(first, case.outside)
-        for descriptor in (there, waits, lets_go):
+        for descriptor in (arrived, waits, releases):
             os.close(descriptor)
     if outcome.status or outcome.error:
-        found.append(f"the first ended with {outcome.error or outcome.status}")
+        wrong.append(f"the first ended with {outcome.error or outcome.status}")
     else:
-        found += case.ends_well()
-        found += [f"not the same: {name}" for name in end_of(case.run).differences(case.end)]
-    failures = [f"{case.kind}, a second writer {point} in {leg.__name__}: {'; '.join(found)}"] if found else []
-    return Tally(Counter(ends=1, right=int(not found)), failures)
+        wrong += case.ends_well()
+        wrong += [f"not the same: {name}" for name in end_of(case.run).differences(case.end)]
+    failures = [f"{case.kind}, a second writer {point} in {leg.__name__}: {'; '.join(wrong)}"] if wrong else []
+    return Tally(Counter(ends=1, right=int(not wrong)), failures)
