@@ -42,7 +42,7 @@ class Case:
         self.points: dict[Leg, list[Point]] = {begin: self._points(begin)}
         self.before_going_on = disk.content(self.run), (self.outside / "manifest").read_bytes()
         self.points[go_on] = self._points(go_on)
-        assert not self.end.differences(end_of(self.run)), "the legs end otherwise than the run in one"
+        assert not self.differences(), "the legs end otherwise than the run in one"
 
     def _points(self, leg: Leg) -> list[Point]:
         outcome = self.live(leg)
@@ -84,10 +84,14 @@ class Case:
         wrong += [f"warned: {line}" for line in outcome.warned]
         if outcome.steps != TOTAL - saved:
             wrong.append(f"{outcome.steps} steps after {saved} of {TOTAL}")
+        return wrong + self.differences()
+
+    def differences(self) -> list[str]:
+        """What of the run's end is not that of the run that was never killed."""
         try:
-            return wrong + [f"not the same: {name}" for name in end_of(self.run).differences(self.end)]
+            return [f"not the same: {name}" for name in end_of(self.run).differences(self.end)]
         except UserError as error:
-            return [*wrong, f"unreadable: {error}"]
+            return [f"unreadable: {error}"]
 
 
 def killed_at(case: Case, leg: Leg, point: Point, cuts: bool) -> Tally:

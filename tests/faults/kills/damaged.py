@@ -6,7 +6,6 @@ import random
 from collections import Counter
 
 from tests.faults.kills.check import Case, Tally
-from tests.faults.kills.ends import end_of
 from tests.faults.kills.kinds import STOPPED, TOTAL
 from tests.faults.kills.points import Point
 from tests.faults.kills.victim import go_on
@@ -49,7 +48,7 @@ def damaged(case: Case, way: str, seed: int, point: Point | None = None) -> Tall
             wrong.append(f"{outcome.steps} steps, warned of {outcome.warned}")
         if point is None and not fell_back and way != "a byte changed":  # one that nothing reads is no damage
             wrong.append("used without a word")
-        wrong += [f"not the same: {name}" for name in end_of(case.run).differences(case.end)]
+        wrong += case.differences()
     tally.counts += Counter(ends=1, right=int(not wrong))
     if wrong:
         tally.failures.append(f"{case.kind}, newest checkpoint {way}, seed {seed}, {point}: {'; '.join(wrong)}")

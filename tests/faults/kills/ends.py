@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import record
+from minilocal.errors import UserError
 from tests.faults.kills.manifest import without_seconds
 
 
@@ -33,10 +34,11 @@ class End:
 def end_of(run: Path) -> End:
     """The end of the run in this folder.
 
-    Raises: UserError where it cannot be read.
+    Raises: UserError where it has none, or it cannot be read.
     """
     saved = record.checkpoint(run)
-    assert saved is not None, f"{run} has no checkpoint"
+    if saved is None:
+        raise UserError(f"{run} has no checkpoint.")
     config = record.config(run)
     config["run"].pop("out")
     config["run"].pop("processes")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -83,9 +84,10 @@ def run(minutes: float) -> Measured:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for all runs, in memory where there is such a place."""
+    """A folder for all runs, in memory where there is a GiB of it: the kinds need some 20 MB each."""
     memory = Path("/dev/shm")
-    with tempfile.TemporaryDirectory(prefix="minilocal-kills-", dir=memory if memory.is_dir() else None) as top:
+    free = shutil.disk_usage(memory).free if memory.is_dir() else 0
+    with tempfile.TemporaryDirectory(prefix="minilocal-kills-", dir=memory if free > 1 << 30 else None) as top:
         yield Path(top).resolve()
 
 

@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import sys
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from minilocal import parallel
+from minilocal.errors import UserError
 from tests.faults.kills import manifest, rank_work
 from tests.faults.kills.check import Case, Tally
-from tests.faults.kills.ends import end_of
 from tests.faults.kills.kinds import EPOCHS, KINDS
 from tests.faults.kills.points import Point
 
@@ -62,32 +61,38 @@ class RankCase:
         self.case, self.run, self.outside = case, case.run, case.outside
         self._forget()
         self.points: dict[int, list[Point]] = dict(enumerate(self._begun()))  # of each rank
-        assert not end_of(self.run).differences(case.end), "two ranks end otherwise than one process"
+        assert not case.differences(), "two ranks end otherwise than one process"
 
     def killed_at(self, rank: int, point: Point, on_ranks: bool) -> Tally:
         """Rank `rank` killed at the point; the run is resumed by two ranks, or in one process."""
         self._forget()
         tally, wrong = Tally(), []
-        began = time.monotonic()
         try:
             self._begun(rank, point)
             return Tally(failures=[f"{self.case.kind}, rank {rank} {point}: not killed"])
-        except RuntimeError as error:
+        except (RuntimeError, UserError) as error:
             wrong += self._line(str(error), rank)
         except Hang as hang:
-            wrong.append(f"{hang}, {time.monotonic() - began:.0f} s")
+            wrong.append(str(hang))
         tally.counts["kills"] += 1
         if on_ranks and (self.run / "config.json").exists():
             wrong += manifest.held_against(self.outside / "manifest", self.run)[0]
-            with _in_time():
-                parallel.launch(rank_work.go_on, str(self.run), str(self.outside), EPOCHS, -1, "", False)
-            wrong += [f"not the same: {name}" for name in end_of(self.run).differences(self.case.end)]
+            wrong += self._gone_on()
         else:
             wrong += self.case.ends_well()
         tally.counts += Counter(ends=1, right=int(not wrong))
         if wrong:
             tally.failures.append(f"{self.case.kind}, rank {rank} {point}: {'; '.join(wrong)}")
         return tally
+
+    def _gone_on(self) -> list[str]:
+        """What is wrong with the run's way to its end, on two ranks."""
+        try:
+            with _in_time():
+                parallel.launch(rank_work.go_on, str(self.run), str(self.outside), EPOCHS, -1, "", False)
+        except (RuntimeError, UserError, Hang) as error:
+            return [f"not resumed: {error}"]
+        return self.case.differences()
 
     def _line(self, line: str, rank: int) -> list[str]:
         """What is wrong with the one line of a launch that failed."""

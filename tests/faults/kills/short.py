@@ -5,7 +5,7 @@
     ranks    a few kills on two ranks
     broken   each check without what it relies on, until it notices
 
-Prints {"tried": ..., "right": ..., "kills": ..., "failures": [...], "broken": {without: red}} as JSON.
+Prints {"kills": ..., "ends": ..., "right": ..., "unreadable": ..., "failures": [...], "red": {without: red}} as JSON.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from tests.faults.kills.sequences import killed_repeatedly
 from tests.faults.kills.victim import go_on
 from tests.faults.kills.writers import locked, second_writer
 
-FEW = 2
 OTHERS = ("PGL, both kinds of epochs", "FDG", "asynchronous DGL", "Adam", "dropout", "batch norm, on ResNet-8")
 assert set(OTHERS) <= set(KINDS)
 

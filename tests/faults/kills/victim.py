@@ -4,7 +4,7 @@ What it did is written into its folder `outside`, beside the run's:
 
     manifest      what it promised, a line before each promise
     disk          what is on the disk (`disk.Disk`)
-    outcome.json  only where it ended by itself: the points that it met, what was said and warned of, and its error
+    outcome.json  only where it ended by itself: the points that it met, its warnings of the run's folder, its error
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from typing import Any
 from unittest.mock import patch
 
 from minilocal import record
-from minilocal.errors import UserError
 from minilocal.train import Interrupted, train
 from minilocal.train.stop import StopRequest
 from tests.faults.kills.disk import Disk
@@ -34,15 +33,15 @@ from tests.helpers.small_run import configuration
 
 At = Callable[[Point], None]
 Leg = Callable[["Life"], None]
+SECONDS = 60  # the longest that a process may take, on a busy machine; without a hang it is a fraction of one
 
 
 @dataclass
 class Outcome:
-    """How a process ended: `status` is minus the signal's number where it was killed; `error` its UserError."""
+    """How a process ended: `status` is minus the signal's number where it was killed; `error` is what it raised."""
 
     status: int
     points: list[Point] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
     warned: list[str] = field(default_factory=list)
     error: str = ""
 
@@ -66,7 +65,6 @@ class Life:
     at: At = lambda point: None
     stop: StopRequest = field(default_factory=StopRequest)
     points: list[Point] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
 
     def reached(self, point: Point) -> None:
         """As a listener: notes the point, and does there what is to be done."""
@@ -84,7 +82,6 @@ class Life:
         def say(line: str) -> None:
             if line.startswith("run folder"):
                 promise("run")
-            self.lines.append(line)
 
         def row(row: dict[str, Any]) -> None:
             promise("row", without_seconds(row))
@@ -165,6 +162,7 @@ def start(leg: Leg, run: Path, kind: str, outside: Path, at: At) -> int:
         return child
     status = 1
     gc.disable()  # it would copy every page that the child shares
+    signal.alarm(SECONDS)  # one that hangs is ended, by another signal than SIGKILL
     try:
         _be(leg, Life(run, kind, outside, at))
         status = 0
@@ -195,11 +193,10 @@ def _be(leg: Leg, life: Life) -> None:
         life.watch()
         try:
             leg(life)
-        except UserError as raised:
+        except Exception as raised:
             error = f"{type(raised).__name__}: {raised}"
     facts = {
         "points": [(p.name, p.after) for p in life.points],
-        "lines": life.lines,
         "warned": [str(w.message) for w in warned if str(life.run) in str(w.message)],
         "error": error,
     }
