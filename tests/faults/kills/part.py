@@ -43,7 +43,7 @@ without power cuts.
 
 A folder that had promised nothing may hold no run yet; its run then starts anew.
 """
-MINUTES = 20.0
+MINUTES = 12.0
 SEED = 20261127
 SEQUENCES, DAMAGED, WRITERS, RANKS, TRIES = 10, 3, 8, 10, 12  # of each kind; kills of each rank; cases of each want
 T = TypeVar("T")
