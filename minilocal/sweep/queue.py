@@ -10,7 +10,7 @@ from typing import Any
 
 from minilocal import record
 from minilocal.config import Config, check, flatten, resolve, tables_of
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_file
 from minilocal.ops.kinds import checked_kind
 from minilocal.record.files import os_errors_explained, read_json
 from minilocal.sweep.cells import Cell, fingerprint
@@ -81,6 +81,7 @@ class Queue:
         content = {"format": FORMAT, **self.about, "cells": [cell.to_json() for cell in self.cells]}
         text = json.dumps(content, indent=1)
         record.make_folders(self.path)
+        check_file(self.path / FILE)
         with os_errors_explained(self.path):
             if (self.path / FILE).exists() and (self.path / FILE).read_text("utf-8") == text:
                 return

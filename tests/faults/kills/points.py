@@ -59,6 +59,7 @@ class Watched:
     def __init__(self, folder: Path, *listeners: Listener) -> None:
         self.folder, self.listeners = folder, listeners
         self.counts: Counter[str] = Counter()
+        self.is_opening = False  # an `open` whose opener is `os.open` is one call
         for name, argument in CALLS.items():
             setattr(os, name, self._call_on_a_path(name, getattr(os, name), argument))
         os.fsync = self._fsync
@@ -131,9 +132,17 @@ class Watched:
         def wrapped(path: Any, mode: Any = "r", *arguments: Any, **options: Any) -> Any:
             mode = options.pop("mode", mode)
             name = self.name_of(path) if creates(mode) else None
-            if name is None:
+            if name is None or self.is_opening:
                 return real(path, mode, *arguments, **options)
-            return self.between(f"open {name}", lambda: real(path, mode, *arguments, **options))
+
+            def work() -> Any:
+                self.is_opening = True
+                try:
+                    return real(path, mode, *arguments, **options)
+                finally:
+                    self.is_opening = False
+
+            return self.between(f"open {name}", work)
 
         return wrapped
 
