@@ -38,10 +38,15 @@ the disk are a file's bytes as of its last fsync, and a folder's names as of the
 nothing is there ("lost"), or all names are and no bytes ("names"), or half of the bytes too ("torn"). What was there
 when a process began counts as being on the disk. Not simulated: a disk that does not write what it has confirmed,
 writes that are torn within a sector, other orders of the names, file systems other than this machine's. fsync itself
-is recorded and not called, since the model and not the machine's disk says what is lost. Runs on two ranks are killed
-without power cuts.
+is recorded and not called, since the model and not the machine's disk says what is lost. Runs on two ranks have no
+power cuts.
 
 A folder that had promised nothing may hold no run yet; its run then starts anew.
+
+Runs are also killed two or three times, at points and with power cuts drawn by a seed; resumed after their newest
+checkpoint was damaged, when the one before it must serve, with a warning; and met by a second writer while the first
+stands at a point, which must be refused. On two ranks one is killed: the launch must end within a minute in one line
+that names the rank and the last checkpoint, and two ranks or one process go on to the same end.
 """
 MINUTES = 12.0
 SEED = 20261127
