@@ -153,7 +153,7 @@ def rate(lr: Any) -> float:
     """A learning rate as a Python float, since a NumPy number would widen float32."""
     try:
         value = inf if isinstance(lr, (str, bytes, bool)) else float(lr)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = inf
     if not 0 <= value < inf:
         raise UserError(f"lr = {lr!r}: give a learning rate, a finite number of 0 or more.")
@@ -171,7 +171,7 @@ def epoch(number: Any) -> int:
 def weights(loaded: Mapping[str, Any], arrays: Mapping[str, Array], net: str) -> None:
     """Check that these parameters and running statistics can be loaded into `arrays`."""
     if not isinstance(loaded, Mapping):
-        raise UserError(f"load takes {{name: array}}, not a {type(loaded).__name__}. Nothing was loaded.")
+        raise UserError(f"load takes {{name: array}}, not a {type(loaded).__name__}: give a dict. Nothing was loaded.")
     for name, a in loaded.items():
         fits(name, a, arrays, net)
         if not finite(a, arrays[name].dtype):
@@ -187,9 +187,9 @@ def fits(name: str, a: Any, arrays: Mapping[str, Array], net: str) -> None:
             f"{name!r} is a torch.{type(a).__name__}: give minilocal.interop.from_torch(model.state_dict()). "
             "Nothing was loaded."
         )
-    if not hasattr(a, "dtype") or a.dtype.kind not in "fiub":
+    if not hasattr(a, "dtype") or a.dtype.kind != "f":
         what = getattr(a, "dtype", type(a).__name__)
-        raise UserError(f"{name!r} is a {what}, not an array of numbers. Nothing was loaded.")
+        raise UserError(f"{name!r} is a {what}: give an array of floating-point numbers. Nothing was loaded.")
     shape, own = tuple(a.shape), tuple(arrays[name].shape)
     if shape == own:
         return
@@ -211,6 +211,7 @@ def _meant(name: str, known: Mapping[str, Array]) -> str:
     return nearest(name, known)
 
 
+COUNTERS = ("count:key", "count:epoch", "count:steps", "count:lr")
 OptimizerStates = dict[str, dict[str, Any]]  # {parameter: {name: array or counter}}
 
 
@@ -233,7 +234,7 @@ def state(
 ) -> SavedState:
     """A `Learner.state()`, checked but for what is in flight. One that has `diverged` may hold any numbers."""
     if not isinstance(saved, Mapping):
-        raise UserError(f"restore takes a Learner.state(), not a {type(saved).__name__}.")
+        raise UserError(f"restore was given a {type(saved).__name__}: give a Learner.state().")
     kinds: dict[str, dict[str, Any]] = {"array": {}, "optim": {}, "flight": {}}
     dtype = next(iter(arrays.values())).dtype
     for entry, a in saved.items():
@@ -242,7 +243,9 @@ def state(
         if not (diverged or finite(a, dtype)):
             raise UserError(f"{entry!r} holds numbers that are not finite: that training had diverged.")
         kind, _, name = entry.partition(":")
-        kinds.get(kind, {})[name] = a
+        if kind not in kinds and entry not in COUNTERS:
+            raise UserError(f"this checkpoint holds {entry!r}, which no Learner.state() has: leave it out.")
+        kinds.setdefault(kind, {})[name] = a
     if missing := [name for name in arrays if name not in kinds["array"]]:
         more = len(missing) - 1
         raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")
@@ -274,8 +277,8 @@ def optimiser_state(saved: Mapping[str, Any], parameters: Mapping[str, Array]) -
 def counters(saved: Mapping[str, Any]) -> tuple[int, int, int, float]:
     """(key, epoch, steps, lr) of a state."""
     try:
-        key, at, steps = (_counter(f"count:{c}", saved[f"count:{c}"]) for c in ("key", "epoch", "steps"))
-        lr = to_host(saved["count:lr"])
+        key, at, steps = (_counter(entry, saved[entry]) for entry in COUNTERS[:3])
+        lr = to_host(saved[COUNTERS[3]])
     except KeyError as missing:
         raise UserError(f"this checkpoint lacks {missing}: it is damaged.") from None
     if lr.ndim or lr.dtype.kind not in "fiu":

@@ -119,8 +119,11 @@ class Learner:
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in; a subset is fine.
 
-        Raises: UserError for a name that is not here, a shape that differs, or numbers that are not finite; then
-        nothing has been copied.
+        Floating-point numbers of any width are taken. Whole numbers, truth values and complex numbers are not: they
+        are no weights of a network that has been trained.
+
+        Raises: UserError for a name that is not here, a shape or a type that does not fit, or numbers that are not
+        finite; then nothing has been copied.
         """
         inputs.weights(arrays, self._training.arrays, self.net.name)
         self._training.load(arrays)

@@ -147,6 +147,8 @@ class Split:
 
         Raises: UserError where the numbers do not fit, and where `net` has no such split.
         """
+        if not isinstance(units, Sequence):
+            raise UserError(f"split was given {units!r}: give a list of units, as net.units.")
         counts = self._counts(len(units), modules, net)
         if any(n < 1 for n in counts) or sum(counts) != len(units):
             raise UserError(
@@ -165,7 +167,10 @@ class Split:
             if isinstance(modules, bool):
                 raise TypeError
             if isinstance(modules, Sequence):
-                return [index(n) for n in cast("Sequence[int]", modules)]
+                counts = cast("Sequence[int]", modules)
+                if any(isinstance(n, bool) for n in counts):
+                    raise TypeError
+                return [index(n) for n in counts]
             return sizes(units, index(modules))
         except TypeError:
             raise UserError(

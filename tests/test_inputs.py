@@ -149,7 +149,7 @@ USED = [
     (lambda learner: learner.load({"layers.0.bais": np.zeros(12)}), r"did you mean 'layers\.0\.bias'\? Nothing"),
     (lambda learner: learner.load({"qqq": np.zeros(12)}), r"'qqq'\. Nothing"),
     (lambda learner: learner.load({"layers.0.bias": [0.0] * 12}), "is a list"),
-    (lambda learner: learner.load({"layers.0.bias": np.array(["a"] * 12)}), "not an array of numbers"),
+    (lambda learner: learner.load({"layers.0.bias": np.array(["a"] * 12)}), "give an array of floating-point numbers"),
     (lambda learner: learner.load({"layers.0.bias": Tensor()}), r"from_torch\(model\.state_dict\(\)\)"),
     (lambda learner: learner.load([1]), "not a list"),
 ]
@@ -209,7 +209,7 @@ FOREIGN: list[Any] = [None, [1], {1: 2}, {"array:layers.0.bias": None}, {"count:
 ENTRIES = [
     ("array:layers.0.bias", np.full(12, np.nan), "had diverged"),
     ("array:layers.0.bias", np.full(12, 1e300), "had diverged"),
-    ("array:layers.0.bias", np.full(12, 1j), "not an array of numbers"),
+    ("array:layers.0.bias", np.full(12, 1j), "give an array of floating-point numbers"),
     ("optim:layers.0.bias:v", np.full(12, np.inf), "had diverged"),
     ("optim:layers.0.bias:v", "v", "is a str, not an array"),
     ("count:lr", np.array(-1.0), "lr = "),

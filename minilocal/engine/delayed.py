@@ -19,7 +19,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from minilocal.array import Array, namespace
-from minilocal.engine.in_flight import InFlight, InFlightBatch, Message, PendingBackward, check_signature, signature
+from minilocal.engine.in_flight import InFlight, InFlightBatch, Message, PendingBackward, check_held, check_signature, signature
 from minilocal.engine.module import Module, OnGradients, Saved
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
@@ -150,7 +150,8 @@ class DelayedEngine:
     def restore(self, saved: Saved, image: Shape) -> None:
         """Continue from a `state()`.
 
-        Raises: UserError where another rule, split or network wrote it; then nothing has changed.
+        Raises: UserError where another rule, split or network wrote it, or a part is missing; then nothing has changed.
         """
         check_signature(saved, signature(self.rule, self.modules))
+        check_held(saved, self.rule, self.modules)
         self.in_flight = InFlight.from_arrays(saved, self.modules, self.arrays, self.rule.boundary, image)

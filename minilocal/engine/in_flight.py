@@ -199,11 +199,27 @@ class InFlight:
                 sent, images = batch_of(n)
                 queues[k][position] = Message(sent, array(f"{lane}.{k}.{n}", images, *edges[k][1]))
         held = [name.removeprefix("held.") for name in saved if name.startswith("held.")]
-        if strange := [name for name in held if name not in arrays]:
-            raise UserError(f"this checkpoint holds a gradient of {strange[0]!r}, which is not here: it is damaged.")
         flying.held = {name: like(f"held.{name}", name) for name in held}
         flying.begun = int(saved_array(saved, "begun", (), "iu"))
         return flying
+
+
+def check_held(saved: Saved, rule: Rule, modules: list[Module]) -> None:
+    """Check that module K's gradients are there where the last iteration made some, all of them, and else none.
+
+    It made some where its error, the youngest of those on their way down, is there.
+
+    Raises: UserError.
+    """
+    held = {name.removeprefix("held.") for name in saved if name.startswith("held.")}
+    last, errors, objective = len(modules) - 1, rule.boundary.lags[1], modules[-1].objective
+    own = [*modules[-1].parameters(), *(() if objective is None else objective.parameters)]
+    due = rule.when.first == "backward" and (
+        bool(held) if last == 0 else any(row[:2] == [last - 1, errors - 1] for row in rows(saved, "down", 3))
+    )
+    if odd := sorted(held ^ set(own if due else ())):
+        what = "holds" if odd[0] in held else "lacks"
+        raise UserError(f"this checkpoint {what} 'flight:held.{odd[0]}': it is damaged.")
 
 
 def saved_batches(saved: Saved, image: Shape, xp: Any) -> dict[int, InFlightBatch]:

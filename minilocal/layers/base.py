@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.errors import UserError
+from minilocal.errors import UserError, call_it, whole
 from minilocal.streams import StreamKey, stream_key
 
 if TYPE_CHECKING:
@@ -122,6 +122,25 @@ class Layer(Generic[Cache]):
         if p is not None:
             return p[name]
         return self.parameters[name] if name in self.parameters else self.buffers[name]
+
+
+def whole_sizes(what: str, **sizes: Any) -> list[int]:
+    """The sizes of a layer, each a whole number of 1 or more.
+
+    Raises: UserError for anything else, by the name of the size.
+    """
+    return [whole(f"{what}: {name}", size) for name, size in sizes.items()]
+
+
+def layers_of(given: Any, what: str) -> list[Layer]:
+    """`given` as a list of layers.
+
+    Raises: UserError where it is none, or holds anything else, as a class in place of its instance.
+    """
+    layers = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
+    if wrong := [layer for layer in layers if not isinstance(layer, Layer)]:
+        raise UserError(f"{what} was given {wrong[0]!r}{call_it(wrong[0])}: give a list of layers, [Flatten(), ...].")
+    return layers
 
 
 def check_distinct_names(owners: Iterable[tuple[str, Arrays]]) -> None:

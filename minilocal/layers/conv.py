@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.errors import UserError, boolean, whole
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape, whole_sizes
 from minilocal.layers.initial import Initializer
 from minilocal.ops.conv import conv2d, conv2d_backward, conv_out_size
 from minilocal.ops.matmul import sum_rows
@@ -22,6 +22,8 @@ class Conv(Layer[Array]):
 
     Keeps x, which the ReLU below keeps too, and not im2col(x): it is k² times as large, and cheap to recompute.
     `forward` and `out_shape` raise UserError for images of other channels, or smaller than a window with its padding.
+
+    Raises: UserError for sizes that are no whole numbers of 1 or more, or a padding below 0.
     """
 
     def __init__(
@@ -37,12 +39,14 @@ class Conv(Layer[Array]):
         name: str = "",
     ) -> None:
         super().__init__(name)
-        self.inputs, self.outputs, self.size = inputs, outputs, size
-        self.stride, self.pad, self.bias = stride, pad, bias
-        initial, weight = Initializer.of(rng), self._full("weight")
-        self.parameters[weight] = initial.conv(weight, size, inputs, outputs)
-        if bias:
-            self.parameters[self._full("bias")] = initial.bias(self._full("bias"), size * size * inputs, outputs)
+        self.inputs, self.outputs, self.size, self.stride = whole_sizes(
+            f"Conv {name!r}", inputs=inputs, outputs=outputs, size=size, stride=stride
+        )
+        self.pad, self.bias = whole(f"Conv {name!r}: pad", pad, 0), boolean(f"Conv {name!r}: bias", bias)
+        initial, weight, window = Initializer.of(rng), self._full("weight"), self.size**2 * self.inputs
+        self.parameters[weight] = initial.conv(weight, self.size, self.inputs, self.outputs)
+        if self.bias:
+            self.parameters[self._full("bias")] = initial.bias(self._full("bias"), window, self.outputs)
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array]:
         self.out_shape(x.shape[1:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minilocal.array import Array
-from minilocal.errors import UserError
+from minilocal.errors import fraction
 from minilocal.layers.base import Arrays, Layer, Need, PassContext
 from minilocal.ops.dropout import dropout_mask
 
@@ -19,9 +19,7 @@ class Dropout(Layer[Array | None]):
 
     def __init__(self, rate: float, *, name: str = "") -> None:
         super().__init__(name)
-        if not 0 <= rate < 1:
-            raise UserError(f"Dropout {name!r}: rate {rate} is outside [0, 1).")
-        self.rate = rate
+        self.rate = fraction(f"Dropout {name!r}: rate", rate, "[)", why="at 1 nothing would be left")
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array | None]:
         if not ctx.training or self.rate == 0:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minilocal.errors import unknown
+from minilocal.errors import set_checked, unknown, whole
 from minilocal.streams import new_key, stream
 
 SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
@@ -29,7 +29,7 @@ SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
 class Initializer:
     """Initial arrays, float32, on the host, from random streams named by `key` and the array's name.
 
-    Raises: UserError for an unknown scheme.
+    Raises: UserError for a key that is no whole number of 0 or more, and an unknown scheme.
     """
 
     key: int
@@ -37,6 +37,7 @@ class Initializer:
     prefix: str = ""  # prefix of every name, so that equal layers in one network get different numbers
 
     def __post_init__(self) -> None:
+        set_checked(self, key=whole("the key of initial weights", self.key, 0))
         if self.scheme not in SCHEMES:
             raise unknown("initialisation", self.scheme, SCHEMES)
 

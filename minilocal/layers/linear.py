@@ -7,8 +7,8 @@ from math import prod
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.errors import UserError, boolean
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape, whole_sizes
 from minilocal.layers.initial import Initializer
 from minilocal.ops.matmul import matmul, matmul_dw, sum_rows
 
@@ -22,6 +22,8 @@ class Linear(Layer[Array]):
         x (N, I)   W (I, O)   b (O,)   y (N, O)
 
     Keeps x, which dW needs; the layer below has the same array as its output.
+
+    Raises: UserError for sizes that are no whole numbers of 1 or more.
     """
 
     def __init__(
@@ -35,11 +37,12 @@ class Linear(Layer[Array]):
         last: bool = False,
     ) -> None:
         super().__init__(name)
-        self.inputs, self.outputs, self.bias = inputs, outputs, bias
+        self.inputs, self.outputs = whole_sizes(f"Linear {name!r}", inputs=inputs, outputs=outputs)
+        self.bias = boolean(f"Linear {name!r}: bias", bias)
         initial, weight = Initializer.of(rng), self._full("weight")
-        self.parameters[weight] = initial.linear(weight, inputs, outputs, last)
-        if bias:
-            self.parameters[self._full("bias")] = initial.bias(self._full("bias"), inputs, outputs)
+        self.parameters[weight] = initial.linear(weight, self.inputs, self.outputs, last)
+        if self.bias:
+            self.parameters[self._full("bias")] = initial.bias(self._full("bias"), self.inputs, self.outputs)
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array]:
         y = matmul(x, self._get(p, "weight"))  # (1)

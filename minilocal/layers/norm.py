@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
 import numpy as np
 
 from minilocal.array import Array, namespace
-from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.errors import UserError, fraction, real
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape, whole_sizes
 from minilocal.layers.initial import Initializer, constant
 from minilocal.ops.batch_norm import (
     RunningUpdate,
@@ -45,6 +46,9 @@ class BatchNorm(Layer[NormCache]):
 
     Keeps z and two numbers per channel, from which n is computed again. Running statistics: (1 - momentum) old +
     momentum new, the variance unbiased; `update_running_stats` updates them, a forward does not.
+
+    Raises: UserError for channels that are no whole number of 1 or more, a momentum outside [0, 1], or an ε that is
+    not above 0.
     """
 
     def __init__(
@@ -57,7 +61,10 @@ class BatchNorm(Layer[NormCache]):
         eps: float = 1e-5,
     ) -> None:
         super().__init__(name)
-        self.channels, self.momentum, self.eps = channels, momentum, eps
+        what = f"{type(self).__name__} {name!r}"
+        (channels,) = whole_sizes(what, channels=channels)
+        self.channels, self.momentum = channels, fraction(f"{what}: momentum", momentum)
+        self.eps = real(f"{what}: eps", eps, 0, inf, "()", why="give a number above 0, as 1e-05")
         gamma = self._full("weight")
         self.parameters[gamma] = constant(1, channels) if rng is None else Initializer.of(rng).gamma(gamma, channels)
         self.parameters[self._full("bias")] = constant(0, channels)

@@ -6,7 +6,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape
+from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape, whole_sizes
 from minilocal.layers.resize import BySides
 from minilocal.ops.conv import conv_out_size
 from minilocal.ops.pool import (
@@ -22,11 +22,15 @@ class _Windows(Layer[Cache]):
     """The base of pools of k×k windows at every `stride`-th pixel, without padding or incomplete last windows.
 
     `forward` and `out_shape` raise UserError for images that are smaller than a window.
+
+    Raises: UserError for a size or a stride that is no whole number of 1 or more.
     """
 
     def __init__(self, size: int, stride: int | None = None, *, name: str = "") -> None:
         super().__init__(name)
-        self.size, self.stride = size, stride or size
+        self.size, self.stride = whole_sizes(
+            f"{type(self).__name__} {name!r}", size=size, stride=size if stride is None else stride
+        )
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3 or min(shape[:2]) < self.size:
@@ -123,7 +127,7 @@ class AdaptiveAveragePool(BySides):
 
     def __init__(self, bins: int, columns: int | None = None, *, name: str = "") -> None:
         super().__init__(bins, bins if columns is None else columns, name=name)
-        self.bins = bins
+        self.bins = self.height
 
     def _side(self, side: int, bins: int) -> int:
         return bins

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, unknown
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape, whole_sizes
 from minilocal.layers.conv import Conv
 from minilocal.layers.conv_norm import conv_norm
 from minilocal.layers.initial import Initializer
@@ -35,13 +35,19 @@ class PadShortcut(Layer[Shape]):
     x (N, H, W, C)  →  (N, ⌈H / stride⌉, ⌈W / stride⌉, O)
 
     Keeps the shape of x. The backward puts the error of the old channels at those pixels, and 0 elsewhere.
+
+    Raises: UserError for sizes that are no whole numbers of 1 or more, another `side`, or fewer channels than before.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, side: str, *, name: str = "") -> None:
         super().__init__(name)
-        self.outputs, self.stride = outputs, stride
+        self.inputs, self.outputs, self.stride = whole_sizes(
+            f"PadShortcut {name!r}", inputs=inputs, outputs=outputs, stride=stride
+        )
+        if side not in SHORTCUTS[:2]:
+            raise unknown("shortcut", side, SHORTCUTS[:2])
+        check_channels_are_added(side, self.inputs, self.outputs, name)
         self.before = (outputs - inputs) // 2 if side == "A-both" else 0
-        self.inputs = inputs
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         s = x[:, :: self.stride, :: self.stride]
@@ -62,6 +68,14 @@ class PadShortcut(Layer[Shape]):
         return -(-shape[0] // self.stride), -(-shape[1] // self.stride), self.outputs
 
 
+def check_channels_are_added(option: str, inputs: int, outputs: int, name: str) -> None:
+    """Raises: UserError where there are fewer channels than before."""
+    if outputs < inputs:
+        raise UserError(
+            f"shortcut {option} {name!r} adds zero channels and cannot go from {inputs} to {outputs}: use B."
+        )
+
+
 def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initializer, name: str) -> Layer:
     """The shortcut of a block: x where the shape stays, else option A-both, A-end, or B (1×1 convolution + BN).
 
@@ -75,10 +89,6 @@ def shortcut(option: str, inputs: int, outputs: int, stride: int, initial: Initi
         prefix = f"{name}.downsample" if name else "downsample"
         conv = Conv(inputs, outputs, 1, initial, stride=stride, name=f"{prefix}.0")
         return Sequential([conv, BatchNorm(outputs, initial, name=f"{prefix}.1")])
-    if outputs < inputs:
-        raise UserError(
-            f"shortcut {option} {name!r} adds zero channels and cannot go from {inputs} to {outputs}: use B."
-        )
     return PadShortcut(inputs, outputs, stride, option, name=name)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape, whole_sizes
 from minilocal.ops.matmul import matmul_axis1
 
 
@@ -17,11 +17,13 @@ class BySides(Layer[Shape]):
     """y = A x Bᵀ;   dx = Aᵀ dy B.        x (N, H, W, C), y (N, P, Q, C), A (P, H), B (Q, W). Keeps the shape of x.
 
     A subclass defines what `height` and `width` mean. A map that keeps its size is returned as it is.
+
+    Raises: UserError for sides that are no whole numbers of 1 or more.
     """
 
     def __init__(self, height: int, width: int, *, name: str = "") -> None:
         super().__init__(name)
-        self.height, self.width = height, width
+        self.height, self.width = whole_sizes(f"{type(self).__name__} {name!r}", height=height, width=width)
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         if self.out_shape(x.shape[1:]) == x.shape[1:]:

@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from minilocal.array import Array
-from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape, check_distinct_names
+from minilocal.layers.base import (
+    Arrays,
+    Cache,
+    Layer,
+    Need,
+    PassContext,
+    Shape,
+    check_distinct_names,
+    layers_of,
+)
 from minilocal.layers.conv import Conv
 from minilocal.layers.conv_norm import conv_norm
 from minilocal.layers.norm import BatchNorm
@@ -15,14 +24,14 @@ from minilocal.layers.norm import BatchNorm
 class Composite(Layer[Cache]):
     """A layer made of layers, with all their parameters and running statistics.
 
-    Raises: UserError where two of them have an array of one name.
+    Raises: UserError for anything but layers, and where two of them have an array of one name.
     """
 
     def __init__(self, children: Sequence[Layer], name: str = "") -> None:
         super().__init__(name)
-        self._children = list(children)
-        check_distinct_names([(child.name or type(child).__name__, child.arrays) for child in children])
-        for child in children:
+        self._children = layers_of(children, f"{type(self).__name__} {name!r}")
+        check_distinct_names([(child.name or type(child).__name__, child.arrays) for child in self._children])
+        for child in self._children:
             self.parameters |= child.parameters
             self.buffers |= child.buffers
 

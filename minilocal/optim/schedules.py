@@ -14,14 +14,15 @@ in epoch 150 of the run. Past the end of the run, the rate stays at the last epo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from math import cos, inf, pi
 
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, real, unknown, whole
 
 SCHEDULES = ("constant", "cosine", "steps", "infopro")
+LATER = "epochs counted from 0, each later than the one before"
 BEFORE = "warmup:N, or hold:N:RATE, N epochs"
 
 
@@ -50,20 +51,28 @@ class Schedule:
 
 
 def constant(lr: float) -> Schedule:
-    """The same in every epoch."""
+    """The same in every epoch.
+
+    Raises: UserError for a rate that is not above 0 and finite.
+    """
+    lr = _rate("constant", lr)
     return Schedule("constant", lambda epoch: lr, extends=True)
 
 
 def steps(lr: float, milestones: Sequence[int], factor: float = 0.1) -> Schedule:
     """Times `factor` from each milestone on: with (150, 225), epochs 150 and 225 are the first at a lower rate.
 
-    Raises: UserError for milestones below 0 or not in increasing order, and a factor that is not above 0 and finite.
+    Raises: UserError for a rate or a factor that is not above 0 and finite, and for milestones that are no whole
+    numbers, below 0 or not in increasing order.
     """
-    if any(m < 0 for m in milestones) or any(a >= b for a, b in pairwise(milestones)):
+    lr = _rate("steps", lr)
+    if isinstance(milestones, str) or not isinstance(milestones, Iterable):
+        raise UserError(f"schedule steps: milestones = {milestones!r}: give a list of epochs, as (150, 225).")
+    milestones = [whole("schedule steps: milestone", m, 0, give=LATER) for m in milestones]
+    if any(a >= b for a, b in pairwise(milestones)):
         named = ",".join(map(str, milestones))
-        raise UserError(f"schedule steps:{named}: give epochs counted from 0, each later than the one before.")
-    if not 0 < factor < inf:
-        raise UserError(f"schedule steps: factor {factor} is not above 0 and finite, as 0.1 is.")
+        raise UserError(f"schedule steps:{named}: give {LATER}.")
+    factor = real("schedule steps: factor", factor, 0, inf, "()", why="give a number above 0, as 0.1")
     return Schedule(
         "steps",
         lambda epoch: lr * factor ** sum(epoch >= m for m in milestones),
@@ -73,7 +82,11 @@ def steps(lr: float, milestones: Sequence[int], factor: float = 0.1) -> Schedule
 
 
 def cosine(lr: float, epochs: int) -> Schedule:
-    """η₀/2 (1 + cos(π e/E)), e = 0 ... E-1: from η₀ to just above 0."""
+    """η₀/2 (1 + cos(π e/E)), e = 0 ... E-1: from η₀ to just above 0.
+
+    Raises: UserError for a rate that is not above 0 and finite, and for no epochs.
+    """
+    lr, epochs = _rate("cosine", lr), whole("schedule cosine: epochs", epochs)
     return Schedule("cosine", lambda epoch: 0.5 * lr * (1 + cos(pi * min(epoch, epochs - 1) / epochs)))
 
 
@@ -81,7 +94,10 @@ def infopro(lr: float, epochs: int) -> Schedule:
     """InfoPro's, e = 1 ... E:  c = η₀/2 (1 + cos(π e/E));  η = c for e > 10, else c (e-1)/10 + 0.01 (11-e)/10.
 
     In the very last epoch it is exactly 0, as in that code.
+
+    Raises: UserError for a rate that is not above 0 and finite, and for no epochs.
     """
+    lr, epochs = _rate("infopro", lr), whole("schedule infopro: epochs", epochs)
 
     def at(epoch: int) -> float:
         e = min(epoch + 1, epochs)
@@ -92,7 +108,11 @@ def infopro(lr: float, epochs: int) -> Schedule:
 
 
 def warmup(after: Schedule, epochs: int) -> Schedule:
-    """Linear over the first `epochs` epochs up to the rate of `after`, then `after`."""
+    """Linear over the first `epochs` epochs up to the rate of `after`, then `after`.
+
+    Raises: UserError for no epochs, and where `after` is no schedule.
+    """
+    after, epochs = _schedule("warmup", after), whole("schedule warmup: epochs", epochs)
     return Schedule(
         f"warmup:{epochs}+{after.name}",
         lambda epoch: after.lr(epoch) * min(1.0, (epoch + 1) / epochs),
@@ -104,10 +124,9 @@ def warmup(after: Schedule, epochs: int) -> Schedule:
 def hold(after: Schedule, epochs: int, lr: float) -> Schedule:
     """`lr` in each of the first `epochs` epochs, then `after`, whose epochs count from the start of the run too.
 
-    Raises: UserError for a rate that is not above 0 and finite.
+    Raises: UserError for a rate that is not above 0 and finite, no epochs, and where `after` is no schedule.
     """
-    if not 0 < lr < inf:
-        raise UserError(f"schedule hold: rate {lr} is not above 0 and finite, as 0.01 is.")
+    after, epochs, lr = _schedule("hold", after), whole("schedule hold: epochs", epochs), _rate("hold", lr)
     return Schedule(
         f"hold:{epochs}:{lr:g}+{after.name}",
         lambda epoch: lr if epoch < epochs else after.lr(epoch),
@@ -121,11 +140,23 @@ def schedule(text: str, lr: float, epochs: int) -> Schedule:
 
     Raises: UserError for anything else, a rate that is not above 0 and finite, and fewer than one epoch.
     """
-    if not 0 < lr < inf:
-        raise UserError(f"learning rate {lr}: give a number above 0, as 0.1.")
-    if epochs < 1:
-        raise UserError(f"a schedule over {epochs} epochs: give 1 or more.")
+    if not isinstance(text, str):
+        raise UserError(f"schedule {text!r}: give its text, as 'cosine' or 'warmup:5+steps:150,225'.")
+    lr = real("learning rate", lr, 0, inf, "()", why="give a number above 0, as 0.1")
+    epochs = whole("a schedule's epochs", epochs)
     return replace(_spelt(text, lr, epochs), name=text)
+
+
+def _rate(name: str, lr: float) -> float:
+    """A schedule's rate."""
+    return real(f"schedule {name}: rate", lr, 0, inf, "()", why="give a number above 0, as 0.1")
+
+
+def _schedule(name: str, after: Schedule) -> Schedule:
+    """What follows `warmup` or `hold`."""
+    if isinstance(after, Schedule):
+        return after
+    raise UserError(f"schedule {name}: {after!r} is no schedule: give minilocal.optim.cosine(lr, epochs), or another.")
 
 
 def _spelt(text: str, lr: float, epochs: int) -> Schedule:

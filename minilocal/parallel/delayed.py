@@ -166,9 +166,10 @@ class DelayedRank(DelayedEngine):
     def restore(self, saved: Saved, image: Shape) -> None:
         """Continue from a `state()` of one process, or from a merged one: with this rank's part of it.
 
-        Raises: UserError where another rule, split or network wrote it; then nothing has changed.
+        Raises: UserError where another rule, split or network wrote it, or a part is missing; then nothing has changed.
         """
         check_signature(saved, signature(self.rule, self.modules))
+        check_held(saved, self.rule, self.modules)
         readers = {"tickets": 0, "up": 1, "down": 0}  # which module reads a row: its own number, or one more
         own = {
             name: np.array([row for row in rows(saved, name, length) if row[0] + readers[name] in self.own], np.int64)

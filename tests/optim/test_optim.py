@@ -167,7 +167,7 @@ def test_a_schedule_says_whether_a_longer_run_has_the_same_rates(text):
     ("text", "line"),
     [
         ("steps:9,3", "each later than the one before"), ("steps:3,3", "each later"), ("steps:-1", "counted from 0"),
-        ("steps:1:-1", "factor -1.0 is not above 0"), ("steps:1:nan", "factor nan"), ("steps:1:inf", "factor inf"),
+        ("steps:1:-1", "factor -1.0 is outside (0, inf)"), ("steps:1:nan", "factor nan"), ("steps:1:inf", "factor inf"),
         ("steps:1:0", "factor 0.0"), ("steps:1:0.5:2", "write steps:EPOCH"), ("steps:1.5", "write steps:EPOCH"),
         ("hold:3:0.01", "say what follows it"), ("warmup:5", "as in warmup:5+cosine"),
         ("hold:3+cosine", "before '+' stands warmup:N, or hold:N:RATE"), ("hold:0:0.1+cosine", "before '+'"),
