@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -26,6 +27,12 @@ class DeviceNotFound(UserError):
     """The requested device does not exist on this machine; nothing is misinstalled."""
 
 
+def check_device_name(device: Any) -> None:
+    """Raises: UserError for anything but "cpu", "cuda" and "cuda:N"; whether it is there is not asked."""
+    if not isinstance(device, str) or not re.fullmatch(r"cpu|cuda(:\d+)?", device, re.ASCII):
+        raise UserError(f"device {device!r} is not known. Known: cpu, cuda, cuda:N.")
+
+
 def device_namespace(device: Any) -> Any:
     """The library of a device: NumPy for "cpu", CuPy for "cuda" or "cuda:1"; a library is returned as it is.
 
@@ -35,19 +42,18 @@ def device_namespace(device: Any) -> Any:
     Raises: UserError, with a remedy, for an unknown name, a missing CuPy, driver or GPU, and a kernel that cannot be
     built.
     """
-    if not isinstance(device, str):
+    if not isinstance(device, str) and device is not None:
         return device
+    check_device_name(device)
     if device == "cpu":
         return np
-    kind, _, number = device.partition(":")
-    if kind != "cuda":
-        raise UserError(f"device {device!r} is not known. Known: cpu, cuda, cuda:N.")
+    number = device.partition(":")[2]
     cupy: Any = sys.modules.get("cupy")
     known = cupy is not None and _sound.get(device) is cupy
     if not known:
         cupy = _cupy(device)
         count = _gpus(device, cupy)
-        if number and (not number.isdecimal() or int(number) >= count):
+        if number and int(number) >= count:
             gpus = f"are {count} GPUs: cuda:0 to cuda:{count - 1}" if count > 1 else "is 1 GPU: cuda:0"
             raise UserError(f"device {device!r} was asked for, but there {gpus}.")
         with cupy.cuda.Device(int(number)) if number else nullcontext():
@@ -268,8 +274,11 @@ def _dotted(version: int) -> str:
 def to_device(array: Array, device: Any) -> Array:
     """`array` on `device` ("cpu", "cuda", "cuda:N"); the array itself where it is there already.
 
-    Raises: UserError for a device that is unknown or not there, and where it has no memory for the array.
+    Raises: UserError for anything but an array, a device that is unknown or not there, and where it has no memory for
+    the array.
     """
+    if not hasattr(array, "dtype"):
+        raise UserError(f"to_device was given a {type(array).__name__}: give an array, as numpy.asarray makes one.")
     xp = device_namespace(device)
     if xp is np:
         return to_host(array)

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterable
 from numbers import Real
 from operator import index
+from pathlib import Path
 from typing import Any
 
 CLOSE = 0.65  # difflib's ratio: 'sdg' is close to 'sgd' (0.67), 'foo' is not to 'infopro' (0.60)
@@ -56,6 +57,16 @@ def check_utf8(what: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise UserError(f"{what} {text!a} is not UTF-8: choose another name.") from None
+
+
+def path_of(what: str, path: Any) -> Path:
+    """`path` as a Path; `what` begins the message.
+
+    Raises: UserError for anything but a text or a Path, and for an empty text, which would be the working folder.
+    """
+    if (isinstance(path, str) and path) or isinstance(path, os.PathLike):
+        return Path(path)
+    raise UserError(f"{what} = {path!r}: give a path, as 'runs/mine'.")
 
 
 def check_file(path: str | os.PathLike[str]) -> None:

@@ -76,6 +76,13 @@ def recipe(optimizer: Any, rule: Rule) -> Optimizer:
     return checked
 
 
+def check_learner(what: str, learner: Any) -> None:
+    """Raises: UserError for anything but a Learner; `what` names the function that was called."""
+    if not callable(getattr(learner, "predict", None)) or isinstance(learner, type):
+        hint = call_it(learner) or ": give minilocal.Learner(net, rule, modules, rng=rng)"
+        raise UserError(f"{what} was given a {type(learner).__name__} for the Learner{hint}.")
+
+
 # ---------------------------------------------------------------------- a batch, and a rate
 
 

@@ -57,6 +57,8 @@ def _check_arrays(function: str, arrays: Any, method: str, instead: str) -> None
     for name, a in arrays.items():
         if isinstance(a, Mapping):
             raise UserError(f'{function}: {name!r} is a dict itself, not an array: give checkpoint["{name}"].')
+        if not isinstance(name, str):
+            raise UserError(f"{function}: {name!r} is no name: give {{name: array}}, as {instead} does.")
         if not hasattr(a, "dtype"):
             raise UserError(f"{function}: {name!r} is a {type(a).__name__}, not an array: leave it out.")
         if str(a.dtype) == "torch.bfloat16":

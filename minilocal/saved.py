@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import boundaries, objectives, optim, streams
-from minilocal.errors import UserError, check_file
+from minilocal.errors import UserError, check_file, path_of
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.nets.recipe import from_recipe, matches_recipe
@@ -145,7 +145,7 @@ def load(
     Raises: UserError for a file that is missing, damaged or another program's, for one of your own that is missing,
     and for one that does not fit the arrays.
     """
-    metadata, state = _read(Path(path))
+    metadata, state = _read(path_of("path", path))
     try:
         parts = [_part(metadata, i, own) for i, own in enumerate((net, rule, optimizer))]
         sizes, dtype = [index(n) for n in metadata["modules"]], str(metadata["dtype"])

@@ -20,6 +20,8 @@ def rng(seed: int | None = None) -> np.random.Generator:
     Raises: UserError for a wrong seed.
     """
     try:
+        if isinstance(seed, bool):
+            raise TypeError
         return np.random.default_rng(seed)
     except (TypeError, ValueError):
         raise UserError(f"rng({seed!r}): give a whole number, 0 or more.") from None

@@ -199,7 +199,7 @@ def test_no_gpu(install, gpus, monkeypatch):
     assert "CUDA_VISIBLE_DEVICES='-1' hides them" in refused(kind=DeviceNotFound)
 
 
-@pytest.mark.parametrize("device", ["cuda:2", "cuda:x", "cuda:-1"])
+@pytest.mark.parametrize("device", ["cuda:2", "cuda:16"])
 def test_a_gpu_that_is_not_there(install, device):
     cupy = install(played())
     assert f"{device!r} was asked for, but there are 2 GPUs: cuda:0 to cuda:1." in refused(device)

@@ -39,6 +39,10 @@ def run(options: argparse.Namespace) -> int:
     if options.sheet:
         _check_format(options.sheet)
     if options.name is None:
+        if options.source is not None:
+            raise UserError(
+                "data: --source needs the name of a data set, as in minilocal data cifar10 --source FOLDER."
+            )
         if options.sheet:
             raise UserError(
                 "data: --sheet needs the name of a data set, as in minilocal data digits --sheet digits.png."

@@ -8,11 +8,12 @@ from minilocal.errors import UserError
 def words(flag: str, text: str) -> tuple[str, ...]:
     """The words of `text`, which are separated by commas.
 
-    Raises: UserError where there is none.
+    Raises: UserError where one of them is empty.
     """
-    listed = tuple(word.strip() for word in text.split(",") if word.strip())
-    if not listed:
-        raise UserError(f"{flag} {text!r} names nothing: give one or more, separated by commas.")
+    listed = tuple(word.strip() for word in text.split(","))
+    if not all(listed):
+        what = "has an empty word" if any(listed) else "names nothing"
+        raise UserError(f"{flag} {text!r} {what}: give one or more, separated by commas.")
     return listed
 
 

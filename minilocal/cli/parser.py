@@ -11,6 +11,13 @@ from typing import Any, NoReturn
 from minilocal.cli.examples import EXAMPLES
 from minilocal.errors import UserError, check_utf8, nearest
 
+PATHS = re.compile(r"(DIR|RUN|FILE|WHERE)\b")  # metavars
+INSTEAD = {  # of argparse's words, which do not say what to give
+    r"^argument (\S+): invalid int value: (.*)$": r"\1 \2: give a whole number",
+    r"^argument (\S+): invalid float value: (.*)$": r"\1 \2: give a number",
+    r"^argument (\S+): ignored explicit argument (.*)$": r"\1 takes no value: leave \2 out",
+}
+
 
 class Parser(argparse.ArgumentParser):
     """The parser of one command. `parse` raises UserError where argparse would print its usage and exit.
@@ -29,7 +36,7 @@ class Parser(argparse.ArgumentParser):
 
     def add_argument(self, *names: Any, **options: Any) -> argparse.Action:
         """As in argparse; `~` in a DIR, RUN or FILE is the home folder, since shells do not expand --out=~."""
-        if re.match(r"(DIR|RUN|FILE)\b", str(options.get("metavar"))):
+        if PATHS.match(str(options.get("metavar"))):
             options.setdefault("type", os.path.expanduser)
         return super().add_argument(*names, **options)
 
@@ -54,8 +61,9 @@ class Parser(argparse.ArgumentParser):
                     f"{self.command}: flag {word} is not known{nearest(word, flags)} See {self.prog} --help."
                 )
             raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
-        if isinstance(out := getattr(options, "out", None), str) and not out.strip():
-            raise UserError(f"{self.command}: --out is empty: give it a name, or leave it out.")
+        for action in self._actions:
+            if PATHS.match(str(action.metavar)):
+                self._check_not_empty(action, getattr(options, action.dest))
         for name, check in self.outputs:
             if (path := getattr(options, name)) is not None:
                 self._check_output(path, check)
@@ -70,6 +78,14 @@ class Parser(argparse.ArgumentParser):
         """
         action = self.add_argument(flag, **options)
         self.outputs.append((action.dest, {"kind": kind, "flag": flag, "makes_folder": makes_folder, "names": names}))
+
+    def _check_not_empty(self, action: argparse.Action, given: Any) -> None:
+        """An empty path would be this folder."""
+        if any(isinstance(path, str) and not path.strip() for path in (given if isinstance(given, list) else [given])):
+            name, instead = (*action.option_strings, action.metavar)[0], ", or leave it out"
+            raise UserError(
+                f"{self.command}: {name} is empty: give it a name{instead if action.option_strings else ''}."
+            )
 
     def _check_output(self, path: str, options: dict[str, Any]) -> None:
         from minilocal.record.output import check_output
@@ -88,4 +104,6 @@ class Parser(argparse.ArgumentParser):
         return "\n".join(lines)
 
     def error(self, message: str) -> NoReturn:
+        for told, instead in INSTEAD.items():
+            message = re.sub(told, instead, message)
         raise UserError(f"{self.command}: {message}. See {self.prog} --help.")

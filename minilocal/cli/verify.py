@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
 
     began, out = time.perf_counter(), None if options.out is None else Path(options.out)
     rows: list[Result] = []
-    with using(options.kernels), on_device(options.device or "cpu"):
+    with using(options.kernels), on_device("cpu" if options.device is None else options.device):
         if out:
             start(out)
         results = results_of(options)

@@ -11,9 +11,10 @@ from typing import Any
 from minilocal import record
 from minilocal.config.expected import is_text_key
 from minilocal.config.sources import Source, flatten
-from minilocal.errors import UserError, check_file
+from minilocal.errors import UserError, check_file, path_of, reason
 from minilocal.rules.text import value as text_value
 
+EXAMPLE = "minilocal train --show prints one that is right"
 FLAGS = {  # the short flags and their keys; every key has --set table.key=value
     "--rule": "rule.name",
     "--length": "rule.length",
@@ -60,7 +61,7 @@ def read_file(path: str | Path) -> Source:
 
     Raises: UserError when the file is missing, is neither, or holds a key outside the five tables.
     """
-    path = Path(path)
+    path = path_of("configuration", path)
     check_file(path)
     if record.is_exported(path):
         return str(path), _of_another_run(flatten(record.read_exported(path)[1]["config"], str(path)))
@@ -69,10 +70,10 @@ def read_file(path: str | Path) -> Source:
         is_json = text.lstrip().startswith("{")
         tables = json.loads(text) if is_json else tomllib.loads(text)
     except OSError as error:
-        raise UserError(f"configuration {path}: {error.strerror}.") from None
+        raise UserError(f"configuration {path}: {error.strerror}. Give a file; {EXAMPLE}.") from None
     except (ValueError, RecursionError) as error:  # letters, grammar, or too many digits or brackets
         kind = "JSON" if isinstance(error, json.JSONDecodeError) else "TOML"
-        raise UserError(f"configuration {path} is not {kind}: {' '.join(str(error).split())}.") from None
+        raise UserError(f"configuration {path} is not {kind}: {reason(error)}; {EXAMPLE}.") from None
     flat = flatten(tables, str(path))
     return str(path), _of_another_run(flat) if is_json else flat
 
@@ -87,7 +88,7 @@ def parse_setting(text: str) -> Source:
 
     Raises: UserError for other text.
     """
-    key, equals, value = text.partition("=")
+    key, equals, value = str(text).partition("=")
     key = key.strip()
     if not equals or "." not in key:
         raise UserError(f"--set {text!r} is not table.key=value, as in --set optim.nesterov=true.")

@@ -120,7 +120,9 @@ def check_agrees(config: Config, sources: Iterable[Source], run: str) -> None:
 def _check_key(key: str, source: str) -> None:
     table, _, name = key.partition(".")
     if table not in TABLES:
-        raise UserError(f"{source}: table {table!r} is not known{nearest(table, TABLES)} In {key!r}.")
+        raise UserError(
+            f"{source}: table {table!r} is not known{nearest(table, TABLES)} In {key!r}. Tables: {', '.join(TABLES)}."
+        )
     fields = TABLES[table].__struct_fields__
     if name not in fields and table != "rule":
         raise UserError(f"{source}: key {key!r} is not known{nearest(name, fields)} [{table}] has {', '.join(fields)}.")

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
+from minilocal import inputs
 from minilocal.balanced import balanced
 from minilocal.costs.kept import kept_bytes
 from minilocal.costs.parts import Parts
@@ -77,10 +78,11 @@ def measure(
     >>> ml.costs.measure(net, ml.rules.gll(aux="1c2f"), 4, "memory").cut()
     [2, 1, 2, 5]
 
-    Raises: UserError for an unknown measure, and for bytes where a layer reads numbers.
+    Raises: UserError for an unknown measure, what is no network, rule or type, and bytes where a layer reads numbers.
     """
     if by not in MEASURES:
         raise unknown("balance", by, MEASURES)
+    net, rule, dtype = inputs.network(net), inputs.training_rule(rule), inputs.precision(dtype)
     parts, images = Parts(net, rule, whole("modules", modules)), whole("images", images)
     if by == "memory":
         return Costs(by, modules, *kept_bytes(parts, images, dtype, device))

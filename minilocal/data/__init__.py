@@ -19,7 +19,7 @@ from minilocal.data.batches import evaluation_batches, order
 from minilocal.data.dataset import DataSet
 from minilocal.data.official import FORMATS
 from minilocal.data.show import contact_sheet, describe
-from minilocal.errors import UserError, unknown
+from minilocal.errors import UserError, path_of, unknown
 
 __all__ = [
     "NAMES",
@@ -115,7 +115,7 @@ def default_folder() -> Path:
 
 
 def _folder(dir: str | Path | None) -> Path:
-    folder = default_folder() if dir is None else Path(dir).expanduser()
+    folder = default_folder() if dir is None else path_of("dir", dir).expanduser()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"the data folder {folder} is a file; name the folder that it lies in.")
     return folder

@@ -12,6 +12,7 @@ import numpy as np
 
 from minilocal.array import Array, namespace
 from minilocal.data.checks import check_padding
+from minilocal.errors import UserError, boolean
 
 if TYPE_CHECKING:
     from minilocal.data.dataset import DataSet
@@ -20,8 +21,12 @@ if TYPE_CHECKING:
 def augment(images: Array, dataset: DataSet, rng: np.random.Generator) -> Array:
     """`crop_and_flip` with the data set's own padding and flip.        uint8 (N, H, W, C)  →  the same
 
-    Raises: UserError where that padding does not fit the images.
+    Raises: UserError as `crop_and_flip`, and for anything but a data set.
     """
+    if not hasattr(dataset, "pad_mode"):
+        raise UserError(
+            f"augment was given a {type(dataset).__name__} for its data set: give the DataSet of the images."
+        )
     return crop_and_flip(images, dataset.padding, dataset.pad_mode, dataset.flip, rng)
 
 
@@ -41,8 +46,15 @@ def crop_and_flip(images: Array, padding: int, mode: str, flip: bool, rng: np.ra
 
     images uint8 (N, H, W, C), and the result has the same shape. Image n takes the n-th numbers of `crop_positions`.
 
-    Raises: UserError for an unknown mode, or a padding that does not fit the image.
+    Raises: UserError for anything but images, an unknown mode, a padding that does not fit the image, and anything
+    but a generator.
     """
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4:
+        got = f"{images.dtype} {images.shape}" if hasattr(images, "dtype") else f"a {type(images).__name__}"
+        raise UserError(f"crop_and_flip takes raw images: give uint8 (N, H, W, C), not {got}.")
+    if not isinstance(rng, np.random.Generator):
+        raise UserError(f"rng = {rng!r} is no numpy.random.Generator: give minilocal.rng(0).")
+    boolean("flip", flip)
     xp = namespace(images)
     N, H, W, C = images.shape
     check_padding("crop_and_flip", padding, mode, min(H, W))

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 def order(n: int, key: int, epoch: int) -> np.ndarray:
-    """The order in which an epoch visits n images: a permutation, int64 (n,)."""
+    """The order in which an epoch visits n images: a permutation, int64 (n,).
+
+    Raises: UserError for numbers that are no whole ones of 0 or more.
+    """
+    n, key, epoch = whole("n", n, 0), whole("key", key, 0), whole("epoch", epoch, 0)
     return stream(key, "order", epoch).permutation(n)
 
 

@@ -90,12 +90,13 @@ class DataSet:
 
         Computed in `dtype` throughout, where the images live.
 
-        Raises: UserError for images that are not uint8 (N, H, W, C) with this data set's channels.
+        Raises: UserError for images that are not uint8 (N, H, W, C) with this data set's channels, and another type.
         """
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != self.channels:
-            raise UserError(
-                f"{self.name}: expected raw images, uint8 (N, H, W, {self.channels}), got {images.dtype} {images.shape}"
-            )
+        if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or images.shape[3] != self.channels:
+            got = f"{images.dtype} {images.shape}" if hasattr(images, "dtype") else f"a {type(images).__name__}"
+            raise UserError(f"{self.name}: expected raw images, uint8 (N, H, W, {self.channels}), got {got}.")
+        if np.dtype(dtype).name not in ("float32", "float64"):
+            raise UserError(f"dtype {dtype!r} is not known. Known: float32, float64.")
         xp = namespace(images)
         N, H, W, C = images.shape
         scale = [1 / (255 * s) for s in self.std]  # (x/255 - m)/s  =  x · 1/(255 s)  -  m/s

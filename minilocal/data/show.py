@@ -54,8 +54,9 @@ def contact_sheet(images: np.ndarray, columns: int = 10) -> np.ndarray:
 
     Raises: UserError for anything but uint8 (N, H, W, C) with N > 0, and for fewer than one column.
     """
-    if images.ndim != 4 or images.dtype != np.uint8 or not len(images):
-        raise UserError(f"a contact sheet needs uint8 images (N, H, W, C), not {images.dtype} {images.shape}.")
+    if getattr(images, "dtype", None) != np.uint8 or images.ndim != 4 or not len(images):
+        got = f"{images.dtype} {images.shape}" if hasattr(images, "dtype") else f"a {type(images).__name__}"
+        raise UserError(f"a contact sheet needs uint8 images (N, H, W, C), not {got}.")
     if columns < 1:
         raise UserError(f"a contact sheet needs at least one column, not {columns}.")
     N, H, W, C = images.shape

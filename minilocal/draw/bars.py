@@ -21,10 +21,16 @@ def bars(
 
     `deviations` are lines of ± so much at the ends of bars; NaN, or a name without one, is no line.
 
-    Raises: UserError for no values.
+    Raises: UserError for no values, and those that `form` does not format.
     """
     if not values:
         raise UserError("bars: there is no value to draw.")
+    try:
+        [form.format(value) for value in values.values()]
+    except (TypeError, ValueError, IndexError, KeyError):
+        raise UserError(
+            f"bars: {form!r} does not format {list(values.values())!r:.80}: give numbers, and their form."
+        ) from None
     colour_of, known = colours(values), {name: d for name, d in (deviations or {}).items() if d == d}
     with look():
         figure = Figure(figsize=(6.4, 0.9 + 0.42 * len(values)))

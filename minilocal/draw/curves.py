@@ -73,4 +73,7 @@ def _seeds(name: str, values: Sequence[Any]) -> np.ndarray:
     lengths = {len(v) if np.ndim(v) else 0 for v in values}
     if len(lengths) != 1:
         raise UserError(f"curves: the seeds of {name!r} have {sorted(lengths)} epochs: give each the same number.")
-    return np.atleast_2d(np.asarray(values, float))
+    try:
+        return np.atleast_2d(np.asarray(values, float))
+    except (TypeError, ValueError):
+        raise UserError(f"curves: {name!r} holds {list(values)!r:.80}: give a number an epoch.") from None

@@ -28,10 +28,12 @@ def heat(
     The columns are called `columns`, by default 1, 2, ...; `along` says of what, and `label` names the numbers. White
     is 0, and the darkest cell is the number farthest from it; `from_least`: from the least to the largest number.
 
-    Raises: UserError for no rows, and for rows of different lengths.
+    Raises: UserError for no rows, for rows of different lengths, and where not every column has a name.
     """
     if len(lengths := {len(row) for row in rows.values()}) != 1 or not max(lengths):
         raise UserError(f"heat: the rows hold {sorted(lengths)} numbers: give each row the same, 1 or more.")
+    if columns and len(columns) != max(lengths):
+        raise UserError(f"heat: {len(columns)} names met {max(lengths)} columns: give each one, or none.")
     values = np.array(list(rows.values()), float)
     if np.isnan(values).all():
         raise UserError("heat: every number is NaN: there is nothing to draw.")

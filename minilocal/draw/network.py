@@ -20,6 +20,7 @@ from matplotlib.path import Path
 from minilocal.draw.network_layout import GUTTER, HIGH, LOSS, WIDE, Layout, Row
 from minilocal.draw.style import INK, MODULES, Figure, look
 from minilocal.errors import whole
+from minilocal.inputs import check_learner
 from minilocal.learner import Learner
 from minilocal.nets.summary import by
 from minilocal.summary import auxiliary_parameters, kept_bytes
@@ -39,8 +40,9 @@ def network(learner: Learner, batch_size: int = 128) -> Figure:
     >>> network(learner).alt.splitlines()[1]
     'Module 1 has the unit 1; no error crosses to it from above; it keeps 0.01 MB, and 0.00 MB while others work.'
 
-    Raises: UserError for a batch size below 1.
+    Raises: UserError for anything but a Learner, and a batch size below 1.
     """
+    check_learner("network", learner)
     images = whole("batch_size", batch_size)
     layout, kept = Layout(learner), kept_bytes(learner, images)
     sizes = ["?"] * len(layout.rows) if kept is None else [_mb(n) for n in kept.peak]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from minilocal.draw.style import Figure, colours, look
 from minilocal.errors import UserError
 
@@ -15,10 +17,13 @@ def scatter(points: Mapping[str, tuple[float, float, float]], *, label: str, alo
 
     `along` names x, and `label` y. Runs of one rule share its colour and differ by their markers.
 
-    Raises: UserError for no points.
+    Raises: UserError for no points, and one that is no three numbers.
     """
     if not points:
         raise UserError("scatter: there is no point to draw.")
+    for name, point in points.items():
+        if np.shape(point) != (3,):
+            raise UserError(f"scatter: {name!r} is {point!r}: give (x, y, deviation of y), NaN for none.")
     colour_of, count = colours(points), dict.fromkeys(colours(points).values(), 0)
     with look():
         figure = Figure()

@@ -16,6 +16,7 @@ from minilocal.draw.page import STYLE
 from minilocal.draw.step_page import CONTROLS, LOOK, SCRIPT
 from minilocal.draw.style import MODULES, to_svg
 from minilocal.errors import UserError
+from minilocal.inputs import check_learner
 from minilocal.learner import Learner
 from minilocal.nets.summary import by
 from minilocal.record.files import atomic_write
@@ -119,8 +120,9 @@ def step_through(learner: Learner, x: Array, y: Array, *, lr: float | None = Non
     >>> [frame.kind for frame in step.frames[:6]]
     ['forward', 'local loss', 'backward', 'update', 'freed', 'backward']
 
-    Raises: UserError as `Learner.step`, and for a Learner whose modules several processes train.
+    Raises: UserError as `Learner.step`, for anything but a Learner, and one whose modules several processes train.
     """
+    check_learner("step_through", learner)
     if len(learner.own_modules) != len(learner.modules):
         raise UserError("step_through: this process trains some of the modules: give a Learner of one process.")
     frames, in_flight = record(learner, x, y, lr)

@@ -18,6 +18,8 @@ import matplotlib.figure
 import matplotlib.style
 from PIL import Image
 
+from minilocal.errors import UserError
+
 STYLE = ["petroff10", "minilocal.draw.minilocal"]
 
 # Petroff's ten colours, which colour-blind readers can distinguish; grey for BP, the baseline.
@@ -121,6 +123,8 @@ def to_svg(figure: matplotlib.figure.Figure) -> str:
 
 def _written(figure: matplotlib.figure.Figure, kind: str, metadata: dict[str, Any]) -> bytes:
     """The bytes of a file. The layout starts from its grid, not from where a drawing before has left the axes."""
+    if not isinstance(figure, matplotlib.figure.Figure):
+        raise UserError(f"{figure!r} is no figure: give what minilocal.draw makes, or one of matplotlib.")
     file = io.BytesIO()
     for axes in figure.axes:
         if (cell := axes.get_subplotspec()) is not None:

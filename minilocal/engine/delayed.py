@@ -19,7 +19,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from minilocal.array import Array, namespace
-from minilocal.engine.in_flight import InFlight, InFlightBatch, Message, PendingBackward, check_held, check_signature, signature
+from minilocal.engine.in_flight import (
+    InFlight,
+    InFlightBatch,
+    Message,
+    PendingBackward,
+    check_held,
+    check_signature,
+    signature,
+)
 from minilocal.engine.module import Module, OnGradients, Saved
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape

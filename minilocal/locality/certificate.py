@@ -108,7 +108,11 @@ def measure(
 
 
 def phases(rule: Rule) -> dict[str, int]:
-    """{phase: its first epoch}: "local epochs" and "global epochs", or "" where all epochs are alike."""
+    """{phase: its first epoch}: "local epochs" and "global epochs", or "" where all epochs are alike.
+
+    Raises: UserError for anything but a rule.
+    """
+    rule = training_rule(rule)
     first = {rule.when.is_global(epoch): epoch for epoch in reversed(range(EPOCHS))}
     names = {False: "local epochs", True: "global epochs"} if len(first) > 1 else dict.fromkeys(first, "")
     return {names[kind]: first[kind] for kind in sorted(first)}

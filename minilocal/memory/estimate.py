@@ -21,6 +21,7 @@ from typing import Any, Union
 import numpy as np
 
 from minilocal import streams
+from minilocal.errors import UserError, whole
 from minilocal.kernels import cpu, threads, workspace
 from minilocal.learner import Learner
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
@@ -48,9 +49,11 @@ def estimate(
 
     `machine` is `CPU()` or `GPU()`. It caches what kernels allocate: with the same machine, later estimates are quick.
 
-    Raises: UserError as a `Learner`, where net, rule and modules do not fit.
+    Raises: UserError for images below 1, another machine, and as a `Learner`, where net, rule and modules do not fit.
     """
-    machine = machine or CPU()
+    images, machine = whole("images", images), CPU() if machine is None else machine
+    if not isinstance(machine, (CPU, GPU)):
+        raise UserError(f"machine = {machine!r}: give minilocal.memory.CPU() or minilocal.memory.GPU().")
     library = machine.library
     learner = Learner(net, rule, modules, rng=streams.rng(0), device=library, dtype=dtype, optimizer=optimizer)
     learner.epoch = epoch
@@ -70,10 +73,14 @@ class GPU:
 
 
 class CPU:
-    """An abstract CPU with `workers` threads: a library, and the functions of `kernels/cpu` traced on it."""
+    """An abstract CPU with `workers` threads: a library, and the functions of `kernels/cpu` traced on it.
+
+    Raises: UserError for fewer than one thread.
+    """
 
     def __init__(self, workers: int | None = None) -> None:
-        self.library, self.workers = AbstractNamespace(), workers or threads.threads()
+        self.library = AbstractNamespace()
+        self.workers = threads.threads() if workers is None else whole("workers", workers)
         self.scratch: dict[Hashable, AbstractArray] = {}
         self.requests: dict[tuple[Any, ...], None] = {}  # of scratch, by the kernel that runs
         self.traces: dict[Hashable, tuple[int, Make, list[tuple[Any, ...]]]] = {}

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from minilocal import inputs
 from minilocal.array import Array
 from minilocal.engine import Module
 from minilocal.engine.hooks import Gradients, Hook, Part, hooked
@@ -62,8 +63,9 @@ def profile(learner: Learner, x: Array, y: Array) -> MemoryProfile:
 
     `learner` is one of its own, new if the rule has delays, and built with cuda_graph=False on a GPU.
 
-    Raises: UserError where no hook was called, because a recorded step was replayed.
+    Raises: UserError for anything but a Learner, and where no hook was called, because a recorded step was replayed.
     """
+    inputs.check_learner("profile", learner)
     before = _optimizer_bytes(learner)
     with learner.on_device:
         meter = Meter(learner.device)

@@ -21,6 +21,7 @@ from minilocal.engine.in_flight import (
     InFlight,
     InFlightBatch,
     Message,
+    check_held,
     check_signature,
     rows,
     saved_batches,

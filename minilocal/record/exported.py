@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, reason
+from minilocal.errors import UserError, path_of, reason
 from minilocal.record.files import atomic_write, has_entry
 
 ENTRY, FORMAT = "run.json", 1
@@ -46,9 +46,9 @@ def read_exported(path: str | Path) -> Exported:
 
     Raises: UserError for a file that is missing, damaged, of another format, or no exported run.
     """
-    path = Path(path)
+    path = path_of("path", path)
     if not path.is_file():
-        raise UserError(f"{path}: there is no such file.")
+        raise UserError(f"{path}: there is no such file. Give one that minilocal export has made.")
     try:
         if not zipfile.is_zipfile(path):  # NumPy would report anything else as a pickle
             raise zipfile.BadZipFile("it is cut short, or was never an .npz")

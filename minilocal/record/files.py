@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minilocal.errors import UserError, check_file, reason
+from minilocal.errors import UserError, check_file, path_of, reason
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, then go on: what was there before is intact.",
@@ -33,7 +33,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     Raises: UserError with the reason where it cannot be written (no space, no permission, ...), and for a device
     or a pipe, which no file may take the place of.
     """
-    path = Path(path)
+    path = path_of("path", path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with os_errors_explained(path):
         check_file(path)

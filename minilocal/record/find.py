@@ -21,6 +21,8 @@ def run_folders(paths: Iterable[str | Path]) -> list[Path]:
 
     Raises: UserError for a path without a folder, and a folder that cannot be read.
     """
+    if isinstance(paths, str) or not isinstance(paths, Iterable):
+        raise UserError(f"paths = {paths!r}: give a list of run folders, as ['runs/mine'].")
     folders: dict[Path, Path] = {}
     for path in paths:
         for top in _folders(str(path)):

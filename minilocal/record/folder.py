@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, check_file
+from minilocal.errors import UserError, check_file, path_of
 from minilocal.record.files import atomic_write, os_errors_explained, sync_folder
 from minilocal.record.lock import Lock
 from minilocal.record.place import check_free, make_folders, remove_empty
@@ -56,7 +56,7 @@ class RunFolder:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+        self.path = path_of("path", path)
         self._config: Mapping[str, Any] | None = None  # as it was written or read last
         self._has_rows = (self.path / METRICS).exists()
         with os_errors_explained(self.path):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, check_file, reason
+from minilocal.errors import UserError, check_file, path_of, reason
 from minilocal.record.exported import check_no_export
 from minilocal.record.files import os_errors_explained, read_json
 
@@ -28,12 +28,12 @@ def config(path: str | Path) -> dict[str, Any]:
 
     Raises: UserError where `path` is no run folder, or neither can be read.
     """
-    path = Path(path)
+    path = path_of("path", path)
     with os_errors_explained(path):
         is_run = (path / CONFIG).is_file()
     if not is_run:
         check_no_export(path)
-        raise UserError(f"{path} is no run folder: it has no {CONFIG}.")
+        raise UserError(f"{path} is no run folder: it has no {CONFIG}. Give a folder that minilocal train has made.")
     try:
         return read_json(path / CONFIG)
     except UserError as error:
@@ -67,7 +67,7 @@ def recorded_environment(path: str | Path) -> dict[str, Any]:
 
     Raises: UserError where the record is damaged.
     """
-    file = Path(path) / ENVIRONMENT
+    file = path_of("path", path) / ENVIRONMENT
     return read_json(file) if file.is_file() else {}
 
 
@@ -76,7 +76,7 @@ def rows(path: str | Path) -> list[dict[str, Any]]:
 
     Raises: UserError for any other line that is not a row.
     """
-    file = Path(path) / METRICS
+    file = path_of("path", path) / METRICS
     if not file.is_file():
         return []
     with os_errors_explained(file):
@@ -109,7 +109,7 @@ def checkpoint(path: str | Path) -> Checkpoint | None:
 
     Raises: UserError where neither can be read. Each entry's checksum is verified; nothing is unpickled.
     """
-    last, before = Path(path) / CHECKPOINT, Path(path) / PREVIOUS
+    last, before = (path_of("path", path) / name for name in (CHECKPOINT, PREVIOUS))
     try:
         result, why = read_checkpoint(last), f"{last} is not there."
     except UserError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from minilocal import draw, record
 from minilocal.draw.page import Page
-from minilocal.errors import printable
+from minilocal.errors import UserError, path_of, printable
 from minilocal.record.files import os_errors_explained
 from minilocal.report.document import Document, Picture, Table
 
@@ -23,9 +23,11 @@ def write(document: Document, out: str | Path, formats: Iterable[str] = FORMATS)
     "html" is report.html, which needs no other file; "md" report.md and the figures that it shows; "csv" a file for
     each of its records that has rows; "svg" a file for each figure.
 
-    Raises: UserError where a file cannot be written.
+    Raises: UserError for anything but a document, and where a file cannot be written.
     """
-    formats, out = set(formats), Path(out)
+    if not isinstance(document, Document):
+        raise UserError(f"write was given {document!r}: give a Document, as minilocal.report.build(...).document.")
+    formats, out = set(formats), path_of("out", out)
     with os_errors_explained(out):
         out.mkdir(parents=True, exist_ok=True)
     svgs = {p.name: draw.to_svg(p.figure) for p in document.pictures} if formats & {"html", "md", "svg"} else {}

@@ -127,13 +127,16 @@ def load(name: str) -> Experiment:
     if name in NAMES:
         return parse((HOME / f"{name}.toml").read_text("utf-8"), name)
     if not name.endswith(".toml"):
-        raise unknown("experiment", name, NAMES, more="or the path of an own .toml file")
+        raise UserError(
+            f"experiment {name!r} is not known{nearest(name, NAMES)} minilocal reproduce --list shows all; or give the "
+            "path of a .toml file of your own."
+        )
     path = Path(name).expanduser().absolute()
     check_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise UserError(f"experiment {path}: {error.strerror}.") from None
+        raise UserError(f"experiment {path}: {error.strerror}. Give a file, or a name of --list.") from None
     except ValueError as error:
         raise UserError(f"experiment {path} is not TOML: {error}.") from None
     return parse(text, path.stem, str(path))

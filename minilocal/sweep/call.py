@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, whole
+from minilocal.errors import UserError, path_of, whole
 from minilocal.sweep import table
 from minilocal.sweep.grid import axes, check, expand
 from minilocal.sweep.loop import check_data, drain
@@ -73,7 +73,7 @@ def run(
 
     Raises: UserError for a grid that is empty or not valid, for data that are not there, and a folder of another sweep.
     """
-    record, machine, remarks = _planned(values, Path(out))
+    record, machine, remarks = _planned(values, path_of("out", out))
     processes, queue = whole("jobs", jobs), record.on(machine)
     check_data(queue)
     record.write()

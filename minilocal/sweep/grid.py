@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import product
+from math import prod
 from typing import Any, NamedTuple
 
 from minilocal import rules
@@ -12,6 +13,7 @@ from minilocal.errors import UserError
 from minilocal.sweep.cells import Cell, fingerprint
 from minilocal.train.same_run import MACHINE
 
+MOST = 10_000  # cells of a grid, and seeds of an axis
 SEED, RULE = "run.seed", "rule.name"
 OF_EVERY_RULE = (RULE, "rule.sha256")
 
@@ -41,11 +43,13 @@ def expand(grid: Sequence[Axis]) -> tuple[list[Cell], list[str]]:
     Later axes override earlier ones. An option that a cell's rule does not have is left out of that cell where another
     rule of the grid has it. Cells of one resolved configuration are one cell.
 
-    Raises: UserError for an axis without values or with a value twice, a key of the machine with several values, and
-    as `config.resolve`.
+    Raises: UserError for more than `MOST` cells, an axis without values or with a value twice, a key of the machine
+    with several values, and as `config.resolve`.
     """
     for axis in grid:
         check(axis)
+    if (count := prod(len(axis.choices) for axis in grid)) > MOST:
+        raise UserError(f"the grid has {count} cells: give at most {MOST}.")
     elsewhere = _options(grid)
     order = sorted(range(len(grid)), key=lambda i: grid[i].name != SEED)  # the first axis is the slowest
     cells: dict[str, Cell] = {}

@@ -64,7 +64,9 @@ class Queue:
         file = path / FILE
         with os_errors_explained(path):
             if not file.is_file():
-                raise UserError(f"{path} is no sweep: it has no {FILE}.")
+                raise UserError(
+                    f"{path} is no sweep: it has no {FILE}. Give the folder of one, or values for a new one."
+                )
         content = read_json(file)
         if content.get("format") != FORMAT:
             raise UserError(

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 
 from minilocal.config import FLAGS, SWITCHES, parse_setting, value_of
 from minilocal.errors import UserError
-from minilocal.sweep.grid import SEED, Axis, Choice
-
-MOST = 10_000  # seeds
+from minilocal.sweep.grid import MOST, SEED, Axis, Choice
 
 
 def values(flag: str, text: str) -> list[str]:

@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from minilocal import inputs
 from minilocal.array import Array, namespace, to_host
 from minilocal.data import DataSet, evaluation_batches
 from minilocal.device import to_device
+from minilocal.errors import UserError
 from minilocal.learner import Learner
 
 BATCH = 250  # images; logits depend on it in their last bits, so a class does only where two logits are as close
@@ -49,6 +51,7 @@ def predict(
     Raises: UserError for images that do not fit the data set and the network, and where the device has no memory.
     """
     logits, by_batch = [], []
+    inputs.check_learner("predict", learner)
     with learner.on_device:
         x = to_device(x, learner.device)
         unused = namespace(x).zeros(len(x), np.int64)  # labels, which a prediction does not read
@@ -64,7 +67,14 @@ def predict(
 
 
 def error(predicted: np.ndarray, labels: np.ndarray) -> float:
-    """The share of images whose predicted class is wrong, in percent."""
+    """The share of images whose predicted class is wrong, in percent.
+
+    Raises: UserError where there is no image, or not one label for each.
+    """
+    if np.shape(predicted) != np.shape(labels) or not np.size(labels):
+        raise UserError(
+            f"{np.shape(predicted)} predicted classes met {np.shape(labels)} labels: give one of each an image."
+        )
     return 100 * float(np.mean(predicted != labels))
 
 

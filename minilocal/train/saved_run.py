@@ -14,7 +14,7 @@ from minilocal import record
 from minilocal.array import to_host
 from minilocal.config import Config, from_tables
 from minilocal.data import DataSet
-from minilocal.errors import UserError, printable
+from minilocal.errors import UserError, path_of, printable
 from minilocal.learner import Learner
 from minilocal.nets.net import Size
 from minilocal.rules import from_file
@@ -160,13 +160,16 @@ def read(path: str | Path) -> SavedRun:
 
     Raises: UserError as `load`.
     """
-    path = Path(path)
+    path = path_of("path", path)
     with record.os_errors_explained(path):
         is_file, is_there = path.is_file(), path.exists()
     if is_file:
         return _exported(path)
     if not is_there:
-        raise UserError(f"{path} is no run folder and no file of minilocal export: there is nothing of that name.")
+        raise UserError(
+            f"{path} is no run folder and no file of minilocal export: there is nothing of that name. Give one that is "
+            "there, as runs/NAME."
+        )
     tables = record.config(path)
     checkpoint = record.checkpoint(path)
     if checkpoint is None:

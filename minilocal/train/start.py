@@ -12,7 +12,7 @@ from typing import Any
 from minilocal import record, rules
 from minilocal.config import Config, check, flatten, from_tables, resolve, tables_of
 from minilocal.data import DataSet
-from minilocal.errors import UserError
+from minilocal.errors import UserError, path_of
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.learner import Learner
 from minilocal.ops.kinds import kernels, use_kernels
@@ -65,20 +65,22 @@ def train(
     group     the processes that train it, this one by default; `minilocal.parallel.train` gives MPI's ranks
     request   the caller's flag for a stop; by default the signals of `stop_of_run` set one
 
-    Raises: UserError for a configuration that does not fit together, a folder that cannot be written, a damaged or
-    foreign checkpoint, and a loss that is not finite; Interrupted after Ctrl-C or SIGTERM, and Stopped, without saving,
-    after a second one.
+    Raises: UserError for arguments of a new run and of one that goes on in one call, a configuration that does not
+    fit together, a folder that cannot be written, a damaged or foreign checkpoint, and a loss that is not finite;
+    Interrupted after Ctrl-C or SIGTERM, and Stopped, without saving, after a second one.
     """
     group = group or ProcessGroup()
     if not group.is_first:
         on_epoch, say = (lambda row: None), (lambda line: None)
     if (config is None) == (resume is None):
-        raise TypeError("train(config) starts a run and train(resume=path) goes on with one: give one of the two.")
+        raise UserError("train(config) starts a run and train(resume=path) goes on with one: give one of the two.")
     if config is not None:
         if epochs is not None:
-            raise TypeError("epochs= is for a run that goes on: a new one has them in its configuration.")
+            raise UserError("epochs= is for a run that goes on: a new one has them in its configuration. Leave it out.")
         if machine is not None:
-            raise TypeError("machine= is for a run that goes on: a new one has its keys in its configuration.")
+            raise UserError(
+                "machine= is for a run that goes on: a new one has its keys in its configuration. Leave it out."
+            )
         checked = _checked(config, say)
         if group.size == 1 and checked.run.processes > 1:
             raise UserError(
@@ -88,7 +90,7 @@ def train(
         opened = _new_run(checked, say, bar, group)
     else:
         assert resume is not None
-        opened = _resumed(Path(resume), epochs, machine or {}, say, bar, group)
+        opened = _resumed(path_of("resume", resume), epochs, machine or {}, say, bar, group)
     before = threads(), kernels()
     try:
         with (

@@ -16,7 +16,7 @@ import numpy as np
 
 from minilocal import record
 from minilocal.array import Array
-from minilocal.errors import UserError, reason
+from minilocal.errors import UserError, path_of, reason
 from minilocal.learner import Learner
 
 PREFIX = "array:"  # of a parameter or running statistic in a Learner's state
@@ -31,7 +31,7 @@ def warm_start(learner: Learner, path: str | Path) -> tuple[str, dict[str, Any]]
     Raises: UserError for a file that cannot be read, for an array of the main network with another shape, and where no
     array is this network's; then nothing has been loaded.
     """
-    saved = read_weights(Path(path))
+    saved = read_weights(path_of("weights", path))
     own = {**learner.parameters(), **learner.buffers()}
     main = {**learner.net.parameters(), **learner.net.buffers()}
     loaded = {name: a for name, a in saved.items() if name in main}

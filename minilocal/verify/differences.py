@@ -12,7 +12,7 @@ a kink lies between t - 2h and t + 2h, D(2h) and D(h) differ, and the bound is w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from minilocal import contract
 from minilocal.array import to_host
-from minilocal.errors import UserError
+from minilocal.errors import UserError, boolean, whole
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
 from minilocal.streams import stream
@@ -83,7 +83,10 @@ def check_layer(
     """
     if not isinstance(layer, Layer):
         raise UserError(f"check_layer was given a {type(layer).__name__}: give a minilocal.layers.Layer.")
-    shape = tuple(shape)
+    if not isinstance(shape, Sequence) or not shape or isinstance(shape, str):
+        raise UserError(f"shape = {shape!r}: give that of one input, as (32, 32, 3) or (100,).")
+    shape = tuple(whole("shape", side) for side in shape)
+    images, seed, training = whole("images", images), whole("seed", seed, 0), boolean("training", training)
     for dtype in ("float32", "float64"):
         p = {name: np.array(a, dtype) for name, a in layer.arrays.items()}
         contract.check_layer(layer, shape, p or {"": np.zeros(1, dtype)}, training)
@@ -112,7 +115,10 @@ class _LayerOnBatch:
 def _input(x: Any, shape: Shape, images: int, seed: int) -> np.ndarray:
     if x is None:
         return stream(seed, "check input").standard_normal((images, *shape))
-    array = np.asarray(x, float)
+    try:
+        array = np.asarray(x, float)
+    except (TypeError, ValueError):
+        raise UserError(f"x = {x!r}: give numbers, (N, {', '.join(map(str, shape))}).") from None
     if array.shape[1:] != shape or not len(array):
         raise UserError(f"x is {array.shape}, and one input {shape}: give (N, {', '.join(map(str, shape))}).")
     return array

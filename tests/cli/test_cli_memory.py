@@ -144,7 +144,7 @@ def test_a_gpu_that_is_not_here_can_be_predicted_for_and_not_measured(memory, mo
     (["--modules", "2,x"], "--modules '2,x': give whole numbers"), (["--length", "0"], "--length '0'"),
     (["--length", "²"], "--length '²'"), (["--modules", ","], "--modules ',' names nothing"),
     (["--aux", "9c9f"], "'9c9f' is not known"), (["--batch-size", "0"], "--batch-size 0: give"),
-    (["--batch-size", "many"], "invalid int value"), (["--measure", "-3"], "--measure -3: give"),
+    (["--batch-size", "many"], "'many': give a whole number"), (["--measure", "-3"], "--measure -3: give"),
     (["--device", "gpu"], "device 'gpu' is not known"), (["--devise", "cpu"], "did you mean '--device'"),
 ])  # fmt: skip
 def test_what_it_refuses_is_one_line(memory, words, says):

@@ -368,9 +368,9 @@ def test_a_trained_run_predicts_as_it_was_recorded(whole):
 
 
 def test_train_starts_or_goes_on(whole):
-    with pytest.raises(TypeError, match="one of the two"):
+    with pytest.raises(ml.UserError, match="one of the two"):
         train(Config(), resume=whole)
-    with pytest.raises(TypeError, match="one of the two"):
+    with pytest.raises(ml.UserError, match="one of the two"):
         train()
 
 

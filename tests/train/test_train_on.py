@@ -102,7 +102,7 @@ def test_a_run_may_end_earlier(tmp_path):
 
 
 def test_a_new_run_is_not_given_epochs_twice(tmp_path):
-    with pytest.raises(TypeError, match="epochs"):
+    with pytest.raises(ml.UserError, match="epochs"):
         train(configuration(tmp_path / "run"), epochs=3)
 
 

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 from minilocal.cli.parser import Parser
-from minilocal.errors import UserError
+from minilocal.errors import whole
 
 SEEDS, EPOCHS = 3, 5
+MOST = 1000  # seeds
 
 
 def parser() -> Parser:
@@ -45,9 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from minilocal.train import Interrupted
 
     began, out = time.perf_counter(), Path(options.out)
-    if options.seeds < 1:
-        raise UserError(f"--seeds {options.seeds}: give 1 or more.")
-    seeds = list(range(options.seed, options.seed + options.seeds))
+    seeds = list(range(options.seed, options.seed + whole("--seeds", options.seeds, 1, MOST)))
     trained = {
         name: Runs(name, [recipe.config(rule, seed, options) for seed in seeds]) for name, rule in recipe.RULES.items()
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from minilocal.cli.train import preset_source
 from minilocal.config import FLAGS, SWITCHES, Source, read_file
+from minilocal.device import check_device_name
 from minilocal.errors import UserError, whole
 from minilocal.parallel.environment import place
 from minilocal.sweep import Axis, Choice, Queue, check, expand
@@ -84,6 +85,8 @@ def devices(text: str | None) -> list[str]:
         return []
     words = values("--device", text)
     names = [f"{words[0].partition(':')[0]}:{word}" if word.isdecimal() else word for word in words]
+    for name in names:
+        check_device_name(name)
     if len(set(names)) < len(names):
         raise UserError(f"--device {text} names a device twice: give --jobs N for several processes on one.")
     return names

@@ -52,7 +52,11 @@ class Work:
 
 
 def start(work: Work, options: argparse.Namespace) -> int:
-    """Train what is left, in the way that the flags and the environment ask for; return the exit status."""
+    """Train what is left, in the way that the flags and the environment ask for; return the exit status.
+
+    Raises: UserError for a wrong key of this machine, and where the data cannot be had; then nothing has been written.
+    """
+    Queue(work.queue.path, work.queue.cells[:1]).on(work.machine)
     if options.slurm is None:
         check_data(work.queue)
     with stop_on_signal() as request:

@@ -1,4 +1,4 @@
-"""What the calls of the table are tried on: Learners of several rules, images, files; and a sum of all that they hold."""
+"""What the calls of the table are tried on: Learners of several rules, images, files; and a sum of all they hold."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Place:
         found |= {f"{name}'s network": sum_of(arrays_of(each.net)) for name, each in self.learners.items()}
         inputs = {name: self.names[name] for name in ("x", "y", "images", "logits")}
         found["inputs"] = sum_of(inputs | self.names["weights"] | self.names["late_state"])
-        found["NumPy's own stream"] = repr(np.random.get_state())  # noqa: NPY002
+        found["NumPy's own stream"] = repr(np.random.get_state())
         found["threads and kernels"] = f"{threads.threads()} {kinds.kernels()}"
         found["warnings"] = repr(np.geterr())
         return found | {"files": content(self.folder)}

@@ -1,7 +1,7 @@
 """The rows of the tables in lines/ and calls/: what is tried, and the words of the message that say what to do.
 
-A row is a line, `what  =>  words`; `#` begins a comment. Words that begin with `TypeError: ` allow that exception, which
-is documented there, in place of a UserError.
+A row is a line, `what  =>  words`; `#` begins a comment. Words that begin with `TypeError: ` allow that exception,
+Python's own or one that is documented, in place of a UserError.
 """
 
 from __future__ import annotations
