@@ -89,6 +89,15 @@ def reason(error: BaseException, most: int = 300) -> str:
     return text or type(error).__name__
 
 
+def shown(value: object, most: int = 100) -> str:
+    """`repr(value)` in one line of `most` characters; a number of thousands of digits has no text in Python."""
+    try:
+        text = printable(" ".join(repr(value).split()))
+    except ValueError:
+        text = f"a {type(value).__name__} of many digits"
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
 def call_it(value: object) -> str:
     """`": call it, backlink()"` for a function or a class that stands in place of its result, else `""`."""
     return f": call it, {value.__name__}()" if callable(value) and hasattr(value, "__name__") else ""
@@ -107,7 +116,7 @@ def whole(what: str, number: Any, least: int = 1, most: int | None = None, *, gi
         value = None
     if value is None or value < least or (most is not None and value > most):
         limits = f"{least} or more" if most is None else f"{least} to {most}"
-        raise UserError(f"{what} = {number!r}: give {give or f'a whole number, {limits}'}.")
+        raise UserError(f"{what} = {shown(number)}: give {give or f'a whole number, {limits}'}.")
     return value
 
 
@@ -123,7 +132,7 @@ def real(what: str, number: Any, low: float, high: float, ends: str = "[]", *, w
     if is_number and low <= number <= high and number not in excluded:
         return number if type(number) in (int, float) else float(number)
     then = f": {why}." if why else "."
-    raise UserError(f"{what} {number!r} is outside {ends[0]}{low:g}, {high:g}{ends[1]}{then}")
+    raise UserError(f"{what} {shown(number)} is outside {ends[0]}{low:g}, {high:g}{ends[1]}{then}")
 
 
 def fraction(what: str, number: object, ends: str = "[]", *, why: str = "") -> float:
@@ -137,7 +146,7 @@ def boolean(what: str, value: object) -> bool:
     Raises: UserError for anything else, 0 and 1 too.
     """
     if not isinstance(value, bool):
-        raise UserError(f"{what} = {value!r}: give true or false.")
+        raise UserError(f"{what} = {shown(value)}: give true or false.")
     return value
 
 

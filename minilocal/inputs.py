@@ -14,7 +14,7 @@ import numpy as np
 
 from minilocal import optim
 from minilocal.array import Array, namespace, to_host
-from minilocal.errors import UserError, call_it, nearest, whole
+from minilocal.errors import UserError, call_it, nearest, shown, whole
 from minilocal.nets import NAMES, Net
 from minilocal.optim import Optimizer
 from minilocal.rules import Rule
@@ -163,7 +163,7 @@ def rate(lr: Any) -> float:
     except (TypeError, ValueError, OverflowError):
         value = inf
     if not 0 <= value < inf:
-        raise UserError(f"lr = {lr!r}: give a learning rate, a finite number of 0 or more.")
+        raise UserError(f"lr = {shown(lr)}: give a learning rate, a finite number of 0 or more.")
     return value
 
 
@@ -252,7 +252,7 @@ def state(
         kind, _, name = entry.partition(":")
         if kind not in kinds and entry not in COUNTERS:
             raise UserError(f"this checkpoint holds {entry!r}, which no Learner.state() has: leave it out.")
-        kinds.setdefault(kind, {})[name] = a
+        kinds.get(kind, {})[name] = a
     if missing := [name for name in arrays if name not in kinds["array"]]:
         more = len(missing) - 1
         raise UserError(f"this checkpoint lacks {missing[0]!r} and {more} more: it is of another network or rule.")

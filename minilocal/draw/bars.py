@@ -24,7 +24,7 @@ def bars(
     Raises: UserError for no values, and those that `form` does not format.
     """
     if not values:
-        raise UserError("bars: there is no value to draw.")
+        raise UserError("bars: there is no value to draw: give one or more.")
     try:
         [form.format(value) for value in values.values()]
     except (TypeError, ValueError, IndexError, KeyError):

@@ -32,7 +32,7 @@ def curves(
     number for each of the points.
     """
     if not runs:
-        raise UserError("curves: there is no run to draw.")
+        raise UserError("curves: there is no run to draw: give one or more.")
     colour_of, seeds_of = colours(runs), {name: _seeds(name, values) for name, values in runs.items()}
     number_of = {name: len(seeds) for name, seeds in seeds_of.items() if len(seeds) > 1}
     legends = {name: f"mean of {number} {repeats}, least to largest" for name, number in number_of.items()}

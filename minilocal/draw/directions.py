@@ -25,7 +25,7 @@ def directions(steps: Mapping[str, tuple[float, float]], *, title: str = "") -> 
     Raises: UserError for no steps, and where |σ| is above the norm ratio or a number is not finite.
     """
     if not steps:
-        raise UserError("directions: there is no step to draw.")
+        raise UserError("directions: there is no step to draw: give one or more.")
     ends = {name: (sigma, _across(name, sigma, ratio)) for name, (sigma, ratio) in steps.items()}
     high = 1.12 * max(0.5, *(up for _, up in ends.values()))
     low = -0.12 * high

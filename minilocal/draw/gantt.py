@@ -34,7 +34,7 @@ def gantt(
     """
     shown = [bar for bar in _joined(bars) if bar[1] < until and bar[1] + bar[2] > 0 and bar[2] >= THIN * until]
     if not shown:
-        raise UserError("gantt: there is no work to draw.")
+        raise UserError("gantt: there is no work to draw: give one or more.")
     scale, unit = (1.0, "s") if until >= 1 or along else (1e3, "ms")
     batches = sorted({batch for *_, batch in shown if batch >= 0})
     colour_of = dict(zip(batches, islice(cycle(CYCLE), len(batches)), strict=True))

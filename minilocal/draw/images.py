@@ -58,7 +58,7 @@ def images(rows: Mapping[str, np.ndarray], *, columns: Sequence[str] = (), title
 def _sheet(rows: Mapping[str, np.ndarray]) -> np.ndarray:
     """All images, a white line between them.        →  float (·, ·, 3)"""
     if not rows:
-        raise UserError("images: there is no row to draw.")
+        raise UserError("images: there is no row to draw: give one or more.")
     shapes = {np.shape(row)[:3] for row in rows.values()}
     for name, row in rows.items():
         if np.ndim(row) != 4 or row.shape[3] not in (1, 3) or not row.size or row.dtype.kind not in "uf":

@@ -20,7 +20,7 @@ def scatter(points: Mapping[str, tuple[float, float, float]], *, label: str, alo
     Raises: UserError for no points, and one that is no three numbers.
     """
     if not points:
-        raise UserError("scatter: there is no point to draw.")
+        raise UserError("scatter: there is no point to draw: give one or more.")
     for name, point in points.items():
         if np.shape(point) != (3,):
             raise UserError(f"scatter: {name!r} is {point!r}: give (x, y, deviation of y), NaN for none.")

@@ -19,7 +19,7 @@ def timeline(
     Raises: UserError for no runs.
     """
     if not runs:
-        raise UserError("timeline: there is no run to draw.")
+        raise UserError("timeline: there is no run to draw: give one or more.")
     colour_of = colours(runs)
     dash_of = dashes(colour_of)
     with look():

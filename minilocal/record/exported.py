@@ -56,7 +56,7 @@ def read_exported(path: str | Path) -> Exported:
             arrays = {name: entries[name] for name in entries.files}
         entry = _checked(str(arrays.pop(ENTRY))) if ENTRY in arrays else None
     except Exception as error:  # zipfile, zlib, NumPy and JSON raise many kinds for a damaged file
-        raise UserError(f"{path} cannot be read ({reason(error)}).") from None
+        raise UserError(f"{path} cannot be read ({reason(error)}). Give one that minilocal export has made.") from None
     if entry is None:
         raise UserError(f"{path} has no entry {ENTRY!r}, so it is no exported run: minilocal export writes one.")
     if entry["format"] != FORMAT:

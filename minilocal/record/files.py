@@ -20,6 +20,8 @@ _REMEDIES = {
     errno.EPERM: "You may not write there: choose another folder with --out, or change its permissions.",
     errno.EROFS: "That file system is read-only: choose another folder with --out.",
     errno.ENOTDIR: "A part of that path is a file: choose another folder with --out.",
+    errno.EISDIR: "Give the name of a file.",
+    errno.ENOENT: "Give a name in a folder that is there.",
     errno.ENAMETOOLONG: "Choose a shorter name.",
     errno.ELOOP: "A symbolic link is in the way: choose another folder with --out.",
     errno.EEXIST: "A file of that name is in the way: choose another folder with --out.",

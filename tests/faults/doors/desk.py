@@ -61,13 +61,13 @@ def make(folder: Path) -> None:
 
 def images(folder: Path) -> None:
     """Image files that are wrong, each in one way, and one that is right."""
-    x, y = np.zeros((4, 8, 8, 1), "uint8"), np.arange(4)
+    x, y = np.zeros((4, 16, 16, 1), "uint8"), np.arange(4)
     files = {
         "images": {"x": x, "y": y},
         "unknown": {"pictures": x},
-        "colours": {"x": np.zeros((4, 8, 8, 3), "uint8")},
+        "colours": {"x": np.zeros((4, 16, 16, 3), "uint8")},
         "large": {"x": np.zeros((4, 9, 9, 1), "uint8")},
-        "flat": {"x": np.zeros((4, 64), "uint8")},
+        "flat": {"x": np.zeros((4, 256), "uint8")},
         "floats": {"x": x.astype("float32")},
         "none": {"x": x[:0]},
         "complex": {"x": x.astype("complex64")},
@@ -79,7 +79,7 @@ def images(folder: Path) -> None:
         "range_nan": {"x": x.astype("float32"), "range": np.array([0.0, np.nan])},
         "range_one": {"x": x.astype("float32"), "range": np.array([1.0])},
         "range_falls": {"x": x.astype("float32"), "range": np.array([1.0, 0.0])},
-        "nan": {"x": np.full((4, 8, 8, 1), np.nan, "float32"), "range": np.array([0.0, 1.0])},
+        "nan": {"x": np.full((4, 16, 16, 1), np.nan, "float32"), "range": np.array([0.0, 1.0])},
     }
     for name, arrays in files.items():
         np.savez(folder / f"{name}.npz", **arrays)  # type: ignore[arg-type]

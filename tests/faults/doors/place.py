@@ -35,6 +35,11 @@ def learners() -> dict[str, ml.Learner]:
     return made
 
 
+def tens() -> ml.Learner:
+    """A Learner that takes the digits, and is never trained."""
+    return ml.Learner(ml.nets.mlp((8,), size=16, channels=1, rng=ml.rng(0)), ml.rules.gll(), 2, rng=ml.rng(1))
+
+
 def batch(learner: ml.Learner) -> tuple[np.ndarray, np.ndarray]:
     """A batch that fits."""
     shape = learner.net.shape
@@ -68,7 +73,7 @@ class Place:
             "net": self.learners["learner"].net, "gll": ml.rules.gll(), "strange": Strange(), "path": folder,
             "digits": digits, "images": digits.train_x[:8].copy(), "weights": weights, "first": next(iter(weights)),
             "logits": np.linspace(-1, 1, 32, dtype="float32").reshape(8, 4), "take": itertools.islice,
-            **states, **self.learners,
+            "tens": tens(), **states, **self.learners,
         }  # fmt: skip
 
     def anew(self) -> None:
@@ -81,6 +86,7 @@ class Place:
     def sums(self) -> dict[str, str]:
         """{what: a sum of it}: every Learner's state, its network's arrays, the inputs, threads, kernels, files."""
         found = {name: sum_of(each.state()) for name, each in self.learners.items()}
+        found["tens"] = sum_of(self.names["tens"].state())
         found |= {f"{name}'s network": sum_of(arrays_of(each.net)) for name, each in self.learners.items()}
         inputs = {name: self.names[name] for name in ("x", "y", "images", "logits")}
         found["inputs"] = sum_of(inputs | self.names["weights"] | self.names["late_state"])
