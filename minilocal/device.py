@@ -45,6 +45,7 @@ def device_namespace(device: Any) -> Any:
     if not isinstance(device, str) and device is not None:
         return device
     check_device_name(device)
+    assert isinstance(device, str)
     if device == "cpu":
         return np
     number = device.partition(":")[2]

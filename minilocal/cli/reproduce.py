@@ -149,13 +149,15 @@ def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
 
 def _command(options: argparse.Namespace, path: Path) -> list[str]:
     """The words of a command that goes on with this one, on this machine or as a Slurm task."""
+    from minilocal.record.place import as_word
+
     words = ["reproduce", options.name, "--scale", options.scale]
-    words += ["--out", str(path if options.slurm is None else path.absolute())]
+    words += ["--out", as_word(path if options.slurm is None else path.absolute())]
     for flag in ("rows", "cells", "trials"):
         if (value := getattr(options, flag)) is not None:
             words += [f"--{flag}", str(value)]
     words += [word for text in options.set for word in ("--set", text)]
-    return words + (["--data-dir", options.data_dir] if options.data_dir is not None else [])
+    return words + (["--data-dir", as_word(options.data_dir)] if options.data_dir is not None else [])
 
 
 def _results(path: Path) -> str:

@@ -196,8 +196,6 @@ def _resumed(options: argparse.Namespace) -> tuple[int, int, dict[str, Any]]:
     from minilocal.train.same_run import MOVABLE, on_device
 
     run, sources = options.resume, sources_of(options)
-    if not run:
-        raise UserError("--resume has no name: give the folder of a run, as runs/backlink-resnet20-digits-seed0.")
     config = from_tables(record.config(run), f"{run}/config.json")
     _same_folder(options)
     all_sources, (sources, numbers) = sources, apart(sources)

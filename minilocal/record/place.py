@@ -32,6 +32,12 @@ def check_free(path: str | Path) -> None:
         raise UserError(f"{path} is no run and not empty ({min(others)} is there): choose another --out.")
 
 
+def as_word(path: str | Path) -> str:
+    """The path as a word of a command line, in which one that begins with a dash would be a flag."""
+    text = str(path)
+    return f"./{text}" if text.startswith("-") else text
+
+
 def beside(path: str | Path) -> Path:
     """The first of PATH, PATH-2, PATH-3, ... that does not exist."""
     path = first = Path(path)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError, path_of, whole
+from minilocal.record.place import as_word
 from minilocal.sweep import table
 from minilocal.sweep.grid import axes, check, expand
 from minilocal.sweep.loop import check_data, drain
@@ -90,7 +91,7 @@ def run(
                 drain(queue, request, bar=True, on_change=show)
             else:
                 devices = [machine["run.device"]] if "run.device" in machine else []
-                words = ["sweep", "--out", str(record.path), *settings(machine)]
+                words = ["sweep", "--out", as_word(record.path), *settings(machine)]
                 remarks += run_workers(words, processes, devices, request, show, int(machine.get("run.threads", 0)))
         except Interrupted as stop:
             state = counts(queue.states())

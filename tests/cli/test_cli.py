@@ -116,7 +116,7 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("train --config none.toml", "none.toml: No such file"),
         ("train --preset backlink", "did you mean 'backlink-"),
         ("train --resume nowhere", "nowhere is no run folder"),
-        ("train --resume=", "--resume has no name"),
+        ("train --resume=", "--resume is empty"),
         ("train --rule gll --alpha 0.5", "rule.alpha (--alpha): gll has no such option"),
         ("train --dataset cifar10 --no-download --data-dir nowhere", "/nowhere"),
         ("predict", "the following arguments are required: RUN"),

@@ -10,6 +10,7 @@ from typing import Any
 
 from minilocal.config import FLAGS, Config, flatten, from_tables, tables_of
 from minilocal.errors import UserError
+from minilocal.record.place import as_word
 
 NET, MODULES, AUX = "resnet14", 7, "0c1f"
 OPTIM: dict[str, Any] = {"lr": 0.1, "schedule": "cosine", "batch_size": 64, "weight_decay": 1e-4}
@@ -45,7 +46,7 @@ def words(run: Config, *, out: bool = True) -> list[str]:
         for k, v in flatten(tables_of(run), "").items()
         if (v != defaults[k] or k == "rule.name") and (out or k != "run.out")
     }
-    return ["train", *(word for flag, key in FLAGS.items() if key in asked for word in (flag, str(asked[key])))]
+    return ["train", *(word for flag, key in FLAGS.items() if key in asked for word in (flag, as_word(asked[key])))]
 
 
 def make_way(runs: list[Config]) -> None:

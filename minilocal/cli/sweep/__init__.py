@@ -54,6 +54,7 @@ def add_flags_of_the_starts(p: Parser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train what is left of the grid, and print a row for each configuration."""
     from minilocal.cli.sweep import plan, starts
+    from minilocal.record.place import as_word
     from minilocal.sweep import table
 
     devices = plan.devices(options.device)
@@ -64,5 +65,5 @@ def run(options: argparse.Namespace) -> int:
         return 0
     path = queue.path if options.slurm is None else queue.path.absolute()
     results = partial(table.by_configuration, queue)
-    work = starts.Work(queue, queue, machine, devices, jobs, ["sweep", "--out", str(path)], results)
+    work = starts.Work(queue, queue, machine, devices, jobs, ["sweep", "--out", as_word(path)], results)
     return starts.start(work, options)
