@@ -79,9 +79,9 @@ class Parser(argparse.ArgumentParser):
         action = self.add_argument(flag, **options)
         self.outputs.append((action.dest, {"kind": kind, "flag": flag, "makes_folder": makes_folder, "names": names}))
 
-    def _check_not_empty(self, action: argparse.Action, given: Any) -> None:
+    def _check_not_empty(self, action: argparse.Action, value: Any) -> None:
         """An empty path would be this folder."""
-        if any(isinstance(path, str) and not path.strip() for path in (given if isinstance(given, list) else [given])):
+        if any(isinstance(path, str) and not path.strip() for path in (value if isinstance(value, list) else [value])):
             name, instead = (*action.option_strings, action.metavar)[0], ", or leave it out"
             raise UserError(
                 f"{self.command}: {name} is empty: give it a name{instead if action.option_strings else ''}."
@@ -104,6 +104,6 @@ class Parser(argparse.ArgumentParser):
         return "\n".join(lines)
 
     def error(self, message: str) -> NoReturn:
-        for told, instead in INSTEAD.items():
-            message = re.sub(told, instead, message)
+        for pattern, instead in INSTEAD.items():
+            message = re.sub(pattern, instead, message)
         raise UserError(f"{self.command}: {message}. See {self.prog} --help.")

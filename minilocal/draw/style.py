@@ -112,12 +112,12 @@ def legend_below(figure: Figure, line: float = 0.2) -> None:
 
 
 def to_png(figure: matplotlib.figure.Figure) -> bytes:
-    """The figure as the bytes of a PNG file."""
+    """The figure as the bytes of a PNG file. Raises: UserError for anything but a figure."""
     return _written(figure, "png", {"Software": None})
 
 
 def to_svg(figure: matplotlib.figure.Figure) -> str:
-    """The figure as SVG text; the same figure gives the same text."""
+    """The figure as SVG text; the same figure gives the same text. Raises: UserError for anything but a figure."""
     return _written(figure, "svg", {"Date": None}).decode()
 
 

@@ -132,12 +132,12 @@ def whole_sizes(what: str, **sizes: Any) -> list[int]:
     return [whole(f"{what}: {name}", size) for name, size in sizes.items()]
 
 
-def layers_of(given: Any, what: str) -> list[Layer]:
-    """`given` as a list of layers.
+def layers_of(children: Any, what: str) -> list[Layer]:
+    """`children` as a list of layers.
 
     Raises: UserError where it is none, or holds anything else, as a class in place of its instance.
     """
-    layers = list(given) if isinstance(given, Iterable) and not isinstance(given, (str, bytes)) else [given]
+    layers = list(children) if isinstance(children, Iterable) and not isinstance(children, (str, bytes)) else [children]
     if wrong := [layer for layer in layers if not isinstance(layer, Layer)]:
         raise UserError(f"{what} was given {wrong[0]!r}{call_it(wrong[0])}: give a list of layers, [Flatten(), ...].")
     return layers

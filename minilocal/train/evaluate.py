@@ -36,7 +36,10 @@ class Predictions:
         return self.logits.argmax(axis=1).astype(np.int64)
 
     def errors(self, labels: np.ndarray) -> list[float | None]:
-        """Each module's error in percent, None where it has no classifier. The last one is the network's."""
+        """Each module's error in percent, None where it has no classifier. The last one is the network's.
+
+        Raises: UserError where there is not one label for each image.
+        """
         return [None if classes is None else error(classes, labels) for classes in self.local]
 
 

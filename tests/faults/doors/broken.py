@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minilocal.errors import UserError
-from tests.faults.doors import command_lines, desk, forked, python_calls
+from tests.faults.doors import check, command_lines, desk, forked, python_calls
 from tests.faults.doors.place import Place
 from tests.faults.doors.tables import Row
 from tests.faults.measured import Broken
 
 REMEDY = "give a learning rate"
 REFUSAL = f"lr = nan: {REMEDY}."
-Door = Callable[[Any], NoReturn]
 
 
 def first_changes(learner: Any) -> NoReturn:
@@ -55,7 +54,7 @@ def accepts(learner: Any) -> None:
     return None
 
 
-DOORS: dict[str, Callable[[Any], Any]] = {
+FUNCTIONS: dict[str, Callable[[Any], Any]] = {
     "a door that changes weights before it refuses": first_changes,
     "a door that counts a step before it refuses": steps_first,
     "a message of one line": two_lines,
@@ -75,12 +74,12 @@ def writes(folder: Path) -> int:
 
 def of_calls(place: Place) -> list[Broken]:
     """What the check of calls says of each broken door."""
-    found = []
-    for without, door in DOORS.items():
-        place.names["door"] = door
+    collected = []
+    for without, function in FUNCTIONS.items():
+        place.names["door"] = function
         red = python_calls.failures([Row("broken", "door(learner)", REMEDY)], place)
-        found.append(Broken(without, 1, len(red)))
-    return found
+        collected.append(Broken(without, 1, len(red)))
+    return collected
 
 
 def of_lines(folder: Path) -> list[Broken]:
@@ -89,7 +88,7 @@ def of_lines(folder: Path) -> list[Broken]:
     def raises() -> int:
         raise ValueError(REFUSAL)
 
-    found = []
+    collected = []
     before = {"the folder": desk.content(folder)}
     ends = {
         "the catching of an error": raises,
@@ -99,7 +98,7 @@ def of_lines(folder: Path) -> list[Broken]:
     for without, work in ends.items():
         ended = forked.fork(work, folder)
         problems = command_lines.wrong(ended, REMEDY)
-        problems += command_lines.check.unchanged(before, {"the folder": desk.content(folder)})
-        found.append(Broken(without, 1, len(problems[:1])))
+        problems += check.unchanged(before, {"the folder": desk.content(folder)})
+        collected.append(Broken(without, 1, len(problems[:1])))
     (folder / "left").unlink()
-    return found
+    return collected

@@ -22,17 +22,17 @@ def learners() -> dict[str, ml.Learner]:
     """A Learner of every kind of state: momentum, moments, running statistics, batches in flight, phases, dropout."""
     small = ml.nets.mlp((8, 8, 8), classes=CLASSES, size=4, channels=1, rng=ml.rng(0))
     deep = ml.nets.resnet(8, classes=CLASSES, size=8, channels=1, rng=ml.rng(0))
-    made = {
+    built = {
         "learner": ml.Learner(small, ml.rules.gll(), 2, rng=ml.rng(1)),
         "adam": ml.Learner(small, ml.rules.backlink(), 2, rng=ml.rng(1), optimizer=ml.optim.Adam()),
         "late": ml.Learner(small, ml.rules.fdg(), 2, rng=ml.rng(1)),
         "phased": ml.Learner(small, ml.rules.pgl(aux="0c1f"), 2, rng=ml.rng(1)),
         "deep": ml.Learner(deep, ml.rules.backlink(), 2, rng=ml.rng(1)),
     }
-    for each in made.values():
+    for each in built.values():
         for _ in range(2):
             each.step(*batch(each), lr=0.1)
-    return made
+    return built
 
 
 def tens() -> ml.Learner:
@@ -62,7 +62,7 @@ class Place:
         (folder / "a_folder").mkdir()
         (folder / "text.txt").write_text("some words\n")
         digits = ml.data.load("digits")
-        self.learners, self.twins = learners(), learners()
+        self.learners, self.references = learners(), learners()
         self.learners["learner"].save(folder / "saved.npz")
         x, y = batch(self.learners["learner"])
         np.savez(folder / "other.npz", x=x)
@@ -80,24 +80,24 @@ class Place:
         """Make the Learners and the settings as they were."""
         ml.use_threads(None)
         ml.use_kernels("numpy")
-        self.learners, self.twins = learners(), learners()
+        self.learners, self.references = learners(), learners()
         self.names |= self.learners
 
     def sums(self) -> dict[str, str]:
         """{what: a sum of it}: every Learner's state, its network's arrays, the inputs, threads, kernels, files."""
-        found = {name: sum_of(each.state()) for name, each in self.learners.items()}
-        found["tens"] = sum_of(self.names["tens"].state())
-        found |= {f"{name}'s network": sum_of(arrays_of(each.net)) for name, each in self.learners.items()}
+        sums = {name: sum_of(each.state()) for name, each in self.learners.items()}
+        sums["tens"] = sum_of(self.names["tens"].state())
+        sums |= {f"{name}'s network": sum_of(arrays_of(each.net)) for name, each in self.learners.items()}
         inputs = {name: self.names[name] for name in ("x", "y", "images", "logits")}
-        found["inputs"] = sum_of(inputs | self.names["weights"] | self.names["late_state"])
-        found["NumPy's own stream"] = repr(np.random.get_state())
-        found["threads and kernels"] = f"{threads.threads()} {kinds.kernels()}"
-        found["warnings"] = repr(np.geterr())
-        return found | {"files": content(self.folder)}
+        sums["inputs"] = sum_of(inputs | self.names["weights"] | self.names["late_state"])
+        sums["NumPy's own stream"] = repr(np.random.get_state())
+        sums["threads and kernels"] = f"{threads.threads()} {kinds.kernels()}"
+        sums["warnings"] = repr(np.geterr())
+        return sums | {"files": content(self.folder)}
 
     def go_on(self, name: str) -> bool:
         """Whether a valid step of this Learner has the bits of one that has met no wrong call."""
-        one, other = self.learners[name], self.twins[name]
+        one, other = self.learners[name], self.references[name]
         losses = [each.step(*batch(each), lr=0.1) for each in (one, other)]
         return losses[0].tobytes() == losses[1].tobytes() and sum_of(one.state()) == sum_of(other.state())
 

@@ -50,23 +50,23 @@ def wrong(row: Row, place: Place) -> list[str]:
 
 def failures(rows: Iterable[Row], place: Place) -> list[str]:
     """A line for each row that does not hold; after one that changed something the place is made anew."""
-    found, before = [], place.sums()
+    collected, before = [], place.sums()
     for row in rows:
         problems = wrong(row, place) + check.unchanged(before, place.sums())
         named = [name for name in place.learners if re.search(rf"\b{name}\b", row.what)]
         if not problems:
             problems = [f"{name} goes on otherwise" for name in named if not place.go_on(name)]
         if problems:
-            found.append(f"{row.what}: {'; '.join(problems)}")
+            collected.append(f"{row.what}: {'; '.join(problems)}")
             place.anew()
         if problems or named:
             before = place.sums()
-    return found
+    return collected
 
 
 def not_accepted(rows: Iterable[Row], place: Place) -> list[str]:
     """A line for each call that is right, in an odd form, and is refused or means something else than the plain one."""
-    found = []
+    collected = []
     for row in rows:
         place.anew()
         try:
@@ -74,11 +74,11 @@ def not_accepted(rows: Iterable[Row], place: Place) -> list[str]:
             place.anew()
             other = seen(eval(row.remedy, dict(place.names)))
         except Exception as error:
-            found.append(f"{row.what}: {type(error).__name__}: {error}")
+            collected.append(f"{row.what}: {type(error).__name__}: {error}")
             continue
         if one != other:
-            found.append(f"{row.what} is {one:.80}, and {row.remedy} {other:.80}")
-    return found
+            collected.append(f"{row.what} is {one:.80}, and {row.remedy} {other:.80}")
+    return collected
 
 
 def seen(value: Any) -> str:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 
 def failures(rows: Sequence[Row], folder: Path) -> list[str]:
     """A line for each of `COUNT` rows, evenly out of `rows`, that does not hold."""
-    found, before = [], {"the folder": desk.content(folder)}
+    collected, before = [], {"the folder": desk.content(folder)}
     environment = {**os.environ, "HOME": str(folder), "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
     for row in rows[:: max(1, len(rows) // COUNT)][:COUNT]:
         command = [sys.executable, "-m", "minilocal", *shlex.split(row.what)]
@@ -27,5 +27,5 @@ def failures(rows: Sequence[Row], folder: Path) -> list[str]:
         problems += check.message(ended.stderr.rstrip("\n"), row.remedy)
         problems += check.unchanged(before, {"the folder": desk.content(folder)})
         if problems:
-            found.append(f"minilocal {row.what}, in a process: {'; '.join(problems)}")
-    return found
+            collected.append(f"minilocal {row.what}, in a process: {'; '.join(problems)}")
+    return collected

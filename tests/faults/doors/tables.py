@@ -23,11 +23,11 @@ class Row:
 
 def rows(kind: str) -> list[Row]:
     """All rows of `kind`, lines or calls."""
-    found = []
+    collected = []
     for path in sorted((Path(__file__).parent / kind).glob("*.txt")):
         for line in path.read_text().splitlines():
             if line and not line.startswith("#"):
                 what, between, remedy = line.partition(BETWEEN)
                 assert between and remedy.strip(), f"{path.name}: no remedy in {line!r}"
-                found.append(Row(path.stem, what.strip(), remedy.strip()))
-    return found
+                collected.append(Row(path.stem, what.strip(), remedy.strip()))
+    return collected
