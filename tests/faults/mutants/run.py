@@ -6,8 +6,10 @@ import json
 import multiprocessing
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ WORKERS = 2
 _folder: Path
 _scratch: Path
 _covering: tests_of.Covering
+_end: float
 
 
 def key(mutant: Mutant) -> str:
@@ -31,17 +34,18 @@ def key(mutant: Mutant) -> str:
     return f"{mutant.name}#{mutant.occurrence} {tests_of.text_of(mutant.module)}"
 
 
-def known() -> dict[str, dict[str, Any]]:
-    """{key: verdict}; a line that was cut short by a kill is left out, and a later one of a key stands."""
-    found = {}
-    if VERDICTS.exists():
-        for line in VERDICTS.read_text().splitlines():
-            try:
-                verdict = json.loads(line)
-            except ValueError:
-                continue
-            found[verdict["key"]] = verdict
-    return found
+def first_and_last() -> tuple[dict[str, Any], dict[str, Any]]:
+    """({key: first verdict}, {key: last verdict}); a line that was cut short by a kill is left out."""
+    first: dict[str, Any] = {}
+    last: dict[str, Any] = {}
+    for line in VERDICTS.read_text().splitlines() if VERDICTS.exists() else ():
+        try:
+            verdict = json.loads(line)
+        except ValueError:
+            continue
+        first.setdefault(verdict["key"], verdict)
+        last[verdict["key"]] = verdict
+    return first, last
 
 
 def _in_a_copy(parent: Path) -> None:
@@ -55,8 +59,8 @@ def _measure(file: str) -> bool:
     return tests_of.measure(_folder, file)
 
 
-def _try(mutant: Mutant) -> trial.Verdict:
-    return trial.run(mutant, _covering, _folder, _scratch)
+def _try(mutant: Mutant) -> trial.Verdict | None:
+    return None if time.monotonic() > _end else trial.run(mutant, _covering, _folder, _scratch)
 
 
 def side_by_side(work: Callable[[Any], Any], items: Iterable[Any]) -> Iterable[tuple[Any, Any]]:
@@ -82,21 +86,23 @@ def measure_tests(files: list[str]) -> None:
 
 def all_files() -> list[str]:
     """The files of all tests that a mutant can meet, those of its own part first."""
-    own = tuple(place for places in OWN.values() for place in places)
-    return list(dict.fromkeys([*test_files(own), *test_files(WIDER)]))
+    return list(dict.fromkeys(file for places in (*OWN.values(), WIDER) for file in test_files(places)))
 
 
-def try_mutants(sample: list[Mutant], again: bool = False) -> None:
-    """Tries the mutants that have no verdict yet; `again` also those that survived."""
-    global _covering
+def try_mutants(sample: list[Mutant], again: bool = False, minutes: float = inf) -> None:
+    """Tries the mutants that have no verdict yet, and with `again` those that survived; begins none after `minutes`."""
+    global _covering, _end
     files = all_files()
     measure_tests(files)
     _covering = tests_of.covering(files)
-    done = known()
-    left = [m for m in sample if key(m) not in done or (again and done[key(m)]["end"] == "survived")]
+    _, last = first_and_last()
+    left = [m for m in sample if key(m) not in last or (again and last[key(m)]["end"] == "survived")]
+    _end = time.monotonic() + 60 * minutes
     print(f"{len(sample)} mutants, {len(left)} to try", flush=True)
     with VERDICTS.open("a") as file:
         for mutant, verdict in side_by_side(_try, left):
+            if verdict is None:
+                continue
             line = {"key": key(mutant), "part": part_of(mutant.module), **trial.line_of(mutant, verdict)}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
             file.flush()

@@ -8,7 +8,6 @@ ROOT = Path(__file__).parents[3]
 
 OWN: dict[str, tuple[str, ...]] = {
     "equations": ("tests/test_equations.py",),
-    "ops": ("tests/ops", "tests/kernels"),
     "losses": ("tests/losses",),
     "layers": ("tests/layers",),
     "objectives": ("tests/objectives", "tests/rules", "tests/test_local_logits.py"),
@@ -16,6 +15,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "rules": ("tests/rules",),
     "engine": ("tests/engine", "tests/rules", "tests/test_learner.py", "tests/device"),
     "optim": ("tests/optim",),
+    "ops": ("tests/ops", "tests/kernels"),
 }
 WIDER = (
     "tests/config", "tests/costs", "tests/device", "tests/engine", "tests/fake", "tests/kernels", "tests/layers",

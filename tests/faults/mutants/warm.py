@@ -68,8 +68,8 @@ def in_a_fork(folder: Path, task: Callable[[], int], cpu: float, log: Path) -> E
 
 
 def _prepare(folder: Path, cpu: float, log: Path) -> None:
-    """The fork's own session, limits, output, and place of the package."""
-    os.setsid()
+    """The fork's own process group, limits, output, and place of the package."""
+    os.setpgrp()  # not a session: that would have a scheduling group of its own, whose priority is the usual one
     limit = int(cpu) + 1
     resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5))
     resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
