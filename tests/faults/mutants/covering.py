@@ -17,6 +17,12 @@ BUILD = ROOT / "build/mutants"
 MEASURED = BUILD / "measured"
 LONGEST = 600.0
 """Seconds of CPU time for a file of tests."""
+
+
+def _below(file: str, place: str) -> bool:
+    return file == place or file.startswith(f"{place}/")
+
+
 Lines = dict[str, dict[int, list[str]]]
 NO_TEST = {"", "collected", "between"}
 
@@ -64,10 +70,11 @@ class Covering:
         self.seconds |= {name: found["seconds"][name] for name in held}
         for module, contexts in lines.items():
             names = {name for names in contexts.values() for name in names} & held
+            own = held if any(_below(found["file"], place) for place in OWN[part_of(module)]) else names
             self.by_module[module] |= names
             for line, its in contexts.items():
-                # a line that runs at an import or between tests may show in any of the file's tests
-                self.by_line[module, line] |= names if NO_TEST & set(its) else held & set(its)
+                # what runs at an import or between tests may show in any test of the module's part, or of the module
+                self.by_line[module, line] |= own if NO_TEST & set(its) else held & set(its)
 
     def of(self, module: str, line: int) -> list[str]:
         """The tests that run a line, the quickest first; those that run its module where none runs the line."""
@@ -89,5 +96,6 @@ def covering(files: list[str]) -> Covering:
     """What `measure` wrote of these files."""
     found = Covering()
     for file in files:
-        found.add(json.loads(place_of(file, ".json").read_text()), lines_of(place_of(file, ".coverage")))
+        measured = {"file": file, **json.loads(place_of(file, ".json").read_text())}
+        found.add(measured, lines_of(place_of(file, ".coverage")))
     return found

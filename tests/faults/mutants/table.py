@@ -6,16 +6,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 
+DECLARED = "tests/test_declared.py"
+"""Defaults and constants of all parts."""
 OWN: dict[str, tuple[str, ...]] = {
-    "equations": ("tests/test_equations.py",),
-    "losses": ("tests/losses",),
-    "layers": ("tests/layers",),
-    "objectives": ("tests/objectives", "tests/rules", "tests/test_local_logits.py"),
-    "boundaries": ("tests/boundaries", "tests/rules"),
-    "rules": ("tests/rules",),
-    "engine": ("tests/engine", "tests/rules", "tests/test_learner.py", "tests/device"),
-    "optim": ("tests/optim",),
-    "ops": ("tests/ops", "tests/kernels"),
+    "equations": ("tests/test_equations.py", DECLARED),
+    "losses": ("tests/losses", DECLARED),
+    "layers": ("tests/layers", DECLARED),
+    "objectives": ("tests/objectives", "tests/rules", "tests/test_local_logits.py", DECLARED),
+    "boundaries": ("tests/boundaries", "tests/rules", DECLARED),
+    "rules": ("tests/rules", DECLARED),
+    "engine": ("tests/engine", "tests/rules", "tests/test_learner.py", "tests/device", DECLARED),
+    "optim": ("tests/optim", DECLARED),
+    "ops": ("tests/ops", "tests/kernels", DECLARED),
 }
 WIDER = (
     "tests/config", "tests/costs", "tests/device", "tests/engine", "tests/fake", "tests/kernels", "tests/layers",
