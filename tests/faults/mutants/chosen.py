@@ -39,6 +39,8 @@ class Chosen:
         if report.failed:
             self.failed.write_text(report.nodeid)
 
+    pytest_collectreport = pytest_runtest_logreport
+
 
 class Recorded:
     """What each test of a file took, of CPU time with its children, and the lines that it ran."""

@@ -1,0 +1,102 @@
+"""What a boundary says of itself and of modules that surprise, to the letter."""
+
+from __future__ import annotations
+
+import pytest
+
+from minilocal.boundaries import closed, delayed, link, open, synthetic_gradient
+from minilocal.boundaries.base import Recommended
+from minilocal.errors import UserError
+
+OWN = "the error of the next module's loss"
+TOTAL = "the total error of the next module (which waits for those above where its first unit is linked)"
+
+
+@pytest.mark.parametrize(
+    ("boundary", "text"),
+    [
+        (closed(), "none"),
+        (open(), "the error of the last loss, through every module"),
+        (link(), f"{OWN}, into the last unit"),
+        (link(length=0), "none"),
+        (link(length=3), f"{OWN}, into the last 3 units"),
+        (link(length="module"), f"{OWN}, into every unit"),
+        (link(error="own-scaled"), f"{OWN} (times α where its first unit is linked), into the last unit"),
+        (link(error="total"), f"{TOTAL}, into the last unit"),
+        (delayed(), "the error of the last loss, delayed by 1 iteration per boundary"),
+        (delayed(errors=2), "the error of the last loss, delayed by 2 iterations per boundary"),
+        (
+            delayed(activations=1, beta=0.5),
+            "the error of the last loss, times 0.5, delayed by 1 iteration per boundary (activations by 1)",
+        ),
+        (synthetic_gradient(), "trains a synthesiser of h_k, whose synthetic gradient replaces it"),
+        (
+            synthetic_gradient(labels=True),
+            "trains a synthesiser of h_k and the labels, whose synthetic gradient replaces it",
+        ),
+    ],
+)
+def test_the_error_from_above_in_a_few_words(boundary, text):
+    assert boundary.describe() == text
+
+
+@pytest.mark.parametrize(
+    ("length", "sizes", "where"),
+    [
+        (2, (2, 3, 1), None),  # the last module has no link
+        ("module", (1, 1), None),
+        (1, (1, 1, 1), None),
+        (2, (1, 3), "module 1 has 1 unit"),
+        (4, (5, 3, 1), "module 2 has 3 units"),
+        (3, (4, 1, 2, 1), "module 2 has 1 unit, and 1 more module is short"),
+        (3, (1, 2, 2, 1), "module 1 has 1 unit, and 2 more modules are short"),
+    ],
+)
+def test_a_link_longer_than_a_module_is_said_once(length, sizes, where):
+    lines = link(length=length).warnings(sizes)
+    if where is None:
+        assert lines == []
+        return
+    k, n = where.split()[1], where.split()[3]
+    floor = f'a link stops at its module\'s first unit (length {n} in module {k}); length="module" says so'
+    assert lines == [f"BackLink length {length}, but {where}: {floor}."]
+
+
+def test_other_boundaries_have_no_surprise():
+    assert [b.warnings((1, 1)) for b in (closed(), open(), delayed(), synthetic_gradient())] == [[]] * 4
+
+
+def test_a_recommendation_in_prose_and_rates_that_are_none():
+    assert Recommended("sgd", 0.03).describe() == "SGD at 0.03"
+    assert Recommended("adam", 1e-3).describe() == "Adam at 0.001"
+    for lr in (0.0, -1.0, float("inf"), float("nan")):
+        with pytest.raises(UserError, match="is recommended at lr .*: give a rate above 0"):
+            Recommended("sgd", lr)
+
+
+@pytest.mark.parametrize("kernel", [0, 2, -1, 1.5])
+def test_a_window_has_an_odd_side(kernel):
+    with pytest.raises(UserError, match="kernel = .*: give the side of a synthesiser's window, odd, 1 or more"):
+        synthetic_gradient(kernel=kernel)
+    assert synthetic_gradient(kernel=1).kernel == 1
+
+
+@pytest.mark.parametrize(
+    ("boundary", "facts"),
+    [
+        (closed(), (0, False, False, (1.0, 0.0), 1)),
+        (open(), (4, True, False, (1.0, 1.0), 1)),
+        (link(length=0), (0, False, False, (1.0, 0.0), 1)),
+        (link(length=2), (2, True, False, (1.0, 0.0), 1)),
+        (link(length=9), (4, True, False, (1.0, 0.0), 1)),
+        (link(length="module", alpha=0.25, error="own-scaled"), (4, True, False, (0.25**4, 0.0), 1)),
+        (link(length=4, alpha=0.25, error="total", weighting="unfolded"), (4, True, False, (0.25, 0.75), 1)),
+        (delayed(activations=1, errors=2), (4, True, True, (1.0, 1.0), 7)),
+        (synthetic_gradient(), (0, True, False, (1.0, 0.0), 1)),
+    ],
+)
+def test_what_the_engine_asks_of_a_boundary(boundary, facts):
+    """Linked units of 4, whether the error at the input counts, whether it is late, what is sent, batches for K = 3."""
+    linked, uses, late, sends, batches = facts
+    assert boundary.linked_units(4) == linked and boundary.uses_input_error is uses and boundary.delayed is late
+    assert boundary.sends(4) == sends and boundary.least_batches(3) == batches
