@@ -8,6 +8,8 @@ from typing import Protocol, cast
 from tests.faults.measured import Measured
 
 PARTS = ("kills", "storage", "readers", "doors", "concurrency", "numerics", "long_run", "supply")
+APART = {"mutants": "make mutants"}
+"""Parts of the page that `make trust` leaves out, as they need a tool of their own, and the command of each."""
 
 
 class Part(Protocol):
