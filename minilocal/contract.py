@@ -129,6 +129,7 @@ def _check_objective(module: Module, k: int, net: Net, p: Mapping[str, Array]) -
 
 
 def _check_boundary(boundary: Boundary, modules: Sequence[Module]) -> None:
+    _check_sources(boundary, len(modules))
     for k, units in enumerate((len(m.units) for m in modules), 1):
         call = f"{type(boundary).__name__}.linked_units({units})"
         linked = whole(call, boundary.linked_units(units), 0, units, give=f"0 to {units}, the units of module {k}")
@@ -145,6 +146,21 @@ def _check_boundary(boundary: Boundary, modules: Sequence[Module]) -> None:
                 f"{call} sends the error from above on, but it enters only {linked} of the {units} units of module {k} "
                 "and never reaches the module's input: link all units, or return b = 0."
             )
+
+
+def _check_sources(boundary: Boundary, modules: int) -> None:
+    """Check the losses that modules learn from: of a module at or above each, and no two of them crossed."""
+    call = f"{type(boundary).__name__}.learns_from"
+    sources = [boundary.learns_from(k, modules - 1) for k in range(modules)]
+    if all(source is None for source in sources):
+        return
+    above = [whole(f"{call}({k}, {modules - 1})", s, k, modules - 1) for k, s in enumerate(sources)]
+    if above != sorted(above):
+        numbers = ", ".join(str(k + 1) for k in range(modules)), ", ".join(str(s + 1) for s in above)
+        raise UserError(
+            f"{call}: modules {numbers[0]} learn from the losses of {numbers[1]}, so an error would pass a module "
+            "after its update: let no module learn from a lower loss than the one below it."
+        )
 
 
 def _two(call: str, what: str, work: Callable[[], Any]) -> tuple[Any, Any]:

@@ -1,9 +1,11 @@
-"""Errors for users, each one line: what met what, where, and what to do; and checks of names and numbers."""
+"""Errors for users, each one line: what met what, where, and what to do; and checks of names, numbers and files."""
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import stat
 from collections.abc import Iterable
 from numbers import Real
 from operator import index
@@ -54,6 +56,19 @@ def check_utf8(what: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError:
         raise UserError(f"{what} {text!a} is not UTF-8: choose another name.") from None
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Check that what is at `path`, if anything, is a file or a folder: a pipe or a device may have no end.
+
+    Raises: UserError.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):  # who opens it says what is wrong
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise UserError(f"{os.fspath(path)} is a device or a pipe, and no file: give another name.")
 
 
 def reason(error: BaseException, most: int = 300) -> str:

@@ -27,8 +27,9 @@ from minilocal.optim import Optimizer, State
 from minilocal.rules import Rule
 from minilocal.split import Modules, split
 from minilocal.training_state import TrainingState
+from minilocal.turns import Turns, in_turn
 
-ASSEMBLED = {"modules", "on_device", "_training", "_engine", "_graphs"}
+ASSEMBLED = {"modules", "on_device", "turns", "_training", "_engine", "_graphs"}
 
 
 class Learner:
@@ -38,6 +39,7 @@ class Learner:
     from `rng`, by which all its random streams are named. On a GPU, `cuda_graph` lets whole steps be recorded and
     replayed where that is possible; `cuda_graph_status` says whether. Without an `optimizer` the rule's recommendation
     is used (`rule.recommends`: Adam for DNI), or else SGD with momentum 0.9.
+    Threads take turns at what changes or copies it; a prediction beside a step may meet weights of before and after it.
 
     >>> import minilocal as ml
     >>> net = ml.nets.mlp((16, 16), classes=4, size=2, rng=ml.rng(0))
@@ -70,7 +72,7 @@ class Learner:
 
     def _assemble(self, parts: list[list[Layer]], key: int) -> None:
         """Build modules, arrays and engine, as they are before the first step."""
-        self.on_device = on_device(self.device)  # `with learner.on_device:` its GPU is the current one
+        self.turns, self.on_device = Turns(), on_device(self.device)  # `with learner.on_device:` its GPU is current
         self.modules = build(self.net, self.rule, parts, key)
         contract.check_objectives(self.modules)
         self._make_arrays(key)
@@ -113,7 +115,7 @@ class Learner:
         """{name: array} of the running statistics, live."""
         return self._training.buffers()
 
-    @on_its_device
+    @in_turn
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in; a subset is fine.
 
@@ -152,6 +154,7 @@ class Learner:
 
     # ------------------------------------------------------------------ what it does
 
+    @in_turn
     def step(self, x: Array, y: Array, lr: float) -> Array:
         """One training step: gradients, optimiser, running statistics. Every update is made from the weights before it.
 
@@ -160,22 +163,21 @@ class Learner:
 
         Raises: UserError for images or labels of the wrong shape, type or range, images that are not finite or beyond
         ±1e15 (seen on the host only), and a learning rate that is not finite or below 0; then nothing has changed.
-        OutOfMemory where the memory does not suffice.
+        OutOfMemory where the memory does not suffice: some modules have been updated then, as after Ctrl-C.
         """
-        with self.on_device:
-            batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
-            eta: float | Array = rate
-            ctx = self._context()
-            if self._graphs is not None:
-                eta, ctx = self._graphs.set_step(rate, ctx)
-            update = partial(training.update, self.optimizer, eta)
-            with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
-                losses = self._engine.step(batch, ctx, update, True)
+        batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
+        eta: float | Array = rate
+        ctx = self._context()
+        if self._graphs is not None:
+            eta, ctx = self._graphs.set_step(rate, ctx)
+        update = partial(training.update, self.optimizer, eta)
+        with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
+            losses = self._engine.step(batch, ctx, update, True)
         training.lr = rate
         training.steps += 1
         return losses
 
-    @on_its_device
+    @in_turn
     def gradients(self, x: Array, y: Array) -> tuple[Array, dict[str, Array]]:
         """(losses (K,), {name: gradient}) of one batch, by the names of `parameters()`. Changes nothing.
 
@@ -219,7 +221,7 @@ class Learner:
         """The number of batches whose error is pending at each module between steps: 0 for a rule without delays."""
         return self._engine.batches_in_flight
 
-    @on_its_device
+    @in_turn
     def finish(self, lr: float | None = None) -> None:
         """Drain what a delayed rule has in flight, at the last step's learning rate unless another is given.
 
@@ -263,7 +265,7 @@ class Learner:
 
     # ------------------------------------------------------------------ what a checkpoint needs
 
-    @on_its_device
+    @in_turn
     def state(self) -> dict[str, np.ndarray]:
         """Everything that training continues from, as host copies: arrays, the optimiser's state, counters."""
         return self._training.to_arrays(self._engine.state())
@@ -272,7 +274,7 @@ class Learner:
         """The part of `state()` that this process trains: all of it."""
         return self.state()
 
-    @on_its_device
+    @in_turn
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Continue from a `state()`.
 

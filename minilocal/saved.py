@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import boundaries, objectives, optim, streams
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_file
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.nets.recipe import from_recipe, matches_recipe
@@ -165,6 +165,7 @@ def load(
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The metadata and the arrays in a file."""
+    check_file(path)
     with os_errors_explained(path):
         if path.is_dir():
             raise UserError(f"{path} is a folder: of a run, minilocal.train.load(path) makes a Learner.")

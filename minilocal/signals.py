@@ -1,4 +1,5 @@
-"""SIGINT, SIGTERM and SIGHUP end the command in one line, with status 130, 143 or 129, from its first import on.
+"""SIGINT, SIGTERM, SIGHUP and SIGUSR1 end the command in one line, with status 128 plus their number, from its first
+import on.
 
 The package imports this file first, since its other imports take long. A signal that comes earlier, while Python itself
 starts, has Python's usual end.
@@ -17,7 +18,9 @@ from types import FrameType
 from typing import NoReturn
 
 NAME = "minilocal"
-STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGHUP: the terminal has been closed
+# SIGHUP: the terminal has been closed. SIGUSR1: Slurm's time is nearly over.
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+AGAIN = 0.01  # seconds until a signal that came in a finaliser comes again
 
 
 class Stopped(KeyboardInterrupt):
@@ -52,8 +55,15 @@ def stopping() -> Iterator[None]:
                 signal.signal(number, before[number])
 
 
-def stop(number: int, frame: FrameType | None) -> NoReturn:
-    """A signal's handler: raise Stopped."""
+def stop(number: int, frame: FrameType | None) -> None:
+    """A signal's handler: raise Stopped. A finaliser would drop that, so a signal in one comes again after it."""
+    while frame is not None:
+        if frame.f_code.co_name == "__del__":
+            again = threading.Timer(AGAIN, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
+        frame = frame.f_back
     raise Stopped(number=number)
 
 

@@ -21,7 +21,7 @@
 #
 # ## Question
 #
-# Each of the ten named rules is one call of `ml.rules.compose`. An eleventh is one more call, and it will train: a
+# Each named rule is one call of `ml.rules.compose`. One of your own is one more call, and it will train: a
 # network learns something under almost any error. **What has to be shown before a result of it means anything?**
 #
 # Our rule is a link that fades. The error of the next module enters *every* unit of a module: the last unit takes half

@@ -6,11 +6,13 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 import minilocal as ml
+from minilocal.signals import Stopped, stopping
 
 WHEN = """
 import os, sys, signal
@@ -63,10 +65,24 @@ def test_a_signal_while_the_command_imports_is_one_line(python, tmp_path, module
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
 @pytest.mark.parametrize("module", ["numpy", "minilocal.config"])
-def test_a_terminal_that_is_closed_ends_the_command_alike(python, module):
-    ended = python(module, signal.SIGHUP, "-m", "minilocal", *TRAIN)
-    assert (ended.returncode, ended.stderr) == (129, "minilocal: stopped\n")
+def test_a_terminal_that_is_closed_and_slurms_warning_end_the_command_alike(python, module, number):
+    ended = python(module, number, "-m", "minilocal", *TRAIN)
+    assert (ended.returncode, ended.stderr) == (128 + number, "minilocal: stopped\n")
+
+
+def test_a_signal_in_a_finaliser_stops_too(capsys):
+    """What is raised there Python prints and drops."""
+
+    class Ending:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Stopped) as caught, stopping():
+        Ending()
+        time.sleep(60)
+    assert caught.value.number == signal.SIGTERM and capsys.readouterr().err == ""
 
 
 def test_a_program_that_imports_the_package_keeps_its_signals(python):

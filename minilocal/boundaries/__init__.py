@@ -1,4 +1,4 @@
-"""Boundaries: which errors pass between modules. Open (BP), closed (GLL), link, delayed, synthetic_gradient."""
+"""Boundaries: which errors pass between modules. Open (BP), closed (GLL), link, reach, delayed, synthetic_gradient."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from minilocal.boundaries.delayed import BACKWARD_WEIGHTS
 from minilocal.boundaries.delayed import DelayedBoundary as delayed
 from minilocal.boundaries.link import ERRORS, WEIGHTINGS
 from minilocal.boundaries.link import BackwardLink as link
+from minilocal.boundaries.reach import Reach as reach
 from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradient
 
 __all__ = [
     "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "closed", "delayed", "link", "open",
-    "synthetic_gradient",
+    "reach", "synthetic_gradient",
 ]  # fmt: skip
 
 

@@ -110,6 +110,22 @@ class Boundary:
         """The number of batches after which an error has reached each of `modules` modules."""
         return 1
 
+    def learns_from(self, k: int, last: int) -> int | None:
+        """The one module whose loss module k's weights learn from, where errors walk through whole modules for it.
+
+        `last` is the number of the last module, from 0. None: `linked_units`, `weights` and `sends` say it all.
+        """
+        return None
+
+    @property
+    def one_loss(self) -> bool:
+        """Whether each module's weights learn from one loss alone, as `learns_from` says."""
+        return self.learns_from(0, 0) is not None
+
+    def lowest_learner(self, j: int, last: int) -> int | None:
+        """The lowest module that learns from the loss of module j alone; None where none does."""
+        return next((k for k in range(j + 1) if self.learns_from(k, last) == j), None)
+
     def warnings(self, sizes: Sequence[int]) -> list[str]:
         """One line for each surprise in modules of these sizes."""
         return []

@@ -41,6 +41,7 @@ COMMANDS = {
 def main(words: Sequence[str] | None = None) -> int:
     """Run `minilocal WORDS`, by default those of the command line, and return the exit status."""
     words = sys.argv[1:] if words is None else list(words)
+    _open_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a letter that the terminal cannot show becomes \u03b1
@@ -118,6 +119,17 @@ def _no_memory(error: MemoryError) -> str:
         f"out of memory{f' ({reason})' if reason else ''}: use a smaller --batch-size, more --modules or fewer images; "
         "minilocal memory predicts a step, and nvidia-smi shows who holds a GPU's memory."
     )
+
+
+def _open_streams() -> None:
+    """Open the null device in place of a closed standard stream, as after `>&-`: else a file gets its number."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  (they live as long as the process)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
 
 
 def _print_no_more() -> None:

@@ -41,7 +41,13 @@ def parser() -> Parser:
     p.add_argument("--keep", metavar="W,W", default="caches", help="what BackLink's linked units keep: caches, inputs")
     p.add_argument("--rounds", metavar="N", help="rounds (7, with --quick 3)")
     p.add_argument("--device", metavar="DEV", default="cpu", help="cpu, cuda, cuda:1 (cpu)")
-    p.add_argument("--out", metavar="FILE", default=DEFAULT, help=f"the JSON; its table beside it as .md ({DEFAULT})")
+    p.add_output(
+        "--out",
+        makes_folder=True,
+        metavar="FILE",
+        default=DEFAULT,
+        help=f"the JSON; its table beside it as .md ({DEFAULT})",
+    )
     p.add_argument("--quick", action="store_true", help="small sizes, few operations, seconds: to see what it does")
     return p
 
@@ -57,7 +63,7 @@ def run(options: argparse.Namespace) -> int:
     plan = plan_of(options)
     plan.check()
     device_namespace(plan.device)
-    out = _writable(Path(options.out))
+    out = _checked(Path(options.out))
     if not available():
         print("PyTorch is not installed, so only the engine is measured: in the clone, pip install -e '.[bench]'.")
     timings = sum(plan.rounds * len(comparison.workloads) for comparison in comparisons(plan, available()))
@@ -91,7 +97,7 @@ def plan_of(options: argparse.Namespace) -> Any:
         nets=words("--net", net),
         rules=words("--rule", options.rule),
         batches=numbers("--batch-size", images),
-        threads=numbers("--threads", options.threads) if options.threads else (min(available(), PARTS),),
+        threads=numbers("--threads", options.threads) if options.threads is not None else (min(available(), PARTS),),
         kernels=words("--kernels", options.kernels),
         modules=numbers("--modules", options.modules),
         balance=options.balance,
@@ -109,20 +115,19 @@ def _bar(total: int) -> Any:
     return tqdm(total=total, desc="bench", unit="timing", disable=None)
 
 
-def _writable(out: Path) -> Path:
-    """`out` in a folder that exists and can be written: an hour of measuring must not fail at its end.
+def _checked(out: Path) -> Path:
+    """`out`, beside which its table can be written: an hour of measuring must not fail at its end.
 
-    Raises: UserError where the folder cannot be written, or the name does not end in .json.
+    Raises: UserError where it cannot, or the name does not end in .json.
     """
-    import tempfile
-
     from minilocal.record.files import os_errors_explained
+    from minilocal.record.output import check_output
 
     if out.suffix != ".json":
         raise UserError(f"bench: --out {out}: give a name that ends in .json; the table goes beside it as .md.")
+    check_output(out.with_suffix(".md"), flag="bench: the table of --out", makes_folder=True)
     with os_errors_explained(out.parent):
         out.parent.mkdir(parents=True, exist_ok=True)
-        tempfile.TemporaryFile(dir=out.parent).close()
     return out
 
 

@@ -28,7 +28,7 @@ def parser() -> Parser:
         help="fetch from here: a mirror's address (https://...), a folder or a file; verified all the same",
     )
     p.add_argument("--no-download", action="store_true", help="use only files that are there")
-    p.add_argument("--sheet", metavar="FILE", help=f"a contact sheet of the first images of each class ({FORMATS})")
+    p.add_output("--sheet", metavar="FILE", help=f"a contact sheet of the first images of each class ({FORMATS})")
     return p
 
 
@@ -62,7 +62,7 @@ def states(data_dir: str | None) -> list[tuple[str, str]]:
     from minilocal.data.copies import absent, copies
     from minilocal.data.official import FORMATS
 
-    folder = Path(data_dir).expanduser() if data_dir else default_folder()
+    folder = Path(data_dir).expanduser() if data_dir is not None else default_folder()
     rows = [("digits", "in the package")]
     for name, official in FORMATS.items():
         flag = f" --data-dir {shlex.quote(data_dir)}" if data_dir else ""

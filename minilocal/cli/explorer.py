@@ -21,7 +21,7 @@ RESULTS = "docs/results"
 def parser() -> Parser:
     """The options of `minilocal explorer`."""
     p = Parser("explorer", __doc__)
-    p.add_argument("--out", metavar="FILE", default="explorer.html", help="the page (explorer.html)")
+    p.add_output("--out", metavar="FILE", default="explorer.html", help="the page (explorer.html)")
     p.add_argument(
         "--net", metavar="NAME,NAME", help="of resnet20, resnet32, resnet110 and vgg16, those to have (all but vgg16)"
     )

@@ -26,7 +26,7 @@ def parser() -> Parser:
     """The options of `minilocal export`."""
     p = Parser("export", f"{__doc__}\n\n{ABOUT_FILE}\n\n{ABOUT_OUT}")
     p.add_argument("run", metavar="RUN", nargs="?", help="the folder of a run, finished or not")
-    p.add_argument("--out", metavar="FILE.npz", help="the file, or a folder for it (this folder)")
+    p.add_output("--out", kind="either", metavar="FILE.npz", help="the file, or a folder for it (this folder)")
     p.add_argument("--table", metavar="FILE.npz", nargs="+", help="print a Markdown table of these files instead")
     return p
 

@@ -131,7 +131,7 @@ def _cells(row: Locality) -> tuple[str, ...]:
         ),
         into,
         _down(row.error_paths),
-        " + ".join(s.removesuffix(" loss").removesuffix(" module's") for s in row.learns_from),
+        " + ".join(s.removeprefix("loss ").removesuffix(" loss").removesuffix(" module's") for s in row.learns_from),
         "+".join(row.sees) or "-",
         *row.locks,
         str(row.added_parameters),

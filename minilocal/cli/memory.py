@@ -53,7 +53,10 @@ def parser() -> Parser:
     p.add_argument("--batch-size", metavar="N", type=int, default=512, help="images of a step (512)")
     p.add_argument("--device", metavar="DEV", default="cpu", help="cpu, cuda, cuda:1, ... (cpu)")
     p.add_argument("--measure", metavar="N", type=int, nargs="?", const=32, help="also measure, with N images (32)")
-    p.add_argument("--out", metavar="DIR", default="runs/memory", help="memory.json and live.svg go there")
+    p.add_output(
+        "--out", kind="folder", names=("memory.json", "live.svg"), metavar="DIR", default="runs/memory",
+        help="memory.json and live.svg go there",
+    )  # fmt: skip
     return p
 
 
@@ -71,7 +74,7 @@ def run(options: argparse.Namespace) -> int:
         device_namespace(options.device)  # refuses an unknown name or a missing GPU before anything runs
     net, lengths = nets.get(options.net, rng=streams.rng(0)), numbers("--length", options.length, least=1)
     usual = [K for K in MODULES if len(net.units) >= K]
-    counts = numbers("--modules", options.modules, least=1) if options.modules else usual
+    counts = numbers("--modules", options.modules, least=1) if options.modules is not None else usual
     cuts = {K: _cut(net, K, options) for K in counts}
     machine = CPU() if options.device == "cpu" else GPU()
     where = f"the CPU, {machine.workers} threads" if isinstance(machine, CPU) else "a GPU, kernels started one by one"

@@ -11,9 +11,6 @@ from typing import Any, NoReturn
 from minilocal.cli.examples import EXAMPLES
 from minilocal.errors import UserError, check_utf8, nearest
 
-CHECKED_EARLY = ("train", "sweep", "reproduce")  # commands that check --out themselves before they begin
-LONGEST = 255  # bytes of a file's name
-
 
 class Parser(argparse.ArgumentParser):
     """The parser of one command. `parse` raises UserError where argparse would print its usage and exit.
@@ -26,6 +23,7 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         self.command, self.more = command, more
         self.words: tuple[str, ...] = ()
+        self.outputs: list[tuple[str, dict[str, Any]]] = []  # (name of an option, its check's arguments)
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(prog=f"minilocal {command}", description=does, allow_abbrev=False, **options)
 
@@ -56,9 +54,30 @@ class Parser(argparse.ArgumentParser):
                     f"{self.command}: flag {word} is not known{nearest(word, flags)} See {self.prog} --help."
                 )
             raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
-        if self.command not in CHECKED_EARLY and isinstance(getattr(options, "out", None), str):
-            _check_out(self.command, options.out)
+        if isinstance(out := getattr(options, "out", None), str) and not out.strip():
+            raise UserError(f"{self.command}: --out is empty: give it a name, or leave it out.")
+        for name, check in self.outputs:
+            if (path := getattr(options, name)) is not None:
+                self._check_output(path, check)
         return options
+
+    def add_output(
+        self, flag: str, *, kind: str = "file", makes_folder: bool = False, names: Sequence[str] = (), **options: Any
+    ) -> None:
+        """Add an option that says where results go: `parse` checks that they can be written there, before the work.
+
+        `kind`, `makes_folder` and `names` are as in `record.output.check_output`.
+        """
+        action = self.add_argument(flag, **options)
+        self.outputs.append((action.dest, {"kind": kind, "flag": flag, "makes_folder": makes_folder, "names": names}))
+
+    def _check_output(self, path: str, options: dict[str, Any]) -> None:
+        from minilocal.record.output import check_output
+
+        try:
+            check_output(path, **options)
+        except UserError as error:
+            raise UserError(f"{self.command}: {error}") from None
 
     def format_help(self) -> str:
         lines = [super().format_help()]
@@ -70,18 +89,3 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise UserError(f"{self.command}: {message}. See {self.prog} --help.")
-
-
-def _check_out(command: str, out: str) -> None:
-    """Check, before the work, that --out can be a file or a folder. Raises: UserError."""
-    if not out.strip():
-        raise UserError(f"{command}: --out is empty: give it a name, or leave it out.")
-    if any(len(part.encode()) > LONGEST for part in out.split(os.sep)):
-        raise UserError(
-            f"{command}: --out {out[:40]!r}... has a name of more than {LONGEST} bytes: choose a shorter one."
-        )
-    folder = os.path.dirname(os.path.abspath(out))
-    while not os.path.lexists(folder):
-        folder = os.path.dirname(folder)
-    if not os.path.isdir(folder):
-        raise UserError(f"{command}: --out {out}: {folder} is a file, not a folder: choose another place.")

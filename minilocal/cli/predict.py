@@ -37,7 +37,7 @@ def parser() -> Parser:
     p = Parser("predict", f"{__doc__}\n\n{ABOUT_FILE}\n\n{ABOUT_OUT}")
     p.add_argument("run", metavar="RUN", help="the folder of a trained run, or its exported file")
     p.add_argument("--images", metavar="FILE.npz", help="your images, in place of the run's test images")
-    p.add_argument("--out", metavar="FILE.npz", help="where the predictions go (RUN/predictions.npz; beside a file)")
+    p.add_output("--out", metavar="FILE.npz", help="where the predictions go (RUN/predictions.npz; beside a file)")
     p.add_argument("--data-dir", metavar="DIR", help="where the run's data set lies (as in its configuration)")
     p.add_argument("--device", metavar="DEV", help="cpu, cuda, cuda:1, ... (as in its configuration)")
     return p
@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     from minilocal.train.saved_run import read
 
     saved = read(options.run)
-    out = Path(options.out or predictions_of(saved))
+    out = predictions_of(saved) if options.out is None else Path(options.out)
     check_out(out)
     config, learner = saved.build(options.device, options.data_dir)
     expected = saved.images

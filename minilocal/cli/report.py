@@ -35,7 +35,14 @@ def parser() -> Parser:
     p.add_argument(
         "runs", metavar="RUN", nargs="+", help="a run's folder, a folder of them, or a pattern: 'runs/*-seed?'"
     )
-    p.add_argument("--out", metavar="DIR", default="runs/report", help="where the files go (runs/report)")
+    p.add_output(
+        "--out",
+        kind="folder",
+        names=("report.html", "report.md"),
+        metavar="DIR",
+        default="runs/report",
+        help="where the files go (runs/report)",
+    )
     p.add_argument(
         "--format", metavar="F,F", default="html,md,csv,svg", help="of html, md, csv and svg, those to write (all)"
     )

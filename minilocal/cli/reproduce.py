@@ -100,6 +100,7 @@ def _check_alone(options: argparse.Namespace) -> None:
 
 def _show(asked: Plan, options: argparse.Namespace) -> int:
     """Print what an experiment shows that trains nothing, and write its report."""
+    from minilocal.record.output import check_output
     from minilocal.report import FORMATS, write
     from minilocal.report.document import Document, Section, Table
     from minilocal.reproduce import Result, section
@@ -108,7 +109,8 @@ def _show(asked: Plan, options: argparse.Namespace) -> int:
     for flag in ("trials", "jobs", "device", "slurm", "status", "retry"):
         if getattr(options, flag):
             raise UserError(f"--{flag} met {options.name}, which trains nothing: leave it out.")
-    path = Path(options.out or Path("reproduce", asked.experiment.name))
+    path = Path("reproduce", asked.experiment.name) if options.out is None else Path(options.out)
+    check_output(path / REPORT, "folder", "reproduce: --out", names=("report.html", "report.md"))
     own = section(asked, [Result(planned) for planned in asked.taken])
     tables = [part for part in own.parts if isinstance(part, Table)]
     records: dict[str, list[dict[str, object]]] = {

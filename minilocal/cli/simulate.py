@@ -63,9 +63,9 @@ def parser() -> Parser:
         "--ahead", metavar="N", type=int, default=0, help="messages that a link stores; at 0 senders wait (0)"
     )
     p.add_argument("--scale", metavar="S", type=float, default=1.0, help="work takes S times as long as here (1)")
-    p.add_argument("--costs", metavar="FILE", help="JSON: measured costs are read from there and added to it")
-    p.add_argument("--json", metavar="FILE", help="write all numbers there")
-    p.add_argument("--gantt", metavar="FILE", help="draw a few steps of the last row into FILE.svg or FILE.png")
+    p.add_output("--costs", metavar="FILE", help="JSON: measured costs are read from there and added to it")
+    p.add_output("--json", metavar="FILE", help="write all numbers there")
+    p.add_output("--gantt", metavar="FILE", help="draw a few steps of the last row into FILE.svg or FILE.png")
     return p
 
 
@@ -134,10 +134,6 @@ def _check(options: argparse.Namespace) -> None:
         raise unknown("--balance", options.balance, MEASURES)
     if options.gantt is not None and Path(options.gantt).suffix not in (".svg", ".png"):
         raise UserError(f"--gantt {options.gantt}: give a name that ends in .svg or .png.")
-    for flag in ("costs", "json", "gantt"):
-        path = getattr(options, flag)
-        if path is not None and not Path(path).parent.is_dir():
-            raise UserError(f"--{flag} {path}: there is no folder {Path(path).parent}; create it first.")
 
 
 def _rules(options: argparse.Namespace) -> dict[str, Rule]:

@@ -8,14 +8,17 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minilocal.cli.parser import Parser
 from minilocal.errors import UserError, unknown
+from minilocal.record.files import os_errors_explained
 
 if TYPE_CHECKING:
     from minilocal.verify import Result
@@ -35,7 +38,7 @@ def parser() -> Parser:
     p.add_argument("--quick", action="store_true", help="leave out the large networks and half of the cases")
     p.add_argument("--device", metavar="DEV", help="compare this device with the host: cuda, cuda:1")
     p.add_argument("--kernels", metavar="KIND", default="numpy", help="kernels on the CPU: numpy, numba, auto (numpy)")
-    p.add_argument("--out", metavar="FILE", help="also write the rows here, one JSON object a line")
+    p.add_output("--out", metavar="FILE", help="also write the rows here, one JSON object a line")
     return p
 
 
@@ -47,19 +50,20 @@ def run(options: argparse.Namespace) -> int:
     from minilocal.device import on_device
     from minilocal.ops.kinds import using
 
-    start = time.perf_counter()
+    began, out = time.perf_counter(), None if options.out is None else Path(options.out)
     rows: list[Result] = []
-    with using(options.kernels), on_device(options.device or "cpu"), opened(options.out) as file:
+    with using(options.kernels), on_device(options.device or "cpu"):
+        if out:
+            start(out)
         results = results_of(options)
         print(FORM.format("kind", "what", "against", "cases", "error", "limit", ""))
         for result in results:
             rows.append(result)
             print(show(result), flush=True)
-            if file:
-                file.write(json.dumps(as_json(result), ensure_ascii=False) + "\n")
-                file.flush()
+            if out:
+                append(out, as_json(result))
     failed = [result for result in rows if not result.passed]
-    cases, seconds = sum(result.cases for result in rows), time.perf_counter() - start
+    cases, seconds = sum(result.cases for result in rows), time.perf_counter() - began
     reference = "autograd" if options.device is None else "host"
     print(f"\n{cases} cases in {seconds:.0f} s. Error: largest |ours - {reference}| / largest |{reference}|.")
     for result in failed:
@@ -79,15 +83,22 @@ def results_of(options: argparse.Namespace) -> Iterator[Result]:
     return verify.device.run(options.device, options.quick, options.only)
 
 
-def opened(path: str | None) -> Any:
-    """The file of the rows, or None.
+def start(path: Path) -> None:
+    """Empty the file of the rows. Raises: UserError where it cannot be written."""
+    with os_errors_explained(path), path.open("wb"):
+        pass
 
-    Raises: UserError for a file that cannot be written.
-    """
+
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row, or nothing of it. Raises: UserError where the disk refuses it."""
+    before = path.stat().st_size if path.exists() else 0
     try:
-        return nullcontext() if path is None else open(path, "w", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--out {path} cannot be written ({error.strerror}): give another file.") from None
+        with os_errors_explained(path), path.open("ab") as file:
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode())
+    except UserError:
+        with suppress(OSError):
+            os.truncate(path, before)
+        raise
 
 
 def as_json(result: Result) -> dict[str, Any]:

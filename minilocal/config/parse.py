@@ -11,7 +11,7 @@ from typing import Any
 from minilocal import record
 from minilocal.config.expected import is_text_key
 from minilocal.config.sources import Source, flatten
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_file
 from minilocal.rules.text import value as text_value
 
 FLAGS = {  # the short flags and their keys; every key has --set table.key=value
@@ -61,6 +61,7 @@ def read_file(path: str | Path) -> Source:
     Raises: UserError when the file is missing, is neither, or holds a key outside the five tables.
     """
     path = Path(path)
+    check_file(path)
     if record.is_exported(path):
         return str(path), _of_another_run(flatten(record.read_exported(path)[1]["config"], str(path)))
     try:

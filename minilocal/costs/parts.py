@@ -44,13 +44,23 @@ class Parts:
         """The units below unit `first` that module k passes its error through: those linked in the module below.
 
         `below` is the number of units of that module. Without it, it is taken to be the mean of all modules, rounded
-        up. There are none where the error passes on through all modules: then each takes it through its own units.
+        up. There are none where errors pass through whole modules: then each takes them through its own units.
         """
         boundary, units = self.rule.boundary, len(self.net.units)
-        if k == 0 or boundary.passes_on:
+        if k == 0 or boundary.passes_on or boundary.one_loss:
             return range(first, first)
         most = min(first - k + 1, -(-units // self.modules))  # each module below has a unit or more
         return range(first - boundary.linked_units(most if below is None else below), first)
+
+    def errors_passed_on(self, k: int) -> int:
+        """The errors that pass through module k, by input errors alone, on their way to modules further down."""
+        boundary, last = self.rule.boundary, self.modules - 1
+        ends = [
+            boundary.lowest_learner(j, last)
+            for j in range(k, last + 1)
+            if boundary.learns_from(k, last) not in (None, j)
+        ]
+        return sum(end is not None and end <= k for end in ends)
 
     @property
     def forwards_again(self) -> bool:

@@ -3,6 +3,7 @@
 units                    forward, backward; once more forward where their caches are recomputed
 behind its top           forward, backward
 copies of linked units   forward, backward of the error that passes through them
+errors that walk on      of each that passes through the module, the half of a backward: input errors alone
 """
 
 from __future__ import annotations
@@ -48,7 +49,8 @@ def work(parts: Parts, passes: Passes) -> tuple[list[float], Besides]:
             again = sum(forward for forward, _ in of_units[first:last])
         behind = sum(sum(passes.behind(part, parts.inputs[last])) for part in parts.behind(k, last))
         copies = sum(sum(of_units[u]) for u in parts.copies(k, first, below))
-        return again + behind + copies
+        passed_on = parts.errors_passed_on(k) * sum(backward for _, backward in of_units[first:last]) / 2
+        return again + behind + copies + passed_on
 
     return [sum(both) for both in of_units], besides
 

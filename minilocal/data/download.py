@@ -153,7 +153,7 @@ def _copy(response: Any, file: IO[bytes], start: int, total: int | None, url: st
             file.write(block)
             bar.update(len(block))
             if (now := time.monotonic()) - began > WINDOW:
-                if done - before < SLOWEST * WINDOW:
+                if done - before < SLOWEST * (now - began):
                     raise ConnectionLost(f"fewer than {SLOWEST} bytes a second came, {done} in all")
                 began, before = now, done
     if total is not None and done != total:

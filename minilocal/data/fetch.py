@@ -7,11 +7,14 @@ check is renamed to its name. Where no checksum is known nothing is resumed, and
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 from minilocal.data.container import has_sum
 from minilocal.data.download import ConnectionLost, RangeRefused, SourceError, download
@@ -32,7 +35,7 @@ def fetch(name: str, sources: Sequence[str | Path], folder: Path, checksum: str 
     final, part = folder / name, folder / f"{name}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with part.open("ab") as lock:
+        with _own(part) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # so two runs that start together fetch once
             if final.is_file():
                 part.unlink(missing_ok=True)
@@ -61,6 +64,19 @@ def fetch(name: str, sources: Sequence[str | Path], folder: Path, checksum: str 
     )
 
 
+def _own(part: Path) -> IO[bytes]:
+    """The file of the received bytes, open; where another kind of thing has its name, it is not touched.
+
+    Raises: OSError.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    file = open(os.open(part, flags, 0o666), "r+b", buffering=0)  # noqa: SIM115  (its reader closes it)
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EEXIST, f"{part.name} there is a device or a pipe")
+    return file
+
+
 def _from_source(url: str, part: Path, checksum: str | None, length: int | None) -> None:
     """Fill `part` from one source, requesting the rest as long as each attempt receives bytes."""
     attempts = ATTEMPTS
@@ -75,7 +91,7 @@ def _from_source(url: str, part: Path, checksum: str | None, length: int | None)
             part.write_bytes(b"")
             continue
         except ConnectionLost:
-            if checksum is None or attempts <= 0 or part.stat().st_size <= before:
+            if checksum is None or attempts <= 0 or part.stat().st_size == before:
                 raise
             continue
         if checksum is None or has_sum(part, checksum):

@@ -43,6 +43,8 @@ def error_paths(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[ErrorP
     if rule.boundary.passes_on or rule.when.is_global(epoch):  # one loss; its error enters every unit
         units = list(range(tops[-1], -1, -1))
         return [ErrorPath(len(sizes) - 1, units, [1.0] * len(units))]
+    if rule.boundary.one_loss:
+        return _paths_of_one_loss(rule, sizes, tops)
     paths = []
     for k, n in enumerate(sizes):
         linked = rule.boundary.linked_units(n) if k + 1 < len(sizes) else 0
@@ -57,6 +59,21 @@ def error_paths(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[ErrorP
             if linked < sizes[m] or passed == 0:
                 break
         paths.append(ErrorPath(k, units, weights))
+    return paths
+
+
+def _paths_of_one_loss(rule: Rule, sizes: Sequence[int], tops: Sequence[int]) -> list[ErrorPath]:
+    """The paths of errors that walk through whole modules: weight 1 in modules that learn from that loss, else 0."""
+    boundary, last = rule.boundary, len(sizes) - 1
+    paths = []
+    for j in range(last + 1):
+        lowest = boundary.lowest_learner(j, last)
+        units: list[int] = []
+        weights: list[float] = []
+        for k in reversed(range(0 if lowest is None else lowest, j + 1 if lowest is not None else 0)):
+            units += [tops[k] - u for u in range(sizes[k])]
+            weights += [float(boundary.learns_from(k, last) == j)] * sizes[k]
+        paths.append(ErrorPath(j, units, weights))
     return paths
 
 
@@ -128,18 +145,24 @@ def rule_picture(
         pen = Pen(axes, layout.inch / INCH)
         _draw_network(pen, layout)
         for path in paths:
-            _draw_loss(pen, layout, path.loss)
-            _draw_error(pen, layout, path)
+            _draw_loss(pen, layout, path.loss, bool(path.units))
+            if path.units:
+                _draw_error(pen, layout, path)
         _draw_caption(axes, layout)
         axes.set(**layout.limits)
-    reached = "; ".join(f"of loss {p.loss + 1} through units {', '.join(str(u + 1) for u in p.units)}" for p in paths)
+    reached = "; ".join(
+        f"of loss {p.loss + 1} through units {', '.join(str(u + 1) for u in p.units)}" for p in paths if p.units
+    )
     split_into = f"{units} units in modules of {', '.join(map(str, sizes))}"
     figure.alt = f"{axes.get_title(loc='left')}: {split_into}. Errors: {reached}."
     return figure
 
 
 def _caption(rule: Rule, paths: list[ErrorPath]) -> str:
-    weighed = "; ×, its weight there" if any(w != 1 for path in paths for w in path.weights) else ""
+    weights = {w for path in paths for w in path.weights}
+    weighed = "; ×, its weight there" * bool(weights - {0, 1}) + "; a hollow dot, it passes without effect" * (
+        0 in weights
+    )
     when = f"; {rule.when.describe()}" if rule.when.describe() else ""
     legend = f"Black, activations; colour, an error, as far as it goes{weighed}."
     return f"{legend} Error from above: {rule.boundary.describe()}{when}."
@@ -160,15 +183,16 @@ def _draw_network(pen: Pen, layout: Layout) -> None:
         pen.text(x, 0, str(u + 1))
 
 
-def _draw_loss(pen: Pen, layout: Layout, k: int) -> None:
-    """L_k above the last unit of module k: the activation goes up to it, its error comes back."""
+def _draw_loss(pen: Pen, layout: Layout, k: int, returns: bool) -> None:
+    """L_k above the last unit of module k: the activation goes up to it; its error, if a unit gets it, comes back."""
     boundary, x = layout.rule.boundary, layout.tops[k]
     synthetic = boundary.provides_error and not boundary.passes_on and k + 1 < len(layout.sizes)
     pen.axes.add_patch(Circle((x, LOSS), 0.27, facecolor=_colour(k), edgecolor="none", zorder=3))
     letter = "\\hat{e}" if synthetic else "L"
     pen.text(x, LOSS, f"${letter}_{{{k + 1}}}$", color="white")
     pen.arrow((x - 0.13, HALF), (x - 0.13, LOSS - 0.22))
-    pen.arrow((x + 0.13, LOSS - 0.22), (x + 0.13, HALF), _colour(k), 2)
+    if returns:
+        pen.arrow((x + 0.13, LOSS - 0.22), (x + 0.13, HALF), _colour(k), 2)
 
 
 def _draw_error(pen: Pen, layout: Layout, path: ErrorPath) -> None:
@@ -182,8 +206,9 @@ def _draw_error(pen: Pen, layout: Layout, path: ErrorPath) -> None:
     last = x[path.units[-1]]
     pen.arrow((last, y), (last - HALF - 0.1, y), colour, 2)
     for unit, weight in zip(path.units, path.weights, strict=True):
-        pen.axes.plot([x[unit]], [y], "o", color=colour, markersize=5 * pen.scale, zorder=3)
-        if weight != 1:
+        face = colour if weight else "white"  # an error of weight 0 passes, and the unit learns nothing from it
+        pen.axes.plot([x[unit]], [y], "o", color=colour, markerfacecolor=face, markersize=5 * pen.scale, zorder=3)
+        if weight not in (0, 1):
             pen.text(x[unit] - 0.09, y + 0.06, f"×{weight:.4g}", size=SMALL, ha="right", va="bottom")
 
 

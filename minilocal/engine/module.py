@@ -123,17 +123,17 @@ class Module:
         passes_on: bool,
         on_unit: Callable[[int, dict[str, Array]], None],
         lowest: int = 0,
+        weights: bool = True,
     ) -> Array | None:
         """The error at the input of unit `lowest`, from the error at the module's output.
 
-        Calls `on_unit(u, gradients)` for each unit, top to bottom. Without `passes_on` the error at the input is not
-        computed, and None is returned. Each unit receives the only reference to its error and its cache, so both can
-        be freed during its backward.
+        Calls `on_unit(u, gradients)` for each unit, top to bottom. Without `passes_on` the input's error is None;
+        without `weights` there are no gradients. Each unit gets the only reference to its error and cache.
         """
         error_slot: list[Any] = [error]  # a list of one: popping from it hands a unit the last reference to its error
         del error
         for u in reversed(range(lowest, len(self.units))):
-            need: Need = "both" if u > lowest or passes_on else "weights"
+            need: Need = "input" if not weights else "both" if u > lowest or passes_on else "weights"
             if self.hooks:
                 self.hooks.before_backward(u)
             with naming("backward of", self.units[u]):

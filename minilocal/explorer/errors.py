@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from minilocal import rules
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_file
 from minilocal.published.keys import DATA, DATASETS, MODULES, NET, RULE
 from minilocal.report.cells import Cell, fitting, footnotes, gll_beside, has
 from minilocal.reproduce.cells import cells
@@ -68,6 +68,7 @@ def results(folder: Path | None) -> list[Result]:
 
 
 def _read(file: Path) -> list[Result]:
+    check_file(file)
     try:
         rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
         return [Result(_cells(row["experiment"])[row["cell"]], _shown(row)) for row in rows]

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from operator import index
@@ -48,6 +48,8 @@ def threads() -> int:
 
 def use_threads(number: int | None) -> None:
     """Set the number of threads; None or 0 is all cores. Results do not depend on it.
+
+    It holds for the process, and at any time. A forked process has its parent's number, a spawned one begins anew.
 
     Raises: UserError for anything but a whole number of 0 or more.
     """
@@ -90,19 +92,30 @@ def parallel_map(work: Callable[[int, int], T], parts: list[tuple[int, int]]) ->
             _own.busy = False
 
     others: list[Future[None]] = []
-    # At the interpreter's end a daemon thread gets no more workers, and works alone.
-    with _lock, suppress(RuntimeError):  # the lock: no other thread shuts the pool down between two of them
-        # Workers run in the caller's context: NumPy's errstate and `ops.reference()` hold there too.
-        for _ in range(workers - 1):
-            others.append(_executor().submit(copy_context().run, draw))
     try:
+        # At the interpreter's end a daemon thread gets no more workers, and works alone.
+        with _lock, suppress(RuntimeError):  # the lock: no other thread shuts the pool down between two of them
+            # Workers run in the caller's context: NumPy's errstate and `ops.reference()` hold there too.
+            for _ in range(workers - 1):
+                others.append(_executor().submit(copy_context().run, draw))
         draw()
     finally:
-        for other in others:
-            other.exception()  # waits: a worker that still writes would change results after this call
+        _wait_for(others)
     for other in others:
         other.result()
     return results
+
+
+def _wait_for(others: list[Future[None]]) -> None:
+    """Return when all have ended, Ctrl-C or not: one that still writes would change results after the call."""
+    interrupted: BaseException | None = None
+    while not all(other.done() for other in others):
+        try:
+            wait(others)
+        except BaseException as error:  # of a signal's handler, KeyboardInterrupt as a rule
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
 
 
 def ordered_sum(parts: list[Any]) -> Any:

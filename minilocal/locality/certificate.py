@@ -150,7 +150,7 @@ def _error_path(measured: Influence, k: int) -> ErrorPath:
 def _learns_from(measured: Influence) -> tuple[str, ...]:
     """The losses, and the synthesiser, whose errors train the main weights of module 1."""
     K, units = len(measured.sizes), range(measured.sizes[0])
-    names = {0: "own loss", 1: "next module's loss"} | {K - 1: "last loss"}
+    names = {k: f"loss {k} up" for k in range(K)} | {0: "own loss", 1: "next module's loss"} | {K - 1: "last loss"}
     errors = {name: measured.of("error", k, "objective") for k, name in sorted(names.items())}
     errors["synthesiser"] = measured.of("error", 0, "synthesiser")
     return tuple(name for name, lags in errors.items() if earliest_update(lags, 0, units) is not None)
@@ -175,6 +175,9 @@ def _modules_needed(measured: Influence) -> list[list[int]]:
 
 def _depth(boundary: Boundary, sizes: list[int], k: int) -> int:
     """The modules, from module k down, that the error leaving module k+1 enters by the boundary's answers."""
+    sources = [boundary.learns_from(m, len(sizes) - 1) for m in range(k + 1)]
+    if (own := sources[-1]) is not None:
+        return sum(source > k for source in sources if source is not None) if own > k else 0
     passed = itertools.takewhile(lambda n: boundary.sends(n)[1] != 0 and boundary.linked_units(n) == n, sizes[k:0:-1])
     return 1 + len(list(passed))
 

@@ -38,7 +38,8 @@ class AbstractArray(NDArrayOperatorsMixin):
         library.allocated(self.held)
 
     def __del__(self) -> None:
-        self.library.live -= self.held
+        if hasattr(self, "held"):  # a signal may end `__init__` before
+            self.library.live -= self.held
 
     shape = property(lambda self: self.frame.shape)
     dtype = property(lambda self: self.frame.dtype)

@@ -24,6 +24,7 @@ def use_kernels(kind: str) -> None:
     """Set the kind of all operations on NumPy's arrays from here on, in every thread: "numpy", "numba" or "auto".
 
     Results of the two kinds differ by round-off. Within a kind they are the same to the last bit in every run.
+    A forked process has its parent's kind, a spawned one begins with NumPy's.
 
     Raises: UserError for another name, for "numba" where it is not installed, and where it is and cannot be imported.
     """

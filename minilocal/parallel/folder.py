@@ -24,10 +24,11 @@ class RankFolder(RunFolder):
     """A run's folder as every rank sees it: rank 0 has it open, and the others know only its path."""
 
     def __init__(self, comm: MPI.Intracomm, opened: Callable[[], RunFolder], path: Path) -> None:
-        self.comm, self.path = comm, path
+        self.comm = comm
         self.opened = on_first_alone(comm, opened)
+        self.path = Path(comm.bcast(str(self.opened.path) if self.opened else None))
         if self.opened:
-            note(run=str(path))
+            note(run=str(self.path))
 
     def configure(self, config: Mapping[str, Any]) -> None:
         if self.opened:

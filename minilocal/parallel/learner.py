@@ -25,6 +25,7 @@ from minilocal.parallel.asynchronous import AsynchronousRank
 from minilocal.parallel.delayed import DelayedRank, merged
 from minilocal.parallel.folder import on_first_alone
 from minilocal.parallel.group import Ranks
+from minilocal.parallel.interlocking import InterlockingRank
 from minilocal.parallel.launcher.cause import note
 from minilocal.parallel.mpi import world
 from minilocal.parallel.ranks import owned
@@ -89,6 +90,8 @@ class Learner(one_process.Learner):
             self._rank: Rank = DelayedRank(*at, comm, self.net.shape)
         elif self.rule.when.engine == "asynchronous":
             self._rank = AsynchronousRank(*at)
+        elif self.rule.boundary.one_loss:
+            self._rank = InterlockingRank(*at)
         else:
             self._rank = SynchronousRank(*at)
         return MicroBatches(self._rank, self.rule.accumulate) if self.rule.accumulate > 1 else self._rank

@@ -8,7 +8,8 @@ What is exchanged for it depends on the boundary and on the module below, `Excha
     nothing     it is not needed (GLL, DGL, PredSim, InfoPro)
     gradients   it enters linked units and goes no further: both ranks hold those units (BackLink, unfolded)
     target      it is the target of a synthesiser (DNI)
-    error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total")
+    error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total",
+                Interlocking)
 
 Unfolded, the message up is the input of the linked units. Both ranks run them forward: the lower one for g_loc, the
 upper one for g_glb. They exchange the two, and update their copies by the same sum, Eq. (6). Gradients and targets of
@@ -59,7 +60,7 @@ def exchange_at(boundary: Boundary, below: Below) -> Exchange:
     units = len(below.units)
     if boundary.linked_units(units) == 0:
         return Exchange.NOTHING if below.synthesiser is None else Exchange.TARGET
-    goes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None
+    goes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None or boundary.one_loss
     return Exchange.ERROR if goes_on else Exchange.GRADIENTS
 
 

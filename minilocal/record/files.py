@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from minilocal.errors import UserError, reason
+from minilocal.errors import UserError, check_file, reason
 
 _REMEDIES = {
     errno.ENOSPC: "Free some space, then go on: what was there before is intact.",
@@ -30,11 +30,13 @@ _REMEDIES = {
 def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     """A binary file that replaces `path` when the block succeeds, and is removed when it fails.
 
-    Raises: UserError with the reason where it cannot be written (no space, no permission, ...).
+    Raises: UserError with the reason where it cannot be written (no space, no permission, ...), and for a device
+    or a pipe, which no file may take the place of.
     """
     path = Path(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     with os_errors_explained(path):
+        check_file(path)
         try:
             with open(temporary, "wb") as file:
                 yield file
@@ -49,13 +51,15 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def os_errors_explained(path: Path) -> Iterator[None]:
+def os_errors_explained(path: str | Path) -> Iterator[None]:
     """Turn an OSError inside the block, and a null character in a path, into a UserError with a remedy.
 
     Raises: UserError.
     """
     try:
         yield
+    except UserError:  # a ValueError, that may speak of a file called null
+        raise
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "")
         raise UserError(f"{path}: {error.strerror or error}. {remedy}".strip()) from None
@@ -66,8 +70,10 @@ def os_errors_explained(path: Path) -> Iterator[None]:
 
 
 def has_entry(path: str | Path, name: str) -> bool:
-    """Whether `path` is an .npz with an array of this name."""
+    """Whether `path` is an .npz with an array of this name. A device or a pipe is not opened: it might not end."""
     try:
+        if not os.path.isfile(path):
+            return False
         with zipfile.ZipFile(path) as archive:
             return f"{name}.npy" in archive.namelist()
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
@@ -88,6 +94,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
     Raises: UserError where it cannot be read, or holds anything else.
     """
+    check_file(file)
     with os_errors_explained(file):
         text = file.read_bytes()
     try:

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, check_utf8
+from minilocal.errors import UserError, check_file, check_utf8
 from minilocal.record.files import atomic_write, os_errors_explained
 from minilocal.record.lock import Lock
 from minilocal.record.read import (
@@ -146,7 +146,9 @@ class RunFolder:
                 f"{self.path / METRICS} was removed: its rows before epoch {row['epoch']} are lost.", stacklevel=2
             )
         self._has_rows = True
-        with os_errors_explained(self.path / METRICS), open(self.path / METRICS, "ab") as file:
+        metrics = self.path / METRICS
+        check_file(metrics)
+        with os_errors_explained(metrics), open(metrics, "ab", opener=_not_through_links) as file:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
@@ -213,6 +215,10 @@ class RunFolder:
     def _write_json(self, name: str, content: Mapping[str, Any]) -> None:
         with atomic_write(self.path / name) as file:
             file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _not_through_links(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o666)
 
 
 def check_free(path: str | Path) -> None:

@@ -17,6 +17,8 @@ from pathlib import Path
 from minilocal.errors import UserError
 from minilocal.record.read import LOCK
 
+OPEN = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # neither through a link, nor waiting for a pipe
+
 
 class InUse(UserError):
     """The error for a folder that another process writes to."""
@@ -31,7 +33,7 @@ class Lock:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._descriptor = self._open()
-        while not self.is_current():
+        while not self.is_current() or self._has_other_names():
             os.close(self._descriptor)
             self._descriptor = self._open()
         try:
@@ -52,7 +54,7 @@ class Lock:
         self._descriptor = -1
 
     def _open(self) -> int:
-        descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | OPEN, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,6 +65,13 @@ class Lock:
             os.close(descriptor)
             raise
         return descriptor
+
+    def _has_other_names(self) -> bool:
+        """Whether the file has hard links elsewhere, which would get what is written; its name here is removed then."""
+        if os.fstat(self._descriptor).st_nlink < 2:
+            return False
+        self.file.unlink()
+        return True
 
     def is_current(self) -> bool:
         """Whether the locked file is still the one of that name."""
@@ -79,7 +88,7 @@ def check_unlocked(folder: str | Path) -> None:
     """
     file = Path(folder) / LOCK
     try:
-        descriptor = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = os.open(file, os.O_RDONLY | OPEN)
     except OSError:
         return  # there is none, or whoever locks it will say what is wrong
     try:

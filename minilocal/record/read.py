@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, reason
+from minilocal.errors import UserError, check_file, reason
 from minilocal.record.exported import check_no_export
 from minilocal.record.files import os_errors_explained, read_json
 
@@ -130,6 +130,7 @@ def read_checkpoint(file: Path) -> Checkpoint | None:
 
     Raises: UserError where it is truncated or damaged.
     """
+    check_file(file)
     with os_errors_explained(file):
         if not file.exists():
             return None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from minilocal import draw, record
 from minilocal.draw.page import Page
+from minilocal.errors import printable
 from minilocal.record.files import os_errors_explained
 from minilocal.report.document import Document, Picture, Table
 
@@ -39,8 +41,13 @@ def write(document: Document, out: str | Path, formats: Iterable[str] = FORMATS)
         files |= {f"{name}.csv": _csv(rows) for name, rows in document.records.items() if rows}
     for name, text in files.items():
         with record.atomic_write(out / name) as file:
-            file.write(text.encode())
+            file.write(_without_controls(text).encode())
     return [out / name for name in files]
+
+
+def _without_controls(text: str) -> str:
+    """`text` with control characters, as a folder's name may have, as Python writes them; lines and tabs stay."""
+    return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda match: printable(match[0]), text)
 
 
 def _html(document: Document, svgs: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from minilocal import published
 from minilocal.config import TABLES, flatten
-from minilocal.errors import UserError, nearest, unknown
+from minilocal.errors import UserError, check_file, nearest, unknown
 from minilocal.published.keys import MODULES
 
 SCALES = ("tiny", "small", "full")
@@ -129,6 +129,7 @@ def load(name: str) -> Experiment:
     if not name.endswith(".toml"):
         raise unknown("experiment", name, NAMES, more="or the path of an own .toml file")
     path = Path(name).expanduser().absolute()
+    check_file(path)
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:

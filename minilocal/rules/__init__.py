@@ -14,15 +14,18 @@ from minilocal.rules.dni import dni
 from minilocal.rules.fdg import fdg
 from minilocal.rules.gll import gll
 from minilocal.rules.infopro import infopro
+from minilocal.rules.interlocking import interlocking
 from minilocal.rules.pgl import pgl
 from minilocal.rules.predsim import predsim
 from minilocal.rules.registry import COMPOSED, constructor, get, label, options, register
 
-NAMES = register(bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg)  # in the order of tables and help
+NAMES = register(
+    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking
+)  # in the order of tables and help
 
 __all__ = [
     "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "backlink", "bp", "compose", "constructor", "ddg", "dgl",
-    "dni", "fdg", "from_file", "get", "gll", "infopro", "label", "options", "pgl", "predsim", "when",
+    "dni", "fdg", "from_file", "get", "gll", "infopro", "interlocking", "label", "options", "pgl", "predsim", "when",
 ]  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
-from minilocal.errors import UserError, nearest
+from minilocal.errors import UserError, check_file, nearest
 from minilocal.rules.compose import Rule
 
 RESERVED = {"name", "sha256"}  # keys of [rule] that are not options
@@ -64,6 +64,7 @@ def fingerprint(name: str) -> str:
     Raises: UserError for a file that cannot be read.
     """
     path = parts(name)[0]
+    check_file(path)
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:

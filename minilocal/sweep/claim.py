@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from minilocal.errors import check_file
 from minilocal.record.files import os_errors_explained
 from minilocal.sweep.holder import has_ended, this_process
 
@@ -156,6 +157,7 @@ def _facts(file: Path) -> dict[str, Any]:
 
 
 def _text(file: Path) -> str:
+    check_file(file)
     return file.read_text(errors="replace")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from minilocal import record
 from minilocal.config import Config, check, flatten, resolve, tables_of
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_file
 from minilocal.ops.kinds import checked_kind
 from minilocal.record.files import os_errors_explained, read_json
 from minilocal.sweep.cells import Cell, fingerprint
@@ -80,6 +80,7 @@ class Queue:
         """Record the cells in the folder, which is created. Raises: UserError where it cannot be written."""
         content = {"format": FORMAT, **self.about, "cells": [cell.to_json() for cell in self.cells]}
         text = json.dumps(content, indent=1)
+        check_file(self.path / FILE)
         with os_errors_explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             if (self.path / FILE).exists() and (self.path / FILE).read_text("utf-8") == text:

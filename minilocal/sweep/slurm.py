@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minilocal import record
-from minilocal.errors import UserError
+from minilocal.errors import UserError, check_file
 from minilocal.record.files import os_errors_explained
 from minilocal.sweep.workers import STOPPED
 
@@ -48,6 +48,7 @@ def script(path: Path, words: Sequence[str], tasks: int, at_once: int, *, gpu: b
 
 def write(file: Path, text: str) -> None:
     """Write the script. Raises: UserError where another file is in the way, or it cannot be written."""
+    check_file(file)
     with os_errors_explained(file):
         if file.exists() and MARK not in file.read_text(errors="replace"):
             raise UserError(f"--slurm {file}: that file is not a sweep's script. Give another name.")

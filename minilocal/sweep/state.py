@@ -80,6 +80,8 @@ def _write(file: Path, facts: dict[str, Any]) -> None:
 
 def _epochs(folder: Path) -> int:
     try:
+        if not (folder / METRICS).is_file():
+            return 0
         return (folder / METRICS).read_bytes().count(b"\n")
     except OSError:
         return 0

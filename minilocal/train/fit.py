@@ -19,7 +19,7 @@ from minilocal.data import DataSet
 from minilocal.errors import UserError, boolean, call_it, whole
 from minilocal.learner import Learner
 from minilocal.streams import new_key, rng
-from minilocal.train.divergence import Diverged
+from minilocal.train.divergence import Diverged, not_finite
 from minilocal.train.process_group import ProcessGroup
 from minilocal.train.progress import Progress
 from minilocal.train.row import Row
@@ -60,7 +60,7 @@ def fit(
 
     Raises: UserError for a Learner and a data set that do not fit each other, for numbers out of range, for an unknown
     schedule, for an `augment` that is neither true nor false, for fewer batches than the rule needs, for `convergence`
-    in several ranks, and where a loss is no longer finite.
+    in several ranks, and where a loss, or after an epoch a number of the Learner's state, is no longer finite.
     """
     check_fit("fit", learner, dataset)
     epochs, batch_size = whole("epochs", epochs), whole("batch_size", batch_size)
@@ -111,14 +111,23 @@ def _epoch(trainer: Trainer, lr: float, group: ProcessGroup) -> Row:
     try:
         for _ in trainer.train(progress, lr):
             pass
-    except Diverged as diverged:
-        where = f"in epoch {progress.epoch + 1}, step {progress.step} of {trainer.steps} (lr {lr:g})"
-        raise UserError(
-            f"training diverged: {diverged} {where}. Build the Learner again, and fit it at a lower lr."
-        ) from None
+    except Diverged as error:
+        raise _diverged(str(error), trainer, progress, lr) from None
     progress.seconds = time.perf_counter() - began
+    group.collectively(partial(_check_finite, trainer, progress, lr))
     row = trainer.row(group.whole(progress, trainer.learner), lr)
     return Row(row, train_loss=row["losses"][-1])
+
+
+def _check_finite(trainer: Trainer, progress: Progress, lr: float) -> None:
+    """Raises: UserError where the state is no longer finite. A norm may make finite losses of infinite numbers."""
+    if name := not_finite(trainer.learner.own_state()):
+        raise _diverged(f"{name} is no longer finite", trainer, progress, lr)
+
+
+def _diverged(what: str, trainer: Trainer, progress: Progress, lr: float) -> UserError:
+    where = f"in epoch {progress.epoch + 1}, step {progress.step} of {trainer.steps} (lr {lr:g})"
+    return UserError(f"training diverged: {what} {where}. Build the Learner again, and fit it at a lower lr.")
 
 
 def check_fit(call: str, learner: Any, dataset: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -129,7 +130,7 @@ def _new_run(config: Config, say: Say, bar: bool, group: ProcessGroup) -> Iterat
     sources = {"data": _data_record(loop), "weights": _warm_started(loop, say), "balance": balance}
     sources["device"] = _device_record(config, group)
     environment = record.current_environment() | {name: entry for name, entry in sources.items() if entry}
-    with group.folder(lambda: record.RunFolder.create(path, tables_of(config), environment), path) as folder:
+    with group.folder(lambda: _created(path, config, environment), path) as folder:
         say(f"run folder {folder.path}")
         yield loop, folder
 
@@ -159,6 +160,17 @@ def _resumed(
         if config != before:
             folder.configure(tables_of(config))
         yield loop, folder
+
+
+def _created(path: Path, config: Config, environment: Mapping[str, Any]) -> record.RunFolder:
+    """The new run's folder; where none was named and another process has taken this one since, the next free one."""
+    while True:
+        try:
+            return record.RunFolder.create(path, tables_of(config), environment)
+        except UserError:
+            if config.run.out is not None or not os.path.lexists(path):
+                raise
+        path = _free_folder(config)
 
 
 def _on_this_cpu(config: Config, group: ProcessGroup) -> Config:

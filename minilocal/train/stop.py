@@ -10,9 +10,9 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
-from minilocal.signals import Stopped
+from minilocal.signals import STOPS, Stopped
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)  # Slurm warns of its limit by SIGUSR1
+SIGNALS = STOPS
 
 
 class Interrupted(Stopped):

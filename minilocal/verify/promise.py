@@ -7,6 +7,7 @@ Nothing of the engine is in it: c follows from the answers of the boundary alone
     s_m = a 1_m + b s_{m+1}      (a, b) = sends(units)      what module m sends down; s_K = 1_K
     c_u = a 1_m + b s_{m+1}      (a, b) = weights(j)        j steps below the top, in a linked unit
     c_u = 1_m                                               in any other
+    c_u = 1_s, s = learns_from(m)                           in all units, where the boundary names the loss
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def promised(rule: Rule, modules: Sequence[Module], is_global: bool = False) -> 
     """c (units of the network, K): what each loss's plain gradient is multiplied by in each unit."""
     boundary, last = boundaries.open() if is_global else rule.boundary, len(modules) - 1
     one = np.eye(last + 1)
+    if boundary.one_loss:
+        return np.array([one[boundary.learns_from(m, last)] for m, module in enumerate(modules) for _ in module.units])
     own = [one[m] if m == last or (module.objective and not is_global) else None for m, module in enumerate(modules)]
     rows: list[np.ndarray] = []
     sent = one[last]

@@ -1,4 +1,4 @@
-"""BP, GLL and BackLink: the cases, from the closed boundary to links through whole modules."""
+"""BP, GLL, BackLink and Interlocking: the cases, from the closed boundary to errors through several modules."""
 
 from __future__ import annotations
 
@@ -60,11 +60,18 @@ CASES: dict[str, list[RuleCase]] = {
         ]
         for error in ("own-scaled", "total")
     },
+    "Interlocking": [
+        *(named("interlocking", "mlp", K, reach=n) for K, n in ((5, 0), (5, 1), (5, 2), (5, 3), (3, 2))),
+        *(named("interlocking", "resnet8", K, reach=n) for K, n in ((2, 1), (4, 1), (4, 2), (4, 3))),
+        named("interlocking", "dropout", 4, reach=2, keep="inputs"),
+        named("interlocking", "resnet8", 3, reach=1, aux="1c2f"),
+    ],
 }
 SINGLE = {
     "bp": named("bp", modules=1),
     "gll": named("gll", modules=4),
     "backlink": named("backlink", modules=2, length=2, alpha=0.25),
+    "interlocking": named("interlocking", modules=4, reach=2),
 }
 
 

@@ -123,7 +123,7 @@ def test_the_help_of_train_names_every_flag(capsys):
         ("predict nowhere", "nowhere is no run folder"),
         ("data digts", "did you mean 'digits'"),
         ("data --sheet a.png", "--sheet needs the name of a data set"),
-        ("data digits --sheet no/a.png", "No such file or directory"),
+        ("data digits --sheet no/a.png", "there is no folder"),
         ("data digits --sheet x.foo", "end it in one of png, svg"),
         ("data nosuch --sheet png", "end it in one of png, svg"),
         ("doctor --now", "flag --now is not known"),

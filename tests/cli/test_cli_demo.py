@@ -70,7 +70,7 @@ def test_a_file_in_the_way_is_refused_before_it_prints(small, capsys):
     Path("f").touch()
     assert cli.main(["demo", "--out", "f"]) == 2
     out, err = capsys.readouterr()
-    assert out == "" and "f: File exists." in err and err.count("\n") == 1 and Path("f").stat().st_size == 0
+    assert out == "" and "f is a file, not a folder" in err and err.count("\n") == 1 and Path("f").stat().st_size == 0
 
 
 def test_a_run_as_a_command_is_that_run(tmp_path):

@@ -1,16 +1,12 @@
-"""Small CIFAR files in the official layouts, and a web server with the faults of real downloads."""
+"""Small CIFAR files in the official layouts, and web servers with the faults of real downloads."""
 
 from __future__ import annotations
 
-import http.server
 import io
 import pickle
 import tarfile
-import threading
-import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +14,7 @@ import numpy as np
 import pytest
 
 from minilocal.data.official import CIFAR10, CIFAR100, Cifar, Layout
+from tests.helpers.site import Site, start
 
 
 def small(cifar: Cifar, train: int = 10) -> Cifar:
@@ -120,73 +117,17 @@ def write() -> Callable[..., Path]:
     return write
 
 
-@dataclass
-class Site:
-    """A server on 127.0.0.1, and how it treats the next requests."""
-
-    content: bytes = b""
-    ranges: bool = True  # answers Range with 206
-    break_after: list[int] = field(default_factory=list)  # bytes after which the n-th answer breaks off
-    status: int = 200
-    content_type: str = "application/gzip"
-    wrong_range: bool = False  # states a range from byte 0, and sends the one that was requested
-    whole_range: bool = False  # states a range from byte 0, and sends that
-    reason: str | None = None  # the text beside the status
-    silent: float = 0.0  # seconds before the headers
-    drip: float = 0.0  # seconds between two bytes
-    with_length: bool = True
-    asked: list[str | None] = field(default_factory=list)  # the Range of each request
-    url: str = ""
-
-
 @pytest.fixture
 def sites() -> Iterator[Callable[..., Site]]:
+    """sites(content=..., status=404) starts a server with these faults."""
     servers = []
 
-    def start(**faults: Any) -> Site:
+    def serve(**faults: Any) -> Site:
         site = Site(**faults)
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                wanted = self.headers.get("Range")
-                site.asked.append(wanted)
-                time.sleep(site.silent)
-                if site.status != 200:
-                    self.send_error(site.status, site.reason)
-                    return
-                first = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted and site.ranges else 0
-                if first >= len(site.content) and first:
-                    self.send_error(416)
-                    return
-                body = site.content[0 if site.whole_range else first :]
-                self.send_response(206 if wanted and site.ranges else 200)
-                if wanted and site.ranges:
-                    start = 0 if site.wrong_range or site.whole_range else first
-                    self.send_header("Content-Range", f"bytes {start}-{len(site.content) - 1}/{len(site.content)}")
-                self.send_header("Content-Type", site.content_type)
-                if site.with_length:
-                    self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                for i in range(len(body) if site.drip else 0):
-                    self.wfile.write(body[i : i + 1])
-                    time.sleep(site.drip)
-                self.wfile.write(body[: site.break_after.pop(0)] if site.break_after else body)
-                self.close_connection = True
-
-            def handle(self) -> None:
-                with suppress(OSError):  # the reader has gone
-                    super().handle()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        servers.append(server)
-        site.url = f"http://127.0.0.1:{server.server_address[1]}/file.tar.gz"
+        servers.append(start(site))
         return site
 
-    yield start
+    yield serve
     for server in servers:
         server.shutdown()
-        server.server_close()
+        server.socket.close()

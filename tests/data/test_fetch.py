@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -152,9 +153,29 @@ def test_a_byte_now_and_then_is_no_download(tmp_path, sites, monkeypatch):
     assert "fewer than 1000 bytes a second came" in message and "are kept" in message
 
 
+@pytest.mark.parametrize("kind", ["link", "dangling link", "pipe"])
+def test_what_is_no_file_in_place_of_the_part_is_not_touched(tmp_path, sites, kind):
+    (tmp_path / "mine").write_text("mine")
+    part = tmp_path / "file.tar.gz.part"
+    if kind == "pipe":
+        os.mkfifo(part)
+    else:
+        part.symlink_to("mine" if kind == "link" else "nowhere")
+    assert "cannot be written" in fault(tmp_path, sites(content=CONTENT))
+    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "nowhere").exists()
+
+
+def test_a_source_that_ignores_ranges_and_breaks_early_is_asked_again(tmp_path, sites):
+    """Fewer bytes are there after the attempt than before it, and yet it has received some."""
+    (tmp_path / "file.tar.gz.part").write_bytes(CONTENT[:9000])
+    site = sites(content=CONTENT, ranges=False, break_after=[5000])
+    assert get(tmp_path, site).read_bytes() == CONTENT
+    assert site.asked == ["bytes=9000-", "bytes=5000-"]
+
+
 def test_a_server_that_does_not_answer_is_left(tmp_path, sites, monkeypatch):
     monkeypatch.setattr(download, "ANSWER", 0.1)
-    silent = sites(content=CONTENT, silent=0.5)
+    silent = sites(content=CONTENT, silent=60)  # longer than any pause of a loaded machine
     assert "no answer within 0.1 seconds" in fault(tmp_path, silent)
     monkeypatch.setattr(download, "ANSWER", 20)
     monkeypatch.setattr(download, "STALL", 0.1)

@@ -20,8 +20,9 @@ from minilocal.data import copies, svhn
 from minilocal.data.layout import Layout, Official
 from minilocal.data.official import FASHION_MNIST, FORMATS, MNIST, STL10, SVHN
 from minilocal.errors import UserError
-from tests.data.conftest import Site, pack, unpack
+from tests.data.conftest import pack, unpack
 from tests.helpers.host import host
+from tests.helpers.site import Site
 
 NAMES = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 Files = dict[str, bytes]

@@ -27,12 +27,12 @@ def measure(name: str, minutes: float | None) -> bool:
     """One part in this process; its file is written."""
     start = time.perf_counter()
     measured = part(name).run(part(name).MINUTES if minutes is None else minutes)
-    found = current_environment()
+    environment = current_environment()
     facts = {
         "part": name,
         "date": datetime.now(UTC).date().isoformat(),
-        "git": found["git"],
-        "python": found["python"],
+        "git": environment["git"],
+        "python": environment["python"],
         "numpy": np.__version__,
         "cores": available(),
         "seconds": round(time.perf_counter() - start, 1),

@@ -60,6 +60,41 @@ def test_the_first_error_is_raised_after_all_have_stopped():
     assert parallel_map(lambda i, j: i, partition(4)) == [0, 1, 2, 3], "the pool works on after an error"
 
 
+INTERRUPTED = """
+import signal, threading, time
+from minilocal.kernels.threads import parallel_map, use_threads
+
+use_threads(2)
+ended, main = threading.Event(), threading.current_thread()
+
+def work(i, j):
+    if threading.current_thread() is main:
+        while not begun.wait(0.01):
+            pass
+        signal.setitimer(signal.ITIMER_REAL, 0.1)  # comes while the caller waits for the other thread
+        return
+    begun.set()
+    time.sleep(0.5)
+    ended.set()
+
+begun = threading.Event()
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+try:
+    parallel_map(work, [(0, 1), (1, 2)])
+except KeyboardInterrupt:
+    assert ended.is_set(), "it still works"
+    print("interrupted")
+assert parallel_map(lambda i, j: i, [(0, 1), (1, 2)]) == [0, 1]
+"""
+
+
+def test_after_an_interrupt_no_thread_works_on():
+    """It would write into weights that have been restored meanwhile."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], env=environment, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")
+
+
 def test_work_inside_work_does_not_wait_for_itself():
     use_threads(2)
     assert parallel_map(lambda i, j: sum(parallel_map(lambda a, b: b - a, partition(8))), partition(4)) == [8] * 4

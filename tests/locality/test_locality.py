@@ -26,6 +26,7 @@ NOTHING = [ErrorPath(0, None, 0)] * 2
 LOCAL = ((0,), NOTHING, {"own loss"}, (KEPT, BROKEN, BROKEN), (None, None, 0))
 BACKPROPAGATION = ((0,), full(0), {"last loss"}, (KEPT, KEPT, KEPT), (0, 0, 0))
 LINKED = ((0,), [ErrorPath(1, 0, 1)] * 2, {"own loss", "next module's loss"}, (KEPT, BROKEN, "1 unit, 1 up"), (1, 0, 0))
+NEXT = ((0,), [ErrorPath(2, 0, 1)] * 2, {"next module's loss"}, (KEPT, BROKEN, "2 units, 1 up"), (1, 0, 0))
 # rule: for each phase, lags of activations, error paths, losses that train module 1, locks, influence of updates
 EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "bp": [BACKPROPAGATION],
@@ -37,6 +38,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "pgl": [LOCAL, BACKPROPAGATION],
     "dni": [((0,), [ErrorPath(0, None, 0, synthesiser_lag=0)] * 2, {"synthesiser"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "ddg": [((0,), full(1), {"last loss"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
+    "interlocking": [NEXT],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
 INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "image")}  # elsewhere the labels
@@ -69,8 +71,8 @@ def test_the_total_error_locks_what_the_own_error_does_not():
     assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
 
 
-def test_ten_rules_are_expected():
-    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 10
+def test_eleven_rules_are_expected():
+    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 11
 
 
 def composed(**answers):

@@ -150,14 +150,6 @@ def test_a_disk_that_refuses_costs_nothing(folder, monkeypatch, number, hint):
         assert hint in refused(folder.add_row, {"epoch": 1})
 
 
-def test_a_full_disk_for_real(folder):
-    """/dev/full takes no byte: the row's file is that device here."""
-    if not os.path.exists("/dev/full"):
-        pytest.skip("this system has no /dev/full")
-    (folder.path / "metrics.jsonl").symlink_to("/dev/full")
-    assert "No space left on device" in refused(folder.add_row, {"epoch": 1})
-
-
 def test_a_kill_while_writing_leaves_the_old_file(folder):
     """The temporary file of a killed process is cleared away by the next one that holds the folder."""
     folder.save(ARRAYS, PROGRESS)
@@ -234,6 +226,26 @@ def test_many_processes_take_turns_and_never_meet(tmp_path):
     ends = [(*process.communicate(timeout=300), process.returncode) for process in them]
     assert [status for *_, status in ends] == [0] * 4, ends
     assert sum(int(out) for out, *_ in ends) > 0  # thousands, where nothing else runs
+
+
+def test_a_lock_with_a_hard_link_elsewhere_leaves_that_alone(tmp_path):
+    """As in a copy of a run that `cp -al` made."""
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "run").mkdir()
+    os.link(tmp_path / "mine", tmp_path / "run/lock")
+    record.RunFolder(tmp_path / "run").close()
+    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "run/lock").exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoint.npz", "metrics.jsonl"])
+def test_a_pipe_in_place_of_a_file_is_one_line(tmp_path, folder, name):
+    (folder.path / name).unlink(missing_ok=True)
+    os.mkfifo(folder.path / name)
+    with pytest.raises(UserError, match="is a device or a pipe"):
+        if name == "checkpoint.npz":
+            record.checkpoint(folder.path)
+        else:
+            folder.add_row({"epoch": 1})
 
 
 def test_a_lock_that_is_a_link_is_refused(tmp_path):

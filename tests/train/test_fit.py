@@ -150,6 +150,19 @@ def test_a_fit_that_diverges_is_one_line(digits):
     assert "\n" not in str(e.value) and "lower lr" in str(e.value)
 
 
+def test_a_fit_whose_losses_stay_finite_but_not_its_state_is_one_line():
+    """A variance overflows: batch norm then divides by infinity, and what it makes is finite."""
+    x, y = np.random.default_rng(3).integers(0, 256, (32, 8, 8, 3), dtype=np.uint8), np.arange(32) % 4
+    net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
+    learner = ml.Learner(net, ml.rules.ddg(), 2, rng=ml.rng(0))
+    line = (
+        r"^training diverged: array:\S+ is no longer finite in epoch \d, step 4 of 4 \(lr 1e\+06\)\. Build the Learner"
+    )
+    with pytest.raises(ml.UserError, match=line) as e:
+        ml.fit(learner, ml.data.from_arrays(x, y, x[:8], y[:8]), epochs=2, batch_size=8, lr=1e6, schedule="constant")
+    assert "\n" not in str(e.value)
+
+
 WRONG = [
     ({"learner": ml.Learner}, "was given a type for the Learner: call it, Learner()"),
     ({"learner": None}, "was given a NoneType for the Learner: give minilocal.Learner"),

@@ -18,7 +18,14 @@ SEEDS, EPOCHS = 3, 5
 def parser() -> Parser:
     """The options of `minilocal demo`."""
     p = Parser("demo", __doc__)
-    p.add_argument("--out", metavar="DIR", default="runs/demo", help="where the runs and report.html go (runs/demo)")
+    p.add_output(
+        "--out",
+        kind="folder",
+        names=("report.html",),
+        metavar="DIR",
+        default="runs/demo",
+        help="where the runs and report.html go (runs/demo)",
+    )
     p.add_argument(
         "--seed", metavar="N", type=int, default=0, help="the first seed: of initial weights and of the order (0)"
     )
@@ -58,9 +65,10 @@ def run(options: argparse.Namespace) -> int:
         with Table(list(trained.values())) as table:
             run_all([recipe.words(run) for run in runs], table.show)
             table.show()
-    except Interrupted:
+    except Interrupted as stop:
         raise Interrupted(
-            f"stopped; what was trained is saved in {out}. The same minilocal demo starts again from the beginning."
+            f"stopped; what was trained is saved in {out}. The same minilocal demo starts again from the beginning.",
+            stop.number,
         ) from None
     lines = findings(trained, checkpointed)
     print("\n" + "\n".join(lines))

@@ -50,7 +50,7 @@ def run_all(commands: Sequence[Sequence[str]], on_poll: Callable[[], None]) -> N
                     _check(one)
                 on_poll()
                 if request.stop:
-                    raise Interrupted()
+                    raise Interrupted("", request.number)
                 time.sleep(PAUSE)
         finally:
             for one in running:

@@ -38,8 +38,9 @@ def add_flags_of_the_starts(p: Parser) -> None:
     """Add what says where cells are trained, and what is only shown: the flags of `starts`."""
     p.add_argument("--jobs", metavar="N", type=int, help="processes on this machine, which divide its cores (1)")
     p.add_argument("--device", metavar="DEV", help="cpu, cuda, or one process for each of several GPUs: cuda:0,1")
-    p.add_argument(
+    p.add_output(
         "--slurm",
+        makes_folder=True,
         metavar="FILE",
         help="write a Slurm array script of one task a cell, --jobs at a time; train nothing here",
     )

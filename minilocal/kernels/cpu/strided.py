@@ -9,6 +9,8 @@ window of dz that begins at (p, q), or of its upper half:
 
 Row i of the kernel is Eᵢ (2 O, 2 C), with a zero block where no tap joins the two pixels. That is 12 products for 9,
 but each number of dx is written once; col2im adds 9 strided images.
+
+A NaN of dz meets the zero blocks too, so it reaches both pixels of a pair.
 """
 
 from __future__ import annotations

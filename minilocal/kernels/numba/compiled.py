@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import numba
 
 from minilocal.kernels.numba.cache import FOLDER, TROUBLE, cached, say
+from minilocal.kernels.numba.forks import wait_for_compilations
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -30,3 +31,6 @@ def say_first_use() -> None:
         say(f"Numba kernels are compiled anew in each process, each at its first use: {FOLDER}: {TROUBLE}")
     elif not any(FOLDER.glob("*/*.nbi")):
         say(f"compiling Numba kernels, once on this machine, each at its first use; they are kept in {FOLDER}")
+
+
+wait_for_compilations()

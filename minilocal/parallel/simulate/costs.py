@@ -17,6 +17,7 @@ class PartCosts:
     forward            seconds of a forward
     backward           of a backward for the parameters and for the input
     backward_weights   of a backward for the parameters alone
+    backward_input     of a backward for the input alone
     update             of the optimiser's update
     output             bytes of its output
     kept               bytes from its forward until its backward: cache and output
@@ -30,6 +31,7 @@ class PartCosts:
     output: int = 0
     kept: int = 0
     parameters: int = 0
+    backward_input: float = 0.0
 
     def scaled(self, factor: float) -> PartCosts:
         """The costs on a machine on which all work takes `factor` times as long."""
@@ -38,6 +40,7 @@ class PartCosts:
             forward=self.forward * factor,
             backward=self.backward * factor,
             backward_weights=self.backward_weights * factor,
+            backward_input=self.backward_input * factor,
             update=self.update * factor,
         )
 
@@ -68,6 +71,10 @@ class ModuleCosts:
         return sum(
             self.units[u].backward if u > units.start or passes_on else self.units[u].backward_weights for u in units
         )
+
+    def backward_input(self, units: range) -> float:
+        """Seconds of a backward of these units for input errors alone."""
+        return sum(self.units[u].backward_input for u in units)
 
     def update(self, units: range) -> float:
         """Seconds of the update of these units."""

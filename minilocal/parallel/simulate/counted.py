@@ -1,7 +1,7 @@
 """The costs of a network's parts by counting: multiply-adds at a stated rate. Nothing is measured.
 
     forward            the multiply-adds of its convolutions and matrix products
-    backward           twice those, of which the half is for the parameters
+    backward           twice those, of which the half is for the parameters, the half for the input
     update             two for each parameter: momentum, and the step
 
 So the costs are a function of network, rule and batch size.
@@ -62,6 +62,7 @@ class Counted:
             self._nbytes(out),
             self._nbytes(out),
             FLOAT * weights,
+            forward,
         )
 
     def _nbytes(self, shape: Shape) -> int:

@@ -13,7 +13,7 @@ from minilocal.parallel.simulate.program import BACKWARD, FORWARD, Placement, Wo
 from minilocal.parallel.simulate.schedule import program_of
 from minilocal.rules import Rule
 
-PART = PartCosts(forward=1.0, backward=1.0, backward_weights=1.0)
+PART = PartCosts(forward=1.0, backward=1.0, backward_weights=1.0, backward_input=1.0)
 
 
 def iterations(rule: Rule, modules: int, steps: int) -> list[Bar]:

@@ -134,6 +134,7 @@ class Measure:
             forward=self._seconds(forward),
             backward=self._seconds(partial(backward[kind], "both")),
             backward_weights=self._seconds(partial(backward[kind], "weights")),
+            backward_input=self._seconds(partial(backward[kind], "input")) if kind == "unit" else 0.0,
             update=self._update(p, backward[kind]("both")[1]),
             output=0 if kind == "objective" else result.nbytes,
             kept=self._bytes((result, cache), (x, *self.batch, *p.values())),

@@ -9,6 +9,7 @@ from minilocal.errors import whole
 from minilocal.parallel.simulate.asynchronous import AsynchronousDevice
 from minilocal.parallel.simulate.delayed import DelayedDevice
 from minilocal.parallel.simulate.events import Bar, Device, Link, simulate_events
+from minilocal.parallel.simulate.interlocking import InterlockingDevice
 from minilocal.parallel.simulate.program import MESSAGE, DeviceProgram, EndOfStep, Op, Placement
 from minilocal.parallel.simulate.synchronous import SynchronousDevice
 
@@ -69,6 +70,8 @@ def program_of(place: Placement, device: int) -> DeviceProgram:
         return DelayedDevice(place, device)
     if place.rule.when.engine == "asynchronous":
         return AsynchronousDevice(place, device)
+    if not place.is_global and place.rule.boundary.one_loss:
+        return InterlockingDevice(place, device)
     return SynchronousDevice(place, device)
 
 

@@ -8,16 +8,20 @@
              + Σ_k L_k( c_k^α(sg[h_k^below]) ; objective constant )         linked units, their own module's loss
              + Σ_{k<K} D_{k+1}( c_k^{1-α}(sg[h_k^below]) ; all weights above constant )         ... the next module's
 
-The last two lines are the paper's two branches with shared weights. c^α computes what c does, and multiplies the error
-that comes back by α: after its top unit only (unfolded: α once), or after every unit, as (4) and (5) are printed
-(literal: α compounds). D_m(h) is the number whose slope at module m's input h is the error that module m sends down:
+Of BackLink, the last two lines are the paper's two branches with shared weights. c^α computes what c does, and
+multiplies the error that comes back by α: after its top unit only (unfolded: α once), or after every unit, as (4) and
+(5) are printed (literal: α compounds). D_m(h) is the number whose slope at module m's input h is the error that module
+m sends down:
 
     D_m = L_m(f_m(h))                                     own; always so for m = K, or where f_m is longer than c_m
     D_m = L_m(c_m^α(h))                                   own-scaled
     D_m = L_m(c_m^α(h)) + D_{m+1}(c_m^{1-α}(h))           total: δ_lc + δ_gl
 
-Of a link this reads the options l, α, weighting and error. Its methods (`linked_units`, `weights`, `sends`) are what
-the reference verifies, so they are not called here.
+Interlocking  Σ_k L_k( sg[h_k] )                                                   auxiliary networks, and the head
+            + Σ_k L_m( f_m(... f_k(sg[h_{k-1}])) ; all but w_k constant )          m = min(k + n, K)
+
+Of a link this reads the options l, α, weighting and error, of `reach` its n. Its methods (`linked_units`, `weights`,
+`sends`, `learns_from`) are what the reference verifies, so they are not called here.
 """
 
 from __future__ import annotations
@@ -29,6 +33,7 @@ from typing import Any
 
 import numpy as np
 
+from minilocal import boundaries
 from minilocal.layers import Layer, PassContext
 from minilocal.rules import Rule
 from minilocal.verify.jax_cpu import jax, jnp, lax
@@ -64,6 +69,8 @@ def gradients(
         p = {**buffers, **w}
         if is_global or rule.boundary.provides_error:
             return global_loss(modules, p, x, y, ctx)
+        if isinstance(rule.boundary, boundaries.reach):
+            return interlocking_losses(modules, p, x, y, ctx, rule.boundary.modules)
         return local_losses(modules, p, x, y, ctx, rule.boundary if rule.boundary.uses_input_error else None)
 
     for part in range(m):
@@ -127,6 +134,23 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
         if linked:
             total += loss_of(k, forward_all(linked, first, stop_gradient(base), p, ctx, local), constant)
             total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, above))
+    return total, losses
+
+
+def interlocking_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext, n: int) -> Losses:
+    """Every module's own loss for its auxiliary network, and the loss n modules up for its units."""
+    constant, total = stop_gradient(p), 0.0
+    h, losses = x, []
+    for k, module in enumerate(modules):
+        input = stop_gradient(h)
+        h = forward_all(module.units, module.first, input, constant, ctx)
+        loss = objective(module.objective, p, h, x, y, ctx.at(module.top))
+        total += loss
+        losses.append(stop_gradient(loss))
+        up = forward_all(module.units, module.first, input, p, ctx)
+        for above in modules[k + 1 : k + n + 1]:
+            up, module = forward_all(above.units, above.first, up, constant, ctx), above
+        total += objective(module.objective, constant, up, x, y, ctx.at(module.top))
     return total, losses
 
 

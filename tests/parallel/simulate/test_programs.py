@@ -24,6 +24,7 @@ from minilocal.layers import PassContext
 from minilocal.objectives import Batch
 from minilocal.parallel.asynchronous import AsynchronousRank
 from minilocal.parallel.delayed import DelayedRank
+from minilocal.parallel.interlocking import InterlockingRank
 from minilocal.parallel.segment import Segment
 from minilocal.parallel.simulate import ModuleCosts, PartCosts, Placement
 from minilocal.parallel.simulate.asynchronous import AsynchronousDevice
@@ -54,6 +55,10 @@ RULES = {
     "delays of 2 and 1": rules.compose(boundary=boundaries.delayed(activations=2, errors=1)),
     "late errors, updates first": rules.compose(boundary=boundaries.delayed(errors=2), when=ml.when.always("backward")),
     "PredSim with links": rules.compose(objective=objectives.predsim(), boundary=boundaries.link(1)),
+    **{f"Interlocking, n = {n}": rules.interlocking(reach=n) for n in range(4)},
+    "Interlocking, inputs kept": rules.interlocking(reach=2, keep="inputs"),
+    "PGL around Interlocking, local": rules.pgl(around="interlocking"),
+    "PGL around Interlocking, global": rules.pgl(around="interlocking", duration=10),
     "BP, accumulated": rules.bp(accumulate=2),
     "BackLink, accumulated": rules.compose(
         objective=objectives.classifier(), boundary=boundaries.link(1), accumulate=2
@@ -125,7 +130,9 @@ class RecordingHook(Hook):
     def after_backward(self, part, error, grads):
         costs = self.part(part)
         kind = "objective" if part == "objective" else "backward"
-        self.recorder.add(kind, costs.backward_weights if error is None else costs.backward)
+        is_passed_on = isinstance(part, int) and error is not None and not grads and costs.update
+        seconds = costs.backward_input if is_passed_on else costs.backward_weights if error is None else costs.backward
+        self.recorder.add(kind, seconds)
         return error
 
 
@@ -135,15 +142,15 @@ def powers(learner: ml.Learner) -> tuple[tuple[ModuleCosts, ...], dict[str, int]
 
     def part(owner: Any, nbytes: int) -> PartCosts:
         nonlocal number
-        seconds = [2 ** (16 * (4 * number + i)) for i in range(4)]
+        seconds = [2 ** (16 * (5 * number + i)) for i in range(5)]
         number += 1
         names = list(owner.parameters)
         update_of.update(dict.fromkeys(names, 0))
         if names:
             update_of[names[0]] = seconds[3]
         size = sum(a.nbytes for a in owner.parameters.values())
-        forward, backward, weights, update = seconds
-        return PartCosts(forward, backward, weights, update if names else 0, nbytes, 0, size)
+        forward, backward, weights, update, input = seconds
+        return PartCosts(forward, backward, weights, update if names else 0, nbytes, 0, size, input)
 
     shape, nbytes = learner.net.shape, 4 * IMAGES * int(np.prod(learner.net.shape))
     for module in learner.modules:
@@ -190,6 +197,8 @@ def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of:
     if learner.rule.boundary.delayed:
         engine = DelayedRank(*at, world, learner.net.shape)
         schedule_numbers(learner.rule, place, own, below, above)
+    elif learner.rule.boundary.one_loss:
+        engine = InterlockingRank(*at)
     else:
         engine = SynchronousRank(*at)
     images = IMAGES * learner.rule.accumulate

@@ -1,0 +1,36 @@
+"""The short form of the part `storage`: some cases of each group, and what they say without what they rely on.
+
+They run in a process of their own, since cases fork: pytest's may have threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.faults.storage.broken import MECHANISMS
+from tests.faults.storage.child import ENVIRONMENT, ROOT
+from tests.faults.storage.groups import GROUPS
+
+
+def lines_of(option: str) -> list[dict[str, Any]]:
+    """What `python -m tests.faults.storage OPTION` prints."""
+    command = [sys.executable, "-m", "tests.faults.storage", option]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_some_cases_of_each_group():
+    results = lines_of("--short")
+    assert [result["group"] for result in results] == [*GROUPS]
+    assert not [line for result in results for line in result["failures"]]
+    assert all(result["tried"] + len(result["skipped"]) >= 2 for result in results)
+
+
+def test_each_check_is_red_without_what_it_relies_on():
+    rows = lines_of("--broken")
+    assert [row["without"] for row in rows if row["red"]] == [mechanism.without for mechanism in MECHANISMS]
