@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from minilocal.boundaries import closed, delayed, link, open, synthetic_gradient
+from minilocal.boundaries import closed, delayed, link, open, reach, synthetic_gradient
 from minilocal.boundaries.base import Recommended
 from minilocal.errors import UserError
 
@@ -30,6 +30,9 @@ TOTAL = "the total error of the next module (which waits for those above where i
             "the error of the last loss, times 0.5, delayed by 1 iteration per boundary (activations by 1)",
         ),
         (synthetic_gradient(), "trains a synthesiser of h_k, whose synthetic gradient replaces it"),
+        (reach(modules=0), "none"),
+        (reach(), "the error of one loss, the next module's (or the last), into every unit"),
+        (reach(modules=3), "the error of one loss, that 3 modules up (or the last), into every unit"),
         (
             synthetic_gradient(labels=True),
             "trains a synthesiser of h_k and the labels, whose synthetic gradient replaces it",
@@ -63,7 +66,7 @@ def test_a_link_longer_than_a_module_is_said_once(length, sizes, where):
 
 
 def test_other_boundaries_have_no_surprise():
-    assert [b.warnings((1, 1)) for b in (closed(), open(), delayed(), synthetic_gradient())] == [[]] * 4
+    assert [b.warnings((1, 1)) for b in (closed(), open(), delayed(), reach(), synthetic_gradient())] == [[]] * 5
 
 
 def test_a_recommendation_in_prose_and_rates_that_are_none():
@@ -93,6 +96,8 @@ def test_a_window_has_an_odd_side(kernel):
         (link(length=4, alpha=0.25, error="total", weighting="unfolded"), (4, True, False, (0.25, 0.75), 1)),
         (delayed(activations=1, errors=2), (4, True, True, (1.0, 1.0), 7)),
         (synthetic_gradient(), (0, True, False, (1.0, 0.0), 1)),
+        (reach(modules=0), (0, False, False, (1.0, 0.0), 1)),
+        (reach(modules=2), (4, True, False, (1.0, 0.0), 1)),
     ],
 )
 def test_what_the_engine_asks_of_a_boundary(boundary, facts):
