@@ -105,3 +105,39 @@ def test_what_the_engine_asks_of_a_boundary(boundary, facts):
     linked, uses, late, sends, batches = facts
     assert boundary.linked_units(4) == linked and boundary.uses_input_error is uses and boundary.delayed is late
     assert boundary.sends(4) == sends and boundary.least_batches(3) == batches
+
+
+@pytest.mark.parametrize(
+    ("boundary", "weights"),
+    [
+        (closed(), [(1.0, 1.0)] * 3),
+        (open(), [(1.0, 1.0)] * 3),
+        (delayed(), [(1.0, 1.0)] * 3),
+        (synthetic_gradient(), [(1.0, 1.0)] * 3),
+        (reach(modules=0), [(1.0, 0.0)] * 3),
+        (reach(modules=2), [(0.0, 1.0)] * 3),
+        (link(alpha=0.25), [(0.25, 0.75), (0.25**2, 0.75**2), (0.25**3, 0.75**3)]),
+        (link(alpha=0.25, weighting="unfolded"), [(0.25, 0.75)] * 3),
+    ],
+)
+def test_the_weights_of_both_gradients_in_the_units_below_a_modules_top(boundary, weights):
+    assert [boundary.weights(j) for j in range(3)] == weights
+
+
+class Mine(type(closed())):  # type: ignore[misc]
+    """A boundary of the user's, with a setting."""
+
+    def __init__(self, setting):
+        self.setting = setting
+
+
+def test_boundaries_are_equal_by_type_and_settings():
+    assert closed() == closed() and hash(closed()) == hash(closed()) and link() == link() and reach() == reach()
+    assert Mine(1) == Mine(1) != Mine(2) and len({Mine(1), Mine(2), Mine(1)}) == 2
+    assert closed() != open() and closed() != "closed" and closed() != Mine(1)
+    assert repr(closed()) == "ClosedBoundary()" and repr(open()) == "OpenBoundary()" and repr(Mine(1)) == "Mine()"
+    assert [closed().learns_from(0, 2), reach(modules=2).learns_from(0, 3), reach(modules=2).learns_from(2, 3)] == [None, 2, 3]
+    assert (closed().one_loss, reach().one_loss) == (False, True)
+    assert [reach(modules=1).lowest_learner(j, 2) for j in range(3)] == [None, 0, 1] and not closed().lowest_learner(1, 2)
+    assert closed().synthesiser(None) is None  # type: ignore[arg-type]
+    assert closed().lags == open().lags == (0, 0) and delayed(activations=1, errors=2).lags == (1, 2)

@@ -16,8 +16,8 @@ from tests.faults.mutants.warm import in_a_fork
 
 QUICK = 2.0
 """Seconds of the first group of tests: most mutants end there."""
-AT_MOST = 240.0
-"""Seconds of tests that a mutant meets in all, beyond those of its own part: the quickest ones."""
+AT_MOST = 60.0
+"""Seconds of tests of its own part, and of others, that a mutant meets at most: the quickest ones."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def groups(mutant: Mutant, covering: Covering) -> Iterator[tuple[str, list[str]]
     wider = [name for name in names if name.partition("::")[0] not in files]
     quick = _within(own, covering, QUICK)
     yield "own", own[:quick]
-    yield "own", own[quick:]
+    yield "own", own[quick : _within(own, covering, AT_MOST)]
     yield "wider", wider[: _within(wider, covering, AT_MOST)]
 
 
