@@ -136,8 +136,14 @@ def test_boundaries_are_equal_by_type_and_settings():
     assert Mine(1) == Mine(1) != Mine(2) and len({Mine(1), Mine(2), Mine(1)}) == 2
     assert closed() != open() and closed() != "closed" and closed() != Mine(1)
     assert repr(closed()) == "ClosedBoundary()" and repr(open()) == "OpenBoundary()" and repr(Mine(1)) == "Mine()"
-    assert [closed().learns_from(0, 2), reach(modules=2).learns_from(0, 3), reach(modules=2).learns_from(2, 3)] == [None, 2, 3]
+    assert [closed().learns_from(0, 2), reach(modules=2).learns_from(0, 3), reach(modules=2).learns_from(2, 3)] == [
+        None,
+        2,
+        3,
+    ]
     assert (closed().one_loss, reach().one_loss) == (False, True)
-    assert [reach(modules=1).lowest_learner(j, 2) for j in range(3)] == [None, 0, 1] and not closed().lowest_learner(1, 2)
+    assert [reach(modules=1).lowest_learner(j, 2) for j in range(3)] == [None, 0, 1] and not closed().lowest_learner(
+        1, 2
+    )
     assert closed().synthesiser(None) is None  # type: ignore[arg-type]
     assert closed().lags == open().lags == (0, 0) and delayed(activations=1, errors=2).lags == (1, 2)

@@ -1,6 +1,6 @@
 """What modules declare, as lines of text: defaults, arguments that are given by name, what is frozen, and constants.
 
-    python -m tests.helpers.declared > tests/declared.txt
+python -m tests.helpers.declared > tests/declared.txt
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Iterator
-from functools import cached_property
 from importlib import import_module
 from pkgutil import walk_packages
 from typing import Any
@@ -22,7 +21,9 @@ def modules() -> Iterator[Any]:
     for part in PARTS:
         module = import_module(f"minilocal.{part}")
         yield module
-        for found in sorted(walk_packages(getattr(module, "__path__", []), f"{module.__name__}."), key=lambda m: m.name):
+        for found in sorted(
+            walk_packages(getattr(module, "__path__", []), f"{module.__name__}."), key=lambda m: m.name
+        ):
             yield import_module(found.name)
 
 
@@ -75,13 +76,19 @@ def of_class(cls: type) -> Iterator[str]:
 def of_module(module: Any) -> Iterator[str]:
     """What a module defines itself, but for private names."""
     for name, value in sorted(vars(module).items()):
-        if name.startswith("_") or name == "TYPE_CHECKING" or getattr(value, "__module__", module.__name__) != module.__name__:
+        if (
+            name.startswith("_")
+            or name == "TYPE_CHECKING"
+            or getattr(value, "__module__", module.__name__) != module.__name__
+        ):
             continue
         if inspect.isclass(value):
             if lines := list(of_class(value)):
                 yield f"class {name}"
                 yield from lines
-        elif (inspect.isfunction(value) or (name.isupper() and not hasattr(module, "__path__"))) and (found := line(name, value)):
+        elif (inspect.isfunction(value) or (name.isupper() and not hasattr(module, "__path__"))) and (
+            found := line(name, value)
+        ):
             yield found
 
 

@@ -236,3 +236,9 @@ def test_an_optimiser_by_its_name_has_the_usual_numbers():
     assert optim.get("sgd") == optim.SGD() and optim.get("adam") == optim.Adam()
     with pytest.raises(UserError, match="optimiser 'adm' is not known.*'adam'"):
         optim.get("adm")
+
+
+def test_nesterov_needs_a_momentum():
+    with pytest.raises(UserError, match=r"^Nesterov's step looks ahead along the momentum: give momentum > 0, or "):
+        optim.SGD(momentum=0, nesterov=True)
+    assert optim.SGD(momentum=0).momentum == 0 and optim.SGD(momentum=0.1, nesterov=True).nesterov

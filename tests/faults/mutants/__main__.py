@@ -1,6 +1,6 @@
 """Tries the mutants of the samples that have no verdict yet; `make mutants` also writes their section of the page.
 
-    python -m tests.faults.mutants [--each N] [--seed N] [--only PART] [--again] [--minutes N]
+python -m tests.faults.mutants [--each N] [--seed N] [--only PART] [--again] [--minutes N]
 """
 
 from __future__ import annotations

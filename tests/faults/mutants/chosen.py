@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import time
-from collections.abc import Iterator
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +17,29 @@ def repeatable_examples() -> None:
 
     phases = (Phase.explicit, Phase.generate)
     settings.register_profile(
-        "mutants", derandomize=True, database=None, deadline=None, phases=phases, suppress_health_check=list(HealthCheck)
+        "mutants",
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=phases,
+        suppress_health_check=list(HealthCheck),
     )
     settings.load_profile("mutants")
 
 
 class Chosen:
-    """Runs the tests of these names only, in this order within a file, and writes the name of the first that failed."""
+    """Runs the tests of these names only, in this order within a file, and writes the name of the first that failed.
 
-    def __init__(self, names: list[str], failed: Path) -> None:
-        self.place = {name: i for i, name in enumerate(names)}
+    A test that takes longer than its limit ends the process: `SIGPROF`, whose clock is the CPU time of all its threads.
+    """
+
+    def __init__(self, limits: dict[str, float], failed: Path) -> None:
+        self.limits = limits
+        self.place = {name: i for i, name in enumerate(limits)}
         self.failed = failed
+
+    def pytest_runtest_protocol(self, item: Any) -> None:
+        signal.setitimer(signal.ITIMER_PROF, self.limits[item.nodeid])
 
     def pytest_collection_modifyitems(self, items: list[Any]) -> None:
         files = list(dict.fromkeys(name.partition("::")[0] for name in self.place))
@@ -66,13 +77,13 @@ class Recorded:
             self.failed.append(report.nodeid)
 
 
-def run_chosen(names: list[str], failed: Path) -> int:
-    """The status of pytest on these tests; it stops at the first that fails."""
+def run_chosen(limits: dict[str, float], failed: Path) -> int:
+    """The status of pytest on these tests, {name: seconds at most}; it stops at the first that fails."""
     import pytest
 
     repeatable_examples()
-    files = list(dict.fromkeys(name.partition("::")[0] for name in names))
-    return int(pytest.main([*OPTIONS, "-x", *files], plugins=[Chosen(names, failed)]))
+    files = list(dict.fromkeys(name.partition("::")[0] for name in limits))
+    return int(pytest.main([*OPTIONS, "-x", *files], plugins=[Chosen(limits, failed)]))
 
 
 def run_recorded(file: str, data: Path, out: Path) -> int:

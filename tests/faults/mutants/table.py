@@ -43,5 +43,9 @@ def part_of(module: str) -> str:
 
 def test_files(places: tuple[str, ...], root: Path = ROOT) -> list[str]:
     """The files of tests at these places; a place that is not there has none."""
-    files = {file for place in places for file in ([root / place] if place.endswith(".py") else (root / place).rglob("test_*.py"))}
+    files = {
+        file
+        for place in places
+        for file in ([root / place] if place.endswith(".py") else (root / place).rglob("test_*.py"))
+    }
     return sorted(file.relative_to(root).as_posix() for file in files if file.exists())

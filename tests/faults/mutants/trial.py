@@ -14,6 +14,8 @@ from tests.faults.mutants.places import Mutant, mutated
 from tests.faults.mutants.table import OWN, ROOT, part_of, test_files
 from tests.faults.mutants.warm import in_a_fork
 
+SPARE = 5.0
+"""Seconds that a test may take besides three times what it takes unmutated, under coverage.py."""
 QUICK = 2.0
 """Seconds of the first group of tests: most mutants end there."""
 AT_MOST = 60.0
@@ -63,8 +65,9 @@ def run(mutant: Mutant, covering: Covering, folder: Path, scratch: Path) -> Verd
                 continue
             failed = scratch / "failed"
             failed.unlink(missing_ok=True)
-            limit = 3 * sum(covering.seconds[name] for name in names) + 10
-            ended = in_a_fork(folder, lambda: run_chosen(names, failed), limit, scratch / "log")  # noqa: B023
+            limits = {name: 3 * covering.seconds[name] + SPARE for name in names}
+            whole = sum(limits.values()) - SPARE * (len(names) - 2)
+            ended = in_a_fork(folder, lambda: run_chosen(limits, failed), whole, scratch / "log")  # noqa: B023
             tried, seconds = tried + len(names), seconds + ended.seconds
             if ended.status is None:
                 return Verdict("timed out", "", where, tried, round(seconds, 1))

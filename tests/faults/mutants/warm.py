@@ -61,7 +61,7 @@ def in_a_fork(folder: Path, task: Callable[[], int], cpu: float, log: Path) -> E
             if not ended:
                 os.waitpid(child, 0)
             status = None if late else os.waitstatus_to_exitcode(how)
-            if status in (-signal.SIGXCPU, -signal.SIGKILL):
+            if status in (-signal.SIGXCPU, -signal.SIGPROF, -signal.SIGKILL):
                 status = None
             return Ended(status, time.perf_counter() - start)
         time.sleep(0.01)
