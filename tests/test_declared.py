@@ -1,7 +1,8 @@
 """Defaults, arguments by name, frozen classes and constants are as written in declared.txt.
 
-A run whose file names no momentum has the default's: to change one changes what runs compute. So a change is made twice,
-in the code and, by `python -m tests.helpers.declared > tests/declared.txt`, there; and users read of it in CHANGELOG.md.
+A run whose file names no momentum has the default's: to change one changes what runs compute. So a change is made
+twice, in the code and, by `python -m tests.helpers.declared > tests/declared.txt`, there; and users read of it in
+CHANGELOG.md.
 """
 
 from __future__ import annotations

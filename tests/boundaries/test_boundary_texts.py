@@ -73,13 +73,13 @@ def test_a_recommendation_in_prose_and_rates_that_are_none():
     assert Recommended("sgd", 0.03).describe() == "SGD at 0.03"
     assert Recommended("adam", 1e-3).describe() == "Adam at 0.001"
     for lr in (0.0, -1.0, float("inf"), float("nan")):
-        with pytest.raises(UserError, match="is recommended at lr .*: give a rate above 0"):
+        with pytest.raises(UserError, match=r"is recommended at lr .*: give a rate above 0"):
             Recommended("sgd", lr)
 
 
 @pytest.mark.parametrize("kernel", [0, 2, -1, 1.5])
 def test_a_window_has_an_odd_side(kernel):
-    with pytest.raises(UserError, match="kernel = .*: give the side of a synthesiser's window, odd, 1 or more"):
+    with pytest.raises(UserError, match=r"kernel = .*: give the side of a synthesiser's window, odd, 1 or more"):
         synthetic_gradient(kernel=kernel)
     assert synthetic_gradient(kernel=1).kernel == 1
 

@@ -71,7 +71,7 @@ def test_a_gradient_of_an_array_that_is_not_there_is_damage():
     learner, _ = stepped(ml.rules.fdg())
     state = learner.state()
     state["flight:held.fc.weightx"] = state.pop("flight:held.fc.weight")
-    with pytest.raises(ml.UserError, match="holds a gradient of '.*x', which is not here: it is damaged"):
+    with pytest.raises(ml.UserError, match=r"holds a gradient of '.*x', which is not here: it is damaged"):
         learner.restore(state)
 
 

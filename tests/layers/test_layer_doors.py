@@ -31,18 +31,28 @@ NEW = Initializer(0)
 @pytest.mark.parametrize(
     ("layer", "shape", "line"),
     [
-        (Linear(3, 2, NEW, name="fc"), (4,), "Linear(3 → 2) 'fc' was given (4,) per sample: build it as Linear(4, 2, rng), after a Flatten where that is an image."),
-        (Linear(3, 2, NEW, name="fc"), (2, 2, 3), "Linear(3 → 2) 'fc' was given (2, 2, 3) per sample: build it as Linear(12, 2, rng), after a Flatten where that is an image."),
-        (BatchNorm(3, NEW, name="bn"), (2, 2, 4), "BatchNorm(3) 'bn' was given (2, 2, 4) per sample: build it with 4 channels."),
-        (BatchNormReLU(3, NEW, name="bn"), (5,), "BatchNormReLU(3) 'bn' was given (5,) per sample: build it with 5 channels."),
-        (Conv(3, 8, 3, NEW, name="c"), (5, 5, 4), "Conv(3 → 8) 'c' was given (5, 5, 4) per sample: it takes images (H, W, 3)."),
+        (Linear(3, 2, NEW, name="fc"), (4,), "Linear(3 → 2) 'fc' was given (4,) per sample: build it as Linear(4, "
+         "2, rng), after a Flatten where that is an image."),
+        (Linear(3, 2, NEW, name="fc"), (2, 2, 3), "Linear(3 → 2) 'fc' was given (2, 2, 3) per sample: build it as "
+         "Linear(12, 2, rng), after a Flatten where that is an image."),
+        (BatchNorm(3, NEW, name="bn"), (2, 2, 4), "BatchNorm(3) 'bn' was given (2, 2, 4) per sample: build it with "
+         "4 channels."),
+        (BatchNormReLU(3, NEW, name="bn"), (5,), "BatchNormReLU(3) 'bn' was given (5,) per sample: build it with 5 "
+         "channels."),
+        (Conv(3, 8, 3, NEW, name="c"), (5, 5, 4), "Conv(3 → 8) 'c' was given (5, 5, 4) per sample: it takes images "
+         "(H, W, 3)."),
         (Conv(3, 8, 3, NEW, name="c"), (3,), "Conv(3 → 8) 'c' was given (3,) per sample: it takes images (H, W, 3)."),
-        (Conv(3, 8, 5, NEW, pad=1, name="c"), (2, 3, 3), "Conv 'c': a 5×5 window with padding 1 does not fit an image of 2×3: use larger images or fewer poolings."),
-        (MaxPool(3, name="p"), (2, 3, 1), "MaxPool(3) 'p' was given (2, 3, 1) per sample: it needs images of at least 3×3. Use larger images."),
-        (AveragePool(3), (4, 2, 1), "AveragePool(3) was given (4, 2, 1) per sample: it needs images of at least 3×3. Use larger images."),
-        (AveragePool(2), (6,), "AveragePool(2) was given (6,) per sample: it needs images of at least 2×2. Use larger images."),
+        (Conv(3, 8, 5, NEW, pad=1, name="c"), (2, 3, 3), "Conv 'c': a 5×5 window with padding 1 does not fit an "
+         "image of 2×3: use larger images or fewer poolings."),
+        (MaxPool(3, name="p"), (2, 3, 1), "MaxPool(3) 'p' was given (2, 3, 1) per sample: it needs images of at "
+         "least 3×3. Use larger images."),
+        (AveragePool(3), (4, 2, 1), "AveragePool(3) was given (4, 2, 1) per sample: it needs images of at least "
+         "3×3. Use larger images."),
+        (AveragePool(2), (6,), "AveragePool(2) was given (6,) per sample: it needs images of at least 2×2. Use "
+         "larger images."),
         (GlobalAveragePool(), (6,), "GlobalAveragePool was given (6,) per sample: it takes images (H, W, C)."),
-        (AdaptiveAveragePool(2, name="p"), (6,), "AdaptiveAveragePool 'p' was given (6,) per sample: it takes images (H, W, C)."),
+        (AdaptiveAveragePool(2, name="p"), (6,), "AdaptiveAveragePool 'p' was given (6,) per sample: it takes "
+         "images (H, W, C)."),
     ],
 )  # fmt: skip
 def test_a_shape_that_a_layer_cannot_take(layer, shape, line):

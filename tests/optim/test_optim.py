@@ -234,7 +234,7 @@ def test_a_memory_that_never_fades_is_refused(make):
 
 def test_an_optimiser_by_its_name_has_the_usual_numbers():
     assert optim.get("sgd") == optim.SGD() and optim.get("adam") == optim.Adam()
-    with pytest.raises(UserError, match="optimiser 'adm' is not known.*'adam'"):
+    with pytest.raises(UserError, match=r"optimiser 'adm' is not known.*'adam'"):
         optim.get("adm")
 
 

@@ -50,7 +50,8 @@ def test_the_epochs_in_which_main_weights_learn_from_the_last_loss(answer, epoch
         (asynchronous(), "modules are drawn at random, each to learn from one of the last 1 batches below it"),
         (
             asynchronous(buffer=4, slowed=1, noise=0.25),
-            "modules are drawn at random (module 1 25% less often), each to learn from one of the last 4 batches below it",
+            "modules are drawn at random (module 1 25% less often), each to learn from one of the last 4 batches "
+            "below it",
         ),
     ],
 )
@@ -62,14 +63,19 @@ def test_each_says_what_it_is(answer, text):
     ("make", "line"),
     [
         (lambda: always(first="sideways"), "first 'sideways' is not known. Known: forward, backward."),
-        (lambda: periodic(duration=3, period=2), "duration 3 is longer than the period 2 that includes it: give at most 2, or includes=False."),
+        (lambda: periodic(duration=3, period=2), "duration 3 is longer than the period 2 that includes it: give at "
+         "most 2, or includes=False."),
         (lambda: periodic(period=0), "period = 0: give a whole number of epochs, 1 or more."),
         (lambda: periodic(duration=-1), "duration = -1: give a whole number of epochs, 0 or more."),
-        (lambda: asynchronous(slowed=1), "slowed = 1 with noise = 0.0: one means nothing without the other; give noise above 0, or neither."),
-        (lambda: asynchronous(noise=0.5), "slowed = None with noise = 0.5: one means nothing without the other; give the slowed worker's number, or neither."),
-        (lambda: asynchronous(slowed=-1, noise=0.5), "slowed = -1: give the number of a worker, counted from 0, or leave it out."),
+        (lambda: asynchronous(slowed=1), "slowed = 1 with noise = 0.0: one means nothing without the other; give "
+         "noise above 0, or neither."),
+        (lambda: asynchronous(noise=0.5), "slowed = None with noise = 0.5: one means nothing without the other; "
+         "give the slowed worker's number, or neither."),
+        (lambda: asynchronous(slowed=-1, noise=0.5), "slowed = -1: give the number of a worker, counted from 0, or "
+         "leave it out."),
         (lambda: asynchronous(buffer=-1), "buffer = -1: give the batches that a buffer holds, 1 or more (0 is 1 too)."),
-        (lambda: asynchronous(slowed=0, noise=1.0), "noise = 1.0 is outside [0, 1): at 1 the slowed worker would never work."),
+        (lambda: asynchronous(slowed=0, noise=1.0), "noise = 1.0 is outside [0, 1): at 1 the slowed worker would "
+         "never work."),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_to_the_letter(make, line):

@@ -42,7 +42,7 @@ def place_of(file: str, ending: str) -> Path:
 
 
 def measure(folder: Path, file: str) -> bool:
-    """Runs a file of tests in the copy `folder`, unless that was done with the same code; False where it did not end."""
+    """Runs a file of tests in the copy `folder`, unless it was with the same code; False where it did not end."""
     out, key = place_of(file, ".json"), text_of("minilocal", file)
     if out.exists() and json.loads(out.read_text()).get("key") == key:
         return True

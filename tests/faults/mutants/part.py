@@ -18,8 +18,8 @@ TITLE = "Mutants: would the tests notice?"
 ABOUT = """
 One place of the code is changed at a time, by cosmic-ray's operators: a sum becomes a difference, `<` becomes `<=`, a
 number grows by one, a condition is negated, a loop does not run, a decorator goes. The places are drawn by a seed, the
-same number in each part. A mutant meets the tests that run its line, those of its own part first. It is killed where one
-of them fails or does not end. Mutants that compute the same are listed with the reason in
+same number in each part. A mutant meets the tests that run its line, those of its own part first, the quickest up to a
+minute of each. It is killed where one of them fails or does not end. Mutants that compute the same are listed with the reason in
 `tests/faults/mutants/equivalent.toml` and not counted. Hypothesis draws the same examples each time.
 """
 MINUTES = 240

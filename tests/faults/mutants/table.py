@@ -1,4 +1,4 @@
-"""The parts of the package whose code is mutated, the tests of each, and the tests that a survivor of those meets next."""
+"""The parts of the package whose code is mutated, the tests of each, and those that a survivor of these meets next."""
 
 from __future__ import annotations
 

@@ -56,7 +56,8 @@ def test_the_sample_is_the_same_each_time_and_begins_as_a_smaller_one_does():
 def test_no_mutant_is_of_an_annotation_or_of_a_type_that_cannot_be():
     from tests.faults.mutants.places import changes, mutants, plausible
 
-    source = "from __future__ import annotations\ndef f(a: int | None = 1, *, b: int | None) -> int | None:\n    return a - 2\n"
+    source = "from __future__ import annotations\n"
+    source += "def f(a: int | None = 1, *, b: int | None) -> int | None:\n    return a - 2\n"
     made = [m for m in mutants("m.py", source) if changes(source, m)]
     assert {(m.line, m.operator.partition("_")[0]) for m in made} == {
         (2, "NumberReplacer"), (3, "NumberReplacer"), (3, "ReplaceBinaryOperator"),

@@ -24,7 +24,7 @@ AT_MOST = 60.0
 
 @dataclass(frozen=True)
 class Verdict:
-    """`end` is killed, timed out, or survived; `by` the test that killed it, of the part's own ones or of wider ones."""
+    """`end` is killed, timed out, or survived; `by` the test that killed it, `where` own or wider."""
 
     end: str
     by: str
