@@ -21,10 +21,8 @@ def modules() -> Iterator[Any]:
     for part in PARTS:
         module = import_module(f"minilocal.{part}")
         yield module
-        for found in sorted(
-            walk_packages(getattr(module, "__path__", []), f"{module.__name__}."), key=lambda m: m.name
-        ):
-            yield import_module(found.name)
+        for text in sorted(walk_packages(getattr(module, "__path__", []), f"{module.__name__}."), key=lambda m: m.name):
+            yield import_module(text.name)
 
 
 def plain(value: Any) -> bool:
@@ -36,14 +34,14 @@ def plain(value: Any) -> bool:
 
 def signature(function: Any) -> str | None:
     """The arguments that have defaults or kinds of their own, with all others; annotations are left to mypy."""
-    found = inspect.signature(function)
+    declaration = inspect.signature(function)
     arguments = [
         p.replace(annotation=p.empty, default=p.default if p.default is p.empty or plain(p.default) else ...)
-        for p in found.parameters.values()
+        for p in declaration.parameters.values()
     ]
     if all(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in arguments):
         return None
-    return str(found.replace(parameters=arguments, return_annotation=found.empty))
+    return str(declaration.replace(parameters=arguments, return_annotation=text.empty))
 
 
 def line(name: str, value: Any) -> str | None:
@@ -51,7 +49,7 @@ def line(name: str, value: Any) -> str | None:
     if isinstance(value, staticmethod | classmethod):
         value = value.__func__
     if inspect.isfunction(value):
-        return f"{name}{found}" if (found := signature(value)) else None
+        return f"{name}{text}" if (text := signature(value)) else None
     return f"{name} = {value!r}" if plain(value) else None
 
 
@@ -67,29 +65,25 @@ def of_class(cls: type) -> Iterator[str]:
         default = f" = {field.default!r}" if plain(field.default) else ""
         yield f"  {name}{default}{' keyword' if field.kw_only else ''}{''.join(f' no {flag}' for flag in flags)}"
     for name, value in sorted(vars(cls).items()):
-        made = fields or getattr(cls, "_is_protocol", False)  # its __init__ is not written by hand
-        public = not name.startswith("_") or (name == "__init__" and not made)
-        if public and name not in fields and (found := line(name, value)):
-            yield f"  {found}"
+        generated = fields or getattr(cls, "_is_protocol", False)  # its __init__ is not written by hand
+        public = not name.startswith("_") or (name == "__init__" and not generated)
+        if public and name not in fields and (text := line(name, value)):
+            yield f"  {text}"
 
 
 def of_module(module: Any) -> Iterator[str]:
     """What a module defines itself, but for private names."""
+    package = hasattr(module, "__path__")  # its constants are those of its modules
     for name, value in sorted(vars(module).items()):
-        if (
-            name.startswith("_")
-            or name == "TYPE_CHECKING"
-            or getattr(value, "__module__", module.__name__) != module.__name__
-        ):
+        own = getattr(value, "__module__", module.__name__) == module.__name__
+        if name.startswith("_") or name == "TYPE_CHECKING" or not own:
             continue
         if inspect.isclass(value):
             if lines := list(of_class(value)):
                 yield f"class {name}"
                 yield from lines
-        elif (inspect.isfunction(value) or (name.isupper() and not hasattr(module, "__path__"))) and (
-            found := line(name, value)
-        ):
-            yield found
+        elif (inspect.isfunction(value) or (name.isupper() and not package)) and (text := line(name, value)):
+            yield text
 
 
 def declared() -> str:

@@ -29,7 +29,7 @@ def of_linear(scheme):
     return normal((2 / I) ** 0.5) if scheme == "ddg" else uniform(I**-0.5)
 
 
-def drawn_from(array, lowest, highest, deviation):
+def check_distribution(array, lowest, highest, deviation):
     """All within bounds that are nearly reached; mean 0 and the deviation within 5 of their own standard errors.
 
     Of n numbers the mean strays by σ/√n and the deviation by at most σ/√(2n); each bound is nearer than 20/n of it.
@@ -47,9 +47,9 @@ def test_weights_and_biases_are_of_the_schemes_distribution(scheme):
     initial = Initializer(7, scheme)
     conv, linear = initial.conv("c", K, I, O), initial.linear("l", I, 40 * O)
     assert conv.shape == (K, K, I, O) and linear.shape == (I, 40 * O)
-    drawn_from(conv, *of_conv(scheme))
-    drawn_from(linear, *of_linear(scheme))
-    drawn_from(initial.bias("b", FAN_IN, 5000), *uniform(FAN_IN**-0.5))
+    check_distribution(conv, *of_conv(scheme))
+    check_distribution(linear, *of_linear(scheme))
+    check_distribution(initial.bias("b", FAN_IN, 5000), *uniform(FAN_IN**-0.5))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)
@@ -57,7 +57,7 @@ def test_gamma_is_1_or_uniform_between_0_and_1(scheme):
     gamma = Initializer(7, scheme).gamma("g", 5000)
     assert gamma.shape == (5000,) and gamma.dtype == "f4"
     if scheme in ("fdg", "dgl"):
-        drawn_from(2 * gamma - 1, *uniform(1))
+        check_distribution(2 * gamma - 1, *uniform(1))
     else:
         assert (gamma == 1).all()
 

@@ -18,9 +18,9 @@ TITLE = "Mutants: would the tests notice?"
 ABOUT = """
 One place of the code is changed at a time, by cosmic-ray's operators: a sum becomes a difference, `<` becomes `<=`, a
 number grows by one, a condition is negated, a loop does not run, a decorator goes. The places are drawn by a seed, the
-same number in each part. A mutant meets the tests that run its line, those of its own part first, the quickest up to a
-minute of each. It is killed where one of them fails or does not end. Mutants that compute the same are listed with the reason in
-`tests/faults/mutants/equivalent.toml` and not counted. Hypothesis draws the same examples each time.
+same number in each part. A mutant meets the tests that run its line: first those of its own part, then others, of both
+the quickest up to a minute. It is killed where one of them fails or does not end. Mutants that compute the same are not
+counted; `tests/faults/mutants/equivalent.toml` gives the reason of each. Hypothesis draws the same examples each time.
 """
 MINUTES = 240
 
@@ -35,8 +35,8 @@ def measured() -> Measured:
     """All verdicts of the samples that there are."""
     first, last = first_and_last()
     same = equivalent()
-    drawn = {seed: [m for m in sample(EACH, seed) if key(m) in last] for seed in SEEDS}
-    mutants = list(dict.fromkeys(m for sampled in drawn.values() for m in sampled))
+    samples = {seed: [m for m in sample(EACH, seed) if key(m) in last] for seed in SEEDS}
+    mutants = list(dict.fromkeys(m for sampled in samples.values() for m in sampled))
     verdicts = {m: last[key(m)] for m in mutants if change(last[key(m)]) not in same}
     figures = [figure(part, [v for m, v in verdicts.items() if part_of(m.module) == part]) for part in OWN]
     figures.append(figure("all nine parts", list(verdicts.values())))
@@ -44,7 +44,7 @@ def measured() -> Measured:
         f"{m.module}:{m.line}: `{v['before']}` became `{v['after']}`" for m, v in verdicts.items() if survived(v)
     ]
     text = ""
-    for seed, sampled in drawn.items():
+    for seed, sampled in samples.items():
         at_first = [first[key(m)] for m in sampled if change(first[key(m)]) not in same]
         text += seed_line(seed, len(sampled), at_first)
     return Measured(figures, failures=survivors, text=text + "\n" + same_line(mutants, last, same) + coverage())
@@ -57,22 +57,22 @@ def survived(verdict: dict[str, Any]) -> bool:
 def figure(what: str, verdicts: list[dict[str, Any]]) -> Figure:
     """A row: how many mutants that can be killed, how many were, and the lower bound."""
     killed = sum(not survived(v) for v in verdicts)
-    late = sum(v["end"] == "timed out" for v in verdicts)
+    endless = sum(v["end"] == "timed out" for v in verdicts)
     wider = sum(v["end"] == "killed" and v["where"] == "wider" for v in verdicts)
     remark = f"at least {percent(lower_bound(killed, len(verdicts)))}" if verdicts else ""
     remark += f"; {wider} by wider tests" if wider else ""
-    remark += f"; {late} did not end" if late else ""
+    remark += f"; {endless} did not end" if endless else ""
     return Figure(what, len(verdicts), killed, remark)
 
 
-def seed_line(seed: int, drawn: int, at_first: list[dict[str, Any]]) -> str:
+def seed_line(seed: int, size: int, at_first: list[dict[str, Any]]) -> str:
     """What the tests killed of a sample before anything was mended for it."""
     if not at_first:
         return ""
     killed = sum(not survived(v) for v in at_first)
     share, bound = percent(killed / len(at_first)), percent(lower_bound(killed, len(at_first)))
     return (
-        f"* Seed {seed}, {drawn} mutants: the tests as they were at its drawing killed {killed} of {len(at_first)}, "
+        f"* Seed {seed}, {size} mutants: the tests as they were at its drawing killed {killed} of {len(at_first)}, "
         f"{share}; at least {bound} of all such mutants, at 95 % confidence.\n"
     )
 

@@ -77,30 +77,24 @@ def places(module: str, source: str) -> list[list[Mutant]]:
     return [found[position] for position in sorted(found)]
 
 
-class _WithoutAnnotations(ast.NodeTransformer):
-    """Annotations are text that nothing evaluates (`from __future__ import annotations`)."""
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        node.annotation = None
-        return node
-
-    def _function(self, node: Any) -> Any:
-        node.returns = None
-        return self.generic_visit(node)
-
-    visit_FunctionDef = visit_AsyncFunctionDef = _function
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AnnAssign:
-        node.annotation = ast.Constant(None)
-        return node if node.value is None else self.generic_visit(node)  # type: ignore[return-value]
-
-
 def meaning(source: str) -> str | None:
-    """What Python evaluates of a text, without its annotations; None where it is no Python."""
+    """What Python evaluates of a text; None where it is no Python.
+
+    Annotations are left out: they are text that nothing evaluates (`from __future__ import annotations`).
+    """
     try:
-        return ast.dump(_WithoutAnnotations().visit(ast.parse(source)))
+        tree = ast.parse(source)
     except SyntaxError:
         return None
+    for node in ast.walk(tree):
+        match node:
+            case ast.arg():
+                node.annotation = None
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                node.returns = None
+            case ast.AnnAssign():
+                node.annotation = ast.Constant(None)
+    return ast.dump(tree)
 
 
 def changes(source: str, mutant: Mutant) -> bool:

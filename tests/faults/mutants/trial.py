@@ -14,7 +14,7 @@ from tests.faults.mutants.places import Mutant, mutated
 from tests.faults.mutants.table import OWN, ROOT, part_of, test_files
 from tests.faults.mutants.warm import in_a_fork
 
-SPARE = 5.0
+SPARE = 20.0
 """Seconds that a test may take besides three times what it takes unmutated, under coverage.py."""
 QUICK = 2.0
 """Seconds of the first group of tests: most mutants end there."""
