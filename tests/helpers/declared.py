@@ -41,7 +41,7 @@ def signature(function: Any) -> str | None:
     ]
     if all(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in arguments):
         return None
-    return str(declaration.replace(parameters=arguments, return_annotation=text.empty))
+    return str(declaration.replace(parameters=arguments, return_annotation=declaration.empty))
 
 
 def line(name: str, value: Any) -> str | None:

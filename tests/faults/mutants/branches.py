@@ -37,14 +37,15 @@ class Row:
 
 
 def report() -> dict[str, Any]:
-    """coverage.py's own report of all files of tests together: {module: what is found of it}."""
+    """coverage.py's own report of all files of tests together: {module: what it says of it}."""
     from coverage import Coverage
 
     data, out = BUILD / "coverage", BUILD / "coverage.json"
     data.unlink(missing_ok=True)
     coverage = Coverage(data_file=str(data), branch=True, source=["minilocal"], config_file=False)
     coverage.set_option("run:relative_files", True)
-    coverage.combine([str(place_of(file, ".coverage")) for file in all_files()], keep=True)
+    kept = [place_of(file, ".coverage") for file in all_files()]
+    coverage.combine([str(file) for file in kept if file.exists()], keep=True)
     coverage.save()
     coverage.json_report(outfile=str(out))
     files: dict[str, Any] = json.loads(out.read_text())["files"]
@@ -53,7 +54,7 @@ def report() -> dict[str, Any]:
 
 def rows(files: dict[str, Any]) -> list[Row]:
     """The report by part."""
-    found = []
+    shares = []
     for part in OWN:
         its = {module: file for module, file in files.items() if part_of(module) == part}
         totals = [file["summary"] for file in its.values()]
@@ -63,20 +64,20 @@ def rows(files: dict[str, Any]) -> list[Row]:
         ]
         lines = [f"{m}:{line}" for m, file in its.items() for line in file["missing_lines"]]
         jumps = [f"{m}:{a} -> {b}" for m, file in its.items() for a, b in file["missing_branches"]]
-        found.append(Row(part, *counts, (*lines, *jumps)))
-    return found
+        shares.append(Row(part, *counts, (*lines, *jumps)))
+    return shares
 
 
 def main() -> int:
     measure_tests(all_files())
-    found = rows(report())
+    shares = rows(report())
     print(f"{'part':12}{'statements':>12}{'run':>8}{'branches':>10}{'taken':>8}")
-    for row in found:
+    for row in shares:
         print(f"{row.part:12}{row.statements:12}{row.run:8}{row.branches:10}{row.taken:8} {row.share:8.1%}")
-    for row in found:
+    for row in shares:
         for line in row.missing:
             print(f"  {line}")
-    return 0 if all(row.share >= GOAL for row in found) else 1
+    return 0 if all(row.share >= GOAL for row in shares) else 1
 
 
 if __name__ == "__main__":

@@ -50,9 +50,9 @@ def measure(folder: Path, file: str) -> bool:
     data, fresh = place_of(file, ".coverage"), place_of(file, ".new")
     data.unlink(missing_ok=True)
     ended = in_a_fork(folder, lambda: run_recorded(file, data, fresh), LONGEST, place_of(file, ".log"))
-    found = json.loads(fresh.read_text()) if fresh.exists() else {"seconds": {}, "failed": [file]}
+    measured = json.loads(fresh.read_text()) if fresh.exists() else {"seconds": {}, "failed": [file]}
     fresh.unlink(missing_ok=True)
-    out.write_text(json.dumps({**found, "key": key, "ended": ended.status}))
+    out.write_text(json.dumps({**measured, "key": key, "ended": ended.status}))
     return ended.status == 0
 
 
@@ -62,23 +62,23 @@ class Covering:
 
     seconds: dict[str, float] = field(default_factory=dict)
     by_line: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
-    by_module: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    at_import: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
-    def add(self, found: dict[str, Any], lines: Lines) -> None:
+    def add(self, measured: dict[str, Any], lines: Lines) -> None:
         """What was measured of one file of tests; tests that fail unmutated can kill nothing."""
-        held = found["seconds"].keys() - set(found["failed"])
-        self.seconds |= {name: found["seconds"][name] for name in held}
+        held = measured["seconds"].keys() - set(measured["failed"])
+        self.seconds |= {name: measured["seconds"][name] for name in held}
         for module, contexts in lines.items():
             names = {name for names in contexts.values() for name in names} & held
-            own = held if any(_below(found["file"], place) for place in OWN[part_of(module)]) else names
-            self.by_module[module] |= names
+            own = held if any(_below(measured["file"], place) for place in OWN[part_of(module)]) else names
+            self.at_import[module] |= own
             for line, its in contexts.items():
                 # what runs at an import or between tests may show in any test of the module's part, or of the module
                 self.by_line[module, line] |= own if NO_TEST & set(its) else held & set(its)
 
     def of(self, module: str, line: int) -> list[str]:
-        """The tests that run a line, the quickest first; those that run its module where none runs the line."""
-        names = self.by_line.get((module, line)) or self.by_module.get(module, set())
+        """The tests that run a line, the quickest first; all that may where a line is not counted, as in a signature."""
+        names = self.by_line.get((module, line)) or self.at_import.get(module, set())
         return sorted(names, key=lambda name: (self.seconds[name], name))
 
 
@@ -94,8 +94,9 @@ def lines_of(data: Path) -> Lines:
 
 def covering(files: list[str]) -> Covering:
     """What `measure` wrote of these files."""
-    found = Covering()
+    of_all = Covering()
     for file in files:
         measured = {"file": file, **json.loads(place_of(file, ".json").read_text())}
-        found.add(measured, lines_of(place_of(file, ".coverage")))
-    return found
+        data = place_of(file, ".coverage")
+        of_all.add(measured, lines_of(data) if data.exists() else {})  # a file that did not end has none
+    return of_all

@@ -88,6 +88,6 @@ def coverage() -> str:
     """Branches that the tests take, by part."""
     from tests.faults.page import table
 
-    found = [(r.part, r.branches, r.taken, percent(r.share)) for r in rows(report())]
+    shares = [(r.part, r.branches, r.taken, percent(r.share)) for r in rows(report())]
     about = "Branches of the same parts that tests take, by coverage.py (`make coverage`, which fails below 98 %):\n\n"
-    return about + table(("part", "branches", "taken", ""), found)
+    return about + table(("part", "branches", "taken", ""), shares)

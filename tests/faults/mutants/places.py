@@ -71,10 +71,10 @@ def mutants(module: str, source: str) -> Iterator[Mutant]:
 
 def places(module: str, source: str) -> list[list[Mutant]]:
     """The changes by place: those at one position of the text."""
-    found = defaultdict(list)
+    by_position = defaultdict(list)
     for mutant in mutants(module, source):
-        found[mutant.line, mutant.column].append(mutant)
-    return [found[position] for position in sorted(found)]
+        by_position[mutant.line, mutant.column].append(mutant)
+    return [by_position[position] for position in sorted(by_position)]
 
 
 def meaning(source: str) -> str | None:

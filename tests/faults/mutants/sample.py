@@ -22,13 +22,13 @@ def sample_part(part: str, count: int = EACH, seed: int = SEEDS[0]) -> list[Muta
     sources = {module: (ROOT / module).read_text() for module in modules(part)}
     all_places = [place for module, source in sources.items() for place in places(module, source)]
     random_order.shuffle(all_places)
-    drawn: list[Mutant] = []
+    chosen: list[Mutant] = []
     for place in all_places:
-        if len(drawn) == count:
+        if len(chosen) == count:
             break
         candidates = random_order.sample(place, len(place))
-        drawn += [m for m in candidates if changes(sources[m.module], m)][:1]
-    return drawn
+        chosen += [m for m in candidates if changes(sources[m.module], m)][:1]
+    return chosen
 
 
 def sample(count: int = EACH, seed: int = SEEDS[0]) -> list[Mutant]:

@@ -58,8 +58,8 @@ def test_no_mutant_is_of_an_annotation_or_of_a_type_that_cannot_be():
 
     source = "from __future__ import annotations\n"
     source += "def f(a: int | None = 1, *, b: int | None) -> int | None:\n    return a - 2\n"
-    made = [m for m in mutants("m.py", source) if changes(source, m)]
-    assert {(m.line, m.operator.partition("_")[0]) for m in made} == {
+    all_of_them = [m for m in mutants("m.py", source) if changes(source, m)]
+    assert {(m.line, m.operator.partition("_")[0]) for m in all_of_them} == {
         (2, "NumberReplacer"), (3, "NumberReplacer"), (3, "ReplaceBinaryOperator"),
     }  # fmt: skip
     assert not plausible("core/ReplaceBinaryOperator_Add_RShift") and plausible("core/ReplaceBinaryOperator_Add_Sub")

@@ -54,13 +54,13 @@ def in_a_fork(folder: Path, task: Callable[[], int], cpu: float, log: Path) -> E
     deadline = start + 10 * cpu + 60
     while True:
         ended, wait_status = os.waitpid(child, os.WNOHANG)
-        late = time.perf_counter() > deadline
-        if ended or late:
+        timed_out = time.perf_counter() > deadline
+        if ended or timed_out:
             with suppress(ProcessLookupError):
                 os.killpg(child, signal.SIGKILL)  # and what it started
             if not ended:
                 os.waitpid(child, 0)
-            status = None if late else os.waitstatus_to_exitcode(wait_status)
+            status = None if timed_out else os.waitstatus_to_exitcode(wait_status)
             if status in (-signal.SIGXCPU, -signal.SIGPROF, -signal.SIGKILL):
                 status = None
             return Ended(status, time.perf_counter() - start)
