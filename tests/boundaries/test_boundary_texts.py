@@ -101,7 +101,7 @@ def test_a_window_has_an_odd_side(kernel):
     ],
 )
 def test_what_the_engine_asks_of_a_boundary(boundary, facts):
-    """Linked units of 4, whether the error at the input counts, whether it is delayed, what is sent, batches for K = 3."""
+    """Linked units of 4, whether the error at the input counts, or is delayed, what is sent, batches for K = 3."""
     linked, uses, delays, sends, batches = facts
     assert boundary.linked_units(4) == linked and boundary.uses_input_error is uses and boundary.delayed is delays
     assert boundary.sends(4) == sends and boundary.least_batches(3) == batches

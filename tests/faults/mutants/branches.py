@@ -58,13 +58,13 @@ def rows(files: dict[str, Any]) -> list[Row]:
     for part in OWN:
         its = {module: file for module, file in files.items() if part_of(module) == part}
         totals = [file["summary"] for file in its.values()]
-        counts = [
+        statements, run, branches, taken = (
             sum(total[name] for total in totals)
             for name in ("num_statements", "covered_lines", "num_branches", "covered_branches")
-        ]
+        )
         lines = [f"{m}:{line}" for m, file in its.items() for line in file["missing_lines"]]
         jumps = [f"{m}:{a} -> {b}" for m, file in its.items() for a, b in file["missing_branches"]]
-        shares.append(Row(part, *counts, (*lines, *jumps)))
+        shares.append(Row(part, statements, run, branches, taken, (*lines, *jumps)))
     return shares
 
 

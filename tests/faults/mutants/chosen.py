@@ -100,6 +100,6 @@ def run_recorded(file: str, data: Path, out: Path) -> int:
     status = int(pytest.main([*OPTIONS, file], plugins=[recorded]))
     coverage.stop()
     coverage.save()
-    found = {"status": status, "seconds": recorded.seconds, "failed": recorded.failed}
-    out.write_text(json.dumps(found))
+    of_tests = {"status": status, "seconds": recorded.seconds, "failed": recorded.failed}
+    out.write_text(json.dumps(of_tests))
     return 0

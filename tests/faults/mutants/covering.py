@@ -77,7 +77,7 @@ class Covering:
                 self.by_line[module, line] |= own if NO_TEST & set(its) else held & set(its)
 
     def of(self, module: str, line: int) -> list[str]:
-        """The tests that run a line, the quickest first; all that may where a line is not counted, as in a signature."""
+        """The tests that run a line, the quickest first; all that may, where it is not counted, as in a signature."""
         names = self.by_line.get((module, line)) or self.at_import.get(module, set())
         return sorted(names, key=lambda name: (self.seconds[name], name))
 

@@ -60,9 +60,9 @@ def in_a_fork(folder: Path, task: Callable[[], int], cpu: float, log: Path) -> E
                 os.killpg(child, signal.SIGKILL)  # and what it started
             if not ended:
                 os.waitpid(child, 0)
-            status = None if timed_out else os.waitstatus_to_exitcode(wait_status)
-            if status in (-signal.SIGXCPU, -signal.SIGPROF, -signal.SIGKILL):
-                status = None
+            status = os.waitstatus_to_exitcode(wait_status)
+            if timed_out or status in (-signal.SIGXCPU, -signal.SIGPROF, -signal.SIGKILL):
+                return Ended(None, time.perf_counter() - start)
             return Ended(status, time.perf_counter() - start)
         time.sleep(0.01)
 
