@@ -17,7 +17,7 @@ OWN: dict[str, tuple[str, ...]] = {
     "rules": ("tests/rules", DECLARED),
     "engine": ("tests/engine", "tests/rules", "tests/test_learner.py", "tests/device", DECLARED),
     "optim": ("tests/optim", DECLARED),
-    "ops": ("tests/ops", "tests/kernels", DECLARED),
+    "ops": ("tests/ops", "tests/kernels", "tests/data/test_augmentation.py", DECLARED),
 }
 WIDER = (
     "tests/config", "tests/costs", "tests/device", "tests/engine", "tests/fake", "tests/kernels", "tests/layers",

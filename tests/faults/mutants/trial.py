@@ -18,6 +18,8 @@ SPARE = 20.0
 """Seconds that a test may take besides three times what it takes unmutated, under coverage.py."""
 QUICK = 2.0
 """Seconds of the first group of tests: most mutants end there."""
+FILES = 3
+"""Files of tests in the first group: each that is collected takes time too."""
 AT_MOST = 60.0
 """Seconds of tests of its own part, and of others, that a mutant meets at most: the quickest ones."""
 
@@ -39,9 +41,12 @@ def groups(mutant: Mutant, covering: Covering) -> Iterator[tuple[str, list[str]]
     files = set(test_files(OWN[part_of(mutant.module)]))
     own = [name for name in names if name.partition("::")[0] in files]
     wider = [name for name in names if name.partition("::")[0] not in files]
-    quick = _within(own, covering, QUICK)
-    yield "own", own[:quick]
-    yield "own", own[quick : _within(own, covering, AT_MOST)]
+    first_files = list(dict.fromkeys(name.partition("::")[0] for name in own))[:FILES]
+    quick = [name for name in own if name.partition("::")[0] in first_files]
+    quick = quick[: _within(quick, covering, QUICK)]
+    others = [name for name in own if name not in set(quick)]
+    yield "own", quick
+    yield "own", others[: _within(others, covering, AT_MOST)]
     yield "wider", wider[: _within(wider, covering, AT_MOST)]
 
 
