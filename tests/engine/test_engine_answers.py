@@ -24,8 +24,9 @@ def stepped(rule, K=3, steps=4, batch=4):
     return learner, losses
 
 
-def engine_of(learner) -> Any:
-    return learner._engine
+def engine_of(learner):
+    engine: Any = learner._engine
+    return engine
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,6 @@ def test_an_evaluation_without_memory_says_how_many_images(monkeypatch):
 def test_an_evaluation_takes_256_images_at_a_time():
     assert IMAGES == 256
     assert [list(portions(np.empty((n, 1)))) for n in (0, 1, 256, 257, 600)] == [[0], [0], [0], [0, 256], [0, 256, 512]]
-    parts = [[np.zeros((2, 3)), None], [np.ones((1, 3)), None]]
+    parts: Any = [[np.zeros((2, 3)), None], [np.ones((1, 3)), None]]
     logits, none = joined(parts)
     assert none is None and logits is not None and host(logits).tolist() == [[0] * 3, [0] * 3, [1] * 3]
