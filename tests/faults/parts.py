@@ -7,7 +7,7 @@ from typing import Protocol, cast
 
 from tests.faults.measured import Measured
 
-PARTS = ("kills", "storage", "readers", "doors", "concurrency", "numerics", "long_run", "supply")
+PARTS = ("kills", "storage", "doors", "concurrency", "numerics", "long_run")
 
 
 class Part(Protocol):

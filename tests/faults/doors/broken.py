@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from minilocal.errors import UserError
-from tests.faults.doors import command_lines, desk, forked, python_calls
+from tests.faults.doors import check, command_lines, desk, forked, python_calls
 from tests.faults.doors.place import Place
 from tests.faults.doors.tables import Row
 from tests.faults.measured import Broken
@@ -75,12 +75,12 @@ def writes(folder: Path) -> int:
 
 def of_calls(place: Place) -> list[Broken]:
     """What the check of calls says of each broken door."""
-    found = []
+    noticed = []
     for without, door in DOORS.items():
         place.names["door"] = door
         red = python_calls.failures([Row("broken", "door(learner)", REMEDY)], place)
-        found.append(Broken(without, 1, len(red)))
-    return found
+        noticed.append(Broken(without, 1, len(red)))
+    return noticed
 
 
 def of_lines(folder: Path) -> list[Broken]:
@@ -89,7 +89,7 @@ def of_lines(folder: Path) -> list[Broken]:
     def raises() -> int:
         raise ValueError(REFUSAL)
 
-    found = []
+    noticed = []
     before = {"the folder": desk.content(folder)}
     ends = {
         "the catching of an error": raises,
@@ -99,7 +99,7 @@ def of_lines(folder: Path) -> list[Broken]:
     for without, work in ends.items():
         ended = forked.fork(work, folder)
         problems = command_lines.wrong(ended, REMEDY)
-        problems += command_lines.check.unchanged(before, {"the folder": desk.content(folder)})
-        found.append(Broken(without, 1, len(problems[:1])))
+        problems += check.unchanged(before, {"the folder": desk.content(folder)})
+        noticed.append(Broken(without, 1, len(problems[:1])))
     (folder / "left").unlink()
-    return found
+    return noticed

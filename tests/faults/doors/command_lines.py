@@ -33,11 +33,11 @@ def wrong(ended: forked.Ended, remedy: str) -> list[str]:
 
 def failures(rows: Iterable[Row], folder: Path) -> list[str]:
     """A line for each row that does not hold."""
-    found, before = [], {"the folder": desk.content(folder)}
+    refused, before = [], {"the folder": desk.content(folder)}
     for row in rows:
         ended = forked.command(shlex.split(row.what), folder)
         after = {"the folder": desk.content(folder)}
         if problems := wrong(ended, row.remedy) + check.unchanged(before, after):
-            found.append(f"minilocal {row.what}: {'; '.join(problems)}")
+            refused.append(f"minilocal {row.what}: {'; '.join(problems)}")
         before = after
-    return found
+    return refused

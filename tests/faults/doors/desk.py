@@ -1,4 +1,4 @@
-"""The folder in which the command lines are tried: a run, its exported file, images, rules, and files that are wrong."""
+"""The folder in which the command lines are tried: a run, its exported file, images, rules, and wrong files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def make(folder: Path) -> None:
         (folder / name).write_text(text)
     for name in ("empty", "cache"):
         (folder / name).mkdir()
-    for words in ([*TRAIN.split(), "--out", "run"], "export run --out run.npz".split()):
+    for words in ([*TRAIN.split(), "--out", "run"], ["export", "run", "--out", "run.npz"]):
         ended = command(words, folder)
         assert ended.status == 0, ended
     images(folder)

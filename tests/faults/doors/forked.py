@@ -20,7 +20,8 @@ HANGS = 30.0  # seconds of the clock, after which a child is killed: other work 
 KILLED = -signal.SIGKILL
 MEMORY = 6 << 30  # bytes of addresses, so that a size taken from a word cannot fill the machine
 LIBRARIES = ("matplotlib.figure", "minilocal.train", "minilocal.verify", "minilocal.bench", "minilocal.explorer",
-             "minilocal.reproduce", "minilocal.report", "minilocal.sweep", "minilocal.locality", "minilocal.memory")  # fmt: skip
+             "minilocal.reproduce", "minilocal.report", "minilocal.sweep", "minilocal.locality",
+             "minilocal.memory")  # fmt: skip
 
 
 class Ended:

@@ -26,13 +26,17 @@ WORKS = 1.5  # seconds of the clock until a command line that was accepted is en
 ROUND = 50  # command lines with one seed
 STATUSES = (0, 1, 2, forked.KILLED)
 POOL = [
-    "", " ", "0", "1", "2", "-1", "1.5", "-0.0", "1e400", "nan", "inf", "-inf", "True", "None", "null", "0x10", "1_000", "٣",
-    "9" * 30, ",", "1,2", "1,,2", ",1", "2,2", "a,b", ";", "1;2", ":", "a:b", "a=b", "=", "==1", ".", "..", "/", "~", "*",
+    "", " ", "0", "1", "2", "-1", "1.5", "-0.0", "1e400", "nan", "inf", "-inf", "True", "None", "null",
+    "0x10", "1_000", "٣",
+    "9" * 30, ",", "1,2", "1,,2", ",1", "2,2", "a,b", ";", "1;2", ":", "a:b", "a=b", "=", "==1", ".", "..",
+    "/", "~", "*",
     "[", "[1", "{}", "[]", "--", "-", "é", "\u202e", "a b", "a\nb", "\x1b[2J", "run", "run.npz", "empty", "text.txt",
     "nowhere", "images.npz", "nan.npz", "rules.py:mine", "rules.py:raises", "rules.py", "key.toml", "broken.toml",
-    "list.json", "npz:images.npz", "npz:", "folder:empty", "digits", "cifar10", "mlp", "resnet8", "resnet9", "wrn", "gll",
+    "list.json", "npz:images.npz", "npz:", "folder:empty", "digits", "cifar10", "mlp", "resnet8", "resnet9",
+    "wrn", "gll",
     "bp", "backlink", "pgl", "compose", "sgd", "cosine", "steps:1", "warmup:1+cosine", "cpu", "cuda", "cuda:x", "time",
-    "rule.length=2", "rule.length=", "optim.lr=nan", "net.weights=run", "a.b.c=1", "tiny", "alignment", "out.svg", "out/x",
+    "rule.length=2", "rule.length=", "optim.lr=nan", "net.weights=run", "a.b.c=1", "tiny", "alignment",
+    "out.svg", "out/x",
     "equations", "limits", "html", "%s", "{0}",
 ]  # fmt: skip
 

@@ -8,10 +8,10 @@ from tests.faults.measured import Figure, Measured
 
 TITLE = "Input at every door"
 ABOUT = """
-Two tables of wrong input, a row each: command lines, and calls of the public functions with wrong types, shapes, numbers,
-names, files and states. What must hold: one printable line of at most 400 characters, that has the words of the row
-which say what to do instead; exit status 2, or a UserError; under 2 seconds of computing; and nothing has changed:
-files, weights, running statistics, the optimiser's state, batches in flight, counters, settings. The next step of a
+Two tables of wrong input, a row each: command lines, and calls of the public functions with wrong types, shapes,
+numbers, names, files and states. What must hold: one printable line of at most 400 characters, that has the words
+of the row which say what to do instead; exit status 2, or a UserError; under 2 seconds of computing; and nothing has
+changed: files, weights, running statistics, the optimiser's state, batches in flight, counters, settings. The next step of a
 Learner has the bits of one that met no wrong call. Command lines run in forks of a process that has imported
 everything, and some in processes of their own. Odd forms that are right, as NumPy's integers, must mean the same as the
 plain ones. Then come command lines of random words, with seeds 0, 1, ...: no traceback, and the same for every refusal.

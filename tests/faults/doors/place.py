@@ -1,4 +1,4 @@
-"""What the calls of the table are tried on: Learners of several rules, images, files; and a sum of all that they hold."""
+"""What the calls of the table are tried on: Learners of several rules, images, files; and what they hold."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def learners() -> dict[str, ml.Learner]:
     """A Learner of every kind of state: momentum, moments, running statistics, batches in flight, phases, dropout."""
     small = ml.nets.mlp((8, 8, 8), classes=CLASSES, size=4, channels=1, rng=ml.rng(0))
     deep = ml.nets.resnet(8, classes=CLASSES, size=8, channels=1, rng=ml.rng(0))
-    made = {
+    by_name = {
         "learner": ml.Learner(small, ml.rules.gll(), 2, rng=ml.rng(1)),
         "adam": ml.Learner(small, ml.rules.backlink(), 2, rng=ml.rng(1), optimizer=ml.optim.Adam()),
         "late": ml.Learner(small, ml.rules.fdg(), 2, rng=ml.rng(1)),
         "phased": ml.Learner(small, ml.rules.pgl(aux="0c1f"), 2, rng=ml.rng(1)),
         "deep": ml.Learner(deep, ml.rules.backlink(), 2, rng=ml.rng(1)),
     }
-    for each in made.values():
+    for each in by_name.values():
         for _ in range(2):
             each.step(*batch(each), lr=0.1)
-    return made
+    return by_name
 
 
 def batch(learner: ml.Learner) -> tuple[np.ndarray, np.ndarray]:
@@ -80,14 +80,14 @@ class Place:
 
     def sums(self) -> dict[str, str]:
         """{what: a sum of it}: every Learner's state, its network's arrays, the inputs, threads, kernels, files."""
-        found = {name: sum_of(each.state()) for name, each in self.learners.items()}
-        found |= {f"{name}'s network": sum_of(arrays_of(each.net)) for name, each in self.learners.items()}
+        held = {name: sum_of(each.state()) for name, each in self.learners.items()}
+        held |= {f"{name}'s network": sum_of(arrays_of(each.net)) for name, each in self.learners.items()}
         inputs = {name: self.names[name] for name in ("x", "y", "images", "logits")}
-        found["inputs"] = sum_of(inputs | self.names["weights"] | self.names["late_state"])
-        found["NumPy's own stream"] = repr(np.random.get_state())  # noqa: NPY002
-        found["threads and kernels"] = f"{threads.threads()} {kinds.kernels()}"
-        found["warnings"] = repr(np.geterr())
-        return found | {"files": content(self.folder)}
+        held["inputs"] = sum_of(inputs | self.names["weights"] | self.names["late_state"])
+        held["NumPy's own stream"] = repr(np.random.get_state())
+        held["threads and kernels"] = f"{threads.threads()} {kinds.kernels()}"
+        held["warnings"] = repr(np.geterr())
+        return held | {"files": content(self.folder)}
 
     def go_on(self, name: str) -> bool:
         """Whether a valid step of this Learner has the bits of one that has met no wrong call."""

@@ -1,6 +1,6 @@
 """The rows of the tables in lines/ and calls/: what is tried, and the words of the message that say what to do.
 
-A row is a line, `what  =>  words`; `#` begins a comment. Words that begin with `TypeError: ` allow that exception, which
+A row is a line, `what  =>  words`; `#` starts a comment. Words that begin with `TypeError: ` allow it, which
 is documented there, in place of a UserError.
 """
 
