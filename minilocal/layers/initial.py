@@ -49,7 +49,7 @@ class Initializer:
         return rng if isinstance(rng, Initializer) else Initializer(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:
-        """A convolution's weight (k, k, I, O)."""
+        """A convolution's weight (k, k, I, O). Raises: UserError for a size below 1."""
         k, inputs, outputs = _sizes(name, window=k, inputs=inputs, outputs=outputs)
         shape, fan_in = (k, k, inputs, outputs), k * k * inputs
         if self.scheme in ("infopro", "ddg"):
@@ -57,7 +57,7 @@ class Initializer:
         return self._uniform(name, shape, fan_in**-0.5)
 
     def linear(self, name: str, inputs: int, outputs: int, last: bool = False) -> np.ndarray:
-        """A linear weight (I, O); `last` marks the network's output layer."""
+        """A linear weight (I, O); `last` marks the network's output layer. Raises: UserError for a size below 1."""
         inputs, outputs = _sizes(name, inputs=inputs, outputs=outputs)
         if self.scheme == "predsim" and last:
             return constant(0, inputs, outputs)
@@ -70,7 +70,7 @@ class Initializer:
         return self._uniform(name, (outputs,), fan_in**-0.5)
 
     def gamma(self, name: str, channels: int) -> np.ndarray:
-        """Batch norm's scale (C,)."""
+        """Batch norm's scale (C,). Raises: UserError for fewer than one channel."""
         (channels,) = _sizes(name, channels=channels)
         if self.scheme in ("fdg", "dgl"):
             return self._stream(name).random(channels, dtype="float32")
