@@ -86,11 +86,22 @@ def _counts(n: int, last: str) -> list[int]:
     return [above - below for below, above in pairwise(edges)]
 
 
-PUBLISHED = ("infopro", "infopro-star")
+def auglocal(n: int, depth: int) -> list[int]:
+    """AugLocal's split of ResNet-n: single units, and the last module of depth + 1; its "K" less `depth` modules.
+
+    Raises: UserError for a depth that leaves fewer than two modules.
+    """
+    units = (n - 2) // 2 + 1
+    if not 1 <= depth <= units - 2:
+        raise UserError(f"auglocal:{depth} met ResNet-{n}, which has {units} units: the depth is 1 to {units - 2}.")
+    return [1] * (units - depth - 1) + [depth + 1]
+
+
+PUBLISHED = ("infopro", "infopro-star", "auglocal")
 
 
 def published(text: str, net: str) -> list[int]:
-    """The units of each module for "infopro:K", "infopro-star:K" or "infopro-star:K:stl10" on the network `net`.
+    """The units of each module for "infopro:K", "infopro-star:K[:stl10]" or "auglocal:DEPTH" on the network `net`.
 
     Raises: UserError for other text, and for a network or K without such a split.
     """
@@ -98,16 +109,21 @@ def published(text: str, net: str) -> list[int]:
     if name not in PUBLISHED:
         hint = nearest(name, PUBLISHED)
         raise UserError(
-            f"modules {text!r} is no way to cut{hint} Give K, unit counts as 3,3,2, or infopro:K or infopro-star:K."
+            f"modules {text!r} is no way to cut{hint} Give K, unit counts as 3,3,2, or infopro:K, infopro-star:K or "
+            "auglocal:DEPTH."
         )
-    most = 1 if name == "infopro" else 2
+    most = 2 if name == "infopro-star" else 1
     if not details or not details[0].isdecimal() or len(details) > most:
-        raise UserError(f"modules {text!r}: say into how many, as in {name}:4.")
+        number = "the depth" if name == "auglocal" else "into how many"
+        raise UserError(f"modules {text!r}: say {number}, as in {name}:{2 if name == 'auglocal' else 4}.")
     depth = re.fullmatch(r"resnet(\d+)", net)
     if not depth:
-        known = ", ".join(sorted({f"resnet{n}" for n, *_ in (INFOPRO if name == "infopro" else INFOPRO_STAR)}))
+        tables = {"infopro": {n for n, _ in INFOPRO}, "infopro-star": {n for n, _, _ in INFOPRO_STAR}}
+        known = ", ".join(sorted(f"resnet{n}" for n in tables.get(name, ()))) or "ResNet-n, n = 6m + 2"
         raise UserError(f"modules {text!r} met {net}: that split is of {known}. Give K, or unit counts as 3,3,2.")
     n, modules = int(depth[1]), int(details[0])
+    if name == "auglocal":
+        return auglocal(n, modules)
     return infopro(n, modules) if name == "infopro" else infopro_star(n, modules, *details[1:])
 
 
@@ -121,6 +137,7 @@ class Split:
     balanced = staticmethod(balanced)
     infopro = staticmethod(infopro)
     infopro_star = staticmethod(infopro_star)
+    auglocal = staticmethod(auglocal)
     published = staticmethod(published)
 
     def __call__(self, units: Sequence[T], modules: Modules, net: str = "a network without a name") -> list[list[T]]:

@@ -40,7 +40,7 @@ EXAMPLES = {
     ),
     "explorer": (
         "minilocal explorer --net resnet20",
-        "minilocal explorer --out build/explorer.html --results docs/results",
+        "minilocal explorer --out explorer.html --results docs/results",
     ),
     "bench": ("minilocal bench --quick --what steps --net resnet8",),
     "data": ("minilocal data digits", "minilocal data digits --sheet digits.png"),

@@ -32,7 +32,8 @@ class NetTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Args:
         name: the network, one of `minilocal.nets.NAMES`; any resnetN with N = 6m + 2, any wrnD-W with D = 6m + 4.
-        modules: the number K of modules, a list of unit counts, or a published split, "infopro:K" or "infopro-star:K".
+        modules: the number K of modules, a list of unit counts, or a published split, "infopro:K", "infopro-star:K" or
+            "auglocal:DEPTH".
         balance: time, memory or flops: K modules are cut so that the largest costs least. A run records the unit
             counts in its place.
         shortcut: where a block of a ResNet changes the shape: B (1×1 convolution and norm), A-both or A-end (zeros);

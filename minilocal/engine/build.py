@@ -33,7 +33,8 @@ def behind(
     Raises: UserError where the objective is not defined for this module.
     """
     shape = net.shapes[top - 1]
-    context = ModuleContext(k, K, top, len(net.units), shape, net.classes, net.widest, net.shape, initial)
+    above = list(zip(net.units[top:], net.shapes[top:], strict=True))
+    context = ModuleContext(k, K, top, len(net.units), shape, net.classes, net.widest, net.shape, initial, above)
     if k == K - 1:
         return rule.objective.last(net.head, context), None
     return rule.objective.build(context), rule.boundary.synthesiser(context)

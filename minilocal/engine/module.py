@@ -127,8 +127,8 @@ class Module:
     ) -> Array | None:
         """The error at the input of unit `lowest`, from the error at the module's output.
 
-        Calls `on_unit(u, gradients)` for each unit, top to bottom. Without `passes_on` the input's error is None;
-        without `weights` there are no gradients. Each unit gets the only reference to its error and cache.
+        Calls `on_unit(u, gradients)` for each unit, top to bottom; it gets the only reference to its error and cache.
+        Without `passes_on` the input's error is None; without `weights` there are no gradients.
         """
         error_slot: list[Any] = [error]  # a list of one: popping from it hands a unit the last reference to its error
         del error

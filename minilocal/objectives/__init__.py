@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minilocal.objectives.augmented import Augmented as augmented
 from minilocal.objectives.auxiliary_nets import NAMES
 from minilocal.objectives.auxiliary_nets import ClassifierSpec as classifier
 from minilocal.objectives.base import Batch, ClassifierLoss, ModuleContext, Objective, ObjectiveSpec
@@ -13,7 +14,7 @@ from minilocal.objectives.predsim import PredSim as predsim
 
 __all__ = [
     "LAMBDAS", "NAMES", "Batch", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective", "ObjectiveSpec",
-    "classifier", "infopro", "none", "predsim",
+    "augmented", "classifier", "infopro", "none", "predsim",
 ]  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
 from minilocal.array import Array
-from minilocal.layers import Sequential
+from minilocal.layers import Layer, Sequential
 from minilocal.layers.base import Arrays, Need, PassContext, Shape
 from minilocal.layers.initial import Initializer
 from minilocal.losses import cross_entropy
@@ -33,6 +33,7 @@ class ModuleContext:
     widest: int  # the most channels in the network
     image: Shape  # of one x
     initial: Initializer
+    above: Sequence[tuple[Layer, Shape]] = ()  # the units above this module, and the shape of one output of each
 
 
 class Objective(Protocol):

@@ -43,7 +43,7 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-            _sync(path.parent)
+            sync_folder(path.parent)
         except BaseException:
             with suppress(OSError):
                 temporary.unlink()
@@ -80,8 +80,8 @@ def has_entry(path: str | Path, name: str) -> bool:
         return False
 
 
-def _sync(folder: Path) -> None:
-    """Sync `folder`, so that a rename in it survives a power cut."""
+def sync_folder(folder: Path) -> None:
+    """Sync `folder`, so that names made and changed in it survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

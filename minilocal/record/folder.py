@@ -25,15 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from minilocal.errors import UserError, check_file, check_utf8
-from minilocal.record.files import atomic_write, os_errors_explained
+from minilocal.errors import UserError, check_file
+from minilocal.record.files import atomic_write, os_errors_explained, sync_folder
 from minilocal.record.lock import Lock
+from minilocal.record.place import check_free, make_folders, remove_empty
 from minilocal.record.read import (
     CHECKPOINT,
     CONFIG,
     ENVIRONMENT,
     LOCK,
-    MARKS,
     METRICS,
     PREVIOUS,
     PROGRESS,
@@ -44,7 +44,6 @@ from minilocal.record.read import (
     read_checkpoint,
     recorded_environment,
     rows,
-    saved_nothing,
 )
 
 FILES = (CONFIG, ENVIRONMENT, METRICS, CHECKPOINT, PREVIOUS)
@@ -79,7 +78,7 @@ class RunFolder:
         """
         check_free(path)
         path = Path(path)
-        created = _make(path)
+        created = make_folders(path)
         try:
             folder = cls(path)
             try:
@@ -93,9 +92,7 @@ class RunFolder:
                 folder.close()
                 raise
         except BaseException:
-            with suppress(OSError):  # another process has put something there
-                for new in created:
-                    new.rmdir()
+            remove_empty(created)  # another process may have put something there
             raise
         return folder
 
@@ -148,10 +145,13 @@ class RunFolder:
         self._has_rows = True
         metrics = self.path / METRICS
         check_file(metrics)
+        is_new = not metrics.exists()
         with os_errors_explained(metrics), open(metrics, "ab", opener=_not_through_links) as file:
             file.write(line.encode())
             file.flush()
             os.fsync(file.fileno())
+            if is_new:  # without its name in the folder the file is nowhere
+                sync_folder(self.path)
 
     def truncate_rows(self, epochs: int) -> list[int]:
         """Remove the rows after epoch `epochs` and a torn last one; return the epochs up to there without a row."""
@@ -219,45 +219,6 @@ class RunFolder:
 
 def _not_through_links(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
-
-
-def check_free(path: str | Path) -> None:
-    """Check that a new run may be created at `path`.
-
-    Raises: UserError for a name that is empty or not UTF-8, and where `path` holds a run that has saved something, or
-    anything else.
-    """
-    if not str(path):
-        raise UserError("--out is empty: give the run's folder a name, or leave --out out.")
-    path = Path(path)
-    check_utf8("--out", str(path))
-    with os_errors_explained(path):
-        if not path.exists():
-            return
-        entries = [entry.name for entry in path.iterdir() if not MARKS.fullmatch(entry.name)]
-    names = {name for name in entries if not name.endswith(".partial")} - {LOCK, ENVIRONMENT}
-    if CONFIG in names and not saved_nothing(path):
-        raise UserError(f"{path} holds a run already: go on with --resume {path}, or choose another --out.")
-    if others := names - ({CONFIG, METRICS} if CONFIG in names else set()):
-        raise UserError(f"{path} is no run and not empty ({min(others)} is there): choose another --out.")
-
-
-def beside(path: str | Path) -> Path:
-    """The first of PATH, PATH-2, PATH-3, ... that does not exist."""
-    path = first = Path(path)
-    number = 1
-    while os.path.lexists(path):
-        number += 1
-        path = first.with_name(f"{first.name}-{number}")
-    return path
-
-
-def _make(path: Path) -> list[Path]:
-    """Create the folder; return the folders that did not exist before, innermost first."""
-    with os_errors_explained(path):
-        new = [folder for folder in (path, *path.parents) if not folder.exists()]
-        path.mkdir(parents=True, exist_ok=True)
-    return new
 
 
 def _finite(value: Any) -> Any:

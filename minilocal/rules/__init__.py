@@ -5,6 +5,7 @@ from __future__ import annotations
 from minilocal.boundaries import Recommended
 from minilocal.rules import from_file, when
 from minilocal.rules.answers import ANSWERS
+from minilocal.rules.auglocal import auglocal
 from minilocal.rules.backlink import backlink
 from minilocal.rules.bp import bp
 from minilocal.rules.compose import Rule, compose
@@ -20,12 +21,13 @@ from minilocal.rules.predsim import predsim
 from minilocal.rules.registry import COMPOSED, constructor, get, label, options, register
 
 NAMES = register(
-    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking
+    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking, auglocal
 )  # in the order of tables and help
 
 __all__ = [
-    "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "backlink", "bp", "compose", "constructor", "ddg", "dgl",
-    "dni", "fdg", "from_file", "get", "gll", "infopro", "interlocking", "label", "options", "pgl", "predsim", "when",
+    "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "auglocal", "backlink", "bp", "compose", "constructor",
+    "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "infopro", "interlocking", "label", "options", "pgl",
+    "predsim", "when",
 ]  # fmt: skip
 
 

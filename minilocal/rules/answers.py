@@ -21,6 +21,7 @@ ANSWERS: dict[str, dict[str, Callable[..., Any]]] = {
         "classifier": objectives.classifier,
         "predsim": objectives.predsim,
         "infopro": objectives.infopro,
+        "augmented": objectives.augmented,
     },
     "boundary": {
         "open": boundaries.open,
@@ -46,7 +47,7 @@ def composed(
     """The rule with these answers, each as text, "link:length=2", or as a table with a name in it.
 
     Args:
-        objective: the local objective: none, classifier, predsim or infopro.
+        objective: the local objective: none, classifier, predsim, infopro or augmented.
         boundary: which errors pass from module to module: open (all), closed, link, reach, delayed, synthetic_gradient.
         when: always, periodic (of every `period` epochs the last `duration` learn from the last loss), asynchronous.
         keep: what is kept until an error arrives: caches, or inputs (activation checkpointing).

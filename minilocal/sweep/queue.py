@@ -80,9 +80,9 @@ class Queue:
         """Record the cells in the folder, which is created. Raises: UserError where it cannot be written."""
         content = {"format": FORMAT, **self.about, "cells": [cell.to_json() for cell in self.cells]}
         text = json.dumps(content, indent=1)
+        record.make_folders(self.path)
         check_file(self.path / FILE)
         with os_errors_explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
             if (self.path / FILE).exists() and (self.path / FILE).read_text("utf-8") == text:
                 return
         with record.atomic_write(self.path / FILE) as file:

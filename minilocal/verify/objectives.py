@@ -58,6 +58,10 @@ CASES: dict[str, list[RuleCase]] = {
         *(_case("AUX-ADAPT", _guided(), K, is_global=True) for K in (2, 4)),
         _case("0c1f", _guided(aux="0c1f"), 3, "mlp, four units", True),
     ],
+    "AugLocal": [
+        *(_case(f"d {d}", rules.auglocal(depth=d), K, net) for d, K, net in ((1, 3, "wide"), (2, 4, "resnet8"))),
+        _case("d 3, τ 1", rules.auglocal(depth=3, tau=1.0), 3),
+    ],
     "BackLink and InfoPro": [
         _case("l 1", compose(objective=infopro(LAMBDAS, aux="0c1f"), boundary=link(1)), 3),
         _case("l 2, contrast", compose(objective=infopro(LAMBDAS, version="contrast"), boundary=link(2, 0.25)), 2),

@@ -24,9 +24,8 @@ def stepped(rule, K=3, steps=4, batch=4):
     return learner, losses
 
 
-def engine_of(learner):
-    engine: Any = learner._engine
-    return engine
+def engine_of(learner: ml.Learner) -> Any:
+    return learner._engine
 
 
 @pytest.mark.parametrize(

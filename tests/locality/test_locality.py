@@ -39,6 +39,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "dni": [((0,), [ErrorPath(0, None, 0, synthesiser_lag=0)] * 2, {"synthesiser"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "ddg": [((0,), full(1), {"last loss"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "interlocking": [NEXT],
+    "auglocal": [LOCAL],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
 INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "image")}  # elsewhere the labels
@@ -71,8 +72,8 @@ def test_the_total_error_locks_what_the_own_error_does_not():
     assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
 
 
-def test_eleven_rules_are_expected():
-    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 11
+def test_twelve_rules_are_expected():
+    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 12
 
 
 def composed(**answers):

@@ -32,6 +32,20 @@ def folder(tmp_path):
         yield folder
 
 
+@pytest.fixture
+def synced(monkeypatch):
+    """The inodes that are synced, in order."""
+    inodes: list[int] = []
+    real = os.fsync
+
+    def fsync(fd):
+        inodes.append(os.fstat(fd).st_ino)
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return inodes
+
+
 def refused(what, *arguments):
     """The one line that `what(*arguments)` is refused with."""
     with pytest.raises(UserError) as caught:
@@ -444,3 +458,22 @@ def test_a_path_that_cannot_be_is_one_line(name, tmp_path):
     refused(record.RunFolder.create, tmp_path / name, CONFIG, {})
     with pytest.raises(UserError, match=r"null character|too long"), record.atomic_write(tmp_path / name):
         pass
+
+
+def test_the_names_of_new_folders_are_synced(tmp_path, synced):
+    """A power cut would lose a run with the name of its folder, whatever was synced in it."""
+    run = tmp_path / "runs" / "new"
+    with record.RunFolder.create(run, CONFIG, {}):
+        assert {p.stat().st_ino for p in (tmp_path, run.parent, run)} <= set(synced)
+    synced.clear()
+    (run.parent / "made by a queue").mkdir()
+    with record.RunFolder.create(run.parent / "made by a queue", CONFIG, {}):
+        assert run.parent.stat().st_ino in synced
+
+
+def test_the_first_row_is_synced_with_the_name_of_its_file(folder, synced):
+    inode = folder.path.stat().st_ino
+    folder.add_row({"epoch": 1})
+    assert synced[-1] == inode
+    folder.add_row({"epoch": 2})
+    assert synced[-1] == (folder.path / "metrics.jsonl").stat().st_ino

@@ -54,7 +54,6 @@ def make_way(runs: list[Config]) -> None:
     Raises: UserError where a folder holds another run or a running one, and where it cannot be created.
     """
     from minilocal import record
-    from minilocal.record.files import os_errors_explained
 
     with ExitStack() as locks:
         earlier = []
@@ -68,8 +67,7 @@ def make_way(runs: list[Config]) -> None:
         for folder in earlier:
             shutil.rmtree(folder)
     for folder in {Path(str(run.run.out)).parent for run in runs}:
-        with os_errors_explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        record.make_folders(folder)
 
 
 def _of_the_demo(tables: dict[str, Any], run: Config) -> bool:
