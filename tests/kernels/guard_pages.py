@@ -5,6 +5,7 @@ Any fault ends the process. Results are compared with the plain code's, so that 
 """
 
 import sys
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ ROUND_OFF = 1e-4  # of float32 sums of a few hundred terms, relative to the larg
 SIZES, CHANNELS = (1, 2, 3, 4, 5, 8, 12, 17), (1, 3, 15, 16, 17, 32, 48)
 
 
-def same(ours, theirs, what: str) -> None:
+def same(ours: Any, theirs: Any, what: str) -> None:
     """Within ROUND_OFF, in pairs; None with None."""
     pairs = [(ours, theirs)] if isinstance(ours, np.ndarray) else zip(ours, theirs, strict=True)
     for a, b in pairs:
@@ -42,7 +43,7 @@ def case(rng: np.random.Generator, side: str) -> None:
     def draw(*shape: int) -> np.ndarray:
         return guarded.like(rng.standard_normal(shape).astype("float32"), side)
 
-    def run(name: str, *args) -> None:
+    def run(name: str, *args: Any) -> None:
         same(getattr(ops, name)(*args), getattr(plain, name)(*args), f"{name} {N, H, W, C, O} {k, stride, pad}")
 
     x, e, per = draw(N, H, W, C), draw(N, H, W, C), [draw(C) for _ in range(4)]
