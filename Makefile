@@ -6,6 +6,8 @@
 # make docs    the pages, the lessons and the reference as a site, build/docs, and the explorer if it is not there; offline
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make trust   kills, faults, damaged files and wrong input, measured; docs/results/trust.md; PART=kills for one; under an hour
+# make mutants  places of the code changed one by one: would a test fail? docs/results/trust.md; goes on where it was ended
+# make coverage branches that the tests take, by part of the package; fails below 98 %
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make explorer   build/explorer.html: sliders for network, rule, K, l and α, in one file; minutes
 # make gpu-check    on a machine with a GPU: parity and benchmarks, one screen; PART=parity, PART=bench, DATA=CIFAR-10
@@ -26,7 +28,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test trust lint notebooks lesson students docs docs-links explorer gpu-check clean
+.PHONY: help demo test trust mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -40,6 +42,13 @@ test: $(VENV)/.tests
 
 trust: $(VENV)/.tests
 	@TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults $(filter-out all,$(PART)) $(if $(MINUTES),--minutes $(MINUTES))
+
+MUTANTS = TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m
+mutants: $(VENV)/.mutants
+	@$(MUTANTS) tests.faults mutants $(if $(MINUTES),--minutes $(MINUTES))
+
+coverage: $(VENV)/.mutants
+	@$(MUTANTS) tests.faults.mutants.branches
 
 notebooks: $(VENV)/.tests
 	@$(PYTEST) $(XDIST) --nbmake $(or $(NOTEBOOKS),$(error there is no notebook in notebooks/))
@@ -81,7 +90,7 @@ gpu-check:
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
-# The three stamps: enough to run, to test, and to make the site.
+# The stamps: enough to run, to test, to mutate, and to make the site.
 $(VENV)/.runs: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minilocal needs Python 3.11 or newer; $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "no virtual environment could be made: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
@@ -92,6 +101,11 @@ $(VENV)/.runs: pyproject.toml
 $(VENV)/.tests: $(VENV)/.runs
 	@echo "installing the test tools into $(VENV) ..."
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,notebooks,docs]'
+	@touch $@
+
+$(VENV)/.mutants: $(VENV)/.tests
+	@echo "installing cosmic-ray and coverage.py into $(VENV) ..."
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,mutants]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.runs

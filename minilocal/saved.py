@@ -42,9 +42,11 @@ def _kinds() -> dict[str, type]:
         "objective.classifier": objectives.classifier(),
         "objective.predsim": objectives.predsim(),
         "objective.infopro": objectives.infopro(),
+        "objective.augmented": objectives.augmented(),
         "boundary.open": boundaries.open(),
         "boundary.closed": boundaries.closed(),
         "boundary.link": boundaries.link(),
+        "boundary.reach": boundaries.reach(),
         "boundary.delayed": boundaries.delayed(),
         "boundary.synthetic_gradient": boundaries.synthetic_gradient(),
         "when.always": when.always(),
@@ -116,6 +118,7 @@ def _described(value: Any) -> Any:
 
 def save(learner: Learner, path: str | Path, state: Mapping[str, np.ndarray] | None = None) -> None:
     """`Learner.save`, of a `Learner.state()` that has been asked for already."""
+    path = path_of("path", path)
     state = learner.state() if state is None else state
     metadata = {
         "format": FORMAT,

@@ -12,6 +12,7 @@ from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake, fetch
 from tests.helpers.on_device import on_device
 from tests.helpers.plain import plain
+from tests.kernels.test_pool_kernel import NO_WINDOWS
 
 pytestmark = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 often = settings(deadline=None, derandomize=True, max_examples=25)
@@ -57,6 +58,23 @@ def test_windows_of_more_places_than_a_byte_numbers(k):
     assert same(y, expected[0]) and same(argmax, expected[1]) and argmax.itemsize == (1 if k == 16 else 2)
     dx = on_device(cuda.max_pool_backward, y, argmax, x.shape, k, 1)
     assert same(dx, plain.max_pool_backward(y, argmax, x.shape, k, 1))
+
+
+@pytest.mark.parametrize("shape, k, stride", NO_WINDOWS, ids=str)
+def test_images_that_are_smaller_than_a_window_are_refused(shape, k, stride):
+    x, one = np.ones(shape, "float32"), np.ones((1, 1, 1, 2), "float32")
+    with pytest.raises(ValueError, match="met windows of"):
+        on_device(cuda.max_pool, x, k, stride)
+    with pytest.raises(ValueError, match="met windows of"):
+        on_device(cuda.max_pool_backward, one, one.astype("uint8"), shape, k, stride)
+
+
+def test_errors_of_other_windows_are_refused():
+    """The kernel would read what lies beyond them."""
+    dy, argmax = np.zeros((2, 3, 3, 4)), np.zeros((2, 3, 3, 4), "uint8")
+    for shape, places in (((2, 5, 6, 4), argmax), ((1, 6, 6, 4), argmax), ((2, 6, 6, 4), argmax[:, 1:])):
+        with pytest.raises(ValueError, match=r"dy \(2, 3, 3, 4\)"):
+            on_device(cuda.max_pool_backward, dy, places, shape, 2, 2)
 
 
 def test_a_number_that_is_none_comes_through_a_pool():

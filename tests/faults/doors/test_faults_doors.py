@@ -12,14 +12,14 @@ from tests.faults.doors.tables import rows
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    with command_lines.laid_out() as here:
-        yield here
+    with command_lines.laid_out() as top:
+        yield top
 
 
 @pytest.fixture
 def place() -> Iterator[Place]:
-    with python_calls.placed() as here:
-        yield here
+    with python_calls.placed() as top:
+        yield top
 
 
 def test_there_are_at_least_250_rows_and_none_twice() -> None:
