@@ -19,7 +19,7 @@ class Dropout(Layer[Array | None]):
 
     def __init__(self, rate: float, *, name: str = "") -> None:
         super().__init__(name)
-        self.rate = fraction(f"Dropout {name!r}: rate", rate, "[)", why="at 1 nothing would be left")
+        self.rate = fraction(f"Dropout {name!r}: rate", rate, "[)")
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Array | None]:
         if not ctx.training or self.rate == 0:

@@ -58,7 +58,7 @@ def test_it_prints_a_row_a_rule_and_writes_ordinary_runs_and_a_page(small, capsy
 
 
 @pytest.mark.parametrize(
-    "words, named", [("--epochs 0", "optim.epochs"), ("--seed -1", "run.seed"), ("--seeds 0", "--seeds 0")]
+    "words, named", [("--epochs 0", "optim.epochs"), ("--seed -1", "run.seed"), ("--seeds 0", "--seeds = 0")]
 )
 def test_what_it_refuses_it_refuses_before_it_prints(small, capsys, words, named):
     assert cli.main(["demo", *words.split()]) == 2
