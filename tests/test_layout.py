@@ -15,7 +15,7 @@ import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
-    "signals", "errors", "array", "device", "turns", "streams", "tree", "equations", "ops", "kernels", "losses",
+    "signals", "errors", "private", "array", "device", "turns", "streams", "tree", "equations", "ops", "kernels", "losses",
     "layers", "nets", "balanced", "split", "objectives", "boundaries", "rules", "optim", "engine", "contract", "inputs",
     "training_state", "learner", "interop", "data", "published", "memory", "costs", "locality", "convergence",
     "summary", "record", "saved", "draw", "config", "train", "bench", "parallel", "report", "verify", "teach",
