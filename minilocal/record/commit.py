@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 10  # that git has
-KEPT = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM")  # the user's own settings, safe.directory among them
+KEPT = (
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+)  # the user's own settings, safe.directory among them
 NO_PROGRAMS = ("-c", "core.fsmonitor=", "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never")
 
 
@@ -21,11 +25,11 @@ def git_commit() -> dict[str, Any] | None:
     top = Path(__file__).resolve().parents[2]
     if not (top / ".git").exists():  # an installed package may lie in another project's checkout
         return None
-    commit = _git(top, "rev-parse", "--verify", "HEAD")
+    commit = _git(top, "rev-parse", "--verify", "HEAD^{commit}")
     if not commit:
         return None
     status = _git(top, *_no_filters(top), "status", "--porcelain", "--untracked-files=no", "--ignore-submodules=dirty")
-    return {"commit": commit, "modified": bool(status)}
+    return {"commit": commit, "modified": None if status is None else bool(status)}
 
 
 def _no_filters(top: Path) -> list[str]:
@@ -43,7 +47,13 @@ def _git(top: Path, *arguments: str) -> str | None:
     command = ["git", "--no-optional-locks", "--no-pager", *NO_PROGRAMS, "-C", str(top), *arguments]
     try:
         process = subprocess.run(
-            command, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace", timeout=SECONDS
+            command,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

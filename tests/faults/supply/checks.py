@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -12,8 +13,18 @@ from tests.faults.supply.commands import Seen
 
 PLACES = ("work", "home/.cache/minilocal", "home/.cache/matplotlib", "home/.config/matplotlib", "home/.matplotlib")
 PRIVATE = ("home/.cache",)  # made for the user alone, as compiled code lies there
-PROGRAMS = {"git", "mpiexec", "mpichversion", "sysctl", "nvidia-smi"}
+PROGRAMS = {
+    "git",
+    "mpiexec",
+    "mpichversion",
+    "sysctl",
+    "nvidia-smi",
+    "uname",
+    "fc-list",
+}  # uname by platform, fc-list by matplotlib
 CALLS = ("socket.",)
+WRITES = ("open", "exclusive", "os.mkdir", "os.rename", "os.link", "os.symlink")
+RANDOM = re.compile(r"[a-z0-9_]{8}")  # the name of the file by which `tempfile` tries a folder
 STARTS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
 MADE = ("tempfile.mkstemp", "tempfile.mkdtemp")
 
@@ -41,12 +52,13 @@ def places(seen: Seen) -> Iterator[str]:
     inside = [str(seen.top / place) for place in PLACES]
     made = [os.path.realpath(event[1]) for event in seen.events if event[0] in MADE]
     for event, *paths in seen.events:
-        if event.split(".")[0] not in ("open", "os") or event in STARTS:
+        if event not in WRITES:
             continue
         for path in map(os.path.normpath, paths):
             within = any(path == top or path.startswith(top + os.sep) for top in [*inside, *made])
             above = any(top.startswith(path + os.sep) for top in inside)  # of a folder that is made on the way
-            if not (within or path.startswith("/dev/") or (event == "os.mkdir" and above)):
+            trial = event == "exclusive" and RANDOM.fullmatch(os.path.basename(path))
+            if not (within or trial or path.startswith("/dev/") or (event == "os.mkdir" and above)):
                 yield f"{event} of {path}"
 
 

@@ -36,10 +36,11 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "data": ("data",),
     "data --sheet": ("data", "digits", "--sheet", "new.png"),
     "verify": ("verify", "--quick", "--only", "equations", "--out", "new.jsonl"),
-    "locality": ("locality", *NET, "--rule", "gll"),
+    "locality": ("locality", "--net", "mlp", "--modules", "2", "--rule", "gll"),
     "bench": ("bench", "--what", "launches", "--quick", "--rule", "bp", "--out", "new.json"),
     "doctor": ("doctor",),
 }  # fmt: skip
+SLOW = ("train --kernels numba", "simulate", "verify", "doctor")  # some compile, some measure: with one umask only
 SHORT = ("train", "predict --out", "sweep")
 
 
@@ -70,17 +71,21 @@ def watched(top: Path, command: Sequence[str], *, umask: int = 0o022, defect: st
     Where it speaks of a run called "run", that is trained first. Raises: RuntimeError where that fails.
     """
     if "run" in command and not (top / "work/run").exists():
-        before = watched(top, (*COMMANDS["train"][:-1], "run"), umask=umask)
-        if before.status:
-            raise RuntimeError(before.said)
+        before = _started(top, (*COMMANDS["train"][:-1], "run"), umask, "")
+        if before.returncode:
+            raise RuntimeError(before.stderr)
     (top / "seen").unlink(missing_ok=True)
+    process = _started(top, command, umask, defect)
+    events = [json.loads(line) for line in (top / "seen").read_text().splitlines()]
+    return Seen(process.returncode, process.stdout + process.stderr, events, top)
+
+
+def _started(top: Path, command: Sequence[str], umask: int, defect: str) -> subprocess.CompletedProcess[str]:
     program = ("tests.faults.supply.defects", defect) if defect else ("minilocal",)
-    process = subprocess.run(
+    return subprocess.run(
         [sys.executable, "-m", *program, *command], cwd=top / "work", env=environment(top), umask=umask, timeout=LIMIT,
         stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
     )  # fmt: skip
-    events = [json.loads(line) for line in (top / "seen").read_text().splitlines()]
-    return Seen(process.returncode, process.stdout + process.stderr, events, top)
 
 
 def environment(top: Path) -> dict[str, str]:

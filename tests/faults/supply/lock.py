@@ -6,7 +6,6 @@ import re
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from packaging.markers import Marker
 from packaging.specifiers import SpecifierSet
@@ -22,7 +21,9 @@ SYSTEMS = [
     for system, name, machine in (("linux", "Linux", "x86_64"), ("darwin", "Darwin", "arm64"))
     for python in ("3.11", "3.14")
 ]  # fmt: skip
-LINE = re.compile(r"(?P<name>[\w.-]+)==(?P<version>[\w.+!]+)( ; (?P<marker>[^\\]+?))?(?P<hashes>( \\\n +--hash=sha256:[0-9a-f]{64})+)")
+LINE = re.compile(
+    r"(?P<name>[\w.-]+)==(?P<version>[\w.+!]+)( ; (?P<marker>[^\\]+?))?(?P<hashes>( \\\n +--hash=sha256:[0-9a-f]{64})+)"
+)
 
 
 @dataclass(frozen=True)

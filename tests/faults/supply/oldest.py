@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -41,17 +42,25 @@ def make(place: Path) -> list[str]:
     wanted.write_text("\n".join(lines))
     names = [r.name for r in requirements("test")]
     subprocess.run(
-        [place / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", wanted, *names], check=True
+        [place / "bin/pip", "install", "--quiet", "--disable-pip-version-check", "--constraint", wanted, *names],
+        check=True,
     )
     wanted.rename(file)  # so it is whole
     return lines
 
 
-def run(place: Path, tests: tuple[str, ...] = TESTS, *options: str) -> "subprocess.CompletedProcess[str]":
+def run(place: Path, tests: tuple[str, ...] = TESTS, *options: str) -> subprocess.CompletedProcess[str]:
     """pytest in that environment, with the package and the tests of this checkout."""
     env = {**os.environ, "PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1", "OPENBLAS_NUM_THREADS": "1"}
     command = [str(place / "bin/python"), "-m", "pytest", "-p", "no:cacheprovider", *options, *tests]
     return subprocess.run(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+
+
+def counted(output: str) -> tuple[int, int]:
+    """How many tests passed, and how many failed or were broken, by pytest's last line."""
+    last = output.strip().splitlines()[-1] if output.strip() else ""
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|error)", last)}
+    return counts.get("passed", 0), counts.get("failed", 0) + counts.get("error", 0)
 
 
 def main() -> int:

@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC
+NAMELESS = getattr(os, "O_TMPFILE", 0)  # a file without a name, in the folder that is given
 NAMED = {  # event of `sys.addaudithook`: how many of its arguments are told
     "os.mkdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2, "tempfile.mkstemp": 1, "tempfile.mkdtemp": 1,
     "socket.connect": 2, "socket.bind": 2, "socket.sendto": 2, "socket.getaddrinfo": 2, "socket.gethostbyname": 1,
@@ -26,7 +27,8 @@ def watch(seen: int) -> None:
             path, mode, flags = arguments
             if isinstance(path, int) or not (flags & WRITES or set(mode or "") & set("wax+")):
                 return
-            tell("tempfile" if flags & getattr(os, "O_TMPFILE", 0) == getattr(os, "O_TMPFILE", -1) else event, [path])
+            nameless = NAMELESS and flags & NAMELESS == NAMELESS
+            tell("nameless" if nameless else "exclusive" if flags & os.O_EXCL else event, [path])
         elif event in NAMED:
             tell(event, arguments[: NAMED[event]])
 
