@@ -157,7 +157,7 @@ def _cupy(device: str) -> Any:
 
 
 def _look_at_kernels() -> None:
-    """Keep CuPy's kernels in memory, with a line on stderr, where others could put theirs into its folder of kernels."""
+    """Keep CuPy's kernels in memory, with a line on stderr, where others could put theirs into its folder."""
     if os.environ.get(IN_MEMORY) == "1":
         return
     folder = Path(os.environ.get("CUPY_CACHE_DIR") or os.path.expanduser("~/.cupy/kernel_cache"))

@@ -43,7 +43,7 @@ def _name(user: int) -> str:
 
 
 def _alone_in(group: int) -> bool:
-    """Whether a group is this user's own, as many systems make one for each user: of the same name, with no other member."""
+    """Whether a group is this user's own, as many systems give each one: of the same name, without other members."""
     try:
         name, entry = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group)
     except KeyError:

@@ -37,7 +37,7 @@ def folder() -> Path:
 
 
 def why_not_kept(place: Path) -> str:
-    """Why `place` is no good for compiled code, "" where all is well. It is made where it can be, for this user alone."""
+    """Why `place` is no good for compiled code, "" where all is well. It is made where it can be, mode 0700."""
     if not place.is_absolute():
         return "the user has no home"
     try:

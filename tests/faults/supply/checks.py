@@ -48,7 +48,7 @@ def permissions(top: Path, umask: int) -> Iterator[str]:
 
 
 def places(seen: Seen) -> Iterator[str]:
-    """Writing is done in the folder of the work and in the caches; elsewhere only by `tempfile`, under a random name."""
+    """It writes in the folder of the work and in the caches; elsewhere only by `tempfile`, under a random name."""
     inside = [str(seen.top / place) for place in PLACES]
     made = [os.path.realpath(event[1]) for event in seen.events if event[0] in MADE]
     for event, *paths in seen.events:

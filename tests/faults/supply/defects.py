@@ -1,4 +1,4 @@
-"""`python -m tests.faults.supply.defects DEFECT COMMAND ...`: the command line with a defect in it, that must be noticed."""
+"""`python -m tests.faults.supply.defects DEFECT COMMAND ...`: a command with a defect, that must be noticed."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
     python3.11 -m tests.faults.supply.oldest [--into FOLDER] [TEST ...]
 
-It runs by the oldest Python that pyproject.toml allows, which needs nothing but itself. The environment is made once, and
-again when the versions change.
+It runs by the oldest Python that pyproject.toml allows, which needs nothing but itself. The environment is made once,
+and again when the versions change.
 """
 
 from __future__ import annotations

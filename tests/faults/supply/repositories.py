@@ -1,4 +1,4 @@
-"""The commit in a run's record: git is asked, and runs nothing that a repository, or the surroundings, would have it run."""
+"""The commit in a run's record: git is asked, and runs nothing that a repository or a variable would have it run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Imported by each Python at its start: what it does to files, to the network and by other programs, a line of JSON each.
+"""Imported by each Python at its start: what it does to files, to the network and by programs, a line of JSON each.
 
-Lines go into the file that SUPPLY_SEEN names. Children of a watched process have the same variables, and are watched too.
+Lines go into the file that SUPPLY_SEEN names. Children of a watched process have the same variables, and are watched.
 """
 
 from __future__ import annotations
