@@ -89,8 +89,8 @@ def link_to_anothers(top: Path) -> Path:
 
 GOOD: tuple[Place, ...] = (own, not_there_yet, below_a_sticky_one, link_to_own, with_the_users_own_group)
 BAD: tuple[Place, ...] = (
-    with_everybody, below_everybodys, not_there_yet_below_everybodys, sticky, link_to_everybodys, with_a_group, of_another,
-    below_anothers, link_to_anothers,
+    with_everybody, below_everybodys, not_there_yet_below_everybodys, sticky, link_to_everybodys, with_a_group,
+    of_another, below_anothers, link_to_anothers,
 )  # fmt: skip
 BY_ROOT = (with_a_group, of_another, below_anothers, link_to_anothers)  # who alone can give a folder away
 
