@@ -325,3 +325,15 @@ def test_the_real_cupy_has_the_switch_that_is_used():
     cupy = pytest.importorskip("cupy")
     kinds = cupy._core._routines_linalg
     assert callable(cupy._core.set_compute_type) and kinds.COMPUTE_TYPE_TF32 != kinds.COMPUTE_TYPE_FP32
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_kernels_stay_in_memory_where_others_can_write_in_cupys_folder(install, monkeypatch, tmp_path, capsys, shared):
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "kernels"))
+    monkeypatch.setenv(device.IN_MEMORY, "0")
+    tmp_path.chmod(0o777 if shared else 0o700)
+    install(played())
+    device_namespace("cuda")
+    said = f"minilocal: CUDA kernels are built anew in each process: others may write in {tmp_path} (mode 0777): chmod go-w"
+    assert capsys.readouterr().err == (f"{said} {tmp_path}\n" if shared else "")
+    assert device.os.environ[device.IN_MEMORY] == ("1" if shared else "0")

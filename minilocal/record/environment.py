@@ -12,7 +12,7 @@ from typing import Any
 from minilocal.device import device_namespace, on_device
 from minilocal.kernels.threads import available, threads
 from minilocal.ops.kinds import kernels
-from minilocal.record.commit import git_commit
+from minilocal.record import commit
 
 PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax", "numba", "llvmlite")
 
@@ -23,7 +23,7 @@ def current_environment() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "minilocal": version("minilocal"),
-        "git": git_commit(),
+        "git": commit.git_commit(),
         "python": platform.python_version(),
         "packages": {name: number for name in PACKAGES if (number := version(name))},
         "blas": blas(),

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from typing import Any
 
 from tests.faults.supply.lock import FILE
 
@@ -40,10 +41,10 @@ def audited() -> Answer:
     return answer(packages)
 
 
-def answer(packages: list[dict[str, object]]) -> Answer:
+def answer(packages: list[dict[str, Any]]) -> Answer:
     """Of pip-audit's list. What it skipped was not asked about, and its status is 0 all the same."""
     known = [p for p in packages if "skip_reason" not in p]
-    found = [f"{p['name']} {p['version']}: {v['id']}" for p in known for v in p["vulns"]]  # type: ignore[attr-defined]
+    found = [f"{p['name']} {p['version']}: {v['id']}" for p in known for v in p["vulns"]]
     skipped = len(packages) - len(known)
     return Answer(
         len(known), found, f"the service knew nothing of {skipped} of {len(packages)} packages" if skipped else ""

@@ -91,7 +91,8 @@ def _started(top: Path, command: Sequence[str], umask: int, defect: str) -> subp
 def environment(top: Path) -> dict[str, str]:
     """The variables of a watched process: of this one's, nothing that says where files or settings are."""
     return {
-        "PATH": os.environ["PATH"], "HOME": str(top / "home"), "TMPDIR": str(top / "tmp"),
-        "SUPPLY_SEEN": str(top / "seen"), "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "watch"), str(ROOT)]),
-        "TQDM_DISABLE": "1", "PYTHONDONTWRITEBYTECODE": "1", "OPENBLAS_NUM_THREADS": "1", "LANG": "C.UTF-8",
+        "PATH": os.environ["PATH"], "HOME": str(top / "home"), "TMPDIR": str(top / "tmp"), "LANG": "C.UTF-8",
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent / "watch"), str(ROOT)]),
+        "PYTHONDONTWRITEBYTECODE": "1", "SUPPLY_SEEN": str(top / "seen"), "TQDM_DISABLE": "1",
+        "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip

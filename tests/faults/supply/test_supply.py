@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from importlib.util import find_spec
+from typing import Any
 
 import pytest
 
@@ -121,8 +122,8 @@ def test_what_is_wrong_with_a_workflow_is_noticed(before, after, fault):
 
 
 def test_a_package_that_the_service_does_not_know_has_not_passed():
-    skipped = {"name": "numpy", "skip_reason": "not found"}
-    known = {"name": "tqdm", "version": "4", "vulns": [{"id": "PYSEC-1"}]}
+    skipped: dict[str, Any] = {"name": "numpy", "skip_reason": "not found"}
+    known: dict[str, Any] = {"name": "tqdm", "version": "4", "vulns": [{"id": "PYSEC-1"}]}
     assert audit.answer([skipped]) == audit.Answer(0, [], "the service knew nothing of 1 of 1 packages")
     both = audit.answer([skipped, known])
     assert (both.asked, both.found) == (1, ["tqdm 4: PYSEC-1"]) and both.not_asked
