@@ -8,6 +8,8 @@
 # make trust   kills, faults, damaged files and wrong input, measured; docs/results/trust.md; PART=kills for one; under an hour
 # make oldest  tests with the oldest versions that pyproject.toml allows, in build/oldest; PYTHON=python3.11
 # make lock    .ci/lock.txt anew: the versions and the files that continuous integration installs; needs the network
+# make mutants  places of the code changed one by one: would a test fail? docs/results/trust.md; goes on where it was ended
+# make coverage branches that the tests take, by part of the package; fails below 98 %
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
 # make explorer   build/explorer.html: sliders for network, rule, K, l and α, in one file; minutes
 # make gpu-check    on a machine with a GPU: parity and benchmarks, one screen; PART=parity, PART=bench, DATA=CIFAR-10
@@ -28,7 +30,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test trust oldest lock lint notebooks lesson students docs docs-links explorer gpu-check clean
+.PHONY: help demo test trust oldest lock mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -53,6 +55,13 @@ lock:
 	@build/uv/bin/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --no-emit-index-url --default-index https://pypi.org/simple --custom-compile-command 'make lock' \
 		--extra test --extra lint --extra notebooks --extra docs --group ci pyproject.toml --output-file .ci/lock.txt
+
+MUTANTS = TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m
+mutants: $(VENV)/.mutants
+	@$(MUTANTS) tests.faults mutants $(if $(MINUTES),--minutes $(MINUTES))
+
+coverage: $(VENV)/.mutants
+	@$(MUTANTS) tests.faults.mutants.branches
 
 notebooks: $(VENV)/.tests
 	@$(PYTEST) $(XDIST) --nbmake $(or $(NOTEBOOKS),$(error there is no notebook in notebooks/))
@@ -94,7 +103,7 @@ gpu-check:
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
-# The three stamps: enough to run, to test, and to make the site. LOCK=.ci/lock.txt installs what that file says, and
+# The stamps: enough to run, to test, to mutate, and to make the site. LOCK=.ci/lock.txt installs what that file says, and
 # refuses every file with another hash.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 $(VENV)/.runs: pyproject.toml
@@ -108,6 +117,11 @@ $(VENV)/.runs: pyproject.toml
 $(VENV)/.tests: $(VENV)/.runs
 	@echo "installing the test tools into $(VENV) ..."
 	@$(if $(LOCK),,$(INSTALL) --editable '.[test,lint,notebooks,docs]')
+	@touch $@
+
+$(VENV)/.mutants: $(VENV)/.tests
+	@echo "installing cosmic-ray and coverage.py into $(VENV) ..."
+	@$(INSTALL) --editable '.[test,mutants]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.runs

@@ -61,7 +61,8 @@ navigation = {
         "docs/tour", "docs/glossary", "docs/design", "docs/measurement", "docs/papers", "docs/convergence",
     ],
     "docs/results/README": [
-        "docs/results/weights/README", "docs/results/*/report", "docs/benchmarks/rules", "docs/benchmarks/memory",
+        "docs/results/trust", "docs/results/weights/README", "docs/results/*/report", "docs/benchmarks/rules",
+        "docs/benchmarks/memory",
         "docs/benchmarks/cpu", "docs/benchmarks/parallel", "docs/benchmarks/readings",
         "docs/benchmarks/cifar10-resnet32/README",
     ],

@@ -154,7 +154,6 @@ class Learner:
 
     # ------------------------------------------------------------------ what it does
 
-    @in_turn
     def step(self, x: Array, y: Array, lr: float) -> Array:
         """One training step: gradients, optimiser, running statistics. Every update is made from the weights before it.
 
@@ -165,15 +164,16 @@ class Learner:
         ±1e15 (seen on the host only), and a learning rate that is not finite or below 0; then nothing has changed.
         OutOfMemory where the memory does not suffice: some modules have been updated then, as after Ctrl-C.
         """
-        batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
-        eta: float | Array = rate
-        ctx = self._context()
-        if self._graphs is not None:
-            eta, ctx = self._graphs.set_step(rate, ctx)
-        update = partial(training.update, self.optimizer, eta)
-        with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
-            losses = self._engine.step(batch, ctx, update, True)
-        training.lr, training.steps = rate, training.steps + 1
+        with self.turns, self.on_device:
+            batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
+            eta: float | Array = rate
+            ctx = self._context()
+            if self._graphs is not None:
+                eta, ctx = self._graphs.set_step(rate, ctx)
+            update = partial(training.update, self.optimizer, eta)
+            with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
+                losses = self._engine.step(batch, ctx, update, True)
+            training.lr, training.steps = rate, training.steps + 1
         return losses
 
     @in_turn

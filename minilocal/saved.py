@@ -42,9 +42,11 @@ def _kinds() -> dict[str, type]:
         "objective.classifier": objectives.classifier(),
         "objective.predsim": objectives.predsim(),
         "objective.infopro": objectives.infopro(),
+        "objective.augmented": objectives.augmented(),
         "boundary.open": boundaries.open(),
         "boundary.closed": boundaries.closed(),
         "boundary.link": boundaries.link(),
+        "boundary.reach": boundaries.reach(),
         "boundary.delayed": boundaries.delayed(),
         "boundary.synthetic_gradient": boundaries.synthetic_gradient(),
         "when.always": when.always(),
@@ -114,8 +116,15 @@ def _described(value: Any) -> Any:
         return None
 
 
+def check_path(what: str, path: object) -> None:
+    """Check that `path` names something. Raises: UserError."""
+    if not isinstance(path, (str, Path)) or str(path) in ("", "."):
+        raise UserError(f"{what}: {path!r} is no file: give its path, as 'mine.npz'.")
+
+
 def save(learner: Learner, path: str | Path, state: Mapping[str, np.ndarray] | None = None) -> None:
     """`Learner.save`, of a `Learner.state()` that has been asked for already."""
+    check_path("save", path)
     state = learner.state() if state is None else state
     metadata = {
         "format": FORMAT,
@@ -145,6 +154,7 @@ def load(
     Raises: UserError for a file that is missing, damaged or another program's, for one of your own that is missing,
     and for one that does not fit the arrays.
     """
+    check_path("load", path)
     metadata, state = _read(Path(path))
     try:
         parts = [_part(metadata, i, own) for i, own in enumerate((net, rule, optimizer))]

@@ -54,8 +54,11 @@ class Parser(argparse.ArgumentParser):
                     f"{self.command}: flag {word} is not known{nearest(word, flags)} See {self.prog} --help."
                 )
             raise UserError(f"{self.command}: {word!r} is one word too many. See {self.prog} --help.")
-        if isinstance(out := getattr(options, "out", None), str) and not out.strip():
-            raise UserError(f"{self.command}: --out is empty: give it a name, or leave it out.")
+        for action in self._actions:
+            value, is_path = getattr(options, action.dest, None), re.match(r"(DIR|RUN|FILE)\b", str(action.metavar))
+            if is_path and isinstance(value, str) and not value.strip() and action.dest != "resume":
+                flag = action.option_strings[0] if action.option_strings else str(action.metavar)
+                raise UserError(f"{self.command}: {flag} is empty: give it a name, or leave it out.")
         for name, check in self.outputs:
             if (path := getattr(options, name)) is not None:
                 self._check_output(path, check)

@@ -130,6 +130,7 @@ def _where(files: Sequence[Path]) -> str:
 def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """The keys of --set that change every cell, and those of this machine: of [run] and of [data]."""
     from minilocal.config import parse_setting
+    from minilocal.ops.kinds import checked_kind
     from minilocal.train.same_run import MACHINE
 
     keys: dict[str, Any] = {}
@@ -141,6 +142,7 @@ def _settings(options: argparse.Namespace) -> tuple[dict[str, Any], dict[str, An
     if options.threads is not None:
         machine["run.threads"] = options.threads
     if options.kernels is not None:
+        checked_kind(options.kernels)
         machine["run.kernels"] = options.kernels
     if options.data_dir is not None:
         data["data.dir"] = options.data_dir

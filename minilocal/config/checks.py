@@ -42,6 +42,8 @@ def check(config: Config, source: Callable[[str], str] = lambda key: "") -> Conf
         )
     if config.net.name not in nets.NAMES and not re.fullmatch(r"resnet\d+|wrn\d+-\d+", config.net.name):
         raise unknown("net.name" + source("net.name"), config.net.name, nets.NAMES, more=nets.MORE)
+    with _naming(f"net.name = {config.net.name!r}{source('net.name')}"):
+        nets.check_name(config.net.name)
     if isinstance(config.net.modules, str):
         with _naming(f"net.modules = {config.net.modules!r}{source('net.modules')}"):
             published(config.net.modules, config.net.name)

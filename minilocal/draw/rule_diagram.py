@@ -19,6 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle, FancyBboxPatch
 
 from minilocal.draw.style import INK, MODULES, Figure, look
+from minilocal.inputs import training_rule
 from minilocal.rules import Rule
 from minilocal.split import split
 
@@ -132,8 +133,9 @@ def rule_picture(
     title   the rule's name and K by default
     words   whether a caption explains the diagram below it
 
-    Raises: UserError where the units cannot be split so.
+    Raises: UserError where the units cannot be split so, and for anything but a rule.
     """
+    rule = training_rule(rule)
     sizes = [len(m) for m in split(range(units), modules)]
     paths = error_paths(rule, sizes, epoch)
     layout = Layout(rule, sizes, paths, _caption(rule, paths) if words else "")

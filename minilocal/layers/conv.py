@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
 from minilocal.layers.initial import Initializer
 from minilocal.ops.conv import conv2d, conv2d_backward, conv_out_size
@@ -38,7 +38,7 @@ class Conv(Layer[Array]):
     ) -> None:
         super().__init__(name)
         self.inputs, self.outputs, self.size = inputs, outputs, size
-        self.stride, self.pad, self.bias = stride, pad, bias
+        self.stride, self.pad, self.bias = whole("Conv: the stride", stride), whole("Conv: the padding", pad, 0), bias
         initial, weight = Initializer.of(rng), self._full("weight")
         self.parameters[weight] = initial.conv(weight, size, inputs, outputs)
         if bias:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from minilocal.errors import unknown
+from minilocal.errors import unknown, whole
 from minilocal.streams import new_key, stream
 
 SCHEMES = ("infopro", "ddg", "framework", "fdg", "dgl", "predsim")
@@ -49,14 +49,16 @@ class Initializer:
         return rng if isinstance(rng, Initializer) else Initializer(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:
-        """A convolution's weight (k, k, I, O)."""
+        """A convolution's weight (k, k, I, O). Raises: UserError for a size below 1."""
+        k, inputs, outputs = _sizes(name, window=k, inputs=inputs, outputs=outputs)
         shape, fan_in = (k, k, inputs, outputs), k * k * inputs
         if self.scheme in ("infopro", "ddg"):
             return self._normal(name, shape, (2 / (k * k * outputs)) ** 0.5)
         return self._uniform(name, shape, fan_in**-0.5)
 
     def linear(self, name: str, inputs: int, outputs: int, last: bool = False) -> np.ndarray:
-        """A linear weight (I, O); `last` marks the network's output layer."""
+        """A linear weight (I, O); `last` marks the network's output layer. Raises: UserError for a size below 1."""
+        inputs, outputs = _sizes(name, inputs=inputs, outputs=outputs)
         if self.scheme == "predsim" and last:
             return constant(0, inputs, outputs)
         if self.scheme == "ddg":
@@ -68,7 +70,8 @@ class Initializer:
         return self._uniform(name, (outputs,), fan_in**-0.5)
 
     def gamma(self, name: str, channels: int) -> np.ndarray:
-        """Batch norm's scale (C,)."""
+        """Batch norm's scale (C,). Raises: UserError for fewer than one channel."""
+        (channels,) = _sizes(name, channels=channels)
         if self.scheme in ("fdg", "dgl"):
             return self._stream(name).random(channels, dtype="float32")
         return constant(1, channels)
@@ -85,6 +88,12 @@ class Initializer:
 
     def _uniform(self, name: str, shape: tuple[int, ...], bound: float) -> np.ndarray:
         return (self._stream(name).random(shape, dtype="float32") * 2 - 1) * bound
+
+
+def _sizes(name: str, **sizes: int) -> list[int]:
+    """The sizes of a layer, as integers. Raises: UserError for one that is no whole number, 1 or more."""
+    layer = name.rpartition(".")[0]
+    return [whole(f"a layer's {what}" + f" ({layer})" * bool(layer), n) for what, n in sizes.items()]
 
 
 def constant(value: float, *shape: int) -> np.ndarray:

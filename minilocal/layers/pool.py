@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from minilocal.array import Array, namespace
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape
 from minilocal.layers.resize import BySides
 from minilocal.ops.conv import conv_out_size
@@ -26,7 +26,8 @@ class _Windows(Layer[Cache]):
 
     def __init__(self, size: int, stride: int | None = None, *, name: str = "") -> None:
         super().__init__(name)
-        self.size, self.stride = size, stride or size
+        self.size = whole(f"{type(self).__name__}: the window", size)
+        self.stride = self.size if stride is None else whole(f"{type(self).__name__}: the stride", stride)
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3 or min(shape[:2]) < self.size:

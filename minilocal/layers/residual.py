@@ -165,6 +165,8 @@ class PreActivation(Composite[PreActivationCache]):
 
     The shortcut takes the raw x: identity, or a 1×1 convolution with bias and without BN where the shape changes.
     x (N, H, W, C)  →  y (N, ⌈H / stride⌉, ⌈W / stride⌉, O). Keeps x, a₁, z₁, a₂.
+
+    Raises: UserError for channels or a stride below 1.
     """
 
     def __init__(self, inputs: int, outputs: int, stride: int, rng: Any, *, name: str = "") -> None:

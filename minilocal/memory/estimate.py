@@ -21,6 +21,7 @@ from typing import Any, Union
 import numpy as np
 
 from minilocal import streams
+from minilocal.errors import whole
 from minilocal.kernels import cpu, threads, workspace
 from minilocal.learner import Learner
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
@@ -48,8 +49,9 @@ def estimate(
 
     `machine` is `CPU()` or `GPU()`. It caches what kernels allocate: with the same machine, later estimates are quick.
 
-    Raises: UserError as a `Learner`, where net, rule and modules do not fit.
+    Raises: UserError as a `Learner`, where net, rule and modules do not fit, and for fewer than one image.
     """
+    images = whole("images", images)
     machine = machine or CPU()
     library = machine.library
     learner = Learner(net, rule, modules, rng=streams.rng(0), device=library, dtype=dtype, optimizer=optimizer)

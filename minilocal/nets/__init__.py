@@ -68,7 +68,15 @@ def get(
     raise unknown("network", name, (*also, *NAMES), more=MORE)
 
 
-__all__ = ["MORE", "NAMES", "Net", "alexnet", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]
+def check_name(name: str) -> None:
+    """Check the depth and the width in the name of a resnetN or a wrnD-W. Raises: UserError, as `get`."""
+    resnet_, wrn_ = re.fullmatch(r"resnet(\d+)", name), re.fullmatch(r"wrn(\d+)-(\d+)", name)
+    depth, extra = (int(resnet_[1]), 2) if resnet_ else (int(wrn_[1]), 4) if wrn_ else (8, 2)
+    if name not in NAMES and ((depth - extra) % 6 or depth < 6 + extra or (wrn_ and int(wrn_[2]) < 1)):
+        get(name, rng=Initializer(0))  # which raises
+
+
+__all__ = ["MORE", "NAMES", "Net", "alexnet", "check_name", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]
 
 
 def __dir__() -> list[str]:

@@ -50,7 +50,7 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def decorate(plain: Callable[P, R]) -> Callable[P, R]:
         # by types of arrays, then by the type of numbers and the kind of kernels on NumPy
-        chosen: dict[tuple[type, ...], dict[tuple[str, str], Callable[P, R]]] = {}
+        chosen: dict[tuple[type, ...], dict[tuple[np.dtype[Any], str], Callable[P, R]]] = {}
 
         def choose(arrays: Sequence[Array]) -> Callable[P, R]:
             xp = namespace(*arrays)
@@ -59,7 +59,7 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
             kind = kernels()
             form = fast_ops(xp, arrays[0], kind).get(plain.__name__, plain)
             if isinstance(xp, ModuleType):
-                chosen.setdefault(tuple(map(type, arrays)), {})[arrays[0].dtype.char, kind] = form
+                chosen.setdefault(tuple(map(type, arrays)), {})[arrays[0].dtype, kind] = form
             return form
 
         @wraps(plain)
@@ -69,7 +69,7 @@ def op_on(pick: Pick) -> Callable[[Callable[P, R]], Callable[P, R]]:
                 return result
             arrays = pick(*args)
             forms = chosen.get(tuple(map(type, arrays)))
-            form = forms.get((arrays[0].dtype.char, kernels())) if forms else None
+            form = forms.get((arrays[0].dtype, kernels())) if forms else None
             if form is None or _reference.get():
                 if not arrays and kwargs:  # arrays given by name
                     arrays = pick(*inspect.signature(plain).bind(*args, **kwargs).args)
@@ -93,7 +93,8 @@ def fast_ops(xp: Any, like: Array, kind: str = "numpy") -> Table:
     `kind` is that of the kernels on NumPy. It is asked once for a choice: another thread may change it meanwhile.
     """
     if xp is np:
-        return _table("numba" if kind == "numba" and like.dtype.char in "fd" else "cpu")
+        numba = kind == "numba" and like.dtype.char in "fd" and like.dtype.isnative  # Numba has no other byte order
+        return _table("numba" if numba else "cpu")
     if hasattr(xp, "RawKernel"):
         return _table("cuda") if like.dtype.char in "fd" else {}
     table: Table = getattr(xp, "fast_ops", {})

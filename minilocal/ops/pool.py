@@ -52,7 +52,15 @@ def argmax_type(k: int) -> str:
     return "uint8" if k <= 16 else "uint16" if k <= 256 else "uint32"
 
 
+def pooled_shape(shape: tuple[int, ...], k: int, stride: int) -> tuple[int, int, int, int]:
+    """(N, P, Q, C) for images (N, H, W, C). Raises: ValueError for images that are smaller than a window."""
+    N, H, W, C = shape
+    if k < 1 or stride < 1 or min(H, W) < k:  # compiled code would read what lies beyond the images
+        raise ValueError(f"images {shape} met windows of {k}×{k} at every {stride}th pixel.")
+    return N, conv_out_size(H, k, stride, 0), conv_out_size(W, k, stride, 0), C
+
+
 def window_pixels(x: Array, k: int, stride: int) -> list[Any]:
     """For each index of the window, the pixels of all windows there: k·k views of x, (N, P, Q, C) each."""
-    P, Q = conv_out_size(x.shape[1], k, stride, 0), conv_out_size(x.shape[2], k, stride, 0)
+    _, P, Q, _ = pooled_shape(x.shape, k, stride)
     return [x[:, i : i + stride * P : stride, j : j + stride * Q : stride] for i in range(k) for j in range(k)]

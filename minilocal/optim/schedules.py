@@ -121,6 +121,8 @@ def schedule(text: str, lr: float, epochs: int) -> Schedule:
 
     Raises: UserError for anything else, a rate that is not above 0 and finite, and fewer than one epoch.
     """
+    if not isinstance(text, str):
+        raise UserError(f"schedule {text!r} is no text: give one, as 'cosine' or 'warmup:5+steps:60,80'.")
     if not 0 < lr < inf:
         raise UserError(f"learning rate {lr}: give a number above 0, as 0.1.")
     if epochs < 1:

@@ -72,7 +72,7 @@ def test_an_experiment_of_ones_own_by_several_processes_and_with_more_trials(min
     path = tmp_path / "reproduce" / "own-full"
     first = {cell.name for cell in Queue.read(path).cells}
     status, _, err = minilocal(*own, "--kernels", "nunba")
-    assert status == 2 and "run.kernels = 'nunba'" in err and err.count("\n") == 1
+    assert status == 2 and "kernels 'nunba' is not known; did you mean 'numba'" in err and err.count("\n") == 1
     status, out, _ = minilocal(*own, "--kernels", "numpy")
     assert status == 0 and out.startswith("reproduce/own-full: 2 of 4 done, 2 left") and " ± " in out
     assert "published" not in out and "|" not in out, "nothing is printed of an experiment of one's own"

@@ -20,7 +20,7 @@ from minilocal.kernels.threads import available
 from minilocal.record import current_environment
 from tests.faults.measured import read, write
 from tests.faults.page import RESULTS, ROOT, render
-from tests.faults.parts import PARTS, part
+from tests.faults.parts import APART, PARTS, part
 
 
 def measure(name: str, minutes: float | None) -> bool:
@@ -59,7 +59,7 @@ def in_its_own_process(name: str, minutes: float | None) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("parts", nargs="*", choices=[*PARTS, []], metavar="PART", help=", ".join(PARTS))
+    parser.add_argument("parts", nargs="*", choices=[*PARTS, *APART, []], metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--minutes", type=float, help="for each part whose cases have no end")
     parser.add_argument("--alone", action="store_true", help="in this process, without the page")
     options = parser.parse_args()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.measured import Measured, read
-from tests.faults.parts import PARTS, part
+from tests.faults.parts import APART, PARTS, part
 
 ROOT = Path(__file__).parents[2]
 RESULTS = ROOT / "docs/results/trust"
@@ -25,9 +25,10 @@ def table(names: tuple[str, ...], rows: list[tuple[Any, ...]]) -> str:
     return "".join("| " + " | ".join(str(cell) for cell in line) + " |\n" for line in lines) + "\n"
 
 
-def section(title: str, about: str, measured: Measured, facts: dict[str, Any]) -> str:
+def section(name: str, measured: Measured, facts: dict[str, Any]) -> str:
     """A part: what is tried, the figures, what its checks say without what they rely on, and the failures."""
-    text = f"## {title}\n\n{about}\n\n"
+    text = f"## {part(name).TITLE}\n\n{part(name).ABOUT.strip()}\n\n"
+    text += f"`{APART[name]}` measures it; `make trust` does not.\n\n" if name in APART else ""
     text += table(("tried", "cases", "held", ""), [(f.what, f.tried, f.held, f.remark) for f in measured.figures])
     if measured.broken:
         rows = [(b.without, b.tried, b.red) for b in measured.broken]
@@ -43,7 +44,7 @@ def section(title: str, about: str, measured: Measured, facts: dict[str, Any]) -
 def render() -> None:
     """Writes the page anew from the files of the parts that are there."""
     sections = []
-    for name in PARTS:
+    for name in (*PARTS, *APART):
         if (path := RESULTS / f"{name}.json").exists():
-            sections.append(section(part(name).TITLE, part(name).ABOUT.strip(), *read(path)))
+            sections.append(section(name, *read(path)))
     PAGE.write_text((HEAD + "".join(sections)).rstrip() + "\n")

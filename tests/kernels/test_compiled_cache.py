@@ -191,6 +191,37 @@ def test_a_damaged_file_is_compiled_anew(program, tmp_path, kind):
     assert (result["hits"], result["compiled"], result["results"]) == (1, 0, [2])
 
 
+def test_code_of_another_signature_is_not_run(tmp_path, monkeypatch):
+    """It would take numbers for those of another type."""
+    kept_in(tmp_path, monkeypatch)
+    types = ("float32", "int32")
+    for dtype in types:
+        less_one()(np.ones(2, dtype))
+    first, second = sorted(tmp_path.rglob("*.nbc"))
+    first.write_bytes(second.read_bytes())
+    for compilations in (2, 0):  # one wrong file, and all of the function's are made anew
+        again = less_one()
+        assert [again(np.full(2, 3, dtype)).tolist() for dtype in types] == [[2, 2], [2, 2]]
+        assert sum(again.stats.cache_misses.values()) == compilations
+
+
+def test_with_a_damaged_index_its_code_goes_too(tmp_path, monkeypatch):
+    """Numbers of files begin anew: what ends before it has written its code would leave its index to the old one."""
+    kept_in(tmp_path, monkeypatch)
+    less_one()(np.ones(2, "float32"))
+    (index,) = tmp_path.rglob("*.nbi")
+    index.write_bytes(b"no pickle")
+
+    def killed(self, name, data):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(IndexDataCacheFile, "_save_data", killed)
+        less_one()(np.ones(2, "int32"))
+    assert index.exists() and not list(tmp_path.rglob("*.nbc"))
+    assert less_one()(np.full(2, 3, "int32")).tolist() == [2, 2]
+
+
 def test_one_process_at_a_time_writes(tmp_path, monkeypatch):
     """The lock is held from the number that a file gets to the file itself, by this function and by no other."""
     held = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -83,6 +84,13 @@ def test_numbers_that_are_not_float32_or_float64_have_numpys(installed):
     assert ran("int64") == 10 and ran("float16") == 10
 
 
+def test_numbers_of_another_byte_order_have_numpys(installed):
+    """Numba has no type for them. The two orders of a type are chosen for apart, whichever comes first."""
+    other = np.dtype("float32").newbyteorder().str
+    ml.use_kernels("numba")
+    assert [ran(other), ran("float32"), ran(other), ran("float32")] == [10, 100, 10, 100]
+
+
 def test_every_thread_has_the_kind(installed):
     """A thread that was there before, threads of the pool, and one that starts later."""
     results, change = [], Event()
@@ -141,6 +149,7 @@ def test_without_numba_it_is_refused_and_auto_is_numpy(monkeypatch):
 
 def python(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
     env = {"PYTHONPATH": ":".join(map(str, (*paths, TOP))), "HOME": "/nonexistent"}
+    env |= {name: value for name, value in os.environ.items() if name == "NUMBA_DISABLE_JIT"}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
 
 
@@ -184,3 +193,14 @@ def test_auto_is_numpy_where_numba_is_not_installed():
         f"import sys\nsys.modules['numba'] = None\n{STEP}\nml.use_kernels('auto')\nprint(ml.ops.kinds.kernels())"
     )
     assert (done.returncode, done.stdout) == (0, "numpy\n"), done.stderr
+
+
+@with_numba
+@pytest.mark.parametrize("kind", ["numba", "auto"])
+def test_numba_that_is_told_to_compile_nothing_is_refused(kind, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    done = python(f"{STEP}\nml.use_kernels({kind!r})")
+    last = done.stderr.splitlines()[-1]
+    assert done.returncode == 1 and last.startswith(
+        "minilocal.errors.UserError: kernels = 'numba' met NUMBA_DISABLE_JIT"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import numpy as np
@@ -111,3 +112,19 @@ def test_a_gradient_of_another_shape_is_refused_or_spread_as_in_the_plain_code(n
         results.append(arrays[0])
     ours, theirs = results
     assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name, numbers", [("sgd", (0.9, 0.0, False)), ("adam", (0.9, 0.999, 1e-8, 0.0))])
+def test_a_parameter_that_cannot_be_written_has_the_plain_codes_error(name, numbers):
+    w, more = np.ones(5, "float32"), (2,) if name == "adam" else ()
+    w.flags.writeable = False
+    means = [np.zeros(5, "float32") for _ in range(2 if name == "adam" else 1)]
+    with pytest.raises(ValueError, match="read-only"):
+        FORMS[name]([(w, np.ones(5, "float32"), *means, *more)], 0.1, *numbers)
+
+
+def test_arrays_out_of_a_pickle_are_moved_by_the_compiled_loop():
+    """Their dtype is an object of its own, equal to that of a new array."""
+    w = pickle.loads(pickle.dumps(np.ones(5, "float32")))
+    assert parameters.fits(w, np.ones(5, "float32"), None)
+    assert not parameters.fits(w, np.ones(5), None)

@@ -8,7 +8,7 @@ import pytest
 from minilocal import streams
 from minilocal.kernels import threads
 from tests.helpers.plain import plain
-from tests.kernels.test_pool_kernel import WINDOWS
+from tests.kernels.test_pool_kernel import NO_WINDOWS, WINDOWS
 
 pytest.importorskip("numba", reason="compiled by Numba: pip install 'minilocal[fast]'")
 
@@ -63,3 +63,12 @@ def test_errors_of_other_windows_are_refused():
             max_pool_backward(dy, argmax, shape, 2, 2)
     with pytest.raises(ValueError, match=r"argmax \(2, 2, 3, 4\)"):
         max_pool_backward(dy, argmax[:, 1:], (2, 6, 6, 4), 2, 2)
+
+
+@pytest.mark.parametrize("shape, k, stride", NO_WINDOWS, ids=str)
+def test_images_that_are_smaller_than_a_window_are_refused(shape, k, stride):
+    x, one = np.ones(shape, "float32"), np.ones((1, 1, 1, 2), "float32")
+    with pytest.raises(ValueError, match="met windows of"):
+        max_pool(x, k, stride)
+    with pytest.raises(ValueError, match="met windows of"):
+        max_pool_backward(one, one.astype("uint8"), shape, k, stride)

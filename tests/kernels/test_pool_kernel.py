@@ -32,3 +32,23 @@ def test_the_fast_form_is_the_plain_one(shape, k, stride, dtype):
     dy = rng.standard_normal(y.shape).astype(dtype)
     dx = cpu.max_pool_backward(dy, argmax, shape, k, stride)
     assert dx.dtype == dtype and np.array_equal(dx, plain.max_pool_backward(dy, argmax, shape, k, stride))
+
+
+NO_WINDOWS = [
+    ((1, 3, 3, 2), 6, 1),
+    ((1, 3, 9, 2), 4, 3),
+    ((1, 9, 3, 2), 4, 1),
+    ((1, 3, 3, 2), 0, 1),
+    ((1, 3, 3, 2), 2, 0),
+]
+
+
+@pytest.mark.parametrize("shape, k, stride", NO_WINDOWS, ids=str)
+@pytest.mark.parametrize("forms", [plain, cpu], ids=["plain", "cpu"])
+def test_images_that_are_smaller_than_a_window_are_refused(forms, shape, k, stride):
+    """A count of windows below 0 would be one from the end, to a slice."""
+    x, one = np.ones(shape, "float32"), np.ones((1, 1, 1, 2), "float32")
+    with pytest.raises(ValueError, match="met windows of"):
+        forms.max_pool(x, k, stride)
+    with pytest.raises(ValueError, match="met windows of"):
+        forms.max_pool_backward(one, one.astype("uint8"), shape, k, stride)

@@ -1,5 +1,10 @@
 """The product that stays in registers, and rows of it: equation (1) of the file, and bits that no tile changes."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,11 +12,14 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="Numba is not installed (extra: fast)")
 
+import minilocal
 from minilocal import streams
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.register_tile import BROAD, TALL
 from minilocal.kernels.numba.rows import in_strips, rows, strip_width
 from minilocal.kernels.numba.vector import BYTES, load, store
+
+TOP = Path(minilocal.__file__).parents[1]
 
 
 def product(A: np.ndarray, B: np.ndarray, add: np.ndarray | None, at_once: int) -> np.ndarray:
@@ -75,3 +83,15 @@ def test_vectors_have_the_bits_of_arrays():
     a, b = x[:64], x[64:]
     assert np.array_equal(y, np.float32(2.5) * a - b * a + b)
     assert TALL >= 4
+
+
+@pytest.mark.parametrize("setting, tiles", [("CPU_NAME=generic", "4 0"), ("CPU_FEATURES=+avx,+avx512f", "16 8")])
+def test_tiles_are_those_of_the_processor_that_code_is_kept_for(setting, tiles):
+    """With tiles of another size, code on disk would not fit how weights are cut: a loop without an end."""
+    name, _, value = f"NUMBA_{setting}".partition("=")
+    code = "from minilocal.kernels.numba.register_tile import BROAD, TALL; print(TALL, BROAD)"
+    env = {**os.environ, name: value}
+    assert (
+        subprocess.run([sys.executable, "-c", code], env=env, cwd=TOP, capture_output=True, text=True).stdout
+        == f"{tiles}\n"
+    )

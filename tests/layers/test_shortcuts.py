@@ -23,3 +23,14 @@ def test_an_unknown_shortcut_and_one_that_cannot_be():
         Residual(4, 8, 2, Initializer(0), option="C")
     with pytest.raises(UserError, match="from 8 to 4: use B"):
         Residual(8, 4, 2, Initializer(0), option="A-end")
+
+
+@pytest.mark.parametrize("option", ["A-both", "A-end", "B"])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+def test_the_shapes_of_blocks_and_shortcuts_are_known_before(option, stride):
+    """Sides that the stride does not divide are rounded up."""
+    x = streams.rng(0).standard_normal((2, 5, 7, 8), dtype="float32")
+    shortcut = PadShortcut(8, 16, stride, "A-end")
+    assert shortcut.out_shape((5, 7, 8)) == shortcut.forward(x, PassContext())[0].shape[1:]
+    block = Residual(8, 16, stride, Initializer(0), option=option)
+    assert block.out_shape((5, 7, 8)) == block.forward(x, PassContext())[0].shape[1:]

@@ -107,3 +107,34 @@ def test_the_similarity_matrix_of_two_samples_by_hand():
     R = host(similarity_matrix(U))
     assert R.dtype == np.float32
     np.testing.assert_allclose(R, [[1, -1 / 3], [-1 / 3, 1]], rtol=1e-6)
+
+
+def written_out(U):
+    """R from the docstring's equations (1) to (3), sample by sample."""
+    by_maps = U.ndim == 4 and U.shape[3] > 3 and U.shape[1] > 1
+    s = [u.reshape(-1, u.shape[-1]).std(axis=0, ddof=1) if by_maps else u.ravel() for u in U]
+    centred = [row - row.mean() for row in s]
+    x = np.array([row / (np.linalg.norm(row) + 1e-8) for row in centred])
+    return np.clip(x @ x.T, -1, 1)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(5, 4, 3, 6), (5, 4, 4, 4), (5, 4, 4, 3), (5, 1, 4, 6), (5, 2, 1, 4), (1, 4, 3, 6), (1, 1, 2, 4), (5, 7)],
+    ids=str,
+)
+def test_maps_of_more_than_three_channels_and_one_row_are_taken_by_their_deviations(shape):
+    U, labels = ml.rng(3).standard_normal(shape), LABELS[: shape[0]]
+    R = written_out(U)
+    np.testing.assert_allclose(host(similarity_matrix(U)), R, rtol=1e-12, atol=1e-12)
+    target = host(ml.losses._alike(labels, 3, 1e-8))
+    np.testing.assert_allclose(host(similarity(U, labels, 3)[0]), ((R - target) ** 2).mean(), rtol=1e-11)
+
+
+def test_the_inverse_of_0_is_0():
+    inverse = host(ml.losses._inverse(np.array([0.0, 0.5, 4.0], "f4")))
+    assert inverse.dtype == np.float32 and inverse.tolist() == [0, 2, 0.25]
+
+
+def test_the_names_of_the_losses():
+    assert dir(ml.losses) == sorted(ml.losses.__all__) and "similarity" in dir(ml.losses)

@@ -262,3 +262,21 @@ def test_what_an_operation_calls_is_not_intercepted_again():
     with dispatch.intercept(noted):
         both(np.ones(1))
     assert seen == ["both"]
+
+
+def test_what_is_not_to_be_intercepted_is_not():
+    """Neither by the block around it nor by one around that; afterwards both see operations again."""
+    seen: list[str] = []
+
+    def see(plain, form, *args, **kwargs):
+        seen.append(plain.__name__)
+        return form(*args, **kwargs)
+
+    x = np.ones((2, 3))
+    with dispatch.intercept(see), dispatch.intercept(see):
+        with dispatch.not_intercepted():
+            ops.relu(x)
+        assert not seen
+        ops.relu(x)
+    ops.relu(x)
+    assert seen == ["relu", "relu"]  # by both

@@ -230,3 +230,15 @@ def test_an_optimisers_numbers_are_checked(call, bad):
 def test_a_memory_that_never_fades_is_refused(make):
     with pytest.raises(UserError, match="below 1"):
         make()
+
+
+def test_an_optimiser_by_its_name_has_the_usual_numbers():
+    assert optim.get("sgd") == optim.SGD() and optim.get("adam") == optim.Adam()
+    with pytest.raises(UserError, match=r"optimiser 'adm' is not known.*'adam'"):
+        optim.get("adm")
+
+
+def test_nesterov_needs_a_momentum():
+    with pytest.raises(UserError, match=r"^Nesterov's step looks ahead along the momentum: give momentum > 0, or "):
+        optim.SGD(momentum=0, nesterov=True)
+    assert optim.SGD(momentum=0).momentum == 0 and optim.SGD(momentum=0.1, nesterov=True).nesterov

@@ -51,7 +51,7 @@ def test_a_composition_in_words_is_the_rule_that_it_says(answers, rule):
     ("answers", "message"),
     [
         ({"objective": "clasifier"}, "objective 'clasifier' is not known; did you mean 'classifier'?"),
-        ({"boundary": "late"}, "boundary 'late' is not known. Known: open, closed, link, delayed, synthetic_gradient."),
+        ({"boundary": "late"}, "boundary 'late' is not known. Known: open, closed, link, reach, delayed, synthetic_g"),
         ({"when": "sometimes"}, "when 'sometimes' is not known"),
         ({"boundary": "link:lenght=2"}, "boundary link has no option 'lenght'; did you mean 'length'? It has length,"),
         ({"boundary": "closed:length=2"}, "boundary closed has no option 'length'. It has none."),
@@ -201,3 +201,19 @@ def test_a_fingerprint_without_a_file_and_an_option_that_no_file_can_hold_are_re
         assert dataclasses.is_dataclass(ml.rules.get(resolve([own])[0].rule.name))
     config, remarks = resolve([own, ("--rule", {"rule.name": "gll"})])
     assert config.rule.sha256 is None and len(remarks) == 1
+
+
+def test_a_file_that_cannot_be_read_as_python_is_said_to_be_wrong_in_its_first_line(tmp_path):
+    file = tmp_path / "null.py"
+    file.write_bytes(b"x = 1\n\0")
+    with pytest.raises(ml.UserError) as caught:
+        ml.rules.get(f"{file}:x")
+    assert str(caught.value).startswith(f"{file}:1: ") and "null bytes" in str(caught.value)
+
+
+def test_the_deepest_line_of_the_users_file_is_named(tmp_path):
+    file = tmp_path / "deep.py"
+    file.write_text("def inner():\n    raise ValueError('no')\n\n\ninner()\n")
+    with pytest.raises(ml.UserError) as caught:
+        ml.rules.get(f"{file}:x")
+    assert str(caught.value) == f"{file}:2: ValueError: no"

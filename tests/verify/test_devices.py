@@ -123,7 +123,7 @@ def test_a_failed_row_of_a_device_is_the_exit_status(cuda, capsys, tmp_path, mon
     [
         (["--device", "tpu"], "device 'tpu' is not known. Known: cpu, cuda, cuda:N."),
         (["--device", "cpu", "--only", "objectives"], "kind of check 'objectives' is not known. Known: kernels"),
-        (["--device", "cpu", "--only", "data", "--out", "no/such/folder/rows"], "--out no/such/folder/rows cannot be"),
+        (["--device", "cpu", "--only", "data", "--out", "no/such/rows"], "--out no/such/rows: there is no folder"),
     ],
 )
 def test_what_the_command_refuses_is_one_line(words, reason, capsys):

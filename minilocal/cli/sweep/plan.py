@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -84,6 +85,9 @@ def devices(text: str | None) -> list[str]:
         return []
     words = values("--device", text)
     names = [f"{words[0].partition(':')[0]}:{word}" if word.isdecimal() else word for word in words]
+    for name in names:
+        if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+            raise UserError(f"--device {name!r} is not known. Known: cpu, cuda, cuda:N, and cuda:0,1 for several.")
     if len(set(names)) < len(names):
         raise UserError(f"--device {text} names a device twice: give --jobs N for several processes on one.")
     return names

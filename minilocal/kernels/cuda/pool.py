@@ -9,8 +9,7 @@ from __future__ import annotations
 from minilocal.array import Array, namespace
 from minilocal.kernels.cuda.launch import Kernel, blocks
 from minilocal.kernels.cuda.reduce_rows import ADD_UP, PACK, THREADS, RowGrid, packed
-from minilocal.ops.conv import conv_out_size
-from minilocal.ops.pool import argmax_type
+from minilocal.ops.pool import argmax_type, pooled_shape
 
 INDEX = """
 template <int bytes> struct Whole { using type = unsigned char; };
@@ -113,8 +112,7 @@ extern "C" __global__ void global_average_pool_backward(const T* __restrict__ dy
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, argmax), by one launch."""
-    xp, (N, H, W, C) = namespace(x), x.shape
-    P, Q = conv_out_size(H, k, stride, 0), conv_out_size(W, k, stride, 0)
+    xp, (_, H, W, _), (N, P, Q, C) = namespace(x), x.shape, pooled_shape(x.shape, k, stride)
     x, y, argmax = xp.ascontiguousarray(x), xp.empty((N, P, Q, C), x.dtype), xp.empty((N, P, Q, C), argmax_type(k))
     grid, block = (N * P, blocks(Q * C, THREADS)), (min(Q * C, THREADS),)
     sizes = {"SIDE": k, "STRIDE": stride, "INDEX_BYTES": argmax.itemsize}
@@ -125,6 +123,8 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
 def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
     """dx, by one launch: every pixel gathers from the windows that hold it."""
     xp, (N, H, W, C), (_, P, Q, _) = namespace(dy, argmax), shape, dy.shape
+    if not dy.shape == argmax.shape == pooled_shape(shape, k, stride):
+        raise ValueError(f"dy {dy.shape}, argmax {argmax.shape}, dx {shape}: these are not windows {k}×{k}, {stride}.")
     dy, argmax, dx = xp.ascontiguousarray(dy), xp.ascontiguousarray(argmax), xp.empty(shape, dy.dtype)
     grid, block = (N * H, blocks(W * C, THREADS)), (min(W * C, THREADS),)
     sizes = {"SIDE": k, "STRIDE": stride, "INDEX_BYTES": argmax.itemsize}

@@ -10,6 +10,7 @@ where a disk is full, each process compiles for itself.
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import sys
 import tempfile
@@ -74,13 +75,25 @@ class Cache(FunctionCache):  # Numba has no annotations
             say(f"compiled Numba kernels are not kept: {FOLDER}: {error.strerror}")
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The code of a signature; None where it is not there, or damaged."""
+        """The code of a signature; None where it is not there, damaged, or that of another one."""
         try:
-            return super().load_overload(sig, target_context)
+            code = super().load_overload(sig, target_context)
+            if code is None or tuple(code.signature.args) == tuple(sig):
+                return code
         except Exception:  # whatever a damaged file makes of itself
-            with suppress(OSError), locked(FOLDER):
-                self.flush()
-            return None
+            pass
+        with suppress(OSError), locked(FOLDER):
+            self.remove()
+        return None
+
+    def remove(self) -> None:
+        """Delete the files of this function: the index first, and then the code, whose numbers begin anew.
+
+        With code left, a process that ends between its new index and its code would leave that to a wrong signature.
+        """
+        index = Path(self._cache_file._index_path)
+        for path in (index, *index.parent.glob(f"{glob.escape(index.stem)}.*.nbc")):
+            path.unlink(missing_ok=True)
 
 
 def cached(dispatcher: Any) -> Any:

@@ -13,10 +13,16 @@ from typing import Any, TypeVar
 
 import numba
 
+from minilocal.errors import UserError
 from minilocal.kernels.numba.cache import FOLDER, TROUBLE, cached, say
 from minilocal.kernels.numba.forks import wait_for_compilations
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+if numba.config.DISABLE_JIT:
+    raise UserError(
+        "kernels = 'numba' met NUMBA_DISABLE_JIT, with which Numba compiles nothing: unset it, or take numpy."
+    )
 
 
 def compiled(function: F) -> F:

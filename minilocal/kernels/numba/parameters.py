@@ -14,9 +14,13 @@ PART = 1 << 17  # numbers of a part, at least: one core does as much while anoth
 
 
 def fits(*arrays: Any) -> bool:
-    """Whether a loop over flat arrays of one type and shape can have them; None is left out."""
+    """Whether a loop over flat arrays of one type and shape can have them; None is left out.
+
+    Those that cannot be written take the plain code, and its error. (An array out of a pickle has a dtype object of its
+    own, equal to the others'.)
+    """
     like = arrays[0]
-    return all(a is None or (a.flags.c_contiguous and a.dtype is like.dtype and a.shape == like.shape) for a in arrays)
+    return all(a is None or (a.flags.carray and a.dtype == like.dtype and a.shape == like.shape) for a in arrays)
 
 
 def by_parts(move: Callable[..., None], arrays: tuple[Any, ...], *numbers: Any) -> None:

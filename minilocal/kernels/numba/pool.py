@@ -12,12 +12,12 @@ from minilocal.kernels import aligned
 from minilocal.kernels.numba.compiled import compiled
 from minilocal.kernels.numba.relu import PART
 from minilocal.kernels.threads import PARTS, parallel_map, partition
-from minilocal.ops.pool import argmax_type, window_pixels
+from minilocal.ops.pool import argmax_type, pooled_shape
 
 
 def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
     """(y, argmax), new arrays."""
-    x, shape = np.ascontiguousarray(x), window_pixels(x, k, stride)[0].shape
+    x, shape = np.ascontiguousarray(x), pooled_shape(x.shape, k, stride)
     y, argmax = aligned.empty(shape, x.dtype), aligned.empty(shape, argmax_type(k))
     parallel_map(lambda i, j: largest(x[i:j], k, stride, y[i:j], argmax[i:j]), _parts(x))
     return y, argmax
@@ -26,7 +26,7 @@ def max_pool(x: Array, k: int, stride: int) -> tuple[Array, Array]:
 def max_pool_backward(dy: Array, argmax: Array, shape: tuple[int, ...], k: int, stride: int) -> Array:
     """dx, a new array."""
     dx = aligned.empty(shape, dy.dtype)
-    if not dy.shape == argmax.shape == window_pixels(dx, k, stride)[0].shape:
+    if not dy.shape == argmax.shape == pooled_shape(dx.shape, k, stride):
         raise ValueError(f"dy {dy.shape}, argmax {argmax.shape}, dx {shape}: these are not windows {k}×{k}, {stride}.")
     dy, argmax = np.ascontiguousarray(dy), np.ascontiguousarray(argmax)
     parallel_map(lambda i, j: route(dy[i:j], argmax[i:j], k, stride, dx[i:j]), _parts(dx))

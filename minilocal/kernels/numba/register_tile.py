@@ -15,9 +15,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
+from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
 from minilocal.kernels.numba.vector import BYTES
@@ -26,8 +27,10 @@ INDEX = ir.IntType(64)
 PER_POINTER = 4  # rows of A that are reached from one pointer
 
 # Rows of a tile of one vector, and of two: its sums, a row of B and a number of A fill the registers, and no more.
-# And halves and quarters of them.
-TALL, BROAD = (16, 8) if binding.get_host_cpu_features().get("avx512f") else (4, 0)
+# And halves and quarters of them. The processor is the one that Numba compiles for and by which it finds code on disk
+# (NUMBA_CPU_NAME): for one processor, tiles have one size on every machine.
+_, _, FEATURES = cpu_target.target_context.codegen().magic_tuple()
+TALL, BROAD = (16, 8) if "+avx512f" in FEATURES.split(",") else (4, 0)
 TALL_2, TALL_4, BROAD_2 = TALL // 2, TALL // 4, BROAD // 2
 
 
