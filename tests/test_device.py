@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
+import os
 import re
 import sys
 from types import ModuleType, SimpleNamespace
@@ -337,4 +338,4 @@ def test_kernels_stay_in_memory_where_others_can_write_in_cupys_folder(install, 
     why = f"others may write in {tmp_path} (mode 0777): chmod go-w {tmp_path}"
     said = f"minilocal: CUDA kernels are built anew in each process: {why}\n"
     assert capsys.readouterr().err == (said if shared else "")
-    assert device.os.environ[device.IN_MEMORY] == ("1" if shared else "0")
+    assert os.environ[device.IN_MEMORY] == ("1" if shared else "0")
