@@ -336,6 +336,6 @@ def test_kernels_stay_in_memory_where_others_can_write_in_cupys_folder(install, 
     install(played())
     device_namespace("cuda")
     why = f"others may write in {tmp_path} (mode 0777): chmod go-w {tmp_path}"
-    said = f"minilocal: CUDA kernels are built anew in each process: {why}\n"
-    assert capsys.readouterr().err == (said if shared else "")
+    line = f"minilocal: CUDA kernels are built anew in each process: {why}\n"
+    assert capsys.readouterr().err == (line if shared else "")
     assert os.environ[device.IN_MEMORY] == ("1" if shared else "0")

@@ -19,7 +19,7 @@ class Answer:
     """How many packages the service knew, what it found, and why the others could not be asked about."""
 
     asked: int
-    found: list[str]
+    known_faults: list[str]
     not_asked: str = ""
 
 
@@ -44,8 +44,10 @@ def audited() -> Answer:
 def answer(packages: list[dict[str, Any]]) -> Answer:
     """Of pip-audit's list. What it skipped was not asked about, and its status is 0 all the same."""
     known = [p for p in packages if "skip_reason" not in p]
-    found = [f"{p['name']} {p['version']}: {v['id']}" for p in known for v in p["vulns"]]
+    known_faults = [f"{p['name']} {p['version']}: {v['id']}" for p in known for v in p["vulns"]]
     skipped = len(packages) - len(known)
     return Answer(
-        len(known), found, f"the service knew nothing of {skipped} of {len(packages)} packages" if skipped else ""
+        len(known),
+        known_faults,
+        f"the service knew nothing of {skipped} of {len(packages)} packages" if skipped else "",
     )

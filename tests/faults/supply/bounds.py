@@ -21,8 +21,8 @@ class Requirement:
     @property
     def oldest(self) -> str | None:
         """The version behind `>=`, or None where any will do."""
-        found = re.search(r">=([\w.]+)", self.bounds)
-        return found[1] if found else None
+        match = re.search(r">=([\w.]+)", self.bounds)
+        return match[1] if match else None
 
 
 def normal(name: str) -> str:
@@ -32,10 +32,10 @@ def normal(name: str) -> str:
 
 def requirement(text: str) -> Requirement:
     """Of a line of pyproject.toml. Raises: ValueError for one that is more than a name and bounds."""
-    found = REQUIREMENT.fullmatch(text)
-    if not found:
+    match = REQUIREMENT.fullmatch(text)
+    if not match:
         raise ValueError(f"{text!r} is not read here: a name and bounds")
-    return Requirement(normal(found["name"]), found["bounds"] or "")
+    return Requirement(normal(match["name"]), match["bounds"] or "")
 
 
 def requirements(*extras: str) -> list[Requirement]:

@@ -26,12 +26,12 @@ CALLS = ("socket.",)
 WRITES = ("open", "exclusive", "os.mkdir", "os.rename", "os.link", "os.symlink")
 RANDOM = re.compile(r"[a-z0-9_]{8}")  # the name of the file by which `tempfile` tries a folder
 STARTS = ("subprocess.Popen", "os.exec", "os.posix_spawn", "os.system")
-MADE = ("tempfile.mkstemp", "tempfile.mkdtemp")
+BY_TEMPFILE = ("tempfile.mkstemp", "tempfile.mkdtemp")
 
 
 def faults(seen: Seen, umask: int) -> list[str]:
     """All that a command did and should not have, a line each; its status too, where it is not 0."""
-    failed = [f"status {seen.status}: {' '.join(seen.said.split())[-200:]}"] if seen.status else []
+    failed = [f"status {seen.status}: {' '.join(seen.output.split())[-200:]}"] if seen.status else []
     return [*failed, *permissions(seen.top, umask), *places(seen), *calls(seen), *programs(seen)]
 
 
@@ -50,12 +50,12 @@ def permissions(top: Path, umask: int) -> Iterator[str]:
 def places(seen: Seen) -> Iterator[str]:
     """It writes in the folder of the work and in the caches; elsewhere only by `tempfile`, under a random name."""
     inside = [str(seen.top / place) for place in PLACES]
-    made = [os.path.realpath(event[1]) for event in seen.events if event[0] in MADE]
+    temporary = [os.path.realpath(event[1]) for event in seen.events if event[0] in BY_TEMPFILE]
     for event, *paths in seen.events:
         if event not in WRITES:
             continue
         for path in map(os.path.normpath, paths):
-            within = any(path == top or path.startswith(top + os.sep) for top in [*inside, *made])
+            within = any(path == top or path.startswith(top + os.sep) for top in [*inside, *temporary])
             above = any(top.startswith(path + os.sep) for top in inside)  # of a folder that is made on the way
             trial = event == "exclusive" and RANDOM.fullmatch(os.path.basename(path))
             if not (within or trial or path.startswith("/dev/") or (event == "os.mkdir" and above)):

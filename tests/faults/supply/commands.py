@@ -49,7 +49,7 @@ class Seen:
     """What a command did: its status, what it said, the events of its processes, and the folder it worked in."""
 
     status: int
-    said: str
+    output: str
     events: list[list[str]]
     top: Path
 

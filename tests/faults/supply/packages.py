@@ -68,5 +68,5 @@ def faults() -> tuple[int, list[str]]:
     return 4, wrong
 
 
-def differences(where: str, there: set[str], wanted: set[str]) -> list[str]:
-    return [f"{where} has {n}" for n in sorted(there - wanted)] + [f"{where} lacks {n}" for n in sorted(wanted - there)]
+def differences(where: str, files: set[str], wanted: set[str]) -> list[str]:
+    return [f"{where} has {n}" for n in sorted(files - wanted)] + [f"{where} lacks {n}" for n in sorted(wanted - files)]

@@ -55,8 +55,8 @@ def commands(umasks: tuple[int, ...]) -> Iterator[Row]:
         wrong = []
         for name in names:
             with folder() as top:
-                if found := faults(watched(top, COMMANDS[name], umask=umask), umask):
-                    wrong.append(f"{name}, umask {umask:03o}: {'; '.join(found[:3])}")
+                if wrongs := faults(watched(top, COMMANDS[name], umask=umask), umask):
+                    wrong.append(f"{name}, umask {umask:03o}: {'; '.join(wrongs[:3])}")
         yield row(f"commands with umask {umask:03o}: places, permissions, calls, programs", len(names), wrong)
 
 
@@ -103,11 +103,11 @@ def audited() -> tuple[str, list[str]]:
     """What `pip-audit` says, for the page; and the known faults of packages."""
     answer = audit.audited()
     if not answer.asked:
-        return f"`pip-audit` of the lock file: could not be asked: {answer.not_asked}.", answer.found
+        return f"`pip-audit` of the lock file: could not be asked: {answer.not_asked}.", answer.known_faults
     more = f"; {answer.not_asked}" if answer.not_asked else ""
     return (
-        f"`pip-audit` of the lock file: {len(answer.found)} known faults in {answer.asked} packages{more}.",
-        answer.found,
+        f"`pip-audit` of the lock file: {len(answer.known_faults)} known faults in {answer.asked} packages{more}.",
+        answer.known_faults,
     )
 
 

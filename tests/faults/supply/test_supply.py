@@ -126,4 +126,4 @@ def test_a_package_that_the_service_does_not_know_has_not_passed():
     known: dict[str, Any] = {"name": "tqdm", "version": "4", "vulns": [{"id": "PYSEC-1"}]}
     assert audit.answer([skipped]) == audit.Answer(0, [], "the service knew nothing of 1 of 1 packages")
     both = audit.answer([skipped, known])
-    assert (both.asked, both.found) == (1, ["tqdm 4: PYSEC-1"]) and both.not_asked
+    assert (both.asked, both.known_faults) == (1, ["tqdm 4: PYSEC-1"]) and both.not_asked

@@ -37,9 +37,9 @@ def shell(text: str) -> list[str]:
         indent = len(line) - len(line.lstrip(" -"))
         if depth is not None and line.strip() and indent <= depth:
             depth = None
-        if (found := re.match(r"[ -]*run: *", line)) or depth is not None:
+        if (match := re.match(r"[ -]*run: *", line)) or depth is not None:
             lines.append(line)
-        if found:
+        if match:
             depth = indent
     return lines
 

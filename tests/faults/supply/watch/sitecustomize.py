@@ -33,13 +33,13 @@ def watch(seen: int) -> None:
             tell(event, arguments[: NAMED[event]])
 
     def tell(event: str, arguments: Any) -> None:
-        told = []
+        texts = []
         for argument in arguments:
             path = os.fsdecode(argument) if isinstance(argument, (bytes, os.PathLike)) else argument
-            told.append(path if isinstance(path, str) else repr(path))
+            texts.append(path if isinstance(path, str) else repr(path))
         if not event.startswith(("socket", "subprocess", "os.exec", "os.posix", "os.sys")):
-            told = [os.path.join(os.getcwd(), path) for path in told]
-        os.write(seen, (json.dumps([event, *told]) + "\n").encode())
+            texts = [os.path.join(os.getcwd(), path) for path in texts]
+        os.write(seen, (json.dumps([event, *texts]) + "\n").encode())
 
     sys.addaudithook(hook)
 
