@@ -6,6 +6,8 @@
 # make docs    the pages, the lessons and the reference as a site, build/docs, and the explorer if it is not there; offline
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make trust   kills, faults, damaged files and wrong input, measured; docs/results/trust.md; PART=kills for one; under an hour
+# make oldest  tests with the oldest versions that pyproject.toml allows, in build/oldest; PYTHON=python3.11
+# make lock    .ci/lock.txt anew: the versions and the files that continuous integration installs; needs the network
 # make mutants  places of the code changed one by one: would a test fail? docs/results/trust.md; goes on where it was ended
 # make coverage branches that the tests take, by part of the package; fails below 98 %
 # make lint    ruff, ruff format and mypy; .venv/bin/pre-commit install runs them before each commit
@@ -28,7 +30,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test trust mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
+.PHONY: help demo test trust oldest lock mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -42,6 +44,17 @@ test: $(VENV)/.tests
 
 trust: $(VENV)/.tests
 	@TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults $(filter-out all,$(PART)) $(if $(MINUTES),--minutes $(MINUTES))
+
+oldest:
+	@$(PYTHON) -m tests.faults.supply.oldest
+
+# For Linux and macOS, and for every Python that pyproject.toml allows. The addresses of the files are not in it: pip takes
+# them from its own index, and refuses those with another hash.
+lock:
+	@test -x build/uv/bin/uv || { $(PYTHON) -m venv build/uv && build/uv/bin/pip install --quiet --disable-pip-version-check uv; }
+	@build/uv/bin/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
+		--no-annotate --no-emit-index-url --default-index https://pypi.org/simple --custom-compile-command 'make lock' \
+		--extra test --extra lint --extra notebooks --extra docs --group ci pyproject.toml --output-file .ci/lock.txt
 
 MUTANTS = TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m
 mutants: $(VENV)/.mutants
@@ -90,25 +103,28 @@ gpu-check:
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache
 
-# The stamps: enough to run, to test, to mutate, and to make the site.
+# The stamps: enough to run, to test, to mutate, and to make the site. LOCK=.ci/lock.txt installs what that file says, and
+# refuses every file with another hash.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check
 $(VENV)/.runs: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "minilocal needs Python 3.11 or newer; $(PYTHON) is %d.%d: make PYTHON=/path/to/python3.11" % sys.version_info[:2])'
 	@test -x $(BIN)/pip || $(PYTHON) -m venv --clear $(VENV) || { echo "no virtual environment could be made: on Debian and Ubuntu, apt install python3-venv" >&2; exit 1; }
 	@echo "installing minilocal into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) $(if $(LOCK),--require-hashes --requirement $(LOCK),--editable .)
+	@$(if $(LOCK),$(INSTALL) --no-deps --no-build-isolation --editable .)
 	@touch $@
 
 $(VENV)/.tests: $(VENV)/.runs
 	@echo "installing the test tools into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,lint,notebooks,docs]'
+	@$(if $(LOCK),,$(INSTALL) --editable '.[test,lint,notebooks,docs]')
 	@touch $@
 
 $(VENV)/.mutants: $(VENV)/.tests
 	@echo "installing cosmic-ray and coverage.py into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,mutants]'
+	@$(INSTALL) --editable '.[test,mutants]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.runs
 	@echo "installing Sphinx into $(VENV) ..."
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@$(if $(LOCK),,$(INSTALL) --editable '.[docs]')
 	@touch $@

@@ -15,12 +15,14 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import numpy as np
 
 from minilocal.array import Array, to_host
 from minilocal.errors import UserError, first_line
+from minilocal.private import why_not_private
 
 
 class DeviceNotFound(UserError):
@@ -126,6 +128,7 @@ EXTRAS = {12: "-e '.[cuda12]'", 13: "-e '.[cuda13]'"}  # by CUDA's first number;
 MISSING = (  # of CUDA: what CuPy says then
     "DynamicLibNotFound", "libnvrtc", "NVRTC_ERROR", "open source file", "CUDA headers", "ImportError",
 )  # fmt: skip
+IN_MEMORY = "CUPY_CACHE_IN_MEMORY"  # CuPy reads it whenever it builds a kernel
 OLDEST = {12: 5.0, 13: 7.5}  # the compute capability that each of them still builds for
 
 
@@ -142,6 +145,7 @@ def _cupy(device: str) -> Any:
             f"{need}, which is installed more than once, as {both}, so that one overwrites the other: pip uninstall -y "
             f"{remove}, then pip install {EXTRAS[12]}, or {EXTRAS[13]} where nvidia-smi says CUDA 13."
         )
+    _look_at_kernels()
     try:
         cupy = importlib.import_module("cupy")
         importlib.import_module("cupy._core")  # a folder that happens to be named cupy has none
@@ -157,6 +161,20 @@ def _cupy(device: str) -> Any:
         old = f"this is {cupy.__version__}"
         raise UserError(f"{need} 14 or later, and {old}: pip install -U {EXTRAS[12]} or {EXTRAS[13]}.")
     return cupy
+
+
+def _look_at_kernels() -> None:
+    """Keep CuPy's kernels in memory, with a line on stderr, where others could put theirs into its folder."""
+    if os.environ.get(IN_MEMORY) == "1":
+        return
+    folder = Path(os.environ.get("CUPY_CACHE_DIR") or os.path.expanduser("~/.cupy/kernel_cache"))
+    try:
+        trouble = why_not_private(folder)
+    except OSError as error:
+        trouble = f"{folder}: {error.strerror}"
+    if trouble:
+        os.environ[IN_MEMORY] = "1"
+        print(f"minilocal: CUDA kernels are built anew in each process: {trouble}", file=sys.stderr, flush=True)
 
 
 def _gpus(device: str, cupy: Any) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
+import os
 import re
 import sys
 from types import ModuleType, SimpleNamespace
@@ -325,3 +326,16 @@ def test_the_real_cupy_has_the_switch_that_is_used():
     cupy = pytest.importorskip("cupy")
     kinds = cupy._core._routines_linalg
     assert callable(cupy._core.set_compute_type) and kinds.COMPUTE_TYPE_TF32 != kinds.COMPUTE_TYPE_FP32
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_kernels_stay_in_memory_where_others_can_write_in_cupys_folder(install, monkeypatch, tmp_path, capsys, shared):
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "kernels"))
+    monkeypatch.setenv(device.IN_MEMORY, "0")
+    tmp_path.chmod(0o777 if shared else 0o700)
+    install(played())
+    device_namespace("cuda")
+    why = f"others may write in {tmp_path} (mode 0777): chmod go-w {tmp_path}"
+    line = f"minilocal: CUDA kernels are built anew in each process: {why}\n"
+    assert capsys.readouterr().err == (line if shared else "")
+    assert os.environ[device.IN_MEMORY] == ("1" if shared else "0")

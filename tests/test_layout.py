@@ -15,11 +15,11 @@ import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
-    "signals", "errors", "array", "device", "turns", "streams", "tree", "equations", "ops", "kernels", "losses",
-    "layers", "nets", "balanced", "split", "objectives", "boundaries", "rules", "optim", "engine", "contract", "inputs",
-    "training_state", "learner", "interop", "data", "published", "memory", "costs", "locality", "convergence",
-    "summary", "record", "saved", "draw", "config", "train", "bench", "parallel", "report", "verify", "teach",
-    "sweep", "reproduce", "explorer", "cli",
+    "signals", "errors", "private", "array", "device", "turns", "streams", "tree", "equations", "ops", "kernels",
+    "losses", "layers", "nets", "balanced", "split", "objectives", "boundaries", "rules", "optim", "engine",
+    "contract", "inputs", "training_state", "learner", "interop", "data", "published", "memory", "costs",
+    "locality", "convergence", "summary", "record", "saved", "draw", "config", "train", "bench", "parallel",
+    "report", "verify", "teach", "sweep", "reproduce", "explorer", "cli",
 ]  # fmt: skip
 METHODS = {("learner", "summary"), ("learner", "saved")}  # methods whose work stands in a file further down
 METHODS_OF = {  # the same by module: a class, and the files of its methods, which import the class

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import platform
-import subprocess
 import sys
 from datetime import UTC, datetime
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from minilocal.device import device_namespace, on_device
 from minilocal.kernels.threads import available, threads
 from minilocal.ops.kinds import kernels
+from minilocal.record import commit
 
 PACKAGES = ("numpy", "cupy", "cupy-cuda12x", "cupy-cuda13x", "msgspec", "threadpoolctl", "jax", "numba", "llvmlite")
 
@@ -24,7 +23,7 @@ def current_environment() -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
         "minilocal": version("minilocal"),
-        "git": git_commit(),
+        "git": commit.git_commit(),
         "python": platform.python_version(),
         "packages": {name: number for name in PACKAGES if (number := version(name))},
         "blas": blas(),
@@ -83,17 +82,6 @@ def blas() -> list[dict[str, Any]] | None:
     ]
 
 
-def git_commit() -> dict[str, Any] | None:
-    """The commit of the checkout that this package runs from, and whether tracked files differ from it."""
-    top = Path(__file__).resolve().parents[2]
-    if not (top / ".git").exists():  # an installed package may lie in another project's checkout
-        return None
-    commit = _git(top, "rev-parse", "HEAD")
-    if not commit:
-        return None
-    return {"commit": commit, "modified": bool(_git(top, "status", "--porcelain", "--untracked-files=no"))}
-
-
 def processor() -> str | None:
     """The processor's name, as Linux or macOS gives it."""
     try:
@@ -102,13 +90,3 @@ def processor() -> str | None:
     except OSError:
         names = [platform.processor()]
     return names[0] if names and names[0] else None
-
-
-def _git(top: Path, *arguments: str) -> str | None:
-    try:
-        process = subprocess.run(
-            ["git", "--no-optional-locks", "-C", str(top), *arguments], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return process.stdout.strip() if process.returncode == 0 else None

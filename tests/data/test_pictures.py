@@ -140,7 +140,7 @@ def written(content: bytes) -> Callable[[Path], Path]:
 WRONG = [
     ("another size", lambda path: save(path, COLOURS[0, :5]), "is 9×6 pixels and"),
     ("transparent", transparent, "is transparent in places"),
-    ("16 bits", lambda path: save(path, COLOURS[0, ..., 0].astype(np.uint16) * 257), "pixels of mode I;16"),
+    ("16 bits", lambda path: save(path, COLOURS[0, ..., 0].astype(np.uint16) * 257), "pixels of mode I"),
     ("cut short", truncated, "cannot be read as a PNG or JPEG picture (image file is truncated"),
     ("text", written(b"hello"), "cannot be read as a PNG or JPEG picture (cannot identify image file"),
     ("empty", written(b""), "cannot be read as a PNG or JPEG picture"),

@@ -138,6 +138,32 @@ def test_a_user_without_a_home_has_none(program, tmp_path):
     assert cache.why_not_kept(Path("~/.cache/minilocal")) == "the user has no home"
 
 
+def test_code_is_not_loaded_from_a_folder_that_others_can_write_in(program, tmp_path):
+    place = tmp_path / "kept"
+    end(start(program, place, "float32"))
+    for shared in (place, place / cache.FOLDER.name):
+        before = shared.stat().st_mode
+        shared.chmod(0o777)
+        result, lines = end(start(program, place, "float32"))
+        assert (result["hits"], result["results"]) == (0, [2])
+        assert len(lines) == 1 and lines[0].endswith(f"others may write in {shared} (mode 0777): chmod go-w {shared}")
+        shared.chmod(before)
+    result, lines = end(start(program, place, "float32"))
+    assert (result["hits"], lines) == (1, [])
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o002, 0o022, 0o077])
+def test_the_folder_is_made_for_the_user_alone(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        assert cache.why_not_kept(tmp_path / "a/b") == ""
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o777 for path in (tmp_path / "a", tmp_path / "a/b")] == [0o700, 0o700]
+    (tmp_path / "a/b").chmod(0o755)  # what Numba made in it may be another's to write
+    assert cache.why_not_kept(tmp_path / "a/b") == "it is not this user's alone (mode 0700): remove it"
+
+
 def test_a_full_disk_is_told_and_the_function_runs(tmp_path, monkeypatch, capsys):
     def full(self, sig, data):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -2,8 +2,9 @@
 
 The folder is named by the sources of all kernels and Numba's version: what changes in one of them is compiled anew.
 (Numba looks at the file of the function alone; its code and its numbers may come from others, as the points of
-kernels/cpu/winograd.py do.) Without a folder that can be written, and where a
-disk is full, each process compiles for itself.
+kernels/cpu/winograd.py do.) Whoever can write there can have a user run code of theirs. So the folder is made for
+this user alone, and nothing is loaded from one that others can reach. Then, without a folder that can be written, and
+where a disk is full, each process compiles for itself.
 """
 
 from __future__ import annotations
@@ -23,25 +24,35 @@ import numba
 from numba.core import config
 from numba.core.caching import FunctionCache
 
+from minilocal.private import why_not_private
+
 
 def folder() -> Path:
-    """Where compiled code lies: below NUMBA_CACHE_DIR, or else in the user's cache."""
+    """Where compiled code lies: below NUMBA_CACHE_DIR, or else in the user's cache; its links are followed now."""
     sources = b"".join(path.read_bytes() for path in sorted(Path(__file__).parents[1].rglob("*.py")))
     name = f"numba-{sha256(sources + numba.__version__.encode()).hexdigest()[:12]}"
     if config.CACHE_DIR:
-        return Path(config.CACHE_DIR).absolute() / name
-    return Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "minilocal" / name
+        return Path(os.path.realpath(config.CACHE_DIR)) / name
+    place = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(os.path.realpath(place) if os.path.isabs(place) else place) / "minilocal" / name
 
 
 def why_not_kept(place: Path) -> str:
-    """Why nothing can be written in `place`, which is made where it can be; "" where all is well."""
+    """Why `place` is no good for compiled code, "" where all is well. It is made where it can be, mode 0700."""
     if not place.is_absolute():
         return "the user has no home"
     try:
-        place.mkdir(parents=True, exist_ok=True)
+        if trouble := why_not_private(place):
+            return trouble
+        for part in (*reversed(place.parents), place):
+            if not part.exists():
+                part.mkdir(0o700, exist_ok=True)
         tempfile.TemporaryFile(dir=place).close()
+        about = place.stat()
     except OSError as error:
         return error.strerror or str(error)
+    if about.st_uid != os.geteuid() or about.st_mode & 0o077:  # files of Numba's in it are as the umask has it
+        return "it is not this user's alone (mode 0700): remove it"
     return ""
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minilocal import record
-from minilocal.record import environment
+from minilocal.record import commit
 from minilocal.train import train
 from tests.faults.storage.child import command
 from tests.helpers.small_run import configuration, words
@@ -32,7 +32,7 @@ def end_of(path: Path) -> Any:
 @cache
 def undisturbed() -> Any:
     """`end_of` the run that nothing has disturbed; this process has everything imported by then."""
-    environment.git_commit = dict  # it starts two processes each time
+    commit.git_commit = dict  # it starts two processes each time
     with tempfile.TemporaryDirectory() as top:
         path = Path(top) / "run"
         train(configuration(path, optim__epochs=EPOCHS), bar=False)
