@@ -38,8 +38,7 @@ class Learner:
     It copies the net's arrays to `device` as `dtype`, so several Learners may start from one net. It draws one key
     from `rng`, by which all its random streams are named. On a GPU, `cuda_graph` lets whole steps be recorded and
     replayed where that is possible; `cuda_graph_status` says whether. Without an `optimizer` the rule's recommendation
-    is used (`rule.recommends`: Adam for DNI), or else SGD with momentum 0.9.
-    Threads take turns at what changes or copies it; a prediction beside a step may meet weights of before and after it.
+    is used (`rule.recommends`), or else SGD with momentum 0.9. Threads take turns, but not a prediction with a step.
 
     >>> import minilocal as ml
     >>> net = ml.nets.mlp((16, 16), classes=4, size=2, rng=ml.rng(0))
@@ -119,11 +118,8 @@ class Learner:
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Copy parameters and running statistics in; a subset is fine.
 
-        Floating-point numbers of any width are taken. Whole numbers, truth values and complex numbers are not: they
-        are no weights of a network that has been trained.
-
-        Raises: UserError for a name that is not here, a shape or a type that does not fit, or numbers that are not
-        finite; then nothing has been copied.
+        Raises: UserError for a name that is not here, a shape that differs, or anything but finite floating-point
+        numbers, of any width; then nothing has been copied.
         """
         inputs.weights(arrays, self._training.arrays, self.net.name)
         self._training.load(arrays)
@@ -168,15 +164,14 @@ class Learner:
         OutOfMemory where the memory does not suffice: some modules have been updated then, as after Ctrl-C.
         """
         with self.turns, self.on_device:
-            batch, rate, training = self._checked(x, y), inputs.rate(lr), self._training
+            batch, rate, ctx = self._checked(x, y), inputs.rate(lr), self._context()
             eta: float | Array = rate
-            ctx = self._context()
             if self._graphs is not None:
                 eta, ctx = self._graphs.set_step(rate, ctx)
-            update = partial(training.update, self.optimizer, eta)
+            update = partial(self._training.update, self.optimizer, eta)
             with advising(self._engine, batch.x, ctx.epoch), one_blas_thread(), underflow_is_zero():
                 losses = self._engine.step(batch, ctx, update, True)
-            training.lr, training.steps = rate, training.steps + 1
+            self._training.lr, self._training.steps = rate, self._training.steps + 1
         return losses
 
     @in_turn

@@ -111,7 +111,7 @@ class Boundary:
         return 1
 
     def learns_from(self, k: int, last: int) -> int | None:
-        """The one module whose loss module k's weights learn from, where errors walk through whole modules for it.
+        """The one module whose loss module k's weights learn from, where errors pass through whole modules.
 
         `last` is the number of the last module, from 0. None: `linked_units`, `weights` and `sends` say it all.
         """

@@ -1,4 +1,4 @@
-"""The boundary of interlocking backpropagation: the error of a loss walks down n whole modules.
+"""The boundary of interlocking backpropagation: the error of a loss passes through n whole modules below its own.
 
 Gomez, Key, Perlin, Gou, Frosst, Dean and Gal, "Interlocking Backpropagation: Improving depthwise model-parallelism",
 Journal of Machine Learning Research, 2022.
@@ -27,8 +27,8 @@ class Reach(Boundary):
     can_checkpoint = True
 
     def __post_init__(self) -> None:
-        range_given = "the modules that an error walks down: 0 (GLL), 1, 2, ..."
-        set_checked(self, modules=whole("reach modules", self.modules, 0, give=range_given))
+        numbers = "the modules below its own that an error enters: 0 (GLL), 1, 2, ..."
+        set_checked(self, modules=whole("reach modules", self.modules, 0, give=numbers))
 
     def learns_from(self, k: int, last: int) -> int:
         return min(k + self.modules, last)

@@ -3,7 +3,7 @@
 units                    forward, backward; once more forward where their caches are recomputed
 behind its top           forward, backward
 copies of linked units   forward, backward of the error that passes through them
-errors that walk on      of each that passes through the module, the half of a backward: input errors alone
+errors that pass on      of each that only passes through the module, the half of a backward: input errors alone
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def error_paths(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[ErrorP
 
 
 def _paths_of_one_loss(rule: Rule, sizes: Sequence[int], tops: Sequence[int]) -> list[ErrorPath]:
-    """The paths of errors that walk through whole modules: weight 1 in modules that learn from that loss, else 0."""
+    """The paths of errors that pass through whole modules: weight 1 in modules that learn from that loss, else 0."""
     boundary, last = rule.boundary, len(sizes) - 1
     paths = []
     for j in range(last + 1):

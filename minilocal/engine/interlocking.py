@@ -1,4 +1,4 @@
-"""One step of interlocking backpropagation: the error of each loss walks down whole modules.
+"""One step of interlocking backpropagation: the error of each loss is propagated through whole modules.
 
 Gomez, Key, Perlin, Gou, Frosst, Dean and Gal, "Interlocking Backpropagation", 2022: pairwise (n = 1) and N-wise.
 
@@ -6,12 +6,12 @@ Gomez, Key, Perlin, Gou, Frosst, Dean and Gal, "Interlocking Backpropagation", 2
     for every module j, bottom to top
         h_j = f_j(h_{j-1});   L_j, e = ∂L_j/∂h_j          γ_j learns from L_j alone
         for every module k = j, j-1, ... down to the lowest with m(k) = j
-            g_k = e through module k, where m(k) = j      gradients of the weights: of this walk only
+            g_k = e through module k, where m(k) = j      gradients of the weights, from this loss only
             e ← e at the input of module k                by input errors only where m(k) > j
 
-A module keeps its caches, or with keep="inputs" its input, until the walk that gives its gradients; they are final
-then, and the weights may be updated: no later walk comes so far down. A loss that no module learns from trains its
-auxiliary network and sends no error.
+A module keeps its caches, or with keep="inputs" its input, until the error comes that gives its gradients. They are
+final then, and the weights may be updated: no later error comes so far down. A loss that no module learns from trains
+its auxiliary network and sends no error.
 """
 
 from __future__ import annotations
@@ -76,9 +76,9 @@ class InterlockingEngine(SynchronousEngine):
     def _backward_of_loss(
         self, j: int, waiting: dict[int, Waiting], error_slot: ErrorSlot, ctx: PassContext, on_gradients: OnGradients
     ) -> Array | None:
-        """Walk the error of L_j, in the slot, down the modules of this process.
+        """Backpropagate the error of L_j, in the slot, through the modules of this process.
 
-        The error that leaves the lowest of them; None where the walk ends before.
+        The error that leaves the lowest of them; None where it ends before.
         """
         lowest = self.lowest(j)
         assert lowest is not None
@@ -111,4 +111,4 @@ class InterlockingEngine(SynchronousEngine):
         return self.modules[k].forward(input, ctx, self.arrays, False)[1]
 
     def _await_losses_above(self, waiting: dict[int, Waiting], ctx: PassContext, on_gradients: OnGradients) -> None:
-        """Walk the errors of the process above: of none."""
+        """Backpropagate the errors of the process above: there is none."""

@@ -124,25 +124,6 @@ class Layer(Generic[Cache]):
         return self.parameters[name] if name in self.parameters else self.buffers[name]
 
 
-def whole_sizes(what: str, **sizes: Any) -> list[int]:
-    """The sizes of a layer, each a whole number of 1 or more.
-
-    Raises: UserError for anything else, by the name of the size.
-    """
-    return [whole(f"{what}: {name}", size) for name, size in sizes.items()]
-
-
-def layers_of(children: Any, what: str) -> list[Layer]:
-    """`children` as a list of layers.
-
-    Raises: UserError where it is none, or holds anything else, as a class in place of its instance.
-    """
-    layers = list(children) if isinstance(children, Iterable) and not isinstance(children, (str, bytes)) else [children]
-    if wrong := [layer for layer in layers if not isinstance(layer, Layer)]:
-        raise UserError(f"{what} was given {wrong[0]!r}{call_it(wrong[0])}: give a list of layers, [Flatten(), ...].")
-    return layers
-
-
 def check_distinct_names(owners: Iterable[tuple[str, Arrays]]) -> None:
     """Check that no two owners of arrays, each (its name, its arrays), use one array name.
 
@@ -155,3 +136,22 @@ def check_distinct_names(owners: Iterable[tuple[str, Arrays]]) -> None:
                 both = f"two layers {owner}" if owner == whose[name] else f"{whose[name]} and {owner}"
                 raise UserError(f"{both} have an array {name!r}: give each a name of its own.")
             whose[name] = owner
+
+
+def whole_sizes(layer: Layer[Any], **sizes: Any) -> list[int]:
+    """The sizes of a layer, each a whole number of 1 or more.
+
+    Raises: UserError for anything else, by the name of the size.
+    """
+    return [whole(f"{type(layer).__name__} {layer.name!r}: {name}", size) for name, size in sizes.items()]
+
+
+def layers_of(children: Any, what: str) -> list[Layer]:
+    """`children` as a list of layers.
+
+    Raises: UserError where it is none, or holds anything else, as a class in place of its instance.
+    """
+    layers = list(children) if isinstance(children, Iterable) and not isinstance(children, (str, bytes)) else [children]
+    if wrong := [layer for layer in layers if not isinstance(layer, Layer)]:
+        raise UserError(f"{what} was given {wrong[0]!r}{call_it(wrong[0])}: give a list of layers, [Flatten(), ...].")
+    return layers

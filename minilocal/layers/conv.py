@@ -21,9 +21,7 @@ class Conv(Layer[Array]):
         x (N, H, W, C)   W (k, k, C, O)   b (O,)   z (N, P, Q, O),  P = ⌊(H + 2 pad - k) / stride⌋ + 1
 
     Keeps x, which the ReLU below keeps too, and not im2col(x): it is k² times as large, and cheap to recompute.
-    `forward` and `out_shape` raise UserError for images of other channels, or smaller than a window with its padding.
-
-    Raises: UserError for sizes that are no whole numbers of 1 or more, or a padding below 0.
+    Sizes below 1, and in `forward` and `out_shape` other channels or images smaller than a window, raise UserError.
     """
 
     def __init__(
@@ -39,10 +37,9 @@ class Conv(Layer[Array]):
         name: str = "",
     ) -> None:
         super().__init__(name)
-        self.inputs, self.outputs, self.size, self.stride = whole_sizes(
-            f"Conv {name!r}", inputs=inputs, outputs=outputs, size=size, stride=stride
-        )
-        self.pad, self.bias = whole(f"Conv {name!r}: pad", pad, 0), boolean(f"Conv {name!r}: bias", bias)
+        self.inputs, self.outputs, self.size = whole_sizes(self, inputs=inputs, outputs=outputs, size=size)
+        (self.stride,), self.pad = whole_sizes(self, stride=stride), whole(f"Conv {name!r}: pad", pad, 0)
+        self.bias = boolean(f"Conv {name!r}: bias", bias)
         initial, weight, window = Initializer.of(rng), self._full("weight"), self.size**2 * self.inputs
         self.parameters[weight] = initial.conv(weight, self.size, self.inputs, self.outputs)
         if self.bias:

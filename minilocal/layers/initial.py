@@ -50,16 +50,14 @@ class Initializer:
         return rng if isinstance(rng, Initializer) else Initializer(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:
-        """A convolution's weight (k, k, I, O). Raises: UserError for a size below 1."""
-        k, inputs, outputs = _sizes(name, window=k, inputs=inputs, outputs=outputs)
+        """A convolution's weight (k, k, I, O)."""
         shape, fan_in = (k, k, inputs, outputs), k * k * inputs
         if self.scheme in ("infopro", "ddg"):
             return self._normal(name, shape, (2 / (k * k * outputs)) ** 0.5)
         return self._uniform(name, shape, fan_in**-0.5)
 
     def linear(self, name: str, inputs: int, outputs: int, last: bool = False) -> np.ndarray:
-        """A linear weight (I, O); `last` marks the network's output layer. Raises: UserError for a size below 1."""
-        inputs, outputs = _sizes(name, inputs=inputs, outputs=outputs)
+        """A linear weight (I, O); `last` marks the network's output layer."""
         if self.scheme == "predsim" and last:
             return constant(0, inputs, outputs)
         if self.scheme == "ddg":
@@ -71,8 +69,7 @@ class Initializer:
         return self._uniform(name, (outputs,), fan_in**-0.5)
 
     def gamma(self, name: str, channels: int) -> np.ndarray:
-        """Batch norm's scale (C,). Raises: UserError for fewer than one channel."""
-        (channels,) = _sizes(name, channels=channels)
+        """Batch norm's scale (C,)."""
         if self.scheme in ("fdg", "dgl"):
             return self._stream(name).random(channels, dtype="float32")
         return constant(1, channels)
@@ -89,12 +86,6 @@ class Initializer:
 
     def _uniform(self, name: str, shape: tuple[int, ...], bound: float) -> np.ndarray:
         return (self._stream(name).random(shape, dtype="float32") * 2 - 1) * bound
-
-
-def _sizes(name: str, **sizes: int) -> list[int]:
-    """The sizes of a layer, as integers. Raises: UserError for one that is no whole number, 1 or more."""
-    layer = name.rpartition(".")[0]
-    return [whole(f"a layer's {what}" + f" ({layer})" * bool(layer), n) for what, n in sizes.items()]
 
 
 def constant(value: float, *shape: int) -> np.ndarray:

@@ -21,9 +21,7 @@ class Linear(Layer[Array]):
 
         x (N, I)   W (I, O)   b (O,)   y (N, O)
 
-    Keeps x, which dW needs; the layer below has the same array as its output.
-
-    Raises: UserError for sizes that are no whole numbers of 1 or more.
+    Keeps x, which dW needs; the layer below has the same array as its output. Sizes below 1 raise UserError.
     """
 
     def __init__(
@@ -37,9 +35,8 @@ class Linear(Layer[Array]):
         last: bool = False,
     ) -> None:
         super().__init__(name)
-        self.inputs, self.outputs = whole_sizes(f"Linear {name!r}", inputs=inputs, outputs=outputs)
-        self.bias = boolean(f"Linear {name!r}: bias", bias)
-        initial, weight = Initializer.of(rng), self._full("weight")
+        self.inputs, self.outputs = whole_sizes(self, inputs=inputs, outputs=outputs)
+        initial, weight, self.bias = Initializer.of(rng), self._full("weight"), boolean(f"Linear {name!r}: bias", bias)
         self.parameters[weight] = initial.linear(weight, self.inputs, self.outputs, last)
         if self.bias:
             self.parameters[self._full("bias")] = initial.bias(self._full("bias"), self.inputs, self.outputs)

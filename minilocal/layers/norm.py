@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import NamedTuple
 
 import numpy as np
@@ -45,10 +44,7 @@ class BatchNorm(Layer[NormCache]):
     running variance moves a tenth of its way to 0. PyTorch refuses it. One image is H·W rows, no such case.
 
     Keeps z and two numbers per channel, from which n is computed again. Running statistics: (1 - momentum) old +
-    momentum new, the variance unbiased; `update_running_stats` updates them, a forward does not.
-
-    Raises: UserError for channels that are no whole number of 1 or more, a momentum outside [0, 1], or an ε that is
-    not above 0.
+    momentum new, the variance unbiased; only `update_running_stats` moves them. Numbers out of range raise UserError.
     """
 
     def __init__(
@@ -61,10 +57,8 @@ class BatchNorm(Layer[NormCache]):
         eps: float = 1e-5,
     ) -> None:
         super().__init__(name)
-        what = f"{type(self).__name__} {name!r}"
-        (channels,) = whole_sizes(what, channels=channels)
-        self.channels, self.momentum = channels, fraction(f"{what}: momentum", momentum)
-        self.eps = real(f"{what}: eps", eps, 0, inf, "()", why="give a number above 0, as 1e-05")
+        (self.channels,) = whole_sizes(self, channels=channels)
+        self.momentum, self.eps = _in_range(f"{type(self).__name__} {name!r}", momentum, eps)
         gamma = self._full("weight")
         self.parameters[gamma] = constant(1, channels) if rng is None else Initializer.of(rng).gamma(gamma, channels)
         self.parameters[self._full("bias")] = constant(0, channels)
@@ -137,3 +131,9 @@ class BatchNormReLU(BatchNorm):
     """
 
     relu = True
+
+
+def _in_range(what: str, momentum: float, eps: float) -> tuple[float, float]:
+    """Momentum and ε. Raises: UserError for a momentum outside [0, 1], and an ε that is not above 0."""
+    above_0 = "give a number above 0, as 1e-05"
+    return fraction(f"{what}: momentum", momentum), real(f"{what}: eps", eps, 0, float("inf"), "()", why=above_0)

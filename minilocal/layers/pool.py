@@ -28,9 +28,7 @@ class _Windows(Layer[Cache]):
 
     def __init__(self, size: int, stride: int | None = None, *, name: str = "") -> None:
         super().__init__(name)
-        self.size, self.stride = whole_sizes(
-            f"{type(self).__name__} {name!r}", size=size, stride=size if stride is None else stride
-        )
+        self.size, self.stride = whole_sizes(self, size=size, stride=size if stride is None else stride)
 
     def out_shape(self, shape: Shape) -> Shape:
         if len(shape) != 3 or min(shape[:2]) < self.size:

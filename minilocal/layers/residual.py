@@ -41,9 +41,7 @@ class PadShortcut(Layer[Shape]):
 
     def __init__(self, inputs: int, outputs: int, stride: int, side: str, *, name: str = "") -> None:
         super().__init__(name)
-        self.inputs, self.outputs, self.stride = whole_sizes(
-            f"PadShortcut {name!r}", inputs=inputs, outputs=outputs, stride=stride
-        )
+        self.inputs, self.outputs, self.stride = whole_sizes(self, inputs=inputs, outputs=outputs, stride=stride)
         if side not in SHORTCUTS[:2]:
             raise unknown("shortcut", side, SHORTCUTS[:2])
         check_channels_are_added(side, self.inputs, self.outputs, name)

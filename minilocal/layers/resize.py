@@ -23,7 +23,7 @@ class BySides(Layer[Shape]):
 
     def __init__(self, height: int, width: int, *, name: str = "") -> None:
         super().__init__(name)
-        self.height, self.width = whole_sizes(f"{type(self).__name__} {name!r}", height=height, width=width)
+        self.height, self.width = whole_sizes(self, height=height, width=width)
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Shape]:
         if self.out_shape(x.shape[1:]) == x.shape[1:]:

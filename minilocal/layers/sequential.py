@@ -6,16 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from minilocal.array import Array
-from minilocal.layers.base import (
-    Arrays,
-    Cache,
-    Layer,
-    Need,
-    PassContext,
-    Shape,
-    check_distinct_names,
-    layers_of,
-)
+from minilocal.layers.base import Arrays, Cache, Layer, Need, PassContext, Shape, check_distinct_names, layers_of
 from minilocal.layers.conv import Conv
 from minilocal.layers.conv_norm import conv_norm
 from minilocal.layers.norm import BatchNorm

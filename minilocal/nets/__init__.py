@@ -12,14 +12,17 @@ from minilocal.errors import UserError, call_it, unknown
 from minilocal.layers.initial import Initializer
 from minilocal.nets.mlp import mlp
 from minilocal.nets.net import Net, Size, count
+from minilocal.nets.resnet import blocks as resnet_blocks
 from minilocal.nets.resnet import resnet, resnet18
 from minilocal.nets.vgg_alexnet import alexnet, vgg16
+from minilocal.nets.wrn import blocks as wrn_blocks
 from minilocal.nets.wrn import wrn
 
 NAMES = (
     "mlp", "alexnet", "vgg16", "resnet8", "resnet20", "resnet32", "resnet44", "resnet56", "resnet110", "resnet18",
     "wrn28-10",
 )  # fmt: skip
+RESNET, WRN = re.compile(r"resnet(\d+)"), re.compile(r"wrn(\d+)-(\d+)")
 MORE = "any resnetN with N = 6m + 2, any wrnD-W with D = 6m + 4"
 
 
@@ -61,19 +64,20 @@ def get(
     simple: dict[str, Any] = {"mlp": mlp, "alexnet": alexnet, "vgg16": vgg16, "resnet18": resnet18}
     if name in simple:
         return simple[name](**options)
-    if match := re.fullmatch(r"resnet(\d+)", name):
+    if match := RESNET.fullmatch(name):
         return resnet(int(match[1]), **options)
-    if match := re.fullmatch(r"wrn(\d+)-(\d+)", name):
+    if match := WRN.fullmatch(name):
         return wrn(int(match[1]), int(match[2]), **options)
     raise unknown("network", name, (*also, *NAMES), more=MORE)
 
 
 def check_name(name: str) -> None:
-    """Check the depth and the width in the name of a resnetN or a wrnD-W. Raises: UserError, as `get`."""
-    resnet_, wrn_ = re.fullmatch(r"resnet(\d+)", name), re.fullmatch(r"wrn(\d+)-(\d+)", name)
-    depth, extra = (int(resnet_[1]), 2) if resnet_ else (int(wrn_[1]), 4) if wrn_ else (8, 2)
-    if name not in NAMES and ((depth - extra) % 6 or depth < 6 + extra or (wrn_ and int(wrn_[2]) < 1)):
-        get(name, rng=Initializer(0))  # which raises
+    """Check the depth and the width in the name of a resnetN or a wrnD-W. Raises: UserError, as `resnet` and `wrn`."""
+    if match := RESNET.fullmatch(name):
+        if name not in NAMES:  # resnet18 has a function of its own
+            resnet_blocks(int(match[1]))
+    elif match := WRN.fullmatch(name):
+        wrn_blocks(int(match[1]), int(match[2]))
 
 
 __all__ = ["MORE", "NAMES", "Net", "alexnet", "check_name", "count", "get", "mlp", "resnet", "resnet18", "vgg16", "wrn"]

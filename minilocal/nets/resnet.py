@@ -44,13 +44,18 @@ def resnet(
     Raises: UserError where n is not 6m + 2, the shortcut or initialisation is not known, or classes, channels or size
     are none.
     """
+    m, initial = blocks(n), Initializer.of(rng, init)
+    return _stages(f"resnet{n}", (16, 32, 64), m, classes, channels, size, shortcut, initial)
+
+
+def blocks(n: int) -> int:
+    """m, the blocks of a stage of ResNet-n. Raises: UserError where n is not 6m + 2."""
     m, rest = divmod(whole("resnet: the depth n", n) - 2, 6)
     if rest or m < 1:
         near = max(8, 6 * round((n - 2) / 6) + 2)
         hint = " ResNet-18 is nets.resnet18." if n == 18 else ""
         raise UserError(f"ResNet-{n} is none of CIFAR's: the depth is 6m + 2, the nearest is ResNet-{near}.{hint}")
-    initial = Initializer.of(rng, init)
-    return _stages(f"resnet{n}", (16, 32, 64), m, classes, channels, size, shortcut, initial)
+    return m
 
 
 @with_recipe

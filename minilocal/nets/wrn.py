@@ -38,10 +38,7 @@ def wrn(
 
     Raises: UserError where the depth is not 6m + 4, the width is none, or as `resnet`.
     """
-    m, rest = divmod(whole("wrn: the depth", depth) - 4, 6)
-    width = whole("wrn: the width", width)
-    if rest or m < 1:
-        raise UserError(f"WRN-{depth}-{width}: the depth is 6m + 4 (10, 16, 22, 28, ...).")
+    m, width = blocks(depth, width), whole("wrn: the width", width)
     shape, classes, initial = image("wrn", size, channels), whole("wrn: classes", classes), Initializer.of(rng, init)
     units: list[Layer] = [Sequential([Conv(channels, 16, 3, initial, pad=1, bias=True, name="conv1")], "stem")]
     inputs = 16
@@ -56,3 +53,12 @@ def wrn(
         [last, GlobalAveragePool(), Flatten(), Linear(inputs, classes, initial, name="fc", last=True)], "head"
     )
     return Net(f"wrn{depth}-{width}", units, head, classes, shape, initial)
+
+
+def blocks(depth: int, width: int) -> int:
+    """m, the blocks of a stage of WRN-depth-width. Raises: UserError where depth is not 6m + 4, or width is none."""
+    m, rest = divmod(whole("wrn: the depth", depth) - 4, 6)
+    width = whole("wrn: the width", width)
+    if rest or m < 1:
+        raise UserError(f"WRN-{depth}-{width}: the depth is 6m + 4 (10, 16, 22, 28, ...).")
+    return m

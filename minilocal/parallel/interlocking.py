@@ -1,7 +1,7 @@
 """The rank's part of a step of interlocking backpropagation: errors of several losses cross each boundary in turn.
 
-    from above   the errors of the losses above that walk into this rank's modules, from the next loss on
-    to below     those that walk on, first of this rank's losses, then of the losses above
+    from above   the errors of the losses above that enter this rank's modules, from the next loss on
+    to below     those that go on, first of this rank's losses, then of the losses above
 
 Each crosses within its step, in the order of the losses on both sides. No unit is held by two ranks.
 """

@@ -1,4 +1,4 @@
-"""Interlocking backpropagation: its limits bit for bit, the walks of its errors, and what it keeps."""
+"""Interlocking backpropagation: its limits bit for bit, the backwards of its errors, and what it keeps."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_elementwise_modules_by_hand(reach, expected):
     np.testing.assert_allclose(weights, expected, rtol=1e-15)  # one rounding or two
 
 
-# ---------------------------------------------------------------------- walks, and what is kept
+# ---------------------------------------------------------------------- backwards, and what is kept
 
 
 class Calls(Hook):
@@ -166,7 +166,7 @@ def calls(reach: int, sizes: list[int]) -> list[tuple[int, Any, str]]:
 
 
 def test_a_loss_that_no_module_learns_from_sends_no_error():
-    """n = 2 of K = 4: the errors of losses 1 and 2 end at their auxiliary networks, those of 3 and 4 walk down."""
+    """n = 2 of K = 4: the errors of losses 1 and 2 end at their auxiliary networks, those of 3 and 4 go down."""
     assert calls(2, [1, 1, 1, 1]) == [
         (0, "objective", "weights"),
         (1, "objective", "weights"),

@@ -1,4 +1,4 @@
-"""The program of a device under interlocking backpropagation: errors of several losses walk through its modules."""
+"""The program of a device under interlocking backpropagation: errors of several losses pass through its modules."""
 
 from __future__ import annotations
 
