@@ -163,7 +163,7 @@ class Learner:
         ±1e15 (seen on the host only), and a learning rate that is not finite or below 0; then nothing has changed.
         OutOfMemory where the memory does not suffice: some modules have been updated then, as after Ctrl-C.
         """
-        with self.turns, self.on_device:
+        with self.turns.lock, self.on_device:
             batch, rate, ctx = self._checked(x, y), inputs.rate(lr), self._context()
             eta: float | Array = rate
             if self._graphs is not None:

@@ -29,6 +29,7 @@ from minilocal.nets.recipe import from_recipe, matches_recipe
 from minilocal.optim import Optimizer
 from minilocal.record.exported import ENTRY
 from minilocal.record.files import atomic_write, os_errors_explained
+from minilocal.record.npz import opened_npz
 from minilocal.rules import Rule, when
 
 METADATA, FORMAT = "learner.json", 1
@@ -175,7 +176,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if not path.exists():
             raise UserError(f"{path} does not exist: write it with learner.save(path).")
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with opened_npz(path) as file:
             state = {name: file[name] for name in file.files}
     except DAMAGED as error:
         raise UserError(f"{path} is damaged, or no file of learner.save ({str(error).partition('. ')[0]}).") from None

@@ -16,21 +16,30 @@ R = TypeVar("R")
 
 
 class Turns:
-    """`with turns:` one thread is inside, which may enter again."""
+    """`with turns.lock:` one thread is inside, which may enter again.
+
+    The lock is one of C, and nothing in Python stands between its acquisition and the block: Ctrl-C there would leave
+    it held.
+    """
 
     def __init__(self) -> None:
         self._lock, self._process = threading.RLock(), os.getpid()
 
-    def __enter__(self) -> None:
-        if self._process != os.getpid():  # forked since
-            self._process = os.getpid()
-            if self._lock.acquire(blocking=False):
-                return
-            self._lock = threading.RLock()  # the thread that was inside does not exist here
-        self._lock.acquire()
+    @property
+    def lock(self) -> Any:
+        """The lock of this process. A forked one has another: the thread that was inside may not exist there."""
+        if self._process != os.getpid() and not _is_mine(self._lock):
+            self._lock = threading.RLock()
+        self._process = os.getpid()
+        return self._lock
 
-    def __exit__(self, *exception: object) -> None:
-        self._lock.release()
+
+def _is_mine(lock: Any) -> bool:
+    """Whether this thread could enter: the lock is free, or its own."""
+    free = lock.acquire(blocking=False)
+    if free:
+        lock.release()
+    return bool(free)
 
 
 class Shared(Protocol):
@@ -42,11 +51,11 @@ S = TypeVar("S", bound=Shared)
 
 
 def in_turn(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """The method inside `with self.turns, self.on_device`."""
+    """The method inside `with self.turns.lock, self.on_device`."""
 
     @wraps(method)
     def inside(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        with self.turns, self.on_device:
+        with self.turns.lock, self.on_device:
             return method(self, *args, **kwargs)
 
     return inside

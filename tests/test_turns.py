@@ -15,14 +15,14 @@ def test_the_thread_inside_enters_again_and_others_wait():
     turns, order = Turns(), list[str]()
 
     def other() -> None:
-        with turns:
+        with turns.lock:
             order.append("other")
 
     thread = threading.Thread(target=other)
-    with turns:
+    with turns.lock:
         thread.start()
         thread.join(0.05)
-        with turns:
+        with turns.lock:
             order.append("first")
     thread.join()
     assert order == ["first", "other"]
@@ -33,7 +33,7 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_lacks():
     turns, inside, end = Turns(), threading.Event(), threading.Event()
 
     def hold() -> None:
-        with turns:
+        with turns.lock:
             inside.set()
             end.wait()
 
@@ -43,7 +43,7 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_lacks():
     child = os.fork()
     if child == 0:
         signal.alarm(20)
-        with turns, turns:
+        with turns.lock, turns.lock:
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     end.set()
@@ -52,15 +52,15 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_lacks():
 
 def test_a_process_forked_inside_leaves_as_its_parent_does():
     turns = Turns()
-    with turns:
+    with turns.lock:
         child = os.fork()
         if child == 0:
             signal.alarm(20)
-            with turns:
+            with turns.lock:
                 pass
     if child == 0:
-        with turns:
+        with turns.lock:
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    with turns:
+    with turns.lock:
         pass

@@ -14,21 +14,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
 from operator import index
 from typing import Any, TypeVar
 
 from minilocal.errors import UserError
 from minilocal.kernels.malloc import retain_freed_memory
+from minilocal.kernels.pool import Call, Pool, is_inside, own
 
 T = TypeVar("T")
 
 PARTS = 16  # parts of a batch: enough for 16 threads, few enough that each is worth a call
 
-_own = threading.local()  # per thread: how many of its blocks hold BLAS, and whether it works for the pool
-_pool: ThreadPoolExecutor | None = None
+_own = threading.local()  # per thread: how many of its blocks hold BLAS
+_pool: Pool | None = None
 _threads = 0
 _lock = threading.RLock()
 _blas: Any = None
@@ -63,7 +62,7 @@ def use_threads(number: int | None) -> None:
     with _lock:
         _threads, before, _pool = min(wanted, PARTS), _pool, None
     if before is not None:
-        before.shutdown(wait=True)
+        before.stop()
 
 
 def partition(n: int, most: int = PARTS) -> list[tuple[int, int]]:
@@ -78,44 +77,27 @@ def parallel_map(work: Callable[[int, int], T], parts: list[tuple[int, int]]) ->
     A free thread takes the next part. The first error is raised after all threads have stopped.
     """
     workers = min(threads(), len(parts))
-    if workers == 1 or getattr(_own, "busy", False):
+    if workers == 1 or is_inside():
         return [work(*part) for part in parts]
     results: list[Any] = [None] * len(parts)
     todo = iter(range(len(parts)))  # next() on it is atomic
 
     def draw() -> None:
-        _own.busy = True
-        try:
-            for i in todo:
-                results[i] = work(*parts[i])
-        finally:
-            _own.busy = False
+        for i in todo:
+            results[i] = work(*parts[i])
 
-    others: list[Future[None]] = []
+    own.call = call = Call()
     try:
         # At the interpreter's end a daemon thread gets no more workers, and works alone.
-        with _lock, suppress(RuntimeError):  # the lock: no other thread shuts the pool down between two of them
-            # Workers run in the caller's context: NumPy's errstate and `ops.reference()` hold there too.
+        with _lock, suppress(RuntimeError):  # the lock: no other thread stops the pool between two of them
             for _ in range(workers - 1):
-                others.append(_executor().submit(copy_context().run, draw))
+                _threads_of_pool().share(call, draw)
         draw()
     finally:
-        _wait_for(others)
-    for other in others:
-        other.result()
+        call.close()
+        own.call = None
+    call.raise_first()
     return results
-
-
-def _wait_for(others: list[Future[None]]) -> None:
-    """Return when all have ended, Ctrl-C or not: one that still writes would change results after the call."""
-    interrupted: BaseException | None = None
-    while not all(other.done() for other in others):
-        try:
-            wait(others)
-        except BaseException as error:  # of a signal's handler, KeyboardInterrupt as a rule
-            interrupted = error
-    if interrupted is not None:
-        raise interrupted
 
 
 def ordered_sum(parts: list[Any]) -> Any:
@@ -126,11 +108,11 @@ def ordered_sum(parts: list[Any]) -> Any:
     return total
 
 
-def _executor() -> ThreadPoolExecutor:
+def _threads_of_pool() -> Pool:
     """The pool, created at first use. The caller holds the lock."""
     global _pool
     if _pool is None:
-        _pool = ThreadPoolExecutor(max(1, threads() - 1), thread_name_prefix="minilocal")
+        _pool = Pool(max(1, threads() - 1))
     return _pool
 
 
@@ -176,7 +158,7 @@ def _forked() -> None:
     """Reset the child's state: of the parent's threads it has only the one that forked."""
     global _lock, _pool, _holders
     _lock, _pool, _holders = threading.RLock(), None, getattr(_own, "holds", 0)
-    _own.busy = False
+    own.call, own.serves = None, False
     _let_go()
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from shlex import quote
@@ -20,6 +19,7 @@ import numpy as np
 
 from minilocal.errors import UserError, path_of, reason
 from minilocal.record.files import atomic_write, has_entry
+from minilocal.record.npz import opened_npz
 
 ENTRY, FORMAT = "run.json", 1
 KINDS: dict[str, tuple[type, ...]] = {  # of the entry's values
@@ -50,9 +50,7 @@ def read_exported(path: str | Path) -> Exported:
     if not path.is_file():
         raise UserError(f"{path}: there is no such file. Give one that minilocal export has made.")
     try:
-        if not zipfile.is_zipfile(path):  # NumPy would report anything else as a pickle
-            raise zipfile.BadZipFile("it is cut short, or was never an .npz")
-        with np.load(path, allow_pickle=False) as entries:
+        with opened_npz(path) as entries:
             arrays = {name: entries[name] for name in entries.files}
         entry = _checked(str(arrays.pop(ENTRY))) if ENTRY in arrays else None
     except Exception as error:  # zipfile, zlib, NumPy and JSON raise many kinds for a damaged file

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import warnings
-import zipfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import numpy as np
 from minilocal.errors import UserError, check_file, path_of, reason
 from minilocal.record.exported import check_no_export
 from minilocal.record.files import os_errors_explained, read_json
+from minilocal.record.npz import opened_npz
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
 CHECKPOINT, PREVIOUS, LOCK = "checkpoint.npz", "checkpoint.previous.npz", "lock"
@@ -135,9 +135,7 @@ def read_checkpoint(file: Path) -> Checkpoint | None:
         if not file.exists():
             return None
     try:
-        if not zipfile.is_zipfile(file):  # NumPy would report anything else as a pickle
-            raise zipfile.BadZipFile("it is cut short, or was never a checkpoint")
-        with np.load(file, allow_pickle=False) as entries:
+        with opened_npz(file) as entries:
             header = json.loads(str(entries[PROGRESS][()]))
             return {name: entries[name] for name in header["arrays"]}, header["progress"]  # a missing array is an error
     except Exception as error:  # zipfile and NumPy raise many kinds for a damaged archive

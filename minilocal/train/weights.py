@@ -18,6 +18,7 @@ from minilocal import record
 from minilocal.array import Array
 from minilocal.errors import UserError, path_of, reason
 from minilocal.learner import Learner
+from minilocal.record.npz import opened_npz
 
 PREFIX = "array:"  # of a parameter or running statistic in a Learner's state
 
@@ -67,9 +68,7 @@ def read_weights(path: Path) -> dict[str, np.ndarray]:
             "numpy.savez(PATH, **minilocal.interop.from_torch(model.state_dict()))."
         )
     try:
-        if not zipfile.is_zipfile(path):
-            raise zipfile.BadZipFile("it is no .npz archive")
-        with np.load(path, allow_pickle=False) as entries:
+        with opened_npz(path) as entries:
             return _by_parameter({name: entries[name] for name in entries.files})
     except Exception as error:  # whatever a damaged archive makes its reader raise
         raise UserError(f"weights {path} cannot be read: {reason(error)}.") from None

@@ -1,12 +1,13 @@
 """The pool of threads: a fixed partition, an order of sums, and a BLAS that gets its own setting back."""
 
+import gc
 import os
 import re
 import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from minilocal.errors import UserError
-from minilocal.kernels import threads
+from minilocal.kernels import pool, threads
 from minilocal.kernels import workspace as memory
 from minilocal.kernels.threads import one_blas_thread, parallel_map, partition, use_threads
 from minilocal.kernels.workspace import scratch, workspace
@@ -95,6 +96,67 @@ def test_after_an_interrupt_no_thread_works_on():
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
 
 
+OFTEN = """
+import signal, sys
+from minilocal.kernels.threads import parallel_map, partition, use_threads
+
+use_threads(2)
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+parts, met = partition(16), 0
+for i in range(int(sys.argv[1])):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + i % 300))
+        while True:
+            parallel_map(lambda i, j: i, parts)
+    except KeyboardInterrupt:
+        met += 1
+    assert parallel_map(lambda i, j: i, parts) == list(range(16))
+print(met)
+"""
+
+
+def test_an_interrupt_at_any_instant_leaves_the_pool_at_work():
+    """A condition's lock of `concurrent.futures` would be held for ever after some of them, and the pool hang."""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", OFTEN, "3000"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("3000\n", "")
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_thread_that_begins_after_the_end_does_nothing(number):
+    call, begun = pool.Call(), list[int]()
+    call.join(lambda: begun.append(1))
+    call.close()
+    for _ in range(number):
+        call.join(lambda: begun.append(2))
+    assert begun == [1] and not call.is_open
+
+
+def test_an_error_of_a_thread_leaves_no_frames_alive():
+    use_threads(2)
+
+    class Big:
+        pass
+
+    def work(first: int, last: int) -> None:
+        mine = Big()
+        alive.append(weakref.ref(mine))
+        raise KeyError(first)
+
+    alive: list[Any] = []
+    gc.disable()
+    try:
+        for _ in range(20):
+            with pytest.raises(KeyError):
+                parallel_map(work, partition(8))
+        time.sleep(0.1)
+        assert sum(ref() is not None for ref in alive) <= 2  # of the last error, which pytest still has
+    finally:
+        gc.enable()
+
+
 def test_work_inside_work_does_not_wait_for_itself():
     use_threads(2)
     assert parallel_map(lambda i, j: sum(parallel_map(lambda a, b: b - a, partition(8))), partition(4)) == [8] * 4
@@ -116,13 +178,13 @@ def test_every_core_and_any_whole_number_are_taken():
 
 
 def test_the_number_may_change_while_another_thread_works(monkeypatch):
-    class Slow(ThreadPoolExecutor):
-        def submit(self, *args, **kwargs):
+    class Slow(pool.Pool):
+        def share(self, call: pool.Call, work: pool.Work) -> None:
             time.sleep(1e-3)  # the other thread comes in between, if it can
-            return super().submit(*args, **kwargs)
+            super().share(call, work)
 
     use_threads(2)
-    monkeypatch.setattr(threads, "ThreadPoolExecutor", Slow)
+    monkeypatch.setattr(threads, "Pool", Slow)
     results: list[Any] = []
     stop = threading.Event()
 

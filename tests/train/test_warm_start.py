@@ -105,7 +105,7 @@ def test_what_cannot_be_weights_is_one_line_and_leaves_no_folder(tmp_path):
         archive.writestr("model/data.pkl", b"")  # as torch.save writes it
     train_it = configuration(tmp_path / "new", net__name="resnet8").run.out
     for name, message in (
-        ("other.npz", "it holds a, and resnet8 has"), ("trap.npz", "cannot be read"), ("text.npz", "no .npz archive"),
+        ("other.npz", "it holds a, and resnet8 has"), ("trap.npz", "cannot be read"), ("text.npz", "was never an .npz"),
         ("none.npz", "no such file"), ("empty", "no run folder"),
         ("model.pt", r"a file of torch\.save\..*minilocal\.interop\.from_torch"),
     ):  # fmt: skip
