@@ -19,15 +19,19 @@ own = threading.local()  # of each thread: whether it is a pool's, and the call 
 
 
 class Call:
-    """One piece of work that several threads share: those that have begun it when it is closed are waited for."""
+    """One piece of work that several threads share: those that have begun it when it is closed are waited for.
 
-    def __init__(self) -> None:
+    Closed, it holds neither the work nor its arrays, though threads that come too late still hold the call.
+    """
+
+    def __init__(self, work: Work) -> None:
         self.gate, self.is_open = threading.Lock(), True
+        self.work: Work | None = work
         self.running: list[threading.Lock] = []  # of each thread that has begun, held until it has ended
         self.errors: list[BaseException] = []
 
-    def join(self, work: Work) -> None:
-        """Do `work` in a thread of a pool, unless the call has been closed."""
+    def join(self) -> None:
+        """Do the work in a thread of a pool, unless the call has been closed."""
         ended = threading.Lock()
         ended.acquire()
         with self.gate:
@@ -35,7 +39,8 @@ class Call:
                 return
             self.running.append(ended)
         try:
-            work()
+            assert self.work is not None
+            self.work()
         except BaseException as error:  # `raise_first` raises it in the caller
             self.errors.append(error)
         finally:
@@ -51,6 +56,7 @@ class Call:
                 for ended in self.running:
                     with ended:
                         pass
+                self.work = None
                 break
             except BaseException as error:  # of a signal's handler, KeyboardInterrupt as a rule
                 interrupted = error
@@ -89,10 +95,10 @@ class Pool:
                 self.tasks.put(None)
             raise
 
-    def share(self, call: Call, work: Work) -> None:
+    def share(self, call: Call) -> None:
         """Let one thread join the call, in the caller's context: NumPy's errstate and `ops.reference()` hold there."""
         context = copy_context()
-        self.tasks.put(lambda: context.run(call.join, work))
+        self.tasks.put(lambda: context.run(call.join))
 
     def stop(self) -> None:
         """Return when all of its threads have ended, after what was given to them before."""
@@ -108,7 +114,7 @@ def _serve(tasks: SimpleQueue[Work | None], ended: threading.Lock) -> None:
     try:
         while (task := tasks.get()) is not None:
             task()
-            del task  # and with it its arrays
+            del task
     finally:
         ended.release()
 

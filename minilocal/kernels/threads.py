@@ -86,12 +86,12 @@ def parallel_map(work: Callable[[int, int], T], parts: list[tuple[int, int]]) ->
         for i in todo:
             results[i] = work(*parts[i])
 
-    own.call = call = Call()
+    own.call = call = Call(draw)
     try:
         # At the interpreter's end a daemon thread gets no more workers, and works alone.
         with _lock, suppress(RuntimeError):  # the lock: no other thread stops the pool between two of them
             for _ in range(workers - 1):
-                _threads_of_pool().share(call, draw)
+                _threads_of_pool().share(call)
         draw()
     finally:
         call.close()

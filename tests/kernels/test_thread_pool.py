@@ -126,12 +126,13 @@ def test_an_interrupt_at_any_instant_leaves_the_pool_at_work():
 
 @pytest.mark.parametrize("number", [1, 3])
 def test_a_thread_that_begins_after_the_end_does_nothing(number):
-    call, begun = pool.Call(), list[int]()
-    call.join(lambda: begun.append(1))
+    begun = list[int]()
+    call = pool.Call(lambda: begun.append(1))
+    call.join()
     call.close()
     for _ in range(number):
-        call.join(lambda: begun.append(2))
-    assert begun == [1] and not call.is_open
+        call.join()
+    assert begun == [1] and not call.is_open and call.work is None, "nor does it hold arrays"
 
 
 def test_an_error_of_a_thread_leaves_no_frames_alive():
@@ -179,9 +180,9 @@ def test_every_core_and_any_whole_number_are_taken():
 
 def test_the_number_may_change_while_another_thread_works(monkeypatch):
     class Slow(pool.Pool):
-        def share(self, call: pool.Call, work: pool.Work) -> None:
+        def share(self, call: pool.Call) -> None:
             time.sleep(1e-3)  # the other thread comes in between, if it can
-            super().share(call, work)
+            super().share(call)
 
     use_threads(2)
     monkeypatch.setattr(threads, "Pool", Slow)

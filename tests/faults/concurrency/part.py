@@ -81,7 +81,7 @@ def broken() -> list[Broken]:
 
 
 BROKEN: list[tuple[str, str, float, str, str, tuple[object, ...]]] = [
-    ("a pool of its own for a forked process", "forks_noticed", 6.0, "forked", "by_start_method", ("fork", 2)),
+    ("a lock of its own for a forked process", "forks_noticed", 6.0, "forked", "beside_a_holder", (2,)),
     ("turns of threads", "turns", TIME_LIMIT, "threaded", "copies_during_a_step", ()),
     ("scratch memory of each thread", "scratch_of_each_thread", TIME_LIMIT, "threaded", "many_in_threads", (8,)),
     ("a fork that waits for compilations", "forks_noticed", 10.0, "forked", "beside_a_compilation", ()),
