@@ -95,10 +95,12 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
                 self._send_up(k, units, h)
 
             error: Array | None = None
+            stays: Array | None = None  # the part of e_k that ends in this module
             if module.objective is not None:
                 # PGL: Eq. (2) for w_k and γ_k; in a global epoch Eq. (4) for γ_k alone, and Eq. (3) for w by L_K
                 need: Need = "both" if k == last or not is_global else "weights"
-                losses[k], error, grads = module.local_loss(h, batch, ctx, p, update_stats, need)
+                divide = self.rule.objective.divides and boundary.uses_input_error and k > 0 and not is_global
+                losses[k], stays, error, grads = module.divided_loss(h, batch, ctx, p, update_stats, need, divide)
                 on_gradients(grads)
                 del grads
             if module.synthesiser is not None:
@@ -108,8 +110,8 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
                 continue
             if k == last:
                 del h  # nothing reads it any more
-            error_slot: ErrorSlot = [error]
-            del error
+            error_slot: ErrorSlot = [error] if stays is None else [error, stays]
+            del error, stays
             self._backward_own_loss(boundary, pending, caches, error_slot, on_gradients)
             del caches
             if pending.input_error is None:
@@ -128,10 +130,18 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
         error_slot: ErrorSlot,
         on_gradients: OnGradients,
     ) -> None:
-        """Replace e_k in the slot by what the module below receives: None where nothing is computed for it."""
+        """Replace e_k in the slot by what the module below receives: None where nothing is computed for it.
+
+        A second error in the slot ends in this module. It is the first to be propagated; the gradients are the sums.
+        """
         module = pending.module
+        staying: dict[int, dict[str, Array]] = {}
+        if len(error_slot) > 1:
+            module.backward(error_slot.pop(), dict(caches), self.arrays, False, staying.__setitem__)
 
         def on_unit(u: int, grads: dict[str, Array]) -> None:
+            if u in staying:
+                grads = mix(staying.pop(u), grads, 1.0, 1.0)
             if u >= pending.lowest:
                 pending.local_grads[u] = grads  # final only when the error from above has been mixed in
             else:

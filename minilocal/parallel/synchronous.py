@@ -54,6 +54,9 @@ class Below(Protocol):
     @property
     def synthesiser(self) -> object: ...
 
+    @property
+    def objective(self) -> object: ...
+
 
 def exchange_at(boundary: Boundary, below: Below) -> Exchange:
     """What crosses this boundary into the module `below` it."""
@@ -61,7 +64,7 @@ def exchange_at(boundary: Boundary, below: Below) -> Exchange:
     if boundary.linked_units(units) == 0:
         return Exchange.NOTHING if below.synthesiser is None else Exchange.TARGET
     goes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None or boundary.one_loss
-    return Exchange.ERROR if goes_on else Exchange.GRADIENTS
+    return Exchange.ERROR if goes_on or below.objective is None else Exchange.GRADIENTS
 
 
 class SynchronousRank(SynchronousEngine):

@@ -123,6 +123,8 @@ class SynchronousDevice(DeviceProgram):
                 pending.append(awaits)
                 continue
             passes_on = k > 0 and self.boundary.uses_input_error
+            if passes_on and self.rule.objective.divides and not self.place.is_global:  # of the error that stays
+                yield Work(BACKWARD, module.backward(units, False), k, t)
             yield Work(BACKWARD, module.backward(units, passes_on), k, t)
             yield Hold(-module.kept(units[:lowest]) + module.parameters(units[lowest:]))  # g_loc waits for g_glb
             yield self._updated(t, k, module, units[:lowest])
