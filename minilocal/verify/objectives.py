@@ -71,8 +71,7 @@ CASES: dict[str, list[RuleCase]] = {
         _case("1 module", rules.hpff(), 1),
     ],
     "HPFF's objective, other boundaries": [
-        _case("closed", compose(objective=HEADS, boundary=boundaries.closed()), 3),
-        _case("l 1", compose(objective=HEADS, boundary=link(1)), 3),
+        _case("l 2", compose(objective=HEADS, boundary=link(2)), 3),
         _case("total", compose(objective=HEADS, boundary=link("module", 0.25, error="total")), 4),
         _case("a global epoch", _guided(around=compose(objective=HEADS, boundary=boundaries.cascade())), 3, is_global=True),
     ],
