@@ -1,4 +1,4 @@
-"""Boundaries: which errors pass between modules. Open (BP), closed (GLL), link, reach, cascade, delayed, synthetic_gradient."""
+"""Boundaries: which errors pass between modules: open (BP), closed (GLL), link, reach, cascade, delayed, synthetic."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from minilocal.boundaries.reach import Reach as reach
 from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradient
 
 __all__ = [
-    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "cascade", "closed", "delayed", "link", "open",
-    "reach", "synthetic_gradient",
+    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "cascade", "closed", "delayed", "link",
+    "open", "reach", "synthetic_gradient",
 ]  # fmt: skip
 
 

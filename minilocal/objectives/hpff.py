@@ -42,8 +42,9 @@ class PatchReconstruction:
 class HPFF(InfoPro):
     """HPFF's objective: an own head of weight `own`, and a cascade of weight `cascade` with `patches`² decoders.
 
-    The other options are InfoPro's. Module 1 has no loss of its own. The error of the own head ends in its module,
-    that of the cascade leaves it.
+    Module 1 has no loss of its own. The error of the own head ends in its module, that of the cascade leaves it. The
+    other options are InfoPro's: `lambdas` of the cascade's two losses, and `version`, `aux`, `temperature`, `mean`
+    and `std`.
 
     Raises: UserError as InfoPro, for weights below 0 or both 0, and for patches below 1; `build` where a module ends
     with a map of fewer pixels than patches, or with a fully connected unit.
@@ -93,7 +94,7 @@ class HPFF(InfoPro):
         return f"two heads ({self.aux}, {self.version}), {self.own:g} of a classifier, and {cascade}"
 
     def warnings(self, shapes: Sequence[Shape]) -> list[str]:
-        if len(shapes) < 2 or self.cascade and any(self.weights(1, len(shapes) + 1)):
+        if len(shapes) < 2 or (self.cascade and any(self.weights(1, len(shapes) + 1))):
             return []
         why = "λ1 and λ2 of module 2 are 0" if self.cascade else "cascade is 0"
         return [f"HPFF: {why}, and module 1 has no loss of its own: it learns nothing."]

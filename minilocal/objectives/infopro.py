@@ -21,7 +21,7 @@ from minilocal.layers import Conv, Layer, Patch, Resize, Sequential
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
 from minilocal.objectives.auxiliary_nets import auxiliary_network, check_name
-from minilocal.objectives.base import Batch, ModuleContext, ObjectiveSpec
+from minilocal.objectives.base import Batch, ModuleContext, Objective, ObjectiveSpec
 from minilocal.objectives.branches import Branch, Branches, Labels
 
 VERSIONS = ("softmax", "contrast")
@@ -112,7 +112,7 @@ class InfoPro(ObjectiveSpec):
                     raise UserError(f"InfoPro's {name} {value!r}: give a number, or one for each channel.")
                 set_checked(self, **{name: numbers})
 
-    def build(self, context: ModuleContext) -> Branches:
+    def build(self, context: ModuleContext) -> Objective | None:
         if len(context.shape) != 3:
             raise UserError(
                 f"InfoPro reconstructs the image from maps, but module {context.module + 1} of {context.modules} ends "
@@ -163,10 +163,10 @@ def decoder(context: ModuleContext, branch: str = "decoder", patch: Patch | None
 
     With a `patch` it is from that patch of h_k to that of the image.
     """
-    (H, W, channels), name = patch.out_shape(context.image) if patch else context.image, f"aux.{context.module}.{branch}"
-    initial, first = context.initial, [] if patch is None else [patch]
+    H, W, channels = context.image if patch is None else patch.out_shape(context.image)
+    name, initial = f"aux.{context.module}.{branch}", context.initial
     layers: list[Layer] = [
-        *first,
+        *([] if patch is None else [patch]),
         Resize(H, W, name=name),
         Conv(context.shape[2], HIDDEN, 3, initial, pad=1, bias=True, name=f"{name}.0"),
         BatchNormReLU(HIDDEN, initial, name=f"{name}.1"),

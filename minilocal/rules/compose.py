@@ -158,7 +158,7 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
         ),
         (
             rule.objective.divides and boundary.one_loss,
-            "with boundary=reach a module learns from one loss whole, and a part of this objective's error stays in its "
+            "with boundary=reach a module learns from one loss, and a part of this objective's error stays in its "
             "module: use boundary=cascade, link or closed",
         ),
         (

@@ -52,7 +52,8 @@ class Certificate:
     Attributes:
         rule: its name.
         claims: the lines of the table.
-        promised: {phase: c (units, K)}, the factor of each loss's plain gradient in each unit; (units, 2K) of two heads.
+        promised: {phase: c (units, K)}, the factor of each loss's plain gradient in each unit; (units, 2K) where an
+            objective has two heads.
         losses: (10, K), of ten steps that are the same every time; NaN where a module has none. A test may keep them.
     """
 

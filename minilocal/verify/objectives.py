@@ -26,6 +26,7 @@ def _guided(**options: Any) -> Rule:
 
 infopro, predsim, link = objectives.infopro, objectives.predsim, boundaries.link
 HEADS = objectives.hpff(LAMBDAS, aux="0c1f", own=0.3, patches=1)
+CASCADE = compose(objective=HEADS, boundary=boundaries.cascade())
 CASES: dict[str, list[RuleCase]] = {
     "DGL": [
         *(
@@ -73,7 +74,7 @@ CASES: dict[str, list[RuleCase]] = {
     "HPFF's objective, other boundaries": [
         _case("l 2", compose(objective=HEADS, boundary=link(2)), 3),
         _case("total", compose(objective=HEADS, boundary=link("module", 0.25, error="total")), 4),
-        _case("a global epoch", _guided(around=compose(objective=HEADS, boundary=boundaries.cascade())), 3, is_global=True),
+        _case("a global epoch", _guided(around=CASCADE), 3, is_global=True),
     ],
     "A cascade of other objectives": [
         _case("a classifier", compose(objective=objectives.classifier(), boundary=boundaries.cascade()), 4, "resnet8"),

@@ -9,7 +9,7 @@ Nothing of the engine is in it: c follows from the answers of the boundary alone
     c_u = 1_m                                               in any other
     c_u = 1_s, s = learns_from(m)                           in all units, where the boundary names the loss
 
-Where an objective has two heads L_m is the crossing one's loss, and K more columns are those of the own heads: 1_m is
+Where an objective has two heads L_m is that of the cascade, and K more columns are those of the own heads: 1_m is
 1_m + 1_{K+m} then, but in what is sent.
 """
 
@@ -70,7 +70,7 @@ def _whole(own: np.ndarray | None, one: np.ndarray) -> np.ndarray:
 
 def parts(objective: Any) -> tuple[Any, ...]:
     """(an objective,) or its two heads: (the one whose error leaves the module, the own one)."""
-    return (objective.crossing, objective.own) if isinstance(objective, TwoHeads) else (objective,)
+    return (objective.cascade, objective.own) if isinstance(objective, TwoHeads) else (objective,)
 
 
 def _ones(modules: Sequence[Module]) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,8 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "hpff": [NEXT],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
-INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "image"), "hpff": ("labels", "image")}  # elsewhere the labels
+SEEN = ("labels", "image")
+INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": SEEN, "hpff": SEEN}  # elsewhere the labels
 
 
 @pytest.mark.parametrize("name", rules.NAMES)

@@ -46,12 +46,12 @@ def branches(objective: Branches, p: Arrays, h: Any, x: Any, y: Any, ctx: PassCo
 
 @objective.register
 def two_heads(objective_: TwoHeads, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
-    return branches(objective_.own, p, h, x, y, ctx) + branches(objective_.crossing, p, h, x, y, ctx)
+    return branches(objective_.own, p, h, x, y, ctx) + branches(objective_.cascade, p, h, x, y, ctx)
 
 
-def crossing(objective: Any) -> Any:
+def leaving(objective: Any) -> Any:
     """The part of an objective whose error leaves its module."""
-    return objective.crossing if isinstance(objective, TwoHeads) else objective
+    return objective.cascade if isinstance(objective, TwoHeads) else objective
 
 
 @singledispatch

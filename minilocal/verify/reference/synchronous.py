@@ -20,8 +20,8 @@ m sends down:
 Interlocking  Σ_k L_k( sg[h_k] )                                                   auxiliary networks, and the head
             + Σ_k L_m( f_m(... f_k(sg[h_{k-1}])) ; all but w_k constant )          m = min(k + n, K)
 
-Cascade       Σ_k L_k^own( f_k(sg[h_{k-1}]) ) + L_k^crossing( f_k(f_{k-1}(sg[h_{k-2}])) )        of one head: no L_k^own
-            without a second head L_k is the crossing one, and module 1's is L_1( f_1(x) )
+Cascade       Σ_k L_k^own( f_k(sg[h_{k-1}]) ) + L_k^cascade( f_k(f_{k-1}(sg[h_{k-2}])) )        of one head: no L_k^own
+            without a second head L_k is that of the cascade, and module 1's is L_1( f_1(x) )
 
 Of a link this reads the options l, α, weighting and error, of `reach` its n. Its methods (`linked_units`, `weights`,
 `sends`, `learns_from`) are what the reference verifies, so they are not called here.
@@ -42,7 +42,7 @@ from minilocal.objectives import TwoHeads
 from minilocal.rules import Rule
 from minilocal.verify.jax_cpu import jax, jnp, lax
 from minilocal.verify.reference.layers import arrays_of, reference
-from minilocal.verify.reference.objectives import crossing, objective
+from minilocal.verify.reference.objectives import leaving, objective
 
 Arrays = Mapping[str, Any]
 Losses = tuple[Any, list[Any]]  # the rule's one number, and the loss of each module
@@ -123,8 +123,8 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
     def sent(m: int, h: Any) -> Any:  # D_m
         units, first = modules[m].units, modules[m].first
         if link.error == "own" or linked_units(m) < len(units):
-            return loss_of(m, forward_all(units, first, h, constant, ctx), constant, crossing(modules[m].objective))
-        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local), constant, crossing(modules[m].objective))
+            return loss_of(m, forward_all(units, first, h, constant, ctx), constant, leaving(modules[m].objective))
+        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local), constant, leaving(modules[m].objective))
         if link.error == "own-scaled":
             return scaled
         return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above))
@@ -164,7 +164,7 @@ def interlocking_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: 
 
 
 def cascade_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext) -> Losses:
-    """Own heads behind one module, crossing heads behind two, each with all of its weights."""
+    """Own heads behind one module, cascades behind two, each with all of its weights."""
     total: Any = 0.0
     h, below, losses = x, x, []  # what enters this module, and the one below
     for k, module in enumerate(modules):
@@ -176,7 +176,7 @@ def cascade_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassC
         loss: Any = NO_LOSS
         if module.objective is not None:
             heads, at = module.objective, (x, y, ctx.at(module.top))
-            loss = objective(crossing(heads), p, two, *at)
+            loss = objective(leaving(heads), p, two, *at)
             if isinstance(heads, TwoHeads):
                 loss += objective(heads.own, p, one, *at)
             total += loss
