@@ -80,40 +80,17 @@ class Module:
         self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool, need: Need = "both"
     ) -> tuple[Array, Array | None, dict[str, Array]]:
         """(L_k, e_k, gradients of the objective's own parameters)."""
-        loss, _, error, grads = self.divided_loss(h, batch, ctx, p, update_stats, need, divide=False)
-        return loss, error, grads
-
-    def divided_loss(
-        self,
-        h: Array,
-        batch: Batch,
-        ctx: PassContext,
-        p: Mapping[str, Array],
-        update_stats: bool,
-        need: Need = "both",
-        divide: bool = True,
-    ) -> tuple[Array, Array | None, Array | None, dict[str, Array]]:
-        """(L_k, the error that ends in this module, the one that may leave it, gradients of the objective).
-
-        The first error is None where no part of L_k stays, or with `divide` False: then the second is all of e_k. A
-        hook gets the second.
-        """
-        objective: Any = self.objective
-        assert objective is not None
+        assert self.objective is not None
         self.hooks.before_forward("objective")
         batch = self.hooks.replace_batch("objective", batch)
-        stays: Array | None = None
         with naming("objective behind", self.units[-1], h):
-            loss, cache = objective.forward(h, batch, ctx.at(self.top), p)
+            loss, cache = self.objective.forward(h, batch, ctx.at(self.top), p)
             loss = self.hooks.after_forward("objective", loss, cache)
             if update_stats:
-                objective.update_running_stats(cache, p)
+                self.objective.update_running_stats(cache, p)
             self.hooks.before_backward("objective")
-            if divide:
-                stays, error, grads = objective.backward_divided(cache, p, need)
-            else:
-                error, grads = objective.backward(cache, p, need)
-        return loss, stays, self.hooks.after_backward("objective", error, grads), grads
+            error, grads = self.objective.backward(cache, p, need)
+        return loss, self.hooks.after_backward("objective", error, grads), grads
 
     def synthesise(
         self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool

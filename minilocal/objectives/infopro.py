@@ -123,7 +123,10 @@ class InfoPro(ObjectiveSpec):
         return Branches([image, self.task(context, "classifier", weights[1])])
 
     def reconstruction(self, context: ModuleContext) -> Reconstruction:
-        """The loss of the decoder's output."""
+        """The loss of the decoder's output.
+
+        Raises: UserError where `mean` or `std` has another number of channels than the images.
+        """
         return Reconstruction(self._constants("mean", MEAN, context), self._constants("std", STD, context))
 
     def task(self, context: ModuleContext, branch: str, weight: float) -> Branch:

@@ -172,19 +172,19 @@ def test_running_statistics_are_committed_once(net):
 @pytest.mark.parametrize("own", [0.0, 0.3])
 def test_finite_differences_along_random_directions(own, monkeypatch):
     monkeypatch.setattr(certificate, "_by_jax", lambda *a: (None, "by differences"))
-    found = certificate.certify(hpff(own=own, aux="0c1f", lambdas=LAMBDAS), toy_net(5), (2, 2, 1))
-    assert found and "by differences" in repr(found), found
-    assert "unit 2   ∂L_2\n    unit 3   ∂L_2 + ∂L_3 + ∂L_2,own\n" in repr(found)
+    result = certificate.certify(hpff(own=own, aux="0c1f", lambdas=LAMBDAS), toy_net(5), (2, 2, 1))
+    assert result and "by differences" in repr(result), result
+    assert "unit 2   ∂L_2\n    unit 3   ∂L_2 + ∂L_3 + ∂L_2,own\n" in repr(result)
 
 
 def test_differences_see_an_own_error_that_is_lost(monkeypatch):
-    from minilocal.engine import synchronous
+    from minilocal.engine import divided
 
     monkeypatch.setattr(certificate, "_by_jax", lambda *a: (None, "by differences"))
-    right = synchronous.mix
-    monkeypatch.setattr(synchronous, "mix", lambda one, other, a, b: right(one, other, a * (1 - 1e-5), b))
-    found = certificate.certify(hpff(own=0.3, aux="0c1f", lambdas=LAMBDAS), toy_net(5), (2, 2, 1))
-    assert [claim.what for claim in found.claims if not claim.holds] == ["gradients of units"]
+    right = divided.ops.mix
+    monkeypatch.setattr(divided.ops, "mix", lambda pairs, a, b: right(pairs, a * (1 - 1e-5), b))
+    result = certificate.certify(hpff(own=0.3, aux="0c1f", lambdas=LAMBDAS), toy_net(5), (2, 2, 1))
+    assert [claim.what for claim in result.claims if not claim.holds] == ["gradients of units"]
 
 
 # ---------------------------------------------------------------------- at the door
