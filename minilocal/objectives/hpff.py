@@ -21,7 +21,7 @@ from minilocal.array import Array
 from minilocal.errors import UserError, real, set_checked, whole
 from minilocal.layers import Patch, Sequential
 from minilocal.layers.base import Shape
-from minilocal.objectives.base import Batch, ModuleContext
+from minilocal.objectives.base import Batch, ModuleContext, ObjectiveSpec
 from minilocal.objectives.branches import Branch, Branches, Labels
 from minilocal.objectives.infopro import BOUND, InfoPro, Reconstruction, decoder
 from minilocal.objectives.two_heads import TwoHeads
@@ -39,7 +39,7 @@ class PatchReconstruction:
 
 
 @dataclass(frozen=True)
-class HPFF(InfoPro):
+class HPFF(ObjectiveSpec):
     """HPFF's objective: an own head of weight `own`, and a cascade of weight `cascade` with `patches`² decoders.
 
     Module 1 has no loss of its own. The error of the own head ends in its module, that of the cascade leaves it. The
@@ -50,7 +50,12 @@ class HPFF(InfoPro):
     with a map of fewer pixels than patches, or with a fully connected unit.
     """
 
+    lambdas: str | Sequence[float] = InfoPro.lambdas
+    version: str = InfoPro.version
     aux: str = "2c2f"
+    temperature: float = InfoPro.temperature
+    mean: float | Sequence[float] | None = None
+    std: float | Sequence[float] | None = None
     own: float = 0.001
     cascade: float = 0.999
     patches: int = 2
@@ -59,13 +64,20 @@ class HPFF(InfoPro):
     divides = True
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        checked = self.infopro
+        set_checked(self, lambdas=checked.lambdas, temperature=checked.temperature)
+        set_checked(self, mean=checked.mean, std=checked.std)
         for name in ("own", "cascade"):
             weight = real(f"HPFF's weight {name}", getattr(self, name), 0, BOUND, "[)", why="give 0 or more")
             set_checked(self, **{name: float(weight)})
         if self.own == self.cascade == 0:
             raise UserError("HPFF's weights own and cascade are both 0, so nothing learns: give one above 0.")
         set_checked(self, patches=whole("HPFF's patches", self.patches, give="1 (the whole map), 2 (2×2), 3, ..."))
+
+    @property
+    def infopro(self) -> InfoPro:
+        """InfoPro's objective with these options, which the cascade is made of."""
+        return InfoPro(self.lambdas, self.version, self.aux, self.temperature, self.mean, self.std)
 
     def build(self, context: ModuleContext) -> TwoHeads | None:
         if context.module < self.lowest:
@@ -75,14 +87,15 @@ class HPFF(InfoPro):
                 f"HPFF's decoders take {self.patches}×{self.patches} patches of a map, but module {context.module + 1} "
                 f"of {context.modules} ends with {context.shape}: use fewer modules or patches, or another rule."
             )
-        weights, image = self.weights(context.module, context.modules), self.reconstruction(context)
-        cascade = [self.task(context, "cascade", self.cascade * weights[1])]
+        infopro = self.infopro
+        weights, image = infopro.weights(context.module, context.modules), infopro.reconstruction(context)
+        cascade = [infopro.task(context, "cascade", self.cascade * weights[1])]
         for number in range(self.patches**2):
             branch = f"patch{number}"
             patch = Patch(*divmod(number, self.patches), self.patches, name=f"aux.{context.module}.{branch}")
             loss = PatchReconstruction(patch, image)
             cascade.append(Branch(decoder(context, branch, patch), loss, self.cascade * weights[0]))
-        return TwoHeads(Branches([self.task(context, "own", self.own)]), Branches(cascade))
+        return TwoHeads(Branches([infopro.task(context, "own", self.own)]), Branches(cascade))
 
     def last(self, head: Sequential, context: ModuleContext) -> TwoHeads:
         """Both losses of the network's own head."""
@@ -94,7 +107,7 @@ class HPFF(InfoPro):
         return f"two heads ({self.aux}, {self.version}), {self.own:g} of a classifier, and {cascade}"
 
     def warnings(self, shapes: Sequence[Shape]) -> list[str]:
-        if len(shapes) < 2 or (self.cascade and any(self.weights(1, len(shapes) + 1))):
+        if len(shapes) < 2 or (self.cascade and any(self.infopro.weights(1, len(shapes) + 1))):
             return []
         why = "λ1 and λ2 of module 2 are 0" if self.cascade else "cascade is 0"
         return [f"HPFF: {why}, and module 1 has no loss of its own: it learns nothing."]

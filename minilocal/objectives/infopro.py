@@ -21,7 +21,7 @@ from minilocal.layers import Conv, Layer, Patch, Resize, Sequential
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
 from minilocal.objectives.auxiliary_nets import auxiliary_network, check_name
-from minilocal.objectives.base import Batch, ModuleContext, Objective, ObjectiveSpec
+from minilocal.objectives.base import Batch, ModuleContext, ObjectiveSpec
 from minilocal.objectives.branches import Branch, Branches, Labels
 
 VERSIONS = ("softmax", "contrast")
@@ -112,7 +112,7 @@ class InfoPro(ObjectiveSpec):
                     raise UserError(f"InfoPro's {name} {value!r}: give a number, or one for each channel.")
                 set_checked(self, **{name: numbers})
 
-    def build(self, context: ModuleContext) -> Objective | None:
+    def build(self, context: ModuleContext) -> Branches:
         if len(context.shape) != 3:
             raise UserError(
                 f"InfoPro reconstructs the image from maps, but module {context.module + 1} of {context.modules} ends "

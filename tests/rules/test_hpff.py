@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal import ops
 from minilocal.engine.hooks import Hook, hooked
 from minilocal.locality.influence import toy_net
+from minilocal.objectives import Batch
 from minilocal.rules import hpff
 from minilocal.verify import certificate
 from tests.helpers.host import host
@@ -110,6 +112,22 @@ def test_with_one_patch_the_cascade_is_infopro():
     assert abs(a["losses"][1] / b["losses"][1] - 1) < 1e-15  # two float64 summands, in the other order
 
 
+def test_each_decoder_reconstructs_its_own_patch_of_the_image():
+    """A number moved in one quarter of the image changes the loss of one decoder."""
+    heads = learner(hpff(), 3).modules[1].objective
+    assert isinstance(heads, ml.objectives.TwoHeads)
+    decoders = heads.cascade.branches[1:]
+    z = ml.rng(2).standard_normal((6, 4, 4, 3))
+
+    def losses(x: Any) -> list[float]:
+        return [float(branch.loss(z, Batch(x, Y))[0]) for branch in decoders]
+
+    for number, (row, column) in enumerate([(1, 2), (3, 4), (4, 3), (7, 7)]):
+        x = X.copy()
+        x[0, row, column] += 0.5
+        assert [a != b for a, b in zip(losses(x), losses(X), strict=True)] == [k == number for k in range(4)]
+
+
 def test_a_cascade_of_a_classifier_is_gll_and_interlocking_added():
     """Its module 1 has a loss, so the sum holds there too."""
     classifier = ml.objectives.classifier("0c1f")
@@ -178,11 +196,9 @@ def test_finite_differences_along_random_directions(own, monkeypatch):
 
 
 def test_differences_see_an_own_error_that_is_lost(monkeypatch):
-    from minilocal.engine import divided
-
     monkeypatch.setattr(certificate, "_by_jax", lambda *a: (None, "by differences"))
-    right = divided.ops.mix
-    monkeypatch.setattr(divided.ops, "mix", lambda pairs, a, b: right(pairs, a * (1 - 1e-5), b))
+    right = ops.mix
+    monkeypatch.setattr(ops, "mix", lambda pairs, a, b: right(pairs, a * (1 - 1e-5), b))
     result = certificate.certify(hpff(own=0.3, aux="0c1f", lambdas=LAMBDAS), toy_net(5), (2, 2, 1))
     assert [claim.what for claim in result.claims if not claim.holds] == ["gradients of units"]
 
