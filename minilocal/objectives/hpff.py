@@ -64,7 +64,7 @@ class HPFF(ObjectiveSpec):
     divides = True
 
     def __post_init__(self) -> None:
-        checked = self.infopro
+        checked = self._infopro
         set_checked(self, lambdas=checked.lambdas, temperature=checked.temperature)
         set_checked(self, mean=checked.mean, std=checked.std)
         for name in ("own", "cascade"):
@@ -75,7 +75,7 @@ class HPFF(ObjectiveSpec):
         set_checked(self, patches=whole("HPFF's patches", self.patches, give="1 (the whole map), 2 (2×2), 3, ..."))
 
     @property
-    def infopro(self) -> InfoPro:
+    def _infopro(self) -> InfoPro:
         """InfoPro's objective with these options, which the cascade is made of."""
         return InfoPro(self.lambdas, self.version, self.aux, self.temperature, self.mean, self.std)
 
@@ -87,7 +87,7 @@ class HPFF(ObjectiveSpec):
                 f"HPFF's decoders take {self.patches}×{self.patches} patches of a map, but module {context.module + 1} "
                 f"of {context.modules} ends with {context.shape}: use fewer modules or patches, or another rule."
             )
-        infopro = self.infopro
+        infopro = self._infopro
         weights, image = infopro.weights(context.module, context.modules), infopro.reconstruction(context)
         cascade = [infopro.task(context, "cascade", self.cascade * weights[1])]
         for number in range(self.patches**2):
@@ -107,7 +107,7 @@ class HPFF(ObjectiveSpec):
         return f"two heads ({self.aux}, {self.version}), {self.own:g} of a classifier, and {cascade}"
 
     def warnings(self, shapes: Sequence[Shape]) -> list[str]:
-        if len(shapes) < 2 or (self.cascade and any(self.infopro.weights(1, len(shapes) + 1))):
+        if len(shapes) < 2 or (self.cascade and any(self._infopro.weights(1, len(shapes) + 1))):
             return []
         why = "λ1 and λ2 of module 2 are 0" if self.cascade else "cascade is 0"
         return [f"HPFF: {why}, and module 1 has no loss of its own: it learns nothing."]

@@ -9,7 +9,7 @@ What is exchanged for it depends on the boundary and on the module below, `Excha
     gradients   it enters linked units and goes no further: both ranks hold those units (BackLink, unfolded)
     target      it is the target of a synthesiser (DNI)
     error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total",
-                Interlocking)
+                Interlocking), or through one that has no loss of its own (HPFF's first)
 
 Unfolded, the message up is the input of the linked units. Both ranks run them forward: the lower one for g_loc, the
 upper one for g_glb. They exchange the two, and update their copies by the same sum, Eq. (6). Gradients and targets of
