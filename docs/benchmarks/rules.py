@@ -42,8 +42,8 @@ One step of ResNet-32 on 64 images of CIFAR-10's size, the network cut into K = 
   has in flight are counted. PGL's is a global epoch's, where it is BP.
 * **parameters added**: auxiliary networks and synthesisers. They are not part of the trained network.
 
-The auxiliary networks are each rule's default: a linear classifier (0c1f) for GLL, BackLink and Interlocking, whose n is
-1 where no other is said. AugLocal's d is 2, and its modules are cut evenly as those of the others. DNI learns with Adam.
+The auxiliary networks are each rule's default: a linear classifier (0c1f) for GLL, BackLink and Interlocking, whose n
+is 1 where no other is said. AugLocal's d is 2, and its modules are cut evenly, as all others. DNI learns with Adam.
 For bytes on ResNet-110, and for K = 2 to 16, see [memory.md](memory.md); for seconds beside PyTorch, [cpu.md](cpu.md).
 
 """
