@@ -620,9 +620,9 @@ for name, rule in without.items():
 # ResNet-32 with $d = 2$ these auxiliary networks take 1.5 times the multiply-adds of the network itself.
 # `ml.rules.auglocal(depth=2)`, and [its page](../docs/rules/auglocal.md).
 #
-# **HPFF** (2024) answers both. Two heads stand behind each module. The error of the first ends in the module. The second
-# classifies, and reconstructs the image from 2×2 patches; its error passes through the module and the whole module
-# below. With $w_1 = 0.001$ and $w_2 = 0.999$ the weights of module $k$ get
+# **HPFF** (2024) answers both. Two heads stand behind each module. The error of the first ends in the module. The
+# second classifies, and reconstructs the image from 2×2 patches; its error passes through the module and the whole
+# module below. With $w_1 = 0.001$ and $w_2 = 0.999$ the weights of module $k$ get
 #
 # $$g_k = w_1 \nabla L_{1,k} + w_2 \big(\nabla L_{2,k} + \nabla L_{2,k+1}\big)$$
 #
