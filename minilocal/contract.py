@@ -91,8 +91,8 @@ def check_layer(layer: Layer, shape: Shape, p: Mapping[str, Array], training: bo
         _gradients(call, grads, layer.parameters if need != "input" else {}, p)
 
 
-def check_objectives(modules: Sequence[Module]) -> None:
-    """Check that each module's objective has the methods of one.
+def check_objectives(modules: Sequence[Module], rule: Rule) -> None:
+    """Check that each module's objective has the methods of one, `backward_divided` too where the rule's divides.
 
     Raises: UserError where it has not.
     """
@@ -102,7 +102,8 @@ def check_objectives(modules: Sequence[Module]) -> None:
             raise UserError(
                 f"{who}: it is a layer and no loss; to classify by it: minilocal.objectives.ClassifierLoss(it)."
             )
-        lacks = [name for name in OBJECTIVE if not hasattr(objective, name)]
+        methods = (*OBJECTIVE, *["backward_divided"] * rule.objective.divides)
+        lacks = [name for name in methods if not hasattr(objective, name)]
         if objective is not None and lacks:
             raise UserError(f"{who} has no {lacks[0]!r}: build() returns a minilocal.objectives.Objective, or None.")
 

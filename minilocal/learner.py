@@ -73,7 +73,7 @@ class Learner:
         """Build modules, arrays and engine, as they are before the first step."""
         self.turns, self.on_device = Turns(), on_device(self.device)  # `with learner.on_device:` its GPU is current
         self.modules = build(self.net, self.rule, parts, key)
-        contract.check_objectives(self.modules)
+        contract.check_objectives(self.modules, self.rule)
         self._make_arrays(key)
 
     @on_its_device

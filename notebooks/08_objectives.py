@@ -604,4 +604,29 @@ for name, rule in without.items():
 # * No answer here: the *boundary* again, but upward. Here $h_k$ always goes up, and the question is what comes down. In
 #   NoProp nothing goes up in training, so that blocks need not even be run in order.
 #
+# ### Newer rules that they do describe
+#
+# **Interlocking backpropagation** (Gomez and others, 2022) answers the second question with a number. An error passes
+# down through $n$ whole modules, and the weights of a module learn from one loss alone:
+#
+# $$w_k \text{ from } L_{m(k)}, \qquad m(k) = \min(k + n, K)$$
+#
+# With $n = 0$ that is GLL, with $n = K - 1$ BP. In between a module waits for $n$ others, and the caches of $n + 1$
+# modules are kept. `ml.rules.interlocking(reach=n)`, and [its page](../docs/rules/interlocking.md).
+#
+# **AugLocal** (Ma and others, 2024) answers the first question. Its auxiliary networks are made of blocks like the
+# network's own later units, evenly spaced, with weights of their own: $d$ of them behind the lowest module, fewer
+# further up. So a module learns what a shorter form of the rest of the network can use. No error comes down. On
+# ResNet-32 with $d = 2$ these auxiliary networks take 1.5 times the multiply-adds of the network itself.
+# `ml.rules.auglocal(depth=2)`, and [its page](../docs/rules/auglocal.md).
+#
+# **HPFF** (2024) answers both. Two heads stand behind each module. The error of the first ends in the module. The
+# second classifies, and reconstructs the image from 2×2 patches; its error passes through the module and the whole
+# module below. With $w_1 = 0.001$ and $w_2 = 0.999$ the weights of module $k$ get
+#
+# $$g_k = w_1 \nabla L_{1,k} + w_2 \big(\nabla L_{2,k} + \nabla L_{2,k+1}\big)$$
+#
+# Module 1 has no loss: the second head of module 2 teaches it. The two errors of a module take two backward passes,
+# since only one of them may leave it. `ml.rules.hpff()`, and [its page](../docs/rules/hpff.md).
+#
 # Next: [lesson 9](09_late_errors.ipynb), where the error is the true one but comes too late.

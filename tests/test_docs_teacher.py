@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
-from minilocal.explorer.choices import BATCHES, CHOICES, LENGTHS, NETWORKS, counts
+from minilocal.explorer.choices import BATCHES, CHOICES, NETWORKS, counts
 from minilocal.nets import get
 from minilocal.streams import rng
 from minilocal.teach import EXERCISES
@@ -37,7 +37,7 @@ def test_every_link_is_a_point(link):
     if "K" in values:
         assert int(values["K"]) in counts(len(get(values["net"], rng=rng(0)).units))
     assert values.get("aux", choice.aux[0] if choice.aux else "") in choice.aux or "aux" not in values
-    assert "l" not in values or (choice.linked and values["l"] in map(str, LENGTHS))
+    assert "l" not in values or (choice.slider is not None and values["l"] in map(str, choice.slider.values))
     assert int(values.get("batch", 512)) in BATCHES and 0 <= float(values.get("alpha", 0.5)) <= 1
 
 

@@ -42,7 +42,8 @@ One step of ResNet-32 on 64 images of CIFAR-10's size, the network cut into K = 
   has in flight are counted. PGL's is a global epoch's, where it is BP.
 * **parameters added**: auxiliary networks and synthesisers. They are not part of the trained network.
 
-The auxiliary networks are each rule's default: a linear classifier (0c1f) for GLL and BackLink. DNI learns with Adam.
+The auxiliary networks are each rule's default: a linear classifier (0c1f) for GLL, BackLink and Interlocking, whose n
+is 1 where no other is said. AugLocal's d is 2, and its modules are cut evenly, as all others. DNI learns with Adam.
 For bytes on ResNet-110, and for K = 2 to 16, see [memory.md](memory.md); for seconds beside PyTorch, [cpu.md](cpu.md).
 
 """
@@ -63,6 +64,10 @@ def recipes(K: int) -> dict[str, tuple[Any, Any]]:
         "DNI": R.dni(labels=True),
         "DDG": R.ddg(),
         "FDG": R.fdg(),
+        "Interlocking": R.interlocking(reach=1),
+        "Interlocking, n = 3": R.interlocking(reach=3),
+        "AugLocal": R.auglocal(depth=2),
+        "HPFF": R.hpff(lambdas=INFOPRO[K]),
         "BackLink + InfoPro": R.compose("BackLink + InfoPro", objective=infopro, boundary=ml.boundaries.link(1)),
         "PGL + BackLink": R.pgl(period=3, duration=1, around=R.backlink(length=1)),
     }

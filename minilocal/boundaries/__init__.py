@@ -1,10 +1,11 @@
-"""Boundaries: which errors pass between modules. Open (BP), closed (GLL), link, reach, delayed, synthetic_gradient."""
+"""Boundaries: which errors pass between modules: open (BP), closed (GLL), link, reach, cascade, delayed, synthetic."""
 
 from __future__ import annotations
 
 from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.boundaries.base import Boundary as closed
 from minilocal.boundaries.base import OpenBoundary as open
+from minilocal.boundaries.cascade import Cascade as cascade
 from minilocal.boundaries.delayed import BACKWARD_WEIGHTS
 from minilocal.boundaries.delayed import DelayedBoundary as delayed
 from minilocal.boundaries.link import ERRORS, WEIGHTINGS
@@ -13,8 +14,8 @@ from minilocal.boundaries.reach import Reach as reach
 from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradient
 
 __all__ = [
-    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "closed", "delayed", "link", "open",
-    "reach", "synthetic_gradient",
+    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "cascade", "closed", "delayed", "link",
+    "open", "reach", "synthetic_gradient",
 ]  # fmt: skip
 
 

@@ -44,10 +44,11 @@ class Parts:
         """The units below unit `first` that module k passes its error through: those linked in the module below.
 
         `below` is the number of units of that module. Without it, it is taken to be the mean of all modules, rounded
-        up. There are none where errors pass through whole modules: then each takes them through its own units.
+        up. There are none where errors pass through whole modules, or where the module below has no loss of its own:
+        then it takes them through its own units.
         """
         boundary, units = self.rule.boundary, len(self.net.units)
-        if k == 0 or boundary.passes_on or boundary.one_loss:
+        if k <= self.rule.objective.lowest or boundary.passes_on or boundary.one_loss:
             return range(first, first)
         most = min(first - k + 1, -(-units // self.modules))  # each module below has a unit or more
         return range(first - boundary.linked_units(most if below is None else below), first)
@@ -61,6 +62,10 @@ class Parts:
             if boundary.learns_from(k, last) not in (None, j)
         ]
         return sum(end is not None and end <= k for end in ends)
+
+    def backwards_again(self, k: int) -> bool:
+        """Whether a second error of module k, which stays in it, takes a backward of its own."""
+        return k > 0 and self.rule.objective.divides and self.rule.boundary.uses_input_error
 
     @property
     def forwards_again(self) -> bool:

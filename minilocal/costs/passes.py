@@ -4,6 +4,7 @@ units                    forward, backward; once more forward where their caches
 behind its top           forward, backward
 copies of linked units   forward, backward of the error that passes through them
 errors that pass on      of each that only passes through the module, the half of a backward: input errors alone
+an error that stays      one more backward, where a part of the module's error does not leave it
 """
 
 from __future__ import annotations
@@ -49,8 +50,9 @@ def work(parts: Parts, passes: Passes) -> tuple[list[float], Besides]:
             again = sum(forward for forward, _ in of_units[first:last])
         behind = sum(sum(passes.behind(part, parts.inputs[last])) for part in parts.behind(k, last))
         copies = sum(sum(of_units[u]) for u in parts.copies(k, first, below))
-        passed_on = parts.errors_passed_on(k) * sum(backward for _, backward in of_units[first:last]) / 2
-        return again + behind + copies + passed_on
+        backward = sum(backward for _, backward in of_units[first:last])
+        passed_on = parts.errors_passed_on(k) * backward / 2
+        return again + behind + copies + passed_on + parts.backwards_again(k) * backward
 
     return [sum(both) for both in of_units], besides
 

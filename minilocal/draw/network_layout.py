@@ -54,6 +54,7 @@ class Row:
     own, above    {unit: the weight of the module's own error, and of the error from above}
     source        the module whose colour the error from above has
     arrives       that error in words; nothing where none crosses
+    errors        how many come one by one: those that only pass through the module too
     target        it trains the synthesiser and enters no unit
     """
 
@@ -64,6 +65,7 @@ class Row:
     above: dict[int, float] = field(default_factory=dict)
     source: int = 0
     arrives: str = ""
+    errors: int = 0
     target: bool = False
     delayed: bool = False
     activations_delayed: bool = False
@@ -115,9 +117,14 @@ class Layout:
         rule, module = learner.rule, [k for k, m in enumerate(learner.modules) for _ in m.units]
         activations, errors = rule.boundary.lags
         arriving: list[list[int]] = [[] for _ in self.rows]  # the losses whose errors enter a module from above
+        teaching: list[set[int]] = [set() for _ in self.rows]  # those that its units learn from
+        one_loss = rule.boundary.one_loss and not rule.when.is_global(learner.epoch)
         for path in error_paths(rule, [len(m.units) for m in learner.modules], learner.epoch):
             for unit, weight in zip(path.units, path.weights, strict=True):
                 k = module[unit]
+                if one_loss and not weight:  # it passes through, and is no error of the unit
+                    continue
+                teaching[k] |= {path.loss} - {k}
                 if k == path.loss:
                     self.rows[k].own[unit] = weight
                 else:
@@ -127,7 +134,8 @@ class Layout:
         for k, (row, losses) in enumerate(zip(self.rows[:-1], arriving, strict=False)):
             row.activations_delayed = activations > 0
             if losses:
-                row.source, row.delayed = min(losses), errors > 0
+                row.source, row.delayed = min(teaching[k]), errors > 0
+                row.errors = len(losses) if one_loss else 1
                 which = "loss" if len(losses) == 1 else "losses"
                 row.arrives = f"the error of {which} {_numbers(losses)}"
                 if errors:

@@ -49,6 +49,9 @@ def error_paths(rule: Rule, sizes: Sequence[int], epoch: int = 0) -> list[ErrorP
         return _paths_of_one_loss(rule, sizes, tops)
     paths = []
     for k, n in enumerate(sizes):
+        if k < rule.objective.lowest and k + 1 < len(sizes):
+            paths.append(ErrorPath(k, [], []))
+            continue
         linked = rule.boundary.linked_units(n) if k + 1 < len(sizes) else 0
         units = [tops[k] - j for j in range(n)]
         weights = [rule.boundary.weights(j)[0] if j < linked else 1.0 for j in range(n)]

@@ -19,8 +19,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from minilocal.array import Array, namespace
+from minilocal.engine.divided import ErrorSlot
 from minilocal.engine.module import Caches, OnGradients
-from minilocal.engine.synchronous import ErrorSlot, SynchronousEngine
+from minilocal.engine.synchronous import SynchronousEngine
 from minilocal.layers import PassContext
 from minilocal.layers.base import Need
 from minilocal.objectives import Batch

@@ -1,6 +1,4 @@
-"""One synchronous training step of a rule without delays.
-
-Forward each module, compute its local loss, backpropagate, and free every cache that no later error can need.
+"""One synchronous training step of a rule without delays; every cache that no later error can need is freed.
 
     for every module k, bottom to top
         h_k = f_k(h_{k-1})                                                  forward
@@ -30,6 +28,7 @@ from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
 from minilocal.boundaries import open as open_boundary
+from minilocal.engine.divided import ErrorSlot, backward_staying, local_errors
 from minilocal.engine.memory_advice import memory_advice
 from minilocal.engine.module import Caches, Module, OnGradients
 from minilocal.engine.neighbours import NoNeighbours
@@ -38,8 +37,6 @@ from minilocal.layers import PassContext
 from minilocal.layers.base import Need
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
-
-ErrorSlot = list[Array | None]
 
 
 @dataclass
@@ -94,22 +91,22 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
             if pending.lowest < units:
                 self._send_up(k, units, h)
 
-            error: Array | None = None
+            error_slot: ErrorSlot = []  # e_k, or two parts of it, of which the second ends in this module
             if module.objective is not None:
                 # PGL: Eq. (2) for w_k and γ_k; in a global epoch Eq. (4) for γ_k alone, and Eq. (3) for w by L_K
                 need: Need = "both" if k == last or not is_global else "weights"
-                losses[k], error, grads = module.local_loss(h, batch, ctx, p, update_stats, need)
+                divide = self.rule.objective.divides and k > 0 and boundary.uses_input_error and not is_global
+                losses[k], error_slot, grads = local_errors(module, h, batch, ctx, p, update_stats, need, divide)
                 on_gradients(grads)
                 del grads
             if module.synthesiser is not None:
-                error, pending.synth_cache = module.synthesise(h, batch, ctx, p, update_stats)
-            if error is None:
+                error_slot = [None]
+                error_slot[0], pending.synth_cache = module.synthesise(h, batch, ctx, p, update_stats)
+            if not error_slot:
                 below.append(pending)
                 continue
             if k == last:
                 del h  # nothing reads it any more
-            error_slot: ErrorSlot = [error]
-            del error
             self._backward_own_loss(boundary, pending, caches, error_slot, on_gradients)
             del caches
             if pending.input_error is None:
@@ -137,8 +134,9 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
             else:
                 on_gradients(grads)
 
+        on_both = backward_staying(module, error_slot, caches, self.arrays, on_unit)
         passes_on = module.first > 0 and boundary.uses_input_error
-        error_slot.append(module.backward(error_slot.pop(), caches, self.arrays, passes_on, on_unit))
+        error_slot.append(module.backward(error_slot.pop(), caches, self.arrays, passes_on, on_both))
         if error_slot[0] is None or module is self.modules[-1]:
             return
         a, b = boundary.sends(len(module.units))  # of its own error, and of the error from above

@@ -29,6 +29,7 @@ def errors_of(learner: Learner) -> list[dict[str, Any]]:
                  n where the weight is α^n, -n where it is (1-α)^n, 0 where it is 1; a number of units where all are 0
     source       the module whose loss that error is of
     arrives      it in words, "" where none comes
+    errors       their number, where several come one by one
     target       it trains the synthesiser, and enters no unit
     delayed      it is of an earlier iteration
     upward       the activation that goes up arrives in a later iteration
@@ -40,6 +41,7 @@ def errors_of(learner: Learner) -> list[dict[str, Any]]:
             "above": _exponents(row.above),
             "source": row.source,
             "arrives": row.arrives,
+            "errors": row.errors if row.errors > 1 else 0,
             "target": row.target,
             "delayed": row.delayed,
             "upward": row.activations_delayed,

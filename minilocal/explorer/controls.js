@@ -13,9 +13,12 @@ function labels(s, rule) {
   say("l", s.l === "module" ? "whole module" : String(s.l));
   say("alpha", short(s.alpha));
   say("batch", String(s.batch));
-  for (const id of ["l", "alpha", "weighting"]) off(id, !rule.linked);
+  at("l-of").textContent = numberOf(s.rule).number;
+  off("l", !rule.values);
+  for (const id of ["alpha", "weighting"]) off(id, !rule.linked);
   off("aux", !rule.aux.length);
   if (rule.aux.length) lastAux = s.aux;
+  if (rule.values) lastNumber = String(s.l);
 }
 
 function problem(text) {
@@ -28,13 +31,17 @@ function off(id, isOff) {
   at(id).parentElement.classList.toggle("unused", isOff);
 }
 
-let lastAux = FIRST.aux;  // the auxiliary network that was chosen last, also while a rule without one is shown
+// The auxiliary network and the number that were chosen last, also while a rule without one is shown.
+let lastAux = FIRST.aux, lastNumber = FIRST.l;
 
-// Lists that depend on other choices: K on the network, auxiliary networks on the rule. K keeps its value where it can.
-function depend(K, wish = lastAux) {
+// Lists that depend on other choices: K on the network, the rest on the rule. Each keeps its value where it can.
+function depend(K, wish = lastAux, number = lastNumber) {
   const counts = DATA.networks[at("net").value].counts, nearest = counts.filter(n => n <= K).length - 1;
   at("K").max = counts.length - 1;
   at("K").value = Math.max(0, nearest);
+  const numbers = numberOf(at("rule").value).values.map(String);
+  at("l").max = numbers.length - 1;
+  at("l").value = numbers.indexOf(numbers.includes(number) ? number : FIRST.l);
   const aux = DATA.rules[at("rule").value].aux;
   options("aux", aux.length ? aux.map(name => [name, name]) : [["", "none to choose"]], wish);
 }
@@ -49,8 +56,7 @@ function restore() {
   };
   at("net").value = Object.hasOwn(DATA.networks, wanted.net) ? wanted.net : Object.keys(DATA.networks)[0];
   at("rule").value = Object.hasOwn(DATA.rules, wanted.rule) ? wanted.rule : FIRST.rule;
-  depend(Number(wanted.K) || Number(FIRST.K), wanted.aux);
-  at("l").value = place(DATA.lengths, "l");
+  depend(Number(wanted.K) || Number(FIRST.K), wanted.aux, wanted.l);
   at("batch").value = place(DATA.batches, "batch");
   at("alpha").value = wanted.alpha;
   at("weighting").value = wanted.weighting === "unfolded" ? "unfolded" : "literal";
@@ -69,7 +75,6 @@ function remember(s) {
 
 options("net", Object.entries(DATA.networks).map(([name, { title }]) => [name, title]));
 options("rule", Object.entries(DATA.rules).map(([name, { title }]) => [name, title]));
-at("l").max = DATA.lengths.length - 1;
 at("batch").max = DATA.batches.length - 1;
 at("anchors").textContent = DATA.anchors.join(" and ");
 at("controls").addEventListener("input", event => {

@@ -1,7 +1,7 @@
 """All points of the page as data, made by the package: what JavaScript shows, and no more than it needs.
 
     networks    {name: title, shapes of its units, numbers of modules}
-    rules       {name: title, auxiliary networks, whether it has a length}
+    rules       {name: title, auxiliary networks, whether it has α, its number with its values}
     variants    {variant: the rule in a line}
     cuts        {network/K: units and output bytes of each module, peaks of BP in three forms}
     points      {network/K/variant: a point; a text where another one is the same; or why there is none}
@@ -50,12 +50,11 @@ def data(
     content: Data = {
         "batches": choices.BATCHES,
         "anchors": nbytes.ANCHORS,
-        "lengths": choices.LENGTHS,
         "schedule": {
             "images": schedule.IMAGES, "rate": schedule.RATE, "bandwidth": schedule.LINK.bandwidth,
             "latency": schedule.LINK.latency, "ticks": schedule.TICKS, "kinds": schedule.KINDS,
         },
-        "rules": {name: {"title": c.title, "aux": c.aux, "linked": c.linked} for name, c in CHOICES.items()},
+        "rules": {name: _rule(choice) for name, choice in CHOICES.items()},
         "variants": {variant.key: variant.rule().describe() for variant in variants()},
         "networks": {}, "cuts": {}, "points": {}, "errors": {},
     }  # fmt: skip
@@ -63,6 +62,11 @@ def data(
     for name in networks:
         _add_network(content, Points(name), rows, on_point)
     return content
+
+
+def _rule(choice: choices.Choice) -> Data:
+    number = {} if choice.slider is None else {"number": choice.slider.title, "values": choice.slider.values}
+    return {"title": choice.title, "aux": choice.aux, "linked": choice.linked, **number}
 
 
 def _add_network(content: Data, points: Points, rows: Sequence[Result], on_point: Callable[[str], None]) -> None:

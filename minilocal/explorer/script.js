@@ -6,10 +6,13 @@ const ink = "#333", faint = "#5c5c5c";
 
 // ---------------------------------------------------------------- the point that the controls name
 
+// The number of a rule, and its values; of one without, BackLink's, which cannot be moved then.
+const numberOf = rule => DATA.rules[rule].values ? DATA.rules[rule] : DATA.rules.backlink;
+
 function state() {
-  const net = at("net").value;
+  const net = at("net").value, rule = at("rule").value;
   return {
-    net, rule: at("rule").value, K: DATA.networks[net].counts[at("K").value], l: DATA.lengths[at("l").value],
+    net, rule, K: DATA.networks[net].counts[at("K").value], l: numberOf(rule).values[at("l").value],
     alpha: Number(at("alpha").value), weighting: at("weighting").value, aux: at("aux").value,
     batch: DATA.batches[at("batch").value],
   };
@@ -17,7 +20,7 @@ function state() {
 
 function keyOf(s) {
   const rule = DATA.rules[s.rule];
-  return [s.net, s.K, s.rule, rule.linked ? s.l : "", rule.aux.length ? s.aux : ""].join("/");
+  return [s.net, s.K, s.rule, rule.values ? s.l : "", rule.aux.length ? s.aux : ""].join("/");
 }
 
 function pointOf(s) {

@@ -4,7 +4,7 @@ function crosses(s, point, cut) {
   const name = k => `${k + 1} | ${k + 2}`, below = point.errors.slice(0, -1);
   table("crosses", "At each boundary", ["-boundary", "#up", "#down", "error"], below.map((row, k) => {
     const bytes = mb(s.batch * cut.outputs[k]);
-    return [name(k), bytes, row.arrives ? bytes : "0", (row.arrives || "none").replace(/^the | \(.*/g, "")];
+    return [name(k), bytes, row.arrives ? mb(s.batch * cut.outputs[k] * (row.errors || 1)) : "0", (row.arrives || "none").replace(/^the | \(.*/g, "")];
   }));
   const sent = (k, way) => line(point.messages.map(anchor => anchor[k][way]), s.batch);
   table("devices", `Messages between ${s.K} devices`, ["-boundary", "#up", "#down"],

@@ -8,6 +8,7 @@ from minilocal.layers.flatten import Flatten
 from minilocal.layers.initial import SCHEMES, Initializer
 from minilocal.layers.linear import Linear
 from minilocal.layers.norm import BatchNorm, BatchNormReLU
+from minilocal.layers.patch import Patch
 from minilocal.layers.pool import AdaptiveAveragePool, AveragePool, GlobalAveragePool, MaxPool
 from minilocal.layers.residual import Identity, PadShortcut, PreActivation, Residual
 from minilocal.layers.resize import BlockAverage, Resize
@@ -32,6 +33,7 @@ __all__ = [
     "MaxPool",
     "PadShortcut",
     "PassContext",
+    "Patch",
     "PreActivation",
     "ReLU",
     "Residual",

@@ -8,13 +8,15 @@ from minilocal.objectives.auxiliary_nets import ClassifierSpec as classifier
 from minilocal.objectives.base import Batch, ClassifierLoss, ModuleContext, Objective, ObjectiveSpec
 from minilocal.objectives.base import NoObjective as none
 from minilocal.objectives.branches import Branch, Branches
+from minilocal.objectives.hpff import HPFF as hpff
 from minilocal.objectives.infopro import LAMBDAS
 from minilocal.objectives.infopro import InfoPro as infopro
 from minilocal.objectives.predsim import PredSim as predsim
+from minilocal.objectives.two_heads import TwoHeads
 
 __all__ = [
     "LAMBDAS", "NAMES", "Batch", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective", "ObjectiveSpec",
-    "augmented", "classifier", "infopro", "none", "predsim",
+    "TwoHeads", "augmented", "classifier", "hpff", "infopro", "none", "predsim",
 ]  # fmt: skip
 
 

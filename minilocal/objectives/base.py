@@ -61,6 +61,8 @@ class ObjectiveSpec:
     """The recipe of a local objective: a Learner calls `build` for each module below the last."""
 
     is_local = True  # modules below the last have a loss of their own
+    lowest = 0  # the lowest module that has one, counted from 0
+    divides = False  # a part of a module's error stays in it: what is built has `backward_divided`, as `TwoHeads`
 
     def build(self, context: ModuleContext) -> Objective | None:
         """The local objective of a module below the last; None where it has none.

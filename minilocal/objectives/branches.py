@@ -43,6 +43,11 @@ class Branches:
         self.parameters = {name: a for branch in branches for name, a in branch.network.parameters.items()}
         self.buffers = {name: a for branch in branches for name, a in branch.network.buffers.items()}
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether a branch has a weight other than 0."""
+        return any(branch.weight for branch in self.branches)
+
     def forward(self, h: Array, batch: Batch, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, Any]:
         xp = namespace(h)
         total = xp.zeros((), xp.float64)

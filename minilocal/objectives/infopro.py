@@ -17,7 +17,7 @@ from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, real, set_checked, unknown
-from minilocal.layers import Conv, Layer, Resize, Sequential
+from minilocal.layers import Conv, Layer, Patch, Resize, Sequential
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
 from minilocal.objectives.auxiliary_nets import auxiliary_network, check_name
@@ -118,12 +118,22 @@ class InfoPro(ObjectiveSpec):
                 f"InfoPro reconstructs the image from maps, but module {context.module + 1} of {context.modules} ends "
                 "with a fully connected unit: use fewer modules, or another rule."
             )
-        image = Reconstruction(self._constants("mean", MEAN, context), self._constants("std", STD, context))
-        task = Labels() if self.version == "softmax" else Contrast(self.temperature)
-        outputs = context.classes if self.version == "softmax" else FEATURES
-        network = auxiliary_network(self.aux, context, "classifier", outputs)
         weights = self.weights(context.module, context.modules)
-        return Branches([Branch(decoder(context), image, weights[0]), Branch(network, task, weights[1])])
+        image = Branch(decoder(context), self.reconstruction(context), weights[0])
+        return Branches([image, self.task(context, "classifier", weights[1])])
+
+    def reconstruction(self, context: ModuleContext) -> Reconstruction:
+        """The loss of the decoder's output.
+
+        Raises: UserError where `mean` or `std` has another number of channels than the images.
+        """
+        return Reconstruction(self._constants("mean", MEAN, context), self._constants("std", STD, context))
+
+    def task(self, context: ModuleContext, branch: str, weight: float) -> Branch:
+        """The auxiliary network of that name behind this module, with the loss of the labels."""
+        softmax = self.version == "softmax"
+        network = auxiliary_network(self.aux, context, branch, context.classes if softmax else FEATURES)
+        return Branch(network, Labels() if softmax else Contrast(self.temperature), weight)
 
     def weights(self, k: int, K: int) -> tuple[float, float]:
         """(λ1, λ2) of module k of K, k from 0."""
@@ -151,10 +161,15 @@ class InfoPro(ObjectiveSpec):
         return numbers if len(numbers) == channels else numbers * channels
 
 
-def decoder(context: ModuleContext) -> Sequential:
-    """The decoder, from h_k to an image of logits; its arrays are aux.{k}.decoder.0, .1 and .3, as in the code."""
-    (H, W, channels), name, initial = context.image, f"aux.{context.module}.decoder", context.initial
+def decoder(context: ModuleContext, branch: str = "decoder", patch: Patch | None = None) -> Sequential:
+    """The decoder, from h_k to an image of logits; its arrays are aux.{k}.decoder.0, .1 and .3, as in the code.
+
+    With a `patch` it is from that patch of h_k to that of the image.
+    """
+    H, W, channels = context.image if patch is None else patch.out_shape(context.image)
+    name, initial = f"aux.{context.module}.{branch}", context.initial
     layers: list[Layer] = [
+        *([] if patch is None else [patch]),
         Resize(H, W, name=name),
         Conv(context.shape[2], HIDDEN, 3, initial, pad=1, bias=True, name=f"{name}.0"),
         BatchNormReLU(HIDDEN, initial, name=f"{name}.1"),

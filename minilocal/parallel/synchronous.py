@@ -9,7 +9,7 @@ What is exchanged for it depends on the boundary and on the module below, `Excha
     gradients   it enters linked units and goes no further: both ranks hold those units (BackLink, unfolded)
     target      it is the target of a synthesiser (DNI)
     error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total",
-                Interlocking)
+                Interlocking), or through one that has no loss of its own (HPFF's first)
 
 Unfolded, the message up is the input of the linked units. Both ranks run them forward: the lower one for g_loc, the
 upper one for g_glb. They exchange the two, and update their copies by the same sum, Eq. (6). Gradients and targets of
@@ -54,6 +54,9 @@ class Below(Protocol):
     @property
     def synthesiser(self) -> object: ...
 
+    @property
+    def objective(self) -> object: ...
+
 
 def exchange_at(boundary: Boundary, below: Below) -> Exchange:
     """What crosses this boundary into the module `below` it."""
@@ -61,7 +64,7 @@ def exchange_at(boundary: Boundary, below: Below) -> Exchange:
     if boundary.linked_units(units) == 0:
         return Exchange.NOTHING if below.synthesiser is None else Exchange.TARGET
     goes_on = boundary.sends(units)[1] != 0 or below.synthesiser is not None or boundary.one_loss
-    return Exchange.ERROR if goes_on else Exchange.GRADIENTS
+    return Exchange.ERROR if goes_on or below.objective is None else Exchange.GRADIENTS
 
 
 class SynchronousRank(SynchronousEngine):

@@ -14,6 +14,7 @@ from minilocal.rules.dgl import dgl
 from minilocal.rules.dni import dni
 from minilocal.rules.fdg import fdg
 from minilocal.rules.gll import gll
+from minilocal.rules.hpff import hpff
 from minilocal.rules.infopro import infopro
 from minilocal.rules.interlocking import interlocking
 from minilocal.rules.pgl import pgl
@@ -21,12 +22,12 @@ from minilocal.rules.predsim import predsim
 from minilocal.rules.registry import COMPOSED, constructor, get, label, options, register
 
 NAMES = register(
-    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking, auglocal
+    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking, auglocal, hpff
 )  # in the order of tables and help
 
 __all__ = [
     "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "auglocal", "backlink", "bp", "compose", "constructor",
-    "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "infopro", "interlocking", "label", "options", "pgl",
+    "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "hpff", "infopro", "interlocking", "label", "options", "pgl",
     "predsim", "when",
 ]  # fmt: skip
 

@@ -22,12 +22,14 @@ ANSWERS: dict[str, dict[str, Callable[..., Any]]] = {
         "predsim": objectives.predsim,
         "infopro": objectives.infopro,
         "augmented": objectives.augmented,
+        "hpff": objectives.hpff,
     },
     "boundary": {
         "open": boundaries.open,
         "closed": boundaries.closed,
         "link": boundaries.link,
         "reach": boundaries.reach,
+        "cascade": boundaries.cascade,
         "delayed": boundaries.delayed,
         "synthetic_gradient": boundaries.synthetic_gradient,
     },
@@ -47,8 +49,9 @@ def composed(
     """The rule with these answers, each as text, "link:length=2", or as a table with a name in it.
 
     Args:
-        objective: the local objective: none, classifier, predsim, infopro or augmented.
-        boundary: which errors pass from module to module: open (all), closed, link, reach, delayed, synthetic_gradient.
+        objective: the local objective: none, classifier, predsim, infopro, augmented or hpff.
+        boundary: which errors pass from module to module: open (all), closed, link, reach, cascade, delayed,
+            synthetic_gradient.
         when: always, periodic (of every `period` epochs the last `duration` learn from the last loss), asynchronous.
         keep: what is kept until an error arrives: caches, or inputs (activation checkpointing).
         accumulate: micro-batches whose mean gradient makes a step, 1 or more.

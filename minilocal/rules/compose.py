@@ -157,6 +157,11 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
             'keep="inputs" is for units that await an error from above, and none does here',
         ),
         (
+            rule.objective.divides and boundary.one_loss,
+            "with boundary=reach a module learns from one loss, and a part of this objective's error stays in its "
+            "module: use boundary=cascade, link or closed",
+        ),
+        (
             when.guided and not local,
             "epochs of the final loss alternate with local epochs, and modules without a local objective have no local "
             "epochs: give them objective=classifier",

@@ -52,7 +52,8 @@ class Certificate:
     Attributes:
         rule: its name.
         claims: the lines of the table.
-        promised: {phase: c (units, K)}, the factor of each loss's plain gradient in each unit.
+        promised: {phase: c (units, K)}, the factor of each loss's plain gradient in each unit; (units, 2K) where an
+            objective has two heads.
         losses: (10, K), of ten steps that are the same every time; NaN where a module has none. A test may keep them.
     """
 
@@ -71,7 +72,7 @@ class Certificate:
         lines += [f"{'yes' if c.holds else 'NO':4}{c.what:{wide}}  {c.result}" for c in self.claims]
         for phase, rows in self.promised.items():
             lines += [f"what it promises{f' in {phase}' if phase else ''}, unit by unit:"]
-            lines += [f"    unit {u}   {_sum(row)}" for u, row in enumerate(rows, 1)]
+            lines += [f"    unit {u}   {_sum(row, self.losses.shape[1])}" for u, row in enumerate(rows, 1)]
         return "\n".join(lines)
 
 
@@ -237,7 +238,7 @@ def _limits(subject: _Subject) -> Iterator[Claim]:
     """What the rule becomes where only one of its answers matters."""
     rule, learner = subject.rule, subject.learner()
     sizes = [len(module.units) for module in learner.modules]
-    if rule.objective.is_local and any(map(rule.boundary.linked_units, sizes[:-1])):
+    if rule.objective.is_local and not rule.objective.divides and any(map(rule.boundary.linked_units, sizes[:-1])):
         silent = copy.copy(rule.boundary)
         object.__setattr__(silent, "weights", lambda j: (1.0, 0.0))
         closed = replace(rule, boundary=boundaries.closed(), keep="caches", when=rules.when.always())
@@ -283,6 +284,9 @@ def _repetition(subject: _Subject) -> tuple[np.ndarray, list[Claim]]:
     ]
 
 
-def _sum(row: np.ndarray) -> str:
-    """0.5 ∂L_1 + 0.5 ∂L_2."""
-    return " + ".join(f"{'' if c == 1 else f'{c:.4g} '}∂L_{m}" for m, c in enumerate(row, 1) if c) or "nothing"
+def _sum(row: np.ndarray, K: int) -> str:
+    """0.5 ∂L_1 + 0.5 ∂L_2; of two heads, the own one's loss is L_1,own."""
+    names = [f"∂L_{m % K + 1}" + ",own" * (m >= K) for m in range(len(row))]
+    return " + ".join(f"{'' if c == 1 else f'{c:.4g} '}{name}" for name, c in zip(names, row, strict=True) if c) or (
+        "nothing"
+    )

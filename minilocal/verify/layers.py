@@ -218,6 +218,13 @@ CASES = [
         ("the size it has", lambda i: ml.Resize(3, 4), (2, 3, 4, 2)),
     ),
     *_all(
+        "Patch",
+        ("the last of 2×2", lambda i: ml.Patch(1, 1, 2), (2, 4, 6, 3)),
+        ("of odd sides", lambda i: ml.Patch(1, 0, 2), (2, 5, 7, 2)),
+        ("the middle of 3×3", lambda i: ml.Patch(1, 1, 3), (2, 7, 4, 2)),
+        ("the whole map", lambda i: ml.Patch(0, 0, 1), (2, 3, 3, 2)),
+    ),
+    *_all(
         "BlockAverage",
         ("2×3 blocks", lambda i: ml.BlockAverage(2, 3), (2, 6, 6, 2)),
         ("smaller blocks at the edges", lambda i: ml.BlockAverage(3, 2), (2, 7, 5, 2)),

@@ -25,6 +25,8 @@ def _guided(**options: Any) -> Rule:
 
 
 infopro, predsim, link = objectives.infopro, objectives.predsim, boundaries.link
+HEADS = objectives.hpff(LAMBDAS, aux="0c1f", own=0.3, patches=1)
+CASCADE = compose(objective=HEADS, boundary=boundaries.cascade())
 CASES: dict[str, list[RuleCase]] = {
     "DGL": [
         *(
@@ -61,6 +63,22 @@ CASES: dict[str, list[RuleCase]] = {
     "AugLocal": [
         *(_case(f"d {d}", rules.auglocal(depth=d), K, net) for d, K, net in ((1, 3, "wide"), (2, 4, "resnet8"))),
         _case("d 3, τ 1", rules.auglocal(depth=3, tau=1.0), 3),
+    ],
+    "HPFF": [
+        _case("four λ", rules.hpff(lambdas=LAMBDAS, aux="0c1f", own=0.4), 4),
+        _case("whole maps", rules.hpff(lambdas=LAMBDAS, aux="0c1f", patches=1, keep="inputs"), 3),
+        _case("own 0", rules.hpff(lambdas=LAMBDAS, aux="0c1f", own=0.0, patches=1), 3),
+        _case("cascade 0, contrast", rules.hpff(version="contrast", aux="0c2f", own=1.0, cascade=0.0), 3, "wide"),
+        _case("1 module", rules.hpff(), 1),
+    ],
+    "HPFF's objective, other boundaries": [
+        _case("l 2", compose(objective=HEADS, boundary=link(2)), 3),
+        _case("total", compose(objective=HEADS, boundary=link("module", 0.25, error="total")), 4),
+        _case("a global epoch", _guided(around=CASCADE), 3, is_global=True),
+    ],
+    "A cascade of other objectives": [
+        _case("a classifier", compose(objective=objectives.classifier(), boundary=boundaries.cascade()), 4, "resnet8"),
+        _case("InfoPro", compose(objective=infopro(LAMBDAS), boundary=boundaries.cascade()), 3),
     ],
     "BackLink and InfoPro": [
         _case("l 1", compose(objective=infopro(LAMBDAS, aux="0c1f"), boundary=link(1)), 3),

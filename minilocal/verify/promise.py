@@ -8,6 +8,9 @@ Nothing of the engine is in it: c follows from the answers of the boundary alone
     c_u = a 1_m + b s_{m+1}      (a, b) = weights(j)        j steps below the top, in a linked unit
     c_u = 1_m                                               in any other
     c_u = 1_s, s = learns_from(m)                           in all units, where the boundary names the loss
+
+Where an objective has two heads L_m is that of the cascade, and K more columns are those of the own heads: 1_m is
+1_m + 1_{K+m} then, but in what is sent.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from minilocal import boundaries
 from minilocal.array import to_host
 from minilocal.engine import Module
 from minilocal.layers import PassContext
-from minilocal.objectives import Batch
+from minilocal.objectives import Batch, TwoHeads
 from minilocal.rules import Rule
 from minilocal.streams import stream
 from minilocal.verify.differences import EPS, ROUNDINGS
@@ -32,22 +35,25 @@ Arrays = Mapping[str, Any]
 
 
 def promised(rule: Rule, modules: Sequence[Module], is_global: bool = False) -> np.ndarray:
-    """c (units of the network, K): what each loss's plain gradient is multiplied by in each unit."""
+    """c (units of the network, K): what each loss's plain gradient is multiplied by in each unit.
+
+    It is (units, 2K) for an objective of two heads.
+    """
     boundary, last = boundaries.open() if is_global else rule.boundary, len(modules) - 1
-    one = np.eye(last + 1)
+    one, whole = _ones(modules)
     if boundary.one_loss:
         return np.array([one[boundary.learns_from(m, last)] for m, module in enumerate(modules) for _ in module.units])
-    own = [one[m] if m == last or (module.objective and not is_global) else None for m, module in enumerate(modules)]
+    own = [whole[m] if m == last or (module.objective and not is_global) else None for m, module in enumerate(modules)]
     rows: list[np.ndarray] = []
-    sent = one[last]
+    sent = whole[last] if is_global else one[last]
     for m in reversed(range(last + 1)):
         units = len(modules[m].units)
         linked = boundary.linked_units(units) if m < last else 0
         for j in range(units):  # from the top
-            rows.append(_mixed(own[m], sent, boundary.weights(j)) if j < linked else _whole(own[m], last))
+            rows.append(_mixed(own[m], sent, boundary.weights(j)) if j < linked else _whole(own[m], one))
         if m < last:
             a, b = boundary.sends(units)
-            e_loc = own[m]
+            e_loc = None if own[m] is None else one[m]
             sent = b * sent if e_loc is None else a * e_loc + b * sent
     return np.array(rows[::-1])
 
@@ -58,30 +64,43 @@ def _mixed(own: np.ndarray | None, above: np.ndarray, weights: tuple[float, floa
     return above if own is None else a * own + b * above
 
 
-def _whole(own: np.ndarray | None, last: int) -> np.ndarray:
-    return np.zeros(last + 1) if own is None else own
+def _whole(own: np.ndarray | None, one: np.ndarray) -> np.ndarray:
+    return np.zeros(one.shape[1]) if own is None else own
+
+
+def parts(objective: Any) -> tuple[Any, ...]:
+    """(an objective,) or its two heads: (the one whose error leaves the module, the own one)."""
+    return (objective.cascade, objective.own) if isinstance(objective, TwoHeads) else (objective,)
+
+
+def _ones(modules: Sequence[Module]) -> tuple[np.ndarray, np.ndarray]:
+    """For each module, the columns of its loss: (of what may leave it, of all of it)."""
+    K, heads = len(modules), max(len(parts(module.objective)) for module in modules)
+    one = np.eye(K, heads * K)
+    return one, one + np.eye(K, heads * K, K)
 
 
 def factors(rule: Rule, modules: Sequence[Module], is_global: bool = False) -> dict[str, np.ndarray]:
     """{name of a parameter: c (K,)}: of a unit as promised, of an auxiliary network 1 of its own module's loss."""
-    rows, one = promised(rule, modules, is_global), np.eye(len(modules))
+    rows, (_, whole) = promised(rule, modules, is_global), _ones(modules)
     named: dict[str, np.ndarray] = {}
     for m, module in enumerate(modules):
         for u, unit in enumerate(module.units, module.first):
             named |= dict.fromkeys(unit.parameters, rows[u])
         if module.objective is not None:
-            named |= dict.fromkeys(module.objective.parameters, one[m])
+            named |= dict.fromkeys(module.objective.parameters, whole[m])
     return named
 
 
 def losses(modules: Sequence[Module], p: Arrays, batch: Batch, ctx: PassContext) -> np.ndarray:
-    """L_m of each module (K,), by forwards alone; 0 where it has none."""
-    h, values = batch.x, np.zeros(len(modules))
+    """L_m of each module (K,), by forwards alone; 0 where it has none. (2K,) of two heads."""
+    h, values = batch.x, np.zeros(_ones(modules)[0].shape[1])
     for m, module in enumerate(modules):
         for u, unit in enumerate(module.units, module.first):
             h = unit.forward(h, ctx.at(u), p)[0]
         if module.objective is not None:
-            values[m] = float(module.objective.forward(h, batch, ctx.at(module.top), p)[0])
+            for n, part in enumerate(parts(module.objective)):
+                values[m + n * len(modules)] = float(part.forward(h, batch, ctx.at(module.top), p)[0])
     return values
 
 

@@ -21,7 +21,8 @@ from tests.helpers.browser import dom_of, in_a_browser, title_of
 WIDTHS = (390, 1280)
 FEW = [
     Variant("bp"), Variant("gll", "1c2f"), Variant("backlink", "1c2f", 0), Variant("backlink", "1c2f", 1),
-    Variant("backlink", "1c2f", 2), Variant("dni"), Variant("fdg"),
+    Variant("backlink", "1c2f", 2), Variant("dni"), Variant("fdg"), Variant("interlocking", "1c2f", 1),
+    Variant("interlocking", "1c2f", 2), Variant("auglocal", "", 2),
 ]  # fmt: skip
 
 
@@ -166,6 +167,25 @@ def test_a_link_to_what_is_not_there_says_so(content, tmp_path):
     assert text_of(dom, "problem") == asked
     dom = dom_of(page, tmp_path, hash_="#rule=predsim")
     assert text_of(dom, "problem") == "The page was made without this point."
+
+
+@in_a_browser
+def test_the_slider_has_the_number_of_the_rule(content, tmp_path):
+    page = tmp_path / "explorer.html"
+    page.write_text(html(content), "utf-8")
+    dom = dom_of(page, tmp_path, hash_="#K=4&rule=interlocking&l=2&aux=1c2f&batch=128")
+    point, cut = content["points"]["resnet32/4/interlocking/2/1c2f"], content["cuts"]["resnet32/4"]
+    assert (text_of(dom, "l-of"), text_of(dom, "l-is"), text_of(dom, "problem")) == ("Modules below, n", "2", "")
+    one, two = (mb(128 * n * cut["outputs"][1]) for n in (1, 2))
+    assert f"2 | 3 {one} {two} error of losses 3 to 4" in text_of(dom, "crosses")
+    up, down = point["messages"][0][1]
+    assert down == 2 * up and f"2 | 3 {mb(up)} {mb(down)}" in text_of(dom, "devices")
+    dom = dom_of(page, tmp_path, hash_="#K=4&rule=auglocal&l=2")
+    assert (text_of(dom, "l-of"), text_of(dom, "l-is")) == ("Blocks, d", "2") and 'id="ab"' not in dom
+    dom = dom_of(page, tmp_path, hash_="#K=4&rule=auglocal&l=module")
+    assert text_of(dom, "problem") == "The link asks for l = module, shown is 1."
+    dom = dom_of(page, tmp_path, hash_="#K=4&rule=dni&l=2")
+    assert text_of(dom, "l-of") == "Linked units, l" and re.search(r'<input id="l"[^>]* disabled', dom)
 
 
 PROBE = """<!doctype html><title>not run</title>{frames}<script>

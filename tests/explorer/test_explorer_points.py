@@ -14,7 +14,7 @@ from minilocal import locality, memory
 from minilocal.draw.rule_diagram import error_paths
 from minilocal.explorer import nbytes, schedule
 from minilocal.explorer.boundary import errors_of, locks, messages
-from minilocal.explorer.choices import BATCHES, CHOICES, LENGTHS, Variant, counts, variants
+from minilocal.explorer.choices import BATCHES, CHOICES, LENGTH, REACH, Variant, counts, variants
 from minilocal.explorer.errors import ours, published, results
 from minilocal.explorer.points import Points
 from minilocal.locality.influence import toy_net
@@ -27,6 +27,7 @@ RESNET20 = Points("resnet20")
 POINTS = [  # K, variant
     (4, Variant("bp")), (4, Variant("backlink", "1c2f", 2)), (2, Variant("dni")), (2, Variant("fdg")),
     (4, Variant("pgl-global", "aux-adapt")), (4, Variant("predsim")), (8, Variant("infopro", "1c2f")),
+    (4, Variant("interlocking", "1c2f", 2)), (4, Variant("auglocal", "", 3)), (4, Variant("hpff")),
 ]  # fmt: skip
 IDS = [f"K{K}-{variant.key.replace('/', '-')}" for K, variant in POINTS]
 
@@ -92,7 +93,8 @@ MEASURED = {
     "bp": ml.rules.bp(), "gll": ml.rules.gll(), "backlink": ml.rules.backlink(length=1),
     "backlink, module": ml.rules.backlink(length="module"), "total": ml.rules.backlink(length="module", error="total"),
     "pgl": ml.rules.pgl(period=2, duration=1), "dni": ml.rules.dni(), "ddg": ml.rules.ddg(), "fdg": ml.rules.fdg(),
-    "predsim": ml.rules.predsim(),
+    "predsim": ml.rules.predsim(), "auglocal": ml.rules.auglocal(), "hpff": ml.rules.hpff(),
+    **{f"interlocking, {n}": ml.rules.interlocking(reach=n) for n in (0, 1, 2)},
 }  # fmt: skip
 
 
@@ -146,17 +148,45 @@ def test_messages_of_gll_go_up_only_and_are_the_outputs():
 def test_every_rule_and_length_is_a_variant_once():
     keys = [variant.key for variant in variants()]
     assert len(keys) == len(set(keys)) == sum(
-        max(1, len(choice.aux)) * (len(LENGTHS) if choice.linked else 1) for choice in CHOICES.values()
+        max(1, len(choice.aux)) * (len(choice.slider.values) if choice.slider else 1) for choice in CHOICES.values()
     )  # fmt: skip
-    assert {choice.rule for choice in CHOICES.values()} == set(ml.rules.NAMES) - {"interlocking", "auglocal"}
+    assert {choice.rule for choice in CHOICES.values()} == set(ml.rules.NAMES)
     assert counts(16) == counts(55) == [2, 4, 8, 16] and counts(10) == [2, 4, 8, 10]
 
 
 def test_a_link_longer_than_its_modules_is_the_longest_that_differs():
-    link = {length: Variant("backlink", "0c1f", length) for length in LENGTHS}
+    link = {length: Variant("backlink", "0c1f", length) for length in LENGTH.values}
     assert link[0].same_as([2, 2, 2]) == Variant("gll", "0c1f")
     assert link[4].same_as([2, 2, 2]) == link["module"].same_as([2, 2, 2]) == link[2]
     assert link["module"].same_as([6, 6]) == link["module"] and link[3].same_as([3, 2, 9]) == link[3]
+
+
+def test_a_reach_beyond_the_last_module_is_the_shortest_that_ends_there():
+    reach = {n: Variant("interlocking", "1c2f", n) for n in REACH.values}
+    assert reach[0].same_as([4] * 4) == Variant("gll", "1c2f")
+    assert [reach[n].same_as([4] * 4) for n in (1, 2, 3, 7, 15)] == [reach[n] for n in (1, 2, 3, 3, 3)]
+    assert reach[15].same_as([1] * 16) == reach[15] and reach[2].same_as([8, 8]) == reach[1]
+    assert Variant("auglocal", "", 5).same_as([8, 8]) == Variant("auglocal", "", 5)
+
+
+def test_every_number_of_modules_has_its_reach_that_is_bp():
+    assert {K - 1 for K in counts(16)} <= set(REACH.values)
+
+
+def test_errors_that_pass_through_a_module_are_no_errors_of_its_units():
+    """n = 2 of K = 4: two errors cross into module 2, and its units learn from the second one alone."""
+    rows = errors_of(learner_of(Variant("interlocking", "1c2f", 2), 4))
+    assert not any("own" in row for row in rows[:3]) and rows[3]["own"] == 2
+    assert [(row["above"], row["source"]) for row in rows[:3]] == [(3, 2), (3, 3), (2, 3)]
+    assert [(row["arrives"], row.get("errors", 1)) for row in rows[:3]] == [
+        ("the error of loss 3", 1), ("the error of losses 3 to 4", 2), ("the error of loss 4", 1),
+    ]  # fmt: skip
+
+
+def test_hpffs_module_1_has_no_loss():
+    first, *others = errors_of(learner_of(Variant("hpff"), 4))
+    assert "own" not in first and "loss" not in first and first["above"] == 3
+    assert [(row["own"], row.get("above", 0), row["loss"]) for row in others] == [(3, 3, "L"), (2, 2, "L"), (2, 0, "L")]
 
 
 def test_a_rule_that_cannot_be_built_says_why():

@@ -73,7 +73,7 @@ OF_PRESETS = {
 }
 OF_OTHER_RECIPES = {  # of public code beside the tables
     "ddg", "dgl-auglocal", "dgl-resnet110", "dni", "infopro-softmax", "infopro-star", "predsim-adam",
-    "predsim-auglocal",
+    "predsim-auglocal", "hpff",
 }  # fmt: skip
 
 

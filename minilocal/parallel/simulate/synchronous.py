@@ -9,7 +9,7 @@ What is exchanged for that error is `Exchange`, as between the ranks of a run:
     gradients   it enters linked units and goes no further: the upper device holds copies of these units (BackLink)
     target      it is the target of a synthesiser (DNI)
     error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total",
-                Interlocking)
+                Interlocking), or through one that has no loss of its own (HPFF's first)
 
 Where gradients are exchanged, the message up is the input of the linked units, and both devices run these. Gradients
 and targets of step t are exchanged in step t+1, after its message up: meanwhile the lower device works on batch t+1,
@@ -123,6 +123,8 @@ class SynchronousDevice(DeviceProgram):
                 pending.append(awaits)
                 continue
             passes_on = k > 0 and self.boundary.uses_input_error
+            if passes_on and self.rule.objective.divides and not self.place.is_global:  # of the error that stays
+                yield Work(BACKWARD, module.backward(units, False), k, t)
             yield Work(BACKWARD, module.backward(units, passes_on), k, t)
             yield Hold(-module.kept(units[:lowest]) + module.parameters(units[lowest:]))  # g_loc waits for g_glb
             yield self._updated(t, k, module, units[:lowest])

@@ -132,6 +132,16 @@ def resize(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     return x
 
 
+@reference.register(layers.Patch)
+def patch(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
+    """By selecting rows and columns whose patch it is."""
+    n = layer.patches
+    for axis, index in ((1, layer.row), (2, layer.column)):
+        ends = [side * x.shape[axis] // n for side in range(n + 1)]
+        x = jnp.take(x, np.arange(ends[index], ends[index + 1]), axis)
+    return x
+
+
 @reference.register(layers.BlockAverage)
 def block_average(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     h, w = layer.height, layer.width

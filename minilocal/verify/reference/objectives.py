@@ -9,8 +9,10 @@ from typing import Any
 from minilocal.layers import Layer, PassContext
 from minilocal.objectives.base import ClassifierLoss
 from minilocal.objectives.branches import Branches, Labels
+from minilocal.objectives.hpff import PatchReconstruction
 from minilocal.objectives.infopro import Contrast, Reconstruction
 from minilocal.objectives.predsim import Similarity
+from minilocal.objectives.two_heads import TwoHeads
 from minilocal.verify.jax_cpu import jax, jnp
 from minilocal.verify.reference import losses
 from minilocal.verify.reference.layers import arrays_of, reference
@@ -40,6 +42,16 @@ def branches(objective: Branches, p: Arrays, h: Any, x: Any, y: Any, ctx: PassCo
         branch.weight * _branch(branch.network, branch.loss, ctx)(arrays_of(branch.network, p), h, x, y)
         for branch in objective.branches
     )
+
+
+@objective.register
+def two_heads(objective_: TwoHeads, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
+    return branches(objective_.own, p, h, x, y, ctx) + branches(objective_.cascade, p, h, x, y, ctx)
+
+
+def leaving(objective: Any) -> Any:
+    """The part of an objective whose error leaves its module."""
+    return objective.cascade if isinstance(objective, TwoHeads) else objective
 
 
 @singledispatch
@@ -72,6 +84,11 @@ def reconstruction(loss: Reconstruction, z: Any, x: Any, y: Any) -> Any:
     """The target is the image before it was normalised."""
     image = jnp.clip(x * jnp.asarray(loss.std, x.dtype) + jnp.asarray(loss.mean, x.dtype), 0, 1)
     return losses.binary_cross_entropy(z, image)
+
+
+@loss.register
+def patch_reconstruction(loss: PatchReconstruction, z: Any, x: Any, y: Any) -> Any:
+    return reconstruction(loss.image, z, reference(loss.patch, x, {}, PassContext()), y)
 
 
 @lru_cache(maxsize=128)

@@ -9,6 +9,7 @@ import numpy as np
 
 from minilocal.layers import PassContext
 from minilocal.verify.jax_cpu import jax
+from minilocal.verify.promise import parts
 from minilocal.verify.reference.objectives import objective
 from minilocal.verify.reference.synchronous import forward_all
 
@@ -18,22 +19,23 @@ Arrays = Mapping[str, Any]
 def plain_gradients(
     modules: Sequence[Any], weights: Arrays, buffers: Arrays, x: Any, y: Any, ctx: PassContext
 ) -> list[dict[str, np.ndarray]]:
-    """For each module {name: ∂L_m}; zeros where it has no loss.
+    """For each module {name: ∂L_m}; zeros where it has no loss. Of two heads, K more are those of the own ones.
 
     Raises: NoReference for a layer, an objective or a loss without a reference.
     """
 
-    def loss_of(w: Arrays, m: int) -> Any:
+    def loss_of(w: Arrays, m: int, part: Any) -> Any:
         p, h = {**buffers, **w}, x
         for module in modules[: m + 1]:
             h = forward_all(module.units, module.first, h, p, ctx)
-        top = modules[m]
-        return objective(top.objective, p, h, x, y, ctx.at(top.top))
+        return objective(part, p, h, x, y, ctx.at(modules[m].top))
 
-    zeros = {name: np.zeros_like(w) for name, w in weights.items()}
+    heads = [parts(module.objective) for module in modules]
+    columns = [[each[n] if n < len(each) else None for each in heads] for n in range(max(map(len, heads)))]
     return [
-        zeros
-        if module.objective is None
-        else {n: np.asarray(g) for n, g in jax.grad(loss_of)(dict(weights), m).items()}
-        for m, module in enumerate(modules)
+        {name: np.zeros_like(w) for name, w in weights.items()}
+        if part is None
+        else {n: np.asarray(g) for n, g in jax.grad(loss_of)(dict(weights), m, part).items()}
+        for column in columns
+        for m, part in enumerate(column)
     ]

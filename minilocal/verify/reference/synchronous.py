@@ -20,6 +20,9 @@ m sends down:
 Interlocking  Σ_k L_k( sg[h_k] )                                                   auxiliary networks, and the head
             + Σ_k L_m( f_m(... f_k(sg[h_{k-1}])) ; all but w_k constant )          m = min(k + n, K)
 
+Cascade       Σ_k L_k^own( f_k(sg[h_{k-1}]) ) + L_k^cascade( f_k(f_{k-1}(sg[h_{k-2}])) )        of one head: no L_k^own
+            without a second head L_k is that of the cascade, and module 1's is L_1( f_1(x) )
+
 Of a link this reads the options l, α, weighting and error, of `reach` its n. Its methods (`linked_units`, `weights`,
 `sends`, `learns_from`) are what the reference verifies, so they are not called here.
 """
@@ -35,10 +38,11 @@ import numpy as np
 
 from minilocal import boundaries
 from minilocal.layers import Layer, PassContext
+from minilocal.objectives import TwoHeads
 from minilocal.rules import Rule
 from minilocal.verify.jax_cpu import jax, jnp, lax
 from minilocal.verify.reference.layers import arrays_of, reference
-from minilocal.verify.reference.objectives import objective
+from minilocal.verify.reference.objectives import leaving, objective
 
 Arrays = Mapping[str, Any]
 Losses = tuple[Any, list[Any]]  # the rule's one number, and the loss of each module
@@ -71,6 +75,8 @@ def gradients(
             return global_loss(modules, p, x, y, ctx)
         if isinstance(rule.boundary, boundaries.reach):
             return interlocking_losses(modules, p, x, y, ctx, rule.boundary.modules)
+        if isinstance(rule.boundary, boundaries.cascade):
+            return cascade_losses(modules, p, x, y, ctx)
         return local_losses(modules, p, x, y, ctx, rule.boundary if rule.boundary.uses_input_error else None)
 
     for part in range(m):
@@ -105,8 +111,8 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
     if link is not None:
         local, above = (link.alpha, link.weighting), (1 - link.alpha, link.weighting)
 
-    def loss_of(m: int, h: Any, p: Arrays) -> Any:
-        return objective(modules[m].objective, p, h, x, y, ctx.at(modules[m].top))
+    def loss_of(m: int, h: Any, p: Arrays, heads: Any = None) -> Any:
+        return objective(heads or modules[m].objective, p, h, x, y, ctx.at(modules[m].top))
 
     def linked_units(m: int) -> int:
         units = len(modules[m].units)
@@ -117,8 +123,8 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
     def sent(m: int, h: Any) -> Any:  # D_m
         units, first = modules[m].units, modules[m].first
         if link.error == "own" or linked_units(m) < len(units):
-            return loss_of(m, forward_all(units, first, h, constant, ctx), constant)
-        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local), constant)
+            return loss_of(m, forward_all(units, first, h, constant, ctx), constant, leaving(modules[m].objective))
+        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local), constant, leaving(modules[m].objective))
         if link.error == "own-scaled":
             return scaled
         return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above))
@@ -128,12 +134,15 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
         linked, first = module.units[below:], module.first + below
         base = forward_all(module.units[:below], module.first, stop_gradient(h), p, ctx)
         h = forward_all(linked, first, base, constant, ctx)
-        loss = loss_of(k, h, p)
-        total += loss
+        has_loss = module.objective is not None
+        loss = loss_of(k, h, p) if has_loss else NO_LOSS
+        total += loss if has_loss else 0.0
         losses.append(stop_gradient(loss))
-        if linked:
+        if linked and has_loss:
             total += loss_of(k, forward_all(linked, first, stop_gradient(base), p, ctx, local), constant)
-            total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, above))
+        if linked:  # all of the error from above where it is the only one
+            by = above if has_loss else None
+            total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, by))
     return total, losses
 
 
@@ -151,6 +160,28 @@ def interlocking_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: 
         for above in modules[k + 1 : k + n + 1]:
             up, module = forward_all(above.units, above.first, up, constant, ctx), above
         total += objective(module.objective, constant, up, x, y, ctx.at(module.top))
+    return total, losses
+
+
+def cascade_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext) -> Losses:
+    """Own heads behind one module, cascades behind two, each with all of its weights."""
+    total: Any = 0.0
+    h, below, losses = x, x, []  # what enters this module, and the one below
+    for k, module in enumerate(modules):
+        one = two = forward_all(module.units, module.first, stop_gradient(h), p, ctx)
+        if k > 0:
+            lower = modules[k - 1]
+            two = forward_all(lower.units, lower.first, stop_gradient(below), p, ctx)
+            two = forward_all(module.units, module.first, two, p, ctx)
+        loss: Any = NO_LOSS
+        if module.objective is not None:
+            heads, at = module.objective, (x, y, ctx.at(module.top))
+            loss = objective(leaving(heads), p, two, *at)
+            if isinstance(heads, TwoHeads):
+                loss += objective(heads.own, p, one, *at)
+            total += loss
+        losses.append(stop_gradient(loss))
+        below, h = h, one
     return total, losses
 
 

@@ -28,6 +28,7 @@ LAYERS: dict[str, Callable[[Initializer], Layer]] = {
     "AveragePool, 2×2": lambda i: of.AveragePool(2),
     "GlobalAveragePool": lambda i: of.GlobalAveragePool(),
     "AdaptiveAveragePool, 3×3": lambda i: of.AdaptiveAveragePool(3),
+    "Patch, of 2×2": lambda i: of.Patch(0, 0, 2),
     "Resize, to 6×6": lambda i: of.Resize(6, 6),
     "BlockAverage, 4×4": lambda i: of.BlockAverage(4, 4),
     "Dropout": lambda i: of.Dropout(0.5, name="drop"),
