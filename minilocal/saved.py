@@ -48,6 +48,7 @@ def _kinds() -> dict[str, type]:
         "boundary.closed": boundaries.closed(),
         "boundary.link": boundaries.link(),
         "boundary.reach": boundaries.reach(),
+        "boundary.weights": boundaries.weights(),
         "boundary.delayed": boundaries.delayed(),
         "boundary.synthetic_gradient": boundaries.synthetic_gradient(),
         "when.always": when.always(),

@@ -1,4 +1,4 @@
-"""Boundaries: which errors pass between modules. Open (BP), closed (GLL), link, reach, delayed, synthetic_gradient."""
+"""Boundaries: what passes between modules. Open (BP), closed (GLL), link, reach, weights, delayed, synthetic_gradient."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from minilocal.boundaries.link import ERRORS, WEIGHTINGS
 from minilocal.boundaries.link import BackwardLink as link
 from minilocal.boundaries.reach import Reach as reach
 from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradient
+from minilocal.boundaries.weights import AveragedWeights as weights
 
 __all__ = [
     "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "closed", "delayed", "link", "open",
-    "reach", "synthetic_gradient",
+    "reach", "synthetic_gradient", "weights",
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from minilocal.engine.module import Module
 from minilocal.layers import Layer
 from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
-from minilocal.objectives import ModuleContext, Objective
+from minilocal.objectives import Behind, ModuleContext, Objective
 from minilocal.rules.compose import Rule
 
 
@@ -37,7 +37,10 @@ def behind(
     context = ModuleContext(k, K, top, len(net.units), shape, net.classes, net.widest, net.shape, initial, above)
     if k == K - 1:
         return rule.objective.last(net.head, context), None
-    return rule.objective.build(context), rule.boundary.synthesiser(context)
+    objective = rule.objective.build(rule.boundary.seen_by_objective(context))
+    if objective is not None and (averaged := rule.boundary.averaged_unit(context)) is not None:
+        objective = Behind(averaged, objective)
+    return objective, rule.boundary.synthesiser(context)
 
 
 def owners(modules: Sequence[Module], kind: str) -> list[tuple[str, dict[str, Array]]]:

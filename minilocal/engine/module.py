@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from minilocal.array import Array
+from minilocal.boundaries.averaged_unit import AveragedUnit
 from minilocal.boundaries.base import ErrorModel
 from minilocal.engine.hooks import Hooks
 from minilocal.engine.out_of_memory import naming
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Need, Shape
-from minilocal.objectives import Batch, Objective
+from minilocal.objectives import Batch, Behind, Objective
 
 OnGradients = Callable[[dict[str, Array]], None]
 Caches = dict[int, Any]  # by the number of the unit inside its module
@@ -91,6 +92,11 @@ class Module:
             self.hooks.before_backward("objective")
             error, grads = self.objective.backward(cache, p, need)
         return loss, self.hooks.after_backward("objective", error, grads), grads
+
+    def average_weights(self, p: Mapping[str, Array], steps: int) -> None:
+        """Move the average that its objective sees h_k through towards the next unit's weights in p, in place."""
+        assert isinstance(self.objective, Behind) and isinstance(self.objective.layer, AveragedUnit)
+        self.objective.layer.average(p, steps)
 
     def synthesise(
         self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool

@@ -5,6 +5,7 @@ Forward each module, compute its local loss, backpropagate, and free every cache
     for every module k, bottom to top
         h_k = f_k(h_{k-1})                                                  forward
         L_k, e_k = ∂L_k/∂h_k; or ê_k, predicted by a synthesiser            local loss
+        where weights cross: the average of the next unit behind h_k moves   MAN
         e_k through all units of module k; E_k arrives at its input         backward of its own loss
         E_k through as many units of module k-1 as its boundary links       backward from above
             g = a_j g_loc + b_j g_glb                                       Eq. (4)-(6)
@@ -99,6 +100,8 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
                 # PGL: Eq. (2) for w_k and γ_k; in a global epoch Eq. (4) for γ_k alone, and Eq. (3) for w by L_K
                 need: Need = "both" if k == last or not is_global else "weights"
                 losses[k], error, grads = module.local_loss(h, batch, ctx, p, update_stats, need)
+                if update_stats and self.rule.accumulate == 1:
+                    self.average_weights(ctx, k)
                 on_gradients(grads)
                 del grads
             if module.synthesiser is not None:
@@ -119,6 +122,16 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
             del error_slot
         self._await_above(boundary, below, ctx, on_gradients)
         return losses
+
+    def average_weights(self, ctx: PassContext, *modules: int) -> None:
+        """Average the next unit's weights behind these modules (all by default), where they cross in this step.
+
+        It is called before an update of this step changes them.
+        """
+        if self.rule.boundary.weights_cross(ctx.step):
+            for k in modules or self.own:
+                if k < len(self.modules) - 1:
+                    self.modules[k].average_weights(self.arrays, self.rule.boundary.weights_every)
 
     def _backward_own_loss(
         self,

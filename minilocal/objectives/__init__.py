@@ -7,13 +7,14 @@ from minilocal.objectives.auxiliary_nets import NAMES
 from minilocal.objectives.auxiliary_nets import ClassifierSpec as classifier
 from minilocal.objectives.base import Batch, ClassifierLoss, ModuleContext, Objective, ObjectiveSpec
 from minilocal.objectives.base import NoObjective as none
+from minilocal.objectives.behind import Behind
 from minilocal.objectives.branches import Branch, Branches
 from minilocal.objectives.infopro import LAMBDAS
 from minilocal.objectives.infopro import InfoPro as infopro
 from minilocal.objectives.predsim import PredSim as predsim
 
 __all__ = [
-    "LAMBDAS", "NAMES", "Batch", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective", "ObjectiveSpec",
+    "LAMBDAS", "NAMES", "Batch", "Behind", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective", "ObjectiveSpec",
     "augmented", "classifier", "infopro", "none", "predsim",
 ]  # fmt: skip
 
