@@ -44,6 +44,12 @@ class Module:
         """The number of its last unit in the network."""
         return self.first + len(self.units) - 1
 
+    @property
+    def averaged_unit(self) -> AveragedUnit | None:
+        """The average of the next module's first unit through which its objective sees h_k, where it does."""
+        layer = self.objective.layer if isinstance(self.objective, Behind) else None
+        return layer if isinstance(layer, AveragedUnit) else None
+
     def parameters(self) -> list[str]:
         """The names of its units' parameters, auxiliary networks left out."""
         return [name for unit in self.units for name in unit.parameters]
@@ -95,8 +101,8 @@ class Module:
 
     def average_weights(self, p: Mapping[str, Array], steps: int) -> None:
         """Move the average that its objective sees h_k through towards the next unit's weights in p, in place."""
-        assert isinstance(self.objective, Behind) and isinstance(self.objective.layer, AveragedUnit)
-        self.objective.layer.average(p, steps)
+        assert self.averaged_unit is not None
+        self.averaged_unit.average(p, steps)
 
     def synthesise(
         self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ def rules() -> Iterator[tuple[str, Rule]]:
     """Every rule, and combinations of answers that cross a boundary in their own way."""
     r, compose, b, when = ml.rules, ml.rules.compose, ml.boundaries, ml.when
     classifier, none = ml.objectives.classifier("0c1f"), ml.objectives.none()
+    man = partial(r.man, mean=(0.5,) * 3, std=(0.25,) * 3)
     yield from {
         "bp": r.bp(),
         "bp, inputs": r.bp(keep="inputs"),
@@ -57,6 +59,10 @@ def rules() -> Iterator[tuple[str, Rule]]:
         "interlocking, inputs": r.interlocking(reach=2, keep="inputs"),
         "interlocking, guided": r.pgl(around="interlocking", period=2, duration=1),
         "interlocking, micro-batches": compose("n", objective=classifier, boundary=b.reach(2), accumulate=2),
+        **{f"man, {bias}": man(bias=bias) for bias in ("unit", "channel", "none")},
+        "man, every 2": man(every=2, start="random", momentum=0.5),
+        "man, guided": r.pgl(around=man(), period=2, duration=1),
+        "man, micro-batches": compose("n", objective=classifier, boundary=b.weights(0.5), accumulate=2),
         "fdg, backward first": compose("f", objective=none, boundary=b.delayed(1), when=when.always("backward")),
         "ddg, backward first": compose("d", objective=none, boundary=b.delayed(0), when=when.always("backward")),
         "delayed by 2 and 2": compose("2", objective=none, boundary=b.delayed(2, 2)),

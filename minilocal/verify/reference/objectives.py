@@ -8,6 +8,7 @@ from typing import Any
 
 from minilocal.layers import Layer, PassContext
 from minilocal.objectives.base import ClassifierLoss
+from minilocal.objectives.behind import Behind
 from minilocal.objectives.branches import Branches, Labels
 from minilocal.objectives.infopro import Contrast, Reconstruction
 from minilocal.objectives.predsim import Similarity
@@ -42,6 +43,11 @@ def branches(objective: Branches, p: Arrays, h: Any, x: Any, y: Any, ctx: PassCo
     )
 
 
+@objective.register
+def behind(of: Behind, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
+    return objective(of.objective, p, _seen(of.layer, ctx)(arrays_of(of.layer, p), h), x, y, ctx)
+
+
 @singledispatch
 def loss(loss: Any, z: Any, x: Any, y: Any) -> Any:
     """A branch's loss of its network's output z, the images x and the labels y.
@@ -72,6 +78,12 @@ def reconstruction(loss: Reconstruction, z: Any, x: Any, y: Any) -> Any:
     """The target is the image before it was normalised."""
     image = jnp.clip(x * jnp.asarray(loss.std, x.dtype) + jnp.asarray(loss.mean, x.dtype), 0, 1)
     return losses.binary_cross_entropy(z, image)
+
+
+@lru_cache(maxsize=128)
+def _seen(layer: Layer, ctx: PassContext) -> Any:
+    """A layer's output, compiled once."""
+    return jax.jit(lambda p, h: reference(layer, h, p, ctx))
 
 
 @lru_cache(maxsize=128)

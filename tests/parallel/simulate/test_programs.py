@@ -59,6 +59,18 @@ RULES = {
     "Interlocking, inputs kept": rules.interlocking(reach=2, keep="inputs"),
     "PGL around Interlocking, local": rules.pgl(around="interlocking"),
     "PGL around Interlocking, global": rules.pgl(around="interlocking", duration=10),
+    **{
+        f"Weights down, every {n}": rules.compose(
+            objective=objectives.classifier(), boundary=boundaries.weights(every=n, bias=bias)
+        )
+        for n, bias in ((1, "unit"), (2, "none"), (3, "channel"))
+    },
+    "Weights down, a global epoch": rules.compose(
+        objective=objectives.classifier(), boundary=boundaries.weights(), when=ml.when.periodic(1, 1)
+    ),
+    "Weights down, accumulated": rules.compose(
+        objective=objectives.classifier(), boundary=boundaries.weights(), accumulate=2
+    ),
     "BP, accumulated": rules.bp(accumulate=2),
     "BackLink, accumulated": rules.compose(
         objective=objectives.classifier(), boundary=boundaries.link(1), accumulate=2
