@@ -63,6 +63,7 @@ def recipes(K: int) -> dict[str, tuple[Any, Any]]:
         "DNI": R.dni(labels=True),
         "DDG": R.ddg(),
         "FDG": R.fdg(),
+        "MAN": R.man(),
         "BackLink + InfoPro": R.compose("BackLink + InfoPro", objective=infopro, boundary=ml.boundaries.link(1)),
         "PGL + BackLink": R.pgl(period=3, duration=1, around=R.backlink(length=1)),
     }

@@ -19,24 +19,24 @@ def redrawn(layer: Layer, initial: Initializer, prefix: str) -> dict[str, np.nda
     """
     if children := layer.children():
         return {name: a for child in children for name, a in redrawn(child, initial, prefix).items()}
-    drawn: dict[str, np.ndarray] = {}
+    fresh: dict[str, np.ndarray] = {}
     for name, a in layer.parameters.items():
         at, local = prefix + name, name.rpartition(".")[2]
         if isinstance(layer, Conv):
             k, inputs, outputs = layer.size, layer.inputs, layer.outputs
             weight = local == "weight"
-            drawn[name] = initial.conv(at, k, inputs, outputs) if weight else initial.bias(at, k * k * inputs, outputs)
+            fresh[name] = initial.conv(at, k, inputs, outputs) if weight else initial.bias(at, k * k * inputs, outputs)
         elif isinstance(layer, Linear):
             weight, inputs, outputs = local == "weight", layer.inputs, layer.outputs
-            drawn[name] = initial.linear(at, inputs, outputs) if weight else initial.bias(at, inputs, outputs)
+            fresh[name] = initial.linear(at, inputs, outputs) if weight else initial.bias(at, inputs, outputs)
         elif isinstance(layer, BatchNorm):
-            drawn[name] = initial.gamma(at, layer.channels) if local == "weight" else constant(0, *a.shape)
+            fresh[name] = initial.gamma(at, layer.channels) if local == "weight" else constant(0, *a.shape)
         else:
             raise UserError(
                 f"{type(layer).__name__} {layer.name!r} is of no kind whose initial weights are known, so they cannot "
                 'be drawn again: give start="copy".'
             )
-    return drawn
+    return fresh
 
 
 __all__ = ["redrawn"]

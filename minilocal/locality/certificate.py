@@ -149,8 +149,8 @@ def _error_path(measured: Influence, k: int) -> ErrorPath:
     units, leaving = measured.sizes[k], measured.of("error", k + 1, 0)
     lag = earliest_update(leaving, k, range(units))
     weights_lag = earliest_update(measured.of("weights", k + 1, 0), k, _without_errors(units, lag))
-    crossing = None if weights_lag is None else Site("weights", k + 1, 0)
-    above = [lags for site, lags in measured.above(k).items() if site != crossing]
+    of_weights = None if weights_lag is None else Site("weights", k + 1, 0)
+    above = [lags for site, lags in measured.above(k).items() if site != of_weights]
     reached = [u for u in range(units) if any(Site("update", k, u) in lags for lags in above)]
     return ErrorPath(
         units=len(reached),

@@ -40,9 +40,10 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "ddg": [((0,), full(1), {"last loss"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "interlocking": [NEXT],
     "auglocal": [LOCAL],
+    "man": [((0,), [ErrorPath(0, None, 0, weights_lag=1)] * 2, {"own loss"}, (KEPT, BROKEN, BROKEN), (4, 2, 0))],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
-INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "image")}  # elsewhere the labels
+INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "image"), "man": ("labels", "image")}  # elsewhere the labels
 
 
 @pytest.mark.parametrize("name", rules.NAMES)
@@ -72,8 +73,8 @@ def test_the_total_error_locks_what_the_own_error_does_not():
     assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
 
 
-def test_twelve_rules_are_expected():
-    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 12
+def test_thirteen_rules_are_expected():
+    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 13
 
 
 def composed(**answers):
