@@ -51,7 +51,9 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     parameters, multiply_adds = sum(row[2] for row in (*units, head)), sum(row[3] for row in (*units, head))
     total = [f"{parameters:,}", f"{multiply_adds:,}", f"{sum(auxiliary):,}"]
     table = columns(HEADS, cells, ["total", "", str(len(modules)), *total, "", ""])
-    return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}{_averaged(modules)}\n\n{_last_lines(step, images)}")
+    return Summary(
+        f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}{_averaged(modules)}\n\n{_last_lines(step, images)}"
+    )
 
 
 def kept_bytes(learner: Learner, images: int) -> KeptBytes | None:

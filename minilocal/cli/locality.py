@@ -106,7 +106,20 @@ def _beside(rows: Sequence[PaperRow]) -> Iterator[str]:
     yield ""
 
 
-HEADS = ("rule", "up", "into", "down", "weights", "taught by", "seen", "forward", "update", "backward", "+param", "felt")
+HEADS = (
+    "rule",
+    "up",
+    "into",
+    "down",
+    "weights",
+    "taught by",
+    "seen",
+    "forward",
+    "update",
+    "backward",
+    "+param",
+    "felt",
+)
 
 
 def _net(name: str) -> Net:

@@ -64,7 +64,12 @@ CASES: dict[str, list[RuleCase]] = {
     ],
     "MAN": [
         *(_case(f"bias {bias}", rules.man(bias=bias), K) for bias, K in (("unit", 4), ("channel", 3), ("none", 2))),
-        _case("start random, λ by stage", rules.man(start="random", interpolate="stage", lambdas=(5, 0.5, 4, 0.4)), 4, "wide"),
+        _case(
+            "start random, λ by stage",
+            rules.man(start="random", interpolate="stage", lambdas=(5, 0.5, 4, 0.4)),
+            4,
+            "wide",
+        ),
         _case("contrast", rules.man(version="contrast", aux="0c2f"), 3, "resnet8"),
         _case("a classifier", compose(objective=objectives.classifier(), boundary=weights()), 4, "mlp, four units"),
         _case("dropout", compose(objective=objectives.classifier("0c2f"), boundary=weights()), 4, "dropout"),

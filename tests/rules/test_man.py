@@ -11,10 +11,24 @@ import pytest
 
 import minilocal as ml
 from minilocal import rules
-from minilocal.layers import Initializer, Layer, PassContext
+from minilocal.boundaries.averaged_unit import BIASES, AveragedUnit
+from minilocal.layers import (
+    Flatten,
+    Initializer,
+    Layer,
+    Linear,
+    PassContext,
+    PreActivation,
+    ReLU,
+    Residual,
+    Sequential,
+)
 from minilocal.objectives import Behind, ObjectiveSpec
 from minilocal.objectives.base import macs_behind
 from minilocal.rules import compose, man
+from minilocal.verify.layers import LayerCase, inputs
+from minilocal.verify.layers import by_engine as of_engine
+from minilocal.verify.layers import by_jax as of_jax
 from minilocal.verify.objectives import CASES
 from minilocal.verify.synchronous import by_engine, by_jax, errors, learner, relative_errors
 from tests.helpers.host import host
@@ -66,6 +80,28 @@ def test_against_autograd_after_two_steps_with_the_average_by_its_formula():
             for name, a in averaged(ours, k).items():
                 np.testing.assert_allclose(a, by_name[name], rtol=4e-16, atol=1e-18)  # two products and a sum
     assert max(errors(by_engine(case, ours), by_jax(case, ours)).values()) <= 1e-9
+
+
+def unit_of(kind: str, initial: Initializer) -> tuple[Layer, tuple[int, ...], int]:
+    """A unit, the shape of a batch of its inputs, and the channels of its outputs."""
+    if kind == "linear":
+        return Sequential([Flatten(), Linear(12, 5, initial, name="l"), ReLU()]), (6, 2, 2, 3), 5
+    block = {"residual": Residual, "pre-activation": PreActivation}[kind]
+    return block(3, 5, 2, initial, name="b"), (4, 6, 4, 3), 5
+
+
+@pytest.mark.parametrize("bias", BIASES)
+@pytest.mark.parametrize("kind", ["residual", "pre-activation", "linear"])
+@pytest.mark.parametrize("training", [True, False])
+def test_the_layer_against_autograd_with_a_random_upstream_error(kind, bias, training):
+    def layer(initial: Initializer) -> Layer:
+        unit, _, channels = unit_of(kind, initial)
+        return AveragedUnit(unit, channels, bias, "random", 0.9, initial, "aux.0")
+
+    shape = unit_of(kind, Initializer(0))[1]
+    case = inputs(LayerCase("AveragedUnit", kind, layer, shape, training))
+    assert max(errors(of_engine(case), of_jax(case)).values()) <= 1e-9  # type: ignore[arg-type]
+    ml.verify.check_layer(layer(Initializer(1)), shape[1:])  # the contract, finite differences, in both types
 
 
 # ---------------------------------------------------------------------- limits
@@ -204,7 +240,9 @@ def test_stale_weights_cross_every_nth_step_as_n_averagings(every):
 def test_micro_batches_average_once_a_step(images):
     """A batch of one image is one micro-batch."""
     rule = {
-        m: compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.weights(0.5, start="random"), accumulate=m)
+        m: compose(
+            objective=ml.objectives.classifier(), boundary=ml.boundaries.weights(0.5, start="random"), accumulate=m
+        )
         for m in (1, 2)
     }
     one, two = make(rule[1]), make(rule[2])
@@ -277,7 +315,9 @@ class Scaled(Layer):
 def test_a_layer_whose_initial_weights_are_not_known_is_copied_only():
     from minilocal.layers.redrawn import redrawn
 
-    with pytest.raises(ml.UserError, match=r"Scaled 'own' is of no kind whose initial weights are known.*start=\"copy\""):
+    with pytest.raises(
+        ml.UserError, match=r"Scaled 'own' is of no kind whose initial weights are known.*start=\"copy\""
+    ):
         redrawn(Scaled(), Initializer(0), "aux.0.")
 
 
@@ -407,6 +447,14 @@ def test_what_does_not_fit_is_refused_before_training(net, modules, rule, says):
     with pytest.raises(ml.UserError, match=re.escape(says)) as raised:
         ml.Learner(built, rule, modules, rng=ml.rng(0))
     assert "\n" not in str(raised.value)
+
+
+def test_it_is_certified_and_drawn():
+    certificate = ml.verify.certify(man(momentum=0.5))
+    assert certificate, certificate
+    with_weights, without = (ml.draw.rule_picture(rule, 3, 6) for rule in (man(), rules.infopro()))
+    arrows = [sum(hasattr(a, "arrow_patch") for a in figure.axes[0].texts) for figure in (with_weights, without)]
+    assert arrows[0] == arrows[1] + 2, "into two losses"
 
 
 def test_asynchronous_modules_and_modules_without_a_loss_are_refused():
