@@ -201,11 +201,7 @@ def _boundary(learner: Learner) -> Boundary:
     at_once = not boundary.delayed and all(module.synthesiser is None for module in learner.modules)
     plain = rule.when == always() and rule.keep == "caches" and rule.accumulate == 1
     if not (
-        plain
-        and at_once
-        and not boundary.one_loss
-        and not boundary.weights_every
-        and (boundary.passes_on or own_errors)
+        plain and at_once and not boundary.one_loss and boundary.averages is None and (boundary.passes_on or own_errors)
     ):
         raise UserError(f"TorchLearner has no {rule.name} like this one: it knows BP, GLL and BackLink.")
     return boundary

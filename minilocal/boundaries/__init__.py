@@ -1,4 +1,4 @@
-"""Boundaries: what passes between modules. Open (BP), closed (GLL), link, reach, weights, delayed, synthetic_gradient."""
+"""Boundaries: what passes down between modules. Open (BP), closed (GLL), link, reach, weights, delayed, and others."""
 
 from __future__ import annotations
 

@@ -9,20 +9,39 @@ u is the next module's first unit, M a unit like it. B is another one that learn
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from minilocal import ops
 from minilocal.array import Array
-from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Arrays, Need, Shape
 from minilocal.layers.initial import Initializer, constant
 from minilocal.layers.redrawn import redrawn
+from minilocal.objectives import ModuleContext
 
 BIASES = ("unit", "channel", "none")
 STARTS = ("copy", "random")
+
+
+@dataclass(frozen=True)
+class Averages:
+    """How the weights of the next module's first unit are averaged behind a module; see `boundaries.weights`."""
+
+    momentum: float
+    bias: str
+    start: str
+    every: int
+
+    def unit(self, context: ModuleContext) -> AveragedUnit:
+        """The layer behind this module's output."""
+        unit, shape = context.above[0]
+        name, initial = f"aux.{context.module}", context.initial
+        return AveragedUnit(unit, shape[-1], self.bias, self.start, self.momentum, initial, name)
+
+    def cross(self, step: int) -> bool:
+        """Whether the weights cross in this step of an epoch, counted from 0."""
+        return step % self.every == 0
 
 
 class AveragedCache(NamedTuple):
@@ -52,12 +71,12 @@ class AveragedUnit(Layer[AveragedCache]):
         weights = {
             prefix: unit.parameters if start == "copy" else redrawn(unit, initial, prefix) for prefix in of_copies
         }
-        self.averaged = {self.of_average + n: np.array(a) for n, a in weights[self.of_average].items()}
+        self.averaged = {self.of_average + n: a.copy() for n, a in weights[self.of_average].items()}
         self.buffers |= self.averaged
         for prefix in of_copies:
-            self.buffers |= {prefix + n: np.array(a) for n, a in unit.buffers.items()}
+            self.buffers |= {prefix + n: a.copy() for n, a in unit.buffers.items()}
         if bias == "unit":
-            self.parameters = {self.of_bias + n: np.array(a) for n, a in weights[self.of_bias].items()}
+            self.parameters = {self.of_bias + n: a.copy() for n, a in weights[self.of_bias].items()}
         elif bias == "channel":
             self.parameters[f"{name}.bias"] = constant(0, channels)
 
@@ -113,4 +132,4 @@ class AveragedUnit(Layer[AveragedCache]):
         return {n: arrays[prefix + n] for n in self.unit.arrays}
 
 
-__all__ = ["BIASES", "STARTS", "AveragedUnit"]
+__all__ = ["BIASES", "STARTS", "AveragedUnit", "Averages"]

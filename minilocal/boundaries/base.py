@@ -8,7 +8,7 @@ from math import inf
 from typing import Any, Protocol
 
 from minilocal.array import Array
-from minilocal.boundaries.averaged_unit import AveragedUnit
+from minilocal.boundaries.averaged_unit import Averages
 from minilocal.errors import UserError
 from minilocal.layers.base import Arrays, PassContext
 from minilocal.objectives import Batch, ModuleContext
@@ -63,7 +63,7 @@ class Boundary:
     beta: float = 1.0  # the factor of a delayed error at each boundary (FDG, Eq. 7)
     backward_weights: str | None = None  # the weights that a delayed error meets; without delays a step has one set
     recommends: Recommended | None = None  # an optimiser and rate under which its modules are known to learn
-    weights_every = 0  # steps between two crossings of the next module's first weights; 0: none cross
+    averages: Averages | None = None  # of the next module's first unit, where its weights cross (MAN)
 
     def __repr__(self) -> str:
         return "ClosedBoundary()" if type(self) is Boundary else f"{type(self).__name__}()"
@@ -107,18 +107,6 @@ class Boundary:
     def synthesiser(self, context: ModuleContext) -> ErrorModel | None:
         """The model of the synthetic gradient at the top of this module; None where there is none."""
         return None
-
-    def averaged_unit(self, context: ModuleContext) -> AveragedUnit | None:
-        """The layer through which the objective of this module sees h_k, where weights cross; else None."""
-        return None
-
-    def seen_by_objective(self, context: ModuleContext) -> ModuleContext:
-        """The position and shapes for which this module's objective is built."""
-        return context
-
-    def weights_cross(self, step: int) -> bool:
-        """Whether the next module's first weights cross in this step of an epoch, counted from 0."""
-        return self.weights_every > 0 and step % self.weights_every == 0
 
     def least_batches(self, modules: int) -> int:
         """The number of batches after which an error has reached each of `modules` modules."""

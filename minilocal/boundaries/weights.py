@@ -5,12 +5,11 @@ Su, Cai, Zhu, He, Xu, Guan and Si, "Momentum Auxiliary Network for Supervised Lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from minilocal.boundaries.averaged_unit import BIASES, STARTS, AveragedUnit
+from minilocal.boundaries.averaged_unit import BIASES, STARTS, Averages
 from minilocal.boundaries.base import Boundary
 from minilocal.errors import fraction, set_checked, unknown, whole
-from minilocal.objectives import ModuleContext
 
 
 @dataclass(frozen=True)
@@ -43,17 +42,8 @@ class AveragedWeights(Boundary):
         set_checked(self, every=whole("MAN every", self.every, give="the steps between two crossings, 1 or more"))
 
     @property
-    def weights_every(self) -> int:
-        return self.every
-
-    def averaged_unit(self, context: ModuleContext) -> AveragedUnit:
-        unit, shape = context.above[0]
-        name, initial = f"aux.{context.module}", context.initial
-        return AveragedUnit(unit, shape[-1], self.bias, self.start, self.momentum, initial, name)
-
-    def seen_by_objective(self, context: ModuleContext) -> ModuleContext:
-        unit, shape = context.above[0]
-        return replace(context, unit=context.unit + 1, shape=shape, above=context.above[1:], through=unit.name)
+    def averages(self) -> Averages:
+        return Averages(self.momentum, self.bias, self.start, self.every)
 
     def describe(self) -> str:
         often = "" if self.every == 1 else f", every {self.every} steps"

@@ -151,7 +151,7 @@ def rule_picture(
             _draw_loss(pen, layout, path.loss, bool(path.units))
             if path.units:
                 _draw_error(pen, layout, path)
-        if rule.boundary.weights_every:
+        if rule.boundary.averages is not None:
             _draw_weights(pen, layout)
         _draw_caption(axes, layout)
         axes.set(**layout.limits)
@@ -170,7 +170,7 @@ def _caption(rule: Rule, paths: list[ErrorPath]) -> str:
     )
     when = f"; {rule.when.describe()}" if rule.when.describe() else ""
     legend = f"Black, activations; colour, an error, as far as it goes{weighed}."
-    legend += " Dotted, weights." * bool(rule.boundary.weights_every)
+    legend += " Dotted, weights." * (rule.boundary.averages is not None)
     return f"{legend} Error from above: {rule.boundary.describe()}{when}."
 
 

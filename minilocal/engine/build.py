@@ -10,7 +10,8 @@ from minilocal.engine.module import Module
 from minilocal.layers import Layer
 from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
-from minilocal.objectives import Behind, ModuleContext, Objective
+from minilocal.objectives import ModuleContext, Objective
+from minilocal.objectives.behind import Behind, BehindUnit
 from minilocal.rules.compose import Rule
 
 
@@ -37,9 +38,10 @@ def behind(
     context = ModuleContext(k, K, top, len(net.units), shape, net.classes, net.widest, net.shape, initial, above)
     if k == K - 1:
         return rule.objective.last(net.head, context), None
-    objective = rule.objective.build(rule.boundary.seen_by_objective(context))
-    if objective is not None and (averaged := rule.boundary.averaged_unit(context)) is not None:
-        objective = Behind(averaged, objective)
+    averages = rule.boundary.averages
+    objective = rule.objective.build(context if averages is None else BehindUnit.of(context))
+    if averages is not None and objective is not None:
+        objective = Behind(averages.unit(context), objective)
     return objective, rule.boundary.synthesiser(context)
 
 

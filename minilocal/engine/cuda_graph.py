@@ -223,8 +223,8 @@ def refusal(xp: Any, wanted: bool, rule: Rule, engine: Engine, optimizer: object
         return "cuda_graph is off"
     if engine.holds_batches:
         return f"{rule.name} holds batches over from step to step"
-    if rule.boundary.weights_every > 1:
-        return f"{rule.name} averages weights in every {rule.boundary.weights_every}th step only"
+    if rule.boundary.averages is not None and rule.boundary.averages.every > 1:
+        return f"{rule.name} averages weights in every {rule.boundary.averages.every}th step only"
     if not getattr(optimizer, "recordable", False):
         return f"{type(optimizer).__name__} counts its steps on the host"
     return "" if hasattr(xp, "cuda") else f"{xp.__name__} has no CUDA graphs"

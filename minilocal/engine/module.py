@@ -15,14 +15,13 @@ from typing import Any
 import numpy as np
 
 from minilocal.array import Array
-from minilocal.boundaries.averaged_unit import AveragedUnit
 from minilocal.boundaries.base import ErrorModel
 from minilocal.engine.hooks import Hooks
 from minilocal.engine.out_of_memory import naming
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Need, Shape
-from minilocal.objectives import Batch, Behind, Objective
+from minilocal.objectives import Batch, Objective
 
 OnGradients = Callable[[dict[str, Array]], None]
 Caches = dict[int, Any]  # by the number of the unit inside its module
@@ -43,12 +42,6 @@ class Module:
     def top(self) -> int:
         """The number of its last unit in the network."""
         return self.first + len(self.units) - 1
-
-    @property
-    def averaged_unit(self) -> AveragedUnit | None:
-        """The average of the next module's first unit through which its objective sees h_k, where it does."""
-        layer = self.objective.layer if isinstance(self.objective, Behind) else None
-        return layer if isinstance(layer, AveragedUnit) else None
 
     def parameters(self) -> list[str]:
         """The names of its units' parameters, auxiliary networks left out."""
@@ -98,11 +91,6 @@ class Module:
             self.hooks.before_backward("objective")
             error, grads = self.objective.backward(cache, p, need)
         return loss, self.hooks.after_backward("objective", error, grads), grads
-
-    def average_weights(self, p: Mapping[str, Array], steps: int) -> None:
-        """Move the average that its objective sees h_k through towards the next unit's weights in p, in place."""
-        assert self.averaged_unit is not None
-        self.averaged_unit.average(p, steps)
 
     def synthesise(
         self, h: Array, batch: Batch, ctx: PassContext, p: Mapping[str, Array], update_stats: bool

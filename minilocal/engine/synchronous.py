@@ -5,7 +5,6 @@ Forward each module, compute its local loss, backpropagate, and free every cache
     for every module k, bottom to top
         h_k = f_k(h_{k-1})                                                  forward
         L_k, e_k = ∂L_k/∂h_k; or ê_k, predicted by a synthesiser            local loss
-        where weights cross: the average of the next unit behind h_k moves   MAN
         e_k through all units of module k; E_k arrives at its input         backward of its own loss
         E_k through as many units of module k-1 as its boundary links       backward from above
             g = a_j g_loc + b_j g_glb                                       Eq. (4)-(6)
@@ -31,6 +30,7 @@ from minilocal import ops
 from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
 from minilocal.boundaries import open as open_boundary
+from minilocal.engine.averages import Averaging
 from minilocal.engine.memory_advice import memory_advice
 from minilocal.engine.module import Caches, Module, OnGradients
 from minilocal.engine.neighbours import NoNeighbours
@@ -61,7 +61,7 @@ class PendingModule:
         return self.lowest < len(self.module.units) or self.synth_cache is not None
 
 
-class SynchronousEngine(NothingInFlight, NoNeighbours):
+class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
     """The engine of rules whose errors arrive in the step that made them. It holds nothing between steps."""
 
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
@@ -100,8 +100,7 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
                 # PGL: Eq. (2) for w_k and γ_k; in a global epoch Eq. (4) for γ_k alone, and Eq. (3) for w by L_K
                 need: Need = "both" if k == last or not is_global else "weights"
                 losses[k], error, grads = module.local_loss(h, batch, ctx, p, update_stats, need)
-                if update_stats and self.rule.accumulate == 1:
-                    self.average_weights(ctx, k)
+                self._average_behind(k, ctx, update_stats)
                 on_gradients(grads)
                 del grads
             if module.synthesiser is not None:
@@ -122,16 +121,6 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
             del error_slot
         self._await_above(boundary, below, ctx, on_gradients)
         return losses
-
-    def average_weights(self, ctx: PassContext, *modules: int) -> None:
-        """Average the next unit's weights behind these modules (all by default), where they cross in this step.
-
-        It is called before an update of this step changes them.
-        """
-        if self.rule.boundary.weights_cross(ctx.step):
-            for k in modules or self.own:
-                if k < len(self.modules) - 1:
-                    self.modules[k].average_weights(self.arrays, self.rule.boundary.weights_every)
 
     def _backward_own_loss(
         self,

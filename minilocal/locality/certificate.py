@@ -216,7 +216,7 @@ def _disagreements(measured: Influence, paths: list[ErrorPath]) -> list[str]:
         depth = _depth(boundary, sizes, k) if units else 0
         expected = ErrorPath(
             units, error_lag if units else None, depth, synthesiser_lag=0 if predicts else None,
-            weights_lag=rule.boundary.weights_every or None,
+            weights_lag=None if rule.boundary.averages is None else rule.boundary.averages.every,
         )  # fmt: skip
         if path != expected:
             wrong.append(f"{where}: measured {path}, but the rule says {expected}")

@@ -14,8 +14,8 @@ from minilocal.objectives.infopro import InfoPro as infopro
 from minilocal.objectives.predsim import PredSim as predsim
 
 __all__ = [
-    "LAMBDAS", "NAMES", "Batch", "Behind", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective", "ObjectiveSpec",
-    "augmented", "classifier", "infopro", "none", "predsim",
+    "LAMBDAS", "NAMES", "Batch", "Behind", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective",
+    "ObjectiveSpec", "augmented", "classifier", "infopro", "none", "predsim",
 ]  # fmt: skip
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import log2
 from typing import Any, NamedTuple, Protocol
 
 from minilocal.array import Array
@@ -35,18 +34,6 @@ class ModuleContext:
     image: Shape  # of one x
     initial: Initializer
     above: Sequence[tuple[Layer, Shape]] = ()  # the units above this module, and the shape of one output of each
-    through: str = ""  # the unit of the next module through which the objective sees h_k, where it does
-
-    @property
-    def where(self) -> str:
-        """What the objective sees, for messages: as "module 1 of 4 ends with"."""
-        module = f"module {self.module + 1} of {self.modules}"
-        return f"{module} is seen through unit {self.through!r}," if self.through else f"{module} ends with"
-
-    @property
-    def stage(self) -> int:
-        """The stage of a ResNet that the shape is of, from 1: how often the image's side has been halved, and 1."""
-        return 1 + round(log2(self.image[0] / self.shape[0])) if len(self.shape) == 3 else 1
 
 
 class Objective(Protocol):
@@ -127,11 +114,3 @@ class ClassifierLoss:
 
     def logits(self, h: Array, ctx: PassContext, p: Arrays | None = None) -> Array | None:
         return self.network.forward(h, ctx, p)[0]
-
-
-def macs_behind(part: Any, shape: Shape) -> int:
-    """The multiply-adds of a part behind one h_k of this shape; one without a `macs` uses each weight once."""
-    counted = getattr(part, "network", part)  # of a classifier's loss, its auxiliary network
-    if hasattr(counted, "macs"):
-        return int(counted.macs(shape))
-    return sum(w.size for w in part.parameters.values() if w.ndim > 1)

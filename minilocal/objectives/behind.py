@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Any
 
 from minilocal.array import Array
 from minilocal.layers import Layer
 from minilocal.layers.base import Arrays, Need, PassContext, Shape
-from minilocal.objectives.base import Batch, Objective, macs_behind
+from minilocal.objectives.base import Batch, ModuleContext, Objective
 
 
 class Behind:
@@ -52,4 +53,27 @@ class Behind:
         return self.layer.macs(shape) + macs_behind(self.objective, self.layer.out_shape(shape))
 
 
-__all__ = ["Behind"]
+@dataclass(frozen=True)
+class BehindUnit(ModuleContext):
+    """The position and shapes of an objective that sees the module's output through the next module's first unit."""
+
+    through: str = ""  # that unit's name
+
+    @classmethod
+    def of(cls, context: ModuleContext) -> BehindUnit:
+        """As that of the module itself, one unit further up."""
+        unit, shape = context.above[0]
+        values = {field.name: getattr(context, field.name) for field in fields(context)}
+        values |= {"unit": context.unit + 1, "shape": shape, "above": context.above[1:]}
+        return cls(**values, through=unit.name)
+
+
+def macs_behind(part: Any, shape: Shape) -> int:
+    """The multiply-adds of a part behind one h_k of this shape; one without a `macs` uses each weight once."""
+    counted = getattr(part, "network", part)  # of a classifier's loss, its auxiliary network
+    if hasattr(counted, "macs"):
+        return int(counted.macs(shape))
+    return sum(w.size for w in part.parameters.values() if w.ndim > 1)
+
+
+__all__ = ["Behind", "BehindUnit", "macs_behind"]

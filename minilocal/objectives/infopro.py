@@ -13,15 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log2
 from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, real, set_checked, unknown
 from minilocal.layers import Conv, Layer, Resize, Sequential
+from minilocal.layers.base import Shape
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
 from minilocal.objectives.auxiliary_nets import auxiliary_network, check_name
 from minilocal.objectives.base import Batch, ModuleContext, ObjectiveSpec
+from minilocal.objectives.behind import BehindUnit
 from minilocal.objectives.branches import Branch, Branches, Labels
 
 VERSIONS = ("softmax", "contrast")
@@ -121,18 +124,19 @@ class InfoPro(ObjectiveSpec):
     def build(self, context: ModuleContext) -> Branches:
         if len(context.shape) != 3:
             raise UserError(
-                f"InfoPro reconstructs the image from maps, but {context.where} a fully connected unit: use fewer "
+                f"InfoPro reconstructs the image from maps, but {_where(context)} a fully connected unit: use fewer "
                 "modules, or another rule."
             )
         image = Reconstruction(self._constants("mean", MEAN, context), self._constants("std", STD, context))
         task = Labels() if self.version == "softmax" else Contrast(self.temperature)
         outputs = context.classes if self.version == "softmax" else FEATURES
         network = auxiliary_network(self.aux, context, "classifier", outputs)
-        weights = self.weights(context.module, context.modules, context.stage)
+        stage = 1 + round(log2(context.image[0] / context.shape[0]))  # of a ResNet: each halves the image's side
+        weights = self.weights(context.module, context.modules, stage)
         if min(weights) < 0:
             raise UserError(
-                f"InfoPro's λ by stage: in stage {context.stage} of {context.modules} modules λ1 and λ2 are "
-                f"{weights[0]:g} and {weights[1]:g}, below 0: use {context.stage + 2} modules or more, or "
+                f"InfoPro's λ by stage: in stage {stage} of {context.modules} modules λ1 and λ2 are "
+                f"{weights[0]:g} and {weights[1]:g}, below 0: use {stage + 2} modules or more, or "
                 'interpolate="module".'
             )
         return Branches([Branch(decoder(context), image, weights[0]), Branch(network, task, weights[1])])
@@ -179,6 +183,13 @@ def decoder(context: ModuleContext) -> Sequential:
         Conv(HIDDEN, channels, 3, initial, pad=1, bias=True, name=f"{name}.3"),
     ]
     return Sequential(layers, name)
+
+
+def _where(context: ModuleContext) -> str:
+    """What the objective sees, for messages: as "module 1 of 4 ends with"."""
+    module = f"module {context.module + 1} of {context.modules}"
+    is_behind = isinstance(context, BehindUnit)
+    return f"{module} is seen through unit {context.through!r}," if is_behind else f"{module} ends with"
 
 
 def _numbers(name: str, numbers: Any, least: float) -> tuple[float, ...]:

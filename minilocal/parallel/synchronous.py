@@ -115,7 +115,8 @@ class SynchronousRank(SynchronousEngine):
                 self.grads |= {name: g.copy() for name, g in grads.items()}  # an optimiser may overwrite its gradient
             on_gradients(grads)
 
-        self.weights_cross = update_stats and ctx.part == 0 and self.rule.boundary.weights_cross(ctx.step)
+        averages = self.rule.boundary.averages
+        self.weights_cross = averages is not None and update_stats and ctx.part == 0 and averages.cross(ctx.step)
         losses = super().step(batch, ctx, sort, update_stats)
         if self.rule.accumulate > 1 or not update_stats:
             self.flush()

@@ -49,7 +49,7 @@ def composed(
 
     Args:
         objective: the local objective: none, classifier, predsim, infopro or augmented.
-        boundary: what passes from module to module: open (all), closed, link, reach, weights, delayed, synthetic_gradient.
+        boundary: what passes down: open (all errors), closed, link, reach, weights, delayed, synthetic_gradient.
         when: always, periodic (of every `period` epochs the last `duration` learn from the last loss), asynchronous.
         keep: what is kept until an error arrives: caches, or inputs (activation checkpointing).
         accumulate: micro-batches whose mean gradient makes a step, 1 or more.

@@ -125,7 +125,7 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
     boundary, when, keep = rule.boundary, rule.when, rule.keep
     local, delayed = rule.objective.is_local, boundary.delayed
     which = "delayed errors" if delayed else "an open boundary" if boundary.passes_on else "synthetic gradients"
-    from_above = boundary.provides_error or boundary.uses_input_error or boundary.weights_every > 0
+    from_above = boundary.provides_error or boundary.uses_input_error or boundary.averages is not None
     only_local = local and not from_above and rule.accumulate == 1
     return [
         (

@@ -88,7 +88,7 @@ def by_jax(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str
 
 def _what_stands_behind(boundary: Boundary) -> Boundary:
     """The boundary that gives modules the same parts: closed, where this one adds none behind their outputs."""
-    return boundary if boundary.weights_every else boundaries.closed()
+    return boundaries.closed() if boundary.averages is None else boundary
 
 
 @lru_cache(maxsize=64)

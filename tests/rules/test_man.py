@@ -12,6 +12,7 @@ import pytest
 import minilocal as ml
 from minilocal import rules
 from minilocal.boundaries.averaged_unit import BIASES, AveragedUnit
+from minilocal.engine.averages import averaged_unit
 from minilocal.layers import (
     Flatten,
     Initializer,
@@ -24,13 +25,14 @@ from minilocal.layers import (
     Sequential,
 )
 from minilocal.objectives import Behind, ObjectiveSpec
-from minilocal.objectives.base import macs_behind
+from minilocal.objectives.behind import BehindUnit, macs_behind
 from minilocal.rules import compose, man
+from minilocal.verify.compare import errors
 from minilocal.verify.layers import LayerCase, inputs
 from minilocal.verify.layers import by_engine as of_engine
 from minilocal.verify.layers import by_jax as of_jax
 from minilocal.verify.objectives import CASES
-from minilocal.verify.synchronous import by_engine, by_jax, errors, learner, relative_errors
+from minilocal.verify.synchronous import by_engine, by_jax, learner, relative_errors
 from tests.helpers.host import host
 
 X = ml.rng(1).standard_normal((6, 8, 8, 3)).astype("float32")
@@ -111,7 +113,7 @@ def test_the_layer_against_autograd_with_a_random_upstream_error(kind, bias, tra
 def test_one_module_is_bp(keep_every):
     ours, bp = make(man(every=keep_every), 1), make(rules.bp(), 1)
     for _ in range(3):
-        assert np.array_equal(ours.step(X, Y, lr=0.1), bp.step(X, Y, lr=0.1))
+        assert np.array_equal(host(ours.step(X, Y, lr=0.1)), host(bp.step(X, Y, lr=0.1)))
     assert alike(ours.parameters(), bp.parameters()) and alike(ours.buffers(), bp.buffers())
 
 
@@ -139,8 +141,10 @@ class FixedHeads(ObjectiveSpec):
         self.inner, self.arrays = inner, arrays
 
     def build(self, context: Any) -> Any:
-        seen = ml.boundaries.weights().seen_by_objective(context)
-        return Behind(Fixed(context.above[0][0], self.arrays[context.module]), self.inner.build(seen))
+        seen = BehindUnit.of(context)
+        inner = self.inner.build(seen)
+        assert inner is not None
+        return Behind(Fixed(context.above[0][0], self.arrays[context.module]), inner)
 
 
 def test_momentum_1_is_a_fixed_random_head():
@@ -152,7 +156,7 @@ def test_momentum_1_is_a_fixed_random_head():
     spec = FixedHeads(ml.objectives.infopro(LAMBDAS, aux="2c2f"), heads)
     fixed = make(compose(objective=spec, boundary=ml.boundaries.closed()))
     for _ in range(4):
-        assert np.array_equal(ours.step(X, Y, lr=0.1), fixed.step(X, Y, lr=0.1))
+        assert np.array_equal(host(ours.step(X, Y, lr=0.1)), host(fixed.step(X, Y, lr=0.1)))
     assert alike(ours.parameters(), fixed.parameters())
     assert all(np.array_equal(a, heads[k][n]) for k in (0, 1) for n, a in averaged(ours, k).items())
 
@@ -191,8 +195,8 @@ def grads(ours: ml.Learner, k: int) -> dict[str, np.ndarray]:
     return {n: host(g) for n, g in ours.gradients(X, Y)[1].items() if n in names}
 
 
-@pytest.mark.parametrize(("unit", "is_felt"), [(0, True), (1, False)])
-def test_weights_of_the_next_modules_first_unit_are_felt_one_step_late(unit, is_felt):
+@pytest.mark.parametrize(("unit", "changes"), [(0, True), (1, False)])
+def test_weights_of_the_next_modules_first_unit_are_felt_one_step_late(unit, changes):
     """Without updates (η = 0): nothing within the step, and from the next on, of no other unit."""
     plain, other = (make(man(momentum=0.5), [1, 2, 1]) for _ in range(2))
     for name in other.modules[1].units[unit].parameters:
@@ -201,7 +205,7 @@ def test_weights_of_the_next_modules_first_unit_are_felt_one_step_late(unit, is_
     assert alike(grads(plain, 0), grads(other, 0)), "within the step"
     for ours in (plain, other):
         ours.step(X, Y, lr=0.0)
-    assert alike(grads(plain, 0), grads(other, 0)) != is_felt
+    assert alike(grads(plain, 0), grads(other, 0)) != changes
 
 
 def test_errors_of_the_next_module_are_felt_by_no_gradient_below():
@@ -299,7 +303,7 @@ def test_every_network_trains_behind_its_own_units(name, start):
     rule = compose(objective=ml.objectives.classifier(), boundary=ml.boundaries.weights(start=start))
     ours = make(rule, 4, net)
     x = ml.rng(2).standard_normal((4, *net.shape)).astype("float32")
-    losses = [ours.step(x, np.arange(4), lr=0.01) for _ in range(2)]
+    losses = [host(ours.step(x, np.arange(4), lr=0.01)) for _ in range(2)]
     assert np.isfinite(losses).all()
     assert [None if z is None else z.shape for z in ours.local_logits(x)] == [(4, 4)] * 4
 
@@ -356,7 +360,7 @@ def test_the_costs_at_its_papers_k_of_16():
     """15 modules, the first of two units: 461 120 weights that learn, as many that do not, 127.9 M multiply-adds."""
     net = ml.nets.resnet(32, rng=ml.rng(0))
     ours = ml.Learner(net, man(), [2] + [1] * 14, rng=ml.rng(0))
-    layers = [(m.objective.layer, net.shapes[m.top]) for m in ours.modules[:-1] if isinstance(m.objective, Behind)]
+    layers = [(unit, net.shapes[m.top]) for m in ours.modules if (unit := averaged_unit(m)) is not None]
     assert len(ours.modules) == 15 and len(layers) == 14
     assert sum(a.size for layer, _ in layers for a in layer.parameters.values()) == 461_120
     assert sum(a.size for layer, _ in layers for a in layer.averaged.values()) == 461_120
@@ -439,7 +443,7 @@ def test_wrong_options_are_one_line(options, says):
     [
         ("mlp", 3, man(), "maps, but module 1 of 3 is seen through unit 'layers.2', a fully connected unit"),
         ("vgg16", 16, man(), "maps, but module 13 of 16 is seen through unit 'classifier.1', a fully connected unit"),
-        ("resnet8", 4, man(interpolate="stage", lambdas=LAMBDAS[:2] + (0.0, 0.0)), "in stage 3 of 4 modules λ1 and λ2 are -1 and"),
+        ("resnet8", 4, man(interpolate="stage", lambdas=(2, 0.5, 0, 0)), "in stage 3 of 4 modules λ1 and λ2 are -1"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_before_training(net, modules, rule, says):

@@ -87,7 +87,8 @@ class SynchronousDevice(DeviceProgram):
         """The operations of step t."""
         parts = self.rule.accumulate
         for part in range(parts):
-            self.weights_cross = part == 0 and self.rule.boundary.weights_cross(t)
+            averages = self.rule.boundary.averages
+            self.weights_cross = averages is not None and part == 0 and averages.cross(t)
             yield from self._micro_batch(t, has_before=t > 0 and parts == 1)
             if parts > 1:  # the gradients of all parts are needed before the update
                 yield from self._exchange_below(t)

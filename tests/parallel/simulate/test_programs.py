@@ -215,6 +215,7 @@ def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of:
         engine = SynchronousRank(*at)
     images = IMAGES * learner.rule.accumulate
     if learner.rule.accumulate > 1:
+        assert isinstance(engine, SynchronousRank)
         engine = MicroBatches(engine, learner.rule.accumulate)
 
     def on_gradients(grads: Mapping[str, Array]) -> None:
