@@ -19,6 +19,7 @@ from minilocal.layers.base import Arrays, Need, Shape
 from minilocal.layers.initial import Initializer, constant
 from minilocal.layers.redrawn import redrawn
 from minilocal.objectives import ModuleContext
+from minilocal.ops.matmul import sum_rows
 
 BIASES = ("unit", "channel", "none")
 STARTS = ("copy", "random")
@@ -96,7 +97,7 @@ class AveragedUnit(Layer[AveragedCache]):
             dx, of_unit = self.unit.backward(dy, cache.bias, self._under(self.of_bias, p), need)
             grads = {self.of_bias + n: g for n, g in of_unit.items()}
         elif self.bias == "channel" and need != "input":
-            grads[self._bias_name] = dy.sum(axis=tuple(range(dy.ndim - 1)))
+            grads[self._bias_name] = sum_rows(dy.reshape(-1, dy.shape[-1]))
         if need == "weights":
             return None, grads
         from_average, _ = self.unit.backward(dy, cache.average, self._under(self.of_average, p), "input")

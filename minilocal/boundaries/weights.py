@@ -40,10 +40,7 @@ class AveragedWeights(Boundary):
         if self.start not in STARTS:
             raise unknown("MAN's start", self.start, STARTS)
         set_checked(self, every=whole("MAN every", self.every, give="the steps between two crossings, 1 or more"))
-
-    @property
-    def averages(self) -> Averages:
-        return Averages(self.momentum, self.bias, self.start, self.every)
+        set_checked(self, averages=Averages(self.momentum, self.bias, self.start, self.every))
 
     def describe(self) -> str:
         often = "" if self.every == 1 else f", every {self.every} steps"

@@ -224,7 +224,7 @@ def refusal(xp: Any, wanted: bool, rule: Rule, engine: Engine, optimizer: object
     if engine.holds_batches:
         return f"{rule.name} holds batches over from step to step"
     if rule.boundary.averages is not None and rule.boundary.averages.every > 1:
-        return f"{rule.name} averages weights in every {rule.boundary.averages.every}th step only"
+        return f"{rule.name} averages weights every {rule.boundary.averages.every} steps"
     if not getattr(optimizer, "recordable", False):
         return f"{type(optimizer).__name__} counts its steps on the host"
     return "" if hasattr(xp, "cuda") else f"{xp.__name__} has no CUDA graphs"

@@ -188,8 +188,9 @@ def decoder(context: ModuleContext) -> Sequential:
 def _where(context: ModuleContext) -> str:
     """What the objective sees, for messages: as "module 1 of 4 ends with"."""
     module = f"module {context.module + 1} of {context.modules}"
-    is_behind = isinstance(context, BehindUnit)
-    return f"{module} is seen through unit {context.through!r}," if is_behind else f"{module} ends with"
+    if isinstance(context, BehindUnit):
+        return f"{module} is seen through unit {context.through!r},"
+    return f"{module} ends with"
 
 
 def _numbers(name: str, numbers: Any, least: float) -> tuple[float, ...]:

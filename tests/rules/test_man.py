@@ -102,7 +102,7 @@ def test_the_layer_against_autograd_with_a_random_upstream_error(kind, bias, tra
 
     shape = unit_of(kind, Initializer(0))[1]
     case = inputs(LayerCase("AveragedUnit", kind, layer, shape, training))
-    assert max(errors(of_engine(case), of_jax(case)).values()) <= 1e-9  # type: ignore[arg-type]
+    assert max(errors(of_engine(case), of_jax(case)).values()) <= 1e-9
     ml.verify.check_layer(layer(Initializer(1)), shape[1:])  # the contract, finite differences, in both types
 
 
