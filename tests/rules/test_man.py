@@ -185,6 +185,13 @@ def test_the_average_is_of_parameters_alone_and_of_those_before_the_update(m):
     assert mean and not any(np.array_equal(a, host(ours.buffers()[n])) for n, a in mean.items()), "M has its own"
 
 
+def test_the_averages_leave_what_is_averaged_alone():
+    ours = make(man(momentum=0.5, start="random"))
+    before, old = {n: host(a).copy() for n, a in ours.parameters().items()}, averaged(ours, 0)
+    ours.step(X, Y, lr=0.0)
+    assert alike(ours.parameters(), before) and not alike(averaged(ours, 0), old)
+
+
 # ---------------------------------------------------------------------- what crosses
 
 
