@@ -111,7 +111,7 @@ class Learner:
         return self._training.parameters()
 
     def buffers(self) -> dict[str, Array]:
-        """{name: array} of the running statistics, live."""
+        """{name: array} of the running statistics, and of averaged weights (MAN), live."""
         return self._training.buffers()
 
     @in_turn
