@@ -111,7 +111,7 @@ class Learner:
         return self._training.parameters()
 
     def buffers(self) -> dict[str, Array]:
-        """{name: array} of the running statistics, live."""
+        """{name: array} of the running statistics, and of averaged weights (MAN), live."""
         return self._training.buffers()
 
     @in_turn
@@ -246,7 +246,7 @@ class Learner:
 
     def _recorded(self, xp: Any) -> RecordedSteps | None:
         """The engine with its steps recorded as CUDA graphs, or with the reason why they are not."""
-        refused = refusal(xp, self._cuda_graph, self.rule.name, self._engine, self.optimizer)
+        refused = refusal(xp, self._cuda_graph, self.rule, self._engine, self.optimizer)
         prepare = partial(self._training.prepare, self.optimizer)
         return RecordedSteps(self._engine, self.modules, self.rule.when, xp, self.dtype, prepare, refused)
 

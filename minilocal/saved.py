@@ -50,6 +50,7 @@ def _kinds() -> dict[str, type]:
         "boundary.link": boundaries.link(),
         "boundary.reach": boundaries.reach(),
         "boundary.cascade": boundaries.cascade(),
+        "boundary.weights": boundaries.weights(),
         "boundary.delayed": boundaries.delayed(),
         "boundary.synthetic_gradient": boundaries.synthetic_gradient(),
         "when.always": when.always(),

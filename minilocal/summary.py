@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from minilocal import streams
 from minilocal.engine import Module
+from minilocal.engine.averages import averaged_unit
 from minilocal.errors import UserError, whole
 from minilocal.learner import Learner
 from minilocal.memory.estimate import CPU, GPU, Machine
@@ -51,7 +52,8 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     parameters, multiply_adds = sum(row[2] for row in (*units, head)), sum(row[3] for row in (*units, head))
     total = [f"{parameters:,}", f"{multiply_adds:,}", f"{sum(auxiliary):,}"]
     table = columns(HEADS, cells, ["total", "", str(len(modules)), *total, "", ""])
-    return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_last_lines(step, images)}")
+    legend = f"{LEGEND}{_averaged(modules)}"
+    return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{legend}\n\n{_last_lines(step, images)}")
 
 
 def kept_bytes(learner: Learner, images: int) -> KeptBytes | None:
@@ -63,6 +65,13 @@ def auxiliary_parameters(module: Module, is_last: bool) -> int:
     """The parameters of a module's auxiliary network and synthesiser. The last module's objective is the net's head."""
     parts = [module.synthesiser] if is_last else [module.objective, module.synthesiser]
     return sum(count(part.parameters) for part in parts if part is not None)
+
+
+def _averaged(modules: Sequence[Module]) -> str:
+    """A line for the weights that are averaged from other modules; nothing where there are none."""
+    units = [averaged_unit(module) for module in modules]
+    number = sum(count(unit.averaged) for unit in units if unit is not None)
+    return f"\n\nBehind the modules stand {number:,} averaged weights, which no gradient trains." if number else ""
 
 
 def _kept_cells(kept: KeptBytes | None, k: int) -> list[str]:

@@ -567,6 +567,23 @@ for name, rule in without.items():
 #   published errors, a page each: [DGL](../docs/rules/dgl.md), [PredSim](../docs/rules/predsim.md),
 #   [InfoPro](../docs/rules/infopro.md), [PGL](../docs/rules/pgl.md).
 #
+# ### Weights that come down
+#
+# **MAN** (Su and others, "Momentum Auxiliary Network for Supervised Local Learning", 2024) answers the second question
+# in a way of its own: what crosses downward are weights. $u$ is the first unit of module $k+1$. Behind module $k$ stand
+# $M_k$, an average of $u$ over the steps, and $B_k$, a unit like it that learns. InfoPro's two losses stand behind
+# their sum:
+#
+# $$y_k = M_k(h_k) + B_k(h_k), \qquad
+# L_k = \lambda_1\, \mathrm{BCE}\big(\text{decoder}_k(y_k),\, x\big) + \lambda_2\, \mathrm{CE}\big(A_k(y_k), y\big)$$
+#
+# $$\theta(M_k) \leftarrow m\, \theta(M_k) + (1 - m)\, \theta(u) \qquad \text{after each step, } m = 0.995$$
+#
+# So a module is asked whether $h_k$ serves the next unit, as that unit was in the last $1/(1-m) = 200$ steps or so. No
+# error comes down, and no module waits for one. `ml.rules.man()` is `compose` with InfoPro's objective and
+# `ml.boundaries.weights()`; `minilocal locality --rule man` measures when the weights arrive. Each boundary costs two
+# more units. Where the paper and its code differ is on [its page](../docs/rules/man.md).
+#
 # ### Methods that these questions do not describe
 #
 # Every rule here answers four questions: objective (which loss), boundary (which errors come down), when, keep. Some

@@ -143,7 +143,7 @@ def as_shown(default: Any) -> str:
 
 @pytest.mark.parametrize("name", RULES)
 def test_its_options_are_those_of_the_rule_with_their_defaults(name):
-    options = re.findall(r"^\| `(\w+)` \|[^|]*\| (\S*) ?\|", page(name).partition("\n## Options\n")[2], re.M)
+    options = re.findall(r"^\| `(\w+)` \|[^|]*\| ([^|]*?) ?\|", page(name).partition("\n## Options\n")[2], re.M)
     parameters = inspect.signature(getattr(ml.rules, name)).parameters.values()
     assert options == [(p.name, as_shown(p.default)) for p in parameters]
 

@@ -68,6 +68,7 @@ def recipes(K: int) -> dict[str, tuple[Any, Any]]:
         "Interlocking, n = 3": R.interlocking(reach=3),
         "AugLocal": R.auglocal(depth=2),
         "HPFF": R.hpff(lambdas=INFOPRO[K]),
+        "MAN": R.man(),
         "BackLink + InfoPro": R.compose("BackLink + InfoPro", objective=infopro, boundary=ml.boundaries.link(1)),
         "PGL + BackLink": R.pgl(period=3, duration=1, around=R.backlink(length=1)),
     }

@@ -200,7 +200,9 @@ def _boundary(learner: Learner) -> Boundary:
     own_errors = all(boundary.sends(len(module.units)) == (1.0, 0.0) for module in inner)
     at_once = not boundary.delayed and all(module.synthesiser is None for module in learner.modules)
     plain = rule.when == always() and rule.keep == "caches" and rule.accumulate == 1
-    if not (plain and at_once and not boundary.one_loss and (boundary.passes_on or own_errors)):
+    if not (
+        plain and at_once and not boundary.one_loss and boundary.averages is None and (boundary.passes_on or own_errors)
+    ):
         raise UserError(f"TorchLearner has no {rule.name} like this one: it knows BP, GLL and BackLink.")
     return boundary
 

@@ -1,4 +1,4 @@
-"""Boundaries: which errors pass between modules: open (BP), closed (GLL), link, reach, cascade, delayed, synthetic."""
+"""Boundaries: what passes down between modules. Open (BP), closed (GLL), link, reach, cascade, weights, and others."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from minilocal.boundaries.link import ERRORS, WEIGHTINGS
 from minilocal.boundaries.link import BackwardLink as link
 from minilocal.boundaries.reach import Reach as reach
 from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradient
+from minilocal.boundaries.weights import AveragedWeights as weights
 
 __all__ = [
     "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "cascade", "closed", "delayed", "link",
-    "open", "reach", "synthetic_gradient",
+    "open", "reach", "synthetic_gradient", "weights",
 ]  # fmt: skip
 
 

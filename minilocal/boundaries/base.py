@@ -8,6 +8,7 @@ from math import inf
 from typing import Any, Protocol
 
 from minilocal.array import Array
+from minilocal.boundaries.averaged_unit import Averages
 from minilocal.errors import UserError
 from minilocal.layers.base import Arrays, PassContext
 from minilocal.objectives import Batch, ModuleContext
@@ -62,6 +63,7 @@ class Boundary:
     beta: float = 1.0  # the factor of a delayed error at each boundary (FDG, Eq. 7)
     backward_weights: str | None = None  # the weights that a delayed error meets; without delays a step has one set
     recommends: Recommended | None = None  # an optimiser and rate under which its modules are known to learn
+    averages: Averages | None = None  # of the next module's first unit, where its weights cross (MAN)
 
     def __repr__(self) -> str:
         return "ClosedBoundary()" if type(self) is Boundary else f"{type(self).__name__}()"

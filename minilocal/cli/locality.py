@@ -20,6 +20,7 @@ LEGEND = """
 up          iterations until h_k arrives in module k+1; 1-3 where it is random
 into        units of each module but the last that learn from anything above it, of how many
 down        iterations until the error that leaves module k+1 enters module k; and how many modules it enters
+weights     iterations until the weights of module k+1's first unit enter module k, where they cross themselves
 taught by   losses whose errors train the main weights of module 1
 seen        inputs of the objectives below the last, besides h_k
 locks       forward: a module waits for the one below; update: for all above to have gone forward;
@@ -105,7 +106,20 @@ def _beside(rows: Sequence[PaperRow]) -> Iterator[str]:
     yield ""
 
 
-HEADS = ("rule", "up", "into", "down", "taught by", "seen", "forward", "update", "backward", "+param", "felt")
+HEADS = (
+    "rule",
+    "up",
+    "into",
+    "down",
+    "weights",
+    "taught by",
+    "seen",
+    "forward",
+    "update",
+    "backward",
+    "+param",
+    "felt",
+)
 
 
 def _net(name: str) -> Net:
@@ -131,6 +145,7 @@ def _cells(row: Locality) -> tuple[str, ...]:
         ),
         into,
         _down(row.error_paths),
+        _all_alike("-" if path.weights_lag is None else str(path.weights_lag) for path in row.error_paths),
         " + ".join(s.removeprefix("loss ").removesuffix(" loss").removesuffix(" module's") for s in row.learns_from),
         "+".join(row.sees) or "-",
         *row.locks,

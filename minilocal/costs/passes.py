@@ -24,6 +24,7 @@ from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
 from minilocal.nets import Net
 from minilocal.objectives import Batch, Objective
+from minilocal.objectives.behind import macs_behind as macs_behind
 
 REPEATS = 5  # of each measured pass; the fastest counts
 Pass = tuple[float, float]  # (forward, backward)
@@ -67,14 +68,6 @@ class MultiplyAdds:
     def behind(self, part: Objective | ErrorModel, shape: Shape) -> Pass:
         macs = macs_behind(part, shape)
         return macs, 2 * macs
-
-
-def macs_behind(part: Any, shape: Shape) -> int:
-    """The multiply-adds of a part behind one h_k of this shape; one without a `macs` uses each weight once."""
-    counted = getattr(part, "network", part)  # of a classifier's loss, its auxiliary network
-    if hasattr(counted, "macs"):
-        return int(counted.macs(shape))
-    return sum(w.size for w in part.parameters.values() if w.ndim > 1)
 
 
 class Seconds:

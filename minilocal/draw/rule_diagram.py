@@ -5,7 +5,7 @@
     below           one arrow for each error, in its module's colour, under every unit that it passes
 
 The numbers on an arrow are the weights a and b of g = a g_loc + b g_glb, where a unit gets two errors. An error that
-arrives in a later iteration crosses a boundary dashed.
+arrives in a later iteration crosses a boundary dashed. Weights that cross (MAN) are a dotted arrow into a loss.
 """
 
 from __future__ import annotations
@@ -154,6 +154,8 @@ def rule_picture(
             _draw_loss(pen, layout, path.loss, bool(path.units))
             if path.units:
                 _draw_error(pen, layout, path)
+        if rule.boundary.averages is not None:
+            _draw_weights(pen, layout)
         _draw_caption(axes, layout)
         axes.set(**layout.limits)
     reached = "; ".join(
@@ -171,6 +173,7 @@ def _caption(rule: Rule, paths: list[ErrorPath]) -> str:
     )
     when = f"; {rule.when.describe()}" if rule.when.describe() else ""
     legend = f"Black, activations; colour, an error, as far as it goes{weighed}."
+    legend += " Dotted, weights." * (rule.boundary.averages is not None)
     return f"{legend} Error from above: {rule.boundary.describe()}{when}."
 
 
@@ -218,6 +221,13 @@ def _draw_error(pen: Pen, layout: Layout, path: ErrorPath) -> None:
             pen.text(x[unit] - 0.09, y + 0.06, f"×{weight:.4g}", size=SMALL, ha="right", va="bottom")
 
 
+def _draw_weights(pen: Pen, layout: Layout) -> None:
+    """The weights of the first unit of each module but the lowest, into what stands below the loss to its left."""
+    for k, top in enumerate(layout.tops[:-1]):
+        first = layout.x[layout.module.index(k + 1)]
+        pen.arrow((first, HALF), (top + 0.27, LOSS - 0.08), _colour(k + 1), linestyle=":")
+
+
 def _draw_caption(axes: Axes, layout: Layout) -> None:
     style: dict[str, Any] = {"color": "#777777", "size": 8, "va": "top", "textcoords": "offset points"}
     below = (layout.x[0] - 0.47, min(layout.rows.values()))
@@ -233,11 +243,11 @@ class Pen:
     scale: float
 
     def arrow(
-        self, start: tuple[float, float], end: tuple[float, float], colour: str = INK, width: float = 1.2
+        self, start: tuple[float, float], end: tuple[float, float], colour: str = INK, width: float = 1.2, **more: Any
     ) -> None:
         """An arrow from start to end."""
         style = {"arrowstyle": "-|>", "color": colour, "linewidth": width * self.scale, "shrinkA": 0, "shrinkB": 0}
-        self.axes.annotate("", end, start, arrowprops=style | {"mutation_scale": 10 * self.scale}, zorder=2)
+        self.axes.annotate("", end, start, arrowprops=style | {"mutation_scale": 10 * self.scale} | more, zorder=2)
 
     def box(self, left: float, right: float, half: float, colour: str, **style: Any) -> None:
         """A box with round corners from left to right, and from -half to half."""

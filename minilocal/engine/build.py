@@ -11,6 +11,7 @@ from minilocal.layers import Layer
 from minilocal.layers.initial import Initializer
 from minilocal.nets import Net
 from minilocal.objectives import ModuleContext, Objective
+from minilocal.objectives.behind import Behind, BehindUnit
 from minilocal.rules.compose import Rule
 
 
@@ -37,7 +38,11 @@ def behind(
     context = ModuleContext(k, K, top, len(net.units), shape, net.classes, net.widest, net.shape, initial, above)
     if k == K - 1:
         return rule.objective.last(net.head, context), None
-    return rule.objective.build(context), rule.boundary.synthesiser(context)
+    averages = rule.boundary.averages
+    objective = rule.objective.build(context if averages is None else BehindUnit.of(context))
+    if averages is not None and objective is not None:
+        objective = Behind(averages.unit(context), objective)
+    return objective, rule.boundary.synthesiser(context)
 
 
 def owners(modules: Sequence[Module], kind: str) -> list[tuple[str, dict[str, Array]]]:

@@ -29,6 +29,7 @@ from minilocal.errors import UserError, first_line
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
+from minilocal.rules.compose import Rule
 from minilocal.rules.when import When
 
 Work = Callable[[Array, Array], Array]  # a step on images and labels; returns its losses, and reads no result
@@ -216,12 +217,14 @@ def _reason(error: Exception) -> str:
     return f"it cannot be recorded ({first_line(error)})"
 
 
-def refusal(xp: Any, wanted: bool, rule: str, engine: Engine, optimizer: object) -> str:
+def refusal(xp: Any, wanted: bool, rule: Rule, engine: Engine, optimizer: object) -> str:
     """Why no step is recorded as a CUDA graph; nothing where it is tried."""
     if not wanted:
         return "cuda_graph is off"
     if engine.holds_batches:
-        return f"{rule} holds batches over from step to step"
+        return f"{rule.name} holds batches over from step to step"
+    if rule.boundary.averages is not None and rule.boundary.averages.every > 1:
+        return f"{rule.name} averages weights every {rule.boundary.averages.every} steps"
     if not getattr(optimizer, "recordable", False):
         return f"{type(optimizer).__name__} counts its steps on the host"
     return "" if hasattr(xp, "cuda") else f"{xp.__name__} has no CUDA graphs"

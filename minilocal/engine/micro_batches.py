@@ -9,8 +9,9 @@ from dataclasses import replace
 from typing import Any
 
 from minilocal.array import Array
-from minilocal.engine.around import Engine, EngineAround
+from minilocal.engine.around import EngineAround
 from minilocal.engine.module import OnGradients
+from minilocal.engine.synchronous import SynchronousEngine
 from minilocal.kernels.threads import partition
 from minilocal.layers import PassContext
 from minilocal.objectives import Batch
@@ -19,15 +20,15 @@ from minilocal.objectives import Batch
 class MicroBatches(EngineAround):
     """An engine whose step is `number` steps of `engine`; gradients and losses are their weighted means."""
 
-    def __init__(self, engine: Engine, number: int) -> None:
+    engine: SynchronousEngine
+
+    def __init__(self, engine: SynchronousEngine, number: int) -> None:
         super().__init__(engine)
         self.number = number
 
     def step(self, batch: Batch, ctx: PassContext, on_gradients: OnGradients, update_stats: bool) -> Array:
         """As the inner engine's step; a batch of one image is one micro-batch."""
         parts = partition(batch.x.shape[0], self.number)
-        if len(parts) == 1:
-            return self.engine.step(batch, ctx, on_gradients, update_stats)
         total: dict[str, Array] = {}
         losses: Any = 0.0
         for part, (i, j) in enumerate(parts):
@@ -43,6 +44,8 @@ class MicroBatches(EngineAround):
 
             micro = Batch(batch.x[i:j], batch.y[i:j])
             losses = losses + share * self.engine.step(micro, replace(ctx, part=part), add, update_stats)
+        if update_stats:
+            self.engine.average_weights(ctx)
         on_gradients(total)
         return losses
 

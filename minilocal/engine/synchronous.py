@@ -9,13 +9,11 @@
             where the boundary passes it on, it goes into module k-2 too: backpropagation, or a link whose total error
             a E_{k-1} + b (the error from above) is sent there; then module k-1 is pending with its E_{k-1}
 
-A backward is linear in its error. So each error takes a backward of its own, and two of them leave two gradients that
-can be weighted. BP holds the caches of every module until the last loss, GLL those of one module, BackLink those of one
-module and of the linked units of the module below. An error is freed as soon as it has become the next one: it is
-passed in a list of one, `error_slot`, so that no frame above holds it.
+A backward is linear in its error. So each error takes one of its own, and two leave two gradients that can be weighted.
+BP holds the caches of all modules until the last loss, GLL those of one, BackLink those of one and of the linked units
+below. An error is passed in a list of one, `error_slot`, so that no frame above holds it when it is no longer needed.
 
-Gradients go to `on_gradients` unit by unit, as soon as they are final. The weights may be updated there: no later
-backward of this step reads them.
+Gradients go to `on_gradients` as soon as they are final, and may update weights there: no later backward reads these.
 """
 
 from __future__ import annotations
@@ -24,17 +22,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from minilocal import ops
+from minilocal import boundaries, ops
 from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
 from minilocal.boundaries import open as open_boundary
+from minilocal.engine.averages import Averaging
 from minilocal.engine.divided import ErrorSlot, backward_staying, local_errors
 from minilocal.engine.memory_advice import memory_advice
 from minilocal.engine.module import Caches, Module, OnGradients
 from minilocal.engine.neighbours import NoNeighbours
 from minilocal.engine.nothing_in_flight import NothingInFlight
-from minilocal.layers import PassContext
-from minilocal.layers.base import Need
+from minilocal.layers.base import Need, PassContext
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
 
@@ -57,7 +55,7 @@ class PendingModule:
         return self.lowest < len(self.module.units) or self.synth_cache is not None
 
 
-class SynchronousEngine(NothingInFlight, NoNeighbours):
+class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
     """The engine of rules whose errors arrive in the step that made them. It holds nothing between steps."""
 
     def __init__(self, modules: list[Module], rule: Rule, arrays: Mapping[str, Array]) -> None:
@@ -71,7 +69,7 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
         """
         xp, p, last = namespace(batch.x), self.arrays, len(self.modules) - 1
         is_global, keep_inputs = self.rule.when.is_global(ctx.epoch), self.rule.keep == "inputs"
-        boundary = open_boundary() if is_global else self.rule.boundary  # PGL, Eq. (3)
+        boundary = boundaries.open() if is_global else self.rule.boundary  # PGL, Eq. (3)
         losses = xp.full(last + 1, float("nan"), xp.float64)
         h, below = self._receive(batch, ctx, boundary)
         for k in self.own:
@@ -97,6 +95,7 @@ class SynchronousEngine(NothingInFlight, NoNeighbours):
                 need: Need = "both" if k == last or not is_global else "weights"
                 divide = self.rule.objective.divides and k > 0 and boundary.uses_input_error and not is_global
                 losses[k], error_slot, grads = local_errors(module, h, batch, ctx, p, update_stats, need, divide)
+                self._average_behind(k, ctx, update_stats)
                 on_gradients(grads)
                 del grads
             if module.synthesiser is not None:

@@ -2,9 +2,10 @@
 
 Everything above a boundary is perturbed in turn: the weights and the output of each unit, the error at its input, the
 weights and the error of each objective and synthesiser. With frozen weights, any difference below the boundary was
-carried by an error; its lag is the number of iterations until it appears. Forward activations below must not differ,
-and those above must. With moving weights, influence also travels through updates: `influence_of_updates` is the number
-of iterations until each module's weights depend on the last loss, even where its error never crosses their boundary.
+carried by an error, or by weights that cross themselves (MAN); its lag is the number of iterations until it appears.
+Forward activations below must not differ, and those above must. With moving weights, influence also travels through
+updates: `influence_of_updates` is the number of iterations until each module's weights depend on the last loss, even
+where its error never crosses their boundary.
 
 Locks, as in Jaderberg et al., "Decoupled Neural Interfaces using Synthetic Gradients", are read off the measurement:
 
@@ -25,6 +26,7 @@ from typing import Any
 
 from minilocal import boundaries
 from minilocal.boundaries import Boundary
+from minilocal.engine.hooks import Part
 from minilocal.inputs import training_rule
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.locality.influence import Influence, earliest_update, influence, toy_net
@@ -46,6 +48,7 @@ class ErrorPath:
     topmost: bool = True  # these units are the last of the module
     auxiliary: bool = False  # the module's own auxiliary network learns from them
     synthesiser_lag: int | None = None  # with which the module's synthesiser learns from them
+    weights_lag: int | None = None  # with which the next module's first weights enter, where they cross themselves
 
 
 @dataclass(frozen=True)
@@ -138,17 +141,31 @@ def _locality(phase: str, measured: Influence) -> Locality:
 
 
 def _error_path(measured: Influence, k: int) -> ErrorPath:
-    """What enters module k: its units by any perturbation above, lag and depth by the error leaving the next module."""
-    units, above, leaving = measured.sizes[k], measured.above(k).values(), measured.of("error", k + 1, 0)
+    """What enters module k: its units by any perturbation above, lag and depth by the error leaving the next module.
+
+    Weights cross where those of the next unit enter the objective, or where no error comes the units: then that
+    perturbation says nothing of errors.
+    """
+    units, leaving = measured.sizes[k], measured.of("error", k + 1, 0)
+    lag = earliest_update(leaving, k, range(units))
+    weights_lag = earliest_update(measured.of("weights", k + 1, 0), k, _without_errors(units, lag))
+    of_weights = None if weights_lag is None else Site("weights", k + 1, 0)
+    above = [lags for site, lags in measured.above(k).items() if site != of_weights]
     reached = [u for u in range(units) if any(Site("update", k, u) in lags for lags in above)]
     return ErrorPath(
         units=len(reached),
-        lag=earliest_update(leaving, k, range(units)),
+        lag=lag,
         depth=sum(earliest_update(leaving, m, range(measured.sizes[m])) is not None for m in range(k + 1)),
         topmost=reached == list(range(units - len(reached), units)),
         auxiliary=any(Site("update", k, "objective") in lags for lags in above),
         synthesiser_lag=earliest_update(leaving, k, ["synthesiser"]),
+        weights_lag=weights_lag,
     )
+
+
+def _without_errors(units: int, lag: int | None) -> list[Part]:
+    """The parts of a module of `units` units that no error from above enters: its units too, where that has no lag."""
+    return ["objective", *range(units if lag is None else 0)]
 
 
 def _learns_from(measured: Influence) -> tuple[str, ...]:
@@ -197,7 +214,10 @@ def _disagreements(measured: Influence, paths: list[ErrorPath]) -> list[str]:
         predicts = measured.modules[k].synthesiser is not None and not is_global
         units = sum(boundary.weights(j)[1] != 0 for j in range(boundary.linked_units(sizes[k])))
         depth = _depth(boundary, sizes, k) if units else 0
-        expected = ErrorPath(units, error_lag if units else None, depth, synthesiser_lag=0 if predicts else None)
+        expected = ErrorPath(
+            units, error_lag if units else None, depth, synthesiser_lag=0 if predicts else None,
+            weights_lag=None if rule.boundary.averages is None else rule.boundary.averages.every,
+        )  # fmt: skip
         if path != expected:
             wrong.append(f"{where}: measured {path}, but the rule says {expected}")
         if rule.when.engine == "asynchronous":

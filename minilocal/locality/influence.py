@@ -67,8 +67,11 @@ def influence(subject: Subject) -> Influence:
         raise UserError("locality looks at boundaries, and one module has none: give 2 or more.")
     random = rule.when.engine == "asynchronous"
     start = rule.least_batches(K)  # by then every module has been updated; as long again, and all lags have passed
-    span, starts = (5 * K, 6) if random else (start + 1, 2)
-    batches = _batches(subject.net, start + starts + max(span, 2 * K + 2))
+    turns = (
+        1 if rule.boundary.averages is None else rule.boundary.averages.every
+    )  # iterations from one crossing of weights to the next
+    span, starts = (5 * K, 6) if random else (max(start, turns) + 1, 2)
+    batches = _batches(subject.net, start + starts + max(span, turns * (2 * K + 2)))
     subject, longer = replace(subject, batches=batches[: start + span]), replace(subject, batches=batches)
 
     plain = PerturbedRun(subject).run()

@@ -7,6 +7,7 @@ from minilocal.objectives.auxiliary_nets import NAMES
 from minilocal.objectives.auxiliary_nets import ClassifierSpec as classifier
 from minilocal.objectives.base import Batch, ClassifierLoss, ModuleContext, Objective, ObjectiveSpec
 from minilocal.objectives.base import NoObjective as none
+from minilocal.objectives.behind import Behind
 from minilocal.objectives.branches import Branch, Branches
 from minilocal.objectives.hpff import HPFF as hpff
 from minilocal.objectives.infopro import LAMBDAS
@@ -15,8 +16,8 @@ from minilocal.objectives.predsim import PredSim as predsim
 from minilocal.objectives.two_heads import TwoHeads
 
 __all__ = [
-    "LAMBDAS", "NAMES", "Batch", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective", "ObjectiveSpec",
-    "TwoHeads", "augmented", "classifier", "hpff", "infopro", "none", "predsim",
+    "LAMBDAS", "NAMES", "Batch", "Behind", "Branch", "Branches", "ClassifierLoss", "ModuleContext", "Objective",
+    "ObjectiveSpec", "TwoHeads", "augmented", "classifier", "hpff", "infopro", "none", "predsim",
 ]  # fmt: skip
 
 

@@ -13,18 +13,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import log2
 from typing import Any
 
 from minilocal.array import Array, namespace
 from minilocal.errors import UserError, real, set_checked, unknown
 from minilocal.layers import Conv, Layer, Patch, Resize, Sequential
+from minilocal.layers.base import Shape
 from minilocal.layers.norm import BatchNormReLU
 from minilocal.losses import binary_cross_entropy, supervised_contrast
 from minilocal.objectives.auxiliary_nets import auxiliary_network, check_name
 from minilocal.objectives.base import Batch, ModuleContext, ObjectiveSpec
+from minilocal.objectives.behind import BehindUnit
 from minilocal.objectives.branches import Branch, Branches, Labels
 
 VERSIONS = ("softmax", "contrast")
+INTERPOLATIONS = ("module", "stage")
 FEATURES = 128  # outputs of the auxiliary network in the contrast version
 TINY, BOUND = 1e-9, 1e9  # the least deviation or temperature; the bound of every number
 HIDDEN = 12  # channels of the decoder
@@ -75,10 +79,12 @@ class InfoPro(ObjectiveSpec):
 
     `aux` is the auxiliary network, one of `minilocal.objectives.NAMES`. `version` is "softmax" (cross entropy) or
     "contrast", which has a `temperature`. `mean` and `std` are those that the images were normalised with; they default
-    to CIFAR-10's, and to their averages over the channels for images that do not have three.
+    to CIFAR-10's, and to their averages over the channels for images that do not have three. `interpolate` says along
+    what λ runs: "module", from module 1 to K-1, or "stage", the part s / (K-2) of the way in stage s of a ResNet, as in
+    MAN's code.
 
-    Raises: UserError for lambdas of another count, below 0 or of an unknown name, an unknown version or auxiliary
-    network, a temperature or deviation that is not above 0.
+    Raises: UserError for lambdas of another count, below 0 or of an unknown name, an unknown version, interpolation or
+    auxiliary network, a temperature or deviation that is not above 0.
     """
 
     lambdas: str | Sequence[float] = "resnet32-cifar10"
@@ -87,6 +93,7 @@ class InfoPro(ObjectiveSpec):
     temperature: float = 0.07
     mean: float | Sequence[float] | None = None
     std: float | Sequence[float] | None = None
+    interpolate: str = "module"
 
     def __post_init__(self) -> None:
         if isinstance(self.lambdas, str):
@@ -101,6 +108,8 @@ class InfoPro(ObjectiveSpec):
                 )
         if self.version not in VERSIONS:
             raise unknown("InfoPro's version", self.version, VERSIONS)
+        if self.interpolate not in INTERPOLATIONS:
+            raise unknown("InfoPro's interpolate", self.interpolate, INTERPOLATIONS)
         check_name(self.aux)
         if isinstance(self.temperature, (list, tuple)):
             raise UserError(f"InfoPro's temperature {self.temperature!r}: give one number above 0.")
@@ -115,10 +124,17 @@ class InfoPro(ObjectiveSpec):
     def build(self, context: ModuleContext) -> Branches:
         if len(context.shape) != 3:
             raise UserError(
-                f"InfoPro reconstructs the image from maps, but module {context.module + 1} of {context.modules} ends "
-                "with a fully connected unit: use fewer modules, or another rule."
+                f"InfoPro reconstructs the image from maps, but {_where(context)} a fully connected unit: use fewer "
+                "modules, or another rule."
             )
-        weights = self.weights(context.module, context.modules)
+        stage = 1 + round(log2(context.image[0] / context.shape[0]))  # of a ResNet: each halves the image's side
+        weights = self.weights(context.module, context.modules, stage)
+        if min(weights) < 0:
+            raise UserError(
+                f"InfoPro's λ by stage: in stage {stage} of {context.modules} modules λ1 and λ2 are "
+                f"{weights[0]:g} and {weights[1]:g}, below 0: use {stage + 2} modules or more, or "
+                'interpolate="module".'
+            )
         image = Branch(decoder(context), self.reconstruction(context), weights[0])
         return Branches([image, self.task(context, "classifier", weights[1])])
 
@@ -135,11 +151,17 @@ class InfoPro(ObjectiveSpec):
         network = auxiliary_network(self.aux, context, branch, context.classes if softmax else FEATURES)
         return Branch(network, Labels() if softmax else Contrast(self.temperature), weight)
 
-    def weights(self, k: int, K: int) -> tuple[float, float]:
-        """(λ1, λ2) of module k of K, k from 0."""
+    def weights(self, k: int, K: int, stage: int = 1) -> tuple[float, float]:
+        """(λ1, λ2) of module k of K, k from 0, in this stage of the network."""
         ixx_1, ixy_1, ixx_2, ixy_2 = self._lambdas(K)
-        r = k / (K - 2) if K > 2 else 0.0
+        r = (k if self.interpolate == "module" else stage) / (K - 2) if K > 2 else 0.0
         return ixx_1 * (1 - r) + ixx_2 * r, ixy_1 * (1 - r) + ixy_2 * r
+
+    def warnings(self, shapes: Sequence[Shape]) -> list[str]:
+        K = len(shapes) + 1
+        if self.interpolate != "module" or self.weights(K - 2, K) != (0.0, 0.0) or K == 1:
+            return []
+        return [f"InfoPro's λ1 and λ2 are both 0 at module {K - 1}, so nothing trains it: end with other lambdas."]
 
     def describe(self) -> str:
         return f"reconstruction of the image, and a classifier ({self.aux}, {self.version})"
@@ -176,6 +198,14 @@ def decoder(context: ModuleContext, branch: str = "decoder", patch: Patch | None
         Conv(HIDDEN, channels, 3, initial, pad=1, bias=True, name=f"{name}.3"),
     ]
     return Sequential(layers, name)
+
+
+def _where(context: ModuleContext) -> str:
+    """What the objective sees, for messages: as "module 1 of 4 ends with"."""
+    module = f"module {context.module + 1} of {context.modules}"
+    if isinstance(context, BehindUnit):
+        return f"{module} is seen through unit {context.through!r},"
+    return f"{module} ends with"
 
 
 def _numbers(name: str, numbers: Any, least: float) -> tuple[float, ...]:

@@ -94,7 +94,10 @@ class Learner(one_process.Learner):
             self._rank = InterlockingRank(*at)
         else:
             self._rank = SynchronousRank(*at)
-        return MicroBatches(self._rank, self.rule.accumulate) if self.rule.accumulate > 1 else self._rank
+        if self.rule.accumulate == 1:
+            return self._rank
+        assert isinstance(self._rank, SynchronousRank), "compose refuses micro-batches elsewhere"
+        return MicroBatches(self._rank, self.rule.accumulate)
 
     def _recorded(self, xp: Any) -> None:
         """None: messages between ranks are no part of a CUDA graph."""

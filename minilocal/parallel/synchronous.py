@@ -11,6 +11,9 @@ What is exchanged for it depends on the boundary and on the module below, `Excha
     error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total",
                 Interlocking), or through one that has no loss of its own (HPFF's first)
 
+Where weights cross (MAN), the rank above sends those of its lowest unit as soon as it has received h, before any update
+of that step. They are written into this rank's own copy of those arrays, which nothing else reads.
+
 Unfolded, the message up is the input of the linked units. Both ranks run them forward: the lower one for g_loc, the
 upper one for g_glb. They exchange the two, and update their copies by the same sum, Eq. (6). Gradients and targets of
 step t cross in step t+1, after its message up: until then the lower rank has worked on batch t+1, and the upper one on
@@ -32,7 +35,7 @@ from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
 from minilocal.objectives import Batch
 from minilocal.parallel.segment import Segment
-from minilocal.parallel.wire import concatenated, divided
+from minilocal.parallel.wire import Neighbour, concatenated, divided
 from minilocal.rules.compose import Rule
 
 Grads = dict[str, Array]
@@ -81,7 +84,7 @@ class SynchronousRank(SynchronousEngine):
         self.shared = self._linked(self.top) if above else {}  # linked units that the rank above holds too
         self.deferred_below: list[Deferred] = []  # what of the last step has still to cross each boundary
         self.deferred_above: list[Deferred] = []
-        self.was_global = False
+        self.was_global = self.weights_cross = False
 
     def _linked(self, module: Module) -> dict[int, list[str]]:
         """The parameters of the units that two ranks hold, if the boundary above `module` is unfolded."""
@@ -115,6 +118,8 @@ class SynchronousRank(SynchronousEngine):
                 self.grads |= {name: g.copy() for name, g in grads.items()}  # an optimiser may overwrite its gradient
             on_gradients(grads)
 
+        averages = self.rule.boundary.averages
+        self.weights_cross = averages is not None and update_stats and ctx.part == 0 and averages.cross(ctx.step)
         losses = super().step(batch, ctx, sort, update_stats)
         if self.rule.accumulate > 1 or not update_stats:
             self.flush()
@@ -135,6 +140,8 @@ class SynchronousRank(SynchronousEngine):
         lowest = units - boundary.linked_units(units) if unfolded else units
         h = self.below.receive((len(batch.x), *self.inputs[lower.first + lowest]), batch.x.dtype)
         run(self.deferred_below)
+        if self.weights_cross:
+            self.below.send(concatenated(self.arrays[name] for name in self._lowest_unit(self.own.start)))
         if self.copied:
             self.deferred_below.append(partial(self._share_below, unfolded, self.grads, self.update))
         if not unfolded:
@@ -152,6 +159,19 @@ class SynchronousRank(SynchronousEngine):
         if units == n - (self.boundary.linked_units(n) if unfolded else 0):
             self.above.send(h)
             run(self.deferred_above)
+            if self.weights_cross:
+                self._receive_weights(self.above, h.dtype)
+
+    def _receive_weights(self, above: Neighbour, dtype: Any) -> None:
+        """The weights of the unit above, as they are before this step's updates."""
+        arrays = [self.arrays[name] for name in self._lowest_unit(self.own.stop)]
+        vector = above.receive((sum(a.size for a in arrays),), dtype)
+        for a, weights in zip(arrays, divided(vector, arrays), strict=True):
+            a[...] = weights
+
+    def _lowest_unit(self, k: int) -> list[str]:
+        """The parameters of the first unit of module k."""
+        return list(self.modules[k].units[0].parameters)
 
     def _send_down(self, error: Array | None) -> None:
         if error is None or self.below is None:

@@ -17,18 +17,19 @@ from minilocal.rules.gll import gll
 from minilocal.rules.hpff import hpff
 from minilocal.rules.infopro import infopro
 from minilocal.rules.interlocking import interlocking
+from minilocal.rules.man import man
 from minilocal.rules.pgl import pgl
 from minilocal.rules.predsim import predsim
 from minilocal.rules.registry import COMPOSED, constructor, get, label, options, register
 
 NAMES = register(
-    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking, auglocal, hpff
+    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking, auglocal, hpff, man
 )  # in the order of tables and help
 
 __all__ = [
     "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "auglocal", "backlink", "bp", "compose", "constructor",
-    "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "hpff", "infopro", "interlocking", "label", "options", "pgl",
-    "predsim", "when",
+    "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "hpff", "infopro", "interlocking", "label", "man",
+    "options", "pgl", "predsim", "when",
 ]  # fmt: skip
 
 

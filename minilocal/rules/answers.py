@@ -30,6 +30,7 @@ ANSWERS: dict[str, dict[str, Callable[..., Any]]] = {
         "link": boundaries.link,
         "reach": boundaries.reach,
         "cascade": boundaries.cascade,
+        "weights": boundaries.weights,
         "delayed": boundaries.delayed,
         "synthetic_gradient": boundaries.synthetic_gradient,
     },
@@ -50,7 +51,7 @@ def composed(
 
     Args:
         objective: the local objective: none, classifier, predsim, infopro, augmented or hpff.
-        boundary: which errors pass from module to module: open (all), closed, link, reach, cascade, delayed,
+        boundary: what passes down: open (all errors), closed, link, reach, cascade, weights, delayed,
             synthetic_gradient.
         when: always, periodic (of every `period` epochs the last `duration` learn from the last loss), asynchronous.
         keep: what is kept until an error arrives: caches, or inputs (activation checkpointing).

@@ -125,7 +125,8 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
     boundary, when, keep = rule.boundary, rule.when, rule.keep
     local, delayed = rule.objective.is_local, boundary.delayed
     which = "delayed errors" if delayed else "an open boundary" if boundary.passes_on else "synthetic gradients"
-    only_local = local and not boundary.provides_error and not boundary.uses_input_error and rule.accumulate == 1
+    from_above = boundary.provides_error or boundary.uses_input_error or boundary.averages is not None
+    only_local = local and not from_above and rule.accumulate == 1
     return [
         (
             not local and not boundary.provides_error,

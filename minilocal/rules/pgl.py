@@ -51,7 +51,7 @@ def pgl(
     if around.boundary.delayed or around.boundary.provides_error:
         raise UserError(
             f"PGL around {around.name}: it takes a rule without delays whose modules have a loss of their own: around "
-            "= gll, backlink, dgl, predsim, infopro, interlocking, auglocal or hpff."
+            "= gll, backlink, dgl, predsim, infopro, interlocking, auglocal, hpff or man."
         )
     if around.when != always():
         raise UserError(f"PGL around {around.name}: that rule has a schedule of its own: give one with when=always.")

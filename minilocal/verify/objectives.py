@@ -24,7 +24,7 @@ def _guided(**options: Any) -> Rule:
     return rules.pgl(period=1, duration=1, **options)
 
 
-infopro, predsim, link = objectives.infopro, objectives.predsim, boundaries.link
+infopro, predsim, link, weights = objectives.infopro, objectives.predsim, boundaries.link, boundaries.weights
 HEADS = objectives.hpff(LAMBDAS, aux="0c1f", own=0.3, patches=1)
 CASCADE = compose(objective=HEADS, boundary=boundaries.cascade())
 CASES: dict[str, list[RuleCase]] = {
@@ -79,6 +79,20 @@ CASES: dict[str, list[RuleCase]] = {
     "A cascade of other objectives": [
         _case("a classifier", compose(objective=objectives.classifier(), boundary=boundaries.cascade()), 4, "resnet8"),
         _case("InfoPro", compose(objective=infopro(LAMBDAS), boundary=boundaries.cascade()), 3),
+    ],
+    "MAN": [
+        *(_case(f"bias {bias}", rules.man(bias=bias), K) for bias, K in (("unit", 4), ("channel", 3), ("none", 2))),
+        _case(
+            "start random, λ by stage",
+            rules.man(start="random", interpolate="stage", lambdas=(5, 0.5, 4, 0.4)),
+            4,
+            "wide",
+        ),
+        _case("contrast", rules.man(version="contrast", aux="0c2f"), 3, "resnet8"),
+        _case("a classifier", compose(objective=objectives.classifier(), boundary=weights()), 4, "mlp, four units"),
+        _case("dropout", compose(objective=objectives.classifier("0c2f"), boundary=weights()), 4, "dropout"),
+        _case("two micro-batches", compose(objective=objectives.classifier(), boundary=weights(), accumulate=2), 3),
+        _case("PGL around it", _guided(around=rules.man()), 3, is_global=True),
     ],
     "BackLink and InfoPro": [
         _case("l 1", compose(objective=infopro(LAMBDAS, aux="0c1f"), boundary=link(1)), 3),

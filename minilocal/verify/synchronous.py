@@ -15,6 +15,7 @@ import numpy as np
 
 from minilocal import boundaries, objectives, rules, streams
 from minilocal.array import to_host
+from minilocal.boundaries import Boundary
 from minilocal.layers import PassContext
 from minilocal.learner import Learner
 from minilocal.objectives import ObjectiveSpec
@@ -77,7 +78,7 @@ def by_jax(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str
         for arrays in (learner.parameters(), learner.buffers())
     )
     ctx = PassContext(key=learner.key, epoch=learner.epoch)
-    modules = _modules(case.net, case.modules, case.rule.objective)
+    modules = _modules(case.net, case.modules, case.rule.objective, _what_stands_behind(case.rule.boundary))
     with jax_on_cpu(dtype):
         losses, grads = reference.gradients(
             case.rule, modules, weights, buffers, *batch(case, dtype), ctx, case.is_global
@@ -85,10 +86,15 @@ def by_jax(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str
     return {"losses": _without_nan(to_host(losses)), **{name: to_host(g) for name, g in grads.items()}}
 
 
+def _what_stands_behind(boundary: Boundary) -> Boundary:
+    """The boundary that gives modules the same parts: closed, where this one adds none behind their outputs."""
+    return boundaries.closed() if boundary.averages is None else boundary
+
+
 @lru_cache(maxsize=64)
-def _modules(net: str, modules: int, objective: ObjectiveSpec) -> list[Any]:
+def _modules(net: str, modules: int, objective: ObjectiveSpec, boundary: Boundary) -> list[Any]:
     """The modules of one Learner for all rules with that objective, so that JAX compiles their references once."""
-    boundary = boundaries.open() if objective == objectives.none() else boundaries.closed()
+    boundary = boundaries.open() if objective == objectives.none() else boundary
     rule = rules.compose(objective=objective, boundary=boundary)
     with warnings.catch_warnings(action="ignore"):
         return Learner(network(net), rule, modules, rng=streams.rng(0)).modules

@@ -40,6 +40,7 @@ RULES = {
     "predsim": ml.rules.predsim(),
     "infopro": ml.rules.infopro(),
     "infopro, contrast": ml.rules.infopro(version="contrast"),
+    **{f"man, {bias}": ml.rules.man(bias=bias, momentum=0.5) for bias in ("unit", "channel")},
     "pgl": ml.rules.pgl(period=2, duration=1),
 }
 
@@ -124,6 +125,7 @@ def test_a_replayed_step_is_one_launch_and_some_copies():
     [
         (ml.rules.ddg(), None, "holds batches over"),
         (ml.rules.dgl(buffer=2), None, "holds batches over"),
+        (ml.rules.man(every=2), None, "MAN averages weights every 2 steps"),
         (ml.rules.bp(), ml.optim.Adam(), "Adam counts its steps on the host"),
     ],
 )

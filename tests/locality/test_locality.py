@@ -41,10 +41,11 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "interlocking": [NEXT],
     "auglocal": [LOCAL],
     "hpff": [NEXT],
+    "man": [((0,), [ErrorPath(0, None, 0, weights_lag=1)] * 2, {"own loss"}, (KEPT, BROKEN, BROKEN), (4, 2, 0))],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
 SEEN = ("labels", "image")
-INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": SEEN, "hpff": SEEN}  # elsewhere the labels
+INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": SEEN, "hpff": SEEN, "man": SEEN}  # elsewhere the labels
 
 
 @pytest.mark.parametrize("name", rules.NAMES)

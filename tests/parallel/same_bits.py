@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def rules() -> Iterator[tuple[str, Rule]]:
     """Every rule, and combinations of answers that cross a boundary in their own way."""
     r, compose, b, when = ml.rules, ml.rules.compose, ml.boundaries, ml.when
     classifier, none = ml.objectives.classifier("0c1f"), ml.objectives.none()
+    man = partial(r.man, mean=(0.5,) * 3, std=(0.25,) * 3)
     yield from {
         "bp": r.bp(),
         "bp, inputs": r.bp(keep="inputs"),
@@ -63,6 +65,10 @@ def rules() -> Iterator[tuple[str, Rule]]:
         "hpff, guided": r.pgl(around=r.hpff(own=0.3, aux="0c1f"), period=2, duration=1),
         "hpff, linked": compose("h", objective=ml.objectives.hpff(own=0.3), boundary=b.link(2)),
         "cascade, micro-batches": compose("c", objective=classifier, boundary=b.cascade(), accumulate=2),
+        **{f"man, {bias}": man(bias=bias) for bias in ("unit", "channel", "none")},
+        "man, every 2": man(every=2, start="random", momentum=0.5),
+        "man, guided": r.pgl(around=man(), period=2, duration=1),
+        "man, micro-batches": compose("n", objective=classifier, boundary=b.weights(0.5), accumulate=2),
         "fdg, backward first": compose("f", objective=none, boundary=b.delayed(1), when=when.always("backward")),
         "ddg, backward first": compose("d", objective=none, boundary=b.delayed(0), when=when.always("backward")),
         "delayed by 2 and 2": compose("2", objective=none, boundary=b.delayed(2, 2)),

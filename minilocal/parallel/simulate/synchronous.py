@@ -11,6 +11,8 @@ What is exchanged for that error is `Exchange`, as between the ranks of a run:
     error       it goes on through the modules below (BP, a global epoch of PGL, BackLink with error="total",
                 Interlocking), or through one that has no loss of its own (HPFF's first)
 
+Where weights cross (MAN), the upper device sends those of its lowest unit back once it has the activation.
+
 Where gradients are exchanged, the message up is the input of the linked units, and both devices run these. Gradients
 and targets of step t are exchanged in step t+1, after its message up: meanwhile the lower device works on batch t+1,
 and the upper one on batch t.
@@ -84,7 +86,9 @@ class SynchronousDevice(DeviceProgram):
     def step(self, t: int) -> Iterator[Op]:
         """The operations of step t."""
         parts = self.rule.accumulate
-        for _ in range(parts):
+        for part in range(parts):
+            averages = self.rule.boundary.averages
+            self.weights_cross = averages is not None and part == 0 and averages.cross(t)
             yield from self._micro_batch(t, has_before=t > 0 and parts == 1)
             if parts > 1:  # the gradients of all parts are needed before the update
                 yield from self._exchange_below(t)
@@ -211,6 +215,8 @@ class SynchronousDevice(DeviceProgram):
         yield Hold(self._message_up())
         if has_before:
             yield from self._exchange_below(t - 1)
+        if self.weights_cross:
+            yield Send(self.device - 1, self.place.modules[self.first].parameters(range(1)))
         if self.below is Exchange.GRADIENTS:
             lower, units = self.place.modules[self.first - 1], self._linked_now(self.place.modules[self.first - 1])
             recomputes = self.rule.keep == "inputs"
@@ -224,6 +230,8 @@ class SynchronousDevice(DeviceProgram):
         yield Send(self.device + 1, nbytes)
         if has_before:
             yield from self._exchange_above(t - 1)
+        if self.weights_cross:
+            yield Receive(self.device + 1, self.place.modules[self.top + 1].parameters(range(1)))
 
     def _await_above(self, t: int, pending: list[Pending]) -> Iterator[Op]:
         if self.above is Exchange.ERROR:

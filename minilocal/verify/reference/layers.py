@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minilocal import layers
+from minilocal.boundaries.averaged_unit import AveragedUnit
 from minilocal.layers import Layer, PassContext
 from minilocal.verify.jax_cpu import jnp, lax
 from minilocal.verify.reference.missing import NoReference
@@ -193,3 +194,16 @@ def residual(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
 def pre_activation(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
     a = reference(layer.conv1, reference(layer.norm1, x, p, ctx), p, ctx)
     return reference(layer.conv2, reference(layer.norm2, a, p, ctx), p, ctx) + reference(layer.shortcut, x, p, ctx)
+
+
+@reference.register(AveragedUnit)
+def averaged_unit(layer: Any, x: Any, p: Parameters, ctx: PassContext) -> Any:
+    """M(x) + B(x): the unit under the averaged arrays, which are constants, and under those that learn."""
+
+    def under(prefix: str) -> dict[str, Any]:
+        return {name: p[prefix + name] for name in layer.unit.arrays}
+
+    y = reference(layer.unit, x, lax.stop_gradient(under(layer.of_average)), ctx)
+    if layer.bias == "unit":
+        return y + reference(layer.unit, x, under(layer.of_bias), ctx)
+    return y + p[layer.of_bias.removesuffix(".")] if layer.bias == "channel" else y

@@ -8,6 +8,7 @@ from typing import Any
 
 from minilocal.layers import Layer, PassContext
 from minilocal.objectives.base import ClassifierLoss
+from minilocal.objectives.behind import Behind
 from minilocal.objectives.branches import Branches, Labels
 from minilocal.objectives.hpff import PatchReconstruction
 from minilocal.objectives.infopro import Contrast, Reconstruction
@@ -52,6 +53,8 @@ def two_heads(objective_: TwoHeads, p: Arrays, h: Any, x: Any, y: Any, ctx: Pass
 def leaving(objective: Any) -> Any:
     """The part of an objective whose error leaves its module."""
     return objective.cascade if isinstance(objective, TwoHeads) else objective
+def behind(of: Behind, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
+    return objective(of.objective, p, _seen(of.layer, ctx)(arrays_of(of.layer, p), h), x, y, ctx)
 
 
 @singledispatch
@@ -89,6 +92,12 @@ def reconstruction(loss: Reconstruction, z: Any, x: Any, y: Any) -> Any:
 @loss.register
 def patch_reconstruction(loss: PatchReconstruction, z: Any, x: Any, y: Any) -> Any:
     return reconstruction(loss.image, z, reference(loss.patch, x, {}, PassContext()), y)
+
+
+@lru_cache(maxsize=128)
+def _seen(layer: Layer, ctx: PassContext) -> Any:
+    """A layer's output, compiled once."""
+    return jax.jit(lambda p, h: reference(layer, h, p, ctx))
 
 
 @lru_cache(maxsize=128)

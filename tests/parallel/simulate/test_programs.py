@@ -63,6 +63,18 @@ RULES = {
     "HPFF": rules.hpff(aux="0c1f"),
     "HPFF, inputs kept": rules.hpff(aux="0c1f", keep="inputs"),
     "PGL around HPFF, global": rules.pgl(around=rules.hpff(aux="0c1f"), duration=10),
+    **{
+        f"Weights down, every {n}": rules.compose(
+            objective=objectives.classifier(), boundary=boundaries.weights(every=n, bias=bias)
+        )
+        for n, bias in ((1, "unit"), (2, "none"), (3, "channel"))
+    },
+    "Weights down, a global epoch": rules.compose(
+        objective=objectives.classifier(), boundary=boundaries.weights(), when=ml.when.periodic(1, 1)
+    ),
+    "Weights down, accumulated": rules.compose(
+        objective=objectives.classifier(), boundary=boundaries.weights(), accumulate=2
+    ),
     "BP, accumulated": rules.bp(accumulate=2),
     "BackLink, accumulated": rules.compose(
         objective=objectives.classifier(), boundary=boundaries.link(1), accumulate=2
@@ -207,6 +219,7 @@ def of_the_engine(learner: ml.Learner, place: Placement, device: int, update_of:
         engine = SynchronousRank(*at)
     images = IMAGES * learner.rule.accumulate
     if learner.rule.accumulate > 1:
+        assert isinstance(engine, SynchronousRank)
         engine = MicroBatches(engine, learner.rule.accumulate)
 
     def on_gradients(grads: Mapping[str, Array]) -> None:
