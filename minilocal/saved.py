@@ -50,6 +50,7 @@ def _kinds() -> dict[str, type]:
         "boundary.reach": boundaries.reach(),
         "boundary.delayed": boundaries.delayed(),
         "boundary.synthetic_gradient": boundaries.synthetic_gradient(),
+        "context": boundaries.context(),
         "when.always": when.always(),
         "when.asynchronous": when.asynchronous(),
         "when.periodic": when.periodic(),
