@@ -20,6 +20,11 @@ m sends down:
 Interlocking  Σ_k L_k( sg[h_k] )                                                   auxiliary networks, and the head
             + Σ_k L_m( f_m(... f_k(sg[h_{k-1}])) ; all but w_k constant )          m = min(k + n, K)
 
+ContSup       Σ_k L_k( f_k(sg[h_{k-1}] + E_{k-1}(x) + R_{k-1}(sg[h'_{k-2}])) )           h'_k as in `contexts`
+
+Where errors pass through whole modules (BP), R passes them on too; everywhere else the sources of contexts are
+constants.
+
 Of a link this reads the options l, α, weighting and error, of `reach` its n. Its methods (`linked_units`, `weights`,
 `sends`, `learns_from`) are what the reference verifies, so they are not called here.
 """
@@ -37,6 +42,7 @@ from minilocal import boundaries
 from minilocal.layers import Layer, PassContext
 from minilocal.rules import Rule
 from minilocal.verify.jax_cpu import jax, jnp, lax
+from minilocal.verify.reference.contexts import Sources, constant_sources, enriched, plain
 from minilocal.verify.reference.layers import arrays_of, reference
 from minilocal.verify.reference.objectives import objective
 
@@ -85,9 +91,11 @@ def gradients(
 def global_loss(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext) -> Losses:
     """The last loss for all units; each auxiliary network learns from its own loss, of an input that is a constant."""
     total: Any = 0.0
-    h, losses = x, []
+    h, losses, sources = x, [], Sources(x, None)
     for k, module in enumerate(modules):
-        h = forward_all(module.units, module.first, h, p, ctx)
+        entered = enriched(module.units[0], h, sources, p, ctx.at(module.first))
+        h = forward_all(module.units, module.first, h, p, ctx, sources=sources)
+        sources = Sources(x, entered)
         if module.objective is None:
             losses.append(NO_LOSS)
             continue
@@ -101,7 +109,7 @@ def global_loss(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCont
 def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext, link: Any = None) -> Losses:
     """Every module's own loss, boundaries constant; with a link, the two branches of the linked units."""
     constant, total = stop_gradient(p), 0.0
-    h, losses = x, []
+    h, losses, sources = x, [], constant_sources(modules, x, constant, ctx)
     if link is not None:
         local, above = (link.alpha, link.weighting), (1 - link.alpha, link.weighting)
 
@@ -115,51 +123,62 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
         return units if link.length == "module" else min(link.length, units)
 
     def sent(m: int, h: Any) -> Any:  # D_m
-        units, first = modules[m].units, modules[m].first
+        units, first, given = modules[m].units, modules[m].first, sources[m]
         if link.error == "own" or linked_units(m) < len(units):
-            return loss_of(m, forward_all(units, first, h, constant, ctx), constant)
-        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local), constant)
+            return loss_of(m, forward_all(units, first, h, constant, ctx, sources=given), constant)
+        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local, given), constant)
         if link.error == "own-scaled":
             return scaled
-        return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above))
+        return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above, given))
 
     for k, module in enumerate(modules):
         below = len(module.units) - linked_units(k)
         linked, first = module.units[below:], module.first + below
-        base = forward_all(module.units[:below], module.first, stop_gradient(h), p, ctx)
-        h = forward_all(linked, first, base, constant, ctx)
+        base = forward_all(module.units[:below], module.first, stop_gradient(h), p, ctx, sources=sources[k])
+        h = forward_all(linked, first, base, constant, ctx, sources=sources[k])
         loss = loss_of(k, h, p)
         total += loss
         losses.append(stop_gradient(loss))
         if linked:
-            total += loss_of(k, forward_all(linked, first, stop_gradient(base), p, ctx, local), constant)
-            total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, above))
+            total += loss_of(k, forward_all(linked, first, stop_gradient(base), p, ctx, local, sources[k]), constant)
+            total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, above, sources[k]))
     return total, losses
 
 
 def interlocking_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext, n: int) -> Losses:
     """Every module's own loss for its auxiliary network, and the loss n modules up for its units."""
     constant, total = stop_gradient(p), 0.0
-    h, losses = x, []
+    h, losses, sources = x, [], constant_sources(modules, x, constant, ctx)
     for k, module in enumerate(modules):
         input = stop_gradient(h)
-        h = forward_all(module.units, module.first, input, constant, ctx)
+        h = forward_all(module.units, module.first, input, constant, ctx, sources=sources[k])
         loss = objective(module.objective, p, h, x, y, ctx.at(module.top))
         total += loss
         losses.append(stop_gradient(loss))
-        up = forward_all(module.units, module.first, input, p, ctx)
-        for above in modules[k + 1 : k + n + 1]:
-            up, module = forward_all(above.units, above.first, up, constant, ctx), above
+        up = forward_all(module.units, module.first, input, p, ctx, sources=sources[k])
+        for m, above in enumerate(modules[k + 1 : k + n + 1], k + 1):
+            up = forward_all(above.units, above.first, up, constant, ctx, sources=sources[m])
+            module = above
         total += objective(module.objective, constant, up, x, y, ctx.at(module.top))
     return total, losses
 
 
 def forward_all(
-    units: Sequence[Layer], first: int, h: Any, p: Arrays, ctx: PassContext, scaled: tuple[float, str] | None = None
+    units: Sequence[Layer],
+    first: int,
+    h: Any,
+    p: Arrays,
+    ctx: PassContext,
+    scaled: tuple[float, str] | None = None,
+    sources: Sources | None = None,
 ) -> Any:
-    """The units one after another; `scaled` = (a, weighting) multiplies the error that comes back by a."""
+    """The units one after another; `scaled` = (a, weighting) multiplies the error that comes back by a.
+
+    `sources` are those of the first unit's contexts, where it has some.
+    """
     for number, unit in enumerate(units):
-        h = _compiled(unit, ctx.at(first + number))(arrays_of(unit, p), h)
+        h = enriched(unit, h, sources, p, ctx.at(first + number))
+        h = _compiled(plain(unit), ctx.at(first + number))(arrays_of(plain(unit), p), h)
         if scaled and (number == len(units) - 1 or scaled[1] == "literal"):
             h = _scaled_error(h, scaled[0])
     return h
