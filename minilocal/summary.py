@@ -14,11 +14,11 @@ from minilocal.memory.estimate import CPU, GPU, Machine
 from minilocal.memory.per_module import KeptBytes
 from minilocal.memory.profile import MemoryProfile, profile
 from minilocal.nets import count
-from minilocal.nets.summary import Summary, columns, rows, title
+from minilocal.nets.summary import Summary, columns, rows_of, title
 
 HEADS = ["unit", "output", "module", "parameters", "multiply-adds", "auxiliary", "keeps", "waits with"]
 LEGEND = """\
-multiply-adds  of one image, forward, without auxiliary networks
+multiply-adds  of one image, forward, without auxiliary networks; with the contexts of a module's first unit
 auxiliary      parameters of the module's auxiliary network, or of its synthesiser
 keeps          bytes of the module's activations at their peak, with its input and its auxiliary network's
 waits with     bytes of these while other modules work, until an error from above arrives"""
@@ -36,7 +36,7 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     images = whole("batch_size", batch_size)
     net, modules = learner.net, learner.modules
     kept, step = _bytes(learner, images)
-    *units, head = rows(net)
+    *units, head = rows_of(net.shape, [*(unit for module in modules for unit in module.units), net.head])
     auxiliary = [auxiliary_parameters(module, module is modules[-1]) for module in modules]
     cells = []
     for k, module in enumerate(modules):

@@ -116,6 +116,6 @@ def standing_alone(layer: Layer, ctx: PassContext, make: Callable[[Shape], Array
     return replace(ctx, image=made.get("image"), below=ModuleInput(made.get("below")), own=ModuleInput())
 
 
-def sources_of(layer: Layer) -> list[Source]:
-    """The sources that a unit's contexts encode; none for a unit without contexts."""
-    return [context.source for context in layer.contexts] if isinstance(layer, WithContext) else []
+def encoded_bytes(layer: Layer, nbytes: int) -> int:
+    """`nbytes` of a module's input, where a context above encodes it and its first unit is `layer`; else 0."""
+    return nbytes if isinstance(layer, WithContext) and layer.is_encoded else 0
