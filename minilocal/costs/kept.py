@@ -80,7 +80,9 @@ def kept_bytes(parts: Parts, images: int, dtype: Any, device: Any) -> tuple[list
 
     def besides(k: int, first: int, last: int, below: int | None) -> float:
         entry = outputs[first - 1] if first else 0
-        total = entry + contexts(k, first, below) + behind(k, last) - (0 if parts.is_last(k) else outputs[last - 1])
+        of_contexts = contexts(k, first, below)
+        h = entry if of_contexts else 0  # beside h', until the module's forward is over
+        total = entry + of_contexts + max(behind(k, last), h) - (0 if parts.is_last(k) else outputs[last - 1])
         if copies := parts.copies(k, first, below):
             total += outputs[copies[0] - 1] if copies[0] else 0  # their input
             total += 0 if rule.keep == "inputs" else sum(of_units[u] for u in copies) - entry

@@ -21,6 +21,7 @@ from minilocal.engine.out_of_memory import naming
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import ModuleInput, Need, Shape
+from minilocal.layers.with_context import replaced_sources
 from minilocal.objectives import Batch, Objective
 
 OnGradients = Callable[[dict[str, Array]], None]
@@ -71,11 +72,12 @@ class Module:
         """
         caches: Caches = {}
         for u in range(len(self.units)) if units is None else units:
-            unit = self.units[u]
+            unit, given = self.units[u], ctx.at(self.first + u)
             if self.hooks:
                 self.hooks.before_forward(u)
+                given = replaced_sources(unit, given, self.hooks.replace_source)
             with naming("forward of", unit, h):
-                h, cache = unit.forward(h, ctx.at(self.first + u), p)
+                h, cache = unit.forward(h, given, p)
             if self.hooks:
                 h = self.hooks.after_forward(u, h, cache)
             if update_stats:

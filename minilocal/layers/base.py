@@ -39,23 +39,30 @@ Need = Literal["both", "input", "weights"]
 class ModuleInput:
     """The input of a module, its own contexts added, as the contexts of the module above encode it.
 
-    With `passes`, errors of these contexts go on: `error` is their sum until the module's backward takes it.
+    With `passes`, errors of these contexts go on: they wait here until the module's backward takes them.
     """
 
     def __init__(self, value: Array | None = None, passes: bool = False) -> None:
-        self.value, self.passes, self.error = value, passes, None
-
-    value: Array | None
-    error: Array | None
+        self.value, self.passes = value, passes
+        self._errors: list[Array] = []
 
     def add_error(self, error: Array) -> None:
         """Add the error of a context above."""
-        self.error = error if self.error is None else self.error + error
+        self._errors.append(error)
 
     def take_error(self) -> Array | None:
         """The sum of these errors, once; None where there are none."""
-        error, self.error = self.error, None
-        return error
+        if not self._errors:
+            return None
+        first, *others = self._errors
+        self._errors.clear()
+        return sum(others, first)
+
+    def replaced(self, value: Array | None) -> ModuleInput:
+        """Another value in its place, for one context alone; errors go where they went."""
+        other = ModuleInput(value, self.passes)
+        other._errors = self._errors
+        return other
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,18 @@ class WithContext(Composite[ContextCache]):
         return source
 
 
+def replaced_sources(layer: Layer, ctx: PassContext, replaced: Callable[[Source, Array], Array]) -> PassContext:
+    """The context in which this unit alone is given `replaced(source, value)` in place of what its contexts encode."""
+    if not isinstance(layer, WithContext):
+        return ctx
+    for source in {context.source: None for context in layer.contexts}:
+        if source == "image" and ctx.image is not None:
+            ctx = replace(ctx, image=replaced(source, ctx.image))
+        elif source == "below" and ctx.below is not None and ctx.below.value is not None:
+            ctx = replace(ctx, below=ctx.below.replaced(replaced(source, ctx.below.value)))
+    return ctx
+
+
 def standing_alone(layer: Layer, ctx: PassContext, make: Callable[[Shape], Array]) -> PassContext:
     """The context of a pass through one unit by itself: the sources of its contexts are made by `make(shape)`."""
     if not isinstance(layer, WithContext):
@@ -119,3 +131,8 @@ def standing_alone(layer: Layer, ctx: PassContext, make: Callable[[Shape], Array
 def encoded_bytes(layer: Layer, nbytes: int) -> int:
     """`nbytes` of a module's input, where a context above encodes it and its first unit is `layer`; else 0."""
     return nbytes if isinstance(layer, WithContext) and layer.is_encoded else 0
+
+
+def sources_of(layer: Layer) -> list[Source]:
+    """The sources that the contexts of a unit encode; none for a unit without contexts."""
+    return [context.source for context in layer.contexts] if isinstance(layer, WithContext) else []

@@ -40,6 +40,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "ddg": [((0,), full(1), {"last loss"}, (KEPT, BROKEN, BROKEN), (2, 1, 0))],
     "interlocking": [NEXT],
     "auglocal": [LOCAL],
+    "contsup": [LOCAL],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
 INPUTS = {"bp": (), "ddg": (), "fdg": (), "dni": (), "infopro": ("labels", "image")}  # elsewhere the labels
@@ -60,6 +61,27 @@ def test_every_rule_lets_cross_what_its_papers_say(name):
     assert rows[0].added_parameters == sum(w.size for n, w in everything.items() if n not in NET.parameters())
 
 
+@pytest.mark.parametrize(
+    ("context", "modules", "expected"),
+    [
+        ("none", 3, ()),
+        ("image", 3, ("image",)),
+        ("below", 3, ("below",)),
+        ("both", 3, ("image", "below")),
+        ("both", 2, ("image",)),
+    ],
+)
+@pytest.mark.parametrize("name", ["contsup", "bp"])
+def test_contexts_cross_upward_and_bring_no_error_down(name, context, modules, expected):
+    rule = rules.get(name, context=context)
+    (row,) = measure(rule, toy_net(3), modules)
+    assert row.contexts == expected and not row.disagreements
+    assert row.activation_lags == [(0,)] * (modules - 1)
+    if name == "contsup":
+        assert all(path == ErrorPath(0, None, 0) for path in row.error_paths)
+        assert row.influence_of_updates == (None,) * (modules - 1) + (0,), "as GLL's"
+
+
 def test_the_total_error_locks_what_the_own_error_does_not():
     """Modules that are linked to their first unit: under the total error each of them waits for all above, as in BP."""
     sizes, locks = [2, 1, 1, 1], {"own": "1 unit, 1 up", "own-scaled": "1 unit, 1 up", "total": "1 unit, 3 up"}
@@ -72,8 +94,8 @@ def test_the_total_error_locks_what_the_own_error_does_not():
     assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
 
 
-def test_twelve_rules_are_expected():
-    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 12
+def test_thirteen_rules_are_expected():
+    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 13
 
 
 def composed(**answers):
@@ -125,8 +147,8 @@ def test_on_vectors_and_with_two_modules():
 def test_an_engine_that_lets_the_error_leak_below_the_range_is_caught(monkeypatch):
     honest = synchronous.PendingModule
 
-    def leaky(module, lowest):
-        return honest(module, lowest if lowest == len(module.units) else max(0, lowest - 1))
+    def leaky(module, lowest, ctx):
+        return honest(module, lowest if lowest == len(module.units) else max(0, lowest - 1), ctx)
 
     monkeypatch.setattr(synchronous, "PendingModule", leaky)
     (row,) = measure(rules.backlink(length=1), NET, SIZES)

@@ -65,7 +65,7 @@ def rules() -> Iterator[tuple[str, Rule]]:
         ),
         "contsup, guided": r.pgl(around="contsup:context=both", period=2, duration=1),
         **{
-            f"contsup, backlink {length}": compose(
+            f"contsup, backlink {length}, {error}": compose(
                 "l", objective=classifier, boundary=b.link(length, error=error), context="both"
             )
             for length, error in ((1, "own"), ("module", "own"), ("module", "total"))

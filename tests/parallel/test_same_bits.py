@@ -10,7 +10,7 @@ pytest.importorskip("mpi4py", reason="ranks are MPI's: pip install 'minilocal[mp
 @pytest.mark.parametrize("processes", [2, 3, 4])
 def test_every_rule_trains_to_the_same_bits(ranks, processes):
     lines = ranks("same_bits.py", processes).splitlines()
-    assert len(lines) == 50 * (5 - processes), lines[-1:]
+    assert len(lines) == 64 * (5 - processes), lines[-1:]
     assert not [line for line in lines if not line.endswith(": the same bits")]
 
 
