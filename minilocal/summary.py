@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from minilocal import streams
 from minilocal.engine import Module
@@ -36,22 +36,41 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     images = whole("batch_size", batch_size)
     net, modules = learner.net, learner.modules
     kept, step = _bytes(learner, images)
-    *units, head = rows_of(net.shape, [*(unit for module in modules for unit in module.units), net.head])
+    *units, head = _rows(learner)
     auxiliary = [auxiliary_parameters(module, module is modules[-1]) for module in modules]
     cells = []
     for k, module in enumerate(modules):
-        for u, (name, shape, size, macs) in enumerate(units[module.first : module.top + 1], module.first):
-            row = [name, shape, str(k + 1), f"{size:,}", f"{macs:,}", "", "", ""]
+        for u, (name, shape, own, macs) in enumerate(units[module.first : module.top + 1], module.first):
+            row = [name, shape, str(k + 1), f"{own:,}", f"{macs:,}", "", "", ""]
             if u == module.top:
                 row[5:] = [f"{auxiliary[k]:,}" if auxiliary[k] else "-", *_kept_cells(kept, k)]
             cells.append(row)
-    name, shape, size, macs = head
-    if size:
-        cells.append([name, shape, str(len(modules)), f"{size:,}", f"{macs:,}", "", "", ""])
-    parameters, multiply_adds = sum(row[2] for row in (*units, head)), sum(row[3] for row in (*units, head))
-    total = [f"{parameters:,}", f"{multiply_adds:,}", f"{sum(auxiliary):,}"]
+    name, shape, own, macs = head
+    if own:
+        cells.append([name, shape, str(len(modules)), f"{own:,}", f"{macs:,}", "", "", ""])
+    size = tested(learner)
+    total = [f"{size.parameters:,}", f"{size.multiply_adds:,}", f"{sum(auxiliary):,}"]
     table = columns(HEADS, cells, ["total", "", str(len(modules)), *total, "", ""])
     return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_last_lines(step, images)}")
+
+
+class NetworkSize(NamedTuple):
+    """Of a network: parameters, and the multiply-adds of a forward pass of one image."""
+
+    parameters: int
+    multiply_adds: int
+
+
+def tested(learner: Learner) -> NetworkSize:
+    """The size of the network that is tested: units with their contexts, and the head, without auxiliary networks."""
+    rows = _rows(learner)
+    return NetworkSize(sum(row[2] for row in rows), sum(row[3] for row in rows))
+
+
+def _rows(learner: Learner) -> list[tuple[str, str, int, int]]:
+    """(name, output shape, parameters, multiply-adds for one image) of each unit that is tested, and of the head."""
+    units = [unit for module in learner.modules for unit in module.units]
+    return rows_of(learner.net.shape, [*units, learner.net.head])
 
 
 def kept_bytes(learner: Learner, images: int) -> KeptBytes | None:

@@ -94,8 +94,8 @@ class ContextSupply:
             return []
         if len(entrance.shape) != 3:
             raise UserError(
-                f"context={self.source}: module {entrance.module + 1} begins with vectors of {entrance.shape[0]}, and a "
-                "context is added to maps: use fewer modules, or a network of convolutions."
+                f"context={self.source}: module {entrance.module + 1} begins with vectors of {entrance.shape[0]}, and "
+                "a context is added to maps: use fewer modules, or a network of convolutions."
             )
         found = []
         if self.source in ("image", "both"):

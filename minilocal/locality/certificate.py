@@ -168,7 +168,7 @@ def _sees(measured: Influence) -> tuple[str, ...]:
 
 
 def _contexts(measured: Influence) -> tuple[str, ...]:
-    """Whether the image, and the input of the module below, influence anything through a context at a module's input."""
+    """Whether the image, and the input of the module below, influence anything through a context."""
     sites = [site.what for site, lags in measured.direct.items() if lags and isinstance(site.part, int)]
     return tuple(what for what in ("image", "below") if what in sites)
 

@@ -27,8 +27,8 @@ NAMES = register(
 
 __all__ = [
     "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "auglocal", "backlink", "bp", "compose", "constructor",
-    "contsup", "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "infopro", "interlocking", "label", "options", "pgl",
-    "predsim", "when",
+    "contsup", "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "infopro", "interlocking", "label", "options",
+    "pgl", "predsim", "when",
 ]  # fmt: skip
 
 

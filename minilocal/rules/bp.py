@@ -6,8 +6,8 @@
     w ← w - η g
 
 `keep="inputs"` is activation checkpointing at module boundaries: a module keeps its input only, and recomputes its
-caches when the error arrives, for one more forward. K changes nothing else. Every other rule at K = 1 is BP. With a `context` the network is the one that ContSup tests, with the
-encoders at the inputs of modules: its baseline, of the same size.
+caches when the error arrives, for one more forward. K changes nothing else. Every other rule at K = 1 is BP. With a
+`context` the network is the one that ContSup tests, with encoders at the inputs of modules: its baseline, of one size.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
-def bp(
-    *, keep: str = Rule.keep, accumulate: int = Rule.accumulate, context: str = Rule.context.source
-) -> Rule:
+def bp(*, keep: str = Rule.keep, accumulate: int = Rule.accumulate, context: str = Rule.context.source) -> Rule:
     """Backpropagation.
 
     Args:

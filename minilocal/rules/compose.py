@@ -1,6 +1,6 @@
 """A rule is the answers to four questions: the local objective, the boundary, when modules learn, what they keep.
 
-Of a boundary there are two answers: the errors that cross it downward, and the context that crosses it upward besides h.
+Of a boundary there are two answers: the errors that cross it downward, and the context that crosses upward besides h.
 """
 
 from __future__ import annotations
@@ -164,8 +164,8 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
         ),
         (
             rule.context != NO_CONTEXT and (delayed or when.engine == "asynchronous"),
-            "a context is of the batch that a module works on, and modules work on several batches here: use context=none, "
-            "or another boundary or when",
+            "a context is of the batch that a module works on, and modules work on several batches here: use context=none,"
+            " or another boundary or when",
         ),
         (
             keep == "inputs" and not (boundary.can_checkpoint or when.guided),

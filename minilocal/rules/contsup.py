@@ -19,7 +19,7 @@ from minilocal.rules.compose import Rule, compose
 def contsup(*, context: str = boundaries.context.source, aux: str = "1c2f") -> Rule:
     """ContSup: local losses, and the image or the input of the module below supplied to every module as a context.
 
-    Yu, Zhang, Ma, Wang and Li, "Go beyond End-to-End Training: Boosting Greedy Local Learning with Context Supply", 2023.
+    Yu and others, "Go beyond End-to-End Training: Boosting Greedy Local Learning with Context Supply", 2023.
 
     Args:
         context: what crosses upward besides h: image (E), below (R1), both (R1E), none (R0, which is GLL).

@@ -223,7 +223,10 @@ def _by_differences(
     worst, allowed, share_of_bound = 0.0, 0.0, -1.0
     for name, g in ours.items():
         of_parts = [
-            [(v, share * D, share * bound) for v, D, bound in slopes(learner.modules, p, name, part, ctx, _passes(learner))]
+            [
+                (v, share * D, share * bound)
+                for v, D, bound in slopes(learner.modules, p, name, part, ctx, _passes(learner))
+            ]
             for share, part, ctx in _parts(learner, batch)
         ]
         tried = []

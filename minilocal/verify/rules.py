@@ -1,4 +1,4 @@
-"""BP, GLL, BackLink, Interlocking and ContSup: the cases, from the closed boundary to errors through several modules."""
+"""BP, GLL, BackLink, Interlocking, ContSup: the cases, from the closed boundary to errors through several modules."""
 
 from __future__ import annotations
 

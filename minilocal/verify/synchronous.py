@@ -87,7 +87,7 @@ def by_jax(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str
 
 @lru_cache(maxsize=64)
 def _modules(net: str, modules: int, objective: ObjectiveSpec, context: boundaries.context) -> list[Any]:
-    """The modules of one Learner for all rules with that objective and context, so that JAX compiles their references once."""
+    """The modules of one Learner for all rules with this objective and context: JAX compiles their references once."""
     boundary = boundaries.open() if objective == objectives.none() else boundaries.closed()
     rule = rules.compose(objective=objective, boundary=boundary, context=context)
     with warnings.catch_warnings(action="ignore"):

@@ -60,9 +60,7 @@ def rules() -> Iterator[tuple[str, Rule]]:
         "interlocking, micro-batches": compose("n", objective=classifier, boundary=b.reach(2), accumulate=2),
         **{f"contsup, {source}": r.contsup(context=source) for source in ("none", "image", "below", "both")},
         **{f"bp, {source}": r.bp(context=source, keep=keep) for source, keep in CONTEXTS},
-        "contsup, micro-batches": compose(
-            "c", objective=classifier, boundary=b.closed(), context="both", accumulate=2
-        ),
+        "contsup, micro-batches": compose("c", objective=classifier, boundary=b.closed(), context="both", accumulate=2),
         "contsup, guided": r.pgl(around="contsup:context=both", period=2, duration=1),
         **{
             f"contsup, backlink {length}, {error}": compose(

@@ -49,8 +49,8 @@ class PartCosts:
 class ModuleCosts:
     """The costs of one module: its units, bottom to top, its objective and its synthesiser.
 
-    `input` is the bytes of the module's input, and `encoded` the same where a context of the module above encodes it, but
-    for the images, which are everywhere. Methods take a range of units, counted from 0 inside the module.
+    `input` is the bytes of the module's input, and `encoded` the same where a context of the module above encodes it,
+    but for the images, which are everywhere. Methods take a range of units, counted from 0 inside the module.
     """
 
     units: tuple[PartCosts, ...]

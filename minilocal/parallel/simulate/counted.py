@@ -49,7 +49,9 @@ class Counted:
                 None if part is None else self._part(part, macs_behind(part, shape), shape)
                 for part in (module.objective, module.synthesiser)
             )
-            costs.append(ModuleCosts(tuple(units), objective, synthesiser, nbytes, encoded_bytes(module.units[0], nbytes)))
+            costs.append(
+                ModuleCosts(tuple(units), objective, synthesiser, nbytes, encoded_bytes(module.units[0], nbytes))
+            )
             nbytes = units[-1].output
         return tuple(costs)
 

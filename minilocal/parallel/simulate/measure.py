@@ -84,7 +84,9 @@ class Measure:
                 shape = unit.out_shape(shape)
             objective = None if module.objective is None else self.part("objective", module.objective, shape)
             synthesiser = None if module.synthesiser is None else self.part("synthesiser", module.synthesiser, shape)
-            costs.append(ModuleCosts(tuple(units), objective, synthesiser, nbytes, encoded_bytes(module.units[0], nbytes)))
+            costs.append(
+                ModuleCosts(tuple(units), objective, synthesiser, nbytes, encoded_bytes(module.units[0], nbytes))
+            )
             nbytes = units[-1].output
         return tuple(costs)
 
