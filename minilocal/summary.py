@@ -48,7 +48,7 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     name, shape, own, macs = head
     if own:
         cells.append([name, shape, str(len(modules)), f"{own:,}", f"{macs:,}", "", "", ""])
-    size = tested(learner)
+    size = network_size(learner)
     total = [f"{size.parameters:,}", f"{size.multiply_adds:,}", f"{sum(auxiliary):,}"]
     table = columns(HEADS, cells, ["total", "", str(len(modules)), *total, "", ""])
     return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{LEGEND}\n\n{_last_lines(step, images)}")
@@ -61,7 +61,7 @@ class NetworkSize(NamedTuple):
     multiply_adds: int
 
 
-def tested(learner: Learner) -> NetworkSize:
+def network_size(learner: Learner) -> NetworkSize:
     """The size of the network that is tested: units with their contexts, and the head, without auxiliary networks."""
     rows = _rows(learner)
     return NetworkSize(sum(row[2] for row in rows), sum(row[3] for row in rows))

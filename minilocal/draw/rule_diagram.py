@@ -200,7 +200,8 @@ def _draw_network(pen: Pen, layout: Layout) -> None:
 def _draw_contexts(pen: Pen, layout: Layout) -> None:
     """What each module is given besides h, from its source to the module's input."""
     entrances = [-PITCH, *(layout.x[sum(layout.sizes[:k])] - HALF - 0.2 for k in range(1, len(layout.sizes)))]
-    source, style = layout.rule.context.source, {"color": GREY, "linewidth": 1.2 * pen.scale, "zorder": 2}
+    source = layout.rule.context.source
+    style: dict[str, Any] = {"color": GREY, "linewidth": 1.2 * pen.scale, "zorder": 2}
     for k, x in enumerate(entrances[1:], 1):
         for of, start in (("image", entrances[0]), ("below", entrances[k - 1])):
             if source == of or (source == "both" and (of == "image" or k > 1)):

@@ -14,7 +14,7 @@ from minilocal.learner import Learner
 from minilocal.memory import CPU, GPU, MemoryProfile, PeriodMemory
 from minilocal.nets.net import Size
 from minilocal.report.groups import Group
-from minilocal.summary import NetworkSize, tested
+from minilocal.summary import NetworkSize, network_size
 from minilocal.train.from_config import learner_of
 
 IMAGES: dict[str, tuple[Size, int, int]] = {  # size, channels, classes, of runs that do not record them
@@ -58,7 +58,7 @@ class Memory:
         tables = tables_of(group.first.config)
         try:
             config = from_tables({**tables, "rule": dict(rule)}, "a baseline") if rule else group.first.config
-            return tested(learner_for(config, images_of(group), self._machine(group).library))
+            return network_size(learner_for(config, images_of(group), self._machine(group).library))
         except UserError:
             return None
 

@@ -164,8 +164,8 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
         ),
         (
             rule.context != NO_CONTEXT and (delayed or when.engine == "asynchronous"),
-            "a context is of the batch that a module works on, and modules work on several batches here: use context=none,"
-            " or another boundary or when",
+            "a context is of the batch that a module works on, and modules work on several batches here: use "
+            "context=none, or another boundary or when",
         ),
         (
             keep == "inputs" and not (boundary.can_checkpoint or when.guided),

@@ -194,7 +194,7 @@ class SynchronousDevice(DeviceProgram):
     # ------------------------------------------------------------------ messages
 
     def _message_up(self) -> int:
-        """Bytes of the message from below: the input of the lowest module or of the copies, and what contexts encode."""
+        """Bytes of the message from below: the input of the lowest module or of the copies, and what is encoded."""
         lower = self.place.modules[self.first - 1]
         units = len(lower.units) - len(self._linked_now(lower))
         return lower.input_of(units) + self._encoded(self.first - 1, units)
