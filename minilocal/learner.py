@@ -193,8 +193,8 @@ class Learner:
 
         Raises: UserError for images, as `step`.
         """
-        layers = (*self.net.units, self.net.head)
-        return evaluation.logits(layers, self._images(x), self._context(training=False), self._training.arrays)
+        ctx, arrays = self._context(training=False), self._training.arrays
+        return evaluation.logits(self.modules, self.net.head, self._images(x), ctx, arrays)
 
     @on_its_device
     def local_logits(self, x: Array) -> list[Array | None]:

@@ -53,6 +53,7 @@ def _kinds() -> dict[str, type]:
         "boundary.weights": boundaries.weights(),
         "boundary.delayed": boundaries.delayed(),
         "boundary.synthetic_gradient": boundaries.synthetic_gradient(),
+        "context": boundaries.context(),
         "when.always": when.always(),
         "when.asynchronous": when.asynchronous(),
         "when.periodic": when.periodic(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from minilocal import streams
 from minilocal.engine import Module
@@ -15,11 +15,11 @@ from minilocal.memory.estimate import CPU, GPU, Machine
 from minilocal.memory.per_module import KeptBytes
 from minilocal.memory.profile import MemoryProfile, profile
 from minilocal.nets import count
-from minilocal.nets.summary import Summary, columns, rows, title
+from minilocal.nets.summary import Summary, columns, rows_of, title
 
 HEADS = ["unit", "output", "module", "parameters", "multiply-adds", "auxiliary", "keeps", "waits with"]
 LEGEND = """\
-multiply-adds  of one image, forward, without auxiliary networks
+multiply-adds  of one image, forward, without auxiliary networks; with the contexts of a module's first unit
 auxiliary      parameters of the module's auxiliary network, or of its synthesiser
 keeps          bytes of the module's activations at their peak, with its input and its auxiliary network's
 waits with     bytes of these while other modules work, until an error from above arrives"""
@@ -37,23 +37,42 @@ def summary(learner: Learner, batch_size: int = 128) -> Summary:
     images = whole("batch_size", batch_size)
     net, modules = learner.net, learner.modules
     kept, step = _bytes(learner, images)
-    *units, head = rows(net)
+    *units, head = _rows(learner)
     auxiliary = [auxiliary_parameters(module, module is modules[-1]) for module in modules]
     cells = []
     for k, module in enumerate(modules):
-        for u, (name, shape, size, macs) in enumerate(units[module.first : module.top + 1], module.first):
-            row = [name, shape, str(k + 1), f"{size:,}", f"{macs:,}", "", "", ""]
+        for u, (name, shape, own, macs) in enumerate(units[module.first : module.top + 1], module.first):
+            row = [name, shape, str(k + 1), f"{own:,}", f"{macs:,}", "", "", ""]
             if u == module.top:
                 row[5:] = [f"{auxiliary[k]:,}" if auxiliary[k] else "-", *_kept_cells(kept, k)]
             cells.append(row)
-    name, shape, size, macs = head
-    if size:
-        cells.append([name, shape, str(len(modules)), f"{size:,}", f"{macs:,}", "", "", ""])
-    parameters, multiply_adds = sum(row[2] for row in (*units, head)), sum(row[3] for row in (*units, head))
-    total = [f"{parameters:,}", f"{multiply_adds:,}", f"{sum(auxiliary):,}"]
+    name, shape, own, macs = head
+    if own:
+        cells.append([name, shape, str(len(modules)), f"{own:,}", f"{macs:,}", "", "", ""])
+    size = network_size(learner)
+    total = [f"{size.parameters:,}", f"{size.multiply_adds:,}", f"{sum(auxiliary):,}"]
     table = columns(HEADS, cells, ["total", "", str(len(modules)), *total, "", ""])
     legend = f"{LEGEND}{_averaged(modules)}"
     return Summary(f"{title(net)}\n{learner.rule.describe()}\n\n{table}\n\n{legend}\n\n{_last_lines(step, images)}")
+
+
+class NetworkSize(NamedTuple):
+    """Of a network: parameters, and the multiply-adds of a forward pass of one image."""
+
+    parameters: int
+    multiply_adds: int
+
+
+def network_size(learner: Learner) -> NetworkSize:
+    """The size of the network that is tested: units with their contexts, and the head, without auxiliary networks."""
+    rows = _rows(learner)
+    return NetworkSize(sum(row[2] for row in rows), sum(row[3] for row in rows))
+
+
+def _rows(learner: Learner) -> list[tuple[str, str, int, int]]:
+    """(name, output shape, parameters, multiply-adds for one image) of each unit that is tested, and of the head."""
+    units = [unit for module in learner.modules for unit in module.units]
+    return rows_of(learner.net.shape, [*units, learner.net.head])
 
 
 def kept_bytes(learner: Learner, images: int) -> KeptBytes | None:

@@ -17,6 +17,7 @@ from typing import Any
 from minilocal import costs, nets, rules, streams
 from minilocal.bench.ops import op_benchmarks
 from minilocal.bench.workload import Workload
+from minilocal.boundaries import NO_CONTEXT
 from minilocal.errors import UserError, unknown
 from minilocal.ops.kinds import checked_kind
 from minilocal.rules.compose import KEEP
@@ -106,10 +107,10 @@ def comparisons(plan: Plan, with_torch: bool) -> list[Comparison]:
 def on_every_engine(workload: Workload, with_torch: bool, kinds: Sequence[str] = ("numpy",)) -> list[Workload]:
     """The same workload on every engine and setting that its device has, minilocal with kernels of these kinds.
 
-    PyTorch's steps keep caches. With TF32 ours is left out where no product of it would use TF32: it would be timed
-    twice.
+    PyTorch's steps keep caches, and have no contexts. With TF32 ours is left out where no product of it would use TF32:
+    it would be timed twice.
     """
-    with_torch = with_torch and "keep" not in workload.options
+    with_torch = with_torch and "keep" not in workload.options and workload.context == NO_CONTEXT
     ours = [replace(workload, kernels=kind) for kind in kinds]
     torch = [replace(workload, engine="torch", layout=layout) for layout in ("nchw", "channels_last")]
     if workload.device != "cpu" and not workload.op:
@@ -126,7 +127,10 @@ def _units(net: str) -> int:
 
 
 def _by_rule(plan: Plan, base: Workload) -> list[Workload]:
-    """The base workload with each rule of the plan, and BackLink with each length and `keep`."""
+    """The base workload with each rule of the plan, and BackLink with each length and `keep`.
+
+    Beside a rule with contexts stands BP on the network that it tests.
+    """
     links: list[dict[str, Any]] = [
         {"length": l} | ({"keep": keep} if keep != "caches" else {}) for l in plan.lengths for keep in plan.keeps
     ]
@@ -134,7 +138,18 @@ def _by_rule(plan: Plan, base: Workload) -> list[Workload]:
         replace(base, rule=rule, options=options)
         for rule in plan.rules
         for options in (links if rule == "backlink" else [{}])
-    ]
+    ] + [replace(base, rule="bp", options={"context": source}) for source in _contexts(plan)]
+
+
+def _contexts(plan: Plan) -> list[str]:
+    """The contexts of the plan's rules."""
+    return [source for rule in plan.rules if (source := rules.options(rule).get("context", "none")) != "none"]
+
+
+def _evaluations(plan: Plan, base: Workload) -> list[Workload]:
+    """The evaluation of the network, and of each that contexts enlarge."""
+    enlarged = [replace(base, options={"context": source}, evaluation=True) for source in _contexts(plan)]
+    return [replace(base, evaluation=True), *enlarged]
 
 
 def _bases(plan: Plan) -> Iterator[Workload]:
@@ -177,7 +192,7 @@ def _steps(plan: Plan, with_torch: bool) -> list[Comparison]:
     least = 0.0 if plan.device == "cpu" else 0.1
     compared = []
     for base in _bases(plan):
-        measured = [*_by_rule(plan, base), replace(base, evaluation=True)]
+        measured = [*_by_rule(plan, base), *_evaluations(plan, base)]
         workloads = [engine for workload in measured for engine in on_every_engine(workload, with_torch, plan.kinds)]
         compared.append(Comparison("steps", title(base), workloads, least))
     return compared

@@ -22,6 +22,8 @@ from minilocal.bench.captured import CapturedWork, NotCaptured, capture, capture
 from minilocal.bench.ops import op_benchmark
 from minilocal.bench.timing import Clock, DeviceClock, Work, clock_of, enough, torch_clock
 from minilocal.bench.torch_learner import TorchLearner, allow_tf32
+from minilocal.boundaries import NO_CONTEXT
+from minilocal.boundaries import context as ContextSupply
 from minilocal.device import device_namespace, make_current, to_device, use_tf32
 from minilocal.engine import RecordedSteps
 from minilocal.kernels.cuda.conv import WIDE
@@ -45,7 +47,8 @@ class Workload:
 
     `cut` has the unit counts of modules that are not cut evenly. `kernels` is the kind that minilocal has on the host,
     `layout` PyTorch's memory format. `graph` (CUDA graphs) is of minilocal's steps, on a GPU; `tf32` is both engines'.
-    With `evaluation`, the batch is classified in evaluation mode instead of trained on; the rule does not matter then.
+    With `evaluation`, the batch is classified in evaluation mode instead of trained on; of the rule its context alone
+    matters then, which is part of the network.
     """
 
     engine: str = "minilocal"
@@ -77,10 +80,17 @@ class Workload:
     @property
     def what(self) -> str:
         """The operation or the rule, whichever engine runs it."""
+        context = f", {self.context.mode}" * (self.context != NO_CONTEXT)
         if self.op or self.evaluation:
-            return self.op or "evaluation"
+            return self.op or f"evaluation{context}"
         length, keep = self.options.get("length"), self.options.get("keep", "caches")
-        return self.rule + (f" l={length}" if length is not None else "") + f", {keep} kept" * (keep != "caches")
+        words = (f" l={length}" if length is not None else "") + f", {keep} kept" * (keep != "caches")
+        return self.rule + words + context
+
+    @property
+    def context(self) -> ContextSupply:
+        """What crosses upward besides h, under the rule of the step."""
+        return rules.get(self.rule, **self.options).context
 
     def row(self) -> dict[str, Any]:
         """Every field, the label and what is timed, as JSON can write them."""

@@ -1,4 +1,7 @@
-"""Boundaries: what passes down between modules. Open (BP), closed (GLL), link, reach, cascade, weights, and others."""
+"""Boundaries: what passes between modules besides h, downward and upward.
+
+Downward: open (BP), closed (GLL), link, reach, cascade, weights, delayed, synthetic_gradient. Upward: context.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.boundaries.base import Boundary as closed
 from minilocal.boundaries.base import OpenBoundary as open
 from minilocal.boundaries.cascade import Cascade as cascade
+from minilocal.boundaries.context import MODES, NO_CONTEXT, Entrance
+from minilocal.boundaries.context import ContextSupply as context
 from minilocal.boundaries.delayed import BACKWARD_WEIGHTS
 from minilocal.boundaries.delayed import DelayedBoundary as delayed
 from minilocal.boundaries.link import ERRORS, WEIGHTINGS
@@ -15,8 +20,8 @@ from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradie
 from minilocal.boundaries.weights import AveragedWeights as weights
 
 __all__ = [
-    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "cascade", "closed", "delayed", "link",
-    "open", "reach", "synthetic_gradient", "weights",
+    "BACKWARD_WEIGHTS", "ERRORS", "MODES", "NO_CONTEXT", "WEIGHTINGS", "Boundary", "Entrance", "Recommended",
+    "cascade", "closed", "context", "delayed", "link", "open", "reach", "synthetic_gradient", "weights",
 ]  # fmt: skip
 
 

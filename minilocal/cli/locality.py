@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 UNITS = 7  # of "tower" and "mlp"
 SIZE = {"vgg16": 32, "alexnet": 32}  # of the images; elsewhere 8, since only the structure counts
 LEGEND = """
-up          iterations until h_k arrives in module k+1; 1-3 where it is random
+up          iterations until h_k arrives in module k+1, 1-3 where it is random; + what else crosses upward:
+            the image, or the input of the module below
 into        units of each module but the last that learn from anything above it, of how many
 down        iterations until the error that leaves module k+1 enters module k; and how many modules it enters
 weights     iterations until the weights of module k+1's first unit enter module k, where they cross themselves
@@ -25,7 +26,7 @@ taught by   losses whose errors train the main weights of module 1
 seen        inputs of the objectives below the last, besides h_k
 locks       forward: a module waits for the one below; update: for all above to have gone forward;
             backward: for errors from above, all of them, or "1 unit, 1 up": at most 1 unit, for 1 module above
-+param      parameters beyond the network's own: auxiliary networks and synthesisers
++param      parameters beyond the network's own: auxiliary networks, synthesisers and contexts
 felt        steps until the weights of modules 1, 2, ... depend on the last loss, through updates too
 printed     the papers' comparison tables, where they have the rule; below each of their rows, what it is here
 """
@@ -142,7 +143,8 @@ def _cells(row: Locality) -> tuple[str, ...]:
         _all_alike(
             "-".join(str(lag) for lag in sorted({lags[0], lags[-1]})) if lags else "never"
             for lags in row.activation_lags
-        ),
+        )
+        + "".join(f"+{what}" for what in row.contexts),
         into,
         _down(row.error_paths),
         _all_alike("-" if path.weights_lag is None else str(path.weights_lag) for path in row.error_paths),

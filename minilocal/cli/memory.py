@@ -32,6 +32,7 @@ accumulated in K micro-batches, each with its own batch statistics
 inputs kept linked units keep their input alone, and their forward is computed again (activation checkpointing)
 total error error="total": modules that are linked to their first unit wait for all above, with an error each
 InfoPro     its decoder and its classifier in every module below the last
+contexts E  ContSup's encoders of the image, in the network that it tests; BP on the same network is its baseline
 PGL         8 of 10 epochs are GLL's, 2 backpropagate through everything and need its memory
 """
 HELD = """held        what the GPU's memory pool holds after a measured step, parameters and batch included: it splits
@@ -123,10 +124,12 @@ def _any_held(tables: dict[int, Table]) -> bool:
 
 
 def _over_gll(tables: dict[int, Table]) -> str:
-    """A table of the total bytes of BackLink and InfoPro above GLL, for each number of modules."""
-    names = dict.fromkeys(n for table in tables.values() for n in table if n.startswith(("BackLink", "InfoPro")))
+    """A table of the total bytes of BackLink, InfoPro and ContSup above GLL, for each number of modules."""
+    names = dict.fromkeys(
+        n for table in tables.values() for n in table if n.startswith(("BackLink", "InfoPro", "ContSup"))
+    )
     lines = [["over GLL, in all", *(f"K = {K}" for K in tables)]]
-    for name in sorted(names, key=lambda n: (n.startswith("InfoPro"), "total" in n, "inputs" in n)):
+    for name in sorted(names, key=lambda n: (n.startswith(("InfoPro", "ContSup")), "total" in n, "inputs" in n)):
         lines.append([name, *(_percent(t[name]["total over GLL"]) if name in t else "" for t in tables.values())])
     return _aligned(lines)
 

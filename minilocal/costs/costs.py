@@ -4,8 +4,8 @@
     time      seconds of a step, measured on this machine
     memory    bytes of activations at their peak
 
-A module costs what a process costs that owns it alone: its units, its auxiliary network or synthesiser, and the copies
-of linked units below, through which it passes its error (BackLink).
+A module costs what a process costs that owns it alone: its units, the contexts at its input, its auxiliary network or
+synthesiser, and the copies of linked units below, through which it passes its error (BackLink).
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """The bytes that a module keeps: its activations at their peak, its input and what stands behind its top included.
 
     caches      those of its units, with each output but the last, which is the next module's input
+    contexts    those of the encoders at its input, with the input of the module below where one encodes it
     behind      those of its auxiliary network or synthesiser
     copies      those of the linked units below, or their input alone with keep="inputs"
     in flight   under a rule with delays, for each batch that waits for its error: caches, or the input alone;
@@ -68,9 +69,20 @@ def kept_bytes(parts: Parts, images: int, dtype: Any, device: Any) -> tuple[list
             behind_known[k, last] = total
         return behind_known[k, last]
 
+    def contexts(k: int, first: int, below: int | None) -> int:
+        total = 0
+        for encoder, source, shape in parts.contexts(k, first, below):
+            image, live = abstract(shape), LiveBytes((None,), ())
+            cache = encoder.forward(image, PassContext(), arrays(encoder))[1]
+            live.track(None, cache)
+            total += live.now[None] - (nbytes(shape) if source == "image" or k == 1 else 0)  # the images are there
+        return total
+
     def besides(k: int, first: int, last: int, below: int | None) -> float:
         entry = outputs[first - 1] if first else 0
-        total = entry + behind(k, last) - (0 if parts.is_last(k) else outputs[last - 1])
+        of_contexts = contexts(k, first, below)
+        h = entry if of_contexts else 0  # beside h', until the module's forward is over
+        total = entry + of_contexts + max(behind(k, last), h) - (0 if parts.is_last(k) else outputs[last - 1])
         if copies := parts.copies(k, first, below):
             total += outputs[copies[0] - 1] if copies[0] else 0  # their input
             total += 0 if rule.keep == "inputs" else sum(of_units[u] for u in copies) - entry

@@ -1,14 +1,15 @@
-"""The parts that a module has besides its units: what stands behind its top, and copies of units below it."""
+"""The parts that a module has besides its units: contexts at its input, what stands behind its top, copies of units."""
 
 from __future__ import annotations
 
 from functools import cache
 
 from minilocal.boundaries.base import ErrorModel
-from minilocal.engine.build import behind
+from minilocal.engine.build import behind, entrance
 from minilocal.layers import Layer
 from minilocal.layers.base import Shape
 from minilocal.layers.initial import Initializer
+from minilocal.layers.with_context import Context
 from minilocal.nets import Net
 from minilocal.objectives import Objective
 from minilocal.rules import Rule
@@ -20,7 +21,7 @@ class Parts:
     def __init__(self, net: Net, rule: Rule, modules: int) -> None:
         self.net, self.rule, self.modules = net, rule, modules
         self.inputs: list[Shape] = [net.shape, *net.shapes]  # of each unit, and of the head
-        self.behind = cache(self._behind)
+        self.behind, self.contexts = cache(self._behind), cache(self._contexts)
 
     @property
     def units(self) -> list[tuple[Layer, Shape]]:
@@ -39,6 +40,17 @@ class Parts:
         initial = Initializer(0, self.net.initial.scheme)
         parts = behind(self.net, self.rule, k, self.modules, last, initial)
         return [part for part in parts if part is not None]
+
+    def _contexts(self, k: int, first: int, below: int | None = None) -> list[Context]:
+        """The contexts of module k, which begins with unit `first` above a module of `below` units; see `copies`.
+
+        Raises: UserError where a context is not defined there.
+        """
+        if k == 0:
+            return []
+        units = min(first - k + 1, -(-len(self.net.units) // self.modules)) if below is None else below
+        initial = Initializer(0, self.net.initial.scheme)
+        return self.rule.context.contexts(entrance(self.net, k, first, first - units, initial))
 
     def copies(self, k: int, first: int, below: int | None = None) -> range:
         """The units below unit `first` that module k passes its error through: those linked in the module below.

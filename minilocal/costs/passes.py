@@ -1,6 +1,7 @@
 """The work of a module: forward and backward passes of its parts, in multiply-adds or in seconds.
 
 units                    forward, backward; once more forward where their caches are recomputed
+contexts at its input    the same
 behind its top           forward, backward
 copies of linked units   forward, backward of the error that passes through them
 errors that pass on      of each that only passes through the module, the half of a backward: input errors alone
@@ -47,13 +48,14 @@ def work(parts: Parts, passes: Passes) -> tuple[list[float], Besides]:
 
     def besides(k: int, first: int, last: int, below: int | None) -> float:
         again = 0.0
+        contexts = [passes.unit(encoder, shape) for encoder, _, shape in parts.contexts(k, first, below)]
         if parts.forwards_again and not parts.is_last(k):
-            again = sum(forward for forward, _ in of_units[first:last])
+            again = sum(forward for forward, _ in of_units[first:last] + contexts)
         behind = sum(sum(passes.behind(part, parts.inputs[last])) for part in parts.behind(k, last))
         copies = sum(sum(of_units[u]) for u in parts.copies(k, first, below))
         backward = sum(backward for _, backward in of_units[first:last])
         passed_on = parts.errors_passed_on(k) * backward / 2
-        return again + behind + copies + passed_on + parts.backwards_again(k) * backward
+        return again + behind + copies + passed_on + parts.backwards_again(k) * backward + sum(map(sum, contexts))
 
     return [sum(both) for both in of_units], besides
 

@@ -6,6 +6,7 @@
 
 The numbers on an arrow are the weights a and b of g = a g_loc + b g_glb, where a unit gets two errors. An error that
 arrives in a later iteration crosses a boundary dashed. Weights that cross (MAN) are a dotted arrow into a loss.
+Contexts are grey, above the units: from what they encode to the inputs that they are added to.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from minilocal.rules import Rule
 from minilocal.split import split
 
 PITCH, GAP, HALF = 1.0, 0.62, 0.34  # from unit to unit, what a boundary adds to that, half a unit's side
+CONTEXT = {"image": 0.76, "below": 0.58}  # heights of the arrows of contexts, by their source
+GREY = "#717581"  # of contexts
 LOSS, FIRST, ROW = 1.28, -0.82, -0.44  # heights: of the losses, of the first row of errors, and from row to row
 INCH = 0.62  # the largest size of one length above, in inches
 CAPTION = 0.13  # inches that a line of the caption takes
@@ -150,6 +153,7 @@ def rule_picture(
         axes.set_axis_off()
         pen = Pen(axes, layout.inch / INCH)
         _draw_network(pen, layout)
+        _draw_contexts(pen, layout)
         for path in paths:
             _draw_loss(pen, layout, path.loss, bool(path.units))
             if path.units:
@@ -162,7 +166,8 @@ def rule_picture(
         f"of loss {p.loss + 1} through units {', '.join(str(u + 1) for u in p.units)}" for p in paths if p.units
     )
     split_into = f"{units} units in modules of {', '.join(map(str, sizes))}"
-    figure.alt = f"{axes.get_title(loc='left')}: {split_into}. Errors: {reached}."
+    contexts = f" {sentence(rule.context.describe())}." if rule.context.source != "none" else ""
+    figure.alt = f"{axes.get_title(loc='left')}: {split_into}. Errors: {reached}.{contexts}"
     return figure
 
 
@@ -174,7 +179,13 @@ def _caption(rule: Rule, paths: list[ErrorPath]) -> str:
     when = f"; {rule.when.describe()}" if rule.when.describe() else ""
     legend = f"Black, activations; colour, an error, as far as it goes{weighed}."
     legend += " Dotted, weights." * (rule.boundary.averages is not None)
-    return f"{legend} Error from above: {rule.boundary.describe()}{when}."
+    context = f" {sentence(rule.context.describe())}." if rule.context.source != "none" else ""
+    return f"{legend} Error from above: {rule.boundary.describe()}{when}.{context}"
+
+
+def sentence(words: str) -> str:
+    """The words with a capital letter."""
+    return words[:1].upper() + words[1:]
 
 
 def _colour(k: int) -> str:
@@ -190,6 +201,19 @@ def _draw_network(pen: Pen, layout: Layout) -> None:
         pen.arrow((layout.x[u - 1] + HALF if u else -PITCH, 0), (x - HALF, 0))
         pen.box(x - HALF, x + HALF, HALF, "white", edgecolor=INK, linewidth=pen.scale, zorder=3)
         pen.text(x, 0, str(u + 1))
+
+
+def _draw_contexts(pen: Pen, layout: Layout) -> None:
+    """What each module is given besides h, from its source to the module's input."""
+    entrances = [-PITCH, *(layout.x[sum(layout.sizes[:k])] - HALF - 0.2 for k in range(1, len(layout.sizes)))]
+    source = layout.rule.context.source
+    style: dict[str, Any] = {"color": GREY, "linewidth": 1.2 * pen.scale, "zorder": 2}
+    for k, x in enumerate(entrances[1:], 1):
+        for of, start in (("image", entrances[0]), ("below", entrances[k - 1])):
+            if source == of or (source == "both" and (of == "image" or k > 1)):
+                y = CONTEXT[of]
+                pen.axes.plot([start, start, x], [0.12, y, y], **style)
+                pen.arrow((x, y), (x, 0.06), GREY)
 
 
 def _draw_loss(pen: Pen, layout: Layout, k: int, returns: bool) -> None:

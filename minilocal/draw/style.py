@@ -26,7 +26,7 @@ STYLE = ["petroff10", "minilocal.draw.minilocal"]
 COLOURS = {
     "bp": "#717581", "gll": "#ffa90e", "backlink": "#3f90da", "dgl": "#e76300", "predsim": "#832db6",
     "infopro": "#bd1f01", "pgl": "#a96b59", "dni": "#b9ac70", "ddg": "#94a4a2", "fdg": "#92dadd",
-    "interlocking": "#22263a", "auglocal": "#c46ad0", "hpff": "#3d7a1f", "man": "#4f7a28",
+    "interlocking": "#22263a", "auglocal": "#c46ad0", "hpff": "#3d7a1f", "man": "#4f7a28", "contsup": "#2d8a45",
 }  # fmt: skip
 CYCLE = ["#3f90da", "#ffa90e", "#bd1f01", "#832db6", "#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd", "#94a4a2"]
 MODULES = ["#1b7f5c", "#b0307a", "#5f6b12", "#5a4fcf"]  # of neighbouring modules; no rule has one of them

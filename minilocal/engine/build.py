@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minilocal.array import Array
+from minilocal.boundaries import Entrance
 from minilocal.boundaries.base import ErrorModel
 from minilocal.engine.module import Module
 from minilocal.layers import Layer
@@ -16,14 +17,28 @@ from minilocal.rules.compose import Rule
 
 
 def build(net: Net, rule: Rule, parts: Sequence[list[Layer]], key: int) -> list[Module]:
-    """Modules of these units, each with its local objective and its synthesiser; the last has the network's head."""
+    """Modules of these units, each with its contexts, its local objective and its synthesiser.
+
+    The last has the network's head.
+
+    Raises: UserError where a context or an objective is not defined for a module.
+    """
     initial = Initializer(key, net.initial.scheme)
     modules, first = list[Module](), 0
     for k, units in enumerate(parts):
         top = first + len(units)
+        if k > 0:
+            below = modules[-1].first
+            units = rule.context.supplied(units, entrance(net, k, first, below, initial), is_last=k == len(parts) - 1)
         modules.append(Module(units, first, *behind(net, rule, k, len(parts), top, initial)))
         first = top
     return modules
+
+
+def entrance(net: Net, k: int, first: int, below: int, initial: Initializer) -> Entrance:
+    """The input of module k (from 0), which begins with unit `first`, above a module that begins with unit `below`."""
+    inputs = [net.shape, *net.shapes]
+    return Entrance(k, inputs[first], net.shape, inputs[below], initial)
 
 
 def behind(

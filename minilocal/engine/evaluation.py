@@ -19,13 +19,14 @@ IMAGES = 256  # at a time
 Logits = list[Array | None]
 
 
-def logits(layers: Sequence[Layer], x: Array, ctx: PassContext, p: Mapping[str, Array]) -> Array:
-    """Logits (N, classes) of the network that these layers are, its head the last of them."""
+def logits(modules: Sequence[Module], head: Layer, x: Array, ctx: PassContext, p: Mapping[str, Array]) -> Array:
+    """Logits (N, classes) of the network that these modules and this head are, without auxiliary networks."""
 
     def forward(h: Array) -> Logits:
-        for layer in layers:
-            h = layer.forward(h, ctx, p)[0]
-        return [h]
+        at = ctx
+        for module in modules:
+            h, at = output(module, h, at, p)
+        return [head.forward(h, ctx, p)[0]]
 
     (z,) = _in_portions(x, forward)
     assert z is not None
@@ -39,20 +40,21 @@ def local_logits(modules: Sequence[Module], head: Layer, x: Array, ctx: PassCont
     """
 
     def forward(h: Array) -> Logits:
-        of_modules: Logits = []
+        of_modules, at = Logits(), ctx
         for module in modules:
-            h = output(module, h, ctx, p)
+            h, at = output(module, h, at, p)
             of_modules.append(head.forward(h, ctx, p)[0] if module is modules[-1] else classified(module, h, ctx, p))
         return of_modules
 
     return _in_portions(x, forward)
 
 
-def output(module: Module, h: Array, ctx: PassContext, p: Mapping[str, Array]) -> Array:
-    """The output of a module's units in evaluation mode."""
+def output(module: Module, h: Array, ctx: PassContext, p: Mapping[str, Array]) -> tuple[Array, PassContext]:
+    """(output of a module's units in evaluation mode, context for the module above), from those of the module below."""
+    ctx = module.enter(h, ctx)
     for unit in module.units:
         h = unit.forward(h, ctx, p)[0]
-    return h
+    return h, ctx
 
 
 def classified(module: Module, h: Array, ctx: PassContext, p: Mapping[str, Array]) -> Array | None:

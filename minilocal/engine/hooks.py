@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from typing import Any, Literal, Protocol
 
 from minilocal.array import Array
+from minilocal.layers.with_context import Source
 from minilocal.objectives import Batch
 
 Part = int | Literal["objective", "synthesiser"]  # of a module; a unit by its number inside it, from 0
@@ -28,6 +29,10 @@ class Hook:
     def replace_batch(self, part: Part, batch: Batch) -> Batch:
         """The batch that an objective or a synthesiser gets."""
         return batch
+
+    def replace_source(self, source: Source, value: Array) -> Array:
+        """What the contexts of the module's first unit encode: the image, or the input of the module below."""
+        return value
 
     def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
         """The result that the engine gets: an activation, a loss, or a synthetic error."""
@@ -52,6 +57,11 @@ class Hooks(list[Hook]):
         for hook in self:
             batch = hook.replace_batch(part, batch)
         return batch
+
+    def replace_source(self, source: Source, value: Array) -> Array:
+        for hook in self:
+            value = hook.replace_source(source, value)
+        return value
 
     def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
         for hook in self:

@@ -29,10 +29,11 @@ from minilocal.objectives import Batch
 
 @dataclass
 class Waiting:
-    """A module whose gradients are still to come: its caches, or its input in their place."""
+    """A module whose gradients are still to come: its caches, or its input in their place, and its context."""
 
     caches: Caches | None
     input: Array | None
+    ctx: PassContext
 
 
 class InterlockingEngine(SynchronousEngine):
@@ -55,27 +56,28 @@ class InterlockingEngine(SynchronousEngine):
         xp, p, boundary = namespace(batch.x), self.arrays, self.rule.boundary
         losses = xp.full(len(self.modules), float("nan"), xp.float64)
         waiting: dict[int, Waiting] = {}
-        h, _ = self._receive(batch, ctx, boundary)
+        h, _, ctx = self._receive(batch, ctx, boundary)
         for j in self.own:
             module, has_learner = self.modules[j], self.lowest(j) is not None
+            ctx = module.enter(h, ctx)
             kept = h if self.rule.keep == "inputs" and self.source(j) > j else None
             h, caches = module.forward(h, ctx, p, update_stats, keep=has_learner or kept is None)
-            self._send_up(j, len(module.units), h)
+            self._send_up(j, len(module.units), h, ctx)
             need: Need = "both" if has_learner else "weights"
             losses[j], error, grads = module.local_loss(h, batch, ctx, p, update_stats, need)
             on_gradients(grads)
             del grads
-            waiting[j] = Waiting(caches if has_learner or kept is None else None, kept)
+            waiting[j] = Waiting(caches if has_learner or kept is None else None, kept, ctx)
             del caches, kept
             if has_learner:
                 error_slot: ErrorSlot = [error]
                 del error
-                self._send_down(self._backward_of_loss(j, waiting, error_slot, ctx, on_gradients))
-        self._await_losses_above(waiting, ctx, on_gradients)
+                self._send_down(self._backward_of_loss(j, waiting, error_slot, on_gradients))
+        self._await_losses_above(waiting, on_gradients)
         return losses
 
     def _backward_of_loss(
-        self, j: int, waiting: dict[int, Waiting], error_slot: ErrorSlot, ctx: PassContext, on_gradients: OnGradients
+        self, j: int, waiting: dict[int, Waiting], error_slot: ErrorSlot, on_gradients: OnGradients
     ) -> Array | None:
         """Backpropagate the error of L_j, in the slot, through the modules of this process.
 
@@ -85,7 +87,7 @@ class InterlockingEngine(SynchronousEngine):
         assert lowest is not None
         for k in reversed(range(max(lowest, self.own.start), min(j + 1, self.own.stop))):
             module, learns = self.modules[k], self.source(k) == j
-            caches = self._caches(k, waiting, ctx)
+            caches = self._caches(k, waiting)
             if learns:
                 del waiting[k]
             else:
@@ -103,13 +105,13 @@ class InterlockingEngine(SynchronousEngine):
                 return None
         return error_slot.pop()
 
-    def _caches(self, k: int, waiting: dict[int, Waiting], ctx: PassContext) -> Caches:
+    def _caches(self, k: int, waiting: dict[int, Waiting]) -> Caches:
         """The caches of a waiting module; recomputed where only its input was kept. Updates no statistics."""
         caches, input = waiting[k].caches, waiting[k].input
         if caches is not None:
             return caches
         assert input is not None
-        return self.modules[k].forward(input, ctx, self.arrays, False)[1]
+        return self.modules[k].forward(input, waiting[k].ctx, self.arrays, False)[1]
 
-    def _await_losses_above(self, waiting: dict[int, Waiting], ctx: PassContext, on_gradients: OnGradients) -> None:
+    def _await_losses_above(self, waiting: dict[int, Waiting], on_gradients: OnGradients) -> None:
         """Backpropagate the errors of the process above: there is none."""

@@ -67,10 +67,11 @@ def memory_advice(modules: Sequence[Module], images: Array, p: Mapping[str, Arra
 
 def _caches(modules: Sequence[Module], h: Array, p: Mapping[str, Array]) -> list[int]:
     """Bytes that each unit's cache and output add to those of the units below, for the images h alone."""
-    sizes = []
+    sizes, ctx = [], PassContext()
     for module in modules:
-        for u, unit in enumerate(module.units):
-            y, cache = unit.forward(h, PassContext(unit=module.first + u), p)
+        ctx = module.enter(h, ctx)
+        for u, unit in enumerate(module.units, module.first):
+            y, cache = unit.forward(h, ctx.at(u), p)
             sizes.append(sum(a.nbytes for a in tree_leaves((cache, y), h) if a.shape[:1] == h.shape[:1]))
             h = y
     return sizes

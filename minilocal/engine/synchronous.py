@@ -43,6 +43,7 @@ class PendingModule:
 
     module: Module
     lowest: int  # the lowest linked unit; the number of units where none is linked
+    ctx: PassContext  # of its passes
     caches: Caches = field(default_factory=dict)
     input: Array | None = None  # with keep="inputs": the input of unit `lowest`, in place of the caches
     local_grads: dict[int, dict[str, Array]] = field(default_factory=dict)  # g_loc of the linked units
@@ -71,15 +72,16 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
         is_global, keep_inputs = self.rule.when.is_global(ctx.epoch), self.rule.keep == "inputs"
         boundary = boundaries.open() if is_global else self.rule.boundary  # PGL, Eq. (3)
         losses = xp.full(last + 1, float("nan"), xp.float64)
-        h, below = self._receive(batch, ctx, boundary)
+        h, below, ctx = self._receive(batch, ctx, boundary)
         for k in self.own:
             module, units = self.modules[k], len(self.modules[k].units)
-            pending = PendingModule(module, units - (boundary.linked_units(units) if k < last else 0))
+            ctx = module.enter(h, ctx, boundary.passes_on)
+            pending = PendingModule(module, units - (boundary.linked_units(units) if k < last else 0), ctx)
             local = k == last or module.synthesiser is not None or (module.objective is not None and not is_global)
             h, caches = module.forward(h, ctx, p, update_stats, range(pending.lowest), keep=local)
             if keep_inputs and pending.lowest < units:
                 pending.input = h
-            self._send_up(k, pending.lowest, h)
+            self._send_up(k, pending.lowest, h, ctx)
             linked = range(pending.lowest, units)
             h, pending.caches = module.forward(h, ctx, p, update_stats, linked, keep=local or not keep_inputs)
             if local:  # its own error passes through all units
@@ -87,7 +89,7 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
             if keep_inputs:
                 pending.caches = {}
             if pending.lowest < units:
-                self._send_up(k, units, h)
+                self._send_up(k, units, h, ctx)
 
             error_slot: ErrorSlot = []  # e_k, or two parts of it, of which the second ends in this module
             if module.objective is not None:
@@ -109,11 +111,11 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
             self._backward_own_loss(boundary, pending, caches, error_slot, on_gradients)
             del caches
             if pending.input_error is None:
-                self._send_down(self._backward_from_above(boundary, below, error_slot, ctx, on_gradients))
+                self._send_down(self._backward_from_above(boundary, below, error_slot, on_gradients))
             if pending.is_reached:
                 below.append(pending)
             del error_slot
-        self._await_above(boundary, below, ctx, on_gradients)
+        self._await_above(boundary, below, on_gradients)
         return losses
 
     def _backward_own_loss(
@@ -149,7 +151,6 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
         boundary: Boundary,
         below: list[PendingModule],
         error_slot: ErrorSlot,
-        ctx: PassContext,
         on_gradients: OnGradients,
     ) -> Array | None:
         """Backpropagate the error in the slot through the linked units below, and on where the boundary passes it.
@@ -163,7 +164,7 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
                 on_gradients(module.synthesiser_gradients(pending.synth_cache, error_slot[0], self.arrays))
             if lowest > top:
                 return None
-            caches = pending.caches if pending.input is None else self._recompute(pending, ctx)
+            caches = pending.caches if pending.input is None else self._recompute(pending)
             a, b = boundary.sends(len(module.units))
             passes_on = b != 0 and lowest == 0 and module.first > 0
 
@@ -182,12 +183,12 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
                 del error, own
         return error_slot.pop()
 
-    def _recompute(self, pending: PendingModule, ctx: PassContext) -> Caches:
+    def _recompute(self, pending: PendingModule) -> Caches:
         """The linked units' caches, from the input that was kept (activation checkpointing). Updates no statistics."""
         h, pending.input = pending.input, None
         assert h is not None
         units = range(pending.lowest, len(pending.module.units))
-        return pending.module.forward(h, ctx, self.arrays, False, units)[1]
+        return pending.module.forward(h, pending.ctx, self.arrays, False, units)[1]
 
     def memory_advice(self, images: Array, epoch: int) -> str:
         """What would keep less for these images, in a sentence; see `memory_advice`."""

@@ -13,6 +13,7 @@ from minilocal.layers.pool import AdaptiveAveragePool, AveragePool, GlobalAverag
 from minilocal.layers.residual import Identity, PadShortcut, PreActivation, Residual
 from minilocal.layers.resize import BlockAverage, Resize
 from minilocal.layers.sequential import Composite, Sequential
+from minilocal.layers.with_context import WithContext
 
 __all__ = [
     "SCHEMES",
@@ -39,6 +40,7 @@ __all__ = [
     "Residual",
     "Resize",
     "Sequential",
+    "WithContext",
 ]  # fmt: skip
 
 

@@ -31,7 +31,7 @@ from minilocal.inputs import training_rule
 from minilocal.kernels.threads import threads, use_threads
 from minilocal.locality.influence import Influence, earliest_update, influence, toy_net
 from minilocal.locality.locks import backward_kept, forward_kept, update_kept
-from minilocal.locality.perturb import Site, Subject, owners
+from minilocal.locality.perturb import Site, Subject
 from minilocal.nets import Net
 from minilocal.rules import Rule
 
@@ -61,6 +61,7 @@ class Locality:
     activation_lags: list[tuple[int, ...]]  # at each boundary, the lags with which h_k arrives
     error_paths: list[ErrorPath]  # at each boundary
     learns_from: tuple[str, ...]  # the losses whose errors train the main weights of module 1
+    contexts: tuple[str, ...]  # what crosses upward besides h_k, encoded at the input of a module
     sees: tuple[str, ...]  # the inputs of objectives and synthesisers below the last module, besides h_k
     waits: tuple[int, int]  # at most (units of a module) need errors of the same iteration, from (modules above)
     backward_kept: bool
@@ -123,16 +124,16 @@ def phases(rule: Rule) -> dict[str, int]:
 
 def _locality(phase: str, measured: Influence) -> Locality:
     learner, sizes = measured.subject.learner(), measured.sizes
-    K, owner = len(sizes), owners(learner)
-    auxiliary = {(k, "objective") for k in range(K - 1)} | {(k, "synthesiser") for k in range(K)}
+    K, own = len(sizes), learner.net.parameters()
     needs = _modules_needed(measured)
     paths = [_error_path(measured, k) for k in range(K - 1)]
     return Locality(
-        measured.subject.rule, phase, sizes, measured.activation_lags, paths, _learns_from(measured), _sees(measured),
+        measured.subject.rule, phase, sizes, measured.activation_lags, paths, _learns_from(measured),
+        _contexts(measured), _sees(measured),
         waits=(max(sum(bool(m) for m in module) for module in needs), max(m for module in needs for m in module)),
         backward_kept=backward_kept(needs),
         update_kept=update_kept(needs),
-        added_parameters=sum(w.size for name, w in learner.parameters().items() if owner[name] in auxiliary),
+        added_parameters=sum(w.size for name, w in learner.parameters().items() if name not in own),
         influence_of_updates=tuple(
             earliest_update(measured.influence_of_updates, k, range(n)) for k, n in enumerate(sizes)
         ),
@@ -179,8 +180,21 @@ def _learns_from(measured: Influence) -> tuple[str, ...]:
 
 def _sees(measured: Influence) -> tuple[str, ...]:
     """Whether labels and images influence anything through an objective or synthesiser below the last module."""
-    sites = [site.what for site, lags in measured.direct.items() if lags]
+    sites = [site.what for site, lags in measured.direct.items() if lags and isinstance(site.part, str)]
     return tuple(what for what in ("labels", "image") if what in sites)
+
+
+def _contexts(measured: Influence) -> tuple[str, ...]:
+    """Whether the image, and the input of the module below, influence anything through a context."""
+    sites = [site.what for site, lags in measured.direct.items() if lags and isinstance(site.part, int)]
+    return tuple(what for what in ("image", "below") if what in sites)
+
+
+def _answered(rule: Rule, modules: int) -> tuple[str, ...]:
+    """The same by the rule's own answer; of two modules, "both" encode the image alone."""
+    source = rule.context.source
+    both = ("image", "below") if modules > 2 else ("image",)
+    return {"none": (), "image": ("image",), "below": ("below",), "both": both}[source]
 
 
 def _modules_needed(measured: Influence) -> list[list[int]]:
@@ -209,17 +223,19 @@ def _disagreements(measured: Influence, paths: list[ErrorPath]) -> list[str]:
     is_global = rule.when.is_global(measured.subject.epoch)
     boundary = boundaries.open() if is_global else rule.boundary
     activation_lag, error_lag = boundary.lags
+    if (contexts := _contexts(measured)) != (expected := _answered(rule, len(sizes))):
+        wrong.append(f"contexts: measured {contexts}, but the rule says {expected}")
     for k, path in enumerate(paths):
         where, lags = f"boundary {k + 1}|{k + 2}", measured.activation_lags[k]
         predicts = measured.modules[k].synthesiser is not None and not is_global
         units = sum(boundary.weights(j)[1] != 0 for j in range(boundary.linked_units(sizes[k])))
         depth = _depth(boundary, sizes, k) if units else 0
-        expected = ErrorPath(
+        promised = ErrorPath(
             units, error_lag if units else None, depth, synthesiser_lag=0 if predicts else None,
             weights_lag=None if rule.boundary.averages is None else rule.boundary.averages.every,
         )  # fmt: skip
-        if path != expected:
-            wrong.append(f"{where}: measured {path}, but the rule says {expected}")
+        if path != promised:
+            wrong.append(f"{where}: measured {path}, but the rule says {promised}")
         if rule.when.engine == "asynchronous":
             if lags in ((), (0,)):
                 wrong.append(f"{where}: h_{k + 1} arrives after {lags}, where a buffer makes that random")

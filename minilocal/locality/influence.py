@@ -14,6 +14,7 @@ from minilocal.errors import UserError
 from minilocal.layers import Conv, Flatten, GlobalAveragePool, Layer, Linear, Sequential
 from minilocal.layers.initial import Initializer
 from minilocal.layers.norm import BatchNormReLU
+from minilocal.layers.with_context import sources_of
 from minilocal.locality.perturb import Hashes, PerturbedRun, Site, Subject, What, first_difference
 from minilocal.nets import Net
 from minilocal.streams import stream
@@ -117,6 +118,7 @@ def _sites(modules: list[Module]) -> list[Site]:
     for k, module in enumerate(modules):
         for u, unit in enumerate(module.units):
             sites += [Site("activation", k, u), Site("error", k, u)] + [Site("weights", k, u)] * bool(unit.parameters)
+        sites += [Site(source, k, 0) for source in sources_of(module.units[0])]
         parts: dict[Part, Any] = {"objective": module.objective, "synthesiser": module.synthesiser}
         for part, owner in parts.items():
             if owner is None:

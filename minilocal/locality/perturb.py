@@ -22,6 +22,7 @@ from minilocal import streams
 from minilocal.array import Array, namespace, to_host
 from minilocal.device import to_device
 from minilocal.engine.hooks import Gradients, Hook, Part
+from minilocal.layers.with_context import Source
 from minilocal.learner import Learner
 from minilocal.nets import Net
 from minilocal.objectives import Batch
@@ -29,14 +30,15 @@ from minilocal.optim import Adam, Update
 from minilocal.rules import Rule
 from minilocal.streams import stream
 
-What = Literal["weights", "activation", "error", "labels", "image", "update"]
+What = Literal["weights", "activation", "error", "labels", "image", "below", "update"]
 
 
 class Site(NamedTuple):
     """A tensor of one part of a module (counted from 0): of a unit, the objective or the synthesiser.
 
     Perturbed are `weights`, `activation` (the output), `error` (at the input; of an objective and a synthesiser, the
-    error that it sends into its module), and an objective's `labels` and `image`. Recorded are `activation` and
+    error that it sends into its module), an objective's `labels` and `image`, and of a unit with contexts the `image`
+    and the input of the module `below`, as these contexts encode them. Recorded are `activation` and
     `update` (the gradients that the optimiser receives).
     """
 
@@ -152,6 +154,9 @@ class _PerturbingHook(Hook):
         if self.run.is_perturbed(Site("labels", self.k, part)):
             return Batch(batch.x, (batch.y + 1) % self.run.subject.net.classes)
         return batch
+
+    def replace_source(self, source: Source, value: Array) -> Array:
+        return self.run.perturb(Site(source, self.k, 0), value)
 
     def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
         if part == "synthesiser":

@@ -20,6 +20,7 @@ from minilocal.rules import Rule
 
 PARTS = ("activations", "auxiliary", "gradients", "workspace")
 HELD = ("parameters", "statistics", "optimizer", "scratch")
+SOME_NETWORKS = ("InfoPro", "ContSup, E", "BP, contexts E")  # rows that are not defined on all of them
 LARGEST = 0.8  # of the free memory that a measured step may take
 
 Recipes = dict[str, tuple[Rule, dict[int, float]]]  # {row: (rule, {epoch: its share of all epochs})}
@@ -27,9 +28,10 @@ Table = dict[str, dict[str, Any]]  # {row: {column: number}}
 
 
 def recipes(net: Net, cut: Sequence[int], lengths: Sequence[int], aux: str) -> Recipes:
-    """The rows of modules of these unit counts: BP in three forms, GLL, BackLink of each length in three, InfoPro, PGL.
+    """The rows of modules of these unit counts: BP in three forms, GLL, BackLink of each length in three, InfoPro, PGL,
+    ContSup and BP on the network that it tests.
 
-    InfoPro is left out where it is not defined.
+    InfoPro and contexts are left out where they are not defined.
 
     Rows that would repeat another one are left out: lengths above the longest module that can be linked, and the total
     error where it equals the own error, since all modules with one below and one above are longer than l.
@@ -48,8 +50,8 @@ def recipes(net: Net, cut: Sequence[int], lengths: Sequence[int], aux: str) -> R
         **{f"BackLink, l = {n}, total error": rules.backlink(length=n, aux=aux, error="total") for n in chained},
         "InfoPro": rules.infopro(lambdas=(1.0, 1.0, 1.0, 1.0), aux=aux),  # both branches, in every module
     }
-    if not _is_defined(net, always["InfoPro"], cut):
-        del always["InfoPro"]
+    always |= {"ContSup, E": rules.contsup(aux=aux), "BP, contexts E": rules.bp(context="image")} if K > 1 else {}
+    always = {n: rule for n, rule in always.items() if n not in SOME_NETWORKS or _is_defined(net, rule, cut)}
     pgl = rules.pgl(aux=aux)
     return {name: (rule, {0: 1.0}) for name, rule in always.items()} | {
         "PGL, on average": (pgl, phases(pgl.when)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from minilocal.layers import Layer
 from minilocal.layers.base import Shape
 from minilocal.nets.net import Net
 
@@ -32,8 +33,13 @@ def columns(heads: Sequence[str], rows: Sequence[Sequence[str]], last: Sequence[
 
 def rows(net: Net) -> list[tuple[str, str, int, int]]:
     """(name, output shape, parameters, multiply-adds for one image) of each unit and of the head."""
-    result, shape = [], net.shape
-    for layer in (*net.units, net.head):
+    return rows_of(net.shape, [*net.units, net.head])
+
+
+def rows_of(shape: Shape, layers: Sequence[Layer]) -> list[tuple[str, str, int, int]]:
+    """The same of these layers in a row, of which the first is given one input of this shape."""
+    result = []
+    for layer in layers:
         out = layer.out_shape(shape)
         result.append((layer.name, by(out), sum(a.size for a in layer.parameters.values()), layer.macs(shape)))
         shape = out

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 from minilocal.engine.interlocking import InterlockingEngine, Waiting
 from minilocal.engine.module import OnGradients
-from minilocal.layers import PassContext
 from minilocal.parallel.synchronous import SynchronousRank
 
 
 class InterlockingRank(SynchronousRank, InterlockingEngine):
     """The interlocking engine of a segment, between its neighbours."""
 
-    def _await_losses_above(self, waiting: dict[int, Waiting], ctx: PassContext, on_gradients: OnGradients) -> None:
+    def _await_losses_above(self, waiting: dict[int, Waiting], on_gradients: OnGradients) -> None:
         if self.above is None:
             return
         shape = (len(self.batch.x), *self.inputs[self.top.top + 1])
@@ -25,4 +24,4 @@ class InterlockingRank(SynchronousRank, InterlockingEngine):
             lowest = self.lowest(j)
             if lowest is not None and lowest < self.own.stop:
                 error = self.above.receive(shape, self.batch.x.dtype)
-                self._send_down(self._backward_of_loss(j, waiting, [error], ctx, on_gradients))
+                self._send_down(self._backward_of_loss(j, waiting, [error], on_gradients))

@@ -14,6 +14,9 @@ What is exchanged for it depends on the boundary and on the module below, `Excha
 Where weights cross (MAN), the rank above sends those of its lowest unit as soon as it has received h, before any update
 of that step. They are written into this rank's own copy of those arrays, which nothing else reads.
 
+Where the rule encodes the inputs of modules for the module above, that of the topmost module (below the units that are
+sent) goes up behind h, and an error that passes through whole modules comes down with that of the contexts behind it.
+
 Unfolded, the message up is the input of the linked units. Both ranks run them forward: the lower one for g_loc, the
 upper one for g_glb. They exchange the two, and update their copies by the same sum, Eq. (6). Gradients and targets of
 step t cross in step t+1, after its message up: until then the lower rank has worked on batch t+1, and the upper one on
@@ -23,6 +26,7 @@ batch t. `flush` lets them cross wherever weights are read. An error crosses wit
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence, Sized
+from dataclasses import replace
 from enum import Enum
 from functools import partial
 from typing import Any, Protocol
@@ -30,9 +34,9 @@ from typing import Any, Protocol
 from minilocal.array import Array
 from minilocal.boundaries import Boundary
 from minilocal.engine.module import Module, OnGradients
-from minilocal.engine.synchronous import PendingModule, SynchronousEngine, mix
+from minilocal.engine.synchronous import ErrorSlot, PendingModule, SynchronousEngine, mix
 from minilocal.layers import PassContext
-from minilocal.layers.base import Shape
+from minilocal.layers.base import ModuleInput, Shape
 from minilocal.objectives import Batch
 from minilocal.parallel.segment import Segment
 from minilocal.parallel.wire import Neighbour, concatenated, divided
@@ -130,27 +134,46 @@ class SynchronousRank(SynchronousEngine):
         run(self.deferred_below)
         run(self.deferred_above)
 
-    def _receive(self, batch: Batch, ctx: PassContext, boundary: Boundary) -> tuple[Array, list[PendingModule]]:
-        """(input of the lowest module; where the rank holds copies, the module below it with their caches)."""
+    def _receive(
+        self, batch: Batch, ctx: PassContext, boundary: Boundary
+    ) -> tuple[Array, list[PendingModule], PassContext]:
+        """(input of the lowest module; where the rank holds copies, the module below it with their caches; context)."""
         self.boundary = boundary
         if self.below is None:
-            return batch.x, []
+            return batch.x, [], ctx
         lower, units = self.lower, len(self.lower.units)
         unfolded = exchange_at(boundary, lower) is Exchange.GRADIENTS
         lowest = units - boundary.linked_units(units) if unfolded else units
         h = self.below.receive((len(batch.x), *self.inputs[lower.first + lowest]), batch.x.dtype)
+        ctx = replace(ctx, image=batch.x, own=self._receive_input(batch, lowest, boundary.passes_on))
         run(self.deferred_below)
         if self.weights_cross:
             self.below.send(concatenated(self.arrays[name] for name in self._lowest_unit(self.own.start)))
         if self.copied:
             self.deferred_below.append(partial(self._share_below, unfolded, self.grads, self.update))
         if not unfolded:
-            return h, []
-        pending = PendingModule(lower, lowest, input=h if self.rule.keep == "inputs" else None)
+            return h, [], ctx
+        if lowest == 0:
+            ctx = lower.enter(h, ctx, boundary.passes_on)
+        pending = PendingModule(lower, lowest, ctx, input=h if self.rule.keep == "inputs" else None)
         h, pending.caches = lower.forward(h, ctx, self.arrays, False, range(lowest, units), pending.input is None)
-        return h, [pending]
+        return h, [pending], ctx
 
-    def _send_up(self, k: int, units: int, h: Array) -> None:
+    def _receive_input(self, batch: Batch, lowest: int, passes: bool) -> ModuleInput:
+        """The input of the module whose units end below those that this rank runs, where a context encodes it."""
+        assert self.below is not None
+        k = self._encoded(self.own.start - 1, lowest)
+        self.encoded = ModuleInput(batch.x if k == 0 else None, passes and k != 0)
+        if self.rule.context.encodes_below and k:
+            shape = (len(batch.x), *self.inputs[self.modules[k].first])
+            self.encoded.value = self.below.receive(shape, batch.x.dtype)
+        return self.encoded
+
+    def _encoded(self, k: int, units: int) -> int | None:
+        """The module whose input goes up behind the output of the first `units` units of module k; None for none."""
+        return k if units > 0 else k - 1 if k > 0 else None
+
+    def _send_up(self, k: int, units: int, h: Array, ctx: PassContext) -> None:
         """Send the output of the topmost module, or the input of its linked units where the rank above has copies."""
         if self.above is None or k != self.own.stop - 1:
             return
@@ -158,6 +181,7 @@ class SynchronousRank(SynchronousEngine):
         unfolded = exchange_at(self.boundary, self.top) is Exchange.GRADIENTS
         if units == n - (self.boundary.linked_units(n) if unfolded else 0):
             self.above.send(h)
+            self._send_input(k, units, ctx)
             run(self.deferred_above)
             if self.weights_cross:
                 self._receive_weights(self.above, h.dtype)
@@ -173,24 +197,41 @@ class SynchronousRank(SynchronousEngine):
         """The parameters of the first unit of module k."""
         return list(self.modules[k].units[0].parameters)
 
+    def _send_input(self, k: int, units: int, ctx: PassContext) -> None:
+        """Send the input of a module that a context of the rank above encodes; the images are there already."""
+        assert self.above is not None
+        if self.rule.context.encodes_below and (encoded := self._encoded(k, units)):
+            input = ctx.own if encoded == k else ctx.below
+            assert input is not None and input.value is not None
+            self.above.send(input.value)
+
     def _send_down(self, error: Array | None) -> None:
         if error is None or self.below is None:
             return
         kind = exchange_at(self.boundary, self.lower)
         if kind is Exchange.ERROR:
             self.below.send(error)
+            if self._errors_of_contexts(self.own.start - 1):
+                of_contexts = self.encoded.take_error()
+                assert of_contexts is not None
+                self.below.send(of_contexts)
         elif kind is Exchange.TARGET:
             self.deferred_below.append(partial(self.below.send, error))
 
-    def _await_above(
-        self, boundary: Boundary, below: list[PendingModule], ctx: PassContext, on_gradients: OnGradients
-    ) -> None:
+    def _errors_of_contexts(self, k: int) -> bool:
+        """Whether an error of the contexts that encode the input of module k comes down behind that of its output."""
+        return self.boundary.passes_on and self.rule.context.encodes_below and k > 0
+
+    def _await_above(self, boundary: Boundary, below: list[PendingModule], on_gradients: OnGradients) -> None:
         if self.above is None:
             return
         kind, x = exchange_at(boundary, self.top), self.batch.x
         error = partial(self.above.receive, (len(x), *self.inputs[self.top.top + 1]), x.dtype)
         if kind is Exchange.ERROR:
-            self._send_down(self._backward_from_above(boundary, below, [error()], ctx, on_gradients))
+            error_slot: ErrorSlot = [error()]
+            if self._errors_of_contexts(k := self.own.stop - 1) and (input := below[-1].ctx.own) is not None:
+                input.add_error(self.above.receive((len(x), *self.inputs[self.modules[k].first]), x.dtype))
+            self._send_down(self._backward_from_above(boundary, below, error_slot, on_gradients))
         elif kind is Exchange.TARGET:
             self.deferred_above.append(partial(self._learn_synthesiser, below.pop().synth_cache, error, self.update))
         if self.shared:

@@ -4,6 +4,7 @@ These three are no runs. They are estimated for the same network, images, batch,
 
     BP, checkpointed    what enters each module is kept, and its forward repeated
     BP, accumulated     one micro-batch for each module, each with its own batch statistics
+    BP, contexts        on the network that a rule with contexts tests, which is larger
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minilocal import boundaries
 from minilocal.report.bytes import Memory, key_of
 from minilocal.report.document import Table
 from minilocal.report.groups import Group, Panel, modules
+from minilocal.summary import NetworkSize
 
 TEXT = (
     "Baselines are no runs: BP, BP with activation checkpointing at the same module boundaries, and BP with gradient "
@@ -24,17 +27,25 @@ AVERAGE = (
     "The average is over a period, (Q · global + (P - Q) · local) / P, as in the PGL paper's Table 2: a machine must "
     "bear the peak."
 )
+TESTED = (
+    "Contexts stay in the network that is tested, so it is larger than the one it was made of: a comparison with BP is "
+    "fair on the same network, BP with contexts."
+)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """MB of a step, at its peak and on average over a period; `of_bp` is the peak as a part of plain BP's."""
+    """MB of a step, at its peak and on average over a period; `of_bp` is the peak as a part of plain BP's.
+
+    `tested` is the size of the network that is tested.
+    """
 
     name: str
     peak: float
     average: float
     of_bp: float
     is_run: bool
+    tested: NetworkSize | None = None  # of the network that is tested
 
 
 def estimates(panel: Panel, memory: Memory) -> list[Estimate]:
@@ -58,7 +69,8 @@ def _estimate(name: str, group: Group, rule: Mapping[str, Any] | None, memory: M
     if period is None or bp is None:
         return Estimate(name, *(float("nan"),) * 3, rule is None)
     peak = period.peak.step
-    return Estimate(name, peak / 1e6, period.average() / 1e6, peak / bp.peak.step, rule is None)
+    tested = memory.tested(group, rule)
+    return Estimate(name, peak / 1e6, period.average() / 1e6, peak / bp.peak.step, rule is None, tested)
 
 
 def _baselines(panel: Panel) -> list[tuple[str, Group, dict[str, Any]]]:
@@ -75,20 +87,39 @@ def _baselines(panel: Panel) -> list[tuple[str, Group, dict[str, Any]]]:
         if K > 1:
             result.append((f"BP, checkpointed{end} (baseline)", group, {"name": "bp", "keep": "inputs"}))
             result.append((f"BP, accumulated{end} (baseline)", group, {"name": "bp", "accumulate": K}))
+    for group in panel.groups:
+        context = boundaries.context(str(group.settings.get("rule.context", "none")))
+        if context.source != "none" and modules(group) > 1:
+            K, images = modules(group), int(group.settings["optim.batch_size"])
+            end = f", K = {K}" * several[0] + f", batch = {images}" * several[1]
+            result.append((f"BP, contexts {context.mode}{end} (baseline)", group, bp_with(group)))
     return result
 
 
+def bp_with(group: Group) -> dict[str, Any]:
+    """BP on the network that this group tests."""
+    return {"name": "bp", "context": group.settings.get("rule.context", "none")}
+
+
 def memory_table(rows: Sequence[Estimate]) -> Table:
-    """A row for each estimate; the average stands where it differs from the peak."""
+    """A row for each estimate, with the average where it differs from the peak, and the networks where they differ."""
     averages = any(row.average != row.peak for row in rows)
+    sizes = len({row.tested for row in rows}) > 1
     return Table(
         [
             {"runs": row.name, "memory (MB)": f"{row.peak:.3g}", "of BP": f"{row.of_bp:.2f}"}
             | ({"average over a period (MB)": f"{row.average:.3g}"} if averages else {})
+            | (_tested(row.tested) if sizes else {})
             for row in rows
         ],
-        [AVERAGE] * averages,
+        [AVERAGE] * averages + [TESTED] * sizes,
     )
+
+
+def _tested(size: NetworkSize | None) -> dict[str, str]:
+    """The cells of a tested network's size."""
+    cells = ("", "") if size is None else (f"{size.parameters:,}", f"{size.multiply_adds:,}")
+    return dict(zip(("tested: parameters", "multiply-adds of an image"), cells, strict=True))
 
 
 def memory_records(panel: Panel, rows: Sequence[Estimate]) -> list[dict[str, object]]:

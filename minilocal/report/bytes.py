@@ -14,6 +14,7 @@ from minilocal.learner import Learner
 from minilocal.memory import CPU, GPU, MemoryProfile, PeriodMemory
 from minilocal.nets.net import Size
 from minilocal.report.groups import Group
+from minilocal.summary import NetworkSize, network_size
 from minilocal.train.from_config import learner_of
 
 IMAGES: dict[str, tuple[Size, int, int]] = {  # size, channels, classes, of runs that do not record them
@@ -51,6 +52,15 @@ class Memory:
         if key not in self._known:
             self._known[key] = self._estimate(group, rule)
         return self._known[key]
+
+    def tested(self, group: Group, rule: Mapping[str, Any] | None = None) -> NetworkSize | None:
+        """The size of the network that is tested, with that rule if one is given; None where it cannot be built."""
+        tables = tables_of(group.first.config)
+        try:
+            config = from_tables({**tables, "rule": dict(rule)}, "a baseline") if rule else group.first.config
+            return network_size(learner_for(config, images_of(group), self._machine(group).library))
+        except UserError:
+            return None
 
     def _estimate(self, group: Group, rule: Mapping[str, Any] | None) -> PeriodMemory | None:
         tables = tables_of(group.first.config)

@@ -9,6 +9,7 @@ from minilocal.rules.auglocal import auglocal
 from minilocal.rules.backlink import backlink
 from minilocal.rules.bp import bp
 from minilocal.rules.compose import Rule, compose
+from minilocal.rules.contsup import contsup
 from minilocal.rules.ddg import ddg
 from minilocal.rules.dgl import dgl
 from minilocal.rules.dni import dni
@@ -23,13 +24,13 @@ from minilocal.rules.predsim import predsim
 from minilocal.rules.registry import COMPOSED, constructor, get, label, options, register
 
 NAMES = register(
-    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking, auglocal, hpff, man
+    bp, gll, backlink, dgl, predsim, infopro, pgl, dni, ddg, fdg, interlocking, auglocal, hpff, man, contsup
 )  # in the order of tables and help
 
 __all__ = [
     "ANSWERS", "COMPOSED", "NAMES", "Recommended", "Rule", "auglocal", "backlink", "bp", "compose", "constructor",
-    "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "hpff", "infopro", "interlocking", "label", "man",
-    "options", "pgl", "predsim", "when",
+    "contsup", "ddg", "dgl", "dni", "fdg", "from_file", "get", "gll", "hpff", "infopro", "interlocking", "label",
+    "man", "options", "pgl", "predsim", "when",
 ]  # fmt: skip
 
 

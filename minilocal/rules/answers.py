@@ -46,6 +46,7 @@ def composed(
     when: Answer = "always",
     keep: str = Rule.keep,
     accumulate: int = Rule.accumulate,
+    context: str = Rule.context.source,
 ) -> Rule:
     """The rule with these answers, each as text, "link:length=2", or as a table with a name in it.
 
@@ -56,6 +57,7 @@ def composed(
         when: always, periodic (of every `period` epochs the last `duration` learn from the last loss), asynchronous.
         keep: what is kept until an error arrives: caches, or inputs (activation checkpointing).
         accumulate: micro-batches whose mean gradient makes a step, 1 or more.
+        context: what crosses upward besides h: none (R0), image (E), below (R1), both (R1E).
 
     Raises: UserError for an unknown answer or option, and for answers that do not fit together.
     """
@@ -65,6 +67,7 @@ def composed(
         when=_answer("when", when),
         keep=keep,
         accumulate=accumulate,
+        context=context,
     )
 
 

@@ -6,7 +6,8 @@
     w ← w - η g
 
 `keep="inputs"` is activation checkpointing at module boundaries: a module keeps its input only, and recomputes its
-caches when the error arrives, for one more forward. K changes nothing else. Every other rule at K = 1 is BP.
+caches when the error arrives, for one more forward. K changes nothing else. Every other rule at K = 1 is BP. With a
+`context` the network is the one that ContSup tests, with encoders at the inputs of modules: its baseline, of one size.
 """
 
 from __future__ import annotations
@@ -15,13 +16,18 @@ from minilocal import boundaries, objectives
 from minilocal.rules.compose import Rule, compose
 
 
-def bp(*, keep: str = Rule.keep, accumulate: int = Rule.accumulate) -> Rule:
+def bp(*, keep: str = Rule.keep, accumulate: int = Rule.accumulate, context: str = Rule.context.source) -> Rule:
     """Backpropagation.
 
     Args:
         keep: what a module keeps until its error arrives: caches, or inputs (activation checkpointing).
         accumulate: micro-batches, each with its own batch statistics, whose mean gradient makes a step; 1 or more.
+        context: none, or ContSup's encoders at the inputs of modules: image (E), below (R1), both (R1E).
 
-    Raises: UserError for any other keep, and fewer than 1 micro-batch.
+    Raises: UserError for any other keep or context, and fewer than 1 micro-batch.
     """
-    return compose("BP", objective=objectives.none(), boundary=boundaries.open(), keep=keep, accumulate=accumulate)
+    supply = boundaries.context(context)
+    name = "BP" if supply == Rule.context else f"BP with contexts ({supply.mode})"
+    return compose(
+        name, objective=objectives.none(), boundary=boundaries.open(), keep=keep, accumulate=accumulate, context=supply
+    )

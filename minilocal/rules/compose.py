@@ -1,4 +1,7 @@
-"""A rule is the answers to four questions: the local objective, the boundary, when modules learn, what they keep."""
+"""A rule is the answers to four questions: the local objective, the boundary, when modules learn, what they keep.
+
+Of a boundary there are two answers: the errors that cross it downward, and the context that crosses upward besides h.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,8 @@ from itertools import accumulate
 from types import ModuleType
 
 from minilocal import boundaries, objectives
-from minilocal.boundaries import Boundary, Recommended
+from minilocal.boundaries import NO_CONTEXT, Boundary, Recommended
+from minilocal.boundaries import context as ContextSupply
 from minilocal.boundaries import open as open_boundary
 from minilocal.errors import UserError, call_it, unknown, whole
 from minilocal.layers.base import Shape
@@ -42,6 +46,7 @@ class Rule:
     keep: str = "caches"
     accumulate: int = 1
     recommends: Recommended | None = None
+    context: ContextSupply = NO_CONTEXT
 
     @property
     def kept(self) -> str:
@@ -53,6 +58,7 @@ class Rule:
         answers = [
             f"local objective: {self.objective.describe()}",
             f"error from above: {self.boundary.describe()}",
+            self.context.describe(),
             f"kept for the backward: {KEPT[self.kept]}",
             self.when.describe(),
         ]
@@ -88,6 +94,7 @@ def compose(
     keep: str = Rule.keep,
     accumulate: int = Rule.accumulate,
     recommends: Recommended | None = None,
+    context: ContextSupply | str = NO_CONTEXT,
 ) -> Rule:
     """The rule with these answers; an answer that is left out is BP's.
 
@@ -100,6 +107,8 @@ def compose(
         accumulate: micro-batches whose mean gradient makes a step, 1 or more.
         recommends: an optimiser and learning rate, used where a Learner or a run is given none; by default those of
             the boundary, which `synthetic_gradient` and `delayed` have.
+        context: what crosses upward besides h, `minilocal.boundaries.context(source)` or a source: "image" (E), "below"
+            (R1), "both" (R1E), "none" (R0).
 
     >>> from minilocal import boundaries, objectives
     >>> print(compose("BackLink with InfoPro", objective=objectives.infopro(), boundary=boundaries.link()).name)
@@ -109,11 +118,12 @@ def compose(
     recommendation.
     """
     _check_kinds(name, objective, boundary, when, recommends)
+    supply = context if isinstance(context, ContextSupply) else ContextSupply(context)
     if keep not in KEEP:
         raise unknown("keep", keep, KEEP)
     micro_batches = whole("accumulate", accumulate, give="the number of micro-batches, 1 or more")
     objective, boundary, when = objective or none(), boundary or open_boundary(), when or always()
-    rule = Rule(name, objective, boundary, when, keep, micro_batches, recommends or boundary.recommends)
+    rule = Rule(name, objective, boundary, when, keep, micro_batches, recommends or boundary.recommends, supply)
     for refused, why in _refusals(rule):
         if refused:
             raise UserError(f"{name}: {why}.")
@@ -152,6 +162,11 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
         (
             delayed and rule.accumulate != 1,
             "delayed errors span several steps, micro-batches one: use accumulate=1",
+        ),
+        (
+            rule.context != NO_CONTEXT and (delayed or when.engine == "asynchronous"),
+            "a context is of the batch that a module works on, and modules work on several batches here: use "
+            "context=none, or another boundary or when",
         ),
         (
             keep == "inputs" and not (boundary.can_checkpoint or when.guided),

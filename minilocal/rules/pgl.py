@@ -51,7 +51,7 @@ def pgl(
     if around.boundary.delayed or around.boundary.provides_error:
         raise UserError(
             f"PGL around {around.name}: it takes a rule without delays whose modules have a loss of their own: around "
-            "= gll, backlink, dgl, predsim, infopro, interlocking, auglocal, hpff or man."
+            "= gll, backlink, dgl, predsim, infopro, interlocking, auglocal, hpff, man or contsup."
         )
     if around.when != always():
         raise UserError(f"PGL around {around.name}: that rule has a schedule of its own: give one with when=always.")
@@ -62,4 +62,5 @@ def pgl(
         when=periodic(period, duration, includes),
         keep=around.keep,
         accumulate=around.accumulate,
+        context=around.context,
     )

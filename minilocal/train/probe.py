@@ -69,8 +69,9 @@ def _features(learner: Learner, images: np.ndarray, dataset: DataSet, between: C
     unused = namespace(x).zeros(len(x), np.int64)  # labels, which features do not depend on
     parts: list[list[Array]] = [[] for _ in learner.modules]
     for h, _ in evaluation_batches(x, unused, dataset, BATCH, dtype=learner.dtype):
+        ctx = EVALUATION
         for module, part in zip(learner.modules, parts, strict=True):
-            h = evaluation.output(module, h, EVALUATION, arrays)
+            h, ctx = evaluation.output(module, h, ctx, arrays)
             part.append(h.mean(axis=(1, 2)) if h.ndim == 4 else h)
         between()
     return [namespace(*part).concatenate(part) for part in parts]

@@ -152,6 +152,11 @@ def _is_global(learner: Learner) -> bool:
     return learner.rule.when.is_global(learner.epoch)
 
 
+def _passes(learner: Learner) -> bool:
+    """Whether errors pass through whole modules, and so through what contexts encode."""
+    return learner.rule.boundary.passes_on or _is_global(learner)
+
+
 def _parts(learner: Learner, batch: Batch) -> Iterator[tuple[float, Batch, PassContext]]:
     """(share, images and labels, context) of each micro-batch."""
     ctx, number = PassContext(key=learner.key, epoch=learner.epoch), learner.rule.accumulate
@@ -203,7 +208,7 @@ def _by_jax(learner: Learner, batch: Batch, c: dict[str, np.ndarray]) -> tuple[d
     try:
         with jax_on_cpu():
             for share, (x, y), ctx in _parts(learner, batch):
-                plain = plain_gradients(learner.modules, weights, buffers, x, y, ctx)
+                plain = plain_gradients(learner.modules, weights, buffers, x, y, ctx, _passes(learner))
                 for name in total:
                     total[name] += share * sum(factor * plain[m][name] for m, factor in enumerate(c[name]) if factor)
     except NoReference as missing:
@@ -219,7 +224,10 @@ def _by_differences(
     worst, allowed, share_of_bound = 0.0, 0.0, -1.0
     for name, g in ours.items():
         of_parts = [
-            [(v, share * D, share * bound) for v, D, bound in slopes(learner.modules, p, name, part, ctx)]
+            [
+                (v, share * D, share * bound)
+                for v, D, bound in slopes(learner.modules, p, name, part, ctx, _passes(learner))
+            ]
             for share, part, ctx in _parts(learner, batch)
         ]
         tried = []

@@ -125,6 +125,12 @@ CASES: dict[str, list[RuleCase]] = {
             is_global=True,
         ),
     ],
+    "PGL and ContSup": [
+        _case(context, _guided(around=f"contsup:context={context}"), 4, is_global=True) for context in ("image", "both")
+    ],
+    "ContSup and InfoPro": [
+        _case("R1E", compose(objective=infopro(LAMBDAS), boundary=boundaries.closed(), context="both"), 4),
+    ],
     "PGL and InfoPro": [_case("four λ", _guided(around=rules.infopro(lambdas=LAMBDAS)), 3, is_global=True)],
 }
 

@@ -16,6 +16,7 @@ Where an objective has two heads L_m is that of the cascade, and K more columns 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,26 +93,45 @@ def factors(rule: Rule, modules: Sequence[Module], is_global: bool = False) -> d
     return named
 
 
-def losses(modules: Sequence[Module], p: Arrays, batch: Batch, ctx: PassContext) -> np.ndarray:
-    """L_m of each module (K,), by forwards alone; 0 where it has none. (2K,) of two heads."""
+def losses(
+    modules: Sequence[Module], p: Arrays, batch: Batch, ctx: PassContext, entered: Sequence[PassContext] | None = None
+) -> np.ndarray:
+    """L_m of each module (K,), by forwards alone; 0 where it has none. (2K,) of two heads.
+
+    What contexts encode is taken from `entered`, the contexts of the modules' passes, where they are given.
+    """
     h, values = batch.x, np.zeros(_ones(modules)[0].shape[1])
     for m, module in enumerate(modules):
+        ctx = module.enter(h, ctx)
+        given = ctx if entered is None else entered[m]
         for u, unit in enumerate(module.units, module.first):
-            h = unit.forward(h, ctx.at(u), p)[0]
+            h = unit.forward(h, given.at(u), p)[0]
         if module.objective is not None:
             for n, part in enumerate(parts(module.objective)):
                 values[m + n * len(modules)] = float(part.forward(h, batch, ctx.at(module.top), p)[0])
     return values
 
 
+def contexts(modules: Sequence[Module], p: Arrays, batch: Batch, ctx: PassContext) -> list[PassContext]:
+    """The context of each module's passes at these weights; a forward leaves nothing in it."""
+    h, found = batch.x, list[PassContext]()
+    for module in modules:
+        ctx = module.enter(h, ctx)
+        found.append(replace(ctx, own=None))
+        h = module.forward(h, ctx, p, False, keep=False)[0]
+    return found
+
+
 def slopes(
-    modules: Sequence[Module], p: Arrays, name: str, batch: Batch, ctx: PassContext
+    modules: Sequence[Module], p: Arrays, name: str, batch: Batch, ctx: PassContext, passes: bool = False
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """(v, D, bound) for some random directions v of one parameter: D (K,) is each loss's slope along v.
 
     D is a central difference with step h, and its error within |D(2h) - D(h)| plus round-off, as in
-    `minilocal.verify.differences`; a kink of a ReLU between the two widens that bound.
+    `minilocal.verify.differences`; a kink of a ReLU between the two widens that bound. What contexts encode is held
+    constant, unless errors pass through whole modules.
     """
+    entered = None if passes else contexts(modules, p, batch, ctx)
     w = to_host(p[name])
     h = EPS ** (1 / 3) * max(1.0, float(np.abs(w).max(initial=0)))
     for number in range(DIRECTIONS):
@@ -119,7 +139,7 @@ def slopes(
         v /= max(1.0, float(np.abs(v).max(initial=0)))
 
         def at(t: float, v: np.ndarray = v) -> np.ndarray:
-            return losses(modules, {**p, name: w + t * v}, batch, ctx)
+            return losses(modules, {**p, name: w + t * v}, batch, ctx, entered)
 
         sides = [at(h), at(-h), at(2 * h), at(-2 * h)]
         near, far = (sides[0] - sides[1]) / (2 * h), (sides[2] - sides[3]) / (4 * h)

@@ -1,9 +1,13 @@
-"""BP, GLL, BackLink and Interlocking: the cases, from the closed boundary to errors through several modules."""
+"""BP, GLL, BackLink, Interlocking, ContSup: the cases, from the closed boundary to errors through several modules."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from minilocal import boundaries
+from minilocal.boundaries import link
+from minilocal.objectives import classifier
+from minilocal.rules import compose
 from minilocal.verify.compare import OWN, Result
 from minilocal.verify.synchronous import RuleCase, named, row, single_precision
 
@@ -66,12 +70,34 @@ CASES: dict[str, list[RuleCase]] = {
         named("interlocking", "dropout", 4, reach=2, keep="inputs"),
         named("interlocking", "resnet8", 3, reach=1, aux="1c2f"),
     ],
+    "ContSup": [
+        *(named("contsup", "resnet8", K, context=c) for K, c in ((2, "image"), (3, "below"), (4, "both"))),
+        *(named("contsup", "convolutions", 4, context=c, aux="0c1f") for c in ("image", "below", "both")),
+        named("contsup", "wide", 3, context="both"),
+    ],
+    "BP on ContSup's network": [
+        *(named("bp", "resnet8", K, context=c) for K, c in ((2, "image"), (3, "below"), (4, "both"))),
+        named("bp", "convolutions", 4, context="both", keep="inputs"),
+        named("bp", "convolutions", 4, context="below", accumulate=2),
+    ],
+    "ContSup and other boundaries": [
+        *(
+            RuleCase(name, compose(objective=classifier("0c1f"), boundary=boundary, context="both"), "convolutions", 4)
+            for name, boundary in (
+                ("l 1", link(1, 0.25)),
+                ("l 2, total", link(2, 0.25, error="total")),
+                ("whole modules, total", link("module", 0.25, "unfolded", "total")),
+                ("n 2", boundaries.reach(2)),
+            )
+        ),
+    ],
 }
 SINGLE = {
     "bp": named("bp", modules=1),
     "gll": named("gll", modules=4),
     "backlink": named("backlink", modules=2, length=2, alpha=0.25),
     "interlocking": named("interlocking", modules=4, reach=2),
+    "contsup": named("contsup", modules=4, context="both"),
 }
 
 

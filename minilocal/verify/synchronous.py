@@ -78,7 +78,9 @@ def by_jax(case: RuleCase, learner: Learner, dtype: str = "float64") -> dict[str
         for arrays in (learner.parameters(), learner.buffers())
     )
     ctx = PassContext(key=learner.key, epoch=learner.epoch)
-    modules = _modules(case.net, case.modules, case.rule.objective, _what_stands_behind(case.rule.boundary))
+    modules = _modules(
+        case.net, case.modules, case.rule.objective, case.rule.context, _what_stands_behind(case.rule.boundary)
+    )
     with jax_on_cpu(dtype):
         losses, grads = reference.gradients(
             case.rule, modules, weights, buffers, *batch(case, dtype), ctx, case.is_global
@@ -92,10 +94,12 @@ def _what_stands_behind(boundary: Boundary) -> Boundary:
 
 
 @lru_cache(maxsize=64)
-def _modules(net: str, modules: int, objective: ObjectiveSpec, boundary: Boundary) -> list[Any]:
-    """The modules of one Learner for all rules with that objective, so that JAX compiles their references once."""
+def _modules(
+    net: str, modules: int, objective: ObjectiveSpec, context: boundaries.context, boundary: Boundary
+) -> list[Any]:
+    """The modules of one Learner for all rules with these answers, so that JAX compiles their references once."""
     boundary = boundaries.open() if objective == objectives.none() else boundary
-    rule = rules.compose(objective=objective, boundary=boundary)
+    rule = rules.compose(objective=objective, boundary=boundary, context=context)
     with warnings.catch_warnings(action="ignore"):
         return Learner(network(net), rule, modules, rng=streams.rng(0)).modules
 

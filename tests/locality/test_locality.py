@@ -42,6 +42,7 @@ EXPECTED: dict[str, list[tuple[Any, ...]]] = {
     "auglocal": [LOCAL],
     "hpff": [NEXT],
     "man": [((0,), [ErrorPath(0, None, 0, weights_lag=1)] * 2, {"own loss"}, (KEPT, BROKEN, BROKEN), (4, 2, 0))],
+    "contsup": [LOCAL],
     "fdg": [((1,), full(1), {"last loss"}, (BROKEN, BROKEN, BROKEN), (2, 1, 1))],
 }  # fmt: skip
 SEEN = ("labels", "image")
@@ -61,6 +62,27 @@ def test_every_rule_lets_cross_what_its_papers_say(name):
     assert rows[0].sees == INPUTS.get(name, ("labels",))
     everything = ml.Learner(NET, rules.get(name), SIZES, rng=ml.rng(0)).parameters()
     assert rows[0].added_parameters == sum(w.size for n, w in everything.items() if n not in NET.parameters())
+
+
+@pytest.mark.parametrize(
+    ("context", "modules", "expected"),
+    [
+        ("none", 3, ()),
+        ("image", 3, ("image",)),
+        ("below", 3, ("below",)),
+        ("both", 3, ("image", "below")),
+        ("both", 2, ("image",)),
+    ],
+)
+@pytest.mark.parametrize("name", ["contsup", "bp"])
+def test_contexts_cross_upward_and_bring_no_error_down(name, context, modules, expected):
+    rule = rules.get(name, context=context)
+    (row,) = measure(rule, toy_net(3), modules)
+    assert row.contexts == expected and not row.disagreements
+    assert row.activation_lags == [(0,)] * (modules - 1)
+    if name == "contsup":
+        assert all(path == ErrorPath(0, None, 0) for path in row.error_paths)
+        assert row.influence_of_updates == (None,) * (modules - 1) + (0,), "as GLL's"
 
 
 def test_the_total_error_locks_what_the_own_error_does_not():
@@ -128,8 +150,8 @@ def test_on_vectors_and_with_two_modules():
 def test_an_engine_that_lets_the_error_leak_below_the_range_is_caught(monkeypatch):
     honest = synchronous.PendingModule
 
-    def leaky(module, lowest):
-        return honest(module, lowest if lowest == len(module.units) else max(0, lowest - 1))
+    def leaky(module, lowest, ctx):
+        return honest(module, lowest if lowest == len(module.units) else max(0, lowest - 1), ctx)
 
     monkeypatch.setattr(synchronous, "PendingModule", leaky)
     (row,) = measure(rules.backlink(length=1), NET, SIZES)

@@ -31,6 +31,7 @@ COMM = MPI.COMM_WORLD
 DEVICE = fake if "--device" in sys.argv else "cpu"  # a stand-in for a GPU
 FAULT = next((word.partition("=")[2] for word in sys.argv if word.startswith("--fault=")), "")
 FIRST = COMM.rank == 0
+CONTEXTS = (("image", "caches"), ("below", "caches"), ("both", "inputs"))
 RATE = 0.05 if DEVICE == "cpu" else 1e-4  # DNI with SGD diverges at a higher one
 
 
@@ -69,6 +70,18 @@ def rules() -> Iterator[tuple[str, Rule]]:
         "man, every 2": man(every=2, start="random", momentum=0.5),
         "man, guided": r.pgl(around=man(), period=2, duration=1),
         "man, micro-batches": compose("n", objective=classifier, boundary=b.weights(0.5), accumulate=2),
+        **{f"contsup, {source}": r.contsup(context=source) for source in ("none", "image", "below", "both")},
+        **{f"bp, {source}": r.bp(context=source, keep=keep) for source, keep in CONTEXTS},
+        "contsup, micro-batches": compose("c", objective=classifier, boundary=b.closed(), context="both", accumulate=2),
+        "contsup, guided": r.pgl(around="contsup:context=both", period=2, duration=1),
+        **{
+            f"contsup, backlink {length}, {error}": compose(
+                "l", objective=classifier, boundary=b.link(length, error=error), context="both"
+            )
+            for length, error in ((1, "own"), ("module", "own"), ("module", "total"))
+        },
+        "contsup, interlocking": compose("t", objective=classifier, boundary=b.reach(2), context="both", keep="inputs"),
+        "contsup, dni": compose("y", objective=none, boundary=b.synthetic_gradient(), context="both"),
         "fdg, backward first": compose("f", objective=none, boundary=b.delayed(1), when=when.always("backward")),
         "ddg, backward first": compose("d", objective=none, boundary=b.delayed(0), when=when.always("backward")),
         "delayed by 2 and 2": compose("2", objective=none, boundary=b.delayed(2, 2)),

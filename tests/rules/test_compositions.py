@@ -142,7 +142,11 @@ def test_the_answers_say_how_many_batches_pass_until_each_module_has_been_update
     assert asynchronous.engine == "asynchronous"
 
 
-OWN_DEFAULTS = {"dgl": {"aux", "buffer"}, "pgl": {"around", "aux"}}  # the other options are those of a rule's answers
+OWN_DEFAULTS = {
+    "dgl": {"aux", "buffer"},
+    "pgl": {"around", "aux"},
+    "contsup": {"aux"},
+}  # the other options are those of a rule's answers
 
 
 @pytest.mark.parametrize("name", ml.rules.NAMES)

@@ -49,13 +49,15 @@ class PartCosts:
 class ModuleCosts:
     """The costs of one module: its units, bottom to top, its objective and its synthesiser.
 
-    `input` is the bytes of the module's input. Methods take a range of units, counted from 0 inside the module.
+    `input` is the bytes of the module's input, and `encoded` the same where a context of the module above encodes it,
+    but for the images, which are everywhere. Methods take a range of units, counted from 0 inside the module.
     """
 
     units: tuple[PartCosts, ...]
     objective: PartCosts | None = None
     synthesiser: PartCosts | None = None
     input: int = 0
+    encoded: int = 0
 
     @property
     def parts(self) -> list[PartCosts]:
@@ -101,7 +103,8 @@ class ModuleCosts:
         """The costs where all work takes `factor` times as long."""
         objective = None if self.objective is None else self.objective.scaled(factor)
         synthesiser = None if self.synthesiser is None else self.synthesiser.scaled(factor)
-        return ModuleCosts(tuple(u.scaled(factor) for u in self.units), objective, synthesiser, self.input)
+        units = tuple(u.scaled(factor) for u in self.units)
+        return replace(self, units=units, objective=objective, synthesiser=synthesiser)
 
 
 Costs = Sequence[ModuleCosts]  # of all modules, bottom to top

@@ -17,6 +17,7 @@ from minilocal.costs.passes import macs_behind
 from minilocal.engine import Module
 from minilocal.errors import real, whole
 from minilocal.layers.base import Shape
+from minilocal.layers.with_context import encoded_bytes
 from minilocal.nets import Net
 from minilocal.parallel.simulate.costs import ModuleCosts, PartCosts
 
@@ -48,7 +49,9 @@ class Counted:
                 None if part is None else self._part(part, macs_behind(part, shape), shape)
                 for part in (module.objective, module.synthesiser)
             )
-            costs.append(ModuleCosts(tuple(units), objective, synthesiser, nbytes))
+            costs.append(
+                ModuleCosts(tuple(units), objective, synthesiser, nbytes, encoded_bytes(module.units[0], nbytes))
+            )
             nbytes = units[-1].output
         return tuple(costs)
 

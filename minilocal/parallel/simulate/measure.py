@@ -23,6 +23,7 @@ from minilocal.kernels.threads import one_blas_thread, threads, use_threads
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
+from minilocal.layers.with_context import encoded_bytes, standing_alone
 from minilocal.memory.live import owner_of
 from minilocal.nets import Net
 from minilocal.objectives import Batch
@@ -83,7 +84,9 @@ class Measure:
                 shape = unit.out_shape(shape)
             objective = None if module.objective is None else self.part("objective", module.objective, shape)
             synthesiser = None if module.synthesiser is None else self.part("synthesiser", module.synthesiser, shape)
-            costs.append(ModuleCosts(tuple(units), objective, synthesiser, nbytes))
+            costs.append(
+                ModuleCosts(tuple(units), objective, synthesiser, nbytes, encoded_bytes(module.units[0], nbytes))
+            )
             nbytes = units[-1].output
         return tuple(costs)
 
@@ -117,10 +120,11 @@ class Measure:
         p = {name: np.array(a, self.dtype) for name, a in {**part.parameters, **part.buffers}.items()}
         x = self._noise(shape)
         error = self._noise(part.out_shape(shape) if kind == "unit" else shape)
+        ctx = standing_alone(part, self.ctx, self._noise)
 
         def forward() -> tuple[Any, Any]:
             batch = () if kind == "unit" else (self.batch,)
-            result, cache = part.forward(x, *batch, self.ctx, p)
+            result, cache = part.forward(x, *batch, ctx, p)
             part.update_running_stats(cache, p)
             return result, cache
 

@@ -114,12 +114,12 @@ class SynchronousDevice(DeviceProgram):
             yield Work(FORWARD, module.forward(units[:lowest]), k, t)
             yield Hold(module.kept(units[:lowest]) if own_error else 0)
             if k == self.top and self.above is Exchange.GRADIENTS:
-                yield from self._to_above(t, has_before, module.input_of(lowest))
+                yield from self._to_above(t, has_before, module.input_of(lowest) + self._encoded(k, lowest))
             yield Work(FORWARD, module.forward(units[lowest:]), k, t)
             kept = 0 if recomputes else module.kept(units[lowest:])
             yield Hold(kept if own_error or not recomputes else 0)
             if k == self.top and self.above not in (None, Exchange.GRADIENTS):
-                yield from self._to_above(t, has_before, module.output)
+                yield from self._to_above(t, has_before, module.output + self._encoded(k, len(module.units)))
 
             awaits = Pending(k, lowest, kept, recomputes)
             yield from self._own_loss(t, k, module)
@@ -182,7 +182,7 @@ class SynchronousDevice(DeviceProgram):
             if not passes_on:
                 return
         if self.below is Exchange.ERROR:
-            yield Send(self.device - 1, self.place.modules[k].input)
+            yield Send(self.device - 1, self.place.modules[k].input + self._of_contexts(k - 1))
 
     def _learn_synthesiser(self, t: int, k: int, module: ModuleCosts) -> Iterator[Op]:
         assert module.synthesiser is not None
@@ -200,10 +200,19 @@ class SynchronousDevice(DeviceProgram):
     # ------------------------------------------------------------------ messages
 
     def _message_up(self) -> int:
-        """Bytes of the message from below: the input of the lowest module, or of the copies."""
+        """Bytes of the message from below: the input of the lowest module or of the copies, and what is encoded."""
         lower = self.place.modules[self.first - 1]
-        linked = self._linked_now(lower)
-        return lower.input_of(len(lower.units) - len(linked))
+        units = len(lower.units) - len(self._linked_now(lower))
+        return lower.input_of(units) + self._encoded(self.first - 1, units)
+
+    def _encoded(self, k: int, units: int) -> int:
+        """Bytes of the module input that goes up behind the output of the first `units` units of module k."""
+        encoded = k if units else k - 1
+        return self.place.modules[encoded].encoded if encoded > 0 else 0
+
+    def _of_contexts(self, k: int) -> int:
+        """Bytes of the error of the contexts that encode the input of module k, where it comes down."""
+        return self.place.modules[k].encoded if self.boundary.passes_on else 0
 
     def _linked_now(self, lower: ModuleCosts) -> range:
         units = len(lower.units)
@@ -235,7 +244,7 @@ class SynchronousDevice(DeviceProgram):
 
     def _await_above(self, t: int, pending: list[Pending]) -> Iterator[Op]:
         if self.above is Exchange.ERROR:
-            yield Receive(self.device + 1, self.place.modules[self.top].output)
+            yield Receive(self.device + 1, self.place.modules[self.top].output + self._of_contexts(self.top))
             yield from self._from_above(t, pending, self.top + 1)
         elif self.above is Exchange.GRADIENTS:
             yield Hold(-pending.pop().kept)

@@ -1,4 +1,7 @@
-"""The plain gradient of each module's loss by all weights, by JAX: no stop-gradient, no boundary, no rule."""
+"""The plain gradient of each module's loss by all weights, by JAX: no stop-gradient, no boundary, no rule.
+
+Only what contexts encode is a constant, unless errors `pass` through them.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 from minilocal.layers import PassContext
 from minilocal.verify.jax_cpu import jax
 from minilocal.verify.promise import parts
+from minilocal.verify.reference.contexts import Sources, constant_sources, enriched
 from minilocal.verify.reference.objectives import objective
 from minilocal.verify.reference.synchronous import forward_all
 
@@ -17,7 +21,13 @@ Arrays = Mapping[str, Any]
 
 
 def plain_gradients(
-    modules: Sequence[Any], weights: Arrays, buffers: Arrays, x: Any, y: Any, ctx: PassContext
+    modules: Sequence[Any],
+    weights: Arrays,
+    buffers: Arrays,
+    x: Any,
+    y: Any,
+    ctx: PassContext,
+    passes: bool = False,
 ) -> list[dict[str, np.ndarray]]:
     """For each module {name: ∂L_m}; zeros where it has no loss. Of two heads, K more are those of the own ones.
 
@@ -25,11 +35,14 @@ def plain_gradients(
     """
 
     def loss_of(w: Arrays, m: int, part: Any) -> Any:
-        p, h = {**buffers, **w}, x
-        for module in modules[: m + 1]:
-            h = forward_all(module.units, module.first, h, p, ctx)
+        p, h, sources = {**buffers, **w}, x, Sources(x, None)
+        for k, module in enumerate(modules[: m + 1]):
+            given = sources if passes else constants[k]
+            sources = Sources(x, enriched(module.units[0], h, given, p, ctx.at(module.first)))
+            h = forward_all(module.units, module.first, h, p, ctx, sources=given)
         return objective(part, p, h, x, y, ctx.at(modules[m].top))
 
+    constants = constant_sources(modules, x, {**buffers, **weights}, ctx)
     heads = [parts(module.objective) for module in modules]
     columns = [[each[n] if n < len(each) else None for each in heads] for n in range(max(map(len, heads)))]
     return [

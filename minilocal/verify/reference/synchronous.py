@@ -22,6 +22,10 @@ Interlocking  Σ_k L_k( sg[h_k] )                                               
 
 Cascade       Σ_k L_k^own( f_k(sg[h_{k-1}]) ) + L_k^cascade( f_k(f_{k-1}(sg[h_{k-2}])) )        of one head: no L_k^own
             without a second head L_k is that of the cascade, and module 1's is L_1( f_1(x) )
+ContSup       Σ_k L_k( f_k(sg[h_{k-1}] + E_{k-1}(x) + R_{k-1}(sg[h'_{k-2}])) )           h'_k as in `contexts`
+
+Where errors pass through whole modules (BP), R passes them on too; everywhere else the sources of contexts are
+constants.
 
 Of a link this reads the options l, α, weighting and error, of `reach` its n. Its methods (`linked_units`, `weights`,
 `sends`, `learns_from`) are what the reference verifies, so they are not called here.
@@ -41,6 +45,7 @@ from minilocal.layers import Layer, PassContext
 from minilocal.objectives import TwoHeads
 from minilocal.rules import Rule
 from minilocal.verify.jax_cpu import jax, jnp, lax
+from minilocal.verify.reference.contexts import Sources, constant_sources, enriched, plain
 from minilocal.verify.reference.layers import arrays_of, reference
 from minilocal.verify.reference.objectives import leaving, objective
 
@@ -91,9 +96,11 @@ def gradients(
 def global_loss(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext) -> Losses:
     """The last loss for all units; each auxiliary network learns from its own loss, of an input that is a constant."""
     total: Any = 0.0
-    h, losses = x, []
+    h, losses, sources = x, [], Sources(x, None)
     for k, module in enumerate(modules):
-        h = forward_all(module.units, module.first, h, p, ctx)
+        entered = enriched(module.units[0], h, sources, p, ctx.at(module.first))
+        h = forward_all(module.units, module.first, h, p, ctx, sources=sources)
+        sources = Sources(x, entered)
         if module.objective is None:
             losses.append(NO_LOSS)
             continue
@@ -107,7 +114,7 @@ def global_loss(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCont
 def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext, link: Any = None) -> Losses:
     """Every module's own loss, boundaries constant; with a link, the two branches of the linked units."""
     constant, total = stop_gradient(p), 0.0
-    h, losses = x, []
+    h, losses, sources = x, [], constant_sources(modules, x, constant, ctx)
     if link is not None:
         local, above = (link.alpha, link.weighting), (1 - link.alpha, link.weighting)
 
@@ -121,44 +128,47 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
         return units if link.length == "module" else min(link.length, units)
 
     def sent(m: int, h: Any) -> Any:  # D_m
-        units, first = modules[m].units, modules[m].first
+        units, first, given = modules[m].units, modules[m].first, sources[m]
         if link.error == "own" or linked_units(m) < len(units):
-            return loss_of(m, forward_all(units, first, h, constant, ctx), constant, leaving(modules[m].objective))
-        scaled = loss_of(m, forward_all(units, first, h, constant, ctx, local), constant, leaving(modules[m].objective))
+            own = forward_all(units, first, h, constant, ctx, sources=given)
+            return loss_of(m, own, constant, leaving(modules[m].objective))
+        both = forward_all(units, first, h, constant, ctx, local, given)
+        scaled = loss_of(m, both, constant, leaving(modules[m].objective))
         if link.error == "own-scaled":
             return scaled
-        return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above))
+        return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above, given))
 
     for k, module in enumerate(modules):
         below = len(module.units) - linked_units(k)
         linked, first = module.units[below:], module.first + below
-        base = forward_all(module.units[:below], module.first, stop_gradient(h), p, ctx)
-        h = forward_all(linked, first, base, constant, ctx)
+        base = forward_all(module.units[:below], module.first, stop_gradient(h), p, ctx, sources=sources[k])
+        h = forward_all(linked, first, base, constant, ctx, sources=sources[k])
         has_loss = module.objective is not None
         loss = loss_of(k, h, p) if has_loss else NO_LOSS
         total += loss if has_loss else 0.0
         losses.append(stop_gradient(loss))
         if linked and has_loss:
-            total += loss_of(k, forward_all(linked, first, stop_gradient(base), p, ctx, local), constant)
+            total += loss_of(k, forward_all(linked, first, stop_gradient(base), p, ctx, local, sources[k]), constant)
         if linked:  # all of the error from above where it is the only one
             by = above if has_loss else None
-            total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, by))
+            total += sent(k + 1, forward_all(linked, first, stop_gradient(base), p, ctx, by, sources[k]))
     return total, losses
 
 
 def interlocking_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassContext, n: int) -> Losses:
     """Every module's own loss for its auxiliary network, and the loss n modules up for its units."""
     constant, total = stop_gradient(p), 0.0
-    h, losses = x, []
+    h, losses, sources = x, [], constant_sources(modules, x, constant, ctx)
     for k, module in enumerate(modules):
         input = stop_gradient(h)
-        h = forward_all(module.units, module.first, input, constant, ctx)
+        h = forward_all(module.units, module.first, input, constant, ctx, sources=sources[k])
         loss = objective(module.objective, p, h, x, y, ctx.at(module.top))
         total += loss
         losses.append(stop_gradient(loss))
-        up = forward_all(module.units, module.first, input, p, ctx)
-        for above in modules[k + 1 : k + n + 1]:
-            up, module = forward_all(above.units, above.first, up, constant, ctx), above
+        up = forward_all(module.units, module.first, input, p, ctx, sources=sources[k])
+        for m, above in enumerate(modules[k + 1 : k + n + 1], k + 1):
+            up = forward_all(above.units, above.first, up, constant, ctx, sources=sources[m])
+            module = above
         total += objective(module.objective, constant, up, x, y, ctx.at(module.top))
     return total, losses
 
@@ -167,12 +177,13 @@ def cascade_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassC
     """Own heads behind one module, cascades behind two, each with all of its weights."""
     total: Any = 0.0
     h, below, losses = x, x, []  # what enters this module, and the one below
+    sources = constant_sources(modules, x, stop_gradient(p), ctx)
     for k, module in enumerate(modules):
-        one = two = forward_all(module.units, module.first, stop_gradient(h), p, ctx)
+        one = two = forward_all(module.units, module.first, stop_gradient(h), p, ctx, sources=sources[k])
         if k > 0:
             lower = modules[k - 1]
-            two = forward_all(lower.units, lower.first, stop_gradient(below), p, ctx)
-            two = forward_all(module.units, module.first, two, p, ctx)
+            two = forward_all(lower.units, lower.first, stop_gradient(below), p, ctx, sources=sources[k - 1])
+            two = forward_all(module.units, module.first, two, p, ctx, sources=sources[k])
         loss: Any = NO_LOSS
         if module.objective is not None:
             heads, at = module.objective, (x, y, ctx.at(module.top))
@@ -186,11 +197,21 @@ def cascade_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassC
 
 
 def forward_all(
-    units: Sequence[Layer], first: int, h: Any, p: Arrays, ctx: PassContext, scaled: tuple[float, str] | None = None
+    units: Sequence[Layer],
+    first: int,
+    h: Any,
+    p: Arrays,
+    ctx: PassContext,
+    scaled: tuple[float, str] | None = None,
+    sources: Sources | None = None,
 ) -> Any:
-    """The units one after another; `scaled` = (a, weighting) multiplies the error that comes back by a."""
+    """The units one after another; `scaled` = (a, weighting) multiplies the error that comes back by a.
+
+    `sources` are those of the first unit's contexts, where it has some.
+    """
     for number, unit in enumerate(units):
-        h = _compiled(unit, ctx.at(first + number))(arrays_of(unit, p), h)
+        h = enriched(unit, h, sources, p, ctx.at(first + number))
+        h = _compiled(plain(unit), ctx.at(first + number))(arrays_of(plain(unit), p), h)
         if scaled and (number == len(units) - 1 or scaled[1] == "literal"):
             h = _scaled_error(h, scaled[0])
     return h
