@@ -25,7 +25,6 @@ from typing import Any
 from minilocal import boundaries, ops
 from minilocal.array import Array, namespace
 from minilocal.boundaries import Boundary
-from minilocal.boundaries import open as open_boundary
 from minilocal.engine.averages import Averaging
 from minilocal.engine.divided import ErrorSlot, backward_staying, local_errors
 from minilocal.engine.memory_advice import memory_advice

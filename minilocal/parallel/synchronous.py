@@ -33,8 +33,9 @@ from typing import Any, Protocol
 
 from minilocal.array import Array
 from minilocal.boundaries import Boundary
+from minilocal.engine.divided import ErrorSlot
 from minilocal.engine.module import Module, OnGradients
-from minilocal.engine.synchronous import ErrorSlot, PendingModule, SynchronousEngine, mix
+from minilocal.engine.synchronous import PendingModule, SynchronousEngine, mix
 from minilocal.layers import PassContext
 from minilocal.layers.base import ModuleInput, Shape
 from minilocal.objectives import Batch
