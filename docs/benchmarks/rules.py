@@ -41,9 +41,10 @@ One step of ResNet-32 on 64 images of CIFAR-10's size, the network cut into K = 
   its epochs differ.
 * **bytes**: the peak of a step above parameters, running statistics and optimiser state. Batches that a delayed rule
   has in flight are counted. PGL's is a global epoch's, where it is BP.
-* **parameters added**: auxiliary networks and synthesisers, which are not part of the trained network, and contexts, which are.
-* **tested**: the multiply-adds of the network that is tested over the plain network's. Contexts enlarge it; the row of BP with
-  contexts is the fair baseline of ContSup.
+* **parameters added**: auxiliary networks and synthesisers, which are not part of the trained network, and contexts,
+  which are.
+* **tested**: the multiply-adds of the network that is tested over the plain network's. Contexts enlarge it; the row of
+  BP with contexts is the fair baseline of ContSup.
 
 The auxiliary networks are each rule's default: a linear classifier (0c1f) for GLL and BackLink. DNI learns with Adam.
 For bytes on ResNet-110, and for K = 2 to 16, see [memory.md](memory.md); for seconds beside PyTorch, [cpu.md](cpu.md).

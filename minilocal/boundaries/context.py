@@ -59,7 +59,7 @@ class ContextSupply:
 
     def __post_init__(self) -> None:
         by_mode = {mode: source for source, mode in MODES.items()}
-        source = by_mode.get(self.source, self.source) if isinstance(self.source, str) else self.source
+        source = by_mode.get(self.source, self.source) if isinstance(self.source, str) else ""
         if source not in MODES:
             raise unknown("context", self.source, (*MODES, *by_mode))
         set_checked(self, source=source)
