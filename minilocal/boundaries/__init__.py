@@ -8,18 +8,17 @@ from __future__ import annotations
 from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.boundaries.base import Boundary as closed
 from minilocal.boundaries.base import OpenBoundary as open
-from minilocal.boundaries.context import MODES, NO_CONTEXT, Entrance
-from minilocal.boundaries.context import ContextSupply as context
 from minilocal.boundaries.delayed import BACKWARD_WEIGHTS
 from minilocal.boundaries.delayed import DelayedBoundary as delayed
 from minilocal.boundaries.link import ERRORS, WEIGHTINGS
 from minilocal.boundaries.link import BackwardLink as link
 from minilocal.boundaries.reach import Reach as reach
+from minilocal.boundaries.supply import ContextSupply as context
 from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradient
 
 __all__ = [
-    "BACKWARD_WEIGHTS", "ERRORS", "MODES", "NO_CONTEXT", "WEIGHTINGS", "Boundary", "Entrance", "Recommended", "closed",
-    "context", "delayed", "link", "open", "reach", "synthetic_gradient",
+    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "closed", "context", "delayed", "link",
+    "open", "reach", "synthetic_gradient",
 ]  # fmt: skip
 
 

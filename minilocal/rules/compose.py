@@ -11,9 +11,9 @@ from itertools import accumulate
 from types import ModuleType
 
 from minilocal import boundaries, objectives
-from minilocal.boundaries import NO_CONTEXT, Boundary, Recommended
-from minilocal.boundaries import context as ContextSupply
+from minilocal.boundaries import Boundary, Recommended
 from minilocal.boundaries import open as open_boundary
+from minilocal.boundaries.supply import NO_CONTEXT, ContextSupply
 from minilocal.errors import UserError, call_it, unknown, whole
 from minilocal.layers.base import Shape
 from minilocal.objectives import ObjectiveSpec, none

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.boundaries import MODES
+from minilocal.boundaries.supply import MODES
 from minilocal.engine.hooks import Hook, hooked
 from minilocal.layers import PassContext
-from minilocal.layers.base import ModuleInput
+from minilocal.layers.module_input import ModuleInput
 from minilocal.objectives import Batch
 from minilocal.rules import bp, compose, contsup, gll
 from minilocal.summary import kept_bytes, network_size

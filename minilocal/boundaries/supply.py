@@ -97,12 +97,12 @@ class ContextSupply:
                 f"context={self.source}: module {entrance.module + 1} begins with vectors of {entrance.shape[0]}, and "
                 "a context is added to maps: use fewer modules, or a network of convolutions."
             )
-        found = []
+        contexts = []
         if self.source in ("image", "both"):
-            found.append(Context(_of_image(entrance), "image", entrance.image))
+            contexts.append(Context(_of_image(entrance), "image", entrance.image))
         if self.source == "below" or (self.source == "both" and entrance.module > 1):
-            found.append(Context(_of_below(entrance), "below", entrance.below))
-        return found
+            contexts.append(Context(_of_below(entrance), "below", entrance.below))
+        return contexts
 
     def describe(self) -> str:
         """What is encoded, in a few words; nothing where there is no context."""
