@@ -22,6 +22,7 @@ from tqdm import tqdm
 import minilocal as ml
 from minilocal.kernels.threads import available
 from minilocal.record import atomic_write, current_environment
+from minilocal.summary import network_size
 
 HERE = Path(__file__).parent
 NET, BATCH, ROUNDS = "resnet32", 64, 5
@@ -40,7 +41,10 @@ One step of ResNet-32 on 64 images of CIFAR-10's size, the network cut into K = 
   its epochs differ.
 * **bytes**: the peak of a step above parameters, running statistics and optimiser state. Batches that a delayed rule
   has in flight are counted. PGL's is a global epoch's, where it is BP.
-* **parameters added**: auxiliary networks and synthesisers. They are not part of the trained network.
+* **parameters added**: auxiliary networks and synthesisers, which are not part of the trained network, and contexts,
+  which are.
+* **tested**: the multiply-adds of the network that is tested over the plain network's. Contexts enlarge it; the row of
+  BP with contexts is the fair baseline of ContSup.
 
 The auxiliary networks are each rule's default: a linear classifier (0c1f) for GLL, BackLink and Interlocking, whose n
 is 1 where no other is said. AugLocal's d is 2, and its modules are cut evenly, as all others. DNI learns with Adam.
@@ -69,6 +73,10 @@ def recipes(K: int) -> dict[str, tuple[Any, Any]]:
         "AugLocal": R.auglocal(depth=2),
         "HPFF": R.hpff(lambdas=INFOPRO[K]),
         "MAN": R.man(),
+        "ContSup, E": R.contsup(context="E"),
+        "ContSup, R1E": R.contsup(context="R1E"),
+        "BP, contexts E": R.bp(context="E"),
+        "BP, contexts R1E": R.bp(context="R1E"),
         "BackLink + InfoPro": R.compose("BackLink + InfoPro", objective=infopro, boundary=ml.boundaries.link(1)),
         "PGL + BackLink": R.pgl(period=3, duration=1, around=R.backlink(length=1)),
     }
@@ -87,6 +95,7 @@ def measure(name: str, K: int) -> dict[str, Any]:
         "K": K,
         "seconds": _seconds(net, rule, optimizer, K, x, y),
         "bytes": _bytes(net, rule, optimizer, K, x, y),
+        "tested": network_size(learner).multiply_adds / net.macs,
         "added": sum(a.size for a in learner.parameters().values()) - ml.nets.count(net.parameters()),
     }
 
@@ -135,15 +144,16 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The rows for K = 4 and K = 16 side by side, in Markdown."""
     by = {(row["rule"], row["K"]): row for row in rows}
     lines = [
-        "| rule | CPU seconds, K = 4 | 16 | bytes, K = 4 | 16 | parameters added, K = 4 | 16 |",
-        "|---|---|---|---|---|---|---|",
+        "| rule | CPU seconds, K = 4 | 16 | bytes, K = 4 | 16 | parameters added, K = 4 | 16 | tested, K = 4 | 16 |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name in dict.fromkeys(row["rule"] for row in rows):
         four, sixteen = by[name, 4], by[name, 16]
         seconds = [f"{row['seconds']:.2f}" for row in (four, sixteen)]
         bytes = [f"{row['bytes'] / by['BP', row['K']]['bytes']:.2f}" for row in (four, sixteen)]
         added = [f"{row['added']:,}" for row in (four, sixteen)]
-        lines.append("| " + " | ".join([name, *seconds, *bytes, *added]) + " |")
+        tested = [f"{row['tested']:.2f}" for row in (four, sixteen)]
+        lines.append("| " + " | ".join([name, *seconds, *bytes, *added, *tested]) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from minilocal import costs, nets, rules, streams
 from minilocal.bench.ops import op_benchmarks
 from minilocal.bench.workload import Workload
-from minilocal.boundaries import NO_CONTEXT
+from minilocal.boundaries.supply import NO_CONTEXT
 from minilocal.errors import UserError, unknown
 from minilocal.ops.kinds import checked_kind
 from minilocal.rules.compose import KEEP

@@ -22,8 +22,7 @@ from minilocal.bench.captured import CapturedWork, NotCaptured, capture, capture
 from minilocal.bench.ops import op_benchmark
 from minilocal.bench.timing import Clock, DeviceClock, Work, clock_of, enough, torch_clock
 from minilocal.bench.torch_learner import TorchLearner, allow_tf32
-from minilocal.boundaries import NO_CONTEXT
-from minilocal.boundaries import context as ContextSupply
+from minilocal.boundaries.supply import NO_CONTEXT, ContextSupply
 from minilocal.device import device_namespace, make_current, to_device, use_tf32
 from minilocal.engine import RecordedSteps
 from minilocal.kernels.cuda.conv import WIDE

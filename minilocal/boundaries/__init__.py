@@ -9,19 +9,18 @@ from minilocal.boundaries.base import Boundary, Recommended
 from minilocal.boundaries.base import Boundary as closed
 from minilocal.boundaries.base import OpenBoundary as open
 from minilocal.boundaries.cascade import Cascade as cascade
-from minilocal.boundaries.context import MODES, NO_CONTEXT, Entrance
-from minilocal.boundaries.context import ContextSupply as context
 from minilocal.boundaries.delayed import BACKWARD_WEIGHTS
 from minilocal.boundaries.delayed import DelayedBoundary as delayed
 from minilocal.boundaries.link import ERRORS, WEIGHTINGS
 from minilocal.boundaries.link import BackwardLink as link
 from minilocal.boundaries.reach import Reach as reach
+from minilocal.boundaries.supply import ContextSupply as context
 from minilocal.boundaries.synthetic import SyntheticGradient as synthetic_gradient
 from minilocal.boundaries.weights import AveragedWeights as weights
 
 __all__ = [
-    "BACKWARD_WEIGHTS", "ERRORS", "MODES", "NO_CONTEXT", "WEIGHTINGS", "Boundary", "Entrance", "Recommended",
-    "cascade", "closed", "context", "delayed", "link", "open", "reach", "synthetic_gradient", "weights",
+    "BACKWARD_WEIGHTS", "ERRORS", "WEIGHTINGS", "Boundary", "Recommended", "cascade", "closed", "context", "delayed",
+    "link", "open", "reach", "synthetic_gradient", "weights",
 ]  # fmt: skip
 
 

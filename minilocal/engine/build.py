@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minilocal.array import Array
-from minilocal.boundaries import Entrance
 from minilocal.boundaries.base import ErrorModel
+from minilocal.boundaries.supply import Entrance
 from minilocal.engine.module import Module
 from minilocal.layers import Layer
 from minilocal.layers.initial import Initializer

@@ -13,6 +13,7 @@ from minilocal.engine.out_of_memory import OutOfMemory, reason_of
 from minilocal.kernels.threads import one_blas_thread
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
+from minilocal.layers.module_input import entering
 
 IMAGES = 256  # at a time
 
@@ -51,7 +52,7 @@ def local_logits(modules: Sequence[Module], head: Layer, x: Array, ctx: PassCont
 
 def output(module: Module, h: Array, ctx: PassContext, p: Mapping[str, Array]) -> tuple[Array, PassContext]:
     """(output of a module's units in evaluation mode, context for the module above), from those of the module below."""
-    ctx = module.enter(h, ctx)
+    ctx = entering(ctx, h, module.first)
     for unit in module.units:
         h = unit.forward(h, ctx, p)[0]
     return h, ctx

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 from minilocal.array import Array
+from minilocal.layers import PassContext
+from minilocal.layers.module_input import inputs_of
 from minilocal.layers.with_context import Source
 from minilocal.objectives import Batch
 
@@ -58,10 +61,15 @@ class Hooks(list[Hook]):
             batch = hook.replace_batch(part, batch)
         return batch
 
-    def replace_source(self, source: Source, value: Array) -> Array:
+    def replace_inputs(self, ctx: PassContext) -> PassContext:
+        """The context in which this module's contexts encode what the hooks put in place of their sources."""
+        inputs = inputs_of(ctx)
         for hook in self:
-            value = hook.replace_source(source, value)
-        return value
+            if inputs.image is not None:
+                inputs = inputs._replace(image=hook.replace_source("image", inputs.image))
+            if (below := inputs.below) is not None and below.value is not None:
+                inputs = inputs._replace(below=below.replaced(hook.replace_source("below", below.value)))
+        return replace(ctx, inputs=inputs) if self else ctx
 
     def after_forward(self, part: Part, out: Array, cache: Any) -> Array:
         for hook in self:

@@ -24,6 +24,7 @@ from minilocal.engine.module import Caches, OnGradients
 from minilocal.engine.synchronous import SynchronousEngine
 from minilocal.layers import PassContext
 from minilocal.layers.base import Need
+from minilocal.layers.module_input import entering
 from minilocal.objectives import Batch
 
 
@@ -59,7 +60,7 @@ class InterlockingEngine(SynchronousEngine):
         h, _, ctx = self._receive(batch, ctx, boundary)
         for j in self.own:
             module, has_learner = self.modules[j], self.lowest(j) is not None
-            ctx = module.enter(h, ctx)
+            ctx = entering(ctx, h, module.first)
             kept = h if self.rule.keep == "inputs" and self.source(j) > j else None
             h, caches = module.forward(h, ctx, p, update_stats, keep=has_learner or kept is None)
             self._send_up(j, len(module.units), h, ctx)

@@ -15,6 +15,7 @@ from minilocal.engine.around import Engine
 from minilocal.engine.module import Module
 from minilocal.engine.out_of_memory import OutOfMemory, gigabytes, out_of_memory
 from minilocal.layers import PassContext
+from minilocal.layers.module_input import entering
 from minilocal.split import split
 from minilocal.tree import tree_leaves
 
@@ -69,7 +70,7 @@ def _caches(modules: Sequence[Module], h: Array, p: Mapping[str, Array]) -> list
     """Bytes that each unit's cache and output add to those of the units below, for the images h alone."""
     sizes, ctx = [], PassContext()
     for module in modules:
-        ctx = module.enter(h, ctx)
+        ctx = entering(ctx, h, module.first)
         for u, unit in enumerate(module.units, module.first):
             y, cache = unit.forward(h, ctx.at(u), p)
             sizes.append(sum(a.nbytes for a in tree_leaves((cache, y), h) if a.shape[:1] == h.shape[:1]))

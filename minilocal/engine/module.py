@@ -9,7 +9,7 @@ synthesise    ê_k, where a synthesiser predicts the error from above
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,8 +20,7 @@ from minilocal.engine.hooks import Hooks
 from minilocal.engine.out_of_memory import naming
 from minilocal.errors import UserError
 from minilocal.layers import Layer, PassContext
-from minilocal.layers.base import ModuleInput, Need, Shape
-from minilocal.layers.with_context import replaced_sources
+from minilocal.layers.base import Need, Shape
 from minilocal.objectives import Batch, Objective
 
 OnGradients = Callable[[dict[str, Array]], None]
@@ -48,15 +47,6 @@ class Module:
         """The names of its units' parameters, auxiliary networks left out."""
         return [name for unit in self.units for name in unit.parameters]
 
-    def enter(self, h: Array, ctx: PassContext, passes: bool = False) -> PassContext:
-        """The context of this module's passes, from that of the module below; h is its input, without its contexts.
-
-        The lowest module's input is the image. With `passes`, errors of contexts go on into the modules below.
-        """
-        if self.first == 0:
-            return replace(ctx, image=h, below=None, own=ModuleInput(h))
-        return replace(ctx, below=ctx.own, own=ModuleInput(passes=passes))
-
     def forward(
         self,
         h: Array,
@@ -72,12 +62,11 @@ class Module:
         """
         caches: Caches = {}
         for u in range(len(self.units)) if units is None else units:
-            unit, given = self.units[u], ctx.at(self.first + u)
+            unit = self.units[u]
             if self.hooks:
                 self.hooks.before_forward(u)
-                given = replaced_sources(unit, given, self.hooks.replace_source)
             with naming("forward of", unit, h):
-                h, cache = unit.forward(h, given, p)
+                h, cache = unit.forward(h, self.hooks.replace_inputs(ctx).at(self.first + u), p)
             if self.hooks:
                 h = self.hooks.after_forward(u, h, cache)
             if update_stats:

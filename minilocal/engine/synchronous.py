@@ -31,7 +31,9 @@ from minilocal.engine.memory_advice import memory_advice
 from minilocal.engine.module import Caches, Module, OnGradients
 from minilocal.engine.neighbours import NoNeighbours
 from minilocal.engine.nothing_in_flight import NothingInFlight
-from minilocal.layers.base import Need, PassContext
+from minilocal.layers import PassContext
+from minilocal.layers.base import Need
+from minilocal.layers.module_input import entering
 from minilocal.objectives import Batch
 from minilocal.rules.compose import Rule
 
@@ -74,7 +76,7 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
         h, below, ctx = self._receive(batch, ctx, boundary)
         for k in self.own:
             module, units = self.modules[k], len(self.modules[k].units)
-            ctx = module.enter(h, ctx, boundary.passes_on)
+            ctx = entering(ctx, h, module.first, boundary.passes_on)
             pending = PendingModule(module, units - (boundary.linked_units(units) if k < last else 0), ctx)
             local = k == last or module.synthesiser is not None or (module.objective is not None and not is_global)
             h, caches = module.forward(h, ctx, p, update_stats, range(pending.lowest), keep=local)
@@ -146,11 +148,7 @@ class SynchronousEngine(NothingInFlight, NoNeighbours, Averaging):
             error_slot[0] = a * error_slot[0]
 
     def _backward_from_above(
-        self,
-        boundary: Boundary,
-        below: list[PendingModule],
-        error_slot: ErrorSlot,
-        on_gradients: OnGradients,
+        self, boundary: Boundary, below: list[PendingModule], error_slot: ErrorSlot, on_gradients: OnGradients
     ) -> Array | None:
         """Backpropagate the error in the slot through the linked units below, and on where the boundary passes it.
 

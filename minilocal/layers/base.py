@@ -36,41 +36,9 @@ Shape = tuple[int, ...]
 Need = Literal["both", "input", "weights"]
 
 
-class ModuleInput:
-    """The input of a module, its own contexts added, as the contexts of the module above encode it.
-
-    With `passes`, errors of these contexts go on: they wait here until the module's backward takes them.
-    """
-
-    def __init__(self, value: Array | None = None, passes: bool = False) -> None:
-        self.value, self.passes = value, passes
-        self._errors: list[Array] = []
-
-    def add_error(self, error: Array) -> None:
-        """Add the error of a context above."""
-        self._errors.append(error)
-
-    def take_error(self) -> Array | None:
-        """The sum of these errors, once; None where there are none."""
-        if not self._errors:
-            return None
-        first, *others = self._errors
-        self._errors.clear()
-        return sum(others, first)
-
-    def replaced(self, value: Array | None) -> ModuleInput:
-        """Another value in its place, for one context alone; errors go where they went."""
-        other = ModuleInput(value, self.passes)
-        other._errors = self._errors
-        return other
-
-
 @dataclass(frozen=True)
 class PassContext:
-    """The context of a forward pass: training or evaluation, the key of its random streams, and inputs besides h.
-
-    These are the images and the input of the module below, for a first unit with contexts, and the module's own input.
-    """
+    """The context of a forward pass: training or evaluation, and the key of its random streams."""
 
     training: bool = True
     key: int = 0
@@ -79,9 +47,7 @@ class PassContext:
     unit: int = 0
     part: int = 0  # which micro-batch of the step
     clock: Array | None = field(default=None, compare=False)  # (epoch, step), int64, on the network's device
-    image: Array | None = field(default=None, compare=False, repr=False)
-    below: ModuleInput | None = field(default=None, compare=False, repr=False)
-    own: ModuleInput | None = field(default=None, compare=False, repr=False)
+    inputs: object = field(default=None, compare=False, repr=False)  # what a module is given besides h: module_input.py
 
     def at(self, unit: int) -> PassContext:
         """The context of another unit."""

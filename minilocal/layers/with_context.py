@@ -11,7 +11,8 @@ from typing import Any, Literal, NamedTuple
 
 from minilocal.array import Array
 from minilocal.errors import UserError
-from minilocal.layers.base import Arrays, Layer, ModuleInput, Need, PassContext, Shape
+from minilocal.layers.base import Arrays, Layer, Need, PassContext, Shape
+from minilocal.layers.module_input import ModuleInput, ModuleInputs, inputs_of
 from minilocal.layers.sequential import Composite
 
 Source = Literal["image", "below"]
@@ -40,9 +41,9 @@ class WithContext(Composite[ContextCache]):
         dh' = the error that f sends down, and that of the contexts above that encode h'         (1)
         dh  = dh';   each E learns from dh'                                                      (2)
 
-    The sources are `ctx.image`, the input of the network, and `ctx.below`, h' of the module below. They are constants,
+    The sources are the image, the input of the network, and h' of the module below. They are constants,
     and (1) is f's error alone, but where errors pass through whole modules: `ModuleInput.passes` says it. With
-    `is_encoded`, h' is left in `ctx.own` for the contexts of the module above.
+    `is_encoded`, h' is left in the pass's `inputs` for the contexts of the module above.
 
     Keeps what f and the encoders keep. Its output and its input are those of f.
 
@@ -54,18 +55,19 @@ class WithContext(Composite[ContextCache]):
         self.unit, self.contexts, self.is_encoded = unit, list(contexts), is_encoded
 
     def forward(self, x: Array, ctx: PassContext, p: Arrays | None = None) -> tuple[Array, ContextCache]:
-        enriched, caches = x, []
+        """(y, cache). Raises: UserError where `ctx` has no such source, as outside of a module."""
+        inputs, enriched, caches = inputs_of(ctx), x, []
         for context in self.contexts:
-            encoded, cache = context.encoder.forward(self._source(context, ctx), ctx, p)
+            encoded, cache = context.encoder.forward(self._source(context, inputs), ctx, p)
             caches.append(cache)
             if enriched is x:
                 enriched = x + encoded
             else:
                 enriched += encoded
-        if self.is_encoded and ctx.own is not None:
-            ctx.own.value = enriched
+        if self.is_encoded and inputs.own is not None:
+            inputs.own.value = enriched
         y, inner = self.unit.forward(enriched, ctx, p)
-        return y, ContextCache(inner, caches, ctx.below, ctx.own)
+        return y, ContextCache(inner, caches, inputs.below, inputs.own)
 
     def backward(
         self, dy: Array, cache: ContextCache, p: Arrays | None = None, need: Need = "both"
@@ -97,35 +99,23 @@ class WithContext(Composite[ContextCache]):
     def macs(self, shape: Shape) -> int:
         return self.unit.macs(shape) + sum(c.encoder.macs(c.shape) for c in self.contexts)
 
-    def _source(self, context: Context, ctx: PassContext) -> Array:
-        below = None if ctx.below is None else ctx.below.value
-        source = ctx.image if context.source == "image" else below
+    def _source(self, context: Context, inputs: ModuleInputs) -> Array:
+        below = None if inputs.below is None else inputs.below.value
+        source = inputs.image if context.source == "image" else below
         if source is None:
             raise UserError(
                 f"unit {self.name!r} has a context of the {context.source}, and none was given: run it inside its "
-                "module, after module.enter(h, ctx)."
+                "module."
             )
         return source
-
-
-def replaced_sources(layer: Layer, ctx: PassContext, replaced: Callable[[Source, Array], Array]) -> PassContext:
-    """The context in which this unit alone is given `replaced(source, value)` in place of what its contexts encode."""
-    if not isinstance(layer, WithContext):
-        return ctx
-    for source in {context.source: None for context in layer.contexts}:
-        if source == "image" and ctx.image is not None:
-            ctx = replace(ctx, image=replaced(source, ctx.image))
-        elif source == "below" and ctx.below is not None and ctx.below.value is not None:
-            ctx = replace(ctx, below=ctx.below.replaced(replaced(source, ctx.below.value)))
-    return ctx
 
 
 def standing_alone(layer: Layer, ctx: PassContext, make: Callable[[Shape], Array]) -> PassContext:
     """The context of a pass through one unit by itself: the sources of its contexts are made by `make(shape)`."""
     if not isinstance(layer, WithContext):
         return ctx
-    made = {context.source: make(context.shape) for context in layer.contexts}
-    return replace(ctx, image=made.get("image"), below=ModuleInput(made.get("below")), own=ModuleInput())
+    sources = {context.source: make(context.shape) for context in layer.contexts}
+    return replace(ctx, inputs=ModuleInputs(sources.get("image"), ModuleInput(sources.get("below")), ModuleInput()))
 
 
 def encoded_bytes(layer: Layer, nbytes: int) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -20,11 +19,10 @@ from minilocal.engine.build import owners
 from minilocal.errors import UserError
 from minilocal.kernels.threads import one_blas_thread
 from minilocal.kernels.underflow import underflow_is_zero
-from minilocal.layers import PassContext
-from minilocal.layers.base import ModuleInput, Shape
 from minilocal.nets import Net
 from minilocal.optim import Optimizer, State
 from minilocal.parallel.asynchronous import AsynchronousRank
+from minilocal.parallel.contexts import from_below, to_above
 from minilocal.parallel.delayed import DelayedRank, merged
 from minilocal.parallel.folder import on_first_alone
 from minilocal.parallel.group import Ranks
@@ -235,11 +233,11 @@ class Learner(one_process.Learner):
         x, ctx, p = self._images(x), self._context(training=False), self._training.arrays
         self._rank.flush()
         chain, last = unit_inputs(self.modules, self.net.shape), len(self.modules) - 1
-        parts = list[Logits]()
+        parts, segment = list[Logits](), Segment(self.own_modules, self.below, self.above)
         with one_blas_thread(), underflow_is_zero():
             for i in evaluation.portions(x):
                 images, logits = x[i : i + evaluation.IMAGES], Logits()
-                h, at = self._from_below(images, ctx, chain)
+                h, at = from_below(segment, self.rule, self.modules, images, ctx, chain)
                 for k in self.own_modules:
                     module = self.modules[k]
                     h, at = evaluation.output(module, h, at, p)
@@ -247,29 +245,10 @@ class Learner(one_process.Learner):
                         logits.append(self.net.head.forward(h, ctx, p)[0])
                     else:
                         logits.append(evaluation.classified(module, h, ctx, p) if local else None)
-                self._to_above(h, at)
+                to_above(segment, self.rule, h, at)
                 parts.append(logits)
         before, after = self.own_modules.start, last + 1 - self.own_modules.stop
         return [*[None] * before, *evaluation.joined(parts), *[None] * after]
-
-    def _from_below(self, images: Array, ctx: PassContext, chain: Sequence[Shape]) -> tuple[Array, PassContext]:
-        """(input of the lowest module, context of the one below it), in evaluation; at the bottom the images."""
-        if self.below is None:
-            return images, ctx
-        first, below = (self.modules[k].first for k in (self.own_modules.start, self.own_modules.start - 1))
-        h, own = self.below.receive((len(images), *chain[first]), images.dtype), ModuleInput(images)
-        if self.rule.context.encodes_below and below > 0:
-            own.value = self.below.receive((len(images), *chain[below]), images.dtype)
-        return h, replace(ctx, image=images, own=own)
-
-    def _to_above(self, h: Array, ctx: PassContext) -> None:
-        """Send the output of the topmost module, and its input where a context above encodes it."""
-        if self.above is None:
-            return
-        self.above.send(h)
-        if self.rule.context.encodes_below and self.own_modules.stop > 1:
-            assert ctx.own is not None and ctx.own.value is not None
-            self.above.send(ctx.own.value)
 
     # ------------------------------------------------------------------ between ranks
 

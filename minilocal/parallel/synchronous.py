@@ -37,7 +37,8 @@ from minilocal.engine.divided import ErrorSlot
 from minilocal.engine.module import Module, OnGradients
 from minilocal.engine.synchronous import PendingModule, SynchronousEngine, mix
 from minilocal.layers import PassContext
-from minilocal.layers.base import ModuleInput, Shape
+from minilocal.layers.base import Shape
+from minilocal.layers.module_input import ModuleInput, ModuleInputs, entering, inputs_of
 from minilocal.objectives import Batch
 from minilocal.parallel.segment import Segment
 from minilocal.parallel.wire import Neighbour, concatenated, divided
@@ -146,7 +147,8 @@ class SynchronousRank(SynchronousEngine):
         unfolded = exchange_at(boundary, lower) is Exchange.GRADIENTS
         lowest = units - boundary.linked_units(units) if unfolded else units
         h = self.below.receive((len(batch.x), *self.inputs[lower.first + lowest]), batch.x.dtype)
-        ctx = replace(ctx, image=batch.x, own=self._receive_input(batch, lowest, boundary.passes_on))
+        inputs = ModuleInputs(batch.x, None, self._receive_input(batch, lowest, boundary.passes_on))
+        ctx = replace(ctx, inputs=inputs)
         run(self.deferred_below)
         if self.weights_cross:
             self.below.send(concatenated(self.arrays[name] for name in self._lowest_unit(self.own.start)))
@@ -155,7 +157,7 @@ class SynchronousRank(SynchronousEngine):
         if not unfolded:
             return h, [], ctx
         if lowest == 0:
-            ctx = lower.enter(h, ctx, boundary.passes_on)
+            ctx = entering(ctx, h, lower.first, boundary.passes_on)
         pending = PendingModule(lower, lowest, ctx, input=h if self.rule.keep == "inputs" else None)
         h, pending.caches = lower.forward(h, ctx, self.arrays, False, range(lowest, units), pending.input is None)
         return h, [pending], ctx
@@ -202,7 +204,7 @@ class SynchronousRank(SynchronousEngine):
         """Send the input of a module that a context of the rank above encodes; the images are there already."""
         assert self.above is not None
         if self.rule.context.encodes_below and (encoded := self._encoded(k, units)):
-            input = ctx.own if encoded == k else ctx.below
+            input = inputs_of(ctx).own if encoded == k else inputs_of(ctx).below
             assert input is not None and input.value is not None
             self.above.send(input.value)
 
@@ -230,7 +232,7 @@ class SynchronousRank(SynchronousEngine):
         error = partial(self.above.receive, (len(x), *self.inputs[self.top.top + 1]), x.dtype)
         if kind is Exchange.ERROR:
             error_slot: ErrorSlot = [error()]
-            if self._errors_of_contexts(k := self.own.stop - 1) and (input := below[-1].ctx.own) is not None:
+            if self._errors_of_contexts(k := self.own.stop - 1) and (input := inputs_of(below[-1].ctx).own) is not None:
                 input.add_error(self.above.receive((len(x), *self.inputs[self.modules[k].first]), x.dtype))
             self._send_down(self._backward_from_above(boundary, below, error_slot, on_gradients))
         elif kind is Exchange.TARGET:

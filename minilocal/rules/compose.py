@@ -11,9 +11,9 @@ from itertools import accumulate
 from types import ModuleType
 
 from minilocal import boundaries, objectives
-from minilocal.boundaries import NO_CONTEXT, Boundary, Recommended
-from minilocal.boundaries import context as ContextSupply
+from minilocal.boundaries import Boundary, Recommended
 from minilocal.boundaries import open as open_boundary
+from minilocal.boundaries.supply import NO_CONTEXT, ContextSupply
 from minilocal.errors import UserError, call_it, unknown, whole
 from minilocal.layers.base import Shape
 from minilocal.objectives import ObjectiveSpec, none
@@ -167,6 +167,16 @@ def _refusals(rule: Rule) -> list[tuple[bool, str]]:
             rule.context != NO_CONTEXT and (delayed or when.engine == "asynchronous"),
             "a context is of the batch that a module works on, and modules work on several batches here: use "
             "context=none, or another boundary or when",
+        ),
+        (
+            boundary.averages is not None and rule.context != NO_CONTEXT,
+            "an average of the next module's first unit has no context of its own: use context=none, or another "
+            "boundary",
+        ),
+        (
+            boundary.averages is not None and rule.objective.divides,
+            "the two heads of this objective stand behind h_k itself, and boundary=weights puts a unit in between: use "
+            "boundary=cascade, link or closed",
         ),
         (
             keep == "inputs" and not (boundary.can_checkpoint or when.guided),

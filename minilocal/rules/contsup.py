@@ -2,7 +2,7 @@
 
 Yu, Zhang, Ma, Wang and Li, "Go beyond End-to-End Training: Boosting Greedy Local Learning with Context Supply", 2023.
 
-    h'_k = h_k + E_k(x) + R_k(h'_{k-1}),  all three sources constants           as in `minilocal.boundaries.context`
+    h'_k = h_k + E_k(x) + R_k(h'_{k-1}),  all three sources constants           as in `minilocal.boundaries.supply`
     h_{k+1} = f_{k+1}(h'_k)
     L_{k+1} = CE(A_{k+1}(h_{k+1}; γ_{k+1}), y)          trains w_{k+1}, γ_{k+1}, E_k and R_k
 

@@ -25,6 +25,7 @@ from minilocal import boundaries
 from minilocal.array import to_host
 from minilocal.engine import Module
 from minilocal.layers import PassContext
+from minilocal.layers.module_input import entering, inputs_of
 from minilocal.objectives import Batch, TwoHeads
 from minilocal.rules import Rule
 from minilocal.streams import stream
@@ -102,10 +103,10 @@ def losses(
     """
     h, values = batch.x, np.zeros(_ones(modules)[0].shape[1])
     for m, module in enumerate(modules):
-        ctx = module.enter(h, ctx)
-        given = ctx if entered is None else entered[m]
+        ctx = entering(ctx, h, module.first)
+        pass_ctx = ctx if entered is None else entered[m]
         for u, unit in enumerate(module.units, module.first):
-            h = unit.forward(h, given.at(u), p)[0]
+            h = unit.forward(h, pass_ctx.at(u), p)[0]
         if module.objective is not None:
             for n, part in enumerate(parts(module.objective)):
                 values[m + n * len(modules)] = float(part.forward(h, batch, ctx.at(module.top), p)[0])
@@ -114,12 +115,12 @@ def losses(
 
 def contexts(modules: Sequence[Module], p: Arrays, batch: Batch, ctx: PassContext) -> list[PassContext]:
     """The context of each module's passes at these weights; a forward leaves nothing in it."""
-    h, found = batch.x, list[PassContext]()
+    h, collected = batch.x, list[PassContext]()
     for module in modules:
-        ctx = module.enter(h, ctx)
-        found.append(replace(ctx, own=None))
+        ctx = entering(ctx, h, module.first)
+        collected.append(replace(ctx, inputs=inputs_of(ctx)._replace(own=None)))
         h = module.forward(h, ctx, p, False, keep=False)[0]
-    return found
+    return collected
 
 
 def slopes(

@@ -41,14 +41,14 @@ def plain(unit: Layer) -> Layer:
 
 def constant_sources(modules: Sequence[Any], x: Any, p: Parameters, ctx: PassContext) -> list[Sources]:
     """The sources of each module as constants, by a forward of the whole network."""
-    h, found = x, [Sources(x, None)]
+    h, collected = x, [Sources(x, None)]
     for module in modules:
-        input = enriched(module.units[0], h, found[-1], p, ctx.at(module.first))
-        found.append(Sources(x, lax.stop_gradient(input)))
+        input = enriched(module.units[0], h, collected[-1], p, ctx.at(module.first))
+        collected.append(Sources(x, lax.stop_gradient(input)))
         h = input
         for u, unit in enumerate(module.units, module.first):
             h = _encode(plain(unit), ctx.at(u))(arrays_of(plain(unit), p), h)
-    return found
+    return collected
 
 
 @lru_cache(maxsize=256)

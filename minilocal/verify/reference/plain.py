@@ -37,9 +37,9 @@ def plain_gradients(
     def loss_of(w: Arrays, m: int, part: Any) -> Any:
         p, h, sources = {**buffers, **w}, x, Sources(x, None)
         for k, module in enumerate(modules[: m + 1]):
-            given = sources if passes else constants[k]
-            sources = Sources(x, enriched(module.units[0], h, given, p, ctx.at(module.first)))
-            h = forward_all(module.units, module.first, h, p, ctx, sources=given)
+            encoded = sources if passes else constants[k]
+            sources = Sources(x, enriched(module.units[0], h, encoded, p, ctx.at(module.first)))
+            h = forward_all(module.units, module.first, h, p, ctx, sources=encoded)
         return objective(part, p, h, x, y, ctx.at(modules[m].top))
 
     constants = constant_sources(modules, x, {**buffers, **weights}, ctx)

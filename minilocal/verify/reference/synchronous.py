@@ -128,15 +128,15 @@ def local_losses(modules: Sequence[Any], p: Arrays, x: Any, y: Any, ctx: PassCon
         return units if link.length == "module" else min(link.length, units)
 
     def sent(m: int, h: Any) -> Any:  # D_m
-        units, first, given = modules[m].units, modules[m].first, sources[m]
+        units, first, encoded = modules[m].units, modules[m].first, sources[m]
         if link.error == "own" or linked_units(m) < len(units):
-            own = forward_all(units, first, h, constant, ctx, sources=given)
+            own = forward_all(units, first, h, constant, ctx, sources=encoded)
             return loss_of(m, own, constant, leaving(modules[m].objective))
-        both = forward_all(units, first, h, constant, ctx, local, given)
+        both = forward_all(units, first, h, constant, ctx, local, encoded)
         scaled = loss_of(m, both, constant, leaving(modules[m].objective))
         if link.error == "own-scaled":
             return scaled
-        return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above, given))
+        return scaled + sent(m + 1, forward_all(units, first, h, constant, ctx, above, encoded))
 
     for k, module in enumerate(modules):
         below = len(module.units) - linked_units(k)

@@ -59,7 +59,7 @@ class ContextSupply:
 
     def __post_init__(self) -> None:
         by_mode = {mode: source for source, mode in MODES.items()}
-        source = by_mode.get(self.source, self.source) if isinstance(self.source, str) else self.source
+        source = by_mode.get(self.source, self.source) if isinstance(self.source, str) else ""
         if source not in MODES:
             raise unknown("context", self.source, (*MODES, *by_mode))
         set_checked(self, source=source)
@@ -97,12 +97,12 @@ class ContextSupply:
                 f"context={self.source}: module {entrance.module + 1} begins with vectors of {entrance.shape[0]}, and "
                 "a context is added to maps: use fewer modules, or a network of convolutions."
             )
-        found = []
+        contexts = []
         if self.source in ("image", "both"):
-            found.append(Context(_of_image(entrance), "image", entrance.image))
+            contexts.append(Context(_of_image(entrance), "image", entrance.image))
         if self.source == "below" or (self.source == "both" and entrance.module > 1):
-            found.append(Context(_of_below(entrance), "below", entrance.below))
-        return found
+            contexts.append(Context(_of_below(entrance), "below", entrance.below))
+        return contexts
 
     def describe(self) -> str:
         """What is encoded, in a few words; nothing where there is no context."""
