@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 RUNS = {
     "exec", "os.system", "os.exec", "os.posix_spawn", "os.spawn", "os.fork", "os.forkpty", "os.startfile",
-    "subprocess.Popen", "pickle.find_class", "import", "ctypes.dlopen", "marshal.loads", "code.__new__",
-    "function.__new__", "pty.spawn", "webbrowser.open",
+    "subprocess.Popen", "pickle.find_class", "import", "ctypes.dlopen", "code.__new__", "function.__new__",
+    "pty.spawn", "webbrowser.open",
 }  # fmt: skip
 CALLS = ("socket.", "urllib.", "http.", "ftplib.", "smtplib.")
 CHANGES = {
     "os.remove", "os.rename", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate", "os.chmod", "os.chown",
     "os.utime", "shutil.rmtree", "shutil.move", "shutil.copyfile", "os.setxattr", "os.putenv", "os.kill",
 }  # fmt: skip
+KNOWN = {*sys.stdlib_module_names, "minilocal", "numpy", "scipy", "PIL", "msgspec", "tqdm"} - {"antigravity", "this"}
+PLACES = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[3] / "minilocal"))
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -44,14 +47,27 @@ class Watch:
             for path in args[:2]:
                 self._outside(event, path)
         elif event in RUNS or event.startswith(CALLS):
-            self.seen.append(f"{event} {ascii(args)[:80]}")
+            if not (event in ("import", "exec", "ctypes.dlopen") and self._is_of_a_library(event, args[0])):
+                self.seen.append(f"{event} {ascii(args)[:80]}")
+
+    def _is_of_a_library(self, event: str, what: Any) -> bool:
+        """Whether a library, or this package, imports something on its first use."""
+        if event == "import":
+            return str(what).partition(".")[0] in KNOWN
+        name = getattr(what, "co_filename", what)
+        if isinstance(name, str) and name.startswith(PLACES):
+            return True
+        frame: Any = sys._getframe()
+        while frame is not None and "importlib" not in frame.f_code.co_filename:
+            frame = frame.f_back
+        return name == "<string>" and frame is not None  # a named tuple or a dataclass of a module that is imported
 
     def _outside(self, event: str, path: Any) -> None:
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         if isinstance(path, (str, os.PathLike)):
             whole = os.path.abspath(path)
-            if whole != os.devnull and not whole.startswith(f"{self._folder}{os.sep}"):
+            if whole not in (os.devnull, self._folder) and not whole.startswith(f"{self._folder}{os.sep}"):
                 self.seen.append(f"{event} {ascii(whole)[:80]}")
 
 

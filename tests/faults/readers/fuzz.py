@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -9,7 +10,8 @@ import shutil
 import signal
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,17 +48,15 @@ def tried(
 
     The same number of inputs gives the same result.
     """
-    result, until, desk = Tried(), time.monotonic() + seconds, Desk()
+    result, desk = Tried(), Desk()
     with tempfile.TemporaryDirectory(prefix="minilocal-readers-") as name:
         top = Path(name).resolve()
         for folder in ("corpus", "findings"):
             (top / folder).mkdir()
-        first = 0
+        _laid_out(reader, top)  # now, as what it imports and makes is kept
+        first, until = 0, time.monotonic() + seconds
         while first < inputs and time.monotonic() < until:
-            shutil.rmtree(top / "folder", ignore_errors=True)
-            (top / "folder").mkdir()
-            seeds = reader.make(top / "folder")
-            (top / "folder" / reader.file).write_bytes(seeds[0])
+            seeds = _laid_out(reader, top)
             desk.put(3, first)
             status = _watched(fork(Task(reader, top, seed, first, inputs, until, hangs), seeds, desk), desk, kills)
             first = desk.get(3)
@@ -73,6 +73,21 @@ def tried(
         result.kept = len(list((top / "corpus").iterdir()))
         _collect(reader, top, seed, out, result)
     return result
+
+
+def _laid_out(reader: Reader, top: Path) -> Sequence[bytes]:
+    """A new folder of the reader's, read once; the contents that are valid."""
+    shutil.rmtree(top / "folder", ignore_errors=True)
+    (top / "folder").mkdir()
+    seeds = reader.make(top / "folder")
+    (top / "folder" / reader.file).write_bytes(seeds[0])
+    with suppress(Exception), redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()):
+        reader.read(top / "folder")
+    for pattern in reader.writes:
+        for path in (top / "folder").rglob(pattern):
+            path.unlink()
+    (top / "folder" / reader.file).write_bytes(seeds[0])
+    return seeds
 
 
 def _watched(child: int, desk: Desk, kills: float) -> int | None:
@@ -97,7 +112,8 @@ def _collect(reader: Reader, top: Path, seed: int, out: Path | None, result: Tri
     kinds: set[str] = set()
     for path in sorted((top / "findings").iterdir()):
         found = json.loads(path.read_text())
-        kind = KIND.sub("", found["wrong"].replace(str(top), ""))
+        what, _, more = found["wrong"].replace(str(top), "").partition(": ")
+        kind = KIND.sub("", what if what.startswith("a message") else what + more)
         if kind in kinds or len(kinds) == MOST:
             continue
         kinds.add(kind)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import time
+import traceback
 import tracemalloc
 import warnings
 from contextlib import nullcontext
@@ -74,7 +75,7 @@ class Judge:
             except BaseException as error:
                 if type(error).__name__ == "TooLong":
                     raise
-                verdict.wrong.append(f"{type(error).__name__}: {ascii(str(error))[:200]}")
+                verdict.wrong.append(f"{type(error).__name__} in {_place(error)}: {ascii(str(error))[:200]}")
             verdict.seconds = time.process_time() - start
             verdict.wrong += [f"does {line}" for line in self.watch.end()]
         verdict.nbytes = tracemalloc.get_traced_memory()[1] - before
@@ -101,7 +102,8 @@ class Judge:
         return found
 
     def _changed(self, content: bytes) -> list[str]:
-        wrong = [] if self.file.exists() and self.file.read_bytes() == content else [f"{self.reader.file} was changed"]
+        same = self.file.exists() and (self.reader.rewrites or self.file.read_bytes() == content)
+        wrong = [] if same else [f"{self.reader.file} was changed"]
         if (now := self._others()) != self.others:
             wrong.append(f"changed {sorted(now.items() ^ self.others.items())[0][0]}")
             self.others = now
@@ -137,6 +139,12 @@ def wrong_message(text: str, named: str) -> list[str]:
     if asks := ASKS.search(text):
         wrong.append(f"asks for memory that there is not: {asks[0]!r} in {ascii(text)[:200]}")
     return wrong
+
+
+def _place(error: BaseException) -> str:
+    """The line of the package that raised an error, or called what did."""
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "/minilocal/" in f.filename]
+    return f"{frames[-1].filename.rpartition('/minilocal/')[2]}:{frames[-1].lineno}" if frames else "no file"
 
 
 def _resident(key: str) -> int:

@@ -52,11 +52,10 @@ def read_official(official: Official, folder: Path) -> Sequence[str]:
 
 
 def ten() -> Images:
-    y = np.tile(np.arange(10), 3)
-    rng = np.random.default_rng(0)
-    images = Images(TEN, rng.integers(0, 256, (20, 32, 32, 3), dtype=np.uint8), y[:20])
-    images.x[1:] = images.x[0, 0, 0, 0]  # so that archives are short
-    return images
+    """One training image of each class, and two for testing; all but one are of one colour, so archives are short."""
+    x = np.full((30, 32, 32, 3), 7, np.uint8)
+    x[0] = np.random.default_rng(0).integers(0, 256, x[0].shape)
+    return Images(TEN, x, np.tile(np.arange(10), 3))
 
 
 def in_a_folder(folder: Path, name: str, files: dict[str, bytes]) -> None:
@@ -209,7 +208,7 @@ def read_pictures(folder: Path) -> Sequence[str]:
 READERS = (
     Reader(
         "cifar-binary", "CIFAR's records, in a folder", f"{BINARY.folder}/data_batch_1.bin", records,
-        lambda folder: read_official(TEN, folder), "bytes", ARCHIVES,
+        lambda folder: read_official(TEN, folder), "bytes", ARCHIVES, says=BINARY.folder,
     ),
     Reader(
         "cifar-names", "CIFAR's class names, text", f"{BINARY.folder}/batches.meta.txt", names,
@@ -217,7 +216,7 @@ READERS = (
     ),
     Reader(
         "cifar-pickle", "CIFAR's pickled batch", f"{PICKLED.folder}/data_batch_1", pickles,
-        lambda folder: read_official(TEN, folder), "pickle", PICKLES,
+        lambda folder: read_official(TEN, folder), "pickle", PICKLES, says=PICKLED.folder,
     ),
     Reader(
         "cifar-meta", "CIFAR's pickled class names", f"{PICKLED.folder}/batches.meta", meta,
@@ -240,11 +239,12 @@ READERS = (
         "mnist-labels", "MNIST's labels, unpacked", f"{MNIST.layouts[0].folder}/train-labels-idx1-ubyte",
         lambda folder: [idx_files(folder, False)["train-labels-idx1-ubyte"]],
         lambda folder: read_official(DIGITS, folder), "idx", (DATA + "idx", DATA + "container", DATA + "copies"),
+        says="mnist",
     ),
     Reader(
         "svhn", "SVHN's MATLAB file", f"{SVHN.layouts[0].folder}/{SVHN.layouts[0].train[0]}", mat,
         lambda folder: read_official(HOUSES, folder), "mat", (DATA + "svhn", DATA + "container", DATA + "copies"),
-        needs="scipy",
+        says="svhn", needs="scipy",
     ),
     Reader(
         "stl10", "STL-10's archive", str(STL10.layouts[0].archive), planes,
@@ -254,6 +254,7 @@ READERS = (
     Reader(
         "stl10-kept", "what was unpacked of STL-10", f"{STL10.layouts[0].archive}.kept.npz", kept,
         lambda folder: read_official(TWO, folder), "npz", (DATA + "kept", DATA + "copies"), writes=("*.kept.npz",),
+        rewrites=True,
     ),
     Reader(
         "npz", "images of one's own, npz:PATH", "own.npz", own,

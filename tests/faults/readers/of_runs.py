@@ -104,6 +104,12 @@ def states(folder: Path) -> Sequence[bytes]:
     return contents
 
 
+@cache
+def restored() -> tuple[ml.Learner, ...]:
+    """Learners of the same kinds, which take any state that fits: it replaces all of theirs."""
+    return small(ml.rules.fdg()), small(ml.rules.backlink(), adam=True), small(ml.rules.ddg())
+
+
 def read_state(folder: Path) -> Sequence[str]:
     found = record.checkpoint(folder / "run")
     valid(found is not None, "nothing")
@@ -111,8 +117,7 @@ def read_state(folder: Path) -> Sequence[str]:
     arrays, progress = found
     valid(isinstance(progress, dict), "progress is", progress)
     refusals = []
-    for rule in (ml.rules.fdg(), ml.rules.backlink(), ml.rules.ddg()):
-        learner = small(rule, adam=rule.name == "BackLink")
+    for learner in restored():
         try:
             learner.restore(arrays)
         except UserError as error:
@@ -147,8 +152,7 @@ def plain_weights(folder: Path) -> Sequence[bytes]:
 def read_warm(folder: Path) -> Sequence[str]:
     arrays = read_weights(folder / "weights.npz")
     valid(all(isinstance(a, np.ndarray) and not a.dtype.hasobject for a in arrays.values()), "objects")
-    learner = small(ml.rules.backlink())
-    return [warm_start(learner, folder / "weights.npz")[0]]
+    return [warm_start(restored()[1], folder / "weights.npz")[0]]
 
 
 # ------------------------------------------------------------------ what a run's folder says in text
@@ -175,7 +179,7 @@ def reported(folder: Path) -> Sequence[str]:
     """The tables of `minilocal report`, without its figures."""
     runs, left_out = read_all([folder / "run"])
     parts, remarks = panels(runs)
-    tables = [str(results(panel, {group.name: 1.0 for group in panel.groups})[0]) for panel in parts]
+    tables = [str(results(panel, {group.name: 1.0 for group in panel.groups})) for panel in parts]
     records_ = records(parts, {}, [])
     valid(all(isinstance(name, str) for name in records_), "records are", records_)
     return [*tables, *left_out, *remarks, *(line for run in runs for line in (run.state, run.machine))]
@@ -233,5 +237,6 @@ READERS = (
            ("minilocal.saved", RECORD + "npz", "minilocal.nets.recipe", *FLYING)),
     Reader("weights", "net.weights, a warm start", "weights.npz", plain_weights, read_warm, "npz",
            (TRAIN + "weights", RECORD + "npz", RECORD + "exported")),
-    Reader("lock", "the lock of a run's folder", "run/lock", locks, read_lock, "text", (RECORD + "lock",), says="run"),
+    Reader("lock", "the lock of a run's folder", "run/lock", locks, read_lock, "text", (RECORD + "lock",), says="run",
+           refuses_all=True),
 )  # fmt: skip

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minilocal.errors import UserError
+from minilocal.errors import LONGEST, UserError
 
 FREE = 64 << 20  # bytes that reading may take, beyond the file's own
 SECONDS = 2.0  # of computing
-LONGEST = 1000  # characters of a message: paths are in it
 LARGEST = 1 << 20  # bytes of a file that is tried
+
+__all__ = ["FREE", "LARGEST", "LONGEST", "SECONDS", "Reader", "valid"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Reader:
     says      what each refusal names: the file, or its folder
     writes    patterns of files that it writes itself, beside the file
     needs     a module that has to be installed
+    refuses_all   whether there is no content that is not refused, as of the lock of another process
+    rewrites  whether a damaged file is written anew
     """
 
     name: str
@@ -44,6 +47,8 @@ class Reader:
     says: str = ""
     writes: tuple[str, ...] = ()
     needs: str = ""
+    refuses_all: bool = False
+    rewrites: bool = False
 
     @property
     def named(self) -> str:
