@@ -1,7 +1,7 @@
 """`make fuzz`: mutated files for one reader, or for all of them.
 
-    python -m tests.faults.readers NAME [--minutes 10] [--seed 0]     one reader; "all" for all
-    python -m tests.faults.readers NAME FILE                          one file again
+python -m tests.faults.readers NAME [--minutes 10] [--seed 0]     one reader; "all" for all
+python -m tests.faults.readers NAME FILE                          one file again
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from tests.faults.readers.audit import Watch, watched
 from tests.faults.readers.fuzz import Tried, tried
 from tests.faults.readers.judge import Judge
-from tests.faults.readers.audit import Watch, watched
 from tests.faults.readers.reader import Reader
 from tests.faults.readers.table import READERS
 

@@ -1,4 +1,4 @@
-"""An audit hook: what a reader does beyond reading. It cannot be taken out again, so it is set in child processes only."""
+"""An audit hook: what a reader does beyond reading. It cannot be taken out again: it is set in child processes only."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ CHANGES = {
 }  # fmt: skip
 KNOWN = {*sys.stdlib_module_names, "minilocal", "numpy", "scipy", "PIL", "msgspec", "tqdm"} - {"antigravity", "this"}
 PLACES = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[3] / "minilocal"))
+LIBRARY = os.path.dirname(os.__file__)
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 
@@ -40,27 +41,26 @@ class Watch:
         if self._folder is None:
             return
         if event == "open":
-            path, mode, flags = args
+            path, _, flags = args
             if (isinstance(flags, int) and flags & WRITES) and not isinstance(path, int):
                 self._outside(event, path)
         elif event in CHANGES:
             for path in args[:2]:
                 self._outside(event, path)
-        elif event in RUNS or event.startswith(CALLS):
-            if not (event in ("import", "exec", "ctypes.dlopen") and self._is_of_a_library(event, args[0])):
-                self.seen.append(f"{event} {ascii(args)[:80]}")
+        elif (event in RUNS or event.startswith(CALLS)) and not self._is_of_a_library(event, args):
+            self.seen.append(f"{event} {ascii(args)[:80]}")
 
-    def _is_of_a_library(self, event: str, what: Any) -> bool:
+    def _is_of_a_library(self, event: str, args: tuple[Any, ...]) -> bool:
         """Whether a library, or this package, imports something on its first use."""
         if event == "import":
-            return str(what).partition(".")[0] in KNOWN
-        name = getattr(what, "co_filename", what)
+            return str(args[0]).partition(".")[0] in KNOWN
+        if event not in ("exec", "ctypes.dlopen"):
+            return False
+        name = getattr(args[0], "co_filename", args[0])
         if isinstance(name, str) and name.startswith(PLACES):
             return True
-        frame: Any = sys._getframe()
-        while frame is not None and "importlib" not in frame.f_code.co_filename:
-            frame = frame.f_back
-        return name == "<string>" and frame is not None  # a named tuple or a dataclass of a module that is imported
+        caller = sys._getframe(2).f_code.co_filename
+        return name == "<string>" and caller.startswith(LIBRARY)  # a named tuple, or an annotation: of a module
 
     def _outside(self, event: str, path: Any) -> None:
         if isinstance(path, bytes):

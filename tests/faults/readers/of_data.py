@@ -82,8 +82,7 @@ def pickles(folder: Path) -> Sequence[bytes]:
     files = ten().files(PICKLED)
     in_a_folder(folder, PICKLED.folder, files)
     batch = pickle.loads(files["data_batch_1"], encoding="bytes")  # of our own making
-    as_bytes = {key: value.tobytes() if isinstance(value, np.ndarray) else value for key, value in batch.items()}
-    return [files["data_batch_1"], *(pickle.dumps(batch, n) for n in (0, 3, 5)), pickle.dumps(as_bytes, 2)]
+    return [files["data_batch_1"], *(pickle.dumps(batch, protocol) for protocol in (0, 3, 5))]
 
 
 def meta(folder: Path) -> Sequence[bytes]:

@@ -169,7 +169,7 @@ def read_table(folder: Path) -> Sequence[str]:
     return shown
 
 
-LESSON = '''# ---
+LESSON = """# ---
 # jupyter: {}
 # ---
 # %% [markdown]
@@ -184,7 +184,7 @@ y = 2
 
 # %% [markdown] tags=["solution"] short="seeds = 1"
 # An answer.
-'''
+"""
 
 
 def lessons(folder: Path) -> Sequence[bytes]:

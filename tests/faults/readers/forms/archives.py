@@ -9,6 +9,10 @@ FIELDS = {"name": (0, 100), "mode": (100, 8), "size": (124, 12), "mtime": (136, 
           "link": (157, 100), "magic": (257, 8), "prefix": (345, 155)}  # fmt: skip
 TYPES = (b"0", b"\0", b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"L", b"K", b"x", b"g", b"X", b"S", b"V", b"M", b"A")
 SIZES = (0, 1, 511, 512, 513, 1 << 16, 1 << 20, 1 << 24, 1 << 30, 8**11 - 1)
+RECORDS_OF_PAX = (
+    b"", b"20 path=../escape\n", b"12 size=-1\n", b"99999999999 path=x\n", b"16 path=a\x1b[2Jb\n",
+    b"28 GNU.sparse.realsize=999999\n22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n", b"25 size=9999999999999999\n",
+)  # fmt: skip
 NAMES = (b"../x", b"/etc/passwd", b"a\x1b[2J", b"data_batch_1.bin", b"data_batch_1", b"x/" * 49, b"\xff\xfe", b"",
          b"batches.meta", b"batches.meta.txt", b"test_batch.bin", b"canary")  # fmt: skip
 
@@ -27,9 +31,7 @@ def add_header(rng: Random, data: bytes) -> bytes:
     """A header of its own before another one: a long name, PAX records, a sparse file."""
     head = bytearray(BLOCK)
     head[257:265] = rng.choice((b"ustar  \0", b"ustar\x0000"))
-    body = rng.choice((b"", bytes(BLOCK), b"20 path=../escape\n".ljust(BLOCK, b"\0"), b"12 size=-1\n".ljust(BLOCK, b"\0"),
-                       b"28 GNU.sparse.realsize=999999\n22 GNU.sparse.major=1\n22 GNU.sparse.minor=0\n".ljust(BLOCK, b"\0"),
-                       b"99999999999 path=x\n".ljust(BLOCK, b"\0"), rng.choice(NAMES).ljust(BLOCK, b"\0")))  # fmt: skip
+    body = rng.choice((*RECORDS_OF_PAX, rng.choice(NAMES))).ljust(rng.choice((0, BLOCK, BLOCK)), b"\0")
     for name in ("name", "mode", "size", "type"):
         start, size = FIELDS[name]
         head[start : start + size] = _value(rng, name)[:size].ljust(size, b"\0")
@@ -54,7 +56,9 @@ def _summed(head: bytearray) -> bytes:
 
 RECORDS = {  # a record of zip: the offsets and sizes of its fields
     b"PK\x03\x04": ((4, 2), (6, 2), (8, 2), (14, 4), (18, 4), (22, 4), (26, 2), (28, 2)),
-    b"PK\x01\x02": ((4, 2), (6, 2), (8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (32, 2), (38, 4), (42, 4)),
+    b"PK\x01\x02": (
+        (4, 2), (6, 2), (8, 2), (10, 2), (16, 4), (20, 4), (24, 4), (28, 2), (30, 2), (32, 2), (38, 4), (42, 4),
+    ),
     b"PK\x05\x06": ((4, 2), (6, 2), (8, 2), (10, 2), (12, 4), (16, 4), (20, 2)),
 }  # fmt: skip
 VALUES = (0, 1, 2, 8, 12, 14, 20, 45, 51, 63, 93, 99, 255, 2048, 0x0041, 0xFFFF, 1 << 20, 1 << 31, 0xFFFFFFFF)
@@ -71,7 +75,7 @@ def change_zip_field(rng: Random, data: bytes) -> bytes:
 
 
 def _all(data: bytes, mark: bytes) -> list[int]:
-    found, at = [], data.find(mark)
+    found, at = list[int](), data.find(mark)
     while at >= 0 and len(found) < 200:
         found.append(at)
         at = data.find(mark, at + 1)

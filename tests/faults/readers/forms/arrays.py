@@ -56,7 +56,8 @@ def change_members(rng: Random, data: bytes) -> bytes:
     elif kind == 3:
         members[rng.choice((f"{rng.choice(NAMES)}.npy", rng.choice(NAMES)))] = members.pop(name)
     else:
-        members[f"{rng.choice(NAMES)}.npy"] = _npy(np.zeros(rng.choice((0, 1, 10, 1 << 22, 1 << 27)), np.uint8))
+        count = 3 << 25 if rng.random() < 0.03 else rng.choice((0, 1, 10, 1 << 22))
+        members[f"{rng.choice(NAMES)}.npy"] = _npy(np.zeros(count, np.uint8))
     return _written(rng, members)
 
 
@@ -122,7 +123,9 @@ def _members(data: bytes) -> dict[str, bytes]:
 
 def _written(rng: Random, members: dict[str, bytes]) -> bytes:
     file = io.BytesIO()
-    kind = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    kind = rng.choice(
+        (zipfile.ZIP_STORED, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+    )
     if kind in (zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA) and rng.random() < 0.7:
         kind = zipfile.ZIP_DEFLATED
     if sum(map(len, members.values())) > 1 << 20:

@@ -7,6 +7,7 @@ import gzip
 import lzma
 import zlib
 from collections.abc import Callable
+from functools import cache
 from random import Random
 
 Mutation = Callable[[Random, bytes], bytes]
@@ -42,7 +43,13 @@ def again(rng: Random, data: bytes) -> bytes:
 
 
 def _bomb(rng: Random, data: bytes) -> bytes:
-    return _packed(rng, _unpacked(data) + bytes(rng.choice((1 << 16, 1 << 20, 1 << 24, 1 << 27))))
+    """Many zeros behind it: a second part of a file that gzip reads as one."""
+    return gzip.compress(_unpacked(data), 1, mtime=0) + _zeros(rng.choice((1 << 16, 1 << 20, 1 << 24, 1 << 27)))
+
+
+@cache
+def _zeros(count: int) -> bytes:
+    return gzip.compress(bytes(count), 1, mtime=0)
 
 
 def inside_mat(change: Mutation) -> Mutation:
@@ -59,8 +66,8 @@ def inside_mat(change: Mutation) -> Mutation:
         if kind == COMPRESSED:
             content = zlib.decompressobj().decompress(body, MOST)
             body = zlib.compress(change(rng, content[:400]) + content[400:], 1)
-            if rng.random() < 0.1:
-                body = zlib.compress(content[:400] + bytes(1 << 27), 1)
+            if rng.random() < 0.02:
+                body = zlib.compress(content[:400] + bytes(3 << 25), 1)
         else:
             body = change(rng, body[:400]) + body[400:]
         return data[: at + 4] + len(body).to_bytes(4, "little") + body + data[at + 8 + size :]

@@ -21,7 +21,10 @@ def change_chunk(rng: Random, data: bytes) -> bytes:
     n = 0 if rng.random() < 0.5 else rng.randrange(len(chunks))
     kind, body = chunks[n]
     if kind == b"IHDR":
-        body = b"".join(rng.choice((side, rng.choice(SIDES).to_bytes(4, "big"))) for side in (body[:4], body[4:8])) + body[8:]
+        body = (
+            b"".join(rng.choice((side, rng.choice(SIDES).to_bytes(4, "big"))) for side in (body[:4], body[4:8]))
+            + body[8:]
+        )
         if rng.random() < 0.5:
             at = rng.randrange(8, 13)
             body = body[:at] + bytes([rng.choice((0, 1, 2, 3, 4, 6, 8, 16, 255))]) + body[at + 1 :]
