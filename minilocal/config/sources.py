@@ -69,7 +69,7 @@ def resolve(sources: Iterable[Source]) -> tuple[Config, list[str]]:
         table, _, name = key.partition(".")
         tables[table][name] = value
         if isinstance(value, str):
-            check_utf8(f"{key} =", value)
+            check_utf8(f"{origins[key]}: {key} =", value)
     rule = tables["rule"]
     tables["rule"] = {key: rule.pop(key) for key in ("name", "sha256") if key in rule} | {"options": rule}
     try:

@@ -26,6 +26,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 GREY = ("1", "L")
 COLOUR = ("RGB", "CMYK", "YCbCr")
 TRANSPARENT = ("RGBA", "LA", "PA", "P")  # a palette may have opacity
+FREE, TIMES = 1 << 21, 10  # pixels of a file: two million, and 10 for each byte; a photograph has less than 8
 SPLIT_SEED, TESTED = 0, 5  # of the split: its seed, and one picture in so many is for testing
 LAYOUT = "PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, or PATH/CLASS/*.png without a split"
 
@@ -128,6 +129,15 @@ def pixels(name: str, paths: Sequence[Path]) -> np.ndarray:
     return x[..., :1] if grey else x
 
 
+def _check_pixels(path: Path, W: int, H: int) -> None:
+    """Check that a picture has not many times more pixels than bytes: a small file could take all memory.
+
+    Raises: ValueError.
+    """
+    if W * H > FREE + TIMES * path.stat().st_size:
+        raise ValueError(f"{W}×{H} pixels in {path.stat().st_size} bytes, more than a picture compresses to: resize it")
+
+
 def opened(name: str, path: Path) -> np.ndarray:
     """One picture, turned as its camera says: uint8 (H, W) where it is grey, else (H, W, 3).
 
@@ -139,6 +149,7 @@ def opened(name: str, path: Path) -> np.ndarray:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=("PNG", "JPEG")) as file:
+                _check_pixels(path, *file.size)
                 picture: Any = ImageOps.exif_transpose(file)
                 picture.load()
     except Exception as error:  # a damaged picture can raise any error

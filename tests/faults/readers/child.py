@@ -64,7 +64,10 @@ class Desk:
 
 @dataclass(frozen=True)
 class Task:
-    """What a child does: inputs `first` to `last` of a seed, until a time. `top` is a folder of its own."""
+    """What a child does: inputs `first` to `last` of a seed, or those that are given, until a time.
+
+    `top` is a folder of its own.
+    """
 
     reader: Reader
     top: Path
@@ -73,6 +76,7 @@ class Task:
     last: int
     until: float
     hangs: float
+    given: Sequence[bytes] = ()
 
 
 def fork(task: Task, seeds: Sequence[bytes], desk: Desk) -> int:
@@ -128,11 +132,12 @@ def _work(task: Task, seeds: Sequence[bytes], desk: Desk, judge: Judge) -> None:
     for number in range(task.first, task.last):
         if time.monotonic() > task.until:
             break
-        content = mutated(Random(f"{task.seed} {number}"), task.reader.form, corpus)
+        rng = Random(f"{task.seed} {number}")
+        content = task.given[number] if task.given else mutated(rng, task.reader.form, corpus)
         desk.begin(number, content)
         verdict = tried(judge, content, task.hangs)
         desk.put(2, desk.refused + verdict.refused)
-        if not verdict.steps <= known and len(corpus) < KEPT:
+        if not task.given and not verdict.steps <= known and len(corpus) < KEPT:
             known |= verdict.steps
             corpus.append(content)
             (task.top / "corpus" / str(number)).write_bytes(content)

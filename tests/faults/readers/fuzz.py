@@ -43,12 +43,16 @@ def tried(
     out: Path | None = None,
     hangs: float = HANGS,
     kills: float = KILLS,
+    given: Sequence[bytes] = (),
 ) -> Tried:
     """Try the inputs 0, 1, ... of this seed, as many or as long as is said. Findings are saved in `out`.
+
+    given   these inputs, as they are, in place of mutated ones
 
     The same number of inputs gives the same result.
     """
     result, desk = Tried(), Desk()
+    inputs = len(given) or inputs
     with tempfile.TemporaryDirectory(prefix="minilocal-readers-") as name:
         top = Path(name).resolve()
         for folder in ("corpus", "findings"):
@@ -58,7 +62,7 @@ def tried(
         while first < inputs and time.monotonic() < until:
             seeds = _laid_out(reader, top)
             desk.put(3, first)
-            status = _watched(fork(Task(reader, top, seed, first, inputs, until, hangs), seeds, desk), desk, kills)
+            status = _watched(fork(Task(reader, top, seed, first, inputs, until, hangs, given), seeds, desk), desk, kills)
             first = desk.get(3)
             if status == 0:
                 break

@@ -86,7 +86,7 @@ class Judge:
             verdict.steps |= self.lines.steps
         if verdict.refused:
             verdict.wrong += wrong_message(message, self.reader.named)
-            verdict.steps.add(VALUES.sub("", message.replace(str(self.folder), ""))[:200])
+            verdict.steps.add(VALUES.sub("", message[:LONGEST].replace(str(self.folder), ""))[:200])
         for text in texts:
             verdict.wrong += [f"shows {ascii(line)[:100]}" for line in text.split("\n") if not line.isprintable()]
         for warning in warned:

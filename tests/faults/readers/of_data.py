@@ -8,6 +8,7 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -148,15 +149,15 @@ def kept(folder: Path) -> Sequence[bytes]:
 # ------------------------------------------------------------------ images of the user's own
 
 
-def saved(compressed: bool = False, **arrays: np.ndarray) -> bytes:
+def saved(compressed: bool = False, **arrays: Any) -> bytes:
     file = io.BytesIO()
-    (np.savez_compressed if compressed else np.savez)(file, **arrays)  # type: ignore[operator]
+    (np.savez_compressed if compressed else np.savez)(file, **arrays)
     return file.getvalue()
 
 
 def own(folder: Path) -> Sequence[bytes]:
     x, y = np.arange(4 * 25, dtype=np.uint8).reshape(4, 5, 5), np.arange(4) % 2
-    arrays = {"train_x": x, "train_y": y, "test_x": x, "test_y": y}
+    arrays: dict[str, Any] = {"train_x": x, "train_y": y, "test_x": x, "test_y": y}
     floats = {**arrays, "train_x": x / 255, "test_x": x / 255, "range": np.array([0.0, 1.0])}
     return [
         saved(classes=np.array(["a", "b"]), **arrays),
@@ -230,7 +231,8 @@ READERS = (
         lambda folder: read_official(TEN, folder), "tar", (*ARCHIVES, *PICKLES),
     ),
     Reader(
-        "mnist", "MNIST's and Fashion-MNIST's idx file, packed", f"{MNIST.layouts[0].folder}/train-images-idx3-ubyte.gz",
+        "mnist", "MNIST's and Fashion-MNIST's idx file, packed",
+        f"{MNIST.layouts[0].folder}/train-images-idx3-ubyte.gz",
         lambda folder: [idx_files(folder, True)["train-images-idx3-ubyte.gz"]],
         lambda folder: read_official(DIGITS, folder), "idx", (DATA + "idx", DATA + "container", DATA + "copies"),
     ),

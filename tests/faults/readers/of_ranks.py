@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ def read_result(folder: Path) -> Sequence[str]:
     return []
 
 
-def notes(**facts: object) -> object:
+def notes(**facts: object) -> Callable[[Path], Sequence[bytes]]:
     def make(folder: Path) -> Sequence[bytes]:
         for number in range(2):
             (folder / f"process.{number}").write_text("1")
@@ -67,12 +67,12 @@ def read_processes(folder: Path) -> Sequence[str]:
 READERS = (
     Reader("rank-result", "a result of a rank", "rank.0.result", results, read_result, "npz", (LAUNCHER + "values",)),
     Reader("rank-error", "the error of a rank", "rank.0.error",
-           notes(kind="user", message="no", traceback="", time=1.0), read_notes, "json",  # type: ignore[arg-type]
+           notes(kind="user", message="no", traceback="", time=1.0), read_notes, "json",
            (LAUNCHER + "watch",), refuses=()),
-    Reader("rank-facts", "the facts of a rank", "rank.0.facts", notes(modules="1-2", run="runs/a"),  # type: ignore[arg-type]
+    Reader("rank-facts", "the facts of a rank", "rank.0.facts", notes(modules="1-2", run="runs/a"),
            read_notes, "json", (LAUNCHER + "watch",), refuses=()),
     Reader("rank-waits", "where a rank waits", "rank.0.waits",
-           notes(where="comm.Recv", traceback="a"), read_notes, "json",  # type: ignore[arg-type]
+           notes(where="comm.Recv", traceback="a"), read_notes, "json",
            (LAUNCHER + "watch",), refuses=()),
     Reader("rank-process", "the process of a rank", "process.0", processes, read_processes, "text",
            (LAUNCHER + "watch",), refuses=()),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def run_folder(folder: Path, *without: str) -> dict[str, bytes]:
     return trained()
 
 
-def of_run(name: str, *without: str) -> object:
+def of_run(name: str, *without: str) -> Callable[[Path], Sequence[bytes]]:
     return lambda folder: [run_folder(folder, *without)[name]]
 
 
@@ -143,7 +144,8 @@ def read_learner(folder: Path) -> Sequence[str]:
 
 
 def plain_weights(folder: Path) -> Sequence[bytes]:
-    np.savez(folder / "plain.npz", **learners()[1].parameters())
+    parameters: dict[str, Any] = learners()[1].parameters()
+    np.savez(folder / "plain.npz", **parameters)
     content = (folder / "plain.npz").read_bytes()
     (folder / "plain.npz").unlink()
     return [content, *learner_files(folder)]
@@ -214,20 +216,20 @@ def read_lock(folder: Path) -> Sequence[str]:
 
 READERS = (
     Reader("run", "a run's checkpoint, train.load", "run/checkpoint.npz",
-           of_run("checkpoint.npz", "checkpoint.previous.npz"), read_run, "npz",  # type: ignore[arg-type]
+           of_run("checkpoint.npz", "checkpoint.previous.npz"), read_run, "npz",
            (*RUNS, TRAIN + "saved_run", TRAIN + "from_config"), says="run"),
     Reader("run-config", "config.json of a run", "run/config.json",
-           of_run("config.json", "checkpoint.npz", "checkpoint.previous.npz"), read_config, "json",  # type: ignore[arg-type]
+           of_run("config.json", "checkpoint.npz", "checkpoint.previous.npz"), read_config, "json",
            (*RUNS, "minilocal.config.sources", "minilocal.config.checks", "minilocal.config.expected",
             "minilocal.rules.text"), says="run"),
     Reader("run-environment", "environment.json", "run/environment.json",
-           of_run("environment.json"), read_environment, "json", RUNS),  # type: ignore[arg-type]
-    Reader("run-rows", "metrics.jsonl", "run/metrics.jsonl", of_run("metrics.jsonl"), read_rows,  # type: ignore[arg-type]
+           of_run("environment.json"), read_environment, "json", RUNS),
+    Reader("run-rows", "metrics.jsonl", "run/metrics.jsonl", of_run("metrics.jsonl"), read_rows,
            "jsonl", RUNS),
     Reader("report-rows", "metrics.jsonl, for a report", "run/metrics.jsonl", rows_of_a_report, reported, "jsonl",
            (*RUNS, "minilocal.report.runs", "minilocal.report.groups"), says="run"),
     Reader("report-environment", "environment.json, for a report", "run/environment.json",
-           of_run("environment.json"), reported, "json", (*RUNS, "minilocal.report.runs"), says="run"),  # type: ignore[arg-type]
+           of_run("environment.json"), reported, "json", (*RUNS, "minilocal.report.runs"), says="run"),
     Reader("checkpoint", "a checkpoint, restored", "run/checkpoint.npz", states, read_state, "npz",
            (*RUNS, *FLYING)),
     Reader("exported", "a file of minilocal export", "run.npz", lambda folder: [trained()["run.npz"]],

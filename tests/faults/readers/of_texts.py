@@ -33,9 +33,10 @@ EXPERIMENTS = tuple(f"minilocal.reproduce.{name}" for name in ("experiment", "ce
 
 def presets(folder: Path) -> Sequence[bytes]:
     """Two presets, and a table that uses odd forms."""
-    there = sorted(files("minilocal.cli.presets").iterdir(), key=lambda file: file.name)
+    found = files("minilocal.cli.presets").iterdir()
+    there = sorted((file for file in found if file.name.endswith(".toml")), key=lambda file: file.name)
     own = '[rule]\nname = "fdg"\n[net]\nname = "resnet8"\nmodules = [2, 2]\n[optim]\nlr = 5e-2\nschedule = "steps:1"\n'
-    return [*(file.read_bytes() for file in there if file.name.endswith(".toml"))][:2] + [own.encode()]
+    return [own.encode(), *(file.read_bytes() for file in there[:2])]
 
 
 def read_config(folder: Path) -> Sequence[str]:
@@ -198,7 +199,8 @@ def read_lesson(folder: Path) -> Sequence[str]:
 
 
 READERS = (
-    Reader("config-toml", "--config, TOML", "own.toml", presets, read_config, "toml", (*CONFIG, "minilocal.rules.text")),
+    Reader("config-toml", "--config, TOML", "own.toml", presets, read_config, "toml",
+           (*CONFIG, "minilocal.rules.text")),
     Reader("config-json", "--config, a config.json", "own.toml", lambda folder: [trained()["config.json"]],
            read_config, "json", CONFIG),
     Reader("setting", "--set, a word", "words", settings, read_setting, "toml",

@@ -10,7 +10,8 @@ TEXT = b"key\0\0" + zlib.compress(bytes(1 << 22))
 CHUNKS = (
     (b"zTXt", TEXT), (b"iTXt", b"key\0\1\0\0\0" + TEXT[5:]), (b"iCCP", b"name\0\0" + TEXT[5:]), (b"tRNS", b"\0\1"),
     (b"eXIf", b"Exif\0\0MM\0*\0\0\0\x08\0\1\x01\x12\0\3\0\0\0\1\0\6\0\0"), (b"acTL", b"\0\0\0\xff\0\0\0\0"),
-    (b"PLTE", b"\0" * 768), (b"gAMA", b"\0\0\0\0"), (b"IHDR", bytes(13)), (b"IEND", b""), (b"IDAT", zlib.compress(bytes(1 << 22))),
+    (b"PLTE", b"\0" * 768), (b"gAMA", b"\0\0\0\0"), (b"IHDR", bytes(13)), (b"IEND", b""),
+    (b"IDAT", zlib.compress(bytes(1 << 22))),
     (b"fcTL", bytes(26)), (b"fdAT", bytes(8)), (b"tEXt", b"\x1b[2J\0a"), (b"cHRM", b"\xff" * 32), (b"abcd", b"x" * 100),
 )  # fmt: skip
 

@@ -15,11 +15,13 @@ CALLS = (
 )  # fmt: skip
 PIECES = (
     b"r\x00\x00\x00\x0a", b"p1000000\n", b"j\x00\x00\x00\x0a", b"2", b"2\x86" * 30, b"0", b"(", b"1", b"e", b"u", b"s",
-    b"d", b"l", b"t", b"\x85", b"\x86", b"\x87", b"]", b"}", b")", b"N", b"\x88", b"\x94", b"h\x00", b"g0\n", b"R", b"b",
-    b"\x81", b"\x92", b"Pa\n", b"Q", b"\x82\x01", b"\x80\x05", b"\x95\xff\xff\xff\xff\xff\xff\xff\x7f",
-    b"\x8e\xff\xff\xff\xff\x00\x00\x00\x00", b"B\xff\xff\xff\x7f", b"X\xff\xff\xff\x7f", b"\x96\x00\x00\x00\x40\x00\x00\x00\x00",
+    b"d", b"l", b"t", b"\x85", b"\x86", b"\x87", b"]", b"}", b")", b"N", b"\x88", b"\x94", b"h\x00", b"g0\n", b"R",
+    b"b", b"\x81", b"\x92", b"Pa\n", b"Q", b"\x82\x01", b"\x80\x05", b"\x95\xff\xff\xff\xff\xff\xff\xff\x7f",
+    b"\x8e\xff\xff\xff\xff\x00\x00\x00\x00", b"B\xff\xff\xff\x7f", b"X\xff\xff\xff\x7f",
+    b"\x96\x00\x00\x00\x40\x00\x00\x00\x00",
     b"\x8a\xff" + b"\x00" * 20, b"\x8b\xff\xff\xff\x7f", b"I" + b"9" * 5000 + b"\n", b"L" + b"9" * 5000 + b"L\n",
-    b"F1e999\n", b"G" + b"\xff" * 8, b"S'\\x1b[2J'\n", b"V\\u001b\\ud800\n", b"\x97", b"\x98", b"\x90", b"\x91", b"\x8f",
+    b"F1e999\n", b"G" + b"\xff" * 8, b"S'\\x1b[2J'\n", b"V\\u001b\\ud800\n", b"\x97", b"\x98", b"\x90", b"\x91",
+    b"\x8f",
     b"]" * 2000, b"(" * 2000, b"q\x01", b"K\x00", b"J\xff\xff\xff\xff", b"C\x04abcd", b"U\x02ab", b".",
 )  # fmt: skip
 
