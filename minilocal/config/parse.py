@@ -11,6 +11,7 @@ from minilocal.config import toml
 from minilocal.config.expected import is_text_key
 from minilocal.config.sources import Source, flatten
 from minilocal.errors import UserError, check_file, path_of, reason
+from minilocal.record.files import parsed
 from minilocal.rules.text import value as text_value
 
 EXAMPLE = "minilocal train --show prints one that is right"
@@ -68,7 +69,7 @@ def read_file(path: str | Path) -> Source:
     try:
         text = path.read_text(encoding="utf-8-sig")  # other people's editors write a byte order mark
         is_json = text.lstrip().startswith("{")
-        tables = record.parsed(text) if is_json else toml.tables(text)
+        tables = parsed(text) if is_json else toml.tables(text)
     except OSError as error:
         raise UserError(f"configuration {path}: {error.strerror}. Give a file; {EXAMPLE}.") from None
     except ValueError as error:  # letters, grammar, or too many digits or brackets

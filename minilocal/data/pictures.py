@@ -134,7 +134,7 @@ def _check_pixels(path: Path, W: int, H: int) -> None:
 
     Raises: ValueError.
     """
-    if W * H > FREE + TIMES * path.stat().st_size:
+    if FREE + TIMES * path.stat().st_size < W * H:
         raise ValueError(f"{W}×{H} pixels in {path.stat().st_size} bytes, more than a picture compresses to: resize it")
 
 

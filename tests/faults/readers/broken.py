@@ -147,7 +147,8 @@ def asks(content: bytes) -> None:
             raise UserError(f"file: {type(error).__name__}") from None
 
 
-FAULTS: tuple[Callable[[bytes], None], ...] = (
+Fault = Callable[[bytes], None]
+FAULTS: tuple[Fault, ...] = (
     unpickles, evaluates, allocates, allocates_unseen, hangs, hangs_in_a_library, slow, crashes, prints, escapes,
     two_lines, endless_line, nameless, raises, writes, changes, accepts, refuses, asks,
 )  # fmt: skip
@@ -170,7 +171,9 @@ def broken(faults: Sequence[Callable[[bytes], None]] = FAULTS) -> list[Broken]:
     """What the checks say of each of them, after two inputs."""
     collected = []
     for fault in faults:
-        result = tried(reader(fault), inputs=2, hangs=SOON if fault is not slow else 30.0, kills=1.5 if fault is not slow else 60.0)
+        result = tried(
+            reader(fault), inputs=2, hangs=SOON if fault is not slow else 30.0, kills=1.5 if fault is not slow else 60.0
+        )
         what = (fault.__doc__ or "").rstrip(".")
         collected.append(Broken(f"a sound reader: {what[0].lower()}{what[1:]}", 2, len(result.findings)))
     return collected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import mmap
 import os
@@ -90,6 +91,7 @@ def _in_the_child(task: Task, seeds: Sequence[bytes], desk: Desk) -> NoReturn:
     status = 99
     try:
         os.setsid()
+        faulthandler.disable()
         printed = task.top / "printed"
         descriptor = os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

@@ -62,7 +62,9 @@ def tried(
         while first < inputs and time.monotonic() < until:
             seeds = _laid_out(reader, top)
             desk.put(3, first)
-            status = _watched(fork(Task(reader, top, seed, first, inputs, until, hangs, given), seeds, desk), desk, kills)
+            status = _watched(
+                fork(Task(reader, top, seed, first, inputs, until, hangs, given), seeds, desk), desk, kills
+            )
             first = desk.get(3)
             if status == 0:
                 break

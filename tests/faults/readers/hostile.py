@@ -35,7 +35,12 @@ def tars() -> Iterator[tuple[str, bytes]]:
         yield f"a header {kind!r} of 200 MB", gzip.compress(header_of(kind, 200 * MB), mtime=0) + zeros
     yield "5000 headers", gzip.compress(header_of(b"0", 0, b"x") * 5000, mtime=0)
     yield "a member of eight gigabytes less one byte", header_of(b"0", 8**11 - 1, b"data_batch_1.bin")
-    for name, link in (("../../escape", ""), ("/tmp/escape", ""), ("data_batch_1.bin", "/etc/passwd"), ("a\x1b[2J", "")):
+    for name, link in (
+        ("../../escape", ""),
+        ("/tmp/escape", ""),
+        ("data_batch_1.bin", "/etc/passwd"),
+        ("a\x1b[2J", ""),
+    ):
         file = io.BytesIO()
         with tarfile.open(fileobj=file, mode="w") as archive:
             member = tarfile.TarInfo(name)
@@ -50,7 +55,10 @@ def pickles() -> Iterator[tuple[str, bytes]]:
         yield f"the call {call[:30]!r}", b"\x80\x02" + call + (b"" if call.endswith(b".") else b".")
     yield "a memo of gigabytes", b"\x80\x02}r\x00\x00\x00\x0a."
     yield "forty doublings as a key", b"\x80\x02}(K\x00" + b"2\x86" * 40 + b"K\x01u."
-    yield "forty doublings by the memo", b"\x80\x02}(K\x00" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(40)) + b"K\x01u."
+    yield (
+        "forty doublings by the memo",
+        b"\x80\x02}(K\x00" + b"".join(b"q%ch%c\x86" % (n, n) for n in range(40)) + b"K\x01u.",
+    )
     yield "an integer of 50,000 digits", b"\x80\x02}(I" + b"9" * 50_000 + b"\nK\x01u."
     yield "lists in lists", b"\x80\x02" + b"]" * 100_000 + b"a" * 99_999 + b"."
     for size in (b"\xff\xff\xff\x7f", b"\xff\xff\xff\xff"):
@@ -100,7 +108,7 @@ def texts() -> Iterator[tuple[str, bytes]]:
     """Brackets without end, numbers without end, escape sequences, other encodings."""
     yield "brackets", b"[" * 1_000_000
     yield "braces", b'{"a":' * 200_000
-    yield "a table of brackets", b'[rule]\nname = ' + b"[" * 100_000
+    yield "a table of brackets", b"[rule]\nname = " + b"[" * 100_000
     yield "dotted keys", b"a." * 100_000 + b"a = 1"
     yield "a number of 200,000 digits", b'{"format": ' + b"9" * 200_000 + b"}"
     yield "a key of 500,000 letters", b'{"' + b"a" * 500_000 + b'": 1}'

@@ -254,12 +254,14 @@ READERS = (
     ),
     Reader(
         "stl10-kept", "what was unpacked of STL-10", f"{STL10.layouts[0].archive}.kept.npz", kept,
-        lambda folder: read_official(TWO, folder), "npz", (DATA + "kept", DATA + "copies"), writes=("*.kept.npz",),
+        lambda folder: read_official(TWO, folder), "npz", (DATA + "kept", DATA + "member", DATA + "copies"),
+        writes=("*.kept.npz",),
         rewrites=True,
     ),
     Reader(
         "npz", "images of one's own, npz:PATH", "own.npz", own,
-        lambda folder: check(npz.load(folder / "own.npz")), "npz", (DATA + "npz", DATA + "arrays", DATA + "checks"),
+        lambda folder: check(npz.load(folder / "own.npz")), "npz",
+        (DATA + "npz", DATA + "member", DATA + "arrays", DATA + "checks"),
     ),
     Reader(
         "predict-images", "predict --images", "images.npz", for_predict, read_for_predict, "npz",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from minilocal.parallel.launcher import values
+from minilocal.errors import UserError
+from minilocal.parallel.launcher import launch, values
 from minilocal.parallel.launcher.watch import Watch
 from tests.faults.readers.reader import Reader, valid
 
@@ -48,6 +49,10 @@ def read_notes(folder: Path) -> Sequence[str]:
             valid(isinstance(failure.kind, str) and isinstance(failure.message, str), "a failure of", failure)
             valid(isinstance(failure.traceback, str), "a traceback of", failure.traceback)
             shown.append(failure.message)
+    try:
+        launch._result(folder, 0)
+    except UserError as error:
+        shown.append(str(error))
     facts = watch.facts(0)
     valid(all(isinstance(value, str) for value in facts.values()), "facts are", facts)
     return [*shown, *facts.values()]
@@ -65,15 +70,16 @@ def read_processes(folder: Path) -> Sequence[str]:
 
 
 READERS = (
-    Reader("rank-result", "a result of a rank", "rank.0.result", results, read_result, "npz", (LAUNCHER + "values",)),
+    Reader("rank-result", "a result of a rank", "rank.0.result", results, read_result, "npz",
+           (LAUNCHER + "values", "minilocal.data.member")),
     Reader("rank-error", "the error of a rank", "rank.0.error",
            notes(kind="user", message="no", traceback="", time=1.0), read_notes, "json",
-           (LAUNCHER + "watch",), refuses=()),
+           (LAUNCHER + "watch", LAUNCHER + "notes", LAUNCHER + "cause", LAUNCHER + "launch"), refuses=()),
     Reader("rank-facts", "the facts of a rank", "rank.0.facts", notes(modules="1-2", run="runs/a"),
            read_notes, "json", (LAUNCHER + "watch",), refuses=()),
     Reader("rank-waits", "where a rank waits", "rank.0.waits",
            notes(where="comm.Recv", traceback="a"), read_notes, "json",
-           (LAUNCHER + "watch",), refuses=()),
+           (LAUNCHER + "watch", LAUNCHER + "notes", LAUNCHER + "cause", LAUNCHER + "launch"), refuses=()),
     Reader("rank-process", "the process of a rank", "process.0", processes, read_processes, "text",
-           (LAUNCHER + "watch",), refuses=()),
+           (LAUNCHER + "watch", LAUNCHER + "notes", LAUNCHER + "cause", LAUNCHER + "launch"), refuses=()),
 )  # fmt: skip

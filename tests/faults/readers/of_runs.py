@@ -27,7 +27,7 @@ from tests.faults.readers.reader import Reader, valid
 from tests.helpers.small_run import configuration
 
 RECORD, TRAIN = "minilocal.record.", "minilocal.train."
-RUNS = (RECORD + "read", RECORD + "files", RECORD + "npz")
+RUNS = (RECORD + "read", RECORD + "files", RECORD + "npz", "minilocal.data.member")
 FLYING = ("minilocal.engine.in_flight", "minilocal.training_state", "minilocal.learner")
 
 

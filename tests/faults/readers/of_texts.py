@@ -23,9 +23,11 @@ from tests.faults.readers.reader import Reader, valid
 from tests.helpers import small_sweep
 from tests.helpers.own_experiment import own_experiment
 
-CONFIG = tuple(f"minilocal.config.{name}" for name in ("parse", "sources", "expected", "checks", "paths", "advice"))
+PARTS = ("parse", "toml", "sources", "expected", "checks", "paths", "advice")
+CONFIG = tuple(f"minilocal.config.{name}" for name in PARTS)
 SWEEP = tuple(f"minilocal.sweep.{name}" for name in ("queue", "cells", "state", "claim", "holder", "table"))
-EXPERIMENTS = tuple(f"minilocal.reproduce.{name}" for name in ("experiment", "cells", "plan", "folder", "naming"))
+OF_EXPERIMENTS = ("experiment", "cells", "plan", "folder", "naming")
+EXPERIMENTS = ("minilocal.config.toml", *(f"minilocal.reproduce.{name}" for name in OF_EXPERIMENTS))
 
 
 # ------------------------------------------------------------------ configurations
@@ -207,7 +209,7 @@ READERS = (
            (*CONFIG, "minilocal.rules.text"), says=" "),
     Reader("experiment", "an experiment of one's own, TOML", "own.toml", experiments, read_experiment, "toml",
            EXPERIMENTS),
-    Reader("sweep", "sweep.json", "sweep/sweep.json", sweep, read_sweep, "json", (*SWEEP, *CONFIG[1:4])),
+    Reader("sweep", "sweep.json", "sweep/sweep.json", sweep, read_sweep, "json", (*SWEEP, *CONFIG[2:5])),
     Reader("sweep-of-experiment", "sweep.json of an experiment", "sweep/sweep.json", of_experiment,
            read_of_experiment, "json", (*SWEEP[:2], *EXPERIMENTS), says="sweep"),
     Reader("claim", "the claim on a cell", f"cell/{CLAIM}", claims, of_cell, "json", SWEEP, refuses=()),

@@ -19,9 +19,9 @@ Every reader of files in the package is given files that are nearly right. A val
 the edge of their range, chunks, and what its format knows, as fields of a zip's directory, headers of arrays and of
 tar members, opcodes of a pickle, the inside of a compressed file, values of JSON and TOML. A file that takes the reader
 to new lines is changed further. What must hold for each: it is read and what was read is valid, or it is refused by the
-error that the reader documents, one printable line of at most {LONGEST} characters that names the file; within
-{SECONDS:g} seconds of computing; with at most {FREE >> 20} MB of memory beyond the file's own size, traced and resident;
-and nothing is executed, printed, or written, nor is the file changed. Files that were made to do harm come first.
+error that the reader documents, one printable line of at most {LONGEST} characters that names the file. That takes at
+most {SECONDS:g} seconds of computing, and {FREE >> 20} MB of memory beyond the file's own size, traced and resident.
+Nothing is executed, printed, or written, nor is the file changed. Files that were made to do harm come first.
 Inputs are numbered: a seed and a number make the same file again. `make fuzz READER=npz` goes on for ten minutes.
 """
 MINUTES = 8.0
@@ -66,4 +66,3 @@ def text(results: Iterable[tuple[Reader, Tried, float]]) -> str:
     without = [name for name in ALL if name not in READERS]
     more = f"Not tried, as a library is missing: {', '.join(without)}.\n\n" if without else ""
     return table(("reader", "file", "inputs", "refused", "new lines", "seconds"), rows) + more
-
