@@ -8,6 +8,7 @@ numbered in the order of their names. Pictures have one size. They are grey wher
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -129,7 +130,7 @@ def pixels(name: str, paths: Sequence[Path]) -> np.ndarray:
     return x[..., :1] if grey else x
 
 
-def _check_pixels(path: Path, W: int, H: int) -> None:
+def _check_pixels(nbytes: int, W: int, H: int) -> None:
     """Check that a picture has not many times more pixels than bytes: a small file could take all memory.
 
     Raises: ValueError.
@@ -148,8 +149,9 @@ def opened(name: str, path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as file:
-                _check_pixels(path, *file.size)
+            content = io.BytesIO(path.read_bytes())  # of a file, Pillow takes the memory that a chunk's length states
+            with Image.open(content, formats=("PNG", "JPEG")) as file:
+                _check_pixels(len(content.getvalue()), *file.size)
                 picture: Any = ImageOps.exif_transpose(file)
                 picture.load()
     except Exception as error:  # a damaged picture can raise any error

@@ -42,7 +42,14 @@ def main() -> int:
     parser.add_argument("file", nargs="?", type=Path, help="an input that was saved, to be read again")
     parser.add_argument("--minutes", type=float, default=10.0, help="for each reader (10)")
     parser.add_argument("--seed", type=int, default=0, help="of the mutations (0)")
+    parser.add_argument("--atheris", action="store_true", help="by atheris, where it is installed, for one reader")
     options = parser.parse_args()
+    if options.atheris:
+        if options.reader == "all":
+            parser.error("atheris ends its process: give one reader")
+        from tests.faults.readers.with_atheris import main as by_atheris
+
+        by_atheris(options.reader, options.minutes, options.seed, OUT)
     if options.file is not None:
         wrong = once(READERS[options.reader], options.file.read_bytes(), watched())
         print("\n".join(wrong) or "nothing is wrong")

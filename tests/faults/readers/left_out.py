@@ -9,8 +9,10 @@ from pathlib import Path
 import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
-NAMES = {"open", "read_text", "read_bytes", "loads", "raw_decode", "DictReader", "ZipFile", "GzipFile", "loadmat",
-         "fdopen", "pread", "genops", "Unpickler", "memmap", "fromfile", "read_json", "opened_npz", "parsed"}  # fmt: skip
+NAMES = {
+    "open", "read_text", "read_bytes", "loads", "raw_decode", "DictReader", "ZipFile", "GzipFile", "loadmat", "fdopen",
+    "pread", "genops", "Unpickler", "memmap", "fromfile", "read_json", "opened_npz", "parsed",
+}  # fmt: skip
 
 OTHERS = ("boundaries.open", "Queue.open", "cls.open")  # functions of the package that have such a name, and no file
 
