@@ -135,8 +135,8 @@ def _check_pixels(nbytes: int, W: int, H: int) -> None:
 
     Raises: ValueError.
     """
-    if FREE + TIMES * path.stat().st_size < W * H:
-        raise ValueError(f"{W}×{H} pixels in {path.stat().st_size} bytes, more than a picture compresses to: resize it")
+    if FREE + TIMES * nbytes < W * H:
+        raise ValueError(f"{W}×{H} pixels in {nbytes} bytes, more than a picture compresses to: resize it")
 
 
 def opened(name: str, path: Path) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from minilocal.errors import UserError
 from tests.faults.readers import broken
 from tests.faults.readers.fuzz import tried
 from tests.faults.readers.left_out import LEFT_OUT, modules_that_read
@@ -27,7 +28,7 @@ def test_the_checks_notice_a_reader_that_is_broken(fault: broken.Fault) -> None:
 def test_a_sound_reader_has_no_findings() -> None:
     def sound(content: bytes) -> None:
         if content != broken.VALID:
-            raise broken.UserError("file is wrong: write it again.")
+            raise UserError("file is wrong: write it again.")
 
     assert tried(broken.reader(sound), inputs=30).findings == []
 
