@@ -26,7 +26,7 @@ def member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
     """
     entry = archive.getinfo(f"{key}.npy")
     if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # lzma's tables may take gigabytes
-        raise ValueError(f"{key} is compressed in a way that NumPy does not write (method {entry.compress_type})")
+        raise ValueError(f"{key} is of compression method {entry.compress_type}, which NumPy does not write")
     with archive.open(entry) as file:
         version = np.lib.format.read_magic(file)
         if version not in HEADERS:

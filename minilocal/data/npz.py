@@ -69,7 +69,7 @@ def read(name: str, path: Path, choose: Callable[[list[str]], list[str]]) -> dic
     except Exception as error:  # a damaged archive can raise any error
         why = reason(error)
         if isinstance(error, zipfile.BadZipFile) and "not a zip" in why:
-            why = "it is no .npz file, or cut short"
+            why = "it is no .npz file at all, or cut short"
         if "pickled" in why:
             why = f"{why.partition(':')[0]}; numbers only are read"
         raise UserError(f"{name}: the file cannot be read, {why}.") from None
