@@ -34,9 +34,9 @@ def member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
         shape, _, dtype = HEADERS[version](file)
         if dtype.hasobject:
             raise ValueError(f"{key} holds Python objects: pickled ones are not read")
-        stated, there = prod(shape) * dtype.itemsize, entry.file_size - file.tell()
-        if stated != there or min(shape, default=0) < 0:
-            raise ValueError(f"{key} has {there} bytes, and its header states {stated}, {dtype} {shape}")
+        stated, present = prod(shape) * dtype.itemsize, entry.file_size - file.tell()
+        if stated != present or min(shape, default=0) < 0:
+            raise ValueError(f"{key} has {present} bytes, and its header states {stated}, {dtype} {shape}")
         file.seek(0)
         array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
         file.read(1)  # at the end: only here does zipfile compare the checksum of an empty array

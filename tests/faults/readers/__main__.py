@@ -13,9 +13,9 @@ from pathlib import Path
 
 from tests.faults.readers.audit import Watch, watched
 from tests.faults.readers.fuzz import Tried, tried
-from tests.faults.readers.judge import Judge
 from tests.faults.readers.reader import Reader
 from tests.faults.readers.table import READERS
+from tests.faults.readers.trial import Trial
 
 OUT = Path("build/readers")
 
@@ -31,9 +31,9 @@ def once(reader: Reader, content: bytes, watch: Watch | None = None) -> list[str
         folder = Path(top).resolve()
         seeds = reader.make(folder)
         (folder / reader.file).write_bytes(seeds[0])
-        judge = Judge(reader, folder, watch or Watch())
-        judge(seeds[0])
-        return judge(content).wrong
+        trial = Trial(reader, folder, watch or Watch())
+        trial(seeds[0])
+        return trial(content).wrong
 
 
 def main() -> int:
@@ -54,12 +54,12 @@ def main() -> int:
         wrong = once(READERS[options.reader], options.file.read_bytes(), watched())
         print("\n".join(wrong) or "nothing is wrong")
         return int(bool(wrong))
-    found = 0
+    result = 0
     for name in READERS if options.reader == "all" else [options.reader]:
         result = tried(READERS[name], seed=options.seed, seconds=60 * options.minutes, out=OUT)
         print(line(name, result), *result.findings, sep="\n  ", flush=True)
-        found += len(result.findings)
-    return int(bool(found))
+        result += len(result.findings)
+    return int(bool(result))
 
 
 if __name__ == "__main__":

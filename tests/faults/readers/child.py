@@ -20,9 +20,9 @@ from random import Random
 from typing import NoReturn
 
 from tests.faults.readers.audit import watched
-from tests.faults.readers.judge import STATUS, Judge, Verdict
 from tests.faults.readers.mutations import mutated
 from tests.faults.readers.reader import LARGEST, Reader
+from tests.faults.readers.trial import STATUS, Trial, Verdict
 
 ADDRESSES = 1 << 30  # bytes that a child may take beyond those that it begins with
 KEPT = 4096  # inputs of the corpus
@@ -78,7 +78,7 @@ class Task:
     last: int
     until: float
     hangs: float
-    given: Sequence[bytes] = ()
+    contents: Sequence[bytes] = ()
 
 
 def fork(task: Task, seeds: Sequence[bytes], desk: Desk) -> int:
@@ -101,13 +101,13 @@ def _in_the_child(task: Task, seeds: Sequence[bytes], desk: Desk) -> NoReturn:
             os.dup2(descriptor, number)
         sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
         os.chdir(task.top / "folder")
-        found = re.search(r"VmSize:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
-        if found:
-            limit = (int(found[1]) << 10) + ADDRESSES
+        result = re.search(r"VmSize:\s+(\d+) kB", STATUS.read_text()) if STATUS.exists() else None
+        if result:
+            limit = (int(result[1]) << 10) + ADDRESSES
             resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
         signal.signal(signal.SIGPROF, _too_long)
-        _work(task, seeds, desk, Judge(task.reader, task.top / "folder", watched(), printed))
+        _work(task, seeds, desk, Trial(task.reader, task.top / "folder", watched(), printed))
         status = 0
     except BaseException:
         (task.top / "trouble").write_text(traceback.format_exc())
@@ -119,11 +119,11 @@ def _too_long(*_: object) -> NoReturn:
     raise TooLong
 
 
-def _work(task: Task, seeds: Sequence[bytes], desk: Desk, judge: Judge) -> None:
+def _work(task: Task, seeds: Sequence[bytes], desk: Desk, trial: Trial) -> None:
     known: set[object] = set()
     for content in seeds:
-        judge(content)  # once more: libraries import on first use
-        verdict = judge(content)
+        trial(content)  # once more: libraries import on first use
+        verdict = trial(content)
         known |= verdict.steps
         if verdict.refused and not task.reader.refuses_all:
             verdict.wrong.append("a valid file is refused")
@@ -132,16 +132,16 @@ def _work(task: Task, seeds: Sequence[bytes], desk: Desk, judge: Judge) -> None:
     corpus = [*seeds, *(path.read_bytes() for path in earlier)]
     for content in corpus[len(seeds) :]:
         desk.begin(task.first, content)
-        known |= tried(judge, content, task.hangs).steps
+        known |= tried(trial, content, task.hangs).steps
     for number in range(task.first, task.last):
         if time.monotonic() > task.until:
             break
         rng = Random(f"{task.seed} {number}")
-        content = task.given[number] if task.given else mutated(rng, task.reader.form, corpus)
+        content = task.contents[number] if task.contents else mutated(rng, task.reader.form, corpus)
         desk.begin(number, content)
-        verdict = tried(judge, content, task.hangs)
+        verdict = tried(trial, content, task.hangs)
         desk.put(2, desk.refused + verdict.refused)
-        if not task.given and not verdict.steps <= known and len(corpus) < KEPT:
+        if not task.contents and not verdict.steps <= known and len(corpus) < KEPT:
             known |= verdict.steps
             corpus.append(content)
             (task.top / "corpus" / str(number)).write_bytes(content)
@@ -150,13 +150,13 @@ def _work(task: Task, seeds: Sequence[bytes], desk: Desk, judge: Judge) -> None:
         desk.put(3, number + 1)
 
 
-def tried(judge: Judge, content: bytes, hangs: float) -> Verdict:
+def tried(trial: Trial, content: bytes, hangs: float) -> Verdict:
     """The verdict; after `hangs` seconds of computing the input is given up."""
     signal.setitimer(signal.ITIMER_PROF, hangs)
     try:
-        return judge(content)
+        return trial(content)
     except TooLong:
-        judge.watch.end()
+        trial.watch.end()
         sys.settrace(None)
         where = traceback.format_exc().splitlines()[-3:-1]
         return Verdict(wrong=[f"has no end after {hangs:g} s ({' '.join(' '.join(where).split())[-150:]})"])

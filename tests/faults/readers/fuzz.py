@@ -43,7 +43,7 @@ def tried(
     out: Path | None = None,
     hangs: float = HANGS,
     kills: float = KILLS,
-    given: Sequence[bytes] = (),
+    contents: Sequence[bytes] = (),
 ) -> Tried:
     """Try the inputs 0, 1, ... of this seed, as many or as long as is said. Findings are saved in `out`.
 
@@ -52,7 +52,7 @@ def tried(
     The same number of inputs gives the same result.
     """
     result, desk = Tried(), Desk()
-    inputs = len(given) or inputs
+    inputs = len(contents) or inputs
     with tempfile.TemporaryDirectory(prefix="minilocal-readers-") as name:
         top = Path(name).resolve()
         for folder in ("corpus", "findings"):
@@ -63,7 +63,7 @@ def tried(
             seeds = _laid_out(reader, top)
             desk.put(3, first)
             status = _watched(
-                fork(Task(reader, top, seed, first, inputs, until, hangs, given), seeds, desk), desk, kills
+                fork(Task(reader, top, seed, first, inputs, until, hangs, contents), seeds, desk), desk, kills
             )
             first = desk.get(3)
             if status == 0:
@@ -117,8 +117,8 @@ def _collect(reader: Reader, top: Path, seed: int, out: Path | None, result: Tri
     """A finding of each kind, with its input saved."""
     kinds: set[str] = set()
     for path in sorted((top / "findings").iterdir()):
-        found = json.loads(path.read_text())
-        what, _, more = found["wrong"].replace(str(top), "").partition(": ")
+        finding = json.loads(path.read_text())
+        what, _, more = finding["wrong"].replace(str(top), "").partition(": ")
         kind = KIND.sub("", what if what.startswith("a message") else what + more)
         if kind in kinds or len(kinds) == MOST:
             continue
@@ -126,7 +126,7 @@ def _collect(reader: Reader, top: Path, seed: int, out: Path | None, result: Tri
         where = ""
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
-            file = out / f"{reader.name}-{seed}-{found['input']}"
-            file.write_bytes(bytes.fromhex(found["content"]))
+            file = out / f"{reader.name}-{seed}-{finding['input']}"
+            file.write_bytes(bytes.fromhex(finding["content"]))
             where = f"; python -m tests.faults.readers {reader.name} {file}"
-        result.findings.append(f"{reader.name}, seed {seed}, input {found['input']}: {found['wrong']}{where}")
+        result.findings.append(f"{reader.name}, seed {seed}, input {finding['input']}: {finding['wrong']}{where}")

@@ -159,6 +159,6 @@ def faults() -> tuple[int, list[str]]:
     for reader in READERS.values():
         files = [one for kind in (*KINDS.get(reader.form, ()), others) for one in kind()]
         count += len(files)
-        result = tried(reader, given=[content for _, content in files])
+        result = tried(reader, contents=[content for _, content in files])
         lines += [f"{line} (file {files[int(line.split('input ')[1].split(':')[0])][0]})" for line in result.findings]
     return count, lines

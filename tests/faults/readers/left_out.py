@@ -44,7 +44,7 @@ LEFT_OUT = {
 
 def modules_that_read() -> set[str]:
     """The modules in which one of these functions is called."""
-    found = set()
+    result = set()
     word = re.compile(rf"\b({'|'.join(NAMES)}|np\.load)\(")
     texts = {path: path.read_text("utf-8") for path in PACKAGE.rglob("*.py")}
     for path, text in texts.items():
@@ -53,7 +53,7 @@ def modules_that_read() -> set[str]:
                 name = getattr(node.func, "attr", getattr(node.func, "id", ""))
                 whole = ast.unparse(node.func)
                 if whole not in OTHERS and (name in NAMES or whole == "np.load"):
-                    found.add(
+                    result.add(
                         ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__")
                     )
-    return found
+    return result

@@ -178,7 +178,7 @@ def read_for_predict(folder: Path) -> Sequence[str]:
     return []
 
 
-def drawn(suffix: str, folder: Path) -> Sequence[bytes]:
+def sampled(suffix: str, folder: Path) -> Sequence[bytes]:
     from PIL import Image
 
     def picture(mode: str, **options: object) -> bytes:
@@ -268,11 +268,11 @@ READERS = (
         (DATA + "npz", DATA + "arrays", "minilocal.cli.predict"),
     ),
     Reader(
-        "pictures-png", "a PNG of folder:PATH", "a/0.png", lambda folder: drawn("png", folder), read_pictures, "png",
+        "pictures-png", "a PNG of folder:PATH", "a/0.png", lambda folder: sampled("png", folder), read_pictures, "png",
         (DATA + "pictures", DATA + "arrays"), says="", needs="PIL",
     ),
     Reader(
-        "pictures-jpeg", "a JPEG of folder:PATH", "a/0.jpg", lambda folder: drawn("jpg", folder), read_pictures,
+        "pictures-jpeg", "a JPEG of folder:PATH", "a/0.jpg", lambda folder: sampled("jpg", folder), read_pictures,
         "jpeg", (DATA + "pictures", DATA + "arrays"), needs="PIL",
     ),
 )  # fmt: skip

@@ -112,10 +112,10 @@ def restored() -> tuple[ml.Learner, ...]:
 
 
 def read_state(folder: Path) -> Sequence[str]:
-    found = record.checkpoint(folder / "run")
-    valid(found is not None, "nothing")
-    assert found is not None
-    arrays, progress = found
+    result = record.checkpoint(folder / "run")
+    valid(result is not None, "nothing")
+    assert result is not None
+    arrays, progress = result
     valid(isinstance(progress, dict), "progress is", progress)
     refusals = []
     for learner in restored():
@@ -210,8 +210,8 @@ def read_lock(folder: Path) -> Sequence[str]:
             try:
                 attempt(folder / "run")
             except UserError as error:
-                said = error
-    raise said
+                refusal = error
+    raise refusal
 
 
 READERS = (

@@ -35,10 +35,10 @@ EXPERIMENTS = ("minilocal.config.toml", *(f"minilocal.reproduce.{name}" for name
 
 def presets(folder: Path) -> Sequence[bytes]:
     """Two presets, and a table that uses odd forms."""
-    found = files("minilocal.cli.presets").iterdir()
-    there = sorted((file for file in found if file.name.endswith(".toml")), key=lambda file: file.name)
+    result = files("minilocal.cli.presets").iterdir()
+    present = sorted((file for file in result if file.name.endswith(".toml")), key=lambda file: file.name)
     own = '[rule]\nname = "fdg"\n[net]\nname = "resnet8"\nmodules = [2, 2]\n[optim]\nlr = 5e-2\nschedule = "steps:1"\n'
-    return [own.encode(), *(file.read_bytes() for file in there[:2])]
+    return [own.encode(), *(file.read_bytes() for file in present[:2])]
 
 
 def read_config(folder: Path) -> Sequence[str]:
@@ -94,16 +94,16 @@ def read_sweep(folder: Path) -> Sequence[str]:
 
 def of_experiment(folder: Path) -> Sequence[bytes]:
     (folder / "own.toml").write_text(own_experiment([0.25, 0.5]))
-    made = plan(experiment.load(str(folder / "own.toml")), "tiny")
+    built = plan(experiment.load(str(folder / "own.toml")), "tiny")
     about = {"experiment": {"name": str(folder / "own.toml"), "scale": "tiny", "set": {"optim.epochs": 1}}}
-    Queue(folder / "sweep", made.runs(), about).write()
+    Queue(folder / "sweep", built.runs(), about).write()
     return [(folder / "sweep/sweep.json").read_bytes()]
 
 
 def read_of_experiment(folder: Path) -> Sequence[str]:
     shown = []
-    for found in experiments_in([str(folder)]):
-        whole = planned(Queue.read(found))
+    for result in experiments_in([str(folder)]):
+        whole = planned(Queue.read(result))
         shown += [whole.experiment.title, *(p.cell.name for p in whole.cells)]
     return shown
 
@@ -116,9 +116,9 @@ def claims(folder: Path) -> Sequence[bytes]:
 
 def of_cell(folder: Path) -> Sequence[str]:
     """The line of `minilocal sweep --status` about a cell."""
-    found = state.state(folder / "cell")
-    valid(found.word in state.STATES and type(found.epochs) is int, "a state of", found)
-    return [found.note]
+    result = state.state(folder / "cell")
+    valid(result.word in state.STATES and type(result.epochs) is int, "a state of", result)
+    return [result.note]
 
 
 def failed(folder: Path) -> Sequence[bytes]:
@@ -195,8 +195,8 @@ def lessons(folder: Path) -> Sequence[bytes]:
 
 
 def read_lesson(folder: Path) -> Sequence[str]:
-    made = write_student(folder / "lesson.py")
-    valid("lesson.py" in made.read_text("utf-8"), "the student's copy does not name the lesson")
+    built = write_student(folder / "lesson.py")
+    valid("lesson.py" in built.read_text("utf-8"), "the student's copy does not name the lesson")
     return []
 
 

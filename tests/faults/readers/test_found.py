@@ -84,7 +84,7 @@ def of_version(content: bytes) -> bytes:
 
 
 TERABYTE = npy("(1099511627776,)")
-FOUND: list[tuple[str, bytes | Change]] = [
+REGRESSIONS: list[tuple[str, bytes | Change]] = [
     ("lock", b"process 1\n\x1b[2J"),
     ("setting", b"rule.aux=" + b"[" * 10_000),
     ("sweep", of_json("cells", 0, "config", value="gll")),
@@ -137,7 +137,9 @@ def traced() -> Iterator[None]:
     tracemalloc.stop()
 
 
-@pytest.mark.parametrize(("name", "content"), FOUND, ids=[f"{name}-{n}" for n, (name, _) in enumerate(FOUND)])
+@pytest.mark.parametrize(
+    ("name", "content"), REGRESSIONS, ids=[f"{name}-{n}" for n, (name, _) in enumerate(REGRESSIONS)]
+)
 def test_it_holds(name: str, content: bytes | Change, tmp_path: Path) -> None:
     if name not in READERS:
         pytest.skip(f"{name} needs a library")

@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 
 from tests.faults.readers.audit import watched
-from tests.faults.readers.judge import Judge
 from tests.faults.readers.reader import LARGEST
 from tests.faults.readers.table import READERS
+from tests.faults.readers.trial import Trial
 
 
 def main(name: str, minutes: float, seed: int, out: Path) -> None:
@@ -27,10 +27,10 @@ def main(name: str, minutes: float, seed: int, out: Path) -> None:
     for number, content in enumerate(reader.make(top / "folder")):
         (top / "seeds" / str(number)).write_bytes(content)
         (top / "folder" / reader.file).write_bytes(content)
-    judge = Judge(reader, top / "folder", watched())
+    trial = Trial(reader, top / "folder", watched())
 
     def one(content: bytes) -> None:
-        if wrong := judge(content, steps=False).wrong:
+        if wrong := trial(content, steps=False).wrong:
             raise AssertionError("; ".join(wrong))
 
     for module in reader.modules:

@@ -66,8 +66,8 @@ VALUES = (0, 1, 2, 8, 12, 14, 20, 45, 51, 63, 93, 99, 255, 2048, 0x0041, 0xFFFF,
 
 def change_zip_field(rng: Random, data: bytes) -> bytes:
     """A number in a local header, the central directory, or its end."""
-    found = [(at, fields) for mark, fields in RECORDS.items() for at in _all(data, mark)]
-    at, fields = rng.choice(found)
+    result = [(at, fields) for mark, fields in RECORDS.items() for at in _all(data, mark)]
+    at, fields = rng.choice(result)
     start, size = rng.choice(fields)
     value = rng.choice(VALUES) if rng.random() < 0.8 else rng.getrandbits(8 * size)
     at += start
@@ -75,8 +75,8 @@ def change_zip_field(rng: Random, data: bytes) -> bytes:
 
 
 def _all(data: bytes, mark: bytes) -> list[int]:
-    found, at = list[int](), data.find(mark)
-    while at >= 0 and len(found) < 200:
-        found.append(at)
+    result, at = list[int](), data.find(mark)
+    while at >= 0 and len(result) < 200:
+        result.append(at)
         at = data.find(mark, at + 1)
-    return found
+    return result

@@ -85,8 +85,8 @@ def change_cell(rng: Random, data: bytes) -> bytes:
 
 def change_word(rng: Random, data: bytes) -> bytes:
     """Another word in place of one."""
-    found = list(ATOM.finditer(data))
-    one, other = rng.choice(found), rng.choice(found)
+    result = list(ATOM.finditer(data))
+    one, other = rng.choice(result), rng.choice(result)
     word = rng.choice(RAW).encode("utf-8", "surrogatepass") if rng.random() < 0.6 else other[0]
     return data[: one.start()] + word + data[one.end() :]
 

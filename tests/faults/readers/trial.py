@@ -33,7 +33,7 @@ class Verdict:
     nbytes: int = 0
 
 
-class Judge:
+class Trial:
     """Tries contents of the reader's file in `folder`, which its `make` has laid out.
 
     watch    the audit hook of this process
@@ -95,11 +95,11 @@ class Judge:
         return verdict
 
     def _others(self) -> dict[str, tuple[int, int]]:
-        found = {}
+        result = {}
         for path in self.folder.rglob("*"):
             if path != self.file and path.is_file() and not any(path.match(p) for p in self.reader.writes):
-                found[str(path.relative_to(self.folder))] = (path.stat().st_size, path.stat().st_mtime_ns)
-        return found
+                result[str(path.relative_to(self.folder))] = (path.stat().st_size, path.stat().st_mtime_ns)
+        return result
 
     def _changed(self, content: bytes) -> list[str]:
         same = self.file.exists() and (self.reader.rewrites or self.file.read_bytes() == content)
@@ -150,10 +150,10 @@ def _place(error: BaseException) -> str:
 def _resident(key: str) -> int:
     """Bytes, of a line of /proc/self/status; 0 where there is none."""
     try:
-        found = re.search(rf"{key}:\s+(\d+) kB", STATUS.read_text())
+        result = re.search(rf"{key}:\s+(\d+) kB", STATUS.read_text())
     except OSError:
         return 0
-    return int(found[1]) << 10 if found else 0
+    return int(result[1]) << 10 if result else 0
 
 
 def _reset_resident() -> int:
