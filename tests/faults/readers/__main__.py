@@ -54,12 +54,12 @@ def main() -> int:
         wrong = once(READERS[options.reader], options.file.read_bytes(), watched())
         print("\n".join(wrong) or "nothing is wrong")
         return int(bool(wrong))
-    result = 0
+    count = 0
     for name in READERS if options.reader == "all" else [options.reader]:
         result = tried(READERS[name], seed=options.seed, seconds=60 * options.minutes, out=OUT)
         print(line(name, result), *result.findings, sep="\n  ", flush=True)
-        result += len(result.findings)
-    return int(bool(result))
+        count += len(result.findings)
+    return int(bool(count))
 
 
 if __name__ == "__main__":
