@@ -6,6 +6,7 @@
 # make docs    the pages, the lessons and the reference as a site, build/docs, and the explorer if it is not there; offline
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make trust   kills, faults, damaged files and wrong input, measured; docs/results/trust.md; PART=kills for one; under an hour
+# make fuzz    changed files for a reader, for ten minutes: READER=npz, or all of them; MINUTES=1; ATHERIS=1 takes that fuzzer
 # make oldest  tests with the oldest versions that pyproject.toml allows, in build/oldest; PYTHON=python3.11
 # make lock    .ci/lock.txt anew: the versions and the files that continuous integration installs; needs the network
 # make mutants  places of the code changed one by one: would a test fail? docs/results/trust.md; goes on where it was ended
@@ -30,7 +31,7 @@ XDIST := -n auto --maxprocesses 8
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test trust oldest lock mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
+.PHONY: help demo test trust fuzz oldest lock mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -44,6 +45,10 @@ test: $(VENV)/.tests
 
 trust: $(VENV)/.tests
 	@TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults $(filter-out all,$(PART)) $(if $(MINUTES),--minutes $(MINUTES))
+
+FUZZ = TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.readers
+fuzz: $(VENV)/$(if $(ATHERIS),.fuzz,.tests)
+	@$(FUZZ) $(if $(READER),$(READER),all) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ATHERIS),--atheris)
 
 oldest:
 	@$(PYTHON) -m tests.faults.supply.oldest
@@ -122,6 +127,11 @@ $(VENV)/.tests: $(VENV)/.runs
 $(VENV)/.mutants: $(VENV)/.tests
 	@echo "installing cosmic-ray and coverage.py into $(VENV) ..."
 	@$(INSTALL) --editable '.[test,mutants]'
+	@touch $@
+
+$(VENV)/.fuzz: $(VENV)/.tests
+	@echo "installing atheris into $(VENV) ..."
+	@$(INSTALL) --editable '.[test,fuzz]'
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.runs

@@ -15,8 +15,18 @@ from typing import Any
 CLOSE = 0.65  # difflib's ratio: 'sdg' is close to 'sgd' (0.67), 'foo' is not to 'infopro' (0.60)
 
 
+LONGEST = 2000  # characters of a message
+
+
 class UserError(ValueError):
-    """An error that the user can correct. The command line prints it as one line and exits with status 2."""
+    """An error that the user can correct. The command line prints it as one line and exits with status 2.
+
+    Its text is one printable line of at most 2000 characters, whatever a file or a word has put into it: line breaks
+    are spaces, control characters are as Python writes them, and of a longer text the middle is left out.
+    """
+
+    def __init__(self, text: object = "") -> None:
+        super().__init__(one_line(str(text)))
 
 
 def nearest(word: object, known: Iterable[str]) -> str:
@@ -49,6 +59,12 @@ def first_line(error: BaseException) -> str:
 def printable(text: object) -> str:
     """`text` with its control characters as Python writes them, `\\x1b`: a terminal obeys nothing in it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def one_line(text: str, most: int = LONGEST) -> str:
+    """`text` in one printable line of at most `most` characters; the end stays, where the remedy stands."""
+    text = printable(re.sub(r"\s*[\r\n]+\s*", " ", _ends(text, most).strip()))
+    return _ends(text, most)
 
 
 def check_utf8(what: str, text: str) -> None:
@@ -154,6 +170,12 @@ def set_checked(recipe: object, **values: Any) -> None:
     """Write checked values into a frozen dataclass, for its own `__post_init__`."""
     for name, value in values.items():
         object.__setattr__(recipe, name, value)
+
+
+def _ends(text: str, most: int) -> str:
+    """The start and the end of a text that is longer, with dots between."""
+    end = most // 4
+    return text if len(text) <= most else f"{text[: most - end - 5]} ... {text[-end:]}"
 
 
 def _parts(name: str) -> list[str]:

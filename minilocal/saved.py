@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import json
 import warnings
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from operator import index
@@ -33,7 +31,7 @@ from minilocal.record.npz import opened_npz
 from minilocal.rules import Rule, when
 
 METADATA, FORMAT = "learner.json", 1
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError, TypeError, AttributeError)
+DAMAGED = (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 def _kinds() -> dict[str, type]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Any
 
 from minilocal import record
+from minilocal.config import toml
 from minilocal.config.expected import is_text_key
 from minilocal.config.sources import Source, flatten
 from minilocal.errors import UserError, check_file, path_of, reason
+from minilocal.record.files import parsed
 from minilocal.rules.text import value as text_value
 
 EXAMPLE = "minilocal train --show prints one that is right"
@@ -65,14 +65,15 @@ def read_file(path: str | Path) -> Source:
     check_file(path)
     if record.is_exported(path):
         return str(path), _of_another_run(flatten(record.read_exported(path)[1]["config"], str(path)))
+    is_json = False
     try:
         text = path.read_text(encoding="utf-8-sig")  # other people's editors write a byte order mark
         is_json = text.lstrip().startswith("{")
-        tables = json.loads(text) if is_json else tomllib.loads(text)
+        tables = parsed(text) if is_json else toml.tables(text)
     except OSError as error:
         raise UserError(f"configuration {path}: {error.strerror}. Give a file; {EXAMPLE}.") from None
-    except (ValueError, RecursionError) as error:  # letters, grammar, or too many digits or brackets
-        kind = "JSON" if isinstance(error, json.JSONDecodeError) else "TOML"
+    except ValueError as error:  # letters, grammar, or too many digits or brackets
+        kind = "JSON" if is_json else "TOML"
         raise UserError(f"configuration {path} is not {kind}: {reason(error)}; {EXAMPLE}.") from None
     flat = flatten(tables, str(path))
     return str(path), _of_another_run(flat) if is_json else flat

@@ -16,7 +16,7 @@ from minilocal.config.checks import check
 from minilocal.config.expected import type_error
 from minilocal.config.paths import expanded, moved
 from minilocal.config.schema import TABLES, Config, DataTable, tables_of
-from minilocal.errors import UserError, check_utf8, nearest
+from minilocal.errors import UserError, check_utf8, nearest, shown
 
 Source = tuple[str, dict[str, Any]]
 
@@ -26,6 +26,8 @@ def flatten(tables: Mapping[str, Any], source: str) -> dict[str, Any]:
 
     Raises: UserError for a key outside the tables; `source` names the tables' origin in it.
     """
+    if not isinstance(tables, Mapping):
+        raise UserError(f"{source}: a configuration is an object of tables, not {shown(tables)}.")
     flat = {}
     for name, table in tables.items():
         if name not in TABLES:
@@ -67,7 +69,7 @@ def resolve(sources: Iterable[Source]) -> tuple[Config, list[str]]:
         table, _, name = key.partition(".")
         tables[table][name] = value
         if isinstance(value, str):
-            check_utf8(f"{key} =", value)
+            check_utf8(f"{origins[key]}: {key} =", value)
     rule = tables["rule"]
     tables["rule"] = {key: rule.pop(key) for key in ("name", "sha256") if key in rule} | {"options": rule}
     try:

@@ -90,7 +90,7 @@ def as_grey_levels(name: str, key: str, x: np.ndarray, low: float, high: float) 
 
     Raises: UserError for a number outside, or not finite.
     """
-    if x.dtype.kind not in "biuf" or not x.size:
+    if x.dtype.kind not in "biuf" or not x.size or x.ndim < 2:
         return x  # the next check names what is wrong
     least, most = float(x.min()), float(x.max())
     if not low <= least <= most <= high:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from minilocal.data.layout import Contents
+from minilocal.data.member import Arrays
 from minilocal.errors import reason
 
 VERSION = 1
@@ -74,7 +76,10 @@ def _load(file: Path, about: dict[str, Any], check: Callable[[Contents], None]) 
     Raises: NotUsable.
     """
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with zipfile.ZipFile(file) as archive:
+            if sum(entry.file_size for entry in archive.infolist()) > file.stat().st_size:
+                raise ValueError("it is compressed")
+            arrays = Arrays(archive)
             saved = json.loads(str(arrays["about"]))
             if saved["archive"] != about:
                 raise NotUsable("the one that was there is of another archive")

@@ -18,9 +18,11 @@ import numpy as np
 
 from minilocal.data.arrays import from_arrays
 from minilocal.data.dataset import DataSet
+from minilocal.data.member import Arrays
 from minilocal.data.unpacked import TIMES, most_of
 from minilocal.errors import UserError, nearest, reason
 
+MAGIC = b"\x93NUMPY"  # of a single array
 NEEDED = ("train_x", "train_y", "test_x", "test_y")
 KEYS = (*NEEDED, "classes", "range")
 SAVED = f"numpy.savez(path, {', '.join(f'{key}={key}' for key in NEEDED)})"
@@ -54,18 +56,22 @@ def read(name: str, path: Path, choose: Callable[[list[str]], list[str]]) -> dic
     """
     try:
         with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
+            if file.read(len(MAGIC)) == MAGIC:
                 raise UserError(f"{name}: this is one array (.npy), not the named ones that numpy.savez writes (.npz).")
-            keys = choose(archive.files)
-            _check_unpacked(name, path, sum(archive.zip.getinfo(f"{key}.npy").file_size for key in keys))
-            return {key: member(archive.zip, key) for key in keys}
+            file.seek(0)
+            with zipfile.ZipFile(file) as archive:
+                arrays = Arrays(archive)
+                keys = choose(arrays.files)
+                _check_unpacked(name, path, sum(archive.getinfo(f"{key}.npy").file_size for key in keys))
+                return {key: arrays[key] for key in keys}
     except UserError:
         raise
     except Exception as error:  # a damaged archive can raise any error
         why = reason(error)
-        if "allow_pickle" in why or "pickled" in why:
-            why = "it holds Python objects or is no .npz file at all; numbers only are read"
+        if isinstance(error, zipfile.BadZipFile) and "not a zip" in why:
+            why = "it is no .npz file at all, or cut short"
+        if "pickled" in why:
+            why = f"{why.partition(':')[0]}; numbers only are read"
         raise UserError(f"{name}: the file cannot be read, {why}.") from None
 
 
@@ -76,15 +82,6 @@ def _check_unpacked(name: str, path: Path, nbytes: int) -> None:
             f"{name}: its arrays have {nbytes} bytes, more than {TIMES} times those of the file: write it with "
             "numpy.savez, which does not compress."
         )
-
-
-def member(archive: zipfile.ZipFile, key: str) -> np.ndarray:
-    """One array of the archive, whole."""
-    with archive.open(f"{key}.npy") as file:
-        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
-        if file.read(1):
-            raise ValueError(f"{key} has more bytes than an array of {array.dtype} {array.shape}")
-    return array
 
 
 def check_keys(name: str, keys: list[str]) -> list[str]:

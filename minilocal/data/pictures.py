@@ -8,6 +8,7 @@ numbered in the order of their names. Pictures have one size. They are grey wher
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,6 +27,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg")
 GREY = ("1", "L")
 COLOUR = ("RGB", "CMYK", "YCbCr")
 TRANSPARENT = ("RGBA", "LA", "PA", "P")  # a palette may have opacity
+FREE, TIMES = 1 << 21, 10  # pixels of a file: two million, and 10 for each byte; a photograph has less than 8
 SPLIT_SEED, TESTED = 0, 5  # of the split: its seed, and one picture in so many is for testing
 LAYOUT = "PATH/train/CLASS/*.png and PATH/test/CLASS/*.png, or PATH/CLASS/*.png without a split"
 
@@ -128,6 +130,15 @@ def pixels(name: str, paths: Sequence[Path]) -> np.ndarray:
     return x[..., :1] if grey else x
 
 
+def _check_pixels(nbytes: int, W: int, H: int) -> None:
+    """Check that a picture has not many times more pixels than bytes: a small file could take all memory.
+
+    Raises: ValueError.
+    """
+    if FREE + TIMES * nbytes < W * H:
+        raise ValueError(f"{W}×{H} pixels in {nbytes} bytes, more than a picture compresses to: resize it")
+
+
 def opened(name: str, path: Path) -> np.ndarray:
     """One picture, turned as its camera says: uint8 (H, W) where it is grey, else (H, W, 3).
 
@@ -138,7 +149,9 @@ def opened(name: str, path: Path) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=("PNG", "JPEG")) as file:
+            content = io.BytesIO(path.read_bytes())  # of a file, Pillow takes the memory that a chunk's length states
+            with Image.open(content, formats=("PNG", "JPEG")) as file:
+                _check_pixels(len(content.getvalue()), *file.size)
                 picture: Any = ImageOps.exif_transpose(file)
                 picture.load()
     except Exception as error:  # a damaged picture can raise any error

@@ -20,7 +20,8 @@ from minilocal.errors import UserError
 HEADERS = 1 << 20  # bytes of headers before a member: official ones have 512
 TIMES, FREE = 100, 1 << 24  # unpacked bytes: this many times the archive's own, and 16 MB more
 
-OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
+XZ = b"\xfd7zXZ\x00"
+OPENERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, XZ: lzma.open}
 
 
 def most_of(path: Path) -> int:
@@ -78,9 +79,25 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
     with path.open("rb") as file:
         start = file.read(6)
         file.seek(0)
+        if start.startswith(XZ):
+            _check_tables(path, file.read(HEADERS))
+            file.seek(0)
         opener: Any = next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), None)
         stream = opener(file) if opener else file
         try:
             yield Unpacked(path, stream, most_of(path))
         finally:
             stream.close()
+
+
+def _check_tables(path: Path, start: bytes) -> None:
+    """Check that unpacking an xz takes no gigabytes for its tables, whose size the file states; xz -9 takes 64 MB.
+
+    Raises: UserError; LZMAError for a damaged file.
+    """
+    try:
+        lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=FREE * 4 + HEADERS * 4).decompress(start, 1)
+    except lzma.LZMAError as error:
+        if "Memory" in str(error):
+            raise UserError(f"{path} needs much memory to be unpacked: this is not the official file.") from None
+        raise

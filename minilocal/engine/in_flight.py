@@ -294,5 +294,5 @@ def check_signature(saved: Saved, expected: Mapping[str, Any]) -> None:
 def _parsed(text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from minilocal import rules
-from minilocal.errors import UserError, check_file
+from minilocal.errors import UserError, printable
 from minilocal.published.keys import DATA, DATASETS, MODULES, NET, RULE
+from minilocal.record.files import read_text
 from minilocal.report.cells import Cell, fitting, footnotes, gll_beside, has
 from minilocal.reproduce.cells import cells
 from minilocal.reproduce.experiment import load
@@ -68,12 +69,13 @@ def results(folder: Path | None) -> list[Result]:
 
 
 def _read(file: Path) -> list[Result]:
-    check_file(file)
+    text = read_text(file)
     try:
-        rows = list(csv.DictReader(file.read_text("utf-8").splitlines()))
+        rows = list(csv.DictReader(text.splitlines()))
         return [Result(_cells(row["experiment"])[row["cell"]], _shown(row)) for row in rows]
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{file} is no table of an experiment: {error!r}. Write it again, or move it away.") from None
+    except (csv.Error, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:  # a short row has None
+        why = f"{type(error).__name__}: {error}"
+        raise UserError(f"{file} is no table of an experiment ({why}). Write it again, or move it away.") from None
 
 
 @cache
@@ -88,8 +90,8 @@ def _shown(row: Mapping[str, str]) -> dict[str, Any]:
         "error": round(float(row["last_error_mean"]), 2),
         "std": None if std is None else round(std, 2),
         "trials": int(row["trials"]),
-        "experiment": f"{row['experiment']}, scale {row['scale']}",
-        "scale": row["deviations"],
+        "experiment": printable(f"{row['experiment']}, scale {row['scale']}"),
+        "scale": printable(row["deviations"]),
     }
 
 

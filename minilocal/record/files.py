@@ -78,7 +78,7 @@ def has_entry(path: str | Path, name: str) -> bool:
             return False
         with zipfile.ZipFile(path) as archive:
             return f"{name}.npy" in archive.namelist()
-    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
+    except Exception:  # whatever a damaged archive makes its reader raise
         return False
 
 
@@ -100,9 +100,34 @@ def read_json(file: Path) -> dict[str, Any]:
     with os_errors_explained(file):
         text = file.read_bytes()
     try:
-        content = json.loads(text)
+        content = parsed(text)
         if not isinstance(content, dict):
             raise ValueError("it is not an object")
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise UserError(f"{file} is damaged: {reason(error)}.") from None
     return content
+
+
+def read_text(file: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark.
+
+    Raises: UserError where it cannot be read, or is no text.
+    """
+    check_file(file)
+    with os_errors_explained(file):
+        content = file.read_bytes()
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{file} is no text in UTF-8 ({reason(error)}).") from None
+
+
+def parsed(text: str | bytes) -> Any:
+    """The value of a JSON text.
+
+    Raises: ValueError for any other text, and for one that is nested too deeply to be read.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("its brackets are nested too deeply") from None

@@ -7,24 +7,32 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from numpy.lib.npyio import NpzFile
+from minilocal.data.member import Arrays
+from minilocal.errors import UserError, reason
 
 FREE = 64 << 20  # bytes beyond the file's own: weights barely compress
 
 
+class BadArchive(ValueError):
+    """An .npz that cannot be read. Its text says why, in one line."""
+
+
 @contextmanager
-def opened_npz(path: Path) -> Iterator[NpzFile]:
+def opened_npz(path: Path) -> Iterator[Arrays]:
     """The arrays of an .npz file, without pickles. An entry's length is stated in the archive, and no more is read.
 
-    Raises: BadZipFile for anything else, and where it states more than the file's own bytes and 64 MB; what zipfile,
-    zlib and NumPy raise for a damaged one, also later, when an array is read.
+    Raises: BadArchive for anything else, where it states more than the file's own bytes and 64 MB, and in place of
+    whatever zipfile, zlib, lzma, NumPy or the block raise, also later, when an array is read.
     """
-    if not zipfile.is_zipfile(path):  # NumPy would report anything else as a pickle
-        raise zipfile.BadZipFile("it is cut short, or was never an .npz")
-    with zipfile.ZipFile(path) as archive:
-        stated = sum(entry.file_size for entry in archive.infolist())
-    if stated > path.stat().st_size + FREE:
-        raise zipfile.BadZipFile(f"it unpacks to {stated:,} bytes, more than weights can be compressed")
-    with np.load(path, allow_pickle=False) as arrays:
-        yield arrays
+    try:
+        if not zipfile.is_zipfile(path):
+            raise zipfile.BadZipFile("it is cut short, or was never an .npz")
+        with zipfile.ZipFile(path) as archive:
+            stated = sum(entry.file_size for entry in archive.infolist())
+            if stated > path.stat().st_size + FREE:
+                raise zipfile.BadZipFile(f"it unpacks to {stated:,} bytes, more than weights can be compressed")
+            yield Arrays(archive)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged archive makes its readers raise any
+        raise BadArchive(reason(error)) from error

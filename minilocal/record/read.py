@@ -13,7 +13,7 @@ import numpy as np
 
 from minilocal.errors import UserError, check_file, path_of, reason
 from minilocal.record.exported import check_no_export
-from minilocal.record.files import os_errors_explained, read_json
+from minilocal.record.files import os_errors_explained, parsed, read_json
 from minilocal.record.npz import opened_npz
 
 CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl"
@@ -136,7 +136,9 @@ def read_checkpoint(file: Path) -> Checkpoint | None:
             return None
     try:
         with opened_npz(file) as entries:
-            header = json.loads(str(entries[PROGRESS][()]))
+            header = parsed(str(entries[PROGRESS][()]))
+            if not isinstance(header["progress"], dict):
+                raise ValueError(f"its {PROGRESS} says nothing of its progress")
             return {name: entries[name] for name in header["arrays"]}, header["progress"]  # a missing array is an error
     except Exception as error:  # zipfile and NumPy raise many kinds for a damaged archive
         raise UserError(f"{file} cannot be read ({reason(error)}).") from None

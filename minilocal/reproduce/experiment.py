@@ -12,8 +12,8 @@ import msgspec
 from msgspec import Meta
 
 from minilocal import published
-from minilocal.config import TABLES, flatten
-from minilocal.errors import UserError, check_file, nearest, unknown
+from minilocal.config import TABLES, flatten, toml
+from minilocal.errors import UserError, check_file, nearest, reason, unknown
 from minilocal.published.keys import MODULES
 
 SCALES = ("tiny", "small", "full")
@@ -146,11 +146,11 @@ def parse(text: str, name: str, path: str | None = None) -> Experiment:
     """The experiment in the text of a file. Raises: UserError where it is not valid."""
     where = f"experiment {path or name}"
     try:
-        file = msgspec.toml.decode(text, type=File)
+        file = msgspec.convert(toml.tables(text), File)
     except msgspec.ValidationError as error:
         raise UserError(f"{where}: {_explained(str(error))}") from None
-    except msgspec.DecodeError as error:
-        raise UserError(f"{where} is not TOML: {' '.join(str(error).split())}.") from None
+    except ValueError as error:
+        raise UserError(f"{where} is not TOML: {reason(error)}.") from None
     for view in file.views:
         if view not in VIEWS:
             raise unknown(f"{where}: view", view, VIEWS)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from minilocal.errors import UserError
+from minilocal.errors import UserError, shown
 from minilocal.reproduce.experiment import load
 from minilocal.reproduce.plan import CELL, Plan, plan, with_names
 from minilocal.sweep import Queue
@@ -56,12 +56,27 @@ def facts(plan: Plan) -> dict[str, Any]:
 def planned(queue: Queue) -> Plan:
     """The plan of all runs that are recorded in a folder.
 
-    Raises: UserError where its experiment is not known any more.
+    Raises: UserError where its experiment is not known any more, and where the record is damaged.
     """
-    about = queue.about[EXPERIMENT]
-    number = Counter(name for cell in queue.cells for name in cell.labels[CELL].split(","))
-    whole = plan(load(about["name"]), about["scale"], cells_=",".join(number), changes=about["set"])
+    about, labels = _experiment_of(queue), [cell.labels.get(CELL) for cell in queue.cells]
+    names = [name for name in labels if isinstance(name, str)]
+    if not names or names != labels:
+        raise UserError(f"{queue.path / FILE} is damaged: it does not say which cells of an experiment its runs are.")
+    number = Counter(name for text in names for name in text.split(","))
+    try:
+        whole = plan(load(about["name"]), about["scale"], cells_=",".join(number), changes=about["set"])
+    except UserError as error:
+        raise UserError(f"{queue.path / FILE}: {error}") from None
     return replace(whole, cells=[replace(p, trials=number.get(p.cell.name, p.trials)) for p in whole.cells])
+
+
+def _experiment_of(queue: Queue) -> Mapping[str, Any]:
+    """Name, scale and changes of the experiment that a folder is of. Raises: UserError where the record is damaged."""
+    about = queue.about.get(EXPERIMENT)
+    kinds = {"name": str, "scale": str, "set": Mapping}
+    if not isinstance(about, Mapping) or not all(isinstance(about.get(key), kind) for key, kind in kinds.items()):
+        raise UserError(f"{queue.path / FILE} is damaged: its {EXPERIMENT!r} is {shown(about)}.")
+    return about
 
 
 def experiments_in(names: Iterable[str]) -> list[Path]:
@@ -80,7 +95,7 @@ def _is_experiment(path: Path) -> bool:
 
 def _described(about: Mapping[str, Any]) -> str:
     entry = about.get(EXPERIMENT)
-    if entry is None:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("set"), Mapping):
         return "a sweep"
     changes = "".join(f", {key}={value}" for key, value in entry["set"].items())
-    return f"{entry['name']} at scale {entry['scale']}{changes}"
+    return f"{entry.get('name')} at scale {entry.get('scale')}{changes}"

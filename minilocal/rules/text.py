@@ -9,6 +9,7 @@ from typing import Any
 from minilocal.errors import UserError
 
 PART = r"(?:[^,\[]|\[[^\]]*\])+"  # up to a comma that is in no list
+LONGEST = 10_000  # letters of a word: a longer one is no number and no list, and may keep its parser busy
 
 
 def read(question: str, answer: Any, example: str) -> tuple[str, dict[str, Any]]:
@@ -38,6 +39,8 @@ def value(text: str) -> Any:
     """The value of a word: a number, a list or a truth value as in TOML, `.5` too, else the word itself."""
     import tomllib
 
+    if len(text) > LONGEST:
+        return text
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):  # no TOML, too many digits, too many brackets

@@ -11,8 +11,10 @@ from typing import Any
 
 from minilocal import rules
 from minilocal.config import Config, flatten, from_tables, tables_of
+from minilocal.errors import UserError, shown
 from minilocal.train.same_run import MACHINE
 
+NAME = r"[A-Za-z0-9][\w.+-]*"  # of a cell's folder
 LONGEST = 80  # letters before the hash
 YOUNGER = {"run.convergence": 0, "run.probes": False}  # keys that earlier folders lack, and their values then
 
@@ -40,12 +42,18 @@ class Cell:
         return {"name": self.name, "labels": self.labels, "config": tables_of(self.config)}
 
     @classmethod
-    def from_json(cls, entry: dict[str, Any], source: str) -> Cell:
+    def from_json(cls, entry: Any, source: str) -> Cell:
         """The cell in an entry of the file `source`; a key younger than the file has its default.
 
-        Raises: UserError where the configuration is not valid.
+        Raises: UserError where the configuration is not valid, or the name is none of a folder in the sweep's.
         """
-        return cls(entry["name"], from_tables(entry["config"], source), entry["labels"])
+        parts = [entry.get(key) for key in ("name", "labels", "config")] if isinstance(entry, dict) else [None] * 3
+        name, labels, config = parts
+        if not isinstance(name, str) or not isinstance(labels, dict) or not isinstance(config, dict):
+            raise UserError(f"{source} is damaged: a cell is {shown(entry)}, without name, labels and config.")
+        if not re.fullmatch(NAME, name):
+            raise UserError(f"{source} is damaged: a cell is called {shown(name)}, as no folder of its sweep.")
+        return cls(name, from_tables(config, source), labels)
 
 
 def fingerprint(config: Config) -> str:

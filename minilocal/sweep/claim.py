@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from minilocal.errors import check_file
-from minilocal.record.files import os_errors_explained
+from minilocal.record.files import os_errors_explained, parsed
 from minilocal.sweep.holder import has_ended, this_process
 
 CLAIM = "claim"
@@ -148,12 +148,12 @@ def _is_abandoned(file: Path, now: float) -> bool:
 
 
 def _facts(file: Path) -> dict[str, Any]:
-    """What a claim says; {} for one whose process has not written it yet."""
+    """What a claim says in words and whole numbers; {} for one whose process has not written it yet."""
     try:
-        facts = json.loads(_text(file))
+        facts = parsed(_text(file))
     except ValueError:
         return {}
-    return facts if isinstance(facts, dict) else {}
+    return {key: fact for key, fact in facts.items() if isinstance(fact, (str, int))} if isinstance(facts, dict) else {}
 
 
 def _text(file: Path) -> str:

@@ -25,7 +25,7 @@ def this_process() -> dict[str, Any]:
 def has_ended(process: Mapping[str, Any]) -> bool:
     """Whether a process of this machine has ended; False for one of another machine."""
     pid = process.get("process")
-    if process.get("machine") != _machine() or not isinstance(pid, int):
+    if process.get("machine") != _machine() or not isinstance(pid, int) or not 0 < pid < 1 << 31:
         return False
     try:
         os.kill(pid, 0)

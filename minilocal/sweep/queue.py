@@ -10,7 +10,7 @@ from typing import Any
 
 from minilocal import record
 from minilocal.config import Config, check, flatten, resolve, tables_of
-from minilocal.errors import UserError, check_file
+from minilocal.errors import UserError, check_file, shown
 from minilocal.ops.kinds import checked_kind
 from minilocal.record.files import os_errors_explained, read_json
 from minilocal.sweep.cells import Cell, fingerprint
@@ -70,13 +70,14 @@ class Queue:
         content = read_json(file)
         if content.get("format") != FORMAT:
             raise UserError(
-                f"{file} is of another version of minilocal: its format is {content.get('format')!r}, not {FORMAT}."
+                f"{file} is of another version of minilocal: its format is {shown(content.get('format'))}, not "
+                f"{FORMAT}."
             )
-        try:
-            about = {key: value for key, value in content.items() if key not in ("format", "cells")}
-            return cls(path, [Cell.from_json(entry, str(file)) for entry in content["cells"]], about)
-        except (KeyError, TypeError) as error:
-            raise UserError(f"{file} is damaged: {type(error).__name__} {error}.") from None
+        cells = content.get("cells")
+        if not isinstance(cells, list):
+            raise UserError(f"{file} is damaged: it has no list of cells.")
+        about = {key: value for key, value in content.items() if key not in ("format", "cells")}
+        return cls(path, [Cell.from_json(entry, str(file)) for entry in cells], about)
 
     def write(self) -> None:
         """Record the cells in the folder, which is created. Raises: UserError where it cannot be written."""

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from minilocal import record
-from minilocal.errors import UserError
+from minilocal.errors import UserError, one_line
 from minilocal.record.files import os_errors_explained, read_json
 from minilocal.record.read import METRICS
 from minilocal.sweep.claim import holder
 
 DONE, RUNNING, FAILED, LEFT = "done", "running", "failed", "left"
+NOTE = 400  # characters of a note
 STATES = (DONE, RUNNING, FAILED, LEFT)
 
 
@@ -32,7 +33,8 @@ def state(folder: Path) -> State:
         return State(DONE, _epochs(folder))
     if (process := holder(folder)) is not None:
         job = f", job {process['job']}" if process.get("job") else ""
-        return State(RUNNING, _epochs(folder), f"process {process.get('process')} on {process.get('host')}{job}")
+        where = f"process {process.get('process')} on {process.get('host')}{job}"
+        return State(RUNNING, _epochs(folder), one_line(where, NOTE))
     if (line := failure(folder)) is not None:
         return State(FAILED, _epochs(folder), line)
     return State(LEFT, _epochs(folder))
@@ -49,7 +51,7 @@ def failure(folder: Path) -> str | None:
     if not file.exists():
         return None
     try:
-        return str(read_json(file).get("line", ""))
+        return one_line(str(read_json(file).get("line", "")), NOTE)
     except UserError as error:
         return str(error)
 

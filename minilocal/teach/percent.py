@@ -57,7 +57,7 @@ def _cell(line: str, _: str, body: str) -> Cell:
         name, _, value = rest.partition("=")
         try:
             options[name], end = json.JSONDecoder().raw_decode(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # no JSON, too many digits, or too many brackets
             raise _unread(line) from None
         rest = value[end:].strip()
     return Cell(head["kind"] or "", options, body, head["title"])

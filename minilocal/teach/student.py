@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from minilocal.errors import UserError
-from minilocal.record.files import atomic_write, os_errors_explained
+from minilocal.record.files import atomic_write, os_errors_explained, read_text
 from minilocal.teach.check import find
 from minilocal.teach.notebook import notebook
 from minilocal.teach.percent import Cell, read
@@ -52,10 +52,10 @@ def write_student(teacher: str | Path, out: str | Path | None = None) -> Path:
     """
     path = percent_file(teacher)
     if out is None:
-        return _write(path.with_suffix(".student.py"), student(path.read_text("utf-8"), path.name))
+        return _write(path.with_suffix(".student.py"), _of_file(path, path.name))
     folder, executed = Path(out), path.with_suffix(".ipynb")
     complete = os.path.relpath(executed if executed.is_file() else path, folder)
-    text = notebook(student(path.read_text("utf-8"), Path(complete).as_posix()), paired=False)
+    text = notebook(_of_file(path, Path(complete).as_posix()), paired=False)
     with os_errors_explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     return _write(folder / executed.name, text)
@@ -67,7 +67,7 @@ def write_notebook(teacher: str | Path) -> Path:
     Raises: UserError where a file cannot be read or written, and where jupytext is missing.
     """
     path = percent_file(teacher)
-    return _write(path.with_suffix(".ipynb"), notebook(path.read_text("utf-8")))
+    return _write(path.with_suffix(".ipynb"), notebook(read_text(path)))
 
 
 def percent_file(name: str | Path) -> Path:
@@ -76,6 +76,15 @@ def percent_file(name: str | Path) -> Path:
     if path.suffix != ".py" or not path.is_file():
         raise UserError(f"{name} is no py:percent file: jupytext --to py:percent makes one of a notebook.")
     return path
+
+
+def _of_file(path: Path, complete: str) -> str:
+    """`student` of the text in a file. Raises: UserError that names the file."""
+    text = read_text(path)
+    try:
+        return student(text, complete)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
 
 
 def _write(target: Path, text: str) -> Path:

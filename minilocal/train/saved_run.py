@@ -131,7 +131,10 @@ class SavedRun:
         constants = {"mean": images.mean, "std": images.std}
         learner = learner_of(config, len(images.classes), images.channels, images.size, constants)
         if not self.is_exported:
-            learner.restore(self.arrays)
+            try:
+                learner.restore(self.arrays)
+            except UserError as error:
+                raise UserError(f"{self.path}: {error}") from None
             return config, learner
         names = [*learner.parameters(), *learner.buffers()]
         if missing := [name for name in names if name not in self.arrays]:

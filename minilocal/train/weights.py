@@ -42,7 +42,10 @@ def warm_start(learner: Learner, path: str | Path) -> tuple[str, dict[str, Any]]
     if not loaded:
         content = _listed(list(saved)) or "nothing"
         raise UserError(f"weights {path}: it holds {content}, and {learner.net.name} has {_listed(list(own))}.")
-    learner.load(loaded)
+    try:
+        learner.load(loaded)
+    except UserError as error:
+        raise UserError(f"weights {path}: {error}") from None
     anew, left = [name for name in own if name not in loaded], [name for name in saved if name not in loaded]
     line = f"weights of {path}: {len(loaded)} arrays taken"
     line += f"; {_listed(anew)} start anew" if anew else ""
@@ -79,7 +82,7 @@ def _is_of_torch(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("/data.pkl") for name in archive.namelist())
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except Exception:  # whatever a damaged archive makes its reader raise
         return False
 
 

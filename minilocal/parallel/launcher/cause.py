@@ -24,6 +24,7 @@ from pathlib import Path
 
 from minilocal.errors import UserError
 from minilocal.parallel.environment import folder, parent_gone, place
+from minilocal.parallel.launcher import notes
 
 AFTER_ANOTHER = 0.3  # seconds in which the end of another rank is seen
 
@@ -37,9 +38,7 @@ def register() -> None:
 def note(**facts: str) -> None:
     """Keep facts for the line about a failure: `modules="3-4"` of this rank, `run="runs/a"` of rank 0."""
     if (path := _file(".facts")) is not None:
-        with suppress(OSError, ValueError):
-            facts = {**json.loads(path.read_text()), **facts}
-        _write(path, json.dumps(facts))
+        _write(path, json.dumps({**notes.note(path), **facts}))
 
 
 def fail(error: BaseException) -> None:

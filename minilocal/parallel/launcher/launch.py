@@ -19,6 +19,7 @@ from minilocal.parallel.environment import started
 from minilocal.parallel.launcher import values
 from minilocal.parallel.launcher.command import command, environment
 from minilocal.parallel.launcher.follow import Write, follow, private_folder
+from minilocal.parallel.launcher.notes import ERROR, note
 from minilocal.parallel.launcher.watch import Failure
 from minilocal.parallel.launcher.work import described
 from minilocal.signals import Stopped
@@ -116,7 +117,7 @@ def _result(folder: Path, rank: int) -> Any:
     """The result of a rank, or its error, which all ranks have then."""
     file = folder / f"rank.{rank}.error"
     if file.exists():
-        raise UserError(json.loads(file.read_text())["message"])
+        raise UserError(note(file, ERROR).get("message", f"rank {rank} met an error, and {file} does not say which."))
     return values.load(folder / f"rank.{rank}.result")
 
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 
 from minilocal.errors import UserError
+from minilocal.record.files import parsed
+from minilocal.record.npz import BadArchive, opened_npz
 
 KINDS = "None, a bool, a number, a str, a list, a tuple, a dict or a NumPy array"
 STRUCTURE = "structure"
@@ -31,9 +33,15 @@ def save(path: Path, value: Any, what: str) -> None:
 
 
 def load(path: Path) -> Any:
-    """The value that `save` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return _unpacked(json.loads(arrays[STRUCTURE].tobytes()), arrays)
+    """The value that `save` wrote.
+
+    Raises: UserError where the file is missing or damaged.
+    """
+    try:
+        with opened_npz(path) as arrays:
+            return _unpacked(parsed(arrays[STRUCTURE].tobytes()), arrays)
+    except BadArchive as error:
+        raise UserError(f"{path} cannot be read: {error}.") from None
 
 
 def _packed(value: Any, arrays: dict[str, np.ndarray], what: str) -> Any:

@@ -5,7 +5,6 @@ Linux reports the end of a process at once, by its pidfd; elsewhere the processe
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import select
@@ -14,6 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from minilocal.parallel.launcher.notes import ERROR, WAITS, note
 
 OF_HYDRA = 255  # where it fails itself, as when a rank ends while MPI starts
 STARTING = 2.0  # seconds between the first rank's start and the last one's
@@ -65,6 +66,14 @@ class Rank:
             self.descriptor = -1
 
 
+def _process(text: str) -> int:
+    """The number of a process. Raises: ValueError for any other: a signal to 0 or below reaches many processes."""
+    number = int(text)
+    if not 0 < number < 1 << 31:
+        raise ValueError(f"{number} is no process")
+    return number
+
+
 class Watch:
     """The ranks of `folder`."""
 
@@ -77,7 +86,7 @@ class Watch:
         """See which ranks are new and, where no descriptor tells it, which have ended."""
         for number in set(range(self.processes)) - self.ranks.keys():
             with suppress(OSError, ValueError):
-                self.ranks[number] = Rank(int((self.folder / f"process.{number}").read_text()))
+                self.ranks[number] = Rank(_process((self.folder / f"process.{number}").read_text()))
                 self.first = self.first or time.monotonic()
         for rank in self.ranks.values():
             if rank.descriptor < 0:
@@ -110,8 +119,7 @@ class Watch:
         if not all(marks.values()) or len(set().union(*marks.values())) < self.processes:
             return None
         waiting, others = marks["waits"][0], marks["returned"]
-        with suppress(OSError, ValueError):
-            mark = json.loads((self.folder / f"rank.{waiting}.waits").read_text())
+        if mark := note(self.folder / f"rank.{waiting}.waits", WAITS):
             names = f"rank {others[0]}" if len(others) == 1 else f"ranks {', '.join(map(str, others))}"
             message = f"waited in {mark['where']} after {names} had returned"
             return Failure(waiting, "other", message, f"Where it waited:\n{mark['traceback']}")
@@ -123,17 +131,13 @@ class Watch:
 
     def errors(self) -> dict[int, dict[str, Any]]:
         """What the ranks wrote about their errors, the first one first."""
-        entries = {}
-        for number in range(self.processes):
-            with suppress(OSError, ValueError):
-                entries[number] = json.loads((self.folder / f"rank.{number}.error").read_text())
-        return dict(sorted(entries.items(), key=lambda item: item[1]["time"]))
+        entries = {number: note(self.folder / f"rank.{number}.error", ERROR) for number in range(self.processes)}
+        written = [(number, entry) for number, entry in entries.items() if entry]
+        return dict(sorted(written, key=lambda item: item[1]["time"]))
 
     def facts(self, number: int) -> dict[str, str]:
         """What `cause.note` kept of a rank."""
-        with suppress(OSError, ValueError):
-            return dict(json.loads((self.folder / f"rank.{number}.facts").read_text()))
-        return {}
+        return note(self.folder / f"rank.{number}.facts")
 
     def failure(self, status: int, signal: int | None = None) -> Failure:
         """The first failure; `status` is mpiexec's, and `signal` the one that its banner names."""

@@ -17,6 +17,17 @@ REMEDY = "give a learning rate"
 REFUSAL = f"lr = nan: {REMEDY}."
 
 
+class Raw(UserError):
+    """One that does not make its text a printable line, as UserError does."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
 def first_changes(learner: Any) -> NoReturn:
     next(iter(learner.parameters().values()))[...] += 1
     raise UserError(REFUSAL)
@@ -28,11 +39,11 @@ def steps_first(learner: Any) -> NoReturn:
 
 
 def two_lines(learner: Any) -> NoReturn:
-    raise UserError(REFUSAL.replace(": ", ":\n"))
+    raise Raw(REFUSAL.replace(": ", ":\n"))
 
 
 def escapes(learner: Any) -> NoReturn:
-    raise UserError(f"\x1b[2J{REFUSAL}")
+    raise Raw(f"\x1b[2J{REFUSAL}")
 
 
 def without_remedy(learner: Any) -> NoReturn:
