@@ -67,11 +67,13 @@ def test_a_batch_of_one_image_is_one_micro_batch():
     assert all(np.array_equal(host(a), host(other.parameters()[name])) for name, a in one.parameters().items())
 
 
-def test_a_gradient_of_an_array_that_is_not_there_is_damage():
+def test_a_gradient_too_much_or_too_few_is_damage():
     learner, _ = stepped(ml.rules.fdg())
     state = learner.state()
-    state["flight:held.fc.weightx"] = state.pop("flight:held.fc.weight")
-    with pytest.raises(ml.UserError, match=r"holds a gradient of '.*x', which is not here: it is damaged"):
+    with pytest.raises(ml.UserError, match=r"this checkpoint holds 'flight:held\.other': it is damaged"):
+        learner.restore({**state, "flight:held.other": state["flight:held.fc.weight"]})
+    del state["flight:held.fc.weight"]
+    with pytest.raises(ml.UserError, match=r"this checkpoint lacks 'flight:held\.fc\.weight': it is damaged"):
         learner.restore(state)
 
 

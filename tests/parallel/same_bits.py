@@ -1,8 +1,9 @@
 """Run by the ranks of `test_same_bits.py`: every rule in these ranks and in one process, an epoch each, compared.
 
-    same_bits.py [--device] [--fault=own|copy] [--modules=K] [RULE ...]
+    same_bits.py [--device] [--fault=own|copy] [--modules=K | --by-turns] [RULE ...]
 
---device is a stand-in for a GPU. After an epoch --fault changes a parameter of the last rank, its own or a copy.
+--device is a stand-in for a GPU. After an epoch --fault changes a parameter of the last rank, its own or a copy. Every
+number of modules from one a rank to 4 is tried with each rule; with --by-turns each rule has one number, in turn.
 
 Rank 0 prints a line for each rule and number of modules: its name, and what differs.
 """
@@ -167,10 +168,10 @@ fake.kernels = False  # plain forms, which are faster on a host
 numbers = [int(word.partition("=")[2]) for word in sys.argv if word.startswith("--modules=")]
 numbers = numbers or list(range(COMM.size, 5 if DEVICE == "cpu" else COMM.size + 1))
 only = [word for word in sys.argv[1:] if not word.startswith("--")]
-for name, rule in rules():
+for turn, (name, rule) in enumerate(rules()):
     if only and name not in only:
         continue
-    for modules in numbers:
+    for modules in [numbers[turn % len(numbers)]] if "--by-turns" in sys.argv else numbers:
         different = compare(rule, modules)
         if FIRST:
             print(f"{name}, {modules} modules: {'; '.join(different) or 'the same bits'}", flush=True)

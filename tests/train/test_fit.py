@@ -173,7 +173,7 @@ WRONG = [
     ({"batch_size": 0}, "batch_size = 0: give a whole number"),
     ({"batch_size": True}, "batch_size = True: give a whole number"),
     ({"lr": "0.1"}, "lr = '0.1': give a learning rate"),
-    ({"lr": 0}, "learning rate 0.0: give a number above 0"),
+    ({"lr": 0}, "learning rate 0.0 is outside (0, inf): give a number above 0"),
     ({"schedule": "cosin"}, "schedule 'cosin' is not known; did you mean 'cosine'"),
     ({"schedule": 0.1}, "schedule = 0.1: give its name"),
     ({"seed": -1}, "seed = -1: give a whole number, 0 or more"),
