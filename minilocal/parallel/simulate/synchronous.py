@@ -216,8 +216,8 @@ class SynchronousDevice(DeviceProgram):
 
     def _from_below(self, t: int, has_before: bool, pending: list[Pending]) -> Iterator[Op]:
         """The message from below, the exchange of the step before, and the forward of the copies."""
-        lower, units = self.first - 1, len(self.place.modules[self.first - 1].units)
-        encoded = self._encoded(lower, units - len(self._linked_now(self.place.modules[lower])))
+        lower, units = self.place.modules[self.first - 1], self._linked_now(self.place.modules[self.first - 1])
+        encoded = self._encoded(self.first - 1, units.start)
         yield Receive(self.device - 1, self._message_up() - encoded)
         if encoded:
             yield Receive(self.device - 1, encoded)
@@ -225,7 +225,6 @@ class SynchronousDevice(DeviceProgram):
         if has_before:
             yield from self._exchange_below(t - 1)
         if self.below is Exchange.GRADIENTS:
-            lower, units = self.place.modules[self.first - 1], self._linked_now(self.place.modules[self.first - 1])
             recomputes = self.rule.keep == "inputs"
             kept = 0 if recomputes else lower.kept(units)
             yield Work(FORWARD, lower.forward(units), self.first - 1, t)
