@@ -226,7 +226,7 @@ def in_old_words(content):
     return [in_old_words(part) for part in content] if isinstance(content, list) else content
 
 
-NEWER = ("interlocking", "auglocal", "hpff", "man")
+NEWER = ("interlocking", "auglocal", "hpff", "man", "contsup")
 
 
 @pytest.mark.filterwarnings("ignore:BackLink length")

@@ -64,6 +64,9 @@ class ContextSupply:
             raise unknown("context", self.source, (*MODES, *by_mode))
         set_checked(self, source=source)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.source!r})"
+
     @property
     def mode(self) -> str:
         """The paper's name of it: R0, E, R1 or R1E."""

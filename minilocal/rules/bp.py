@@ -27,7 +27,7 @@ def bp(*, keep: str = Rule.keep, accumulate: int = Rule.accumulate, context: str
     Raises: UserError for any other keep or context, and fewer than 1 micro-batch.
     """
     supply = boundaries.context(context)
-    name = "BP" if supply == Rule.context else f"BP with contexts ({supply.mode})"
+    name = "BP" if supply == Rule.context else "BP with contexts"
     return compose(
         name, objective=objectives.none(), boundary=boundaries.open(), keep=keep, accumulate=accumulate, context=supply
     )

@@ -25,6 +25,7 @@ from minilocal.memory import GPU, estimate
 from minilocal.memory.abstract_array import AbstractArray, AbstractNamespace
 from minilocal.ops import kinds as kernel_kinds
 from minilocal.ops.kinds import kernels
+from minilocal.summary import network_size
 from tests.fake.device import counting, fake
 
 TINY = plan.Plan(("steps",), nets=("mlp",), batches=(4,), modules=(2,), rounds=2, quick=True)
@@ -573,3 +574,14 @@ def test_the_tables_compare_round_by_round_and_like_with_like():
     assert (
         report.seconds(2.5) == "2.5 s" and report.seconds(0.0123) == "12.3 ms" and report.seconds(4.56e-5) == "45.6 µs"
     )
+
+
+def test_beside_a_rule_with_contexts_stands_bp_on_its_network():
+    """Steps and evaluations of both networks; PyTorch has the plain one alone."""
+    chosen = plan.Plan(what=("steps",), nets=("resnet8",), rules=("bp", "contsup"), modules=(2,))
+    (compared,) = plan.comparisons(chosen, with_torch=True)
+    ours = [workload.what for workload in compared.workloads if workload.engine == "minilocal"]
+    assert ours == ["bp", "contsup, E", "bp, E", "evaluation", "evaluation, E"]
+    assert {workload.what for workload in compared.workloads if workload.engine == "torch"} == {"bp", "evaluation"}
+    sizes = [network_size(workload.learner()) for workload in compared.workloads if workload.engine == "minilocal"]
+    assert sizes[0] == sizes[3] and sizes[1] == sizes[2] == sizes[4] != sizes[0]

@@ -94,3 +94,15 @@ def test_what_cannot_be_estimated_has_no_row_and_one_remark(tmp_path):
     report = build(tmp_path)
     assert not any(p.name.startswith(("memory", "schedule")) for p in report.document.pictures)
     assert len([line for line in report.left_out if "memory" in line]) == 1
+
+
+def test_bp_on_the_same_network_stands_before_a_rule_with_contexts(tmp_path):
+    """Contexts stay in the network that is tested: its size is shown, and BP's on it."""
+    write_run(tmp_path / "contsup", [20, 10], rule__name="contsup", rule__context="R1E", **NET)
+    rows = memory_of(build(tmp_path, tmp_path / "out"))
+    assert list(rows) == ["BP (baseline)", CHECKPOINTED, ACCUMULATED, "BP, contexts R1E (baseline)", "ContSup"]
+    both = rules.bp(context="R1E"), rules.contsup(context="R1E")
+    for name, rule in zip(list(rows)[3:], both, strict=True):
+        assert rows[name]["memory (MB)"] == f"{peak(rule):.3g}"
+    sizes = [int(row["tested: parameters"].replace(",", "")) for row in rows.values()]
+    assert len(set(sizes[:3])) == 1 and sizes[3] == sizes[4] > sizes[0]

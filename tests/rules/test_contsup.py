@@ -118,12 +118,12 @@ def test_encoders_learn_from_the_loss_of_the_module_above_and_of_no_other(contex
             return losses
 
         h = 1e-6
-        found = (at(h) - at(-h)) / (2 * h)
+        measured = (at(h) - at(-h)) / (2 * h)
         expected = sum(float((host(grads[name]) * v).sum()) for name, v in directions.items())
-        assert abs(found[k] - expected) <= 1e-5 * abs(expected), "O(h²) and round-off / h, both below 1e-8"
-        assert np.all(found[:k] == 0), "no loss below depends on them"
+        assert abs(measured[k] - expected) <= 1e-5 * abs(expected), "O(h²) and round-off / h, both below 1e-8"
+        assert np.all(measured[:k] == 0), "no loss below depends on them"
         if k < 3:
-            assert found[k + 1] != 0, "losses above do, and E_k does not learn from them"
+            assert measured[k + 1] != 0, "losses above do, and E_k does not learn from them"
 
 
 def test_no_gradient_of_another_loss_depends_on_an_encoder():
@@ -198,7 +198,7 @@ def test_it_keeps_what_it_promises():
     ctx, batch = PassContext(key=ours.key), Batch(X.astype("float64"), Y)
     for name in ("context.1.image.3.weight", "context.2.below.1.weight", "context.3.image.4.bias"):
         assert np.count_nonzero(c[name]) == 4 - int(name[8]), "its own loss and all above"
-        v, D, bound = min(slopes(ours.modules, p, name, batch, ctx), key=lambda found: float(abs(c[name]) @ found[2]))
+        v, D, bound = min(slopes(ours.modules, p, name, batch, ctx), key=lambda slope: float(abs(c[name]) @ slope[2]))
         assert abs(float((host(grads[name]) * v).sum()) - float(c[name] @ D)) <= float(abs(c[name]) @ bound)
 
 

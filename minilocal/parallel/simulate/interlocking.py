@@ -22,7 +22,7 @@ class InterlockingDevice(SynchronousDevice):
             self.recomputes[j] = keeps_input and not has_learner
             yield Hold(0 if self.recomputes[j] else module.kept(units))
             if self.above is not None and j == self.top:
-                yield from self._to_above(t, has_before, module.output + self._encoded(j, len(module.units)))
+                yield from self._to_above(t, has_before, module.output, self._encoded(j, len(module.units)))
             own = module.objective
             assert own is not None
             yield Hold(own.kept)

@@ -114,12 +114,12 @@ class SynchronousDevice(DeviceProgram):
             yield Work(FORWARD, module.forward(units[:lowest]), k, t)
             yield Hold(module.kept(units[:lowest]) if own_error else 0)
             if k == self.top and self.above is Exchange.GRADIENTS:
-                yield from self._to_above(t, has_before, module.input_of(lowest) + self._encoded(k, lowest))
+                yield from self._to_above(t, has_before, module.input_of(lowest), self._encoded(k, lowest))
             yield Work(FORWARD, module.forward(units[lowest:]), k, t)
             kept = 0 if recomputes else module.kept(units[lowest:])
             yield Hold(kept if own_error or not recomputes else 0)
             if k == self.top and self.above not in (None, Exchange.GRADIENTS):
-                yield from self._to_above(t, has_before, module.output + self._encoded(k, len(module.units)))
+                yield from self._to_above(t, has_before, module.output, self._encoded(k, len(module.units)))
 
             awaits = Pending(k, lowest, kept, recomputes)
             yield from self._own_loss(t, k, module)
@@ -182,7 +182,9 @@ class SynchronousDevice(DeviceProgram):
             if not passes_on:
                 return
         if self.below is Exchange.ERROR:
-            yield Send(self.device - 1, self.place.modules[k].input + self._of_contexts(k - 1))
+            yield Send(self.device - 1, self.place.modules[k].input)
+            if of_contexts := self._of_contexts(k - 1):
+                yield Send(self.device - 1, of_contexts)
 
     def _learn_synthesiser(self, t: int, k: int, module: ModuleCosts) -> Iterator[Op]:
         assert module.synthesiser is not None
@@ -220,23 +222,28 @@ class SynchronousDevice(DeviceProgram):
 
     def _from_below(self, t: int, has_before: bool, pending: list[Pending]) -> Iterator[Op]:
         """The message from below, the exchange of the step before, and the forward of the copies."""
-        yield Receive(self.device - 1, self._message_up())
+        lower, units = self.place.modules[self.first - 1], self._linked_now(self.place.modules[self.first - 1])
+        encoded = self._encoded(self.first - 1, units.start)
+        yield Receive(self.device - 1, self._message_up() - encoded)
+        if encoded:
+            yield Receive(self.device - 1, encoded)
         yield Hold(self._message_up())
         if has_before:
             yield from self._exchange_below(t - 1)
         if self.weights_cross:
             yield Send(self.device - 1, self.place.modules[self.first].parameters(range(1)))
         if self.below is Exchange.GRADIENTS:
-            lower, units = self.place.modules[self.first - 1], self._linked_now(self.place.modules[self.first - 1])
             recomputes = self.rule.keep == "inputs"
             kept = 0 if recomputes else lower.kept(units)
             yield Work(FORWARD, lower.forward(units), self.first - 1, t)
             yield Hold(kept)
             pending.append(Pending(self.first - 1, units.start, kept, recomputes, is_copy=True))
 
-    def _to_above(self, t: int, has_before: bool, nbytes: int) -> Iterator[Op]:
-        """The message up, and the exchange of the step before."""
+    def _to_above(self, t: int, has_before: bool, nbytes: int, encoded: int) -> Iterator[Op]:
+        """The message up, the input that contexts encode behind it, and the exchange of the step before."""
         yield Send(self.device + 1, nbytes)
+        if encoded:
+            yield Send(self.device + 1, encoded)
         if has_before:
             yield from self._exchange_above(t - 1)
         if self.weights_cross:
@@ -244,7 +251,9 @@ class SynchronousDevice(DeviceProgram):
 
     def _await_above(self, t: int, pending: list[Pending]) -> Iterator[Op]:
         if self.above is Exchange.ERROR:
-            yield Receive(self.device + 1, self.place.modules[self.top].output + self._of_contexts(self.top))
+            yield Receive(self.device + 1, self.place.modules[self.top].output)
+            if of_contexts := self._of_contexts(self.top):
+                yield Receive(self.device + 1, of_contexts)
             yield from self._from_above(t, pending, self.top + 1)
         elif self.above is Exchange.GRADIENTS:
             yield Hold(-pending.pop().kept)

@@ -21,6 +21,7 @@ from minilocal.array import Array
 from minilocal.engine import Engine, MicroBatches
 from minilocal.engine.hooks import Hook, hooked
 from minilocal.layers import PassContext
+from minilocal.layers.with_context import encoded_bytes
 from minilocal.locality.influence import toy_net
 from minilocal.objectives import Batch
 from minilocal.parallel.asynchronous import AsynchronousRank
@@ -75,6 +76,17 @@ RULES = {
     "Weights down, accumulated": rules.compose(
         objective=objectives.classifier(), boundary=boundaries.weights(), accumulate=2
     ),
+    **{f"ContSup, {mode}": rules.contsup(context=mode) for mode in ("E", "R1", "R1E")},
+    **{f"BP, contexts {mode}": rules.bp(context=mode) for mode in ("E", "R1E")},
+    "PGL around ContSup, global": rules.pgl(around="contsup:context=R1E", duration=10),
+    **{
+        f"{name} with contexts": rules.compose(objective=objectives.classifier(), boundary=boundary, context="R1E")
+        for name, boundary in (
+            ("BackLink, l = 1", boundaries.link(1)),
+            ("BackLink, whole modules", boundaries.link("module")),
+            ("Interlocking, n = 1", boundaries.reach(1)),
+        )
+    },
     "BP, accumulated": rules.bp(accumulate=2),
     "BackLink, accumulated": rules.compose(
         objective=objectives.classifier(), boundary=boundaries.link(1), accumulate=2
@@ -178,7 +190,7 @@ def powers(learner: ml.Learner) -> tuple[tuple[ModuleCosts, ...], dict[str, int]
         objective, synthesiser = (
             None if owner is None else part(owner, 0) for owner in (module.objective, module.synthesiser)
         )
-        modules.append(ModuleCosts(tuple(units), objective, synthesiser, below))
+        modules.append(ModuleCosts(tuple(units), objective, synthesiser, below, encoded_bytes(module.units[0], below)))
     return tuple(modules), update_of
 
 
@@ -259,7 +271,8 @@ def net():
 @pytest.mark.parametrize("sizes", [[2, 3, 2], [2, 2, 2, 1], [1, 2, 1, 2, 1]])
 @pytest.mark.parametrize("name", RULES)
 def test_a_program_is_what_the_engine_of_a_rank_does(net, name, sizes):
-    net = toy_net() if RULES[name].objective.divides else net  # its decoders take maps
+    if RULES[name].objective.divides or RULES[name].context != rules.Rule.context:
+        net = toy_net(sum(sizes))  # decoders and contexts take maps
     with pytest.warns(UserWarning) if RULES[name].warnings(sizes, net.shapes) else nullcontext():
         learner = ml.Learner(net, RULES[name], sizes, rng=ml.rng(0))
     costs, update_of = powers(learner)
