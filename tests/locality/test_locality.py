@@ -97,8 +97,8 @@ def test_the_total_error_locks_what_the_own_error_does_not():
     assert not row.disagreements and row.locks == (KEPT, KEPT, KEPT)
 
 
-def test_thirteen_rules_are_expected():
-    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 13
+def test_fifteen_rules_are_expected():
+    assert set(EXPECTED) >= set(rules.NAMES) and len(EXPECTED) == 15
 
 
 def composed(**answers):

@@ -53,6 +53,9 @@ def two_heads(objective_: TwoHeads, p: Arrays, h: Any, x: Any, y: Any, ctx: Pass
 def leaving(objective: Any) -> Any:
     """The part of an objective whose error leaves its module."""
     return objective.cascade if isinstance(objective, TwoHeads) else objective
+
+
+@objective.register
 def behind(of: Behind, p: Arrays, h: Any, x: Any, y: Any, ctx: PassContext) -> Any:
     return objective(of.objective, p, _seen(of.layer, ctx)(arrays_of(of.layer, p), h), x, y, ctx)
 
