@@ -75,7 +75,13 @@ def test_a_composition_in_a_file_and_in_a_config_is_kept_as_it_was_written():
     table = {"name": "compose", "objective": {"name": "classifier", "aux": "1c2f"}, "boundary": "link:length=2"}
     config = from_tables({"rule": table}, "file")
     assert from_tables(tables_of(config), "config.json") == config
-    assert tables_of(config)["rule"] == {**table, "when": "always", "keep": "caches", "accumulate": 1}
+    assert tables_of(config)["rule"] == {
+        **table,
+        "when": "always",
+        "keep": "caches",
+        "accumulate": 1,
+        "context": "none",
+    }
 
 
 def test_every_option_of_every_rule_is_told():
