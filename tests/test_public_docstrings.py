@@ -131,7 +131,7 @@ ANSWERS = [
 def test_every_option_of_an_answer_is_in_its_help(answer):
     text = inspect.getdoc(answer) or ""
     missing = [name for name in inspect.signature(answer).parameters if f"`{name}`" not in text]
-    assert len(ANSWERS) == 17 and not missing
+    assert len(ANSWERS) == 18 and not missing
 
 
 SHAPES = r"\([^)]*\)[^()]*  →  |any shape|Shapes as in `"  # x (N, C)  →  (N, O)

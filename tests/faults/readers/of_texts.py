@@ -177,7 +177,7 @@ LESSON = """# ---
 # ---
 # %% [markdown]
 # # A title
-# [page](../docs/page.md)
+# [page](../docs/rules.md)
 
 # %% tags=["solution"] exercise="4a"
 x = 1
