@@ -32,6 +32,8 @@ accumulated in K micro-batches, each with its own batch statistics
 inputs kept linked units keep their input alone, and their forward is computed again (activation checkpointing)
 total error error="total": modules that are linked to their first unit wait for all above, with an error each
 InfoPro     its decoder and its classifier in every module below the last
+AugLocal    two blocks of later units behind the lowest module. HPFF: four decoders and two classifiers a module
+MAN         two more units a module: the average of the next module's first one, and one that learns
 contexts E  ContSup's encoders of the image, in the network that it tests; BP on the same network is its baseline
 PGL         8 of 10 epochs are GLL's, 2 backpropagate through everything and need its memory
 """

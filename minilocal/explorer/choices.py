@@ -68,6 +68,10 @@ CHOICES = {
     "interlocking": Choice("Interlocking", "interlocking", CLASSIFIERS, REACH),
     "auglocal": Choice("AugLocal", "auglocal", slider=DEPTH),
     "hpff": Choice("HPFF", "hpff"),
+    "man": Choice("MAN", "man"),
+    "contsup": Choice("ContSup, E", "contsup", CLASSIFIERS),
+    "contsup-both": Choice("ContSup, R1E", "contsup", CLASSIFIERS, options={"context": "both"}),
+    "bp-contexts": Choice("BP, contexts E", "bp", options={"context": "image"}),
 }
 
 

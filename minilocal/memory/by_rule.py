@@ -20,7 +20,8 @@ from minilocal.rules import Rule
 
 PARTS = ("activations", "auxiliary", "gradients", "workspace")
 HELD = ("parameters", "statistics", "optimizer", "scratch")
-SOME_NETWORKS = ("InfoPro", "ContSup, E", "BP, contexts E")  # rows that are not defined on all of them
+SOME_NETWORKS = ("InfoPro", "AugLocal", "HPFF", "MAN", "ContSup, E", "BP, contexts E")  # not defined on all of them
+BOTH = (1.0, 1.0, 1.0, 1.0)  # λ of the reconstruction and of the classifier: both, in every module
 LARGEST = 0.8  # of the free memory that a measured step may take
 
 Recipes = dict[str, tuple[Rule, dict[int, float]]]  # {row: (rule, {epoch: its share of all epochs})}
@@ -29,9 +30,9 @@ Table = dict[str, dict[str, Any]]  # {row: {column: number}}
 
 def recipes(net: Net, cut: Sequence[int], lengths: Sequence[int], aux: str) -> Recipes:
     """The rows of modules of these unit counts: BP in three forms, GLL, BackLink of each length in three, InfoPro, PGL,
-    ContSup and BP on the network that it tests.
+    Interlocking, AugLocal, HPFF, MAN, ContSup, and BP on the network that ContSup tests.
 
-    InfoPro and contexts are left out where they are not defined.
+    Rows of `SOME_NETWORKS` are left out where they are not defined.
 
     Rows that would repeat another one are left out: lengths above the longest module that can be linked, and the total
     error where it equals the own error, since all modules with one below and one above are longer than l.
@@ -48,9 +49,17 @@ def recipes(net: Net, cut: Sequence[int], lengths: Sequence[int], aux: str) -> R
         **{f"BackLink, l = {n}": rules.backlink(length=n, aux=aux) for n in fit},
         **{f"BackLink, l = {n}, inputs kept": rules.backlink(length=n, aux=aux, keep="inputs") for n in fit},
         **{f"BackLink, l = {n}, total error": rules.backlink(length=n, aux=aux, error="total") for n in chained},
-        "InfoPro": rules.infopro(lambdas=(1.0, 1.0, 1.0, 1.0), aux=aux),  # both branches, in every module
+        "InfoPro": rules.infopro(lambdas=BOTH, aux=aux),
     }
-    always |= {"ContSup, E": rules.contsup(aux=aux), "BP, contexts E": rules.bp(context="image")} if K > 1 else {}
+    if K > 1:
+        always |= {
+            "Interlocking, n = 1": rules.interlocking(reach=1, aux=aux),
+            "AugLocal": rules.auglocal(),
+            "HPFF": rules.hpff(lambdas=BOTH, aux=aux),
+            "MAN": rules.man(lambdas=BOTH, aux=aux),
+            "ContSup, E": rules.contsup(aux=aux),
+            "BP, contexts E": rules.bp(context="image"),
+        }
     always = {n: rule for n, rule in always.items() if n not in SOME_NETWORKS or _is_defined(net, rule, cut)}
     pgl = rules.pgl(aux=aux)
     return {name: (rule, {0: 1.0}) for name, rule in always.items()} | {

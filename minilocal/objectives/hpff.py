@@ -72,7 +72,7 @@ class HPFF(ObjectiveSpec):
             set_checked(self, **{name: float(weight)})
         if self.own == self.cascade == 0:
             raise UserError("HPFF's weights own and cascade are both 0, so nothing learns: give one above 0.")
-        set_checked(self, patches=whole("HPFF's patches", self.patches, give="1 (the whole map), 2 (2×2), 3, ..."))
+        set_checked(self, patches=whole("HPFF's patches", self.patches, give="1 (the whole map), 2 (2×2), or more"))
 
     @property
     def _infopro(self) -> InfoPro:
