@@ -163,7 +163,7 @@ for name in ("GLL", "DGL", "PredSim", "InfoPro", "PGL"):
 #
 # $x$ and $h_k$ are constants, and $E_k$ learns from $L_{k+1}$ with the module above. So no error crosses, but now
 # $I(h'_k, y)$ may exceed $I(h_k, y)$. The price is a larger network, at test time too: on ResNet-32 with $K = 16$ the
-# encoders add 13 % to the parameters and 89 % to the multiply-adds. It is therefore to be compared with backpropagation
+# encoders add an eighth to the parameters and nine tenths to the multiply-adds. So it is compared with backpropagation
 # through the same network, `ml.rules.bp(context="E")`. Its rule is `ml.rules.contsup()`.
 #
 # ## Code

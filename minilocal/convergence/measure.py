@@ -111,15 +111,15 @@ def over(
     with learner.on_device, one_blas_thread(), underflow_is_zero():
         rule = applied(learner, batches, rate)
         final = final_loss(learner, rule.arrays)
-        sums = MeanGradients(list(learner.net.parameters()), learner.parameters())
+        groups = of_modules(learner)
+        every = [name for group in groups for name in group]
+        sums = MeanGradients(every, learner.parameters())
         for step, (x, y) in enumerate(batches()):
             batch = Batch(x, y)
             ctx = PassContext(True, learner.key, learner.epoch, step)
             with advising(final.engine, x, ctx.epoch):
                 sums.add(rule.gradients(batch, ctx), final.gradients(batch, ctx))
             between()
-        groups = of_modules(learner)
-        every = [name for group in groups for name in group]
         (network, *modules), second_moment = sums.products([every, *groups])
     by_module = tuple(Agreement.of(*products) for products in modules)
     return Convergence(Agreement.of(*network), by_module, math.sqrt(network[2]), second_moment, sums.batches)

@@ -108,6 +108,8 @@ def _grid(experiment: Experiment) -> list[Point]:
         own_axes = {} if row.alone else axes
         for values in product(*own_axes.values()):
             keys = {**shared, **row.flat, **dict(zip(own_axes, values, strict=True))}
+            if not isinstance(rule := keys.get(RULE, ""), str):
+                raise UserError(f"experiment {experiment.called}: {RULE} = {rule!r}: give the name of a rule.")
             points.append(Point(keys, title=Title(row.name, frozenset(row.flat))))
     return points
 

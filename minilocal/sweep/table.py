@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
+from minilocal.errors import printable
 from minilocal.sweep.cells import Cell
 from minilocal.sweep.grid import SEED
 from minilocal.sweep.queue import Queue
@@ -81,7 +82,7 @@ def _keys(cells: Sequence[Cell]) -> list[str]:
 
 def _short(key: str) -> str:
     """rule.alpha as alpha, rule.name as rule."""
-    table, _, name = key.rpartition(".")
+    table, _, name = printable(key).rpartition(".")
     return table if name == "name" else name
 
 
@@ -89,7 +90,7 @@ def _text(value: Any) -> str:
     """A value as text; - where a rule has no such option."""
     if value is None:
         return "-"
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return printable(",".join(map(str, value)) if isinstance(value, list) else value)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -146,6 +146,7 @@ OWN_DEFAULTS = {
     "dgl": {"aux", "buffer"},
     "pgl": {"around", "aux"},
     "contsup": {"aux"},
+    "man": {"aux"},
 }  # the other options are those of a rule's answers
 
 

@@ -51,7 +51,7 @@ def test_a_composition_in_words_is_the_rule_that_it_says(answers, rule):
     ("answers", "message"),
     [
         ({"objective": "clasifier"}, "objective 'clasifier' is not known; did you mean 'classifier'?"),
-        ({"boundary": "late"}, "boundary 'late' is not known. Known: open, closed, link, reach, delayed, synthetic_g"),
+        ({"boundary": "late"}, "boundary 'late' is not known. Known: open, closed, link, reach, cascade, weights, del"),
         ({"when": "sometimes"}, "when 'sometimes' is not known"),
         ({"boundary": "link:lenght=2"}, "boundary link has no option 'lenght'; did you mean 'length'? It has length,"),
         ({"boundary": "closed:length=2"}, "boundary closed has no option 'length'. It has none."),

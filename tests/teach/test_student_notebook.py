@@ -188,7 +188,7 @@ def test_what_cannot_be_done_is_one_line(text, reason, tmp_path, capsys):
     path.write_text(text, "utf-8")
     assert main(["student", str(path)]) == 2
     line = capsys.readouterr().err
-    assert line.startswith(f"minilocal.teach: {reason}") and line.count("\n") == 1
+    assert line.startswith(f"minilocal.teach: {path}: {reason}") and line.count("\n") == 1
     assert not (tmp_path / "lesson.student.py").exists()
 
 
