@@ -60,7 +60,7 @@ def os_errors_explained(path: str | Path) -> Iterator[None]:
     """
     try:
         yield
-    except UserError:  # a ValueError, that may speak of a file called null
+    except UserError:  # it is a ValueError too, and its words may name a file called null
         raise
     except OSError as error:
         remedy = _REMEDIES.get(error.errno or 0, "")

@@ -97,6 +97,7 @@ def test_the_last_smaller_batch_runs_eagerly():
 def test_each_phase_of_pgl_has_its_graph():
     recorded = run(RULES["pgl"], True, sizes=(6,) * 6)
     assert {phase for phase, *_ in recorded[0]._graphs._recorded} == {False, True}
+    assert recorded[0]._graphs._prepared == {False, True}  # momentum is made before each phase's first update
     same(recorded, run(RULES["pgl"], False, sizes=(6,) * 6))
 
 

@@ -111,7 +111,7 @@ MECHANISMS = (
     Mechanism("the removal of temporary files", removal, "disk", ("EIO at every fsync", "EIO at every replace")),
     Mechanism("a look at the place of results before the work",
               unchecked_outputs, "outputs",
-              ("memory --out: in a file", "simulate --json: a pipe")),
+              ("memory --out: in a file", "memory --out: a pipe")),
     Mechanism("the handlers of signals", handlers, "stops", ("SIGTERM in a step", "SIGHUP in an evaluation")),
     Mechanism("the refusal of pipes and devices, of a run", checks_of_files, "links",
               ("checkpoint.npz is a pipe: resume",)),
