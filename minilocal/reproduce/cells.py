@@ -64,6 +64,11 @@ def cells(experiment: Experiment) -> list[ExperimentCell]:
     if not points:
         raise UserError(f"experiment {experiment.called} has no cell: give it a published table, a grid or rows.")
     called = names([point.keys for point in points], experiment.columns, [point.title for point in points])
+    all_names = [name.name for name in called]
+    if twice := sorted({name for name in all_names if all_names.count(name) > 1}):
+        raise UserError(
+            f"experiment {experiment.called}: two cells are called {twice[0]}: give their rows different names."
+        )
     aux = next((point.keys[AUX] for point in points if AUX in point.keys), None)
     return [_cell(experiment, point, name, aux) for point, name in zip(points, called, strict=True)]
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from minilocal import rules
-from minilocal.errors import UserError
 from minilocal.published.keys import ALPHA, AUX, DATA, LENGTH, MODULES, NET, RULE, VERSION, words_of
 
 ALWAYS = (DATA, NET, RULE, LENGTH)
@@ -43,15 +42,9 @@ class Title(NamedTuple):
 def names(points: Sequence[Mapping[str, Any]], columns: str, titles: Sequence[Title]) -> list[Name]:
     """The names of cells with these keys. A title replaces the parts of its keys and of the rule.
 
-    A key is a part where it is one of ALWAYS, or has several values among the cells of its rule.
-
-    Raises: UserError where two cells have one name.
+    A key is a part where it is one of ALWAYS, or has several values among the cells of its rule. Names may be equal.
     """
-    result = [_named(point, points, columns, title) for point, title in zip(points, titles, strict=True)]
-    all_names = [name.name for name in result]
-    if twice := sorted({name for name in all_names if all_names.count(name) > 1}):
-        raise UserError(f"two cells are called {twice[0]}: give their rows different names.")
-    return result
+    return [_named(point, points, columns, title) for point, title in zip(points, titles, strict=True)]
 
 
 def _named(point: Mapping[str, Any], points: Sequence[Mapping[str, Any]], columns: str, title: Title) -> Name:

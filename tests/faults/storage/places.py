@@ -144,7 +144,7 @@ def deleted_cwd(folder: Path) -> None:
 
 
 SURROUNDINGS: dict[str, dict[str, str | None]] = {
-    "no HOME": {"HOME": None, "XDG_CACHE_HOME": None}, "HOME is nowhere": {"HOME": "/nowhere/at/all"},
+    "no HOME": {"HOME": None, "XDG_CACHE_HOME": None}, "HOME is nowhere": {"HOME": "/proc/nowhere"},
     "HOME is empty": {"HOME": ""}, "HOME is a file": {"HOME": "/etc/passwd"},
     "HOME is a device": {"HOME": "/dev/null"},
     "TMPDIR is nowhere": {"TMPDIR": "/nowhere", "TEMP": None, "TMP": None},
