@@ -11,6 +11,7 @@ import argparse
 import subprocess
 import sys
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -64,7 +65,11 @@ def main() -> int:
     parser.add_argument("--alone", action="store_true", help="in this process, without the page")
     options = parser.parse_args()
     if options.alone:
-        return 0 if all([measure(name, options.minutes) for name in options.parts]) else 1
+        try:
+            return 0 if all([measure(name, options.minutes) for name in options.parts]) else 1
+        except Exception:  # as 1 it would read as cases that did not hold, and the file is an earlier run's
+            traceback.print_exc()
+            return 2
     names = sorted(options.parts or PARTS, key=lambda name: -part(name).MINUTES)  # the longest first
     with ThreadPoolExecutor(2) as pool:
         held = list(pool.map(lambda name: in_its_own_process(name, options.minutes), names))

@@ -16,7 +16,7 @@ from tests.helpers.host import host
 
 STEPS = 6
 FEW = ("bp", "gll", "backlink")  # on networks that take long
-IMAGES_OF_MAPS = ("infopro",)  # rules that a network without maps refuses
+IMAGES_OF_MAPS = ("infopro", "auglocal", "hpff", "man", "contsup")  # rules that a network without maps refuses
 
 
 @dataclass(frozen=True)
