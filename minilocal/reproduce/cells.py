@@ -63,7 +63,10 @@ def cells(experiment: Experiment) -> list[ExperimentCell]:
     points = [*_printed(experiment), *_grid(experiment)]
     if not points:
         raise UserError(f"experiment {experiment.called} has no cell: give it a published table, a grid or rows.")
-    called = names([point.keys for point in points], experiment.columns, [point.title for point in points])
+    try:
+        called = names([point.keys for point in points], experiment.columns, [point.title for point in points])
+    except UserError as error:  # a rule that is not known
+        raise UserError(f"experiment {experiment.called}: {error}") from None
     all_names = [name.name for name in called]
     if twice := sorted({name for name in all_names if all_names.count(name) > 1}):
         raise UserError(
