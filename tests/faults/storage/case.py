@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.faults.storage.child import end_all
+
 
 @dataclass(frozen=True)
 class Case:
@@ -48,6 +50,8 @@ def attempt(cases: Iterable[Case], top: Path, tell: bool = False) -> Result:
             result.failures.append(f"{case.name}: {line_of(error)}")
             if tell:
                 print(f"  {result.failures[-1]}", file=sys.stderr, flush=True)
+        finally:
+            end_all()
         shutil.rmtree(folder, ignore_errors=True)
     return result
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from minilocal.cli import main
 from minilocal.signals import STOPS
@@ -45,12 +45,15 @@ class Ended:
 class Child:
     """`work` in a forked process, in `folder`; its streams are files beside it."""
 
+    running: ClassVar[dict[int, Child]] = {}  # by process number: those that nobody has waited for
+
     def __init__(self, folder: Path, work: Callable[[], Any], environment: Mapping[str, str | None] | None = None):
         self.began = time.perf_counter()
         self.files = [folder.parent / f"{folder.name}.{name}.{next(_numbers)}" for name in ("out", "err")]
         self.number = os.fork()
         if self.number == 0:
             _be(folder, self.files, work, environment or {})
+        self.running[self.number] = self
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         with suppress(ProcessLookupError):
@@ -65,10 +68,21 @@ class Child:
                 ended = os.waitpid(self.number, 0)
                 break
             time.sleep(0.005)
+        del self.running[self.number]
         out, err = (file.read_text(errors="replace") for file in self.files)
         for file in self.files:
             file.unlink()
         return Ended(os.waitstatus_to_exitcode(ended[1]), out, err, time.perf_counter() - self.began)
+
+
+def end_all() -> None:
+    """Kill the children that nobody has waited for, suspended ones too: a case that fails leaves some."""
+    while Child.running:
+        number, child = Child.running.popitem()
+        child.kill()
+        os.waitpid(number, 0)
+        for file in child.files:
+            file.unlink(missing_ok=True)
 
 
 def forked(folder: Path, work: Callable[[], Any], limit: float = LIMIT) -> Ended:

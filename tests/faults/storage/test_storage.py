@@ -31,6 +31,28 @@ def test_some_cases_of_each_group():
     assert all(result["tried"] + len(result["skipped"]) >= 2 for result in results)
 
 
+LEAVES = """
+import os, pathlib, signal, sys, time
+from tests.faults.storage.case import Case, attempt
+from tests.faults.storage.child import Child
+
+def work(folder):
+    child = Child(folder, lambda: time.sleep(600))
+    child.kill(signal.SIGSTOP)
+    (folder.parent / "number").write_text(str(child.number))
+    raise AssertionError("wrong")
+
+print(attempt([Case("one", work)], pathlib.Path(sys.argv[1])).failures)
+os.kill(int(pathlib.Path(sys.argv[1], "number").read_text()), 0)
+"""
+
+
+def test_a_case_that_fails_leaves_no_process(tmp_path):
+    command = [sys.executable, "-c", LEAVES, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **ENVIRONMENT}, capture_output=True, text=True)
+    assert "['one: wrong" in done.stdout and "ProcessLookupError" in done.stderr
+
+
 def test_each_check_is_red_without_what_it_relies_on():
     rows = lines_of("--broken")
     assert [row["without"] for row in rows if row["red"]] == [mechanism.without for mechanism in MECHANISMS]
