@@ -1,8 +1,30 @@
-"""Side by side, each test process works on one thread: more would only take the neighbours' cores."""
+"""Side by side, each test process works on one thread: more would only take the neighbours' cores.
+
+JAX compiles many references: each process keeps what it has compiled in a folder of its own, for its other tests and for
+the next time, and leaves out what only pays where a reference runs long.
+"""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import minilocal as ml
 
+COMPILED = Path(__file__).parents[1] / "build/jax" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
+QUICK = "--xla_cpu_use_fusion_emitters=false"
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     ml.use_threads(1)
+
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
+
+
+def pytest_configure(config):
+    """XLA's switch for the processes to come, where this JAX knows it: an unknown one would end them."""
+    if getattr(config.option, "numprocesses", None) and "XLA_FLAGS" not in os.environ:
+        command = [sys.executable, "-c", "import jax; jax.devices('cpu')"]
+        if not subprocess.run(command, env={**os.environ, "XLA_FLAGS": QUICK}, capture_output=True).returncode:
+            os.environ["XLA_FLAGS"] = QUICK
