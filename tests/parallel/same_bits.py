@@ -1,9 +1,10 @@
 """Run by the ranks of `test_same_bits.py`: every rule in these ranks and in one process, an epoch each, compared.
 
-    same_bits.py [--device] [--fault=own|copy] [--modules=K | --by-turns] [RULE ...]
+    same_bits.py [--device] [--fault=own|copy] [--modules=K | --by-turns] [--some=FIRST:EACH] [RULE ...]
 
 --device is a stand-in for a GPU. After an epoch --fault changes a parameter of the last rank, its own or a copy. Every
 number of modules from one a rank to 4 is tried with each rule; with --by-turns each rule has one number, in turn.
+With --some=2:5 the rules are the third, the eighth and so on.
 
 Rank 0 prints a line for each rule and number of modules: its name, and what differs.
 """
@@ -185,10 +186,11 @@ use_threads(1)
 fake.kernels = False  # plain forms, which are faster on a host
 numbers = [int(word.partition("=")[2]) for word in sys.argv if word.startswith("--modules=")]
 numbers = numbers or list(range(COMM.size, 5 if DEVICE == "cpu" else COMM.size + 1))
+some = next((word.partition("=")[2] for word in sys.argv if word.startswith("--some=")), "0:1")
+first, each = map(int, some.split(":"))
 only = [word for word in sys.argv[1:] if not word.startswith("--")]
-for turn, (name, rule) in enumerate(rules()):
-    if only and name not in only:
-        continue
+tried = [(name, rule) for name, rule in rules() if not only or name in only][first::each]
+for turn, (name, rule) in enumerate(tried):
     for modules in [numbers[turn % len(numbers)]] if "--by-turns" in sys.argv else numbers:
         different = compare(rule, modules)
         if FIRST:
