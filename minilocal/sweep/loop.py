@@ -44,6 +44,7 @@ def drain(
     given back.
     """
     while True:
+        before = _is_running(queue)
         for cell, claim in _claimed(queue, request):
             try:
                 _run(queue.folder(cell), cell, claim, request, threads, bar)
@@ -52,10 +53,12 @@ def drain(
             on_change()
         if request.stop or parent_gone():
             raise Interrupted("", request.number)
-        if not wait or not any(state.word == RUNNING for state in queue.states()):
+        now = _is_running(queue)
+        if not wait or not (before or now):  # one that ran before may have been left since: then it is claimed next
             return
-        time.sleep(PAUSE)
-        on_change()
+        if now:
+            time.sleep(PAUSE)
+            on_change()
 
 
 def check_data(queue: Queue) -> None:
@@ -70,6 +73,10 @@ def check_data(queue: Queue) -> None:
     left = [c for c, s in zip(queue.cells, queue.states(), strict=True) if s.word != DONE]
     for cell in {repr(tables_of(cell.config)["data"]): cell for cell in left}.values():
         dataset_of(cell.config)
+
+
+def _is_running(queue: Queue) -> bool:
+    return any(state.word == RUNNING for state in queue.states())
 
 
 def _claimed(queue: Queue, request: StopRequest) -> Iterator[tuple[Cell, Claim]]:

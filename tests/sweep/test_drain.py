@@ -230,6 +230,23 @@ def test_who_waits_trains_what_another_process_leaves(tmp_path, monkeypatch, ref
     assert {cell.name: end_of(sweep.folder(cell)) for cell in sweep.cells} == reference
 
 
+def test_who_waits_trains_what_is_left_just_before_it_looks_who_trains(tmp_path, monkeypatch, reference):
+    """The cell could not be claimed a moment ago, and now nobody trains."""
+    sweep, look = queue(tmp_path), Queue.states
+    claim = Claim.acquire(sweep.folder(sweep.cells[0]))
+    assert claim is not None
+
+    def states(self):
+        if (sweep.folder(sweep.cells[1]) / "done").exists():
+            claim.release()
+        return look(self)
+
+    monkeypatch.setattr(Queue, "states", states)
+    drain(sweep, StopRequest(), wait=True)
+    assert words(sweep) == ["done", "done"]
+    assert {cell.name: end_of(sweep.folder(cell)) for cell in sweep.cells} == reference
+
+
 def test_the_threads_are_this_workers_and_not_those_on_record(tmp_path):
     sweep = queue(tmp_path, run__threads=[0])
     claim = Claim.acquire(tmp_path / "cell")
