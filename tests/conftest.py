@@ -1,7 +1,7 @@
 """Side by side, each test process works on one thread: more would only take the neighbours' cores.
 
-JAX compiles many references: each process keeps what it has compiled in a folder of its own, for its other tests and for
-the next time, and leaves out what only pays where a reference runs long.
+JAX compiles many references: each process keeps what it has compiled in a folder of its own, for its other tests and
+for the next time, and leaves out what only pays where a reference runs long.
 """
 
 import os

@@ -70,7 +70,7 @@ class Unpacked:
 
     def _check(self, position: int) -> None:
         if position > self.most:
-            raise UserError(f"{self.path} unpacks to more than {TIMES} times its size: this is not the official file.")
+            raise _too_much(self.path)
 
 
 @contextmanager
@@ -80,7 +80,7 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
         start = file.read(6)
         file.seek(0)
         if start.startswith(XZ):
-            _check_tables(path, file.read(HEADERS))
+            _check_tables(path, file)
             file.seek(0)
         opener: Any = next((opener for magic, opener in OPENERS.items() if start.startswith(magic)), None)
         stream = opener(file) if opener else file
@@ -90,14 +90,33 @@ def unpacked(path: Path) -> Iterator[Unpacked]:
             stream.close()
 
 
-def _check_tables(path: Path, start: bytes) -> None:
-    """Check that unpacking an xz takes no gigabytes for its tables, whose size the file states; xz -9 takes 64 MB.
+def _check_tables(path: Path, file: IO[bytes]) -> None:
+    """Check that no block of an xz takes gigabytes for its tables, whose size it states; xz -9 takes 64 MB.
 
-    Raises: UserError; LZMAError for a damaged file.
+    The file is unpacked, and nothing of it is kept. What is damaged is left to its reader.
+
+    Raises: UserError for such a block, and where the file unpacks to too much.
     """
-    try:
-        lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=FREE * 4 + HEADERS * 4).decompress(start, 1)
-    except lzma.LZMAError as error:
-        if "Memory" in str(error):
-            raise UserError(f"{path} needs much memory to be unpacked: this is not the official file.") from None
-        raise
+    unpacker, size, most = _with_small_tables(), 0, most_of(path)
+    while size <= most:
+        if unpacker.eof:  # another stream may follow
+            data, unpacker = unpacker.unused_data or file.read(HEADERS), _with_small_tables()
+        else:
+            data = file.read(HEADERS) if unpacker.needs_input else b""
+        if unpacker.needs_input and not data:
+            return
+        try:
+            size += len(unpacker.decompress(data, HEADERS))
+        except lzma.LZMAError as error:
+            if "Memory" in str(error):
+                raise UserError(f"{path} needs much memory to be unpacked: this is not the official file.") from None
+            return
+    raise _too_much(path)
+
+
+def _with_small_tables() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=FREE * 4 + HEADERS * 4)
+
+
+def _too_much(path: Path) -> UserError:
+    return UserError(f"{path} unpacks to more than {TIMES} times its size: this is not the official file.")

@@ -9,6 +9,7 @@ import lzma
 import os
 import pickle
 import tracemalloc
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -219,6 +220,28 @@ def test_a_damaged_archive_of_another_compression(ten, tmp_path, write, packed):
         spoilt[place] ^= 4
         path.write_bytes(spoilt)
         assert str(path) in refused(ten, tmp_path)
+
+
+def with_large_tables(content: bytes) -> bytes:
+    """An xz whose first block states tables of two gigabytes: a byte of its header, and the header's checksum."""
+    changed = bytearray(content)
+    header = slice(12, 12 + 4 * content[12])  # behind the stream's own header; the block's begins with its length
+    assert content[14:16] == b"\x21\x01"  # LZMA2, and one byte for the size of its tables
+    changed[16] = 38
+    changed[header.stop : header.stop + 4] = zlib.crc32(changed[header]).to_bytes(4, "little")
+    return bytes(changed)
+
+
+def test_every_stream_of_an_xz_is_held_to_its_tables(ten, tmp_path, write):
+    """The first stream is as it should be: the second one is not."""
+    layout = layout_of(ten, False)
+    path = write(tmp_path, layout, ten.files(layout), True)
+    content = gzip.decompress(path.read_bytes())
+    first, second = (lzma.compress(content[part]) for part in (slice(9000), slice(9000, None)))
+    path.write_bytes(first + second)
+    assert len(copies.load(ten.cifar, tmp_path, False).train_x) == 100
+    path.write_bytes(first + with_large_tables(second))
+    assert "needs much memory to be unpacked" in refused(ten, tmp_path)
 
 
 def other_copies(images, tmp_path, write):
