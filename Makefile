@@ -28,7 +28,7 @@ LESSONS := $(wildcard notebooks/*.py)
 # One process a core, eight at most; in each of them BLAS leaves the other cores to its neighbours. Tests start many
 # processes: what Python compiles for one is kept for the next, also where the environment says otherwise.
 PYTEST := TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest
-XDIST := -n auto --maxprocesses 8
+XDIST := -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
