@@ -55,7 +55,10 @@ class AbstractArray(NDArrayOperatorsMixin):
     @property
     def touched(self) -> int:
         """Bytes of the array's numbers, each counted once: an array that was broadcast repeats some."""
-        distinct = (n for n, stride in zip(self.shape, self.strides, strict=True) if stride)
+        strides = self.frame.strides
+        if 0 not in strides:
+            return self.frame.nbytes
+        distinct = (n for n, stride in zip(self.shape, strides, strict=True) if stride)
         return prod(distinct) * self.itemsize if self.size else 0
 
     def __array_namespace__(self, api_version: str | None = None) -> AbstractNamespace:
@@ -219,7 +222,9 @@ class AbstractNamespace:
     def launched(self, *arguments: Any, result: Any = None) -> Any:
         """Count one launch, on arrays among these arguments, that writes `result`. Returns the result."""
         self.launches += 1
-        self.moved += sum(a.touched for a in (*arguments, result) if isinstance(a, AbstractArray))
+        for a in (*arguments, result):
+            if isinstance(a, AbstractArray):
+                self.moved += a.touched
         return result
 
     # ------------------------------------------------------------------ functions that allocate

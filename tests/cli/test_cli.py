@@ -487,7 +487,11 @@ def test_doctor_tries_things_and_sees_a_wrong_result(minilocal, monkeypatch):
     for finding in ("python", "numpy", "BLAS", "cpu product", "cpu kernel", "cpu training step", "data digits"):
         assert finding in out
     from minilocal import ops
+    from minilocal.cli import doctor
 
+    monkeypatch.setattr(doctor, "TRIALS", {"product": doctor.multiply})
+    monkeypatch.setattr(doctor, "compiled", lambda: "well")
+    monkeypatch.setattr(doctor, "mpi", lambda: True)
     monkeypatch.setattr(ops, "matmul", lambda x, W: x @ W + 1)
     status, out, _ = minilocal("doctor")
     assert status == 1 and "FAILED: ArithmeticError: wrong result" in out

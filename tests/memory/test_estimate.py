@@ -131,7 +131,7 @@ def test_scratch_that_a_thread_asks_for_late_is_no_part_of_the_step():
 def test_nothing_of_that_size_is_allocated_and_nothing_is_computed(host):
     estimate(RESNET8, rules.bp(), 2, 64, machine=host)
     with Meter() as meter:
-        profiled = estimate(RESNET8, rules.bp(), 2, 2048, machine=host)
+        profiled = estimate(RESNET8, rules.bp(), 2, 512, machine=host)
     assert profiled.step > 100 * meter.peak
 
 
@@ -174,7 +174,7 @@ def test_a_gpus_step_is_estimated_as_the_fake_device_counts_it():
         def __getattr__(self, name):
             return getattr(fake, name)
 
-    net, n, rule = ml.nets.resnet(8, size=16, rng=ml.rng(0)), 8, rules.backlink(aux="1c2f")
+    net, n, rule = ml.nets.resnet(8, size=8, rng=ml.rng(0)), 4, rules.backlink(aux="1c2f")
     with counting() as counts:
         learner = make_learner(rule, net, 3, device=Counted(counts), cuda_graph=False)
         x, y = batch(n, net)
