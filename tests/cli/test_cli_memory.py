@@ -125,6 +125,13 @@ def test_a_prediction_that_is_off_is_told_by_the_status(memory, monkeypatch):
     assert memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8")[0] == 1
 
 
+def test_pythons_own_objects_are_no_error_of_the_estimate():
+    """Three per cent of a step, and 16 kB for each of four units."""
+    for missing, is_close in ((0, True), (90_000, True), (100_000, False), (-90_000, True), (-100_000, False)):
+        row = {"measured": {"step": 1_000_000}, "predicted": {"step": 1_000_000 - missing}}
+        assert command._is_close({2: {"BP": row}}, 4) == is_close
+
+
 def test_what_does_not_fit_is_not_measured(memory, monkeypatch):
     monkeypatch.setattr(by_rule, "free", lambda device: 0)
     status, out, _ = memory("--net", "resnet8", "--modules", "2", "--batch-size", "8", "--measure", "8")
