@@ -3,7 +3,8 @@
     caches      those of its units, with each output but the last, which is the next module's input
     contexts    those of the encoders at its input, with the input of the module below where one encodes it
     behind      those of its auxiliary network or synthesiser
-    copies      those of the linked units below, or their input alone with keep="inputs"
+    copies      those of the linked units below, or their input alone with keep="inputs"; of the contexts at the input of
+                the module below too, where it is linked whole
     in flight   under a rule with delays, for each batch that waits for its error: caches, or the input alone;
                 stashed weights; and the messages that wait at its boundaries
 
@@ -22,6 +23,7 @@ from minilocal.costs.passes import Besides
 from minilocal.errors import UserError
 from minilocal.layers import PassContext
 from minilocal.layers.base import Shape
+from minilocal.layers.with_context import Context
 from minilocal.memory.estimate import CPU, GPU
 from minilocal.memory.live import LiveBytes
 from minilocal.objectives import Batch
@@ -69,9 +71,10 @@ def kept_bytes(parts: Parts, images: int, dtype: Any, device: Any) -> tuple[list
             behind_known[k, last] = total
         return behind_known[k, last]
 
-    def contexts(k: int, first: int, below: int | None) -> int:
+    def contexts(k: int, of_module: list[Context]) -> int:
+        """Bytes of the contexts of module k."""
         total = 0
-        for encoder, source, shape in parts.contexts(k, first, below):
+        for encoder, source, shape in of_module:
             image, live = abstract(shape), LiveBytes((None,), ())
             cache = encoder.forward(image, PassContext(), arrays(encoder))[1]
             live.track(None, cache)
@@ -80,12 +83,14 @@ def kept_bytes(parts: Parts, images: int, dtype: Any, device: Any) -> tuple[list
 
     def besides(k: int, first: int, last: int, below: int | None) -> float:
         entry = outputs[first - 1] if first else 0
-        of_contexts = contexts(k, first, below)
+        of_contexts = contexts(k, parts.contexts(k, first, below))
         h = entry if of_contexts else 0  # beside h', until the module's forward is over
         total = entry + of_contexts + max(behind(k, last), h) - (0 if parts.is_last(k) else outputs[last - 1])
         if copies := parts.copies(k, first, below):
             total += outputs[copies[0] - 1] if copies[0] else 0  # their input
-            total += 0 if rule.keep == "inputs" else sum(of_units[u] for u in copies) - entry
+            if rule.keep != "inputs":
+                of_copied = contexts(k - 1, parts.contexts_of_copies(k, first, below))
+                total += sum(of_units[u] for u in copies) - entry + of_copied
         if rule.boundary.delayed:
             activations, errors = rule.boundary.lags
             waiting = (parts.modules - 1 - k) * (activations + errors)

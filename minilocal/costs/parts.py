@@ -48,7 +48,7 @@ class Parts:
         """
         if k == 0:
             return []
-        units = min(first - k + 1, -(-len(self.net.units) // self.modules)) if below is None else below
+        units = self._most_below(k, first) if below is None else below
         initial = Initializer(0, self.net.initial.scheme)
         return self.rule.context.contexts(entrance(self.net, k, first, first - units, initial))
 
@@ -59,11 +59,20 @@ class Parts:
         up. There are none where errors pass through whole modules, or where the module below has no loss of its own:
         then it takes them through its own units.
         """
-        boundary, units = self.rule.boundary, len(self.net.units)
+        boundary = self.rule.boundary
         if k <= self.rule.objective.lowest or boundary.passes_on or boundary.one_loss:
             return range(first, first)
-        most = min(first - k + 1, -(-units // self.modules))  # each module below has a unit or more
-        return range(first - boundary.linked_units(most if below is None else below), first)
+        return range(first - boundary.linked_units(self._most_below(k, first) if below is None else below), first)
+
+    def contexts_of_copies(self, k: int, first: int, below: int | None = None) -> list[Context]:
+        """The contexts at the input of the module below, where the copies that module k has are the whole of it."""
+        copies = self.copies(k, first, below)
+        is_whole = bool(copies) and len(copies) == (self._most_below(k, first) if below is None else below)
+        return self.contexts(k - 1, copies.start) if is_whole else []
+
+    def _most_below(self, k: int, first: int) -> int:
+        """The mean of all modules' units, rounded up; fewer where each module below then has one at least."""
+        return min(first - k + 1, -(-len(self.net.units) // self.modules))
 
     def errors_passed_on(self, k: int) -> int:
         """The errors that pass through module k, by input errors alone, on their way to modules further down."""

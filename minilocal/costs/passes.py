@@ -3,7 +3,8 @@
 units                    forward, backward; once more forward where their caches are recomputed
 contexts at its input    the same
 behind its top           forward, backward
-copies of linked units   forward, backward of the error that passes through them
+copies of linked units   forward, backward of the error that passes through them; where they are the whole module below,
+                         of the contexts at its input too
 errors that pass on      of each that only passes through the module, the half of a backward: input errors alone
 an error that stays      one more backward, where a part of the module's error does not leave it
 """
@@ -53,6 +54,8 @@ def work(parts: Parts, passes: Passes) -> tuple[list[float], Besides]:
             again = sum(forward for forward, _ in of_units[first:last] + contexts)
         behind = sum(sum(passes.behind(part, parts.inputs[last])) for part in parts.behind(k, last))
         copies = sum(sum(of_units[u]) for u in parts.copies(k, first, below))
+        for encoder, _, shape in parts.contexts_of_copies(k, first, below):
+            copies += sum(passes.unit(encoder, shape))
         backward = sum(backward for _, backward in of_units[first:last])
         passed_on = parts.errors_passed_on(k) * backward / 2
         return again + behind + copies + passed_on + parts.backwards_again(k) * backward + sum(map(sum, contexts))

@@ -124,6 +124,23 @@ def test_a_module_keeps_the_linked_units_of_the_module_below_too(length):
     assert again[0] == engine.peak[0] and all(a == p + c for a, p, c in zip(again, engine.peak, copied, strict=True))
 
 
+def test_the_contexts_of_a_module_that_is_linked_whole_cost_the_module_above_too():
+    """They are a part of its copies. The lowest module has none."""
+
+    def of_contexts(by: Any, length: Any) -> list[float]:
+        """What each module costs more with contexts than without."""
+        link, classifier = ml.boundaries.link(length), ml.objectives.classifier("0c1f")
+        rules = [R.compose("linked", objective=classifier, boundary=link, context=each) for each in ("image", "none")]
+        both = [costs.measure(NET, rule, 4, by, images=8).of([3, 3, 2, 2]) for rule in rules]
+        return [more - less for more, less in zip(*both, strict=True)]
+
+    _, *own = of_contexts("flops", 1)
+    assert of_contexts("flops", "module") == [0, own[0], own[1] + own[0], own[2] + own[1]]
+    _, *own = of_contexts("memory", 1)
+    _, *whole = of_contexts("memory", "module")
+    assert whole[0] == own[0] and whole[1] > own[1] and whole[2] > own[2]
+
+
 @pytest.mark.parametrize("rule", [R.ddg(), R.fdg(), R.fdg(backward_weights="recompute")], ids=lambda rule: rule.kept)
 def test_the_bytes_of_a_rule_with_delays(rule):
     """What waits between two iterations, and the batch that is worked on; the engine's labels are left out."""
