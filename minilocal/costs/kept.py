@@ -3,8 +3,8 @@
     caches      those of its units, with each output but the last, which is the next module's input
     contexts    those of the encoders at its input, with the input of the module below where one encodes it
     behind      those of its auxiliary network or synthesiser
-    copies      those of the linked units below, or their input alone with keep="inputs"; of the contexts at the input of
-                the module below too, where it is linked whole
+    copies      those of the linked units below, or their input alone with keep="inputs"; and of the contexts of the
+                module below where it is linked whole
     in flight   under a rule with delays, for each batch that waits for its error: caches, or the input alone;
                 stashed weights; and the messages that wait at its boundaries
 
