@@ -15,8 +15,8 @@ import minilocal
 
 PACKAGE = Path(minilocal.__file__).parent
 ORDER = [
-    "signals", "errors", "private", "array", "device", "turns", "streams", "tree", "equations", "ops", "kernels",
-    "losses", "layers", "nets", "balanced", "split", "objectives", "boundaries", "rules", "optim", "engine",
+    "signals", "errors", "private", "source", "array", "device", "turns", "streams", "tree", "equations", "ops",
+    "kernels", "losses", "layers", "nets", "balanced", "split", "objectives", "boundaries", "rules", "optim", "engine",
     "contract", "inputs", "training_state", "learner", "interop", "data", "published", "memory", "costs",
     "locality", "convergence", "summary", "record", "saved", "draw", "config", "train", "bench", "parallel",
     "report", "verify", "teach", "sweep", "reproduce", "explorer", "cli",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import inspect
 import re
 import sys
@@ -14,6 +13,7 @@ from functools import lru_cache, wraps
 from pathlib import Path
 from typing import Any
 
+from minilocal import source
 from minilocal.errors import UserError, check_file, nearest
 from minilocal.rules.compose import Rule
 
@@ -86,19 +86,12 @@ def _checked(function: Callable[..., Any], path: Path, rule: str) -> Callable[..
 @lru_cache
 def _module(path: Path, fingerprint: str) -> Any:
     """The file as a module, run once for each content. Files beside it can be imported."""
-    spec = importlib.util.spec_from_file_location(f"minilocal_own_{fingerprint[:12]}", path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)  # dataclasses look up their module there
     sys.path.insert(0, str(path.parent))
     try:
         with _explained(path):
-            spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[spec.name]
-        raise
+            return source.run(path, f"minilocal_own_{fingerprint[:12]}")
     finally:
         sys.path.remove(str(path.parent))
-    return module
 
 
 @contextmanager

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import os
 import runpy
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
+from minilocal import source
 from minilocal.errors import UserError, nearest
 
 MAIN = "__mp_main__"  # the name under which ranks run the file of the script that started them, as multiprocessing does
@@ -62,7 +61,7 @@ def call(work: Work, args: Sequence[Any], main: str | None) -> Any:
             sys.argv = [work.file, *map(str, args)]
             runpy.run_path(work.file, run_name="__main__")
             return None
-        module = _from_file(work.file, MAIN if work.file == main else Path(work.file).stem)
+        module: Any = source.run(work.file, MAIN if work.file == main else Path(work.file).stem)
     else:
         module = importlib.import_module(work.module or "")
     function: Any = module
@@ -87,11 +86,3 @@ def _check_arguments(function: Callable[..., Any], name: str, args: Sequence[Any
         raise UserError(f"launch({name}, ...) was given {len(args)} arguments for it: {error}.") from None
     except ValueError:  # a function without a signature
         return
-
-
-def _from_file(path: str, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
