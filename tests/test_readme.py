@@ -10,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from minilocal.cli import COMMANDS
+from minilocal.rules import NAMES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+NUMBERS = {12: "twelve", 13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen"}
 LINES = [line for block in BLOCKS for line in block.splitlines()]
 
 
@@ -35,6 +37,12 @@ def test_every_line_to_paste_is_known():
     first = [line.split()[0] for line in LINES]
     assert first[:2] == ["make", "source"] and set(first[2:]) == {"minilocal"}
     assert LINES[1] == "source .venv/bin/activate"
+
+
+def test_it_counts_the_rules_and_has_a_row_for_each():
+    more, rows = len(NAMES) - 3, re.findall(r"^\| (\w+), ", README, re.M)
+    assert f"(BackLink) and {NUMBERS[more]} more rules." in README
+    assert {row.lower() for row in rows} == {*NAMES}
 
 
 def test_every_command_that_it_names_exists():
