@@ -26,13 +26,12 @@ T = TypeVar("T")
 
 PARTS = 16  # parts of a batch: enough for 16 threads, few enough that each is worth a call
 
-_own = threading.local()  # per thread: how many of its blocks hold BLAS
 _pool: Pool | None = None
 _threads = 0
 _lock = threading.RLock()
 _blas: Any = None
-_holders = 0
-_limit: Any = None
+_holders: set[tuple[int, object]] = set()  # of each block that holds BLAS to one thread: (its thread, itself)
+_users: list[tuple[Any, int]] | None = None  # while BLAS is held: each library of it, with the user's own number
 
 
 def available() -> int:
@@ -118,46 +117,54 @@ def _threads_of_pool() -> Pool:
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Hold BLAS to one thread inside the block, and restore the user's own setting after it. May be nested."""
-    global _holders, _limit
+    """Hold BLAS to one thread inside the block, and restore the user's own setting after it. May be nested.
+
+    A signal's handler may raise at any instant: what it leaves undone, the end of the next block does.
+    """
+    global _users
     retain_freed_memory()
-    with _lock:
-        _holders += 1
-        _own.holds = getattr(_own, "holds", 0) + 1
-        if _holders == 1:
-            _limit = _limiter()
+    block = threading.get_ident(), object()
     try:
+        with _lock:
+            _holders.add(block)
+            if _users is None:
+                _users = [(library, library.get_num_threads()) for library in _libraries()]
+            if len(_holders) == 1:
+                for library, _ in _users:
+                    library.set_num_threads(1)
         yield
     finally:
+        _holders.discard(block)
         with _lock:
-            _holders -= 1
-            _own.holds -= 1
             _let_go()
 
 
 def _let_go() -> None:
     """Restore the user's own setting of BLAS, unless a block still holds it."""
-    global _limit
-    if _holders == 0 and _limit is not None:
-        _limit.restore_original_limits()
-        _limit = None
+    global _users
+    if not _holders and _users is not None:
+        for library, number in _users:
+            library.set_num_threads(number)
+        _users = None
 
 
-def _limiter() -> Any:
+def _libraries() -> list[Any]:
+    """The BLAS libraries of the process, looked up once; none without threadpoolctl, which a GPU machine may lack."""
     global _blas
     if _blas is None:
         try:
             from threadpoolctl import ThreadpoolController
-        except ImportError:  # a GPU machine may lack it: BLAS then keeps its own threads
-            return None
+        except ImportError:
+            return []
         _blas = ThreadpoolController().select(user_api="blas")
-    return _blas.limit(limits=1)
+    return list(_blas.lib_controllers)
 
 
 def _forked() -> None:
     """Reset the child's state: of the parent's threads it has only the one that forked."""
     global _lock, _pool, _holders
-    _lock, _pool, _holders = threading.RLock(), None, getattr(_own, "holds", 0)
+    _lock, _pool = threading.RLock(), None
+    _holders = {block for block in _holders if block[0] == threading.get_ident()}
     own.call, own.serves = None, False
     _let_go()
 

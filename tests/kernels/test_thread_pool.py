@@ -225,6 +225,43 @@ def test_blas_is_held_to_one_thread_and_gets_its_setting_back(monkeypatch):
         assert blas_threads() == before
 
 
+BLAS_OFTEN = """
+import signal, sys
+from threadpoolctl import threadpool_limits
+from minilocal.kernels import threads
+from minilocal.kernels.threads import one_blas_thread
+
+def number():
+    return {library["num_threads"] for library in threads._blas.info()}
+
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+with one_blas_thread():
+    pass
+threadpool_limits(limits=2, user_api="blas")
+met = 0
+for i in range(int(sys.argv[1])):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + i % 300))
+        while True:
+            with one_blas_thread():
+                pass
+    except KeyboardInterrupt:
+        met += 1
+    with one_blas_thread():
+        assert number() == {1}
+    assert number() == {2}, i
+print(met)
+"""
+
+
+def test_an_interrupt_at_any_instant_gives_blas_its_setting_back():
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", BLAS_OFTEN, "3000"], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert (done.stdout, done.stderr) == ("3000\n", "")
+
+
 def test_scratch_belongs_to_a_thread_and_a_shape():
     mine = scratch("test", (4,), "float32")
     assert scratch("test", (4,), "float32") is mine
@@ -302,7 +339,7 @@ def hold():
 other = threading.Thread(target=hold, daemon=True)  # it is not in the child
 other.start()
 inside.wait()
-assert in_a_child(lambda: blas() <= {3} and threads._limit is None and same() and blas() <= {3}) == 0
+assert in_a_child(lambda: blas() <= {3} and threads._users is None and same() and blas() <= {3}) == 0
 end.set()
 other.join()
 assert np.array_equal(step(), losses) and blas() <= {3}
