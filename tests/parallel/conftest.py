@@ -27,7 +27,7 @@ def mpiexec() -> str | None:
     return str(beside) if beside.exists() else shutil.which("mpiexec")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ranks() -> Callable[..., str]:
     """`ranks(script, processes, *words)`: what rank 0 prints. The test fails where a rank does."""
     if importlib.util.find_spec("mpi4py") is None or (launcher := mpiexec()) is None:

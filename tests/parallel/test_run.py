@@ -1,8 +1,14 @@
-"""A run by several ranks: its folder is that of a run in one process, and either kind resumes the other."""
+"""A run by several ranks: its folder is that of a run in one process, and either kind resumes the other.
+
+The ranks of a fixture train its runs one after the other: most of a run's time is the start of its processes.
+"""
 
 from __future__ import annotations
 
+import functools
 import json
+import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,13 +22,15 @@ from tests.helpers.fitted import fitted
 
 pytest.importorskip("mpi4py", reason="ranks are MPI's: pip install 'minilocal[mpi]'")
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"name": "backlink"},
     {"name": "fdg", "beta": 0.9},
     {"name": "pgl", "period": 2, "duration": 1},
     {"name": "dgl"},
     {"name": "bp"},
 ]
+STOPS = [(0, 1), (1, 1), (0, 4), (1, 4)]  # a rank and its question: in a step, and while evaluating
+LATE = (1, 8)  # the question of the last evaluation, which rank 0 has answered
 
 
 def config(out, rule=RULES[0], epochs=2):
@@ -34,11 +42,6 @@ def config(out, rule=RULES[0], epochs=2):
         "optim": {"epochs": epochs, "batch_size": 16, "lr": 0.05},
         "run": {"threads": 1, "out": str(out)},
     }
-
-
-def write(path, tables):
-    path.write_text(json.dumps(tables))
-    return str(path)
 
 
 def content(run):
@@ -56,55 +59,98 @@ def assert_same(run, other):
     assert not [name for name in arrays if not np.array_equal(arrays[name], others[name])]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["name"])
-def test_the_folder_is_that_of_one_process(rule, ranks, tmp_path):
-    train(config(tmp_path / "one", rule), bar=False)
-    printed = ranks("train_runs.py", 2, write(tmp_path / "config.json", config(tmp_path / "two", rule)))
-    assert sorted(printed.splitlines()) == ["rank 0: 2 rows", "rank 1: 0 rows"]
-    assert_same(tmp_path / "two", tmp_path / "one")
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """`alone(name)`: the folder of a rule's run in one process."""
+
+    @functools.cache
+    def run(name):
+        rule = next(rule for rule in RULES if rule["name"] == name)
+        folder = tmp_path_factory.mktemp(name) / "one"
+        train(config(folder, rule), bar=False)
+        return folder
+
+    return run
 
 
-@pytest.mark.parametrize(("rank", "questions"), [(0, 1), (1, 1), (0, 4), (1, 4)])  # in a step, and while evaluating
-def test_a_signal_to_any_rank_stops_all_and_one_process_goes_on(rank, questions, ranks, tmp_path):
-    train(config(tmp_path / "one"), bar=False)
-    tables = write(tmp_path / "config.json", config(tmp_path / "two"))
-    printed = ranks("train_runs.py", 2, "--stop", str(rank), str(questions), tables).splitlines()
-    assert len(printed) == 2 and all("stopped after" in line and "--resume" in line for line in printed)
-    assert all(line.endswith(", by signal 15") for line in printed)
+@pytest.fixture(scope="module")
+def trained(ranks, tmp_path_factory):
+    """`trained(runs, processes)`: what each rank says of each run, {name: [rank 0's, rank 1's, ...]}."""
+
+    def train_all(runs, processes=2):
+        file = tmp_path_factory.mktemp("runs") / "runs.json"
+        file.write_text(json.dumps(runs))
+        said = sorted(map(json.loads, ranks("train_runs.py", processes, str(file)).splitlines()), key=lambda s: s[1])
+        return {run["name"]: [text for name, _, text in said if name == run["name"]] for run in runs}
+
+    return train_all
+
+
+@pytest.fixture(scope="module")
+def whole(trained, tmp_path_factory):
+    """A folder with a run of each rule by two ranks, and what they say of these, a fit and a run that cannot be."""
+    folder = tmp_path_factory.mktemp("whole")
+    runs = [{"name": rule["name"], "config": config(folder / rule["name"], rule)} for rule in RULES]
+    other = {"name": "own lr", "own lr": True, "config": config(folder / "own lr")}
+    return folder, trained([*runs, other, {"name": "fit", "fit": True}])
+
+
+@pytest.fixture(scope="module")
+def stopped(trained, tmp_path_factory):
+    """A folder with runs by two ranks, each of which got a signal, and what they say of them."""
+    folder = tmp_path_factory.mktemp("stopped")
+    names = {f"{rank} {questions}": (rank, questions) for rank, questions in [*STOPS, LATE]}
+    return folder, trained(
+        [{"name": name, "config": config(folder / name), "stop": stop} for name, stop in names.items()]
+    )
+
+
+@pytest.mark.parametrize("name", [rule["name"] for rule in RULES])
+def test_the_folder_is_that_of_one_process(name, alone, whole):
+    folder, said = whole
+    assert said[name] == ["2 rows", "0 rows"]
+    assert_same(folder / name, alone(name))
+
+
+@pytest.mark.parametrize(("rank", "questions"), STOPS)
+def test_a_signal_to_any_rank_stops_all_and_one_process_goes_on(rank, questions, alone, stopped, tmp_path):
+    folder, said = stopped
+    lines = said[f"{rank} {questions}"]
+    assert len(lines) == 2 and all("stopped after" in line and "--resume" in line for line in lines)
+    assert all(line.endswith(", by signal 15") for line in lines)
+    shutil.copytree(folder / f"{rank} {questions}", tmp_path / "two")
     train(resume=tmp_path / "two", bar=False)
-    assert_same(tmp_path / "two", tmp_path / "one")
+    assert_same(tmp_path / "two", alone("backlink"))
 
 
-def test_a_signal_that_comes_too_late_to_stop_leaves_no_message(ranks, tmp_path):
-    last = 8  # the question of the last evaluation, which rank 0 has answered
-    tables = write(tmp_path / "config.json", config(tmp_path / "two"))
-    printed = ranks("train_runs.py", 2, "--stop", "1", str(last), tables)
-    assert sorted(printed.splitlines()) == ["rank 0: 2 rows", "rank 1: 0 rows"]
+def test_a_signal_that_comes_too_late_to_stop_leaves_no_message(stopped):
+    _, said = stopped
+    assert said[f"{LATE[0]} {LATE[1]}"] == ["2 rows", "0 rows"]
 
 
-def test_ranks_with_other_configurations_start_no_run(ranks, tmp_path):
-    tables = write(tmp_path / "config.json", config(tmp_path / "two"))
-    printed = ranks("train_runs.py", 2, "--own-lr", tables).splitlines()
-    assert len(printed) == 2 and printed[0].startswith("rank 1 has optim.lr 1.05, rank 0 has 0.05: ")
-    assert not (tmp_path / "two").exists()
+def test_ranks_with_other_configurations_start_no_run(whole):
+    folder, said = whole
+    assert len(said["own lr"]) == 2
+    assert said["own lr"][0].startswith("rank 1 has optim.lr 1.05, rank 0 has 0.05: ")
+    assert not (folder / "own lr").exists()
 
 
-@pytest.mark.parametrize("rule", RULES[:2], ids=lambda rule: rule["name"])
-def test_ranks_resume_what_one_process_has_begun(rule, ranks, tmp_path, monkeypatch):
-    train(config(tmp_path / "one", rule), bar=False)
+def test_ranks_resume_what_one_process_has_begun(alone, trained, tmp_path, monkeypatch):
     stop = Loop._stop_if_requested
 
     def stop_early(loop, request, folder, state):
         request.stop = True
         stop(loop, request, folder, state)
 
-    with monkeypatch.context() as patched, pytest.raises(Interrupted):
-        patched.setattr(Loop, "_stop_if_requested", stop_early)
-        train(config(tmp_path / "two", rule), bar=False)
-    ranks("train_runs.py", 3, "--resume", str(tmp_path / "two"))
-    assert_same(tmp_path / "two", tmp_path / "one")
+    for rule in RULES[:2]:
+        with monkeypatch.context() as patched, pytest.raises(Interrupted):
+            patched.setattr(Loop, "_stop_if_requested", stop_early)
+            train(config(tmp_path / rule["name"], rule), bar=False)
+    names = [rule["name"] for rule in RULES[:2]]
+    trained([{"name": name, "resume": str(tmp_path / name)} for name in names], 3)
+    for name in names:
+        assert_same(tmp_path / name, alone(name))
 
 
-def test_fit_gives_every_rank_the_rows_of_one_process(ranks):
-    printed = [json.loads(line) for line in ranks("train_runs.py", 2, "--fit").splitlines()]
-    assert printed == [json.loads(json.dumps(fitted(ml.Learner)))] * 2
+def test_fit_gives_every_rank_the_rows_of_one_process(whole):
+    assert whole[1]["fit"] == [json.loads(json.dumps(fitted(ml.Learner)))] * 2

@@ -1,7 +1,8 @@
-"""Run by the ranks of `test_run.py`: a run that several ranks train, from a configuration in a JSON file, or resumed.
+"""Run by the ranks of `test_run.py`: the runs of a JSON file, one after the other. `train_runs.py RUNS.json`
 
-train_runs.py CONFIG.json        a new run        train_runs.py --resume RUN        train_runs.py --stop N ...
-train_runs.py --own-lr CONFIG.json    each rank with another learning rate
+A run is {"name": NAME, "config": TABLES}, {"name": NAME, "resume": RUN} or {"name": NAME, "fit": true}. With
+"stop": [RANK, N] this rank gets SIGTERM when it asks for the stop for the n-th time; with "own lr" each rank has
+another learning rate. Each rank prints [NAME, RANK, what came of it] in a line of JSON.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,9 @@ from tests.helpers.fitted import fitted
 RANK = MPI.COMM_WORLD.rank
 
 
-def stop_by_signal(rank: int, questions: int) -> None:
-    """Let this rank get SIGTERM when it asks for the stop for the n-th time."""
+@contextmanager
+def stopped(rank: int, questions: int) -> Iterator[None]:
+    """This rank gets SIGTERM when it asks for the stop for the n-th time."""
     ask, asked = Ranks.stop, iter(range(10**6))
 
     def stop(group: Ranks, request: StopRequest) -> bool:
@@ -36,29 +40,30 @@ def stop_by_signal(rank: int, questions: int) -> None:
 
     ranks: Any = Ranks
     ranks.stop = stop
-
-
-words = sys.argv[1:]
-if words[0] == "--stop":
-    stop_by_signal(int(words[1]), int(words[2]))
-    words = words[3:]
-if words[0] == "--fit":
-    print(json.dumps(fitted(parallel.Learner)) + "\n", end="", flush=True)
-    sys.exit()
-if words[0] == "--own-lr":
-    tables = json.loads(Path(words[1]).read_text())
-    tables["optim"]["lr"] += RANK
     try:
-        parallel.train(tables)
+        yield
+    finally:
+        ranks.stop = ask
+
+
+def outcome(run: dict[str, Any]) -> Any:
+    """The rows of a fit; of a run their number, or the line that ended it."""
+    if run.get("fit"):
+        return fitted(parallel.Learner)
+    try:
+        if "resume" in run:
+            result = parallel.train(resume=run["resume"])
+        else:
+            run["config"]["optim"]["lr"] += RANK if run.get("own lr") else 0
+            with stopped(*run.get("stop", (-1, 0))):
+                result = parallel.train(run["config"])
+        return f"{len(result.rows)} rows"
+    except Interrupted as end:
+        return f"{end}, by signal {end.number}"
     except ml.UserError as error:
-        print(f"{error}\n", end="", flush=True)
-    sys.exit()
-try:
-    if words[0] == "--resume":
-        result = parallel.train(resume=words[1])
-    else:
-        result = parallel.train(json.loads(Path(words[0]).read_text()))
-    print(f"rank {RANK}: {len(result.rows)} rows\n", end="", flush=True)
-except Interrupted as stopped:
-    print(f"rank {RANK}: {stopped}, by signal {stopped.number}\n", end="", flush=True)
+        return str(error)
+
+
+for run in json.loads(Path(sys.argv[1]).read_text()):
+    print(json.dumps([run["name"], RANK, outcome(run)]) + "\n", end="", flush=True)
 MPI.Finalize()  # fails where a message is left that nobody has received
