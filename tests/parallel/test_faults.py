@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ import pytest
 import minilocal as ml
 from minilocal.parallel.launcher import follow, leftovers
 from minilocal.parallel.launcher.watch import Watch
+from tests.helpers.rank_processes import of_runs_below, ranks_below
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
@@ -34,29 +34,6 @@ pytestmark = [
     ),
     pytest.mark.skipif(sys.platform != "linux", reason="processes are found in /proc"),
 ]
-
-
-def of_runs_below(folder):
-    """The processes that minilocal has started with a private folder in this one."""
-    mark = f"MINILOCAL_RANKS={folder}".encode()
-    numbers = []
-    for environ in Path("/proc").glob("[0-9]*/environ"):
-        with suppress(OSError):
-            if mark in environ.read_bytes():
-                numbers.append(int(environ.parent.name))
-    return numbers
-
-
-def ranks_below(pid):
-    """{rank: process} of the descendants of a process that have a rank in their environment."""
-    ranks: dict[int, int] = {}
-    with suppress(OSError, ValueError):
-        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
-            number = env.get("PMI_RANK") or env.get("OMPI_COMM_WORLD_RANK")  # MPICH's, Open MPI's
-            ranks |= {int(number): child} if number else ranks_below(child)
-    return ranks
 
 
 @pytest.fixture

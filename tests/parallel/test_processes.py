@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import minilocal as ml
+from tests.helpers.rank_processes import ranks_below
 
 BESIDE = Path(sys.executable).parent / "mpiexec"
 pytestmark = [
@@ -30,18 +31,6 @@ pytestmark = [
 SECONDS = 10
 TRAIN = ["train", "--rule", "gll", "--net", "resnet8", "--modules", "3", "--limit-train", "256", "--limit-test", "64"]
 MPIEXEC = [str(BESIDE) if BESIDE.exists() else "mpiexec", "-n", "2"]
-
-
-def ranks_below(pid):
-    """{rank: process} of the descendants of a process that have a rank in their environment."""
-    ranks: dict[int, int] = {}
-    with suppress(OSError, ValueError):
-        for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
-            number = env.get("PMI_RANK") or env.get("OMPI_COMM_WORLD_RANK")  # MPICH's, Open MPI's
-            ranks |= {int(number): child} if number else ranks_below(child)
-    return ranks
 
 
 @pytest.fixture
