@@ -30,7 +30,7 @@ RULES: list[dict[str, Any]] = [
     {"name": "bp"},
 ]
 STOPS = [(0, 1), (1, 1), (0, 4), (1, 4)]  # a rank and its question: in a step, and while evaluating
-LATE = (1, 8)  # the question of the last evaluation, which rank 0 has answered
+DELAYED = (1, 8)  # the question of the last evaluation, which rank 0 has answered
 
 
 def config(out, rule=RULES[0], epochs=2):
@@ -80,8 +80,8 @@ def trained(ranks, tmp_path_factory):
     def train_all(runs, processes=2):
         file = tmp_path_factory.mktemp("runs") / "runs.json"
         file.write_text(json.dumps(runs))
-        said = sorted(map(json.loads, ranks("train_runs.py", processes, str(file)).splitlines()), key=lambda s: s[1])
-        return {run["name"]: [text for name, _, text in said if name == run["name"]] for run in runs}
+        printed = sorted(map(json.loads, ranks("train_runs.py", processes, str(file)).splitlines()), key=lambda s: s[1])
+        return {run["name"]: [text for name, _, text in printed if name == run["name"]] for run in runs}
 
     return train_all
 
@@ -99,7 +99,7 @@ def whole(trained, tmp_path_factory):
 def stopped(trained, tmp_path_factory):
     """A folder with runs by two ranks, each of which got a signal, and what they say of them."""
     folder = tmp_path_factory.mktemp("stopped")
-    names = {f"{rank} {questions}": (rank, questions) for rank, questions in [*STOPS, LATE]}
+    names = {f"{rank} {questions}": (rank, questions) for rank, questions in [*STOPS, DELAYED]}
     return folder, trained(
         [{"name": name, "config": config(folder / name), "stop": stop} for name, stop in names.items()]
     )
@@ -107,15 +107,15 @@ def stopped(trained, tmp_path_factory):
 
 @pytest.mark.parametrize("name", [rule["name"] for rule in RULES])
 def test_the_folder_is_that_of_one_process(name, alone, whole):
-    folder, said = whole
-    assert said[name] == ["2 rows", "0 rows"]
+    folder, printed = whole
+    assert printed[name] == ["2 rows", "0 rows"]
     assert_same(folder / name, alone(name))
 
 
 @pytest.mark.parametrize(("rank", "questions"), STOPS)
 def test_a_signal_to_any_rank_stops_all_and_one_process_goes_on(rank, questions, alone, stopped, tmp_path):
-    folder, said = stopped
-    lines = said[f"{rank} {questions}"]
+    folder, printed = stopped
+    lines = printed[f"{rank} {questions}"]
     assert len(lines) == 2 and all("stopped after" in line and "--resume" in line for line in lines)
     assert all(line.endswith(", by signal 15") for line in lines)
     shutil.copytree(folder / f"{rank} {questions}", tmp_path / "two")
@@ -124,14 +124,14 @@ def test_a_signal_to_any_rank_stops_all_and_one_process_goes_on(rank, questions,
 
 
 def test_a_signal_that_comes_too_late_to_stop_leaves_no_message(stopped):
-    _, said = stopped
-    assert said[f"{LATE[0]} {LATE[1]}"] == ["2 rows", "0 rows"]
+    _, printed = stopped
+    assert printed[f"{DELAYED[0]} {DELAYED[1]}"] == ["2 rows", "0 rows"]
 
 
 def test_ranks_with_other_configurations_start_no_run(whole):
-    folder, said = whole
-    assert len(said["own lr"]) == 2
-    assert said["own lr"][0].startswith("rank 1 has optim.lr 1.05, rank 0 has 0.05: ")
+    folder, printed = whole
+    assert len(printed["own lr"]) == 2
+    assert printed["own lr"][0].startswith("rank 1 has optim.lr 1.05, rank 0 has 0.05: ")
     assert not (folder / "own lr").exists()
 
 
