@@ -35,7 +35,9 @@ def of_the_same_second(path, text):
     ids=["a file", "a function for ranks", "a rule"],
 )
 def test_an_edit_within_a_second_counts_and_nothing_is_left(tmp_path, value, monkeypatch):
-    monkeypatch.setattr(sys, "modules", dict(sys.modules))
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the folder of a function for ranks is put there
+    for name in ("mine", "minilocal_own_test"):
+        monkeypatch.setitem(sys.modules, name, None)
     text = "from minilocal import rules\nfrom dataclasses import replace\nx = '{0}'\ndef f():\n    return x\n"
     text += "rule = replace(rules.gll(), name=x)\n"
     (tmp_path / "mine.py").write_text(text.format("a"))

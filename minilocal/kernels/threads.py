@@ -31,7 +31,7 @@ _threads = 0
 _lock = threading.RLock()
 _blas: Any = None
 _holders: set[tuple[int, object]] = set()  # of each block that holds BLAS to one thread: (its thread, itself)
-_users: list[tuple[Any, int]] | None = None  # while BLAS is held: each library of it, with the user's own number
+_own_numbers: list[tuple[Any, int]] | None = None  # while BLAS is held: each library of it, with the user's own number
 
 
 def available() -> int:
@@ -121,16 +121,16 @@ def one_blas_thread() -> Iterator[None]:
 
     A signal's handler may raise at any instant: what it leaves undone, the end of the next block does.
     """
-    global _users
+    global _own_numbers
     retain_freed_memory()
     block = threading.get_ident(), object()
     try:
         with _lock:
             _holders.add(block)
-            if _users is None:
-                _users = [(library, library.get_num_threads()) for library in _libraries()]
+            if _own_numbers is None:
+                _own_numbers = [(library, library.get_num_threads()) for library in _libraries()]
             if len(_holders) == 1:
-                for library, _ in _users:
+                for library, _ in _own_numbers:
                     library.set_num_threads(1)
         yield
     finally:
@@ -141,11 +141,11 @@ def one_blas_thread() -> Iterator[None]:
 
 def _let_go() -> None:
     """Restore the user's own setting of BLAS, unless a block still holds it."""
-    global _users
-    if not _holders and _users is not None:
-        for library, number in _users:
+    global _own_numbers
+    if not _holders and _own_numbers is not None:
+        for library, number in _own_numbers:
             library.set_num_threads(number)
-        _users = None
+        _own_numbers = None
 
 
 def _libraries() -> list[Any]:

@@ -44,7 +44,7 @@ def drain(
     given back.
     """
     while True:
-        before = _is_running(queue)
+        before = wait and _is_running(queue)
         for cell, claim in _claimed(queue, request):
             try:
                 _run(queue.folder(cell), cell, claim, request, threads, bar)
@@ -53,8 +53,8 @@ def drain(
             on_change()
         if request.stop or parent_gone():
             raise Interrupted("", request.number)
-        now = _is_running(queue)
-        if not wait or not (before or now):  # one that ran before may have been left since: then it is claimed next
+        now = wait and _is_running(queue)
+        if not (before or now):  # one that ran before may have been left since: then it is claimed next
             return
         if now:
             time.sleep(PAUSE)

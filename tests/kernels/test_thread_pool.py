@@ -96,31 +96,60 @@ def test_after_an_interrupt_no_thread_works_on():
     assert (done.stdout, done.stderr) == ("interrupted\n", "")
 
 
-OFTEN = """
-import signal, sys
+POOL = """
 from minilocal.kernels.threads import parallel_map, partition, use_threads
 
 use_threads(2)
+parts = partition(16)
+
+def work():
+    parallel_map(lambda i, j: i, parts)
+
+def check():
+    assert parallel_map(lambda i, j: i, parts) == list(range(16))
+"""
+BLAS = """
+from threadpoolctl import threadpool_limits
+from minilocal.kernels import threads
+
+def work():
+    with threads.one_blas_thread():
+        pass
+
+def number():
+    return {library["num_threads"] for library in threads._blas.info()}
+
+def check():
+    with threads.one_blas_thread():
+        assert number() == {1}
+    assert number() == {2}
+
+work()
+threadpool_limits(limits=2, user_api="blas")
+"""
+OFTEN = """
+import signal, sys
+
 signal.signal(signal.SIGALRM, signal.default_int_handler)
-parts, met = partition(16), 0
+met = 0
 for i in range(int(sys.argv[1])):
     try:
         signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + i % 300))
         while True:
-            parallel_map(lambda i, j: i, parts)
+            work()
     except KeyboardInterrupt:
         met += 1
-    assert parallel_map(lambda i, j: i, parts) == list(range(16))
+    check()
 print(met)
 """
 
 
-def test_an_interrupt_at_any_instant_leaves_the_pool_at_work():
+@pytest.mark.parametrize("program", [POOL, BLAS], ids=["the pool is at work", "BLAS has its setting back"])
+def test_after_an_interrupt_at_any_instant(program):
     """A condition's lock of `concurrent.futures` would be held for ever after some of them, and the pool hang."""
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", OFTEN, "3000"], env=environment, capture_output=True, text=True, timeout=120
-    )
+    command = [sys.executable, "-c", program + OFTEN, "3000"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr) == ("3000\n", "")
 
 
@@ -225,43 +254,6 @@ def test_blas_is_held_to_one_thread_and_gets_its_setting_back(monkeypatch):
         assert blas_threads() == before
 
 
-BLAS_OFTEN = """
-import signal, sys
-from threadpoolctl import threadpool_limits
-from minilocal.kernels import threads
-from minilocal.kernels.threads import one_blas_thread
-
-def number():
-    return {library["num_threads"] for library in threads._blas.info()}
-
-signal.signal(signal.SIGALRM, signal.default_int_handler)
-with one_blas_thread():
-    pass
-threadpool_limits(limits=2, user_api="blas")
-met = 0
-for i in range(int(sys.argv[1])):
-    try:
-        signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + i % 300))
-        while True:
-            with one_blas_thread():
-                pass
-    except KeyboardInterrupt:
-        met += 1
-    with one_blas_thread():
-        assert number() == {1}
-    assert number() == {2}, i
-print(met)
-"""
-
-
-def test_an_interrupt_at_any_instant_gives_blas_its_setting_back():
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    done = subprocess.run(
-        [sys.executable, "-c", BLAS_OFTEN, "3000"], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert (done.stdout, done.stderr) == ("3000\n", "")
-
-
 def test_scratch_belongs_to_a_thread_and_a_shape():
     mine = scratch("test", (4,), "float32")
     assert scratch("test", (4,), "float32") is mine
@@ -339,7 +331,7 @@ def hold():
 other = threading.Thread(target=hold, daemon=True)  # it is not in the child
 other.start()
 inside.wait()
-assert in_a_child(lambda: blas() <= {3} and threads._users is None and same() and blas() <= {3}) == 0
+assert in_a_child(lambda: blas() <= {3} and threads._own_numbers is None and same() and blas() <= {3}) == 0
 end.set()
 other.join()
 assert np.array_equal(step(), losses) and blas() <= {3}

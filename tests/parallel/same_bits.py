@@ -175,10 +175,10 @@ def compare(rule: Rule, modules: int) -> list[str]:
     ranks.restore(state)
     if one:
         one.restore(state)
-    epoch(1, steps=2)
+    epoch(1)
     for learner in filter(None, (one, ranks)):
         learner.finish()
-    check_state("in a restored epoch")
+    check_state("after a restored epoch")
     return differences
 
 

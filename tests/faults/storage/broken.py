@@ -83,13 +83,13 @@ def removal() -> Iterator[None]:
 @contextmanager
 def deadlines() -> Iterator[None]:
     for_ever = dict.fromkeys(downloads.LIMITS, 3600.0)
-    with replaced(downloads, LIMITS=for_ever, SECONDS=2.0), replaced(download, **for_ever):
+    with replaced(downloads, LIMITS=for_ever, SECONDS=4.0), replaced(download, **for_ever):
         yield
 
 
 @contextmanager
 def checks_of_files() -> Iterator[None]:
-    with everywhere(errors.check_file, lambda path: None), replaced(links, LIMIT=2.0):
+    with everywhere(errors.check_file, lambda path: None), replaced(links, LIMIT=4.0):
         yield
 
 
