@@ -87,9 +87,9 @@ class Buffer:
 
     def __init__(self, array: np.ndarray) -> None:
         self.card, self.memory = memory.current(), memory.allocate(array.nbytes) if array.nbytes else None
+        _allocate(array.nbytes)
         self.array = array
         _buffers.add(self)
-        _allocate(array.nbytes)
         if (recording := capture()) is not None:
             recording.born.append(array)
             if self.memory is not None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.fake import cuda_on_host
 from tests.fake.device import counting, fake
+from tests.helpers import as_cuda
 
 needs_kernels = pytest.mark.skipif(cuda_on_host.available() is not None, reason=str(cuda_on_host.available()))
 HOST = np.arange(6, dtype="f4").reshape(2, 3)
@@ -204,3 +205,12 @@ def test_cycles_of_others_that_end_while_it_counts_are_not_counted():
     with counting() as counts:
         gc.collect()
     assert counts.live == 0
+
+
+def test_an_allocation_that_finds_no_memory_is_not_counted(monkeypatch):
+    with counting() as counts, monkeypatch.context() as patch:
+        as_cuda.failing(patch, 2)
+        x = fake.zeros(10, "f4")
+        with pytest.raises(MemoryError):
+            fake.zeros(1000, "f4")
+        assert counts.live == counts.peak == x.nbytes
