@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
+from minilocal.cli.sweep import starts
 from minilocal.sweep import Queue
 from tests.helpers.small_run import SMALL
 from tests.helpers.small_sweep import end_of
@@ -156,9 +157,25 @@ def test_a_stop_saves_gives_claims_back_and_says_how_to_go_on(tmp_path, jobs, nu
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == status, err
-    assert err.endswith("Go on with: minilocal sweep --out long\n") and err.count("\n") == 1
+    again = "minilocal sweep --out long --threads 1" + " --jobs 2" * (jobs == "2")
+    assert err.endswith(f"Go on with: {again}\n") and err.count("\n") == 1
     assert not list(tmp_path.glob("long/*/claim*")) and list(tmp_path.glob("long/*/checkpoint.npz"))
     assert "running" not in words_of(tmp_path / "long")
+
+
+@pytest.mark.parametrize(
+    "machine, devices, jobs, words",
+    [
+        ({}, [], 1, ""),
+        ({"run.threads": 2, "run.kernels": "numba"}, [], 3, " --set=run.kernels=numba --threads 2 --jobs 3"),
+        ({"run.tf32": True}, ["cuda:0", "cuda:1"], 2, " --set=run.tf32=true --device cuda:0,cuda:1"),
+        ({}, ["cuda:0", "cuda:1"], 4, " --device cuda:0,cuda:1 --jobs 4"),
+    ],
+)
+def test_going_on_says_what_this_machine_was_told(tmp_path, machine, devices, jobs, words):
+    queue = Queue(tmp_path, [])
+    work = starts.Work(queue, queue, machine, devices, jobs, ["sweep", "--out", "a b"], str)
+    assert work.again() == f"minilocal sweep --out 'a b'{words}"
 
 
 @pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec: pip install -e '.[mpi]'")

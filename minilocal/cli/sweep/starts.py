@@ -50,6 +50,15 @@ class Work:
         """The same with these keys of the machine in the configurations of its cells."""
         return replace(self, queue=self.queue.on(keys))
 
+    def again(self) -> str:
+        """The command as it is typed to go on in the same way, with what it says of this machine."""
+        threads, processes = int(self.machine.get("run.threads", 0)), max(1, len(self.devices))
+        words = [*self.command, *settings(self.machine)]
+        words += ["--device", ",".join(self.devices)] if self.devices else []
+        words += ["--threads", str(threads)] if threads else []
+        words += ["--jobs", str(self.jobs)] if self.jobs != processes else []
+        return shlex.join(["minilocal", *words])
+
 
 def start(work: Work, options: argparse.Namespace) -> int:
     """Train what is left, in the way that the flags and the environment ask for; return the exit status.
@@ -170,14 +179,14 @@ def _end(work: Work, watch: Watch) -> int:
         print(f"\n{work.results()}")
     words = [state.word for state in watch.states]
     if set(words) != {DONE}:
-        retry = f" Failed cells again: minilocal {shlex.join(work.command)} --retry" if FAILED in words else ""
+        retry = f" Failed cells again: {work.again()} --retry" if FAILED in words else ""
         print(f"\n{watch.counts()}.{retry}")
     return int(FAILED in words or LEFT in words)
 
 
 def stopped(work: Work, number: int) -> int:
     """After a signal: 75 says to a batch system that the same command goes on. Raises: Interrupted after Ctrl-C."""
-    line = f"stopped, and saved: {counts(work.queue.states())}. Go on with: minilocal {shlex.join(work.command)}"
+    line = f"stopped, and saved: {counts(work.queue.states())}. Go on with: {work.again()}"
     if number == signal.SIGINT:
         raise Interrupted(line, number)
     print(f"minilocal: {line}", file=sys.stderr)
