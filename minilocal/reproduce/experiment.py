@@ -18,9 +18,9 @@ from minilocal.published.keys import MODULES
 
 SCALES = ("tiny", "small", "full")
 VIEWS = {  # what is shown, and whether trained runs are needed for it
-    "table": True, "bars": True, "curves": True, "sensitivity": True, "tradeoff": True, "assumption": True,
-    "alignment": True, "probes": True, "splits": False, "classes": False, "memory": False, "run-time": False,
-    "costs": False,
+    "table": True, "bars": True, "curves": True, "over-modules": True, "sensitivity": True, "tradeoff": True,
+    "assumption": True, "alignment": True, "probes": True, "splits": False, "classes": False, "memory": False,
+    "run-time": False, "costs": False,
 }  # fmt: skip
 HOME = files("minilocal.reproduce") / "experiments"
 NAMES = tuple(sorted(f.name.removesuffix(".toml") for f in HOME.iterdir() if f.name.endswith(".toml")))

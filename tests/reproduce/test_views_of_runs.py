@@ -11,6 +11,7 @@ import minilocal as ml
 from minilocal.memory import GPU, estimate
 from minilocal.report.document import Part, Picture, Table
 from minilocal.reproduce import VIEWS, Plan, Result, load, plan
+from minilocal.reproduce.views.configured import number_of_modules
 from minilocal.reproduce.views.sensitivity import errors_over
 from tests.helpers.made_up_results import errors, made_up
 
@@ -116,6 +117,46 @@ def test_tables_of_a_view_are_left_out_where_the_table_view_has_them():
     pictures, tables, texts = shown("bars", asked, results)
     assert [picture.name for picture in pictures] == ["bars-resnet-32-on-digits-k-4", "bars-resnet-32-on-digits-k-16"]
     assert not tables and not texts
+
+
+def test_error_over_modules_has_a_line_a_row_bp_level_and_the_printed_errors_beside():
+    asked = planned("backlink-table3", trials=2)
+    results = made_up(asked, lambda cell, seed: errors(90, 10 + seed + number_of_modules(cell.config)))
+    ours, printed = shown("over-modules", asked, results)[0]
+    assert [text.get_text() for text in ours.figure.axes[0].get_xticklabels()] == ["2", "4", "8", "16"]
+    numbers, published = lines(ours), lines(printed)
+    assert numbers["BP"] == [11.5] * 4 and published["BP"] == [6.94] * 4
+    assert numbers["GLL"] == [12.5, 14.5, 18.5, 26.5] and published["GLL"] == [7.96, 10.61, 13.61, 14.97]
+    np.testing.assert_array_equal(numbers["BackLink, l = 2"], [12.5, 14.5, 18.5, np.nan])
+    np.testing.assert_array_equal(published["BackLink, l = 2"], [7.18, 8.67, 10.6, np.nan])
+    np.testing.assert_array_equal(numbers["BackLink, l = 1, total error"], [np.nan] * 3 + [26.5])
+    assert "BackLink, l = 1, total error" not in published
+    assert (ours.figure.axes[0].get_title(loc="left"), printed.figure.axes[0].get_title(loc="left")) == (
+        "ResNet-32 on digits", "ResNet-32 on CIFAR-10, printed"
+    )  # fmt: skip
+    assert "band" in ours.caption and "band" not in printed.caption
+
+
+def test_error_over_modules_leaves_out_what_has_no_number_and_a_single_k():
+    asked = planned("backlink-table3")
+    results = made_up(asked, lambda cell, seed: errors(90, 20))
+    none = [Result(result.planned) if result.planned.config.rule.name != "gll" else result for result in results]
+    ours, printed = shown("over-modules", asked, none)[0]
+    assert list(lines(ours)) == list(lines(printed)) == ["GLL"]
+    assert not shown("over-modules", asked, [Result(cell) for cell in asked.taken])[0]
+    of_four = planned("backlink-table3", cells_="*-K4")
+    assert not shown("over-modules", of_four, made_up(of_four, lambda cell, seed: errors(90, 20)))[0]
+
+
+def test_error_over_modules_keeps_the_papers_data_sets_apart_where_one_set_stands_for_all():
+    asked = planned("backlink-table3", cells_="*-gll-*", rows="*")
+    results = made_up(asked, lambda cell, seed: errors(90, 20))
+    printed = shown("over-modules", asked, results)[0][1::2]
+    titles = [picture.figure.axes[0].get_title(loc="left") for picture in printed]
+    assert titles == [f"{name}, printed" for name in (
+        "ResNet-32 on CIFAR-10", "ResNet-110 on CIFAR-10", "ResNet-110 on STL-10", "ResNet-110 on SVHN"
+    )]  # fmt: skip
+    assert [lines(picture)["GLL"][0] for picture in printed] == [7.96, 7.45, 20.86, 3.54]
 
 
 def test_the_tradeoff_has_the_error_the_bytes_and_the_time_of_each_cell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from minilocal.reproduce.views.classes import classes
 from minilocal.reproduce.views.costs import costs
 from minilocal.reproduce.views.curves import curves
 from minilocal.reproduce.views.memory import memory
+from minilocal.reproduce.views.over_modules import over_modules
 from minilocal.reproduce.views.probes import probes
 from minilocal.reproduce.views.run_time import run_time
 from minilocal.reproduce.views.sensitivity import sensitivity
@@ -28,9 +29,9 @@ from minilocal.reproduce.views.tradeoff import tradeoff
 View = Callable[[Plan, Sequence[Result]], list[Part]]
 
 VIEWS: dict[str, View] = {  # by the names of `experiment.VIEWS`, which says which of them need trained runs
-    "table": table, "bars": bars, "curves": curves, "sensitivity": sensitivity, "tradeoff": tradeoff,
-    "assumption": assumption, "alignment": alignment, "probes": probes, "splits": splits, "classes": classes,
-    "memory": memory, "run-time": run_time, "costs": costs,
+    "table": table, "bars": bars, "curves": curves, "over-modules": over_modules, "sensitivity": sensitivity,
+    "tradeoff": tradeoff, "assumption": assumption, "alignment": alignment, "probes": probes, "splits": splits,
+    "classes": classes, "memory": memory, "run-time": run_time, "costs": costs,
 }  # fmt: skip
 
 __all__ = ["VIEWS", "View"]
