@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import minilocal as ml
 
 COMPILED = Path(__file__).parents[1] / "build/jax" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
@@ -28,3 +30,11 @@ def pytest_configure(config):
         command = [sys.executable, "-c", "import jax; jax.devices('cpu')"]
         if not subprocess.run(command, env={**os.environ, "XLA_FLAGS": QUICK}, capture_output=True).returncode:
             os.environ["XLA_FLAGS"] = QUICK
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_references_of_a_file():
+    """What JAX has compiled for a file's tests is let go after them: of all files it would be gigabytes a process."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
