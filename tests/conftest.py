@@ -13,13 +13,15 @@ import pytest
 
 import minilocal as ml
 
+CACHE = "JAX_COMPILATION_CACHE_DIR"
 COMPILED = Path(__file__).parents[1] / "build/jax" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 QUICK = "--xla_cpu_use_fusion_emitters=false"
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     ml.use_threads(1)
 
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(COMPILED))
+if Path(os.environ.get(CACHE, COMPILED)).parent == COMPILED.parent:  # not the user's; pytest's own is handed down
+    os.environ[CACHE] = str(COMPILED)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 

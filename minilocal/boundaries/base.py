@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from minilocal.array import Array
 from minilocal.boundaries.averaged_unit import Averages
-from minilocal.errors import UserError
+from minilocal.errors import real, set_checked
 from minilocal.layers.base import Arrays, PassContext
 from minilocal.objectives import Batch, ModuleContext
 
@@ -25,8 +25,8 @@ class Recommended:
     lr: float
 
     def __post_init__(self) -> None:
-        if not 0 < self.lr < inf:
-            raise UserError(f"{self.optimizer} is recommended at lr {self.lr}: give a rate above 0.")
+        at = f"{self.optimizer} is recommended at lr"
+        set_checked(self, lr=real(at, self.lr, 0, inf, "()", why="give a rate above 0"))
 
     @property
     def title(self) -> str:

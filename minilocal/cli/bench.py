@@ -17,7 +17,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from minilocal.cli.lists import numbers, words
+from minilocal.cli.lists import number, numbers, words
 from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
@@ -103,7 +103,7 @@ def plan_of(options: argparse.Namespace) -> Any:
         balance=options.balance,
         lengths=numbers("--length", options.length),
         keeps=words("--keep", options.keep),
-        rounds=numbers("--rounds", rounds)[0],
+        rounds=number("--rounds", rounds),
         device=options.device,
         quick=quick,
     )

@@ -43,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
             raise UserError(
                 "data: --source needs the name of a data set, as in minilocal data cifar10 --source FOLDER."
             )
+        if options.no_download:
+            raise UserError("data: --no-download needs the name of a data set: without one nothing is fetched.")
         if options.sheet:
             raise UserError(
                 "data: --sheet needs the name of a data set, as in minilocal data digits --sheet digits.png."

@@ -17,6 +17,14 @@ def words(flag: str, text: str) -> tuple[str, ...]:
     return listed
 
 
+def number(flag: str, text: str, least: int = 0) -> int:
+    """The whole number of `text`. Raises: UserError for several, and for anything else or below `least`."""
+    listed = numbers(flag, text, least)
+    if len(listed) > 1:
+        raise UserError(f"{flag} {text!r}: give one number.")
+    return listed[0]
+
+
 def numbers(flag: str, text: str, least: int = 0) -> tuple[int, ...]:
     """The whole numbers of `text`, which are separated by commas.
 

@@ -140,11 +140,7 @@ def _cells(row: Locality) -> tuple[str, ...]:
     into = _all_alike(f"{path.units}/{n}" for path, n in zip(row.error_paths, row.sizes, strict=False))
     return (
         row.rule.name + (f", {row.phase}" if row.phase else ""),
-        _all_alike(
-            "-".join(str(lag) for lag in sorted({lags[0], lags[-1]})) if lags else "never"
-            for lags in row.activation_lags
-        )
-        + "".join(f"+{what}" for what in row.contexts),
+        _all_alike(map(_range, row.activation_lags)) + "".join(f"+{what}" for what in row.contexts),
         into,
         _down(row.error_paths),
         _all_alike("-" if path.weights_lag is None else str(path.weights_lag) for path in row.error_paths),

@@ -67,15 +67,16 @@ def parser() -> Parser:
 def run(options: argparse.Namespace) -> int:
     """Print a table for each number of modules. Returns 1 where a measured step differs from its estimate."""
     from minilocal import nets, record, streams
-    from minilocal.device import device_namespace
+    from minilocal.device import check_device_name, device_namespace
     from minilocal.memory import CPU, GPU
     from minilocal.memory.by_rule import recipes, table
 
     for name in ("batch_size", "measure"):
         if (number := getattr(options, name)) is not None and number < 1:
             raise UserError(f"--{name.replace('_', '-')} {number}: give the number of images, 1 or more.")
-    if options.device.partition(":")[0] != "cuda" or options.measure:
-        device_namespace(options.device)  # refuses an unknown name or a missing GPU before anything runs
+    check_device_name(options.device)
+    if options.measure:
+        device_namespace(options.device)  # refuses a missing GPU before anything runs
     net, lengths = nets.get(options.net, rng=streams.rng(0)), numbers("--length", options.length, least=1)
     usual = [K for K in MODULES if len(net.units) >= K]
     counts = numbers("--modules", options.modules, least=1) if options.modules is not None else usual

@@ -68,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
         print(listing.of_plan(asked))
         return 0
     if not asked.experiment.trains:
-        return _show(asked, options)
+        return _show(asked, options, {**machine, **data})
     for remark in asked.remarks:
         print(f"minilocal: {remark}", file=sys.stderr)
     path = Path(options.out) if options.out is not None else default_folder(asked)
@@ -98,20 +98,28 @@ def _check_alone(options: argparse.Namespace) -> None:
         raise unknown("scale", options.scale, SCALES)
 
 
-def _show(asked: Plan, options: argparse.Namespace) -> int:
-    """Print what an experiment shows that trains nothing, and write its report."""
+def _show(asked: Plan, options: argparse.Namespace, machine: dict[str, Any]) -> int:
+    """Print what an experiment shows that trains nothing, and write its report.
+
+    Of the keys of this machine it takes the kernels, where it times units.
+    """
+    from minilocal.ops.kinds import using
     from minilocal.record.output import check_output
     from minilocal.report import FORMATS, write
     from minilocal.report.document import Document, Section, Table
     from minilocal.reproduce import Result, section
     from minilocal.reproduce.listing import as_text
 
-    for flag in ("trials", "jobs", "device", "slurm", "status", "retry"):
-        if getattr(options, flag):
-            raise UserError(f"--{flag} met {options.name}, which trains nothing: leave it out.")
+    times = "run-time" in asked.experiment.views
+    kernels = str(machine.pop("run.kernels", "numpy")) if times else "numpy"
+    flags = ["trials", "jobs", "device", "slurm", "status", "retry", "threads", "data_dir", *["kernels"] * (not times)]
+    words = [f"--{flag.replace('_', '-')}" for flag in flags if getattr(options, flag)]
+    if word := next(iter([*words, *machine]), None):
+        raise UserError(f"{word} met {options.name}, which trains nothing: leave it out.")
     path = Path("reproduce", asked.experiment.name) if options.out is None else Path(options.out)
     check_output(path / REPORT, "folder", "reproduce: --out", names=("report.html", "report.md"))
-    own = section(asked, [Result(planned) for planned in asked.taken])
+    with using(kernels):
+        own = section(asked, [Result(planned) for planned in asked.taken])
     tables = [part for part in own.parts if isinstance(part, Table)]
     records: dict[str, list[dict[str, object]]] = {
         f"table-{number}": [{**row} for row in table.rows] for number, table in enumerate(tables, 1)

@@ -21,7 +21,7 @@ from minilocal.balanced import balanced
 from minilocal.costs.kept import kept_bytes
 from minilocal.costs.parts import Parts
 from minilocal.costs.passes import MultiplyAdds, Seconds, work
-from minilocal.device import on_device
+from minilocal.device import check_device_name, on_device
 from minilocal.errors import UserError, unknown, whole
 from minilocal.nets import Net
 from minilocal.rules import Rule
@@ -78,11 +78,14 @@ def measure(
     >>> ml.costs.measure(net, ml.rules.gll(aux="1c2f"), 4, "memory").cut()
     [2, 1, 2, 5]
 
-    Raises: UserError for an unknown measure, what is no network, rule or type, and bytes where a layer reads numbers.
+    Raises: UserError for an unknown measure or device, what is no network, rule or type, and bytes where a layer reads
+    numbers.
     """
     if by not in MEASURES:
         raise unknown("balance", by, MEASURES)
     net, rule, dtype = inputs.network(net), inputs.training_rule(rule), inputs.precision(dtype)
+    if isinstance(device, str):
+        check_device_name(device)
     parts, images = Parts(net, rule, whole("modules", modules)), whole("images", images)
     if by == "memory":
         return Costs(by, modules, *kept_bytes(parts, images, dtype, device))

@@ -43,10 +43,12 @@ class Initializer:
 
     @staticmethod
     def of(rng: np.random.Generator | Initializer, scheme: str = "infopro") -> Initializer:
-        """An `Initializer` as it is; from a generator, `scheme` with a new key.
+        """An `Initializer` as it is, with a scheme of its own; from a generator, `scheme` with a new key.
 
         Raises: UserError for anything else, and an unknown scheme.
         """
+        if scheme not in SCHEMES:
+            raise unknown("initialisation", scheme, SCHEMES)
         return rng if isinstance(rng, Initializer) else Initializer(new_key(rng), scheme)
 
     def conv(self, name: str, k: int, inputs: int, outputs: int) -> np.ndarray:

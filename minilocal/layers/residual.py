@@ -63,6 +63,11 @@ class PadShortcut(Layer[Shape]):
         return dx, {}
 
     def out_shape(self, shape: Shape) -> Shape:
+        if len(shape) != 3 or shape[2] != self.inputs:
+            raise UserError(
+                f"PadShortcut({self.inputs} → {self.outputs}) {self.name!r} was given {shape} per sample: "
+                f"it takes images (H, W, {self.inputs})."
+            )
         return -(-shape[0] // self.stride), -(-shape[1] // self.stride), self.outputs
 
 
@@ -152,8 +157,9 @@ class Residual(Composite[ResidualCache]):
         self.shortcut.update_running_stats(cache.shortcut, p)
 
     def out_shape(self, shape: Shape) -> Shape:
+        inner = self.conv1.out_shape(shape)
         self.shortcut.out_shape(shape)
-        return self.conv2.out_shape(self.conv1.out_shape(shape))
+        return self.conv2.out_shape(inner)
 
     def macs(self, shape: Shape) -> int:
         return self.conv1.macs(shape) + self.conv2.macs(self.conv1.out_shape(shape)) + self.shortcut.macs(shape)

@@ -33,7 +33,7 @@ def mlp(
         rng: a generator, as minilocal.rng(0): one key is drawn from it, and all initial weights are named by that.
         channels: of an image, 1 or more.
         size: the side of an image, in pixels, or (height, width).
-        init: how weights begin, one of minilocal.layers.SCHEMES.
+        init: how weights begin, one of minilocal.layers.SCHEMES. An Initializer as `rng` has its own scheme.
 
     Raises: UserError for widths that are no sequence of whole numbers, 1 or more, and for classes, channels or a size
     that are none.

@@ -37,7 +37,7 @@ def resnet(
         channels: of an image, 1 or more.
         size: the side of an image, in pixels, or (height, width).
         shortcut: where a block changes the shape: B (1×1 convolution and norm), A-both or A-end (zeros).
-        init: how weights begin, one of minilocal.layers.SCHEMES.
+        init: how weights begin, one of minilocal.layers.SCHEMES. An Initializer as `rng` has its own scheme.
 
     He, Zhang, Ren and Sun, "Deep Residual Learning for Image Recognition".
 

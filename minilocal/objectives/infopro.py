@@ -114,6 +114,11 @@ class InfoPro(ObjectiveSpec):
         if isinstance(self.temperature, (list, tuple)):
             raise UserError(f"InfoPro's temperature {self.temperature!r}: give one number above 0.")
         set_checked(self, temperature=_numbers("temperature", self.temperature, TINY)[0])
+        if self.version == "softmax" and self.temperature != InfoPro.temperature:
+            raise UserError(
+                f"InfoPro's temperature {self.temperature:g} is of the contrast: give version='contrast' too, or "
+                "leave it out."
+            )
         for name, least in (("mean", -BOUND), ("std", TINY)):
             if (value := getattr(self, name)) is not None:
                 numbers = _numbers(name, value, least)

@@ -55,7 +55,7 @@ class Learner(one_process.Learner):
 
     `loads` is the cost of each module, by which ranks get equal shares: its multiply-adds by default.
 
-    Raises: UserError as `minilocal.Learner`, and for more ranks than modules.
+    Raises: UserError as `minilocal.Learner`, for more ranks than modules, and for loads that are not one a module.
     """
 
     def __init__(
@@ -78,8 +78,7 @@ class Learner(one_process.Learner):
     def _new_engine(self) -> Engine:
         comm, xp = self.comm, device_namespace(self.device)
         sizes = [len(module.units) for module in self.modules]
-        costs = self.loads or measure(self.net, self.rule, len(sizes), "flops").of(sizes)
-        self.ranks = owned(costs, comm.size)
+        self.ranks = owned(self._costs(sizes), comm.size)
         self.below = Neighbour(comm, comm.rank - 1, xp) if comm.rank > 0 else None
         self.above = Neighbour(comm, comm.rank + 1, xp) if comm.rank < comm.size - 1 else None
         note(modules=f"{self.own_modules.start + 1}-{self.own_modules.stop}")
@@ -99,6 +98,14 @@ class Learner(one_process.Learner):
             return self._rank
         assert isinstance(self._rank, SynchronousRank), "compose refuses micro-batches elsewhere"
         return MicroBatches(self._rank, self.rule.accumulate)
+
+    def _costs(self, sizes: Sequence[int]) -> Sequence[float]:
+        """The cost of each module. Raises: UserError for `loads` of another number of modules."""
+        if self.loads is None:
+            return measure(self.net, self.rule, len(sizes), "flops").of(sizes)
+        if len(self.loads) != len(sizes):
+            raise UserError(f"{len(self.loads)} loads met {len(sizes)} modules: give a number for each of them.")
+        return self.loads
 
     def _recorded(self, xp: Any) -> None:
         """None: messages between ranks are no part of a CUDA graph."""

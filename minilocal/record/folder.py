@@ -202,7 +202,8 @@ class RunFolder:
         """
         with os_errors_explained(self.path):
             if not self._lock.is_current():
-                self._lock = Lock(self.path / LOCK)
+                gone, self._lock = self._lock, Lock(self.path / LOCK)
+                gone.release()  # which closes its file
                 warnings.warn(
                     f"{self.path / LOCK} was removed while the run writes there: it is locked again.", stacklevel=3
                 )

@@ -33,10 +33,10 @@ class Lock:
     def __init__(self, file: Path) -> None:
         self.file = file
         self._descriptor = self._open()
-        while not self.is_current() or self._has_other_names():
-            os.close(self._descriptor)
-            self._descriptor = self._open()
         try:
+            while not self.is_current() or self._has_other_names():
+                self._close()
+                self._descriptor = self._open()
             os.truncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         except BaseException:
@@ -50,8 +50,11 @@ class Lock:
         with suppress(OSError):
             if self.is_current():
                 self.file.unlink()
-        os.close(self._descriptor)
-        self._descriptor = -1
+        self._close()
+
+    def _close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)
 
     def _open(self) -> int:
         descriptor = os.open(self.file, os.O_RDWR | os.O_CREAT | OPEN, 0o666)

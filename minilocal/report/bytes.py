@@ -9,7 +9,7 @@ from typing import Any
 
 from minilocal import memory, rules
 from minilocal.config import Config, from_tables, tables_of
-from minilocal.errors import UserError
+from minilocal.errors import UserError, whole
 from minilocal.learner import Learner
 from minilocal.memory import CPU, GPU, MemoryProfile, PeriodMemory
 from minilocal.nets.net import Size
@@ -143,12 +143,15 @@ def _threads(group: Group) -> int | None:
 def images_of(group: Group) -> tuple[Size, int, int]:
     """Size, channels and classes of the images, as recorded or as known.
 
-    Raises: UserError where neither is.
+    Raises: UserError where neither is, and where the record is damaged.
     """
     recorded = group.first.environment.get("data", {})
     if isinstance(recorded, Mapping) and "shape" in recorded:
-        H, W, channels = recorded["shape"]
-        return H if H == W else (H, W), channels, recorded["classes"]
+        try:
+            H, W, channels, classes = (whole("size", n) for n in (*recorded["shape"], recorded["classes"]))
+        except (UserError, KeyError, TypeError, ValueError):
+            raise UserError(f"{group.first.folder}/environment.json: the shape of its images is damaged.") from None
+        return H if H == W else (H, W), channels, classes
     name = group.first.config.data.name
     if name not in IMAGES:
         raise UserError(f"{group.first.folder} does not say of which shape the images of {name} are.")

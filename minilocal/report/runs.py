@@ -125,10 +125,10 @@ def read(folder: Path) -> Run:
             "config.json."
         )
     for row in rows:
-        local = row.get("local_errors", [])
         numbers = [("test_error", row.get("test_error", "missing")), ("seconds", row.get("seconds"))]
-        numbers += [("local_errors", entry) for entry in (local if isinstance(local, list) else [str(local)])]
-        numbers += [("probe_errors", entry) for entry in row.get("probe_errors", [])]
+        for key in ("local_errors", "probe_errors"):
+            listed = row.get(key, [])
+            numbers += [(key, entry) for entry in (listed if isinstance(listed, list) else [str(listed)])]
         numbers += [pair for key in ("convergence_before", "convergence") for pair in _measured(key, row)]
         for key, number in numbers:
             if not _is_number(number):

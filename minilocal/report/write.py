@@ -10,7 +10,7 @@ from pathlib import Path
 
 from minilocal import draw, record
 from minilocal.draw.page import Page
-from minilocal.errors import UserError, path_of, printable
+from minilocal.errors import UserError, path_of, printable, unknown
 from minilocal.record.files import os_errors_explained
 from minilocal.report.document import Document, Picture, Table
 
@@ -23,11 +23,13 @@ def write(document: Document, out: str | Path, formats: Iterable[str] = FORMATS)
     "html" is report.html, which needs no other file; "md" report.md and the figures that it shows; "csv" a file for
     each of its records that has rows; "svg" a file for each figure.
 
-    Raises: UserError for anything but a document, and where a file cannot be written.
+    Raises: UserError for anything but a document, for another format, and where a file cannot be written.
     """
     if not isinstance(document, Document):
         raise UserError(f"write was given {document!r}: give a Document, as minilocal.report.build(...).document.")
-    formats, out = set(formats), path_of("out", out)
+    formats, out = {formats} if isinstance(formats, str) else set(formats), path_of("out", out)
+    for name in sorted(formats - set(FORMATS), key=str):
+        raise unknown("format", name, FORMATS)
     with os_errors_explained(out):
         out.mkdir(parents=True, exist_ok=True)
     svgs = {p.name: draw.to_svg(p.figure) for p in document.pictures} if formats & {"html", "md", "svg"} else {}

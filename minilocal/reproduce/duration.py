@@ -8,13 +8,12 @@ from statistics import mean
 
 import numpy as np
 
-from minilocal import costs, nets, streams
+from minilocal import costs
 from minilocal.config import Config
 from minilocal.data import load
 from minilocal.data.official import FORMATS
 from minilocal.report.bytes import IMAGES
 from minilocal.reproduce.plan import Plan
-from minilocal.split import split
 from minilocal.sweep.cells import fingerprint
 from minilocal.train.from_config import learner_of
 
@@ -42,10 +41,9 @@ def seconds(plan: Plan) -> float | None:
 def _multiply_adds(config: Config) -> float:
     """Multiply-adds of a training step for one image."""
     size, channels, classes = IMAGES[config.data.name]
-    net = nets.get(config.net.name, classes=classes, channels=channels, size=size, rng=streams.rng(0))
-    modules = [len(units) for units in split(range(len(net.units)), config.net.modules, config.net.name)]
-    rule = learner_of(config, classes, channels, size, _constants(channels)).rule
-    return sum(costs.measure(net, rule, len(modules), "flops").of(modules))
+    learner = learner_of(config, classes, channels, size, _constants(channels))
+    modules = [len(module.units) for module in learner.modules]
+    return sum(costs.measure(learner.net, learner.rule, len(modules), "flops").of(modules))
 
 
 def _step(config: Config) -> float:

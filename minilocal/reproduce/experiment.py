@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from minilocal import published
+from minilocal import published, rules
 from minilocal.config import TABLES, flatten, toml
 from minilocal.errors import UserError, check_file, nearest, reason, unknown
 from minilocal.published.keys import MODULES
@@ -158,6 +158,12 @@ def parse(text: str, name: str, path: str | None = None) -> Experiment:
         raise unknown(f"{where}: paper", file.paper, published.SOURCES)
     if file.published is not None and file.published not in published.NAMES:
         raise unknown(f"{where}: published table", file.published, published.NAMES)
+    if file.published is None and "costs" in file.views:
+        raise UserError(
+            f'{where}: the view "costs" stands beside a published table: name it, published = "fdg_table2".'
+        )
+    if file.baseline not in rules.NAMES:
+        raise unknown(f"{where}: baseline", file.baseline, rules.NAMES)
     return Experiment(**msgspec.structs.asdict(file), name=name, path=path)
 
 

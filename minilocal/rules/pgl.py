@@ -63,4 +63,5 @@ def pgl(
         keep=around.keep,
         accumulate=around.accumulate,
         context=around.context,
+        recommends=around.recommends,
     )

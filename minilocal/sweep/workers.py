@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -46,21 +47,23 @@ def run_workers(
     """
     workers: list[Started] = []
     number = threads or threads_of(jobs)
-    try:
-        for i in range(jobs):
-            options = ["--device", devices[i % len(devices)]] if devices else []
-            workers.append(_start([*words, *options, "--jobs", "1", "--threads", str(number)], number))
-        while any(worker.process.poll() is None for worker in workers) and not request.stop:
+    with ExitStack() as outputs:
+        try:
+            for i in range(jobs):
+                options = ["--device", devices[i % len(devices)]] if devices else []
+                output = outputs.enter_context(tempfile.TemporaryFile())
+                workers.append(_start([*words, *options, "--jobs", "1", "--threads", str(number)], number, output))
+            while any(worker.process.poll() is None for worker in workers) and not request.stop:
+                on_poll()
+                time.sleep(POLL)
+        finally:
+            for worker in workers:
+                if worker.process.poll() is None:
+                    worker.process.send_signal(signal.SIGTERM)
+            for worker in workers:
+                worker.process.wait()
             on_poll()
-            time.sleep(POLL)
-    finally:
-        for worker in workers:
-            if worker.process.poll() is None:
-                worker.process.send_signal(signal.SIGTERM)
-        for worker in workers:
-            worker.process.wait()
-        on_poll()
-    lines = list(dict.fromkeys(line for worker in workers for line in _problems(worker)))
+        lines = list(dict.fromkeys(line for worker in workers for line in _problems(worker)))
     if request.stop:
         raise Interrupted("", request.number)
     return lines
@@ -72,12 +75,14 @@ def settings(machine: Mapping[str, Any]) -> list[str]:
     return [f"--set={key}={str(value).lower()}" for key, value in keys.items()]
 
 
-def _start(words: Sequence[str], threads: int) -> Started:
-    """Start a worker in its own session: a terminal's Ctrl-C reaches it once, from here."""
+def _start(words: Sequence[str], threads: int, output: IO[bytes]) -> Started:
+    """Start a worker, whose warnings go to `output`.
+
+    It is in its own session: a terminal's Ctrl-C reaches it once, from here.
+    """
     path = os.pathsep.join(filter(None, (str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH"))))
     env = {name: value for name, value in os.environ.items() if not name.startswith(OF_A_STARTER)}
     env = {**dict.fromkeys(THREADS, str(threads)), **env, "PYTHONPATH": path, PARENT: str(os.getpid())}
-    output = tempfile.TemporaryFile()  # noqa: SIM115  (closed by `_problems`)
     process = subprocess.Popen(
         [sys.executable, "-m", "minilocal", *words],
         stdin=subprocess.DEVNULL,
@@ -94,9 +99,8 @@ def _problems(worker: Started) -> list[str]:
 
     Raises: UserError with the message of a worker that was refused.
     """
-    with worker.output as output:
-        output.seek(0)
-        lines = output.read().decode(errors="replace").splitlines()
+    worker.output.seek(0)
+    lines = worker.output.read().decode(errors="replace").splitlines()
     status = worker.process.returncode
     if status == 2 and lines:
         raise UserError(lines[-1].removeprefix("minilocal: "))

@@ -14,7 +14,7 @@ from typing import Any
 from minilocal import record, rules
 from minilocal.array import to_host
 from minilocal.config import Config, flatten, from_tables, tables_of
-from minilocal.errors import UserError
+from minilocal.errors import UserError, path_of
 from minilocal.train.same_run import MACHINE
 from minilocal.train.saved_run import SavedRun, read
 
@@ -35,7 +35,7 @@ def export(path: str | Path, out: str | Path | None = None) -> Path:
         raise UserError(f"{path} is an exported run already: copy it as it is.")
     config, learner = replace(run, tables=_of_any_machine(run)).build()  # what is exported can be loaded
     arrays = {name: to_host(a) for name, a in {**learner.parameters(), **learner.buffers()}.items()}
-    file = Path("." if out is None else out)
+    file = Path() if out is None else path_of("out", out)
     file = file / f"{name(config)}.npz" if file.is_dir() else file
     record.write_exported(file, arrays, _entry(run, config))
     return file

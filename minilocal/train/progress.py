@@ -33,8 +33,10 @@ class Progress:
     def from_json(cls, counters: Mapping[str, Any], source: str) -> Progress:
         """The counters that the checkpoint `source` holds.
 
-        Raises: UserError where one is unknown or missing: the run would not continue as it was.
+        Raises: UserError where one is unknown, missing or of another type: the run would not continue as it was.
         """
+        import msgspec
+
         known = {f.name for f in fields(cls)}
         if strange := sorted(set(counters) ^ known):
             met = "unknown to this version" if strange[0] in counters else "missing"
@@ -42,7 +44,10 @@ class Progress:
                 f"{source} was written by another version of minilocal: its counter {strange[0]!r} is {met}. Resume "
                 "it with the version that environment.json names, or start another run from it with --set net.weights."
             )
-        return cls(**counters)
+        try:
+            return msgspec.convert(counters, cls)
+        except msgspec.ValidationError as error:
+            raise UserError(f"{source} is damaged: its counters: {error}.") from None
 
     def add(self, losses: np.ndarray, images: int) -> None:
         """Count one step: its mean losses over `images` images, float64 (K,), NaN where a module has none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from minilocal.boundaries import closed, delayed, link, open, reach, synthetic_gradient
@@ -72,7 +74,8 @@ def test_other_boundaries_have_no_surprise():
 def test_a_recommendation_in_prose_and_rates_that_are_none():
     assert Recommended("sgd", 0.03).describe() == "SGD at 0.03"
     assert Recommended("adam", 1e-3).describe() == "Adam at 0.001"
-    for lr in (0.0, -1.0, float("inf"), float("nan")):
+    wrong: list[Any] = [0.0, -1.0, float("inf"), float("nan"), "0.1", True, None]
+    for lr in wrong:
         with pytest.raises(UserError, match=r"is recommended at lr .*: give a rate above 0"):
             Recommended("sgd", lr)
 

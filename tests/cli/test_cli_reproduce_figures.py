@@ -22,9 +22,40 @@ def test_its_folder_is_named_by_the_experiment_alone(minilocal, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["--jobs", "2"], ["--trials", "3"], ["--status"], ["--retry"], ["--device", "cpu"], ["--slurm", "f.sh"]]
-)
+    "words",
+    [
+        ["--jobs", "2"], ["--trials", "3"], ["--status"], ["--retry"], ["--device", "cpu"], ["--slurm", "f.sh"],
+        ["--threads", "2"], ["--kernels", "numpy"], ["--data-dir", "d"],
+    ],
+)  # fmt: skip
 def test_what_starts_training_is_refused(minilocal, words):
     status, out, err = minilocal("reproduce", "backlink-fig2", *words)
     assert status == 2 and not out
     assert err.endswith(f"{words[0]} met backlink-fig2, which trains nothing: leave it out.\n")
+
+
+def test_settings_of_training_are_refused(minilocal):
+    for name, key in (("backlink-fig2", "run.kernels=numpy"), ("backlink-fig9", "run.threads=2")):
+        status, out, err = minilocal("reproduce", name, "--set", key)
+        assert status == 2 and not out
+        assert err.endswith(f"{key.partition('=')[0]} met {name}, which trains nothing: leave it out.\n")
+
+
+def test_units_are_timed_with_the_kernels_that_are_asked_for(minilocal, monkeypatch):
+    from minilocal.ops import kinds
+    from minilocal.parallel.simulate.costs import PartCosts
+    from minilocal.parallel.simulate.measure import Measure
+
+    timed: set[str] = set()
+
+    def part(*_):
+        timed.add(kinds.kernels())
+        return PartCosts(1.0, 2.0, 1.0, 0.0, 1, 1, 1)
+
+    monkeypatch.setattr(Measure, "timed", part)
+    pytest.importorskip("numba")
+    for words in ([], ["--kernels", "numba"], ["--set", "run.kernels=numba"]):
+        timed.clear()
+        assert minilocal("reproduce", "fdg-run-time", "--cells", "*-bp-*", *words)[0] == 0
+        assert timed == {"numba" if words else "numpy"}
+    assert kinds.kernels() == "numpy"

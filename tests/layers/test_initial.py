@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from minilocal.errors import UserError
 from minilocal.layers import Initializer
 from minilocal.layers.initial import SCHEMES
 
@@ -50,6 +51,13 @@ def test_weights_and_biases_are_of_the_schemes_distribution(scheme):
     check_distribution(conv, *of_conv(scheme))
     check_distribution(linear, *of_linear(scheme))
     check_distribution(initial.bias("b", FAN_IN, 5000), *uniform(FAN_IN**-0.5))
+
+
+def test_an_initializer_has_its_own_scheme():
+    own = Initializer(7, "ddg")
+    assert Initializer.of(own) is own and Initializer.of(own, "fdg") is own
+    with pytest.raises(UserError, match="initialisation 'nonsense' is not known"):
+        Initializer.of(own, "nonsense")
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -23,6 +23,7 @@ from minilocal.layers import (
     Sequential,
 )  # fmt: skip
 from minilocal.layers.base import check_distinct_names
+from minilocal.layers.residual import PadShortcut
 from minilocal.layers.resize import BySides
 
 NEW = Initializer(0)
@@ -44,6 +45,10 @@ NEW = Initializer(0)
         (Conv(3, 8, 3, NEW, name="c"), (3,), "Conv(3 → 8) 'c' was given (3,) per sample: it takes images (H, W, 3)."),
         (Conv(3, 8, 5, NEW, pad=1, name="c"), (2, 3, 3), "Conv 'c': a 5×5 window with padding 1 does not fit an "
          "image of 2×3: use larger images or fewer poolings."),
+        (PadShortcut(3, 8, 2, "A-both", name="s"), (5, 5, 4), "PadShortcut(3 → 8) 's' was given (5, 5, 4) per sample: "
+         "it takes images (H, W, 3)."),
+        (Residual(3, 8, 2, NEW, option="A-both", name="b"), (3,), "Conv(3 → 8) 'b.conv1' was given (3,) per sample: it "
+         "takes images (H, W, 3)."),
         (MaxPool(3, name="p"), (2, 3, 1), "MaxPool(3) 'p' was given (2, 3, 1) per sample: it needs images of at "
          "least 3×3. Use larger images."),
         (AveragePool(3), (4, 2, 1), "AveragePool(3) was given (4, 2, 1) per sample: it needs images of at least "

@@ -40,6 +40,17 @@ def test_one_process_is_enough():
     assert np.array_equal(host(alone.predict(x)), host(one.predict(x)))
 
 
+def test_loads_are_one_a_module():
+    net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
+    for loads in (np.ones(3), [1.0, 0.0, 2.0]):
+        assert ml.parallel.Learner(net, ml.rules.gll(), 3, rng=ml.rng(1), loads=loads).own_modules == range(3)
+    for loads in ([1.0, 1.0], [1.0] * 4):
+        with pytest.raises(ml.UserError, match=f"{len(loads)} loads met 3 modules"):
+            ml.parallel.Learner(net, ml.rules.gll(), 3, rng=ml.rng(1), loads=loads)
+    with pytest.raises(ml.UserError):
+        ml.parallel.Learner(net, ml.rules.gll(), 3, rng=ml.rng(1), loads=[1.0, -1.0, 1.0])
+
+
 def test_more_ranks_than_modules_are_refused(ranks):
     with pytest.raises(AssertionError, match="3 processes for 2 modules"):
         ranks("same_bits.py", 3, "--modules=2", "gll")

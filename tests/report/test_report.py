@@ -207,6 +207,21 @@ def test_images_of_an_unknown_shape_cost_the_memory_only(tmp_path):
     assert list(report.results) == ["mlp, K = 2, all images of of-mine.npz"]
 
 
+@pytest.mark.parametrize("data", [{"shape": 5}, {"shape": [8, 8, "1"], "classes": 10}, {"shape": [8, 8, 1]}])
+def test_a_damaged_record_of_the_images_costs_the_memory_only(tmp_path, data):
+    write_run(tmp_path / "a", [50.0, 20.0], environment={"data": data})
+    report = build([tmp_path])
+    assert "memory" not in names(report) and "the shape of its images is damaged" in report.left_out[0]
+
+
+def test_only_known_formats_are_written(real, tmp_path):
+    report = build([real], tmp_path)
+    assert [file.name for file in report.write("csv")] == [file.name for file in report.write(["csv"])]
+    assert not (tmp_path / "report.html").exists()
+    with pytest.raises(UserError, match="format 'pdf' is not known"):
+        report.write(["md", "pdf"])
+
+
 class Page(HTMLParser):
     """What a page names outside itself, its figures, and the classes of its cells."""
 

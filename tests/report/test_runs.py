@@ -63,6 +63,7 @@ def test_a_machine_is_a_gpu_or_several(tmp_path):
         ("metrics.jsonl", '{"epoch": 1, "test_error": "x"}\n', "test_error = 'x' is no number"),
         ("metrics.jsonl", '{"epoch": 1, "test_error": 1, "local_errors": 5}\n', "local_errors = '5' is no number"),
         ("metrics.jsonl", '{"epoch": 1, "test_error": 1, "local_errors": [true]}\n', "local_errors = True"),
+        ("metrics.jsonl", '{"epoch": 1, "test_error": 1, "probe_errors": 5}\n', "probe_errors = '5' is no number"),
         ("metrics.jsonl", '{"epoch": 1, "test_error": 1, "seconds": "s"}\n', "seconds = 's' is no number"),
     ],
 )

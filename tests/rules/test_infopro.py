@@ -82,6 +82,7 @@ WRONG = [
     ({"lambdas": [1, 2, 3, 4, 5]}, "5 lambdas"), ({"lambdas": [1, -1, 1, 1]}, "0 or more"),
     ({"lambdas": [1, "a", 1, 1]}, "0 or more"), ({"lambdas": "resnet32"}, "did you mean 'resnet32-cifar10'"),
     ({"version": "soft"}, "did you mean 'softmax'"), ({"aux": "9c9f"}, "auxiliary network '9c9f'"),
+    ({"temperature": 0.5}, "is of the contrast"),
     ({"temperature": 0}, "above 0"), ({"std": [0.1, 0, 0.1]}, "above 0"), ({"mean": "x"}, "give numbers"),
 ]  # fmt: skip
 

@@ -96,6 +96,10 @@ def test_a_rule_may_be_given_as_text_or_as_itself():
         "PGL+BackLink", objective=ml.objectives.classifier("1c2f"), boundary=ml.boundaries.link(2, 0.25, "unfolded"),
         when=ml.when.periodic(10, 2), keep="inputs",
     )  # fmt: skip
+    adam = ml.rules.compose(
+        "own", objective=rule.objective, boundary=rule.boundary, recommends=ml.rules.Recommended("adam", 0.01)
+    )
+    assert ml.rules.pgl(around=adam).recommends == adam.recommends
     assert text == itself == composed and ml.rules.get("pgl", around="backlink").name == "PGL+BackLink"
     assert ml.rules.pgl().objective == ml.objectives.classifier("aux-adapt")
     assert "in the last 2 of every 10 epochs" in ml.rules.pgl().describe()

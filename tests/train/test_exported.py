@@ -44,6 +44,12 @@ def file(run, tmp_path_factory):
     return export(run, tmp_path_factory.mktemp("file") / "net.npz")
 
 
+@pytest.mark.parametrize("out", ["", 5])
+def test_a_place_that_is_none_is_one_line(run, out):
+    with pytest.raises(UserError, match="out"):
+        export(run, out)
+
+
 def arrays(learner: ml.Learner) -> dict[str, np.ndarray]:
     return {name: host(a) for name, a in {**learner.parameters(), **learner.buffers()}.items()}
 

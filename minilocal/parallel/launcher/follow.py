@@ -87,20 +87,27 @@ class _Run:
     def __init__(
         self, command: Sequence[str], env: Mapping[str, str], folder: Path, processes: int, out: Write, err: Write
     ) -> None:
-        self.pipes = [os.pipe(), os.pipe()]
-        (out_read, out_write), (err_read, err_write) = self.pipes
-        self.process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=out_write,
-            stderr=err_write,
-            env=env,
-            # mpiexec has the reading ends too: it can go on writing, and ranks can save, where this process is killed.
-            pass_fds=(out_read, err_read),
-            start_new_session=True,
-        )
-        os.close(out_write)
-        os.close(err_write)
+        (out_read, out_write), (err_read, err_write) = os.pipe(), os.pipe()
+        try:
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out_write,
+                stderr=err_write,
+                env=env,
+                # mpiexec has the reading ends too: it can go on writing, and ranks can save, where this process is
+                # killed.
+                pass_fds=(out_read, err_read),
+                start_new_session=True,
+            )
+        except BaseException:
+            os.close(out_read)
+            os.close(err_read)
+            raise
+        finally:
+            os.close(out_write)
+            os.close(err_write)
+        self.pipes = out_read, err_read
         self.selector = selectors.DefaultSelector()
         self.banners = Banner(), Banner()
         for descriptor, banner, write in zip((out_read, err_read), self.banners, (out, err), strict=True):
@@ -186,6 +193,6 @@ class _Run:
 
     def close(self) -> None:
         self.selector.close()
-        for read, _ in self.pipes:
-            os.close(read)
+        for end in self.pipes:
+            os.close(end)
         self.watch.close()

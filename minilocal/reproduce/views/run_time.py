@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minilocal import draw, published, rules
+from minilocal.ops.kinds import kernels
 from minilocal.parallel.simulate import Link
 from minilocal.parallel.simulate.measure import Table as Costs
 from minilocal.parallel.simulate.table import Simulator
@@ -18,6 +19,7 @@ from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
 from minilocal.reproduce.views.configured import by_network, label, modules, network
 
+KERNELS = {"numpy": "", "numba": ", with the kernels that Numba compiles"}
 MEASURED = "For two modules in two processes, measured and not simulated, see docs/benchmarks/parallel.md."
 
 
@@ -80,7 +82,7 @@ def shown(times: Sequence[Time], title: str, name: str, images: int) -> list[Par
     )  # fmt: skip
     caption = (
         f"Seconds of a training step of {images} images on K devices in percent of BP's on one device, simulated from "
-        "the seconds of units, auxiliary networks and updates on one core of this machine."
+        f"the seconds of units, auxiliary networks and updates on one core of this machine{KERNELS[kernels()]}."
     )
     rows = []
     for rule in names:
