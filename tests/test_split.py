@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minilocal as ml
@@ -141,6 +141,7 @@ def loads(costs, counts, extra=lambda k, first, last: 0):
 EXTRA = st.lists(st.integers(0, 5), min_size=18, max_size=18)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=9), EXTRA, st.data())
 def test_a_balanced_split_is_the_best_of_all(costs, extras, data):
     def extra(k, first, last):

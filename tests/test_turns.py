@@ -39,15 +39,17 @@ def test_a_forked_process_does_not_wait_for_a_thread_that_it_lacks():
 
     thread = threading.Thread(target=hold)
     thread.start()
-    inside.wait()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        with turns.lock, turns.lock:
-            os._exit(0)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    end.set()
-    thread.join()
+    try:
+        inside.wait()
+        child = os.fork()
+        if child == 0:
+            signal.alarm(20)
+            with turns.lock, turns.lock:
+                os._exit(0)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    finally:
+        end.set()
+        thread.join()
 
 
 def test_a_process_forked_inside_leaves_as_its_parent_does():

@@ -301,7 +301,7 @@ def test_an_engine_on_a_device_imports_no_other_one(monkeypatch, tiny_nets):
 
 def test_a_graph_that_is_refused_is_said_to_run_eagerly(monkeypatch, tiny_nets):
     monkeypatch.setattr(workload, "Meter", _Meter)
-    monkeypatch.setattr(type(fake), "kernels", False)  # plain forms: products are the library's
+    monkeypatch.setattr(fake, "kernels", False)  # plain forms: products are the library's
     asked = Workload(net="mlp", modules=2, batch=4, device=fake, graph=True)
     (row,) = harness.run_comparison(plan.Comparison("steps", "t", [asked]), InProcess(), 1)
     text = report.markdown({"steps": [{"bytes": {}, **row}]})

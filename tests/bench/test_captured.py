@@ -65,7 +65,7 @@ def test_an_operation_is_timed_by_launches_of_its_graph(monkeypatch):
 
 
 def test_an_operation_that_cannot_be_captured_is_eager_and_marked(monkeypatch):
-    monkeypatch.setattr(type(fake), "kernels", False)  # plain forms: a product is the library's
+    monkeypatch.setattr(fake, "kernels", False)  # plain forms: a product is the library's
     instance = Instance(Workload(op="product N×64 · 64×10", batch=1, device=fake))
     assert instance.started == "eager" and instance.captured is None and "cuBLAS" in instance.refused
     ran = []

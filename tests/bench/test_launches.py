@@ -65,7 +65,7 @@ def test_the_nodes_of_a_captured_step_are_counted_on_a_device(monkeypatch):
         nodes = [f'"graph_1_node_{i}"[style="bold" label="{i}"];' for i in range(len(self._capture.steps))]
         return "\n".join(["digraph dot {", *nodes, '"graph_1_node_0" -> "graph_1_node_1";', "}"])
 
-    monkeypatch.setattr(type(fake), "kernels", False)
+    monkeypatch.setattr(fake, "kernels", False)
     monkeypatch.setattr(cuda.Graph, "debug_dot_str", text, raising=False)
     monkeypatch.setattr(launches, "capture", _plain_products)
     small = ml.nets.mlp((6, 5), classes=3, size=4, rng=ml.rng(0))

@@ -9,6 +9,7 @@ import pytest
 
 import minilocal as ml
 from minilocal.engine.graph_memory import GraphMemory
+from minilocal.kernels.cuda.last_block import counters_of
 from minilocal.locality.influence import toy_net
 from tests.fake import cuda_on_host, memory
 from tests.fake.device import fake, fetch
@@ -31,6 +32,7 @@ def _quick_builds(monkeypatch):
 def _empty_pool(monkeypatch):
     """A default pool of this test's own: in the gaps between other tests' arrays a step would take less of the card."""
     monkeypatch.setattr(memory, "default_pool", memory.MemoryPool())
+    counters_of(fake)  # which a stream keeps
 
 
 @pytest.fixture

@@ -97,8 +97,9 @@ def test_contrast_is_that_of_wcag_aa(content):
     for colour in MODULES:
         assert contrast("#fff", colour) >= 4.5
         assert min(contrast(ink, mixed(colour, 0.13)), contrast(faint, "#fff")) >= 4.5
-    for block in re.findall(r"--ink: (#\w+); --paper: (#\w+); --faint: (#\w+); --line: #\w+; --code: (#\w+)", page):
-        ink, paper, faint, code = block
+    blocks = re.findall(r"--ink: (#\w+); --paper: (#\w+); --faint: (#\w+); --line: #\w+; --code: (#\w+)", page)
+    assert len(blocks) == 2  # light and dark
+    for ink, paper, faint, code in blocks:
         assert min(contrast(ink, paper), contrast(faint, paper), contrast(ink, code)) >= 4.5
 
 

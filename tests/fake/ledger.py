@@ -22,7 +22,7 @@ _meters: list[Counts] = []
 _buffers: WeakSet[Buffer] = WeakSet()
 
 
-@dataclass
+@dataclass(eq=False)
 class Counts:
     """What happened inside `with counting()`; `live` and `peak` are bytes on the device, above what was there before.
 

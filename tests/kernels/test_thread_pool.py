@@ -47,17 +47,26 @@ def test_results_come_in_the_order_of_the_parts(number):
 
 def test_the_first_error_is_raised_after_all_have_stopped():
     use_threads(4)
-    running, peak = threading.Semaphore(0), []
+    begun, raised, ended = threading.Event(), threading.Event(), []
 
     def work(first: int, last: int) -> None:
-        peak.append(first)
         if first == 0:
+            assert begun.wait(60)  # another part is computed meanwhile
+            raised.set()
             raise KeyError("part 0")
-        running.release()
+        begun.set()
+        raised.wait()
+        time.sleep(0.1)
+        ended.append(first)
+
+    def parts() -> int:
+        return len(ended)
 
     with pytest.raises(KeyError, match="part 0"):
         parallel_map(work, partition(16))
-    assert len(peak) >= 1 and threading.active_count() >= 1
+    stopped = parts()
+    time.sleep(0.3)
+    assert stopped == parts() >= 1, "a thread worked on"
     assert parallel_map(lambda i, j: i, partition(4)) == [0, 1, 2, 3], "the pool works on after an error"
 
 
@@ -75,11 +84,16 @@ def work(i, j):
         signal.setitimer(signal.ITIMER_REAL, 0.1)  # comes while the caller waits for the other thread
         return
     begun.set()
+    came.wait()
     time.sleep(0.5)
     ended.set()
 
-begun = threading.Event()
-signal.signal(signal.SIGALRM, signal.default_int_handler)
+def interrupt(*_):
+    came.set()
+    raise KeyboardInterrupt
+
+begun, came = threading.Event(), threading.Event()
+signal.signal(signal.SIGALRM, interrupt)
 try:
     parallel_map(work, [(0, 1), (1, 2)])
 except KeyboardInterrupt:

@@ -47,7 +47,7 @@ class Device:
 
 @pytest.fixture
 def table(monkeypatch):
-    monkeypatch.setattr(type(fake), "kernels", False)
+    monkeypatch.setattr(fake, "kernels", False)
     device: Any = Device()
     net = ml.nets.mlp((8, 8), classes=3, size=4, rng=ml.rng(0))
     rows = {name: ({"BP": ml.rules.bp(), "GLL": ml.rules.gll()}[name], {0: 1.0}) for name in ("BP", "GLL")}

@@ -12,12 +12,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 import minilocal as ml
-from minilocal.parallel.launcher import follow, leftovers
+from minilocal.parallel.launcher import follow, leftovers, watch
 from minilocal.parallel.launcher.watch import Watch
 from tests.helpers.rank_processes import of_runs_below, ranks_below
 
@@ -108,6 +109,26 @@ def test_the_line_names_the_modules_and_the_last_checkpoint(nothing_left, tmp_pa
     )
 
 
+@contextmanager
+def meeting(rank, act):
+    """Call `act` with the process of this rank of this test, as soon as there is one; not after the block."""
+    over = threading.Event()
+
+    def meet():
+        while rank not in (ranks := ranks_below(os.getpid())):
+            if over.wait(0.005):
+                return
+        act(ranks[rank])
+
+    thread = threading.Thread(target=meet)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 @pytest.mark.parametrize("seed", range(KILLS))
 def test_a_rank_killed_at_a_random_point(nothing_left, capfd, seed):
     """From before it has imported NumPy to the middle of a message."""
@@ -115,18 +136,13 @@ def test_a_rank_killed_at_a_random_point(nothing_left, capfd, seed):
     victim, delay = rng.randrange(2), rng.uniform(0.0, 2.5)
     killed = []
 
-    def kill():
-        while victim not in (ranks := ranks_below(os.getpid())):
-            time.sleep(0.005)
+    def kill(rank):
         time.sleep(delay)
-        os.kill(ranks[victim], signal.SIGKILL)
+        os.kill(rank, signal.SIGKILL)
         killed.append(time.monotonic())
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises(RuntimeError, match=rf"^rank {victim} {KILLED}"):
+    with meeting(victim, kill), pytest.raises(RuntimeError, match=rf"^rank {victim} {KILLED}"):
         ml.parallel.launch(f"{WORK}:pass_round", 30)
-    killer.join()
     assert time.monotonic() - killed[0] < SECONDS
     assert not capfd.readouterr().out
 
@@ -180,19 +196,16 @@ def test_a_slow_rank_slows_the_others_and_no_more(nothing_left, monkeypatch):
 
 def test_a_rank_that_is_halted_for_a_while_goes_on(nothing_left, monkeypatch):
     monkeypatch.setattr(follow, "GRACE", 0.2)
+    monkeypatch.setattr(watch, "STARTING", 60.0)  # it may be halted while it starts
 
-    def halt():
-        while 1 not in (ranks := ranks_below(os.getpid())):
-            time.sleep(0.005)
+    def halt(rank):
         time.sleep(0.6)
-        os.kill(ranks[1], signal.SIGSTOP)
+        os.kill(rank, signal.SIGSTOP)
         time.sleep(1.5)
-        os.kill(ranks[1], signal.SIGCONT)
+        os.kill(rank, signal.SIGCONT)
 
-    halter = threading.Thread(target=halt)
-    halter.start()
-    assert ml.parallel.launch(f"{WORK}:pass_round", 1) == [0, 1]
-    halter.join()
+    with meeting(1, halt):
+        assert ml.parallel.launch(f"{WORK}:pass_round", 1) == [0, 1]
 
 
 def started(tmp_path, **env):

@@ -42,7 +42,8 @@ def test_one_process_is_enough():
 
 def test_loads_are_one_a_module():
     net = ml.nets.resnet(8, classes=4, size=8, rng=ml.rng(0))
-    for loads in (np.ones(3), [1.0, 0.0, 2.0]):
+    each: list[Any] = [np.ones(3), [1.0, 0.0, 2.0]]
+    for loads in each:
         assert ml.parallel.Learner(net, ml.rules.gll(), 3, rng=ml.rng(1), loads=loads).own_modules == range(3)
     for loads in ([1.0, 1.0], [1.0] * 4):
         with pytest.raises(ml.UserError, match=f"{len(loads)} loads met 3 modules"):

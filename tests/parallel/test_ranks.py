@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import minilocal as ml
@@ -25,6 +25,7 @@ def test_a_rank_owns_neighbours_and_the_largest_load_is_smallest(costs, processe
     assert owned(costs, processes) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=9), st.data())
 def test_every_module_has_one_rank_and_every_rank_a_module(costs, data):
     ranks = owned(costs, data.draw(st.integers(1, len(costs))))

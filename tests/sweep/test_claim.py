@@ -189,9 +189,15 @@ def test_a_process_that_was_suspended_has_lost_its_claim(tmp_path, monkeypatch):
     monkeypatch.setattr(claims, "LOOK", 0.01)
     claim = Claim.acquire(tmp_path)
     assert claim is not None
-    now = time.time
+    now, looked, text = time.time, threading.Event(), claims._text
+
+    def look(file):
+        looked.set()
+        return text(file)
+
+    monkeypatch.setattr(claims, "_text", look)
     with claim.heartbeat():
-        time.sleep(0.05)
+        assert looked.wait(60)  # the thread has read the clock before
         monkeypatch.setattr(time, "time", lambda: now() + STALE + 5)
         end = time.monotonic() + 10
         while not claim.is_lost and time.monotonic() < end:

@@ -116,11 +116,12 @@ def test_a_cell_that_raises_keeps_its_traceback_and_the_others_go_on(tmp_path, m
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
-def test_a_signal_saves_the_run_and_gives_the_claim_back(tmp_path, reference, number):
+def test_a_signal_saves_the_run_and_gives_the_claim_back(tmp_path, monkeypatch, reference, number):
     sweep = queue(tmp_path)
     first = sweep.folder(sweep.cells[0])
-    with pytest.raises(Interrupted) as stop, stop_on_signal() as request:
-        with_signal(first, number, lambda: drain(sweep, request))
+    with monkeypatch.context() as patch, pytest.raises(Interrupted) as stop, stop_on_signal() as request:
+        after_the_first_row(patch, lambda: os.kill(os.getpid(), number))
+        drain(sweep, request)
     assert stop.value.number == number and words(sweep) == ["left", "left"]
     assert record.checkpoint(first) is not None and not (first / "claim").exists()
     row = record.rows(first)[0]
@@ -143,20 +144,16 @@ def test_a_signal_in_the_last_epoch_of_a_cell_stops_before_the_next_one(tmp_path
     assert words(sweep) == ["done", "left"]
 
 
-def with_signal(folder: Path, number: int, work: Callable[[], None]) -> None:
-    """Do `work`, with a signal as soon as the run in `folder` has its first row."""
+def after_the_first_row(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Call `act` as soon as a run has its first row."""
+    add_row = record.RunFolder.add_row
 
-    def send() -> None:
-        while not record.rows(folder):
-            time.sleep(0.001)
-        os.kill(os.getpid(), number)
+    def acting(self: record.RunFolder, row: Any) -> None:
+        add_row(self, row)
+        if row["epoch"] == 1:
+            act()
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    try:
-        work()
-    finally:
-        thread.join()
+    patch.setattr(record.RunFolder, "add_row", acting)
 
 
 def test_a_stop_before_the_first_step_stops_there(tmp_path):
@@ -183,30 +180,20 @@ def test_a_cell_whose_claim_is_lost_is_left_to_who_has_it(tmp_path, monkeypatch,
     first = sweep.folder(sweep.cells[0])
 
     def rob() -> None:
-        while not record.rows(first):
-            time.sleep(0.001)
-        (first / "claim").write_text("{}")
+        if (first / "claim").read_text() != "{}":  # of the first cell
+            (first / "claim").write_text("{}")
+            end = time.monotonic() + 60
+            while any(thread.name == "heartbeat" for thread in threading.enumerate()):  # which ends when it sees that
+                assert time.monotonic() < end
+                time.sleep(0.001)
 
-    thread = threading.Thread(target=rob)
-    thread.start()
-    slow_down(monkeypatch)
+    after_the_first_row(monkeypatch, rob)
     drain(sweep, StopRequest())
-    thread.join()
     assert words(sweep) == ["running", "done"] and (first / "claim").read_text() == "{}"
     assert len(record.rows(first)) == 1  # stopped at the next step
     (first / "claim").unlink()
     drain(sweep, StopRequest())
     assert {cell.name: end_of(sweep.folder(cell)) for cell in sweep.cells} == reference
-
-
-def slow_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    add_row = record.RunFolder.add_row
-
-    def slowly(self: record.RunFolder, row: Any) -> None:
-        add_row(self, row)
-        time.sleep(0.1)
-
-    monkeypatch.setattr(record.RunFolder, "add_row", slowly)
 
 
 def test_a_run_that_minilocal_train_continues_is_left_alone(tmp_path):
@@ -276,6 +263,7 @@ def test_the_kernels_are_this_workers_and_not_those_on_record(tmp_path, monkeypa
 
 
 def test_a_gpu_becomes_the_only_one_that_the_process_sees(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # which is undone to what it was
     for visible, device, only, name in (
         (None, "cuda:1", "1", "cuda"),
         ("4,6", "cuda:1", "6", "cuda"),

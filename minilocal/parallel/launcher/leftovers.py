@@ -11,7 +11,7 @@ from pathlib import Path
 SHARED = Path("/dev/shm")
 NAMES = ("mpich_shm_*", "ucx_shm_posix_*", "sm_segment.*", "vader_segment.*")  # MPICH, UCX, Open MPI
 
-SETTLING = 0.05  # seconds between a file's making and its mapping, at most
+SETTLING = 0.25  # seconds between a file's making and its mapping, at most
 
 
 def present() -> set[Path]:

@@ -18,7 +18,7 @@ from minilocal.cli import COMMANDS, main
 
 HANGS = 30.0  # seconds of the clock, after which a child is killed: other work may disturb
 KILLED = -signal.SIGKILL
-MEMORY = 6 << 30  # bytes of addresses, so that a size taken from a word cannot fill the machine
+MEMORY = 4 << 30  # bytes of addresses above this process's, so that a size taken from a word cannot fill the machine
 LIBRARIES = (
     "matplotlib.figure", "minilocal.train", "minilocal.verify", "minilocal.bench", "minilocal.explorer",
     "minilocal.reproduce", "minilocal.report", "minilocal.sweep", "minilocal.locality", "minilocal.memory",
@@ -41,6 +41,12 @@ def warm() -> None:
         importlib.import_module(f"minilocal.cli.{name}").parser()
     for name in LIBRARIES:
         importlib.import_module(name)
+
+
+def addresses() -> int:
+    """Bytes of addresses that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * resource.getpagesize()
 
 
 def fork(work: Callable[[], int], folder: Path, hangs: float = HANGS) -> Ended:
@@ -77,7 +83,8 @@ def _in_the_child(work: Callable[[], int], folder: Path, files: Sequence[int]) -
         for number, file in enumerate(files, 1):
             os.dup2(file, number)
         sys.stdout, sys.stderr = (open(number, "w", closefd=False) for number in (1, 2))  # noqa: SIM115
-        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        limit = addresses() + MEMORY
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
         os.chdir(folder)
         os.environ.update(HOME=str(folder), XDG_CACHE_HOME=str(folder / "cache"), COLUMNS="80")
         socket.socket.connect = _no_network  # type: ignore[method-assign]

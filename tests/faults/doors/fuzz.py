@@ -71,7 +71,6 @@ def tried(minutes: float, first: int = 0) -> tuple[Counter[int], list[str]]:
     """({status: how many}, a line for each that does not hold) of rounds with the seeds `first`, `first` + 1, ..."""
     counts: Counter[int] = Counter()
     failures: list[str] = []
-    until = time.monotonic() + 60 * minutes
     forked.warm()
     with tempfile.TemporaryDirectory(prefix="minilocal-doors-") as top:
         clean, folder = Path(top) / "clean", Path(top) / "folder"
@@ -79,6 +78,7 @@ def tried(minutes: float, first: int = 0) -> tuple[Counter[int], list[str]]:
         desk.make(clean)
         shutil.copytree(clean, folder)
         before = {"the folder": desk.content(folder)}
+        until = time.monotonic() + 60 * minutes
 
         @settings(
             max_examples=ROUND, database=None, deadline=None, phases=[Phase.generate],

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 
 import minilocal as ml
+from minilocal.kernels import threads
+from minilocal.ops import kinds
 from tests.faults.doors import check
 from tests.faults.doors.place import Place
 from tests.faults.doors.tables import Row
@@ -22,8 +24,8 @@ from tests.faults.doors.tables import Row
 
 @contextmanager
 def placed() -> Iterator[Place]:
-    """A `Place` whose folder is the working folder meanwhile."""
-    before = os.getcwd()
+    """A `Place` whose folder is the working folder meanwhile; threads and kernels are put back as they were."""
+    before, number, kind = os.getcwd(), threads._threads, kinds.kernels()
     with tempfile.TemporaryDirectory(prefix="minilocal-doors-") as top, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         os.chdir(top)
@@ -31,6 +33,8 @@ def placed() -> Iterator[Place]:
             yield Place(Path(top))
         finally:
             os.chdir(before)
+            ml.use_threads(number)
+            ml.use_kernels(kind)
 
 
 def wrong(row: Row, place: Place) -> list[str]:

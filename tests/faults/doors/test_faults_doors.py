@@ -36,7 +36,8 @@ def test_every_wrong_call_is_one_line_with_its_remedy_and_changes_nothing(place:
 
 
 def test_odd_forms_that_are_right_mean_the_same(place: Place) -> None:
-    assert python_calls.not_accepted(rows("accepted"), place) == []
+    accepted = rows("accepted")
+    assert accepted and python_calls.not_accepted(accepted, place) == []
 
 
 def test_random_words_end_without_a_traceback() -> None:

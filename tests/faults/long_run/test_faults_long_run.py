@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc says what
 def test_a_step_leaves_nothing_behind(case):
     if case == "ranks" and importlib.util.find_spec("mpi4py") is None:
         pytest.skip("mpi4py is not installed (extra: mpi)")
-    processes = held(case, 160, "--early", "80")
+    processes = held(case, 200, "--early", "100")
     assert len(processes) == 1 + (case == "ranks")
     assert not [fault for early, last in processes for fault in grown(early, last)]
 

@@ -56,8 +56,12 @@ def known() -> Any:
 
 
 def as_official() -> None:
-    """In a forked process: it is what `cifar10` names, and nothing waits for long."""
+    """In a forked process: it is what `cifar10` names."""
     FORMATS["cifar10"] = known()
+
+
+def impatient() -> None:
+    """In a forked process: it waits for nothing for long."""
     for name, seconds in LIMITS.items():
         setattr(download, name, seconds)
 
@@ -170,7 +174,7 @@ def refused(folder: Path, faults: dict[str, Any], word: str, kept: float = 0) ->
     """One line, nothing of the name, what is kept is the file's beginning; then a good source completes it."""
     keep(folder, kept)
     with serving(**_filled(faults)) as site:
-        ended = begun(folder, site.url).wait(SECONDS)
+        ended = begun(folder, site.url, impatient).wait(SECONDS)
     if ended.status or not kept:
         one_line(ended, word=word)
         assert not (folder / "data" / NAME).exists(), "a wrong file is in place"
