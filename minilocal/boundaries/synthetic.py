@@ -132,7 +132,6 @@ class Synthesiser:
         assert dz is not None
         grads |= self.first.backward(dz, cache.first, p, "weights")[1]
         if self.label is not None:
-            assert dz is not None
             places = tuple(range(1, dz.ndim - 1))
             grads |= self.label.backward(dz.sum(axis=places) if places else dz, cache.label, p, "weights")[1]
         return grads

@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from minilocal.cli.lists import numbers
 from minilocal.cli.parser import Parser
 from minilocal.errors import UserError
 
@@ -156,18 +157,16 @@ def _rules(options: argparse.Namespace) -> dict[str, Rule]:
 
 
 def _numbers(text: str | None, net: str, units: int) -> list[int]:
-    """ "2,4" as [2, 4].
+    """ "2,4" as [2, 4]; without a text the usual numbers.
 
     Raises: UserError for anything else, and for more modules than units.
     """
     if text is None:
         return [K for K in MODULES if units >= K]
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise UserError(f"--modules {text!r}: give whole numbers of 1 or more, as 2,4,8.")
-    if most := [int(part) for part in parts if int(part) > units]:
+    listed = numbers("--modules", text, least=1)
+    if most := [K for K in listed if units < K]:
         raise UserError(f"--modules {most[0]}: {net} has {units} units, and a module needs at least one.")
-    return [int(part) for part in parts]
+    return list(listed)
 
 
 def _bar() -> Any:
@@ -240,9 +239,7 @@ def _draw(options: argparse.Namespace, row: Row) -> None:
     from minilocal import draw, record
 
     until = SHOWN_STEPS * row.schedule.step
-    bars = [bar for bar in row.schedule.bars if bar.start < until]
-    oldest = min(bar.batch for bar in bars if bar.batch >= 0)
-    bars = [bar._replace(batch=bar.batch - oldest) if bar.batch >= 0 else bar for bar in bars]
+    bars = row.schedule.bars_until(until)
     title = f"{options.net}, {row.label}: {row.modules} modules on {row.devices} devices"
     devices = [f"device {number + 1}" for number in range(row.devices)]
     figure = draw.gantt(bars, devices, until=until, title=title)

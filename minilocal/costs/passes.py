@@ -26,7 +26,7 @@ from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
 from minilocal.nets import Net
 from minilocal.objectives import Batch, Objective
-from minilocal.objectives.behind import macs_behind as macs_behind
+from minilocal.objectives.behind import macs_behind
 
 REPEATS = 5  # of each measured pass; the fastest counts
 Pass = tuple[float, float]  # (forward, backward)

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from minilocal import rules
 from minilocal.report.cells import Cell, footnotes, gll_beside, matching, scale
 from minilocal.report.groups import Group
+from minilocal.rules.registry import changed
 
 NEAR, FAR = 0.5, 2.0  # points
 OWN = ("name", "length", "alpha", "aux", "beta", "period", "duration", "version", "sha256")  # options a cell prints
@@ -40,12 +40,16 @@ class Comparison:
 
     @property
     def size(self) -> str:
-        """`near` within 0.5 points or two standard deviations, `off` within 2 points, else `far`; "" for no number."""
-        if not np.isfinite(self.difference):
-            return ""
-        deviation = 2 * self.std if np.isfinite(self.std) else 0.0
-        distance = abs(round(self.difference, 6))
-        return "near" if distance <= max(NEAR, deviation) else "off" if distance <= FAR else "far"
+        """As `nearness`."""
+        return nearness(self.difference, self.std)
+
+
+def nearness(difference: float, std: float) -> str:
+    """`near` within 0.5 points or two standard deviations, `off` within 2 points, else `far`; "" for no number."""
+    if not np.isfinite(difference):
+        return ""
+    two, distance = 2 * std if np.isfinite(std) else 0.0, abs(round(difference, 6))
+    return "near" if distance <= max(NEAR, two) else "off" if distance <= FAR else "far"
 
 
 def comparisons(groups: Sequence[Group]) -> list[Comparison]:
@@ -105,12 +109,6 @@ def _scale(group: Group, paper: Mapping[str, str]) -> str:
     cut = group.settings["net.modules"]
     if not isinstance(cut, int) and config.rule.name != "bp":
         words.append(f"modules {cut if isinstance(cut, str) else 'of ' + ', '.join(map(str, cut)) + ' units'}")
-    defaults, options = rules.options(config.rule.name), config.rule.options
-    words += [
-        f"{key} = {value}" for key, value in options.items() if key not in OWN and value != _plain(defaults.get(key))
-    ]
+    options = changed(config.rule.name, config.rule.options)
+    words += [f"{key} = {value}" for key, value in options.items() if key not in OWN]
     return "; ".join(words) or "full"
-
-
-def _plain(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value

@@ -14,7 +14,7 @@ from typing import Any
 from minilocal import draw
 from minilocal.errors import UserError
 from minilocal.memory.abstract_array import AbstractNamespace
-from minilocal.parallel.simulate import Bar, Link, Placement, Schedule, simulate
+from minilocal.parallel.simulate import Link, Placement, Schedule, simulate
 from minilocal.parallel.simulate.counted import Counted
 from minilocal.report.bytes import images_of, learner_for
 from minilocal.report.document import Picture
@@ -95,7 +95,7 @@ def _figure(simulated: list[Simulated], K: int, title: str) -> draw.Figure:
     bars = [
         bar._replace(device=bar.device + rule * (K + 1))
         for rule, each in enumerate(simulated)
-        for bar in _counted_from_0(each.schedule, until)
+        for bar in each.schedule.bars_until(until)
     ]
     rows = len(simulated) * (K + 1) - 1
     figure = draw.gantt(bars, [""] * rows, until=until, title=title)
@@ -118,13 +118,6 @@ def _figure(simulated: list[Simulated], K: int, title: str) -> draw.Figure:
 def _work(simulated: Simulated) -> float:
     """The mean share of a step in which a device works."""
     return sum(simulated.schedule.busy) / len(simulated.schedule.busy)
-
-
-def _counted_from_0(schedule: Schedule, until: float) -> list[Bar]:
-    """The bars up to `until`, with batches counted from the oldest one that is shown."""
-    bars = [bar for bar in schedule.bars if bar.start < until]
-    oldest = min(bar.batch for bar in bars if bar.batch >= 0)
-    return [bar._replace(batch=bar.batch - oldest) if bar.batch >= 0 else bar for bar in bars]
 
 
 def _caption(groups: list[Group], K: int, remarks: list[str]) -> str:

@@ -45,6 +45,15 @@ def options(name: str) -> dict[str, Any]:
     return {option.name: option.default for option in options_of(constructor(name), name)}
 
 
+def changed(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of these options of a rule that are not its defaults. A default tuple is a list in a configuration.
+
+    Raises: UserError for an unknown rule.
+    """
+    defaults = {key: list(v) if isinstance(v, tuple) else v for key, v in options(name).items()}
+    return {key: value for key, value in values.items() if value != defaults.get(key)}
+
+
 def get(name: str, **values: Any) -> Rule:
     """The rule of this name: `get("backlink", length=1)` is `backlink(length=1)`.
 

@@ -12,6 +12,7 @@ from typing import Any
 from minilocal import rules
 from minilocal.config import Config, flatten, from_tables, tables_of
 from minilocal.errors import UserError, shown
+from minilocal.rules.registry import changed
 from minilocal.train.same_run import MACHINE
 
 NAME = r"[A-Za-z0-9][\w.+-]*"  # of a cell's folder
@@ -69,17 +70,13 @@ def fingerprint(config: Config) -> str:
 
 def prefix(config: Config) -> str:
     """Rule with the options that are not its defaults, network, K, data and seed: `gll-aux1c2f-resnet20-K4-...`."""
-    rule, defaults = config.rule, rules.options(config.rule.name)
-    changed = [
-        f"{key}{value}"
-        for key, value in rule.options.items()
-        if value != (list(d) if isinstance(d := defaults[key], tuple) else d)
-    ]
+    rule = config.rule
+    options = [f"{key}{value}" for key, value in changed(rule.name, rule.options).items()]
     scheme, _, path = config.data.name.partition(":")
     modules = config.net.modules
     cut = "x".join(map(str, modules)) if isinstance(modules, list) else modules
     parts = [
-        rules.label(rule.name), *changed, config.net.name, f"K{cut}", Path(path).stem if path else scheme,
+        rules.label(rule.name), *options, config.net.name, f"K{cut}", Path(path).stem if path else scheme,
         f"seed{config.run.seed}",
     ]  # fmt: skip
     words = [re.sub(r"[^A-Za-z0-9.+]+", "_", str(part)).strip("_.") for part in parts]

@@ -15,6 +15,7 @@ from minilocal import record, rules
 from minilocal.array import to_host
 from minilocal.config import Config, flatten, from_tables, tables_of
 from minilocal.errors import UserError, path_of
+from minilocal.rules.registry import changed
 from minilocal.train.same_run import MACHINE
 from minilocal.train.saved_run import SavedRun, read
 
@@ -57,9 +58,9 @@ def name(config: Config) -> str:
 
 def options_to_name(config: Config) -> dict[str, Any]:
     """The options of its rule that are not their defaults, and the length."""
-    defaults = rules.options(config.rule.name)
-    plain = {key: list(value) if isinstance(value, tuple) else value for key, value in defaults.items()}
-    return {key: value for key, value in config.rule.options.items() if key == "length" or value != plain.get(key)}
+    own = config.rule.options
+    others = changed(config.rule.name, own)
+    return {key: value for key, value in own.items() if key == "length" or key in others}
 
 
 def _written(value: Any) -> str:

@@ -17,6 +17,7 @@ from minilocal.layers import Flatten, GlobalAveragePool, Layer, Linear, Sequenti
 from minilocal.layers.initial import Initializer
 from minilocal.memory import CPU
 from minilocal.memory.per_module import KeptBytes
+from minilocal.objectives.behind import macs_behind
 
 R = ml.rules
 NET = ml.nets.resnet(20, rng=ml.rng(0))  # 10 units
@@ -67,7 +68,7 @@ RULES = {
 
 def test_an_own_objective_uses_each_weight_once():
     own = SimpleNamespace(parameters={"w": np.zeros((3, 5), "float32"), "b": np.zeros(5, "float32")})
-    assert passes.macs_behind(own, (3,)) == 15
+    assert macs_behind(own, (3,)) == 15
 
 
 def test_a_branch_that_is_not_computed_costs_nothing():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.costs.passes import macs_behind
 from minilocal.layers import BatchNorm, PreActivation, Residual
 from minilocal.objectives.augmented import depth_at, sampled, strides
+from minilocal.objectives.behind import macs_behind
 from tests.helpers.host import host
 
 NET = ml.nets.resnet(32, rng=ml.rng(0))

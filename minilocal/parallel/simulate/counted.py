@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from math import inf, prod
 from typing import Any
 
-from minilocal.costs.passes import macs_behind
 from minilocal.engine import Module
 from minilocal.errors import real, whole
 from minilocal.layers.base import Shape
 from minilocal.layers.with_context import encoded_bytes
 from minilocal.nets import Net
+from minilocal.objectives.behind import macs_behind
 from minilocal.parallel.simulate.costs import ModuleCosts, PartCosts
 
 FLOAT = 4  # bytes

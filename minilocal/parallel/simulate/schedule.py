@@ -40,6 +40,12 @@ class Schedule:
         """Of each device, the share of a step in which it waits."""
         return tuple(max(0.0, 1 - busy - moved) for busy, moved in zip(self.busy, self.messages, strict=True))
 
+    def bars_until(self, end: float) -> list[Bar]:
+        """The bars that begin before `end`, with batches counted from the oldest among them."""
+        bars = [bar for bar in self.bars if bar.start < end]
+        oldest = min(bar.batch for bar in bars if bar.batch >= 0)
+        return [bar._replace(batch=bar.batch - oldest) if bar.batch >= 0 else bar for bar in bars]
+
 
 def simulate(place: Placement, link: Link | None = None, *, steps: int | None = None) -> Schedule:
     """The schedule of a placement, after its pipeline has filled; averaged over `steps` steps.

@@ -9,7 +9,7 @@ import numpy as np
 from minilocal import rules
 from minilocal.published.keys import DATA, NET, words_of
 from minilocal.report.cells import footnotes
-from minilocal.report.compare import FAR, NEAR
+from minilocal.report.compare import nearness
 from minilocal.report.document import Part, Table
 from minilocal.report.tables import mean_text
 from minilocal.reproduce.cells import not_offered
@@ -73,8 +73,9 @@ def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:
     shades = {}
     if plan.scale == "full" and not plan.changes:
         for number, names in enumerate(_rows(panel, title)):
-            for result in (r for r in panel if _row(r, title) == names and r.cell.published is not None):
-                if size := _size(result):
+            for result in (r for r in panel if _row(r, title) == names):
+                printed = result.cell.published
+                if printed is not None and (size := nearness(result.mean - printed.error, result.std)):
                     shades[number, _column(result)] = size
     return Table(rows, [f"[{number}] {note}." for note, number in notes.items()], shades)
 
@@ -149,16 +150,6 @@ def published_text(result: Result) -> str:
 def _others(result: Result) -> list[str]:
     """Other numbers that the table has for the same cell."""
     return [f"{other.row['method']} in the same table: {other.error:.2f}" for other in result.cell.also]
-
-
-def _size(result: Result) -> str:
-    """near, off or far, as in a report's comparison; "" without a number."""
-    assert result.cell.published is not None
-    difference = abs(round(result.mean - result.cell.published.error, 6))
-    if not np.isfinite(difference):
-        return ""
-    deviation = 2 * result.std if np.isfinite(result.std) else 0.0
-    return "near" if difference <= max(NEAR, deviation) else "off" if difference <= FAR else "far"
 
 
 def _signed(number: float) -> str:
