@@ -583,4 +583,4 @@ print(bool(ml.verify.certify(ml.rules.compose("Against", objective=Squares(), bo
 # * That a proof on six layers is one for all networks. It is one for all code that the rule uses; another layer of your
 #   own has `ml.verify.check_layer`.
 # * An optimiser or a schedule of your own. [Your own data, network and rule](../docs/your-own.md) and
-#   [rules](../docs/rules.md) go on from here; [the design](../docs/design.md) says why the four questions are four.
+#   [rules](../docs/rules.md) go on from here; [the design](../docs/design.md) lists the four questions.

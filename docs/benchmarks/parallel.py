@@ -31,7 +31,7 @@ BP = {"BP, one core": 1, "BP, two threads": 2}
 NOTES = """# Modules that train at once, on two cores
 
 Seconds of a training step on {batch} images of CIFAR-10's size: K = 2 modules in P = 2 processes, one BLAS thread each,
-beside BP in one process. Made by `python docs/benchmarks/parallel.py` (rounds, and the machine, in `parallel.json`):
+beside BP in one process. Made by `python docs/benchmarks/parallel.py --rounds {rounds}` (machine: `parallel.json`):
 {rounds} rounds in which all rows take turns; the median of all steps, with the pipeline full. The modules are cut by
 measured time (`--balance time`); *units* are theirs.
 

@@ -23,7 +23,11 @@ HELP = {  # of each flag: the name of its value, and its meaning
     "--length": ("L", "BackLink's propagation length l, in units, or module: all of a module"),
     "--alpha": ("A", "BackLink's weight α of the local error, 0 to 1"),
     "--weighting": ("HOW", "literal (α compounds, as in Eq. 5) or unfolded (α once)"),
-    "--aux": ("NAME", "auxiliary network: {auxiliary}; DGL's last four apart, also with +bn, +dropout, +flat"),
+    "--aux": (
+        "NAME",
+        "auxiliary network: {auxiliary}; DGL's last four apart, also with +flat, and those with a hidden linear layer "
+        "with +bn, +dropout",
+    ),
     "--net": ("NAME", "{nets}, {more}"),
     "--modules": ("K", "number of modules, their unit counts as 3,3,2,2, or a published split as infopro:16"),
     "--balance": ("BY", "cut K modules so that the largest costs least, by time, memory or flops"),

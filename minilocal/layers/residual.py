@@ -175,7 +175,7 @@ class PreActivationCache(NamedTuple):
 class PreActivation(Composite[PreActivationCache]):
     """The wide ResNet's block: batch norm and ReLU before each convolution, the stride in the second convolution.
 
-        a₁ = ReLU(BN₁ x)   z₁ = conv₁ a₁   a₂ = ReLU(BN₂ dropout(z₁))   y = conv₂ a₂ + s(x)      (1)
+        a₁ = ReLU(BN₁ x)   z₁ = conv₁ a₁   a₂ = ReLU(BN₂ z₁)   y = conv₂ a₂ + s(x)      (1)
 
     The shortcut takes the raw x: identity, or a 1×1 convolution with bias and without BN where the shape changes.
     x (N, H, W, C)  →  y (N, ⌈H / stride⌉, ⌈W / stride⌉, O). Keeps x, a₁, z₁, a₂.

@@ -8,7 +8,8 @@ with Periodic Global Guidance) changes the member with depth. Convolutions on CI
 and at other widths C → min(2C, widest) with stride 2 while the map is larger than 8×8, then C → C with stride 1 (this
 project's choice). Behind fully connected units the convolutions are left out. DGL's networks are in `dgl_nets`.
 
-Each member, and aux-adapt, takes options for other readings of the BackLink paper, as 1c2f+bn+dropout:
+The names take options for other readings of the BackLink paper, as 1c2f+bn+dropout: +flat each member and aux-adapt,
++bn and +dropout those of them with a hidden fully connected layer.
 
     +bn         batch norm before the ReLU of each hidden fully connected layer
     +dropout    dropout 0.5 behind that ReLU
