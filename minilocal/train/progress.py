@@ -11,6 +11,8 @@ import numpy as np
 
 from minilocal.errors import UserError
 
+LISTS, REALS = ("sums", "counts"), ("sums", "seconds")  # counters
+
 
 @dataclass
 class Progress:
@@ -35,8 +37,6 @@ class Progress:
 
         Raises: UserError where one is unknown, missing or of another type: the run would not continue as it was.
         """
-        import msgspec
-
         known = {f.name for f in fields(cls)}
         if strange := sorted(set(counters) ^ known):
             met = "unknown to this version" if strange[0] in counters else "missing"
@@ -44,10 +44,10 @@ class Progress:
                 f"{source} was written by another version of minilocal: its counter {strange[0]!r} is {met}. Resume "
                 "it with the version that environment.json names, or start another run from it with --set net.weights."
             )
-        try:
-            return msgspec.convert(counters, cls)
-        except msgspec.ValidationError as error:
-            raise UserError(f"{source} is damaged: its counters: {error}.") from None
+        for key, value in counters.items():
+            if not _is_counter(key, value):
+                raise UserError(f"{source} is damaged: its counter {key!r} is {value!r:.40}.")
+        return cls(**counters)
 
     def add(self, losses: np.ndarray, images: int) -> None:
         """Count one step: its mean losses over `images` images, float64 (K,), NaN where a module has none."""
@@ -66,3 +66,10 @@ class Progress:
     def next_epoch(self) -> Progress:
         """The counters at the start of the next epoch."""
         return Progress(epoch=self.epoch + 1)
+
+
+def _is_counter(key: str, value: Any) -> bool:
+    """Whether a value is of this counter's type: whole, or real, or a list of such numbers."""
+    kinds = (int, float) if key in REALS else (int,)
+    numbers = value if isinstance(value, list) else [value]
+    return isinstance(value, list) == (key in LISTS) and all(type(number) in kinds for number in numbers)

@@ -21,9 +21,14 @@ def test_what_was_written_is_read():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"epoch": "3"}, "c.npz is damaged: its counters: Expected `int`, got `str` - at `$.epoch`."),
-        ({"sums": [1.5, "x"]}, "c.npz is damaged: its counters: Expected `float`, got `str` - at `$.sums[1]`."),
-        ({"counts": None}, "c.npz is damaged: its counters: Expected `array`, got `null` - at `$.counts`."),
+        ({"epoch": "3"}, "c.npz is damaged: its counter 'epoch' is '3'."),
+        ({"step": 1.0}, "c.npz is damaged: its counter 'step' is 1.0."),
+        ({"step": True}, "c.npz is damaged: its counter 'step' is True."),
+        ({"epoch": [3]}, "c.npz is damaged: its counter 'epoch' is [3]."),
+        ({"sums": [1.5, "x"]}, "c.npz is damaged: its counter 'sums' is [1.5, 'x']."),
+        ({"counts": None}, "c.npz is damaged: its counter 'counts' is None."),
+        ({"counts": [64, 1.5]}, "c.npz is damaged: its counter 'counts' is [64, 1.5]."),
+        ({"seconds": None}, "c.npz is damaged: its counter 'seconds' is None."),
         ({"more": 1}, "its counter 'more' is unknown to this version"),
     ],
 )
