@@ -110,9 +110,11 @@ def _show(asked: Plan, options: argparse.Namespace, machine: dict[str, Any]) -> 
     from minilocal.reproduce import Result, section
     from minilocal.reproduce.listing import as_text
 
-    times = "run-time" in asked.experiment.views
-    kernels = str(machine.pop("run.kernels", "numpy")) if times else "numpy"
-    flags = ["trials", "jobs", "device", "slurm", "status", "retry", "threads", "data_dir", *["kernels"] * (not times)]
+    flags, kernels = ["trials", "jobs", "device", "slurm", "status", "retry", "threads", "data_dir"], "numpy"
+    if "run-time" in asked.experiment.views:
+        kernels = str(machine.pop("run.kernels", kernels))
+    else:
+        flags.append("kernels")
     words = [f"--{flag.replace('_', '-')}" for flag in flags if getattr(options, flag)]
     if word := next(iter([*words, *machine]), None):
         raise UserError(f"{word} met {options.name}, which trains nothing: leave it out.")

@@ -34,10 +34,9 @@ class PredSim(ObjectiveSpec):
     """PredSim's objective: similarity matching beside prediction, in every module below the last.
 
     Nøkland and Eidnes, "Training Neural Networks with Local Error Signals". `beta` weights similarity (1) against
-    prediction (0). The classifier of maps gets at most `dim_in_decoder` features, that of
-    vectors all. `zero` starts the classifiers from weight
-    0, as the paper's code does; AugLocal's port has False and 512 features. `final_weight` is the weight of the last
-    module's cross entropy: 1.0 as in that port, "1-beta" as in the paper's.
+    prediction (0). The classifier of maps gets at most `dim_in_decoder` features, that of vectors all of them. `zero`
+    starts the classifiers from weight 0, as the paper's code does; AugLocal's port has False and 512 features.
+    `final_weight` is the weight of the last module's cross entropy: 1.0 as in that port, "1-beta" as in the paper's.
 
     Raises: UserError for a β outside [0, 1], fewer than one feature, and a final weight that is neither.
     """

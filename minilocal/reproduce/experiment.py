@@ -162,8 +162,10 @@ def parse(text: str, name: str, path: str | None = None) -> Experiment:
         raise UserError(
             f'{where}: the view "costs" stands beside a published table: name it, published = "fdg_table2".'
         )
-    if file.baseline not in rules.NAMES:
-        raise unknown(f"{where}: baseline", file.baseline, rules.NAMES)
+    try:
+        rules.constructor(file.baseline)
+    except UserError as error:
+        raise UserError(f"{where}: baseline: {error}") from None
     return Experiment(**msgspec.structs.asdict(file), name=name, path=path)
 
 

@@ -18,6 +18,13 @@ def ranks_below(pid: int) -> dict[int, int]:
     return ranks
 
 
+def folder_of(rank: int) -> Path:
+    """The private folder of the run that this process is a rank of."""
+    entries = Path(f"/proc/{rank}/environ").read_bytes().split(b"\0")
+    (name,) = [entry.partition(b"=")[2] for entry in entries if entry.startswith(b"MINILOCAL_RANKS=")]
+    return Path(name.decode())
+
+
 def of_runs_below(folder: Path) -> list[int]:
     """The processes that minilocal has started with a private folder in this one."""
     mark = f"MINILOCAL_RANKS={folder}".encode()

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 
 import minilocal as ml
-from minilocal.parallel.launcher import follow, leftovers, watch
+from minilocal.parallel.launcher import follow, leftovers
 from minilocal.parallel.launcher.watch import Watch
-from tests.helpers.rank_processes import of_runs_below, ranks_below
+from tests.helpers.rank_processes import folder_of, of_runs_below, ranks_below
 
 WORK = Path(__file__).with_name("work_of_ranks.py")
 BESIDE = Path(sys.executable).parent / "mpiexec"
@@ -196,9 +196,10 @@ def test_a_slow_rank_slows_the_others_and_no_more(nothing_left, monkeypatch):
 
 def test_a_rank_that_is_halted_for_a_while_goes_on(nothing_left, monkeypatch):
     monkeypatch.setattr(follow, "GRACE", 0.2)
-    monkeypatch.setattr(watch, "STARTING", 60.0)  # it may be halted while it starts
 
     def halt(rank):
+        while not (folder_of(rank) / "process.1").exists():  # before that it would be taken for one that did not start
+            time.sleep(0.005)
         time.sleep(0.6)
         os.kill(rank, signal.SIGSTOP)
         time.sleep(1.5)

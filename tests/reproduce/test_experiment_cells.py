@@ -168,7 +168,7 @@ def test_a_grid_is_the_product_of_its_rows_and_values():
         ('title = "a"\n[scale.huge]\ntrials = 2', "scale: key 'huge' is not known"),
         ('title = "a"\n[recipe]\noptm.lr = 2', "recipe: key 'optm' is not known; did you mean 'optim'?"),
         ('title = "a"\nviews = ["costs"]', 'the view "costs" stands beside a published table: name it, published ='),
-        ('title = "a"\nbaseline = "gl"', "experiment own: baseline 'gl' is not known; did you mean 'pgl'?"),
+        ('title = "a"\nbaseline = "gl"', "experiment own: baseline: rule 'gl' is not known; did you mean 'pgl'?"),
         ('title = "a"\npublished = "backlink"', "experiment own: published table 'backlink' is not known"),
         ('title = "a"\npaper = "backlnk-ieee"', "did you mean 'backlink-ieee'?"),
         ("title = ", "experiment own is not TOML: "),

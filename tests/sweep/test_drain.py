@@ -120,7 +120,7 @@ def test_a_signal_saves_the_run_and_gives_the_claim_back(tmp_path, monkeypatch, 
     sweep = queue(tmp_path)
     first = sweep.folder(sweep.cells[0])
     with monkeypatch.context() as patch, pytest.raises(Interrupted) as stop, stop_on_signal() as request:
-        after_the_first_row(patch, lambda: os.kill(os.getpid(), number))
+        after_the_row(patch, 1, lambda: os.kill(os.getpid(), number))
         drain(sweep, request)
     assert stop.value.number == number and words(sweep) == ["left", "left"]
     assert record.checkpoint(first) is not None and not (first / "claim").exists()
@@ -131,26 +131,20 @@ def test_a_signal_saves_the_run_and_gives_the_claim_back(tmp_path, monkeypatch, 
 
 
 def test_a_signal_in_the_last_epoch_of_a_cell_stops_before_the_next_one(tmp_path, monkeypatch):
-    sweep, add_row = queue(tmp_path), record.RunFolder.add_row
-
-    def signalled(self: record.RunFolder, row: Any) -> None:
-        add_row(self, row)
-        if row["epoch"] == 2:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-    monkeypatch.setattr(record.RunFolder, "add_row", signalled)
+    sweep = queue(tmp_path)
+    after_the_row(monkeypatch, 2, lambda: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(Interrupted), stop_on_signal() as request:
         drain(sweep, request)
     assert words(sweep) == ["done", "left"]
 
 
-def after_the_first_row(patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
-    """Call `act` as soon as a run has its first row."""
+def after_the_row(patch: pytest.MonkeyPatch, epoch: int, act: Callable[[], object]) -> None:
+    """Call `act` as soon as a run has the row of this epoch."""
     add_row = record.RunFolder.add_row
 
     def acting(self: record.RunFolder, row: Any) -> None:
         add_row(self, row)
-        if row["epoch"] == 1:
+        if row["epoch"] == epoch:
             act()
 
     patch.setattr(record.RunFolder, "add_row", acting)
@@ -187,7 +181,7 @@ def test_a_cell_whose_claim_is_lost_is_left_to_who_has_it(tmp_path, monkeypatch,
                 assert time.monotonic() < end
                 time.sleep(0.001)
 
-    after_the_first_row(monkeypatch, rob)
+    after_the_row(monkeypatch, 1, rob)
     drain(sweep, StopRequest())
     assert words(sweep) == ["running", "done"] and (first / "claim").read_text() == "{}"
     assert len(record.rows(first)) == 1  # stopped at the next step

@@ -44,6 +44,14 @@ def by_network(results: Iterable[Result]) -> dict[tuple[str, str], list[Result]]
     return groups
 
 
+def by_panel(results: Iterable[Result]) -> dict[tuple[str, str], list[Result]]:
+    """The results under the paper's network and data set, whatever the scale trains: ("ResNet-32", "CIFAR-10")."""
+    panels: dict[tuple[str, str], list[Result]] = {}
+    for result in results:
+        panels.setdefault(place(result.planned.full), []).append(result)
+    return panels
+
+
 def place(config: Config) -> tuple[str, str]:
     """("ResNet-32", "CIFAR-10")"""
     return words_of(NET, config.net.name), words_of(DATA, config.data.name)

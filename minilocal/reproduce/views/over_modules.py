@@ -11,7 +11,7 @@ from minilocal.report.document import Part, Picture
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.reproduce.views.configured import file_name, heading, label, modules, place
+from minilocal.reproduce.views.configured import by_panel, file_name, heading, label, modules, place
 from minilocal.reproduce.views.sensitivity import Line, errors_over
 
 OURS = "Test error after the last epoch over the number of modules."
@@ -25,13 +25,15 @@ def over_modules(plan: Plan, results: Sequence[Result]) -> list[Part]:
     BP has no K and is a level line. A row without a number of ours is in neither figure.
     """
     parts: list[Part] = []
-    for (printed_place, own_place), panel in _panels(results).items():
+    for names, panel in by_panel(results).items():
         lines, columns = _lines(panel)
         ours = _finite({name: errors_over(line, columns) for name, line in lines.items()})
         printed = _finite({name: printed_over(lines[name], columns) for name in ours})
         caption = OURS + BAND * any(len(errors) > 1 for errors in ours.values())
-        parts += _figure("error", ours, columns, heading(own_place, ""), printed_place, caption)
-        parts += _figure("printed", printed, columns, f"{heading(printed_place, '')}, printed", printed_place, PRINTED)
+        trained = heading(place(panel[0].planned.config), "")
+        parts += _figure(file_name("error over k", *names), ours, columns, trained, caption)
+        title = f"{heading(names, '')}, printed"
+        parts += _figure(file_name("printed over k", *names), printed, columns, title, PRINTED)
     return parts
 
 
@@ -39,14 +41,6 @@ def printed_over(line: Line, columns: Sequence[str]) -> np.ndarray:
     """The printed errors of a line, (1, columns); NaN where none is printed."""
     cells = [line[column].cell.published if column in line else None for column in columns]
     return np.array([[np.nan if cell is None else cell.error for cell in cells]])
-
-
-def _panels(results: Sequence[Result]) -> dict[tuple[tuple[str, str], tuple[str, str]], list[Result]]:
-    """The results of each network and data set of the paper, and of those that it was trained with."""
-    panels: dict[tuple[tuple[str, str], tuple[str, str]], list[Result]] = {}
-    for result in results:
-        panels.setdefault((place(result.planned.full), place(result.planned.config)), []).append(result)
-    return panels
 
 
 def _lines(panel: Sequence[Result]) -> tuple[dict[str, Line], list[str]]:
@@ -66,12 +60,10 @@ def _finite(errors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name: values for name, values in errors.items() if np.isfinite(values).any()}
 
 
-def _figure(
-    name: str, lines: Mapping[str, np.ndarray], columns: Sequence[str], title: str, of: tuple[str, str], caption: str
-) -> list[Part]:
+def _figure(name: str, lines: Mapping[str, np.ndarray], columns: Sequence[str], title: str, caption: str) -> list[Part]:
     """The figure, where there is a line and more than one K."""
     if not lines or len(columns) < 2:
         return []
     errors = {row: list(values) for row, values in lines.items()}
     figure = draw.curves(errors, points=columns, along="number of modules K", title=title, repeats="trials")
-    return [Picture(file_name(name, "over k", *of), at_page_size(figure), caption)]
+    return [Picture(name, at_page_size(figure), caption)]

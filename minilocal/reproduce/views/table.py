@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minilocal import rules
-from minilocal.published.keys import DATA, NET, words_of
 from minilocal.report.cells import footnotes
 from minilocal.report.compare import nearness
 from minilocal.report.document import Part, Table
@@ -16,13 +15,14 @@ from minilocal.reproduce.cells import not_offered
 from minilocal.reproduce.deviations import chosen, deviations, shared
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result, baseline, published_gain
+from minilocal.reproduce.views.configured import by_panel
 
 
 def table(plan: Plan, results: Sequence[Result]) -> list[Part]:
     """For each network on each data set a table of errors and one of gains, `ours | published` where one is printed."""
     parts: list[Part] = [scale_text(plan, results)]
-    for (data, net), panel in _panels(results).items():
-        title, which = f"{words_of(DATA, data)}, {words_of(NET, net)}", ", ours | published" * _are_printed(panel)
+    for (net, data), panel in by_panel(results).items():
+        title, which = f"{data}, {net}", ", ours | published" * _are_printed(panel)
         parts += [f"{title}: test error (%){which}.", _errors(plan, panel, title)]
         gains = _gains(plan, panel, title)
         if gains is not None:
@@ -43,15 +43,6 @@ def scale_text(plan: Plan, results: Sequence[Result]) -> str:
     if paper and (own := chosen(plan, cells)):
         text += f" Beside the stated recipe: {', '.join(own)}."
     return f"{text} Errors are of the last epoch, mean ± standard deviation over trials (of n - 1)."
-
-
-def _panels(results: Sequence[Result]) -> dict[tuple[str, str], list[Result]]:
-    """{(data set, network): their results} of the paper's cells, whatever the scale trains on."""
-    panels: dict[tuple[str, str], list[Result]] = {}
-    for result in results:
-        full = result.planned.full
-        panels.setdefault((full.data.name, full.net.name), []).append(result)
-    return panels
 
 
 def _errors(plan: Plan, panel: Sequence[Result], title: str) -> Table:

@@ -18,7 +18,7 @@ from minilocal.cli import COMMANDS, main
 
 HANGS = 30.0  # seconds of the clock, after which a child is killed: other work may disturb
 KILLED = -signal.SIGKILL
-MEMORY = 4 << 30  # bytes of addresses above this process's, so that a size taken from a word cannot fill the machine
+MEMORY = 2 << 30  # bytes of addresses above this process's, so that a size taken from a word cannot fill the machine
 LIBRARIES = (
     "matplotlib.figure", "minilocal.train", "minilocal.verify", "minilocal.bench", "minilocal.explorer",
     "minilocal.reproduce", "minilocal.report", "minilocal.sweep", "minilocal.locality", "minilocal.memory",
