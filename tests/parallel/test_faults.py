@@ -98,6 +98,11 @@ def test_a_rank_that_fails_while_the_other_waits(nothing_left, capfd, way, kind,
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_killed_rank_is_named_behind_a_line_that_another_has_not_ended(nothing_left, capfd):
+    assert re.fullmatch(f"rank 1 {KILLED}", str(failing("kill behind half a line")))
+    assert capfd.readouterr() == ("half a line", "")
+
+
 def test_the_line_names_the_modules_and_the_last_checkpoint(nothing_left, tmp_path):
     run = tmp_path / "a run"
     nothing_saved = rf"rank 1 \(modules 3-4\) {KILLED}; nothing had been saved in {re.escape(str(run))}"

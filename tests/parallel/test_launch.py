@@ -244,12 +244,15 @@ def test_ranks_work_where_a_filter_refuses_cross_memory_attach_as_in_a_container
     assert ran.stdout == "[0, 1]\n", ran.stderr
 
 
+SIGNALLED = (
+    b"YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)\n"
+    b"This typically refers to a problem with your application.\nPlease see the FAQ page for debugging suggestions\n"
+)
 BANNER = (
     b"\n" + RULE + b"=   BAD TERMINATION OF ONE OF YOUR APPLICATION PROCESSES\n=   PID 7293 RUNNING AT vm\n"
     b"=   EXIT CODE: 9\n=   CLEANING UP REMAINING PROCESSES\n=   YOU CAN IGNORE THE BELOW CLEANUP MESSAGES\n"
     + RULE
-    + b"YOUR APPLICATION TERMINATED WITH THE EXIT STRING: Killed (signal 9)\n"
-    b"This typically refers to a problem with your application.\nPlease see the FAQ page for debugging suggestions\n"
+    + SIGNALLED
 )
 ABORT = b"Abort(3) on node 1 (rank 1 in comm 0): application called MPI_Abort(MPI_COMM_WORLD, 3) - process 1\n"
 OPEN = (  # Open MPI's, after MPI_Abort
@@ -273,7 +276,17 @@ def test_mpis_words_are_taken_out_and_no_others(size, noise):
     banner = Banner()
     out = b"".join(banner.feed(text[i : i + size]) for i in range(0, len(text), size)) + banner.end()
     assert out == OWN + b"\n" + OWN + b"\n"
-    assert banner.signal == (9 if BANNER in noise or KILLED in noise else None)
+    assert banner.signal == (9 if b"signal 9" in noise else None)
+
+
+@pytest.mark.parametrize("pause", [False, True])
+@pytest.mark.parametrize("own", [b"half a line", b"\n\r 10%", b"=", DASHES[:9] + b" ", DASHES + b"half"])
+@pytest.mark.parametrize("noise", [SIGNALLED, ABORT, OPEN, KILLED, b"[mpiexec@vm] Ending\n"])
+def test_mpis_words_are_taken_out_behind_a_line_that_a_rank_has_not_ended(noise, own, pause):
+    banner = Banner()
+    out = banner.feed(own) + banner.feed(noise) if pause else banner.feed(own + noise)
+    assert out + banner.end() == own
+    assert banner.signal == (9 if b"signal 9" in noise else None)
 
 
 def test_a_progress_bar_is_not_held_back():

@@ -55,11 +55,13 @@ def fail(way, modules="", run=""):
     comm = mpi.world()
     if modules:
         note(modules=modules, run=run)
+    if way == "kill behind half a line" and comm.rank == 0:
+        print("half a line", end="", flush=True)
     comm.Barrier()
     if comm.rank == 1:
         time.sleep(0.2)
         Path(os.environ["TMPDIR"], "fault").write_text(str(time.monotonic()))
-        if way == "kill":
+        if way.startswith("kill"):
             os.kill(os.getpid(), 9)
         if way == "raise":
             raise ZeroDivisionError("no quotient")

@@ -1,6 +1,7 @@
 """MPI's words about ranks that ended, taken out of their output, which passes through as it comes.
 
-MPICH and Open MPI print them in blocks, each between two rules; MPICH adds single lines, Open MPI a zero byte.
+MPICH and Open MPI print them in blocks, each between two rules; MPICH adds single lines, Open MPI a zero byte. They
+follow what the ranks printed last, which may be a line without its end.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ STARTS = (  # of single lines
     b"YOUR APPLICATION TERMINATED WITH THE EXIT STRING", b"This typically refers to a problem with your application.",
     b"Please see the FAQ page for debugging suggestions", b"Abort(", b"[mpiexec@", b"[proxy:",
 )  # fmt: skip
-LINE = re.compile(b"|".join([*map(re.escape, STARTS[:3]), rb"Abort\(\d+\) on node \d+ ", *map(re.escape, STARTS[4:])]))
+PATTERNS = (*map(re.escape, STARTS[:3]), rb"Abort\(\d+\) on node \d+ ", *map(re.escape, STARTS[4:]))
+LINE = re.compile(b"|".join(PATTERNS))
+RULES = (rb"(?<!%b)%b\Z" % (rule[:1], rule) for rule in BLOCKS)  # the end of a longer rule is no rule
+BEHIND = re.compile(b"|".join([PATTERNS[0], *PATTERNS[3:], *RULES]))  # what may stand behind an unfinished line
 KNOWN = (*BLOCKS, *(title for titles in BLOCKS.values() for title in titles), *STARTS)
 
 
@@ -65,14 +69,17 @@ class Banner:
     def _whole(self, line: bytes) -> bytes:
         """What is to be printed once this line is complete."""
         line = self._without_zero(line)
-        if self._in_line:
-            self._in_line = False
-            return line
         if self._block is not None:
             self._read(line)
             if line == self._block:
                 self._block, self._after_block = None, True
             return b""
+        behind = BEHIND.search(line)
+        if self._in_line or (behind and behind.start()):
+            own, mpis = (line[: behind.start()], line[behind.start() :]) if behind else (line, b"")
+            own = b"".join([*self._held, own])
+            self._held, self._in_line = [], False
+            return own + (self._whole(mpis) if mpis else b"")
         if self._held and line.startswith(BLOCKS.get(self._held[-1], ())):
             self._held, self._block = [], self._held[-1]
             self._read(line)

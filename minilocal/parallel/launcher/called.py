@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from contextlib import suppress
@@ -33,9 +32,6 @@ def main(folder: Path) -> None:
                 raise
         values.save(folder / f"rank.{comm.rank}.result", result, "a rank's result")
 
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(line_buffering=True, write_through=False)  # whole lines, as they come
     with suppress(UserError):  # `launch` raises it
         rank.run(work, quiet=False)
 

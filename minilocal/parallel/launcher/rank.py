@@ -7,6 +7,7 @@ is seen by the process that started the ranks, from what `watchdog` says in each
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -36,6 +37,9 @@ def run(work: Callable[[], T], *, quiet: bool = True) -> T | None:
 
     Returns: the result; None where the same error ended all ranks and this is not rank 0.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, write_through=False)  # whole lines, as they come
     register()
     watchdog.start()
     first = place().rank == 0
