@@ -1,5 +1,5 @@
 # make demo    the main job, in about a minute, offline
-# make test    every test, and every lesson at short scale: about eleven minutes on two cores
+# make test    every test, and every lesson at short scale: eleven to sixteen minutes on two cores
 # make notebooks    every lesson as it is, at full scale, side by side
 # make lesson NAME=05_memory    notebooks/05_memory.ipynb and its student's copy from its .py, and the lesson executed
 # make students    the student's copies of all lessons, notebooks/student/*.ipynb
