@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,8 +12,7 @@ def ranks_below(pid: int) -> dict[int, int]:
     ranks: dict[int, int] = {}
     with suppress(OSError, ValueError):
         for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
-            entries = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-            env = dict(entry.decode(errors="replace").partition("=")[::2] for entry in entries)
+            env = _environment(child)
             number = env.get("PMI_RANK") or env.get("OMPI_COMM_WORLD_RANK")  # MPICH's, Open MPI's
             ranks |= {int(number): child} if number else ranks_below(child)
     return ranks
@@ -20,9 +20,12 @@ def ranks_below(pid: int) -> dict[int, int]:
 
 def folder_of(rank: int) -> Path:
     """The private folder of the run that this process is a rank of."""
-    entries = Path(f"/proc/{rank}/environ").read_bytes().split(b"\0")
-    (name,) = [entry.partition(b"=")[2] for entry in entries if entry.startswith(b"MINILOCAL_RANKS=")]
-    return Path(name.decode())
+    return Path(_environment(rank)["MINILOCAL_RANKS"])
+
+
+def _environment(pid: int) -> dict[str, str]:
+    entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return dict(os.fsdecode(entry).partition("=")[::2] for entry in entries)
 
 
 def of_runs_below(folder: Path) -> list[int]:

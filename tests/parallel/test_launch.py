@@ -291,5 +291,10 @@ def test_mpis_words_are_taken_out_behind_a_line_that_a_rank_has_not_ended(noise,
 
 def test_a_progress_bar_is_not_held_back():
     banner = Banner()
-    for text in (b"\repoch 1", b"\repoch 1 =", b"\r\n", b"a"):
+    for text in (b"\repoch 1", b"\repoch 1 =", b"\r\n", b"a", b"\n", b"-" + DASHES, b"a [mpiexec\n"):
         assert banner.feed(text) == text
+
+
+def test_a_rule_behind_a_line_is_held_back_until_the_next_line_says_whose_it_is():
+    banner = Banner()
+    assert banner.feed(b"half" + DASHES) == b"half" and banner.feed(b"title\n") == DASHES + b"title\n"

@@ -18,15 +18,19 @@ BLOCKS = {  # of each rule: how the first line of a block starts
         )),
     ),
 }  # fmt: skip
-STARTS = (  # of single lines
-    b"YOUR APPLICATION TERMINATED WITH THE EXIT STRING", b"This typically refers to a problem with your application.",
-    b"Please see the FAQ page for debugging suggestions", b"Abort(", b"[mpiexec@", b"[proxy:",
+STARTS = {  # of single lines, with the pattern of what makes sure
+    b"YOUR APPLICATION TERMINATED WITH THE EXIT STRING": b"", b"Abort(": rb"\d+\) on node \d+ ", b"[mpiexec@": b"",
+    b"[proxy:": b"",
+}  # fmt: skip
+FURTHER = (  # the lines below the first of these
+    b"This typically refers to a problem with your application.", b"Please see the FAQ page for debugging suggestions",
 )  # fmt: skip
-PATTERNS = (*map(re.escape, STARTS[:3]), rb"Abort\(\d+\) on node \d+ ", *map(re.escape, STARTS[4:]))
-LINE = re.compile(b"|".join(PATTERNS))
-RULES = (rb"(?<!%b)%b\Z" % (rule[:1], rule) for rule in BLOCKS)  # the end of a longer rule is no rule
-BEHIND = re.compile(b"|".join([PATTERNS[0], *PATTERNS[3:], *RULES]))  # what may stand behind an unfinished line
-KNOWN = (*BLOCKS, *(title for titles in BLOCKS.values() for title in titles), *STARTS)
+SINGLE = [re.escape(start) + rest for start, rest in STARTS.items()]
+LINE = re.compile(b"|".join([*SINGLE, *map(re.escape, FURTHER)]))
+BEHIND = re.compile(  # what may stand behind an unfinished line; the end of a longer rule is no rule
+    b"|".join([*SINGLE, *(rb"(?<!%b)%b\Z" % (rule[:1], rule) for rule in BLOCKS)])
+)
+KNOWN = (*BLOCKS, *(title for titles in BLOCKS.values() for title in titles), *STARTS, *FURTHER)
 
 
 class Banner:
@@ -76,10 +80,10 @@ class Banner:
             return b""
         behind = BEHIND.search(line)
         if self._in_line or (behind and behind.start()):
-            own, mpis = (line[: behind.start()], line[behind.start() :]) if behind else (line, b"")
-            own = b"".join([*self._held, own])
+            start = behind.start() if behind else len(line)
+            out = b"".join([*self._held, line[:start]])
             self._held, self._in_line = [], False
-            return own + (self._whole(mpis) if mpis else b"")
+            return out + (self._whole(line[start:]) if behind else b"")
         if self._held and line.startswith(BLOCKS.get(self._held[-1], ())):
             self._held, self._block = [], self._held[-1]
             self._read(line)
