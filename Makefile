@@ -6,7 +6,9 @@
 # make docs    the pages, the lessons and the reference as a site, build/docs, and the explorer if it is not there; offline
 # make docs-links    the links of the pages to other sites, each of them tried; needs the network
 # make trust   kills, faults, damaged files and wrong input, measured; docs/results/trust.md; PART=kills for one; under an hour
-# make fuzz    changed files for a reader, for ten minutes: READER=npz, or all of them; MINUTES=1; ATHERIS=1 takes that fuzzer
+# make fuzz    changed files, ten minutes for each reader; docs/results/trust.md; goes on where it was ended; MINUTES=60
+# make fuzz READER=npz   the same for one reader, and nothing is written down; MINUTES=1; ATHERIS=1 takes that fuzzer
+# make results NAME=pgl-table1   an experiment at scale tiny into docs/results; without NAME all of them, in an hour or two
 # make oldest  tests with the oldest versions that pyproject.toml allows, in build/oldest; PYTHON=python3.11
 # make lock    .ci/lock.txt anew: the versions and the files that continuous integration installs; needs the network
 # make mutants  places of the code changed one by one: would a test fail? docs/results/trust.md; goes on where it was ended
@@ -32,7 +34,7 @@ XDIST := -n auto --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test trust fuzz oldest lock mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
+.PHONY: help demo test trust fuzz results oldest lock mutants coverage lint notebooks lesson students docs docs-links explorer gpu-check clean
 
 help:
 	@sed -n '/^# make/s/^# //p' Makefile
@@ -47,9 +49,21 @@ test: $(VENV)/.tests
 trust: $(VENV)/.tests
 	@TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults $(filter-out all,$(PART)) $(if $(MINUTES),--minutes $(MINUTES))
 
-FUZZ = TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.readers
+FUZZ = TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults
 fuzz: $(VENV)/$(if $(ATHERIS),.fuzz,.tests)
-	@$(FUZZ) $(if $(READER),$(READER),all) $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) $(if $(ATHERIS),--atheris)
+	@$(FUZZ)$(if $(READER),.readers $(READER) $(if $(SEED),--seed $(SEED)) $(if $(ATHERIS),--atheris), fuzz) $(if $(MINUTES),--minutes $(MINUTES))
+
+# What trains nothing is shown at full size, and its folder has no scale in its name.
+EXPERIMENTS = $(or $(NAME),$(notdir $(basename $(wildcard minilocal/reproduce/experiments/*.toml))))
+results: $(VENV)/.tests
+	@set -e; for name in $(EXPERIMENTS); do \
+		made=build/results/$$name; \
+		OPENBLAS_NUM_THREADS=1 $(BIN)/minilocal reproduce $$name --out $$made $(FLAGS); \
+		if test -f $$made/sweep.json; \
+		then $(BIN)/minilocal report $$made --brief --format md,csv,svg --quiet --out docs/results/$$name-tiny; \
+		else mkdir -p docs/results/$$name; cp $$made/report/*.md $$made/report/*.csv $$made/report/*.svg docs/results/$$name/; \
+		fi; \
+	done
 
 oldest:
 	@$(PYTHON) -m tests.faults.supply.oldest

@@ -48,6 +48,8 @@ def run(options: argparse.Namespace) -> int:
     """Train what is missing, print the experiment's tables, and write the report."""
     from minilocal.cli.sweep import plan as of_sweep
     from minilocal.cli.sweep import starts
+    from minilocal.kernels.threads import using_threads
+    from minilocal.ops.kinds import using
     from minilocal.reproduce import listing, load, opened
     from minilocal.reproduce.folder import default_folder
     from minilocal.reproduce.plan import plan
@@ -65,7 +67,8 @@ def run(options: argparse.Namespace) -> int:
         changes=changes,
     )  # fmt: skip
     if options.list:
-        print(listing.of_plan(asked))
+        with using(machine.get("run.kernels", "numpy")), using_threads(machine.get("run.threads")):
+            print(listing.of_plan(asked))
         return 0
     if not asked.experiment.trains:
         return _show(asked, options, {**machine, **data})

@@ -64,6 +64,17 @@ def use_threads(number: int | None) -> None:
         before.stop()
 
 
+@contextmanager
+def using_threads(number: int | None) -> Iterator[None]:
+    """Have this number of threads within the block. Raises: UserError, as `use_threads`."""
+    before = _threads
+    use_threads(number)
+    try:
+        yield
+    finally:
+        use_threads(before)
+
+
 def partition(n: int, most: int = PARTS) -> list[tuple[int, int]]:
     """[(first, last), ...]: 0 to n in at most `most` runs of nearly equal length, a function of n and `most` alone."""
     parts = max(1, min(n, most))

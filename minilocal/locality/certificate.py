@@ -28,7 +28,7 @@ from minilocal import boundaries
 from minilocal.boundaries import Boundary
 from minilocal.engine.hooks import Part
 from minilocal.inputs import training_rule
-from minilocal.kernels.threads import threads, use_threads
+from minilocal.kernels.threads import using_threads
 from minilocal.locality.influence import Influence, earliest_update, influence, toy_net
 from minilocal.locality.locks import backward_kept, forward_kept, update_kept
 from minilocal.locality.perturb import Site, Subject
@@ -100,15 +100,12 @@ def measure(
     for a device that is not there.
     """
     rule = training_rule(rule)
-    before, net = threads(), net or toy_net()
-    use_threads(1)  # the maps are too small to share
-    try:
+    net = net or toy_net()
+    with using_threads(1):  # the maps are too small to share
         return [
             _locality(phase, influence(Subject(net, rule, modules, (), epoch, device)))
             for phase, epoch in phases(rule).items()
         ]
-    finally:
-        use_threads(before)
 
 
 def phases(rule: Rule) -> dict[str, int]:

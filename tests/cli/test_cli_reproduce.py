@@ -90,6 +90,20 @@ def test_what_can_be_seen_without_training_trains_nothing(minilocal, tmp_path):
     assert minilocal("reproduce", *FEW, "--list")[0] == 0 and not (tmp_path / "few").exists()
 
 
+def test_the_list_is_timed_with_the_kernels_and_threads_that_would_train(minilocal, monkeypatch):
+    """Seen to fail: both were accepted, and the time was that of NumPy's kernels on all cores."""
+    from minilocal.kernels import threads
+    from minilocal.ops.kinds import kernels
+
+    pytest.importorskip("numba")
+    monkeypatch.setattr("minilocal.reproduce.listing.seconds", lambda plan: met.append((kernels(), threads.threads())))
+    met: list[tuple[str, int]] = []
+    before = kernels(), threads.threads()
+    assert minilocal("reproduce", *FEW, "--list", "--kernels", "numba", "--threads", "1")[0] == 0
+    assert met == [("numba", 1)] and (kernels(), threads.threads()) == before
+    assert minilocal("reproduce", *FEW, "--list", "--threads", "-1")[0] == 2
+
+
 @pytest.mark.parametrize(
     ("words", "line"),
     [

@@ -8,8 +8,8 @@ from typing import Protocol, cast
 from tests.faults.measured import Measured
 
 PARTS = ("kills", "storage", "doors", "concurrency", "readers", "numerics", "long_run", "supply")
-APART = {"mutants": "make mutants"}
-"""Parts of the page that `make trust` leaves out, as they need a tool of their own, and the command of each."""
+APART = {"fuzz": "make fuzz", "mutants": "make mutants"}
+"""Parts of the page that `make trust` leaves out, as they take hours, and the command of each."""
 
 
 class Part(Protocol):

@@ -19,7 +19,7 @@ from minilocal.array import Array
 from minilocal.bench.timing import HostClock
 from minilocal.engine import Module
 from minilocal.errors import whole
-from minilocal.kernels.threads import one_blas_thread, threads, use_threads
+from minilocal.kernels.threads import one_blas_thread, using_threads
 from minilocal.kernels.underflow import underflow_is_zero
 from minilocal.layers import Layer, PassContext
 from minilocal.layers.base import Shape
@@ -171,13 +171,8 @@ class Measure:
     @contextmanager
     def _settings(self) -> Iterator[None]:
         """As in a step: this number of threads, one of them for BLAS, and underflow to 0."""
-        before = threads()
-        use_threads(self.threads)
-        try:
-            with one_blas_thread(), underflow_is_zero():
-                yield
-        finally:
-            use_threads(before)
+        with using_threads(self.threads), one_blas_thread(), underflow_is_zero():
+            yield
 
 
 # ---------------------------------------------------------------------- the form of a part

@@ -17,10 +17,10 @@ from tests.faults.mutants import covering as tests_of
 from tests.faults.mutants import trial
 from tests.faults.mutants.checkout import copy_of_the_repository
 from tests.faults.mutants.places import Mutant
-from tests.faults.mutants.table import OWN, WIDER, part_of, test_files
+from tests.faults.mutants.table import OWN, ROOT, WIDER, part_of, test_files
 from tests.faults.mutants.warm import warm
 
-VERDICTS = tests_of.BUILD / "verdicts.jsonl"
+VERDICTS = ROOT / "docs/results/trust/mutants.jsonl"
 WORKERS = 2
 
 _folder: Path
