@@ -17,7 +17,7 @@ from minilocal.errors import UserError, check_file, nearest, reason, unknown
 from minilocal.published.keys import MODULES
 
 SCALES = ("tiny", "small", "full")
-VIEWS = {  # what is shown, and whether trained runs are needed for it
+NEEDS_RUNS = {  # what is shown, and whether trained runs are needed for it
     "table": True, "bars": True, "curves": True, "over-modules": True, "sensitivity": True, "tradeoff": True,
     "assumption": True, "alignment": True, "probes": True, "splits": False, "classes": False, "memory": False,
     "run-time": False, "costs": False,
@@ -76,7 +76,7 @@ class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     about      what the paper shows, and what it leaves open
     paper      a key of `published.SOURCES`, whose recipe the cells have where it is stated; None beyond the papers
     published  the printed table whose rows are cells
-    views      names of VIEWS: what is shown of the results
+    views      names of NEEDS_RUNS: what is shown of the results
     columns    the key along which tables run
     baseline   the rule over which gains are stated
     split      "infopro": modules are cut as that paper cuts them
@@ -111,7 +111,7 @@ class Experiment(File, frozen=True, kw_only=True):
     @property
     def trains(self) -> bool:
         """Whether a view needs trained runs; otherwise configurations are enough, at full size at every scale."""
-        return any(VIEWS[name] for name in self.views)
+        return any(NEEDS_RUNS[name] for name in self.views)
 
     @property
     def called(self) -> str:
@@ -152,8 +152,8 @@ def parse(text: str, name: str, path: str | None = None) -> Experiment:
     except ValueError as error:
         raise UserError(f"{where} is not TOML: {reason(error)}.") from None
     for view in file.views:
-        if view not in VIEWS:
-            raise unknown(f"{where}: view", view, VIEWS)
+        if view not in NEEDS_RUNS:
+            raise unknown(f"{where}: view", view, NEEDS_RUNS)
     if file.paper is not None and file.paper not in published.SOURCES:
         raise unknown(f"{where}: paper", file.paper, published.SOURCES)
     if file.published is not None and file.published not in published.NAMES:

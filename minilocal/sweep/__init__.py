@@ -10,7 +10,7 @@ run_workers(...)        several such processes on this machine
 from minilocal.sweep.call import Sweep, run
 from minilocal.sweep.cells import Cell
 from minilocal.sweep.claim import Claim
-from minilocal.sweep.grid import Axis, Choice, axes, check, expand
+from minilocal.sweep.grid import Axis, Choice, axes, expand, without_machine
 from minilocal.sweep.loop import drain
 from minilocal.sweep.queue import Queue
 from minilocal.sweep.workers import run_workers
@@ -23,11 +23,11 @@ __all__ = [
     "Queue",
     "Sweep",
     "axes",
-    "check",
     "drain",
     "expand",
     "run",
     "run_workers",
+    "without_machine",
 ]
 
 

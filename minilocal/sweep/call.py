@@ -17,15 +17,14 @@ import numpy as np
 from minilocal.errors import UserError, path_of, whole
 from minilocal.record.place import as_word
 from minilocal.sweep import table
-from minilocal.sweep.grid import axes, check, expand
+from minilocal.sweep.grid import axes, expand, without_machine
 from minilocal.sweep.loop import check_data, drain
 from minilocal.sweep.queue import Queue
 from minilocal.sweep.watch import Watch, counts
 from minilocal.sweep.workers import run_workers, settings
-from minilocal.train.same_run import MACHINE
 from minilocal.train.stop import Interrupted, stop_on_signal
 
-INSTEAD = {"run.out": "out", "run.processes": "jobs"}  # arguments that say what these keys would
+INSTEAD = {"run.out": "out=", "run.processes": "jobs="}  # arguments that say what these keys would
 ONE = (str, bytes, Mapping)  # types of one value
 
 
@@ -102,18 +101,10 @@ def run(
 def _planned(values: Mapping[str, Any], out: Path) -> tuple[Queue, dict[str, Any], list[str]]:
     """The sweep at `out`, the keys of [run] that this machine has, and remarks on the grid."""
     _check_keys(values)
-    grid = axes({key: _several(value) for key, value in values.items()}, "the grid")
-    machine: dict[str, Any] = {}
-    for axis in grid:
-        check(axis)
-        if axis.name in INSTEAD:
-            raise UserError(f"{axis.name} is no key of a sweep: give {INSTEAD[axis.name]}= instead.")
-        if axis.name in MACHINE:
-            machine[axis.name] = axis.choices[0].label
-    cells, remarks = expand([axis for axis in grid if axis.name not in MACHINE])
-    data = {key: value for key, value in machine.items() if key.startswith("data.")}  # the sweep's record keeps them
-    run = {key: value for key, value in machine.items() if key not in data}
-    return Queue.open(out, cells).on(data), run, remarks
+    every = axes({key: _several(value) for key, value in values.items()}, "the grid")
+    grid, data, run = without_machine(every, INSTEAD)
+    cells, remarks = expand(grid)
+    return Queue.open(out, cells).on(data), run, remarks  # the sweep's record keeps the keys of [data]
 
 
 def _check_keys(values: Any) -> None:

@@ -37,6 +37,25 @@ def axes(values: Mapping[str, Sequence[Any]], source: str) -> list[Axis]:
     return [Axis(key, [Choice(value, (source, {key: value})) for value in each]) for key, each in values.items()]
 
 
+def without_machine(
+    every: Iterable[Axis], instead: Mapping[str, str]
+) -> tuple[list[Axis], dict[str, Any], dict[str, Any]]:
+    """The axes of the grid; and the keys that are this machine's, of [data] and of [run].
+
+    Raises: UserError as `check`, and for a key of `instead`, which says what to give in its place.
+    """
+    grid, data, run = list[Axis](), dict[str, Any](), dict[str, Any]()
+    for axis in every:
+        check(axis)
+        if axis.name in instead:
+            raise UserError(f"{axis.name} is no key of a sweep: give {instead[axis.name]} instead.")
+        if axis.name in MACHINE:
+            (data if axis.name.startswith("data.") else run)[axis.name] = axis.choices[0].label
+        else:
+            grid.append(axis)
+    return grid, data, run
+
+
 def expand(grid: Sequence[Axis]) -> tuple[list[Cell], list[str]]:
     """The cells of the grid, seed by seed, and remarks for the user.
 

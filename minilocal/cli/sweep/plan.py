@@ -14,9 +14,8 @@ from minilocal.config import FLAGS, SWITCHES, Source, read_file
 from minilocal.device import check_device_name
 from minilocal.errors import UserError, whole
 from minilocal.parallel.environment import place
-from minilocal.sweep import Axis, Choice, Queue, check, expand
+from minilocal.sweep import Axis, Choice, Queue, expand, without_machine
 from minilocal.sweep.words import check_once, commas_explained, of_flag, of_seeds, of_settings, of_switch, values
-from minilocal.train.same_run import MACHINE
 
 READERS: dict[str, Callable[[str], Source]] = {"preset": preset_source, "config": read_file}
 INSTEAD = {"run.out": "--out DIR", "run.processes": "--jobs N", "run.device": "--device"}
@@ -30,15 +29,7 @@ def planned(options: argparse.Namespace) -> tuple[Queue, dict[str, Any]]:
     """
     axes = _axes(options)
     check_once([axis for axis in axes if axis.name not in READERS])
-    grid, machine = [axis for axis in axes if axis.name not in MACHINE], dict[str, Any]()
-    for axis in axes:
-        check(axis)
-        if (flag := INSTEAD.get(axis.name)) is not None:
-            raise UserError(f"{axis.name} is no key of a sweep: give {flag} instead.")
-        if axis.name in MACHINE:
-            machine[axis.name] = axis.choices[0].label
-    data = {key: value for key, value in machine.items() if key.startswith("data.")}  # the sweep's record keeps them
-    run = {key: value for key, value in machine.items() if key not in data}
+    grid, data, run = without_machine(axes, INSTEAD)  # the sweep's record keeps the keys of [data]
     if not grid:
         if options.out is None:
             raise UserError(

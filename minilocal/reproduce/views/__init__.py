@@ -28,7 +28,7 @@ from minilocal.reproduce.views.tradeoff import tradeoff
 
 View = Callable[[Plan, Sequence[Result]], list[Part]]
 
-VIEWS: dict[str, View] = {  # by the names of `experiment.VIEWS`, which says which of them need trained runs
+VIEWS: dict[str, View] = {  # by the names of `experiment.NEEDS_RUNS`, which says which of them need trained runs
     "table": table, "bars": bars, "curves": curves, "over-modules": over_modules, "sensitivity": sensitivity,
     "tradeoff": tradeoff, "assumption": assumption, "alignment": alignment, "probes": probes, "splits": splits,
     "classes": classes, "memory": memory, "run-time": run_time, "costs": costs,

@@ -9,12 +9,11 @@ from typing import Any
 from minilocal import memory, published
 from minilocal.config import Config
 from minilocal.published.keys import DATA, MODULES, NET, keys_of, network_of, words_of
-from minilocal.report.bytes import IMAGES
+from minilocal.report.bytes import IMAGES, estimated_period, learner_for
 from minilocal.report.document import Part, Table
 from minilocal.reproduce.naming import part
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
-from minilocal.train.from_config import learner_of
 
 Ours = Callable[[Config], str]
 
@@ -62,20 +61,13 @@ def _words(keys: Mapping[str, Any]) -> str:
 
 def _parameters(config: Config) -> str:
     """Millions of the network's parameters and its auxiliary networks'."""
-    size, channels, classes = IMAGES[config.data.name]
-    learner = learner_of(config, classes, channels, size, {"mean": (0.5,) * channels, "std": (0.5,) * channels})
+    learner = learner_for(config, IMAGES[config.data.name], _gpu().library)
     return f"{sum(array.size for array in learner.parameters().values()) / 1e6:.2f}"
 
 
 def _memory(config: Config) -> str:
     """GB of a step on a GPU, averaged over epochs; where they differ, at its peak too."""
-    size, channels, classes = IMAGES[config.data.name]
-    constants = {"mean": (0.5,) * channels, "std": (0.5,) * channels}  # bytes do not depend on them
-    learner = learner_of(config, classes, channels, size, constants, device=_gpu().library)
-    cut = [len(module.units) for module in learner.modules]
-    over = memory.over_period(
-        learner.net, learner.rule, cut, config.optim.batch_size, optimizer=learner.optimizer, machine=_gpu()
-    )
+    over = estimated_period(config, IMAGES[config.data.name], _gpu())
     average, peak = over.average("total") / 1e9, over.peak.total / 1e9
     return f"{average:.2f}" + (f" (peak {peak:.2f})" if over.share not in (0, 1) else "")
 
