@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import pairwise
 from types import FrameType
@@ -53,6 +53,31 @@ def stopping() -> Iterator[None]:
         for number in changed:
             if signal.getsignal(number) is stop:
                 signal.signal(number, before[number])
+
+
+@contextmanager
+def handled(by: Callable[[int, Callable[[], None]], object]) -> Iterator[None]:
+    """Within the block each signal of STOPS calls `by(number, restore)`; restore() brings the handlers of before back.
+
+    A SIGHUP that is ignored, as under nohup, stays ignored. Outside the main thread Python delivers no signals.
+    """
+    if not _is_main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in STOPS}
+    if before.get(signal.SIGHUP) is signal.SIG_IGN:
+        del before[signal.SIGHUP]
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in before:
+        signal.signal(number, lambda number, frame: by(number, restore))
+    try:
+        yield
+    finally:
+        restore()
 
 
 def stop(number: int, frame: FrameType | None) -> None:

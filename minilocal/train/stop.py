@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import signal
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import quote
-from typing import Any
 
-from minilocal.signals import STOPS, Stopped
-
-SIGNALS = STOPS
+from minilocal.signals import Stopped, handled
 
 
 class Interrupted(Stopped):
-    """A run was stopped by one of SIGNALS, `number`, and its state saved; the message says where, and how to resume."""
+    """A run was stopped by the signal `number`, and its state saved; the message says where, and how to resume."""
 
 
 class StopRequest:
@@ -28,33 +24,19 @@ class StopRequest:
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Within the block the first of SIGNALS sets `stop`; the second has its usual effect.
+    """Within the block the first of these signals sets `stop`; the second has its usual effect.
 
     A SIGHUP that is ignored, as under nohup, stays ignored. Outside the main thread Python delivers no signals, and
     `stop` stays false.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    if before[signal.SIGHUP] is signal.SIG_IGN:
-        del before[signal.SIGHUP]
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def ask(number: int, frame: Any) -> None:
+    def ask(number: int, restore: Callable[[], None]) -> None:
         request.stop, request.number = True, number
         restore()
 
-    for number in before:
-        signal.signal(number, ask)
-    try:
+    with handled(ask):
         yield request
-    finally:
-        restore()
 
 
 @contextmanager

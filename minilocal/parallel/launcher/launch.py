@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,8 +21,8 @@ from minilocal.parallel.launcher.follow import Write, follow, private_folder
 from minilocal.parallel.launcher.notes import ERROR, note
 from minilocal.parallel.launcher.watch import Failure
 from minilocal.parallel.launcher.work import described
-from minilocal.signals import Stopped
-from minilocal.train.stop import SIGNALS, last_checkpoint
+from minilocal.signals import Stopped, handled
+from minilocal.train.stop import last_checkpoint
 
 SMALL = 32 << 20  # bytes free in /dev/shm, below which a rank ends with a bus error
 
@@ -139,25 +138,7 @@ def _writer(stream: Any) -> Write:
 
 @contextmanager
 def _stops() -> Iterator[Callable[[], list[int]]]:
-    """Within the block SIGNALS are listed as they come, in the main thread: elsewhere Python delivers none.
-
-    A SIGHUP that is ignored, as under nohup, stays ignored.
-    """
+    """Within the block the signals that stop a run are listed as they come, in the main thread."""
     received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    with handled(lambda number, restore: received.append(number)):
         yield lambda: received
-        return
-
-    def add(number: int, frame: Any) -> None:
-        received.append(number)
-
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    if before[signal.SIGHUP] is signal.SIG_IGN:
-        del before[signal.SIGHUP]
-    for number in before:
-        signal.signal(number, add)
-    try:
-        yield lambda: received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,7 +21,8 @@ from minilocal.parallel import mpi
 from minilocal.parallel.environment import place
 from minilocal.parallel.launcher import watchdog
 from minilocal.parallel.launcher.cause import done, fail, leave, register, returned
-from minilocal.train.stop import SIGNALS, Interrupted
+from minilocal.signals import STOPS
+from minilocal.train.stop import Interrupted
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ def _leave_mpi() -> None:
     """Finalise MPI, which waits for the other ranks, and mark this rank as done. A stop comes too late from here on."""
     from mpi4py import MPI
 
-    for number in SIGNALS:
+    for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     MPI.Finalize()
     done()

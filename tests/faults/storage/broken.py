@@ -15,7 +15,6 @@ import minilocal.cli
 from minilocal import errors, signals
 from minilocal.data import container, download
 from minilocal.record import files, output
-from minilocal.train import stop
 from tests.faults.measured import Broken
 from tests.faults.storage import downloads, links
 from tests.faults.storage.case import attempt
@@ -99,7 +98,7 @@ def unchecked_outputs() -> Any:
 
 @contextmanager
 def handlers() -> Iterator[None]:
-    with replaced(signals, STOPS=()), replaced(stop, SIGNALS=(), STOPS=()):
+    with replaced(signals, STOPS=()):
         yield
 
 
