@@ -48,9 +48,9 @@ class RankFolder(RunFolder):
         lost = on_first_alone(self.comm, lambda: self.opened.truncate_rows(epochs) if self.opened else [])
         return self.comm.bcast(lost)
 
-    def save(self, arrays: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> None:
+    def save(self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         if self.opened:
-            self.opened.save(arrays, progress)
+            self.opened.save(arrays, metadata)
 
     def close(self) -> None:
         if self.opened:

@@ -161,12 +161,12 @@ class RunFolder:
             file.write(text.encode())
         return sorted(set(range(1, epochs + 1)) - {row["epoch"] for row in complete})
 
-    def save(self, arrays: Mapping[str, np.ndarray], progress: Mapping[str, Any]) -> None:
+    def save(self, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
         """Replace the checkpoint. The one before it stays under its own name until the next save."""
         if objects := [name for name, array in arrays.items() if array.dtype.hasobject]:
             raise TypeError(f"{objects} would be pickled: a checkpoint holds plain arrays.")
         self._put_back()
-        text = json.dumps({"progress": progress, "arrays": list(arrays)})
+        text = json.dumps({"progress": metadata, "arrays": list(arrays)})
         entries: dict[str, Any] = {PROGRESS: np.array(text), **arrays}
         with self._keeping_previous(), atomic_write(self.path / CHECKPOINT) as file:
             np.savez(file, **entries)

@@ -20,7 +20,7 @@ CONFIG, ENVIRONMENT, METRICS = "config.json", "environment.json", "metrics.jsonl
 CHECKPOINT, PREVIOUS, LOCK = "checkpoint.npz", "checkpoint.previous.npz", "lock"
 MARKS = re.compile(r"claim(\.\d+)?|done|failed")  # of a queue of runs: `minilocal.sweep` writes them
 PROGRESS = "progress.json"  # the checkpoint's text entry; no array has this name
-Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # (arrays, progress)
+Checkpoint = tuple[dict[str, np.ndarray], dict[str, Any]]  # (arrays, metadata)
 
 
 def config(path: str | Path) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def saved_nothing(path: str | Path) -> bool:
 
 
 def checkpoint(path: str | Path) -> Checkpoint | None:
-    """A run's last checkpoint, (arrays, progress), or None where it has none yet.
+    """A run's last checkpoint, (arrays, metadata), or None where it has none yet.
 
     Where the last one is damaged or gone, the one before it, with a warning.
 
