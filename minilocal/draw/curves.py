@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from minilocal.draw.style import Figure, colours, dashes, look
+from minilocal.draw.style import Figure, colours, dashes, look, markers
 from minilocal.errors import UserError
+
+ASIDE = 0.08  # of the distance between two places
 
 
 def curves(
@@ -24,9 +26,10 @@ def curves(
 ) -> Figure:
     """A line for each run, over `first`, `first` + 1, ... of what `along` names; or over `points`, equally far apart.
 
-    A run is a list of numbers, or one such list per seed. NaN leaves a gap; a number alone is a point. Several seeds
-    are drawn as their mean, within a band from the least to the largest, and the legend says how many there are;
-    `repeats` names them, as rounds of a measurement. Runs of one rule share its colour and differ by their dashes.
+    A run is a list of numbers, or one such list per seed. NaN leaves a gap; a number alone is a point, and beside one
+    another where several runs have it at the same place. Several seeds are drawn as their mean, within a band from the
+    least to the largest, and the legend says how many there are; `repeats` names them, as rounds of a measurement. Runs
+    of one rule share its colour and differ by their dashes and markers.
 
     Raises: UserError for no runs, for seeds of one run with different numbers of epochs, and for a run that has not one
     number for each of the points.
@@ -40,17 +43,23 @@ def curves(
     with look():
         figure = Figure()
         axes = figure.add_subplot(xlabel=along, ylabel=label, title=title)
-        dash_of = dashes(colour_of)
+        dash_of, marker_of = dashes(colour_of), markers(colour_of)
+        aside = _aside(seeds_of) if points else {}
         for name, seeds in seeds_of.items():
             own = f" ({legends[name]})" if name in legends and not shared else ""
             if points and seeds.shape[1] != len(points):
                 raise UserError(f"curves: {name!r} has {seeds.shape[1]} numbers for the points {', '.join(points)}.")
-            colour, epochs = colour_of[name], first + np.arange(seeds.shape[1])
-            marker = "o" if points or np.isfinite(seeds).any(axis=0).sum() == 1 else None
+            colour, epochs = colour_of[name], first + np.arange(seeds.shape[1]) + aside.get(name, 0)
+            alone = np.isfinite(seeds).any(axis=0).sum() == 1
+            marker = marker_of[name] if points or alone else None
             style: dict[str, Any] = {"color": colour, "linestyle": dash_of[name], "marker": marker}
             axes.plot(epochs, seeds.mean(axis=0), label=name + own, **style)
             if len(seeds) > 1:
-                axes.fill_between(epochs, seeds.min(axis=0), seeds.max(axis=0), color=colour, alpha=0.2, linewidth=0)
+                least, largest = seeds.min(axis=0), seeds.max(axis=0)
+                axes.fill_between(epochs, least, largest, color=colour, alpha=0.2, linewidth=0)
+                if alone:  # a band has no width there
+                    at = np.isfinite(least)
+                    axes.vlines(epochs[at], least[at], largest[at], color=colour, alpha=0.4, linewidth=6)
         if points:
             axes.set_xticks(range(first, first + len(points)), points)
         else:
@@ -59,6 +68,16 @@ def curves(
     lines = "; ".join(f"{name} {_ends(seeds)}" for name, seeds in seeds_of.items())
     figure.alt = f"{title}{'. ' if title else ''}{label} by {along}, first to last: {lines}."
     return figure
+
+
+def _aside(seeds_of: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """How far the points that are alone stand aside from their place, so that those of one place are seen."""
+    at: dict[int, list[str]] = {}
+    for name, seeds in seeds_of.items():
+        places = np.flatnonzero(np.isfinite(seeds).any(axis=0))
+        if len(places) == 1 and seeds.shape[1] > 1:
+            at.setdefault(int(places[0]), []).append(name)
+    return {name: ASIDE * (i - (len(names) - 1) / 2) for names in at.values() for i, name in enumerate(names)}
 
 
 def _ends(seeds: np.ndarray) -> str:

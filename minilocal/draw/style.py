@@ -33,6 +33,7 @@ MODULES = ["#1b7f5c", "#b0307a", "#5f6b12", "#5a4fcf"]  # of neighbouring module
 DASHES: list[Any] = [  # of runs that share a colour
     "-", "--", ":", "-.", (0, (8, 2)), (0, (1, 3)), (0, (3, 1, 1, 1, 1, 1)), (0, (5, 5)),
 ]  # fmt: skip
+MARKERS = ["o", "s", "^", "D", "v", "P", "X", "*"]  # of their points, in the same order
 INK = "#333333"
 
 _PALETTE: ContextVar[Mapping[str, str]] = ContextVar("palette", default={})  # noqa: B039 - never written into
@@ -83,15 +84,25 @@ def colours(names: Iterable[str]) -> dict[str, str]:
 
 def dashes(colour_of: Mapping[str, str]) -> dict[str, Any]:
     """A dash for each name, from {name: colour}: names of one colour get different ones."""
+    return {name: DASHES[number % len(DASHES)] for name, number in _numbers(colour_of).items()}
+
+
+def markers(colour_of: Mapping[str, str]) -> dict[str, str]:
+    """The same of points: a marker for each name."""
+    return {name: MARKERS[number % len(MARKERS)] for name, number in _numbers(colour_of).items()}
+
+
+def _numbers(colour_of: Mapping[str, str]) -> dict[str, int]:
+    """The number of each name among those of its colour, of the palette's where it has all of them."""
     fixed = _PALETTE.get()
     if any(name not in fixed for name in colour_of):
         fixed = colour_of
     count: Counter[str] = Counter()
-    dash_of = {}
+    number_of = {}
     for name, colour in fixed.items():
-        dash_of[name] = DASHES[count[colour] % len(DASHES)]
+        number_of[name] = count[colour]
         count[colour] += 1
-    return {name: dash_of[name] for name in colour_of}
+    return {name: number_of[name] for name in colour_of}
 
 
 def legend_below(figure: Figure, line: float = 0.2) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.collections import LineCollection
 
 from minilocal import UserError, draw
 
@@ -18,6 +19,23 @@ def test_a_curve_goes_over_named_points_at_equal_distances():
     assert [text.get_text() for text in axes.get_xticklabels()] == ["0.01", "0.1", "1"]
     assert list(axes.get_xticks()) == [1, 2, 3] == np.asarray(axes.lines[0].get_xdata()).tolist()
     assert axes.lines[0].get_marker() == "o"  # a point with gaps beside it is seen
+
+
+def test_points_that_are_alone_are_told_apart_and_have_the_band_of_their_seeds():
+    """Seen to fail: two links at K = 4 had one colour, one marker and one place, and no band was to be seen."""
+    rows = {"GLL": [[4, 8], [5, 9]], "BackLink, l = 2": [[3, NAN], [2, NAN]], "BackLink, l = 4": [[1, NAN], [2, NAN]]}
+    (axes,) = draw.curves(rows, points=["4", "16"], along="K").axes
+    gll, two, four = axes.lines
+    assert list(gll.get_xdata()) == [1, 2] and gll.get_marker() == two.get_marker() == "o" != four.get_marker()
+    assert two.get_xdata()[0] < 1 < four.get_xdata()[0] and two.get_xdata()[0] + four.get_xdata()[0] == 2
+    lines = [c for c in axes.collections if isinstance(c, LineCollection)]
+    ends = [segment[:, 1].tolist() for line in lines for segment in line.get_segments()]
+    assert ends == [[2, 3], [1, 2]]
+
+
+def test_a_point_that_is_alone_at_its_place_stands_there():
+    (axes,) = draw.curves({"GLL": [4, 8], "BackLink": [NAN, 3]}, points=["4", "16"]).axes
+    assert list(axes.lines[1].get_xdata()) == [1, 2]
 
 
 def test_a_curve_has_a_number_for_each_point():
