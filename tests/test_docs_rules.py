@@ -60,10 +60,14 @@ PUBLISHED: dict[str, list[Row]] = {
     ],
 }
 OURS = {  # page: [how the row begins, the folder of docs/results, the cells of it but for "-K..."]
-    "bp": [("ours, digits, ResNet-32", "backlink-table3-tiny", "cifar10-resnet32-bp")],
+    "bp": [
+        ("ours, digits, ResNet-32", "backlink-table3-tiny", "cifar10-resnet32-bp"),
+        ("ours, CIFAR-10, ResNet-32", "backlink-table3-small", "cifar10-resnet32-bp"),
+    ],
     "gll": [
         ("ours, digits, ResNet-32, 0c1f", "backlink-table2-tiny", "cifar10-resnet32-gll"),
         ("ours, digits, ResNet-32, 1c2f", "backlink-table3-tiny", "cifar10-resnet32-gll"),
+        ("ours, CIFAR-10, ResNet-32, 1c2f", "backlink-table3-small", "cifar10-resnet32-gll"),
     ],
     "backlink": [
         ("ours, digits, ResNet-32, 0c1f, l = 1", "backlink-table2-tiny", "cifar10-resnet32-backlink-l1"),
@@ -72,6 +76,9 @@ OURS = {  # page: [how the row begins, the folder of docs/results, the cells of 
         ("ours, digits, ResNet-32, 1c2f, l = 2", "backlink-table3-tiny", "cifar10-resnet32-backlink-l2"),
         ("ours, digits, ResNet-32, 1c2f, l = 3", "backlink-table3-tiny", "cifar10-resnet32-backlink-l3"),
         ("ours, digits, ResNet-32, 1c2f, l = 4", "backlink-table3-tiny", "cifar10-resnet32-backlink-l4"),
+        ("ours, CIFAR-10, ResNet-32, 1c2f, l = 1", "backlink-table3-small", "cifar10-resnet32-backlink-l1"),
+        ("ours, CIFAR-10, ResNet-32, 1c2f, l = 2", "backlink-table3-small", "cifar10-resnet32-backlink-l2"),
+        ("ours, CIFAR-10, ResNet-32, 1c2f, l = 4", "backlink-table3-small", "cifar10-resnet32-backlink-l4"),
     ],
     "dgl": [("ours, digits, ResNet-32, mlp-sr", "infopro-table2-tiny", "cifar10-resnet32-dgl")],
     "infopro": [
