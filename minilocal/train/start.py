@@ -219,7 +219,17 @@ def _built(config: Config, say: Say, bar: bool, group: ProcessGroup, loads: Sequ
             say(f"{loop.dataset.name}: {note}")
     if loop.learner.cuda_graph_status:
         say(loop.learner.cuda_graph_status)
+    if remark := _without_guidance(loop.learner.rule, config.optim.epochs):
+        say(remark)
     return loop
+
+
+def _without_guidance(rule: rules.Rule, epochs: int) -> str:
+    """A line where a rule has global epochs, and a run of so many epochs none of them; else ""."""
+    if not rule.when.global_share or any(map(rule.when.is_global, range(epochs))):
+        return ""
+    local = f"none of {epochs} epochs is global, so only local losses teach"
+    return f"{rule.name}: {local}; {rule.when.describe()}: train longer, or make rule.period shorter"
 
 
 def _data_record(loop: Loop) -> dict[str, Any]:

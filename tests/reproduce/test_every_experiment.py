@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from minilocal import rules
 from minilocal.report.bytes import IMAGES
 from minilocal.reproduce import NAMES, SCALES, VIEWS, load, plan
 from minilocal.reproduce.experiment import NEEDS_RUNS
@@ -36,6 +37,16 @@ def test_every_cell_of_every_scale_can_be_cut(name):
             assert cell.config.data.name in IMAGES
             if scale == "tiny":
                 assert cell.config.data.name in ("digits", "digits-lt") and cell.config.data.augment is False
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_rule_with_global_epochs_has_some_at_every_scale(name):
+    """Seen to fail: tables of PGL at scale tiny had 5 epochs of P = 10, so its rows were DGL's, number for number."""
+    experiment = load(name)
+    for scale in SCALES if experiment.trains else ():
+        for cell in plan(experiment, scale).taken:
+            when = rules.get(cell.config.rule.name, **cell.config.rule.options).when
+            assert not when.global_share or any(map(when.is_global, range(cell.config.optim.epochs))), cell.cell.name
 
 
 @pytest.mark.parametrize("name", [*FIGURES, *BEYOND])
