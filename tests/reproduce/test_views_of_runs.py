@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -87,7 +89,7 @@ def test_cells_that_are_not_finished_are_gaps_and_trials_are_those_that_all_have
     assert not pictures
 
 
-def test_bars_are_means_with_deviations_and_published_numbers_stand_beside():
+def test_bars_are_means_with_deviations():
     asked = planned("fdg-fig4", trials=3)
     results = made_up(asked, lambda cell, seed: errors(90, 8 + 10 * cell.config.rule.options.get("beta", 0) + seed))
     (picture,), (table,), _ = shown("bars", asked, results)
@@ -96,9 +98,17 @@ def test_bars_are_means_with_deviations_and_published_numbers_stand_beside():
     np.testing.assert_allclose([p.get_width() for p in patches], [9, 10, 11, 12, 14, 16, 19])
     names = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in axes.get_yticklabels()]
     assert names[:2] == ["BP", "FDG, β = 0.1"]
-    assert list(table.rows[1].values()) == ["FDG, β = 0.1", "10.00 ± 1.00", "-"]
-    assert list(table.rows[1]) == ["ResNet-20 on digits (K = 2)", "ours (%)", "published (%)"]
+    assert list(table.rows[1].values()) == ["FDG, β = 0.1", "10.00 ± 1.00"]
+    assert list(table.rows[1]) == ["ResNet-20 on digits (K = 2)", "ours (%)"], "no cell of the figure is printed"
     assert "FDG, β = 0.1 10 ± 1" in picture.figure.alt
+
+
+def test_curves_and_bars_of_a_printed_table_have_a_column_of_its_errors():
+    asked = planned("fdg-table2", cells_="*-resnet56-bp,*-resnet56-fdg-beta1-K2")
+    for view in ("curves", "bars"):
+        alone = replace(asked, experiment=msgspec.structs.replace(asked.experiment, views=[view]))
+        _, tables, _ = shown(view, alone, made_up(asked, lambda cell, seed: errors(50, 20)))
+        assert {row["published (%)"] for table in tables for row in table.rows} == {"6.19", "6.20"}
 
 
 def test_curves_are_the_errors_of_each_epoch():

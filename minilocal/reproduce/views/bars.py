@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minilocal.report.document import Part, Picture, Table
+from minilocal.report.document import Part, Picture
 from minilocal.report.figures import bars_with_lines
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
 from minilocal.reproduce.views.configured import file_name, label, panels
-from minilocal.reproduce.views.table import ours, published_text, scale_text
+from minilocal.reproduce.views.table import named_errors, scale_text
 
 
 def bars(plan: Plan, results: Sequence[Result]) -> list[Part]:
@@ -29,6 +29,5 @@ def bars(plan: Plan, results: Sequence[Result]) -> list[Part]:
             figure = bars_with_lines(means, "test error (%)", title, deviations)
             caption = "Test error after the last epoch; lines are ± one standard deviation over trials."
             parts.append(Picture(file_name("bars", title), figure, caption))
-        rows = [{title: name, "ours (%)": ours(r), "published (%)": published_text(r)} for name, r in named.items()]
-        parts += [Table(rows)] * alone
+        parts += [named_errors(title, "ours (%)", named)] * alone
     return parts

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from minilocal import draw
-from minilocal.report.document import Part, Picture, Table
+from minilocal.report.document import Part, Picture
 from minilocal.report.figures import at_page_size
 from minilocal.reproduce.plan import Plan
 from minilocal.reproduce.results import Result
 from minilocal.reproduce.views.configured import file_name, label, panels
-from minilocal.reproduce.views.table import ours, published_text, scale_text
+from minilocal.reproduce.views.table import named_errors, scale_text
 
 
 def curves(plan: Plan, results: Sequence[Result]) -> list[Part]:
@@ -29,8 +29,7 @@ def curves(plan: Plan, results: Sequence[Result]) -> list[Part]:
             figure = draw.curves({name: list(errors) for name, errors in lines.items()}, title=title)
             caption = "Test error after each epoch. A band reaches from the least to the largest of the trials."
             parts.append(Picture(file_name("curves", title), at_page_size(figure), caption))
-        rows = [{title: n, "last epoch (%)": ours(r), "published (%)": published_text(r)} for n, r in named.items()]
-        parts += [Table(rows)] * alone
+        parts += [named_errors(title, "last epoch (%)", named)] * alone
     return parts
 
 

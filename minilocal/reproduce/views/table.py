@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -131,6 +131,14 @@ def ours(result: Result) -> str:
         return "-"
     text = mean_text(result.errors)
     return text if result.finished else f"{text} ({len(result.errors)} of {result.planned.trials} trials)"
+
+
+def named_errors(title: str, column: str, named: Mapping[str, Result]) -> Table:
+    """A row for each name: ours in `column`, and what is printed, where any of them is."""
+    rows = [{title: name, column: ours(result)} for name, result in named.items()]
+    if _are_printed(list(named.values())):
+        rows = [row | {"published (%)": published_text(named[row[title]])} for row in rows]
+    return Table(rows)
 
 
 def published_text(result: Result) -> str:
