@@ -2,11 +2,15 @@
 
 JAX compiles many references: each process keeps what it has compiled in a folder of its own, for its other tests and
 for the next time, and leaves out what only pays where a reference runs long.
+
+A script's background ignores SIGINT, and so would every process that a test starts: here it is what it is elsewhere.
 """
 
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -16,6 +20,9 @@ import minilocal as ml
 CACHE = "JAX_COMPILATION_CACHE_DIR"
 COMPILED = Path(__file__).parents[1] / "build/jax" / os.environ.get("PYTEST_XDIST_WORKER", "alone")
 QUICK = "--xla_cpu_use_fusion_emitters=false"
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     ml.use_threads(1)

@@ -214,18 +214,25 @@ def test_a_rank_that_is_halted_for_a_while_goes_on(nothing_left, monkeypatch):
         assert ml.parallel.launch(f"{WORK}:pass_round", 1) == [0, 1]
 
 
-def started(tmp_path, **env):
-    """A process whose ranks wait for ever, and the ranks' processes."""
-    code = f"import minilocal as ml; ml.parallel.launch({f'{WORK}:wait_for_nothing'!r}, {str(tmp_path)!r})"
-    root = str(Path(ml.__file__).parents[1])
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], stderr=subprocess.PIPE, env={**os.environ, "PYTHONPATH": root, **env}
-    )
-    files = [tmp_path / "pid.0", tmp_path / "pid.1"]
-    while not all(file.exists() and file.read_text() for file in files):
-        time.sleep(0.02)
-        assert process.poll() is None
-    return process, [int(file.read_text()) for file in files]
+@pytest.fixture
+def started(tmp_path):
+    """Starts a process whose ranks wait for ever; returns it and the ranks' processes. After the test none is left."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(**env):
+        code = f"import minilocal as ml; ml.parallel.launch({f'{WORK}:wait_for_nothing'!r}, {str(tmp_path)!r})"
+        own = {**os.environ, "PYTHONPATH": str(Path(ml.__file__).parents[1]), **env}
+        begun.append(process := subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, env=own))
+        files = [tmp_path / "pid.0", tmp_path / "pid.1"]
+        while not all(file.exists() and file.read_text() for file in files):
+            time.sleep(0.02)
+            assert process.poll() is None
+        return process, [int(file.read_text()) for file in files]
+
+    yield start
+    for process in begun:
+        process.kill()  # ranks end with the process that started them
+        process.wait()
 
 
 def has_ended(pid):
@@ -242,15 +249,15 @@ def wait_for_the_end_of(ranks):
         time.sleep(0.05)
 
 
-def test_ranks_that_wait_end_where_the_process_that_started_them_is_killed(nothing_left, tmp_path):
-    process, ranks = started(tmp_path, MINILOCAL_STILL="1")
+def test_ranks_that_wait_end_where_the_process_that_started_them_is_killed(nothing_left, started):
+    process, ranks = started(MINILOCAL_STILL="1")
     process.kill()
     process.communicate()
     wait_for_the_end_of(ranks)
 
 
-def test_ctrl_c_ends_ranks_that_wait(nothing_left, tmp_path):
-    process, ranks = started(tmp_path)
+def test_ctrl_c_ends_ranks_that_wait(nothing_left, started):
+    process, ranks = started()
     process.send_signal(signal.SIGINT)
     assert b"KeyboardInterrupt" in process.communicate(timeout=SECONDS)[1]
     wait_for_the_end_of(ranks)
