@@ -53,7 +53,8 @@ def _notes(cell: Cell, settings: Mapping[str, Any]) -> list[str]:
 
 
 def results(folder: Path | None) -> list[Result]:
-    """The rows of every experiment.csv in the folders of this folder; none without one.
+    """The rows of every experiment.csv in the folders of this folder, where the experiment is a printed table: other
+    experiments vary what is no setting here, as the learning rate. None without a folder.
 
     Raises: UserError for a folder that has none, and for a table that `minilocal report --brief` did not write.
     """
@@ -72,7 +73,8 @@ def _read(file: Path) -> list[Result]:
     text = read_text(file)
     try:
         rows = list(csv.DictReader(text.splitlines()))
-        return [Result(_cells(row["experiment"])[row["cell"]], _shown(row)) for row in rows]
+        printed = [row for row in rows if load(row["experiment"]).published is not None]
+        return [Result(_cells(row["experiment"])[row["cell"]], _shown(row)) for row in printed]
     except (csv.Error, ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:  # a short row has None
         why = f"{type(error).__name__}: {error}"
         raise UserError(f"{file} is no table of an experiment ({why}). Write it again, or move it away.") from None

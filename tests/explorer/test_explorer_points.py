@@ -205,15 +205,28 @@ def errors_at(variant: Variant, K: int) -> tuple[list[tuple[str, float]], list[f
 
 def test_errors_are_those_of_the_tables_and_of_our_results():
     printed, own = errors_at(Variant("backlink", "1c2f", 1), 4)
-    assert printed == [("CIFAR-10", 9.65)] and own == [10.56]
+    assert printed == [("CIFAR-10", 9.65)] and {10.56, 52.74} <= set(own)
     printed, own = errors_at(Variant("gll", "0c1f"), 16)
-    assert ("CIFAR-10", 24.21) in printed and ("CIFAR-10", 24.59) in printed and own == [23.89, 27.22]
+    assert ("CIFAR-10", 24.21) in printed and ("CIFAR-10", 24.59) in printed and {23.89, 27.22} <= set(own)
     assert errors_at(Variant("backlink", "1c2f", 3), 8) == ([], [])
 
 
 def test_bp_has_its_errors_at_every_k_with_and_without_checkpointing():
     assert errors_at(Variant("bp"), 2) == errors_at(Variant("bp-inputs"), 16)
     assert ("CIFAR-10", 7.37) in errors_at(Variant("bp"), 2)[0] and errors_at(Variant("bp"), 2)[1]
+
+
+def test_an_experiment_that_is_no_printed_table_is_left_out(tmp_path):
+    """Seen to fail: errors of five learning rates stood at one point, and nothing told them apart."""
+    names = "experiment,scale,cell,trials,last_error_mean,last_error_std,deviations"
+    rates = [f"backlink-fig5,tiny,cifar10-resnet32-backlink-l1-K4-lr{lr},1,20.0,,digits" for lr in (0.01, 0.05)]
+    (tmp_path / "rates").mkdir()
+    (tmp_path / "rates" / "experiment.csv").write_text("\n".join([names, *rates]))
+    assert results(tmp_path) == []
+    table = "backlink-table2,tiny,cifar10-resnet32-backlink-l1-K4,1,20.0,,digits"
+    (tmp_path / "rates" / "experiment.csv").write_text("\n".join([names, *rates, table]))
+    (row,) = results(tmp_path)
+    assert row.row["experiment"] == "backlink-table2, scale tiny"
 
 
 def test_a_folder_without_results_is_refused(tmp_path):
