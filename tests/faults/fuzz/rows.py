@@ -53,7 +53,7 @@ def append(row: Row) -> None:
 def read(readers: Sequence[Reader]) -> dict[str, Row]:
     """{name: the last row} of these readers, where their code is still that of the row; a cut line is left out."""
     codes = {reader.name: code_of(reader) for reader in readers}
-    found: dict[str, Row] = {}
+    last: dict[str, Row] = {}
     for line in ROWS.read_text().splitlines() if ROWS.exists() else ():
         try:
             fields = json.loads(line)
@@ -61,5 +61,5 @@ def read(readers: Sequence[Reader]) -> dict[str, Row]:
             continue
         row = Row(**{**fields, "findings": tuple(fields["findings"])})
         if codes.get(row.reader) == row.code:
-            found[row.reader] = row
-    return found
+            last[row.reader] = row
+    return last
