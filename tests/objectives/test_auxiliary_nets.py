@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -101,7 +102,7 @@ def test_dropout_drops_half_of_the_hidden_features_in_training_only():
     kept = caches[4] > 0
     assert 0.4 < kept.mean() < 0.6 and set(np.unique(caches[4])) == {0, 2}
     evaluated, nothing = head.forward(h, PassContext(training=False))
-    without = h
+    without: Any = h
     for layer in head.layers:
         if layer is not drop:
             without, _ = layer.forward(without, PassContext(training=False))
