@@ -81,6 +81,12 @@ OURS = {  # page: [how the row begins, the folder of docs/results, the cells of 
         ("ours, CIFAR-10, ResNet-32, 1c2f, l = 4", "backlink-table3-small", "cifar10-resnet32-backlink-l4"),
     ],
     "dgl": [("ours, digits, ResNet-32, mlp-sr", "infopro-table2-tiny", "cifar10-resnet32-dgl")],
+    "pgl": [
+        (f"ours, digits, ResNet-32, {aux}", "pgl-table1-tiny", f"cifar10-resnet32-pgl-{aux}")
+        for aux in ("1c2f", "2c2f", "aux-adapt")
+    ],
+    "ddg": [("ours, digits, ResNet-56", "fdg-table2-tiny", "cifar10-resnet56-ddg")],
+    "fdg": [("ours, digits, ResNet-56, β = 1", "fdg-table4-tiny", "cifar10-resnet56-fdg-beta1")],
     "infopro": [
         (f"ours, digits, ResNet-32, {version}", "infopro-table2-tiny", f"cifar10-resnet32-infopro-{version}")
         for version in ("softmax", "contrast")
