@@ -51,11 +51,13 @@ trust: $(VENV)/.tests
 
 FUZZ = TQDM_DISABLE=1 OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults
 fuzz: $(VENV)/$(if $(ATHERIS),.fuzz,.tests)
+	$(if $(READER),,$(if $(SEED)$(ATHERIS),$(error SEED and ATHERIS are of one reader: give READER=npz too)))
 	@$(FUZZ)$(if $(READER),.readers $(READER) $(if $(SEED),--seed $(SEED)) $(if $(ATHERIS),--atheris), fuzz) $(if $(MINUTES),--minutes $(MINUTES))
 
 # What trains nothing is shown at full size, and its folder has no scale in its name.
 EXPERIMENTS = $(or $(NAME),$(notdir $(basename $(wildcard minilocal/reproduce/experiments/*.toml))))
 results: $(VENV)/.tests
+	$(if $(findstring --scale,$(FLAGS)),$(error make results is of scale tiny: leave --scale out of FLAGS))
 	@set -e; for name in $(EXPERIMENTS); do \
 		made=build/results/$$name; \
 		OPENBLAS_NUM_THREADS=1 $(BIN)/minilocal reproduce $$name --out $$made $(FLAGS); \

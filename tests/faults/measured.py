@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,15 @@ def write(path: Path, measured: Measured, facts: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    """The lines of a file of JSON that grows, none where there is no file; one that was cut short is left out."""
+    kept = []
+    for line in path.read_text().splitlines() if path.exists() else ():
+        with suppress(ValueError):
+            kept.append(json.loads(line))
+    return kept
 
 
 def read(path: Path) -> tuple[Measured, dict[str, Any]]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import threading
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from tests.faults import measured
+from tests.faults.mutants.covering import text_of
 from tests.faults.readers.reader import Reader
 
 ROOT = Path(__file__).parents[3]
 ROWS = ROOT / "docs/results/trust/fuzz.jsonl"
-_one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -34,31 +33,26 @@ class Row:
 
 def code_of(reader: Reader) -> str:
     """A digest of the text of the modules that read: what a row holds for."""
-    digest = hashlib.sha256()
+    files = []
     for name in sorted(reader.modules):
         spec = find_spec(name)
         assert spec is not None and spec.origin is not None, name
-        digest.update(Path(spec.origin).read_bytes())
-    return digest.hexdigest()[:16]
+        files.append(spec.origin)
+    return text_of(*files)
 
 
 def append(row: Row) -> None:
     """Adds a row at the end of the file."""
-    with _one_at_a_time:
-        ROWS.parent.mkdir(parents=True, exist_ok=True)
-        with ROWS.open("a") as file:
-            file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
+    ROWS.parent.mkdir(parents=True, exist_ok=True)
+    with ROWS.open("a") as file:
+        file.write(json.dumps(asdict(row), ensure_ascii=False) + "\n")
 
 
 def read(readers: Sequence[Reader]) -> dict[str, Row]:
     """{name: the last row} of these readers, where their code is still that of the row; a cut line is left out."""
     codes = {reader.name: code_of(reader) for reader in readers}
     last: dict[str, Row] = {}
-    for line in ROWS.read_text().splitlines() if ROWS.exists() else ():
-        try:
-            fields = json.loads(line)
-        except ValueError:
-            continue
+    for fields in measured.rows(ROWS):
         row = Row(**{**fields, "findings": tuple(fields["findings"])})
         if codes.get(row.reader) == row.code:
             last[row.reader] = row

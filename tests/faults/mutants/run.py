@@ -13,6 +13,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from tests.faults import measured
 from tests.faults.mutants import covering as tests_of
 from tests.faults.mutants import trial
 from tests.faults.mutants.checkout import copy_of_the_repository
@@ -38,11 +39,7 @@ def first_and_last() -> tuple[dict[str, Any], dict[str, Any]]:
     """({key: first verdict}, {key: last verdict}); a line that was cut short by a kill is left out."""
     first: dict[str, Any] = {}
     last: dict[str, Any] = {}
-    for line in VERDICTS.read_text().splitlines() if VERDICTS.exists() else ():
-        try:
-            verdict = json.loads(line)
-        except ValueError:
-            continue
+    for verdict in measured.rows(VERDICTS):
         first.setdefault(verdict["key"], verdict)
         last[verdict["key"]] = verdict
     return first, last
