@@ -127,7 +127,7 @@ def test_what_a_run_is_refused_for_is_one_line():
 
 
 def test_what_is_nobodys_mistake_is_shown_whole(monkeypatch):
-    monkeypatch.setenv("PYTHONHOME", "/nowhere")  # Python itself does not start
+    monkeypatch.setenv("PYTHONHOME", "/proc/nowhere")  # Python itself does not start
     with pytest.raises(RuntimeError, match="minilocal --version ended with status 1"):
         run_all([["--version"]], lambda: None)
 

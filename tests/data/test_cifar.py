@@ -392,7 +392,7 @@ def test_a_source_of_the_users_own_is_used_in_place_of_the_official_one(form, te
     [
         ("ftp://a/b", "is no address"),
         ("file:///etc", "is no address"),
-        ("/nowhere", "no such file"),
+        ("/proc/nowhere", "no such file"),
         (".", "has no cifar"),
     ],
 )

@@ -148,7 +148,7 @@ def test_without_numba_it_is_refused_and_auto_is_numpy(monkeypatch):
 
 
 def python(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
-    env = {"PYTHONPATH": ":".join(map(str, (*paths, TOP))), "HOME": "/nonexistent"}
+    env = {"PYTHONPATH": ":".join(map(str, (*paths, TOP))), "HOME": "/proc/nonexistent"}
     env |= {name: value for name, value in os.environ.items() if name == "NUMBA_DISABLE_JIT"}
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env)
 

@@ -147,7 +147,7 @@ SURROUNDINGS: dict[str, dict[str, str | None]] = {
     "no HOME": {"HOME": None, "XDG_CACHE_HOME": None}, "HOME is nowhere": {"HOME": "/proc/nowhere"},
     "HOME is empty": {"HOME": ""}, "HOME is a file": {"HOME": "/etc/passwd"},
     "HOME is a device": {"HOME": "/dev/null"},
-    "TMPDIR is nowhere": {"TMPDIR": "/nowhere", "TEMP": None, "TMP": None},
+    "TMPDIR is nowhere": {"TMPDIR": "/proc/nowhere", "TEMP": None, "TMP": None},
     "TMPDIR is a file": {"TMPDIR": "/etc/passwd"},
     "MPLCONFIGDIR is nowhere": {"MPLCONFIGDIR": "/proc/nowhere"},
     "NUMBA_CACHE_DIR is nowhere": {"NUMBA_CACHE_DIR": "/proc/nowhere"},
