@@ -17,9 +17,9 @@ IMAGES[0] *= np.float32(1e-36)  # their products underflow
 
 
 def extreme(dtype: str) -> np.ndarray:
-    """Logits of which most exponentials underflow, beside a row of zeros and one of the smallest numbers there are."""
-    rows = [[0, -200, 50], [3e3, -3e3, 0], [0, 0, 0], np.full(3, np.finfo(dtype).tiny)]
-    return np.array(rows, dtype)
+    """Logits of which most exponentials underflow, beside zeros, and the smallest numbers, whose squares underflow."""
+    tiny = np.finfo(dtype).tiny
+    return np.array([[0, -200, 50], [3e3, -3e3, 0], [0, 0, 0], [tiny, 2 * tiny, 8 * tiny]], dtype)
 
 
 LOSSES = {

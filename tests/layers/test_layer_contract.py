@@ -11,6 +11,7 @@ from minilocal.array import Array
 from minilocal.layers import (
     BatchNorm,
     Conv,
+    Dropout,
     GlobalAveragePool,
     Initializer,
     Layer,
@@ -163,6 +164,12 @@ def test_without_p_a_layer_uses_its_own_arrays(case):
 
 def all_of(kind: str) -> list[LayerCase]:
     return [case for case in CASES if case.kind == kind]
+
+
+def test_a_rate_of_0_keeps_nothing():
+    x = np.ones((2, 3), "f4")
+    y, cache = Dropout(0, name="d").forward(x, PassContext())
+    assert y is x and cache is None and Dropout(0, name="d").backward(x, cache) == (x, {})
 
 
 @pytest.mark.parametrize("case", all_of("Dropout")[:2], ids=str)

@@ -6,7 +6,19 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.layers import BatchNorm, PreActivation, Residual
+from minilocal.layers import (
+    BatchNorm,
+    BatchNormReLU,
+    Conv,
+    Flatten,
+    GlobalAveragePool,
+    Initializer,
+    Linear,
+    PreActivation,
+    ReLU,
+    Residual,
+    Sequential,
+)
 from minilocal.objectives.augmented import depth_at, sampled, strides
 from minilocal.objectives.behind import macs_behind
 from tests.helpers.host import host
@@ -88,6 +100,21 @@ def test_its_blocks_are_of_the_kind_of_the_units():
         assert isinstance(objective.network.layers[0], kind)  # type: ignore[union-attr]
 
 
+def test_a_block_of_a_network_without_shortcuts_is_a_convolution_batch_norm_and_relu():
+    initial = Initializer(0)
+    widths = [3, 8, 8, 16]
+    units = [
+        Sequential([Conv(c, d, 5, initial, pad=2, name=f"{i}.0"), ReLU(f"{i}.1")], f"{i}")
+        for i, (c, d) in enumerate(zip(widths, widths[1:], strict=False))
+    ]
+    head = Sequential([GlobalAveragePool(), Flatten(), Linear(16, 10, initial, name="fc")])
+    net = ml.nets.Net("own", units, head, 10, (8, 8, 3), initial)
+    block = learner(1, 3, net).modules[0].objective.network.layers[0]  # type: ignore[union-attr]
+    assert [type(layer) for layer in block.layers] == [Conv, BatchNormReLU]
+    assert host(block.layers[0].parameters["aux.0.0.0.weight"]).shape == (3, 3, 8, 16)
+    assert block.out_shape((8, 8, 8)) == (4, 4, 16), "half the map, as the width has doubled"
+
+
 def test_its_weights_are_its_own():
     ours = learner(2)
     names = [name for module in ours.modules[:-1] if module.objective for name in module.objective.parameters]
@@ -122,7 +149,8 @@ def test_a_depth_below_1_and_a_tau_outside_0_to_1_are_refused(options):
 
 def test_fully_connected_units_are_refused():
     for net in (ml.nets.mlp((8, 8, 8), rng=ml.rng(0)), ml.nets.get("vgg16", rng=ml.rng(0))):
-        with pytest.raises(ml.UserError, match=r"repeat blocks of convolutions, and unit .* is none: use a ResNet"):
+        above = r"repeat blocks of convolutions, and unit .* above module 1 is none: use a ResNet"
+        with pytest.raises(ml.UserError, match=above):
             ml.Learner(net, ml.rules.auglocal(), 3, rng=ml.rng(0))
 
 

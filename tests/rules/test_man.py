@@ -418,6 +418,7 @@ def test_lambdas_by_stage_are_those_of_its_code():
 def test_a_last_local_loss_of_0_is_said():
     with pytest.warns(UserWarning, match="λ1 and λ2 are both 0 at module 2, so nothing trains it"):
         make(man(lambdas=(5, 0.5, 0, 0)))
+    assert ml.objectives.infopro((0, 0, 0, 0)).warnings([]) == [], "one module has no local loss"
 
 
 # ---------------------------------------------------------------------- at the door
