@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -105,7 +107,7 @@ def test_a_block_of_a_network_without_shortcuts_is_a_convolution_batch_norm_and_
     widths = [3, 8, 8, 16]
     units = [
         Sequential([Conv(c, d, 5, initial, pad=2, name=f"{i}.0"), ReLU(f"{i}.1")], f"{i}")
-        for i, (c, d) in enumerate(zip(widths, widths[1:], strict=False))
+        for i, (c, d) in enumerate(pairwise(widths))
     ]
     head = Sequential([GlobalAveragePool(), Flatten(), Linear(16, 10, initial, name="fc")])
     net = ml.nets.Net("own", units, head, 10, (8, 8, 3), initial)
