@@ -292,6 +292,12 @@ def test_two_modules_auxiliary_networks_of_one_name_are_refused():
     )
 
 
+def test_a_unit_with_the_name_of_an_auxiliary_network_is_refused():
+    units = [Sequential([Flatten(), linear(18, 18, "a")]), linear(18, 18, "aux.0.0"), linear(18, 4, "b")]
+    both = r"^the objective of module 1 and unit 2 have an array 'aux\.0\.0\."
+    refused(lambda: ml.Learner(own_net(units), ml.rules.gll(), [1, 2], rng=ml.rng(0)), both)
+
+
 def test_a_unit_that_is_no_layer_is_refused():
     refused(lambda: own_net([Flatten]), r"call it, Flatten\(\)")
 

@@ -10,6 +10,7 @@ import minilocal as ml
 from minilocal import rules
 from minilocal.config import check_agrees, from_tables, resolve, tables_of
 from minilocal.rules.option_docs import args, headline, options_of
+from minilocal.rules.registry import parse
 
 INFOPRO = {"objective": "infopro:lambdas=[6,0,1,2]", "boundary": "link:length=1"}
 
@@ -142,6 +143,15 @@ def test_a_rule_of_ones_own_is_named_by_its_file(mine):
     assert rules.label("mine.py:loud") == "loud" and rules.label("bp") == "bp"
     documented = options_of(rules.constructor("mine.py:loud"), "")
     assert [option.does for option in documented] == ["how little, 0 to 1.", "", "", "", ""]
+
+
+def test_options_that_there_are_not_and_those_given_twice(mine):
+    with pytest.raises(ml.UserError, match=r"^rule 'gll' has no option 'length'\. For it, its options are aux\.$"):
+        ml.rules.get("gll", length=1)
+    with pytest.raises(ml.UserError, match=r"^rule 'mine.py:quiet' has no option 'length'\. For it, it has none\.$"):
+        ml.rules.get("mine.py:quiet", length=1)
+    with pytest.raises(ml.UserError, match=r"^--rule = '.*' sets alpha, and so does alpha = 0\.5\.$"):
+        parse("--rule", "backlink:length=2,alpha=0.25", length=1, alpha=0.5)
 
 
 @pytest.mark.parametrize(

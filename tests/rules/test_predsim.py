@@ -42,9 +42,9 @@ def test_7_beta_0_is_gll_with_the_pooled_linear_classifier():
 
 def test_the_last_loss_has_the_weight_that_is_asked_for():
     """A hundredth of the gradient in the paper's code, all of it in AugLocal's port; reported is what is taught."""
-    by_weight = {w: make_learner(2, beta=0.99, final_weight=w).gradients(X, Y) for w in (1.0, "1-beta", 0.25)}
+    by_weight = {w: make_learner(2, beta=0.99, final_weight=w).gradients(X, Y) for w in (1.0, "1-beta", 0.25, 2)}
     last = [*make_learner(2).modules[1].parameters(), "fc.weight", "fc.bias"]
-    for w, share in (("1-beta", 0.01), (0.25, 0.25)):
+    for w, share in (("1-beta", 0.01), (0.25, 0.25), (2, 2)):
         assert (
             np.isclose(by_weight[w][0][1], share * by_weight[1.0][0][1]) and by_weight[w][0][0] == by_weight[1.0][0][0]
         )
