@@ -150,6 +150,20 @@ def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in(short
     graph_memory.release()
 
 
+@pytest.mark.parametrize("spare, fits", [(0, True), (-1, False)])
+def test_as_many_bytes_as_are_held_are_enough_beside_it(spare, fits):
+    with memory.limited(AMPLE) as card:
+        graph_memory = GraphMemory(fake)
+        with graph_memory.recording() as stream:
+            stream.begin_capture()
+            fake.zeros(200_000, "f4")
+            stream.end_capture()
+        assert graph_memory.held >= 800_000
+        card.size = card.held + graph_memory.held + spare
+        assert graph_memory.fits_beside() is fits
+        graph_memory.release()
+
+
 @pytest.mark.parametrize("percent", [0, 8, 20])
 def test_the_limit_of_the_default_pool_holds_for_both(batch, percent):
     eager, _ = peaks(batch)

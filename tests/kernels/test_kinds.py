@@ -147,6 +147,15 @@ def test_without_numba_it_is_refused_and_auto_is_numpy(monkeypatch):
     assert kernels() == checked_kind("auto") == "numpy"
 
 
+def test_numbas_kernels_are_imported_when_they_are_asked_for(installed, monkeypatch):
+    imported: list[str] = []
+    monkeypatch.setattr(kinds, "import_module", imported.append)
+    ml.use_kernels("numpy")
+    assert imported == []
+    ml.use_kernels("numba")
+    assert imported == ["numba", "minilocal.kernels.numba"]
+
+
 def python(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
     env = {"PYTHONPATH": ":".join(map(str, (*paths, TOP))), "HOME": "/proc/nonexistent"}
     env |= {name: value for name, value in os.environ.items() if name == "NUMBA_DISABLE_JIT"}

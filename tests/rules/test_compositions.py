@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import minilocal as ml
-from minilocal.verify.compare import DOUBLE
+from minilocal.verify.compare import DOUBLE, errors
 from minilocal.verify.objectives import CASES
 from minilocal.verify.synchronous import relative_errors
 
@@ -172,3 +172,31 @@ def test_a_boundary_says_what_it_is():
         "ClosedBoundary", "OpenBoundary", "BackwardLink", "Own",
     ]  # fmt: skip
     assert "boundary=ClosedBoundary()" in repr(ml.rules.gll())
+
+
+class Sum(ml.boundaries.Boundary):
+    """Each module learns from its own loss and from all those above it."""
+
+    passes_on = True
+
+    def linked_units(self, units: int) -> int:
+        return units
+
+
+@pytest.mark.parametrize("modules", [2, 3, 4, [1, 2, 1]], ids=str)
+def test_errors_that_are_passed_on_whole_give_the_sum_of_the_gradients_of_all_losses_above(modules):
+    """Interlocking of reach n has each of them alone: that of the loss n modules up."""
+
+    def gradients(rule):
+        learner = ml.Learner(NET, rule, modules, rng=ml.rng(0), dtype="float64")
+        return learner, learner.gradients(X, Y)[1]
+
+    ours, summed = gradients(ml.rules.compose(objective=ml.objectives.classifier(), boundary=Sum()))
+    K = len(ours.modules)
+    of_reach = [gradients(ml.rules.interlocking(reach=n))[1] for n in range(K)]
+    expected = {
+        name: sum(g[name] for g in of_reach[: K - k])
+        for k, module in enumerate(ours.modules)
+        for name in module.parameters()
+    }
+    assert max(errors({name: summed[name] for name in expected}, expected).values()) <= DOUBLE

@@ -69,6 +69,21 @@ def test_kept_inputs_give_the_same_bits(reach):
     assert alike(trained(interlocking(reach=reach, keep="inputs"), 4), trained(interlocking(reach=reach), 4))
 
 
+@pytest.mark.parametrize("keep, forwards", [("caches", [1, 1, 1, 1]), ("inputs", [2, 2, 2, 1])])
+def test_a_module_whose_loss_is_above_runs_once_more_where_its_input_is_kept(keep, forwards, monkeypatch):
+    ours = learner(interlocking(reach=1, keep=keep), 4)
+    modules, count = ours.modules, [0] * 4
+    forward = type(modules[0]).forward
+
+    def counted(self: Any, *args: Any, **options: Any) -> Any:
+        count[next(k for k, module in enumerate(modules) if module is self)] += 1
+        return forward(self, *args, **options)
+
+    monkeypatch.setattr(type(modules[0]), "forward", counted)
+    ours.step(X, Y, lr=0.1)
+    assert count == forwards
+
+
 def test_pgl_around_it_is_bp_in_global_epochs():
     rule = ml.rules.pgl(around="interlocking", period=2, duration=1)
     ours, bp = learner(rule, 3), learner(ml.rules.bp(), 3)
