@@ -12,7 +12,7 @@ from minilocal.ops.pool import max_pool, max_pool_backward
 from tests.helpers.host import host
 
 
-@pytest.mark.parametrize(("k", "stride"), [(2, 2), (3, 2), (2, 1)])
+@pytest.mark.parametrize(("k", "stride"), [(2, 2), (3, 2), (2, 1), (1, 1), (1, 3)])
 def test_pooling_takes_the_first_of_the_largest_and_its_error_goes_there(k, stride):
     """Whole numbers of a small range: many are equal, and sums are exact."""
     x = ml.rng(0).integers(-3, 3, (2, 7, 6, 3)).astype("f4")
