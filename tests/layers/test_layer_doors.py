@@ -42,6 +42,8 @@ NEW = Initializer(0)
          "channels."),
         (Conv(3, 8, 3, NEW, name="c"), (5, 5, 4), "Conv(3 → 8) 'c' was given (5, 5, 4) per sample: it takes images "
          "(H, W, 3)."),
+        (Conv(3, 8, 3, NEW, name="c"), (5, 5, 2), "Conv(3 → 8) 'c' was given (5, 5, 2) per sample: it takes images "
+         "(H, W, 3)."),
         (Conv(3, 8, 3, NEW, name="c"), (3,), "Conv(3 → 8) 'c' was given (3,) per sample: it takes images (H, W, 3)."),
         (Conv(3, 8, 5, NEW, pad=1, name="c"), (2, 3, 3), "Conv 'c': a 5×5 window with padding 1 does not fit an "
          "image of 2×3: use larger images or fewer poolings."),

@@ -25,6 +25,24 @@ def test_update_running_stats_moves_a_tenth_of_the_way_and_the_variance_is_unbia
     assert np.allclose(variance, 0.9 * np.array([4, 5, 6]) + 0.1 * rows.var(axis=0, ddof=1), rtol=1e-12)
 
 
+def test_the_error_of_a_shortcut_is_computed_for_a_shortcut_alone(monkeypatch):
+    from minilocal.layers import norm
+
+    asked: list[bool] = []
+    backward = norm.batch_norm_backward
+
+    def counted(*args: Any) -> Any:
+        asked.append(args[-1])
+        return backward(*args)
+
+    monkeypatch.setattr(norm, "batch_norm_backward", counted)
+    bn, x = ml.BatchNormReLU(2, name="bn"), streams.rng(0).standard_normal((8, 2)).astype("float32")
+    y, cache = bn.forward(x, PassContext())
+    bn.backward(y, cache)
+    bn.backward_both(y, cache)
+    assert asked == [False, True]
+
+
 def test_an_evaluation_has_nothing_to_commit():
     bn, x = ml.BatchNorm(2, name="bn"), streams.rng(0).standard_normal((8, 2)).astype("float32")
     _, cache = bn.forward(x, PassContext(training=False))

@@ -64,6 +64,20 @@ def test_aux_adapt_goes_by_thirds_of_the_depth_at_other_widths():
     assert convolutions == [2] * 3 + [1] * 6 and connected == [2] * 3 + [3] * 3 + [2] * 3
 
 
+def test_at_other_widths_the_convolution_doubles_the_channels_up_to_the_widest_and_halves_large_maps():
+    def first(shape):
+        layers = auxiliary_network("1c1f", place(shape, widest=512)).layers
+        return outline(layers[0])[2], outline(layers[0])[4], layers[0].out_shape(shape)
+
+    assert first((32, 32, 64)) == (128, 2, (16, 16, 128)) and first((16, 16, 512)) == (512, 2, (8, 8, 512))
+    assert first((16, 16, 384)) == (512, 2, (8, 8, 512)) and first((8, 8, 128)) == (128, 1, (8, 8, 128))
+
+
+def test_layers_without_arrays_are_named_in_their_place():
+    names = [layer.name for layer in auxiliary_network("1c2f", place((8, 8, 16))).layers]
+    assert names == [f"aux.0.{i}" for i in (0, 1, 3, 4, 5, 6, 7)]
+
+
 @pytest.mark.parametrize("aux", [*NAMES, "1c2f+bn+dropout", "0c1f+flat", "2c2f+flat+bn", "aux-adapt+dropout"])
 @pytest.mark.parametrize("shape", [(32, 32, 16), (4, 4, 64), (1, 1, 512), (9, 7, 48), (100,)])
 def test_every_head_classifies_wherever_it_stands(aux, shape):
@@ -128,6 +142,7 @@ def test_losses_and_gradients_with_options_are_those_of_autograd(case):
         ("1c2f+bn+bn", "names an option twice"),
         ("0c1f+bn", "0c1f has none; give 0c2f+bn"),
         ("1c1f+dropout", "1c1f has none; give 1c2f+dropout"),
+        ("1c1f+flat+dropout+bn", "1c1f has none; give 1c2f+dropout."),
         ("mlp-sr+bn", "mlp-sr has no options. There are +bn, +dropout, +flat behind 0c1f, 0c2f"),
         ("1c2f+", "option '' is not known"),
         ("9c9f", "Known: 0c1f, 0c2f, 1c1f, 1c2f, 1c3f, 2c2f, aux-adapt, mlp-sr, mlp-sr-auglocal, mlp, cnn, with +bn"),

@@ -16,6 +16,7 @@ from minilocal.locality.influence import toy_net
 from minilocal.objectives import Batch
 from minilocal.rules import hpff
 from minilocal.verify import certificate
+from minilocal.verify.compare import DOUBLE, errors
 from tests.helpers.host import host
 
 X = ml.rng(1).standard_normal((6, 8, 8, 3)).astype("float32")
@@ -138,6 +139,21 @@ def test_a_cascade_of_a_classifier_is_gll_and_interlocking_added():
     ours = learner(ml.rules.gll(), 4)
     assert all(np.array_equal(a[name], gll[name] + next_loss[name]) for name in of_module(ours, 0, 1, 2))
     assert all(np.array_equal(a[name], gll[name]) for name in of_module(ours, 3))
+
+
+def test_where_no_error_crosses_both_heads_teach_their_module():
+    """The gradients are linear in the two weights."""
+
+    def of(own: float, cascade: float) -> Arrays:
+        rule = ml.rules.compose(objective=ml.objectives.hpff(own=own, cascade=cascade), boundary=ml.boundaries.closed())
+        with warnings.catch_warnings(action="ignore"):  # of a cascade of 0, which leaves module 1 without a loss
+            return gradients(ml.Learner(NET, rule, 3, rng=ml.rng(0), dtype="float64"))
+
+    both, own, cascade = of(0.4, 0.6), of(0.4, 0.0), of(0.0, 0.6)
+    expected = {name: own[name] + cascade[name] for name in both if name != "losses"}
+    assert max(errors({name: both[name] for name in expected}, expected).values()) <= DOUBLE
+    middle = of_module(learner(hpff(), 3), 1)
+    assert all(np.any(own[name]) and np.any(cascade[name]) for name in middle)
 
 
 def test_kept_inputs_give_the_same_bits():
