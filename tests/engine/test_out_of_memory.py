@@ -136,7 +136,9 @@ def test_backpropagation_is_told_of_local_rules_and_of_checkpoints():
     assert f"BackLink over 10 modules about {gigabytes(local)}" in line and 'BP with keep="inputs"' in line
 
 
-def test_a_local_rule_is_told_of_more_modules():
+def test_a_local_rule_is_told_of_twice_as_many_modules_or_one_for_each_unit():
+    for modules, more in ((1, 2), (3, 6), ([8, 1, 1], 6), ([1] * 5 + [5], 10)):
+        assert f"{more} modules about" in kept(ml.rules.gll(), modules)[0]
     line, each = kept(ml.rules.gll(), [5, 5])
     four = max(sum(each[0:3]), sum(each[2:6]), sum(each[5:8]), sum(each[7:10]))  # modules of 3, 3, 2, 2 units
     assert line == (
@@ -159,4 +161,5 @@ def test_where_there_is_no_room_for_one_image_nothing_is_estimated():
 
 def test_sizes_read_well():
     assert [gigabytes(n) for n in (500_000, 12_345_678, 3_140_000_000)] == ["0.5 MB", "12.3 MB", "3.1 GB"]
+    assert [gigabytes(n) for n in (99_999_999, 100_000_000)] == ["100.0 MB", "0.1 GB"]
     assert "no more is known" in str(out_of_memory(MemoryError(), "update"))

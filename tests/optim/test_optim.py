@@ -96,12 +96,13 @@ def test_schedules():
     assert [round(optim.warmup(optim.constant(1.0), 4).lr(e), 9) for e in range(6)] == [0.25, 0.5, 0.75, 1, 1, 1]
 
 
-def test_infopros_schedule_to_the_letter():
-    lr0, E = 0.8, 160
+@pytest.mark.parametrize("E", [12, 160, 400])
+@pytest.mark.parametrize("lr0", [0.1, 0.3, 0.8])
+def test_infopros_schedule_to_the_letter(lr0, E):
     at = optim.infopro(lr0, E)
     for e in range(1, E + 1):
         c = 0.5 * lr0 * (1 + cos(pi * e / E))
-        assert at.lr(e - 1) == pytest.approx(c if e > 10 else c * (e - 1) / 10 + 0.01 * (11 - e) / 10, rel=1e-15)
+        assert at.lr(e - 1) == (c if e > 10 else c * (e - 1) / 10 + 0.01 * (11 - e) / 10)
     assert at.lr(0) == 0.01 and at.lr(E - 1) == 0.0
 
 
@@ -174,6 +175,7 @@ def test_a_schedule_says_whether_a_longer_run_has_the_same_rates(text):
         ("warmup:²+cosine", "before '+'"),
         ("hold:2:x+cosine", "'x' is no learning rate"), ("hold:2:-1+cosine", "rate -1.0"),
         ("hold:2:nan+cosine", "rate nan"), ("warmup:2:3+cosine", "before '+'"), ("wramup:2+cosine", "before '+'"),
+        ("add:2:0.1+cosine", "before '+'"), ("holds:2:0.1+cosine", "before '+'"),
         ("hold:2:0.1+warmup:3+cosine", "once"), ("warmup:3+hold:2:0.1+cosine", "once"),
         ("hold:2:0.1+cosin", "did you mean 'cosine'"), ("cosine:3", "takes no details"),
     ],
@@ -182,6 +184,12 @@ def test_a_schedule_that_cannot_be_is_refused_in_a_line(text, line):
     with pytest.raises(UserError) as caught:
         optim.schedule(text, 0.1, 10)
     assert line in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("milestones", ["150", 150, None])
+def test_milestones_are_a_list(milestones):
+    with pytest.raises(UserError, match=r"^schedule steps: milestones = .*: give a list of epochs, as \(150, 225\)\.$"):
+        optim.steps(0.1, milestones)
 
 
 @pytest.mark.parametrize("lr, epochs", [(0.0, 3), (float("nan"), 3), (float("inf"), 3), (-0.1, 3), (0.1, 0)])

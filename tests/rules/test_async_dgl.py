@@ -10,6 +10,7 @@ import pytest
 import minilocal as ml
 from minilocal.layers import PassContext
 from minilocal.streams import stream
+from tests.helpers.host import host
 
 OBJECTIVE = ml.objectives.classifier("0c1f")
 
@@ -236,6 +237,28 @@ def test_dropout_masks_differ_between_the_draws_of_one_step():
     assert len(names) > len({step for step, _ in names}) and len(set(names)) == len(names)
 
 
+def test_a_workers_loss_is_the_mean_of_its_batches_of_the_step(monkeypatch):
+    learner = make_learner(asynchronous(buffer=2), 3)
+    own: list[list[float]] = [[] for _ in range(3)]
+    work = type(learner._engine)._work
+
+    def noted(self, j, *args):
+        loss = work(self, j, *args)
+        own[j].append(float(loss))
+        return loss
+
+    monkeypatch.setattr(type(learner._engine), "_work", noted)
+    most = 0
+    for x, y in batches(20):
+        for of_worker in own:
+            of_worker.clear()
+        losses = host(learner.step(x, y, lr=0.1))
+        means = [np.mean(of_worker) if of_worker else np.nan for of_worker in own]
+        np.testing.assert_allclose(losses, means, rtol=4e-16 * max(map(len, own)))
+        most = max(most, *map(len, own))
+    assert most > 1
+
+
 @pytest.mark.parametrize("options, says", [
     ({"buffer": -1}, "buffer = -1"), ({"buffer": 1.5}, "buffer = 1.5"), ({"slowed": 0, "noise": 1.0}, "outside"),
     ({"noise": 0.5}, "slowed worker's number"), ({"slowed": 1}, "noise above 0"),
@@ -266,8 +289,9 @@ def test_the_rule_by_name_takes_a_buffer_and_refuses_slowness_without_one():
         "asynchronous DGL",
     ) and "drawn" in rule.describe()
     assert ml.rules.dgl().name == "DGL" and rule.least_batches(3) == 3
-    with pytest.raises(ml.UserError, match="give a buffer too"):
-        ml.rules.dgl(slowed=1, noise=0.5)
+    for slowness in ({"slowed": 1, "noise": 0.5}, {"slowed": 0}, {"noise": 0.5}):
+        with pytest.raises(ml.UserError, match="give a buffer too"):
+            ml.rules.get("dgl", **slowness)
 
 
 def test_a_slowed_worker_must_be_there_and_there_is_no_gradient_of_one_batch():

@@ -313,8 +313,12 @@ def test_an_unknown_context_is_refused(context):
 
 
 def test_vectors_are_refused_before_training():
-    for net in (ml.nets.mlp((8, 8, 8), rng=ml.rng(0)), ml.nets.get("vgg16", rng=ml.rng(0))):
-        with pytest.raises(ml.UserError, match=r"context=image: module \d+ begins with vectors of \d+, and a context"):
+    for net, where in (
+        (ml.nets.mlp((8, 8, 8), rng=ml.rng(0)), (2, 8)),
+        (ml.nets.get("vgg16", rng=ml.rng(0)), (15, 512)),
+    ):
+        line = "context=image: module {} begins with vectors of {}, and a context".format(*where)
+        with pytest.raises(ml.UserError, match=line):
             learner(contsup(), len(net.units), net)
     vgg = ml.nets.get("vgg16", rng=ml.rng(0))
     assert learner(contsup(), 2, vgg).parameters(), "where modules begin with maps it is defined"
