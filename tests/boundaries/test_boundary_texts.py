@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minilocal.boundaries import closed, delayed, link, open, reach, synthetic_gradient
+from minilocal.boundaries import cascade, closed, delayed, link, open, reach, synthetic_gradient
 from minilocal.boundaries.base import Recommended
 from minilocal.errors import UserError
 
@@ -32,6 +32,7 @@ TOTAL = "the total error of the next module (which waits for those above where i
             "the error of the last loss, times 0.5, delayed by 1 iteration per boundary (activations by 1)",
         ),
         (synthetic_gradient(), "trains a synthesiser of h_k, whose synthetic gradient replaces it"),
+        (cascade(), "the error that leaves the next module, into every unit, beside its own"),
         (reach(modules=0), "none"),
         (reach(), "the error of one loss, the next module's (or the last), into every unit"),
         (reach(modules=3), "the error of one loss, that 3 modules up (or the last), into every unit"),

@@ -150,6 +150,18 @@ def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in(short
     graph_memory.release()
 
 
+def test_another_error_of_the_card_is_not_taken_for_a_lack_of_memory(monkeypatch):
+    def fails(size):
+        raise memory.CUDARuntimeError(700, "cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+    graph_memory = GraphMemory(fake)
+    with graph_memory.recording():
+        monkeypatch.setattr(fake.cuda, "Memory", fails)
+        with pytest.raises(memory.CUDARuntimeError, match="cudaErrorIllegalAddress"):
+            graph_memory._allocate(512)
+    graph_memory.release()
+
+
 @pytest.mark.parametrize("spare, fits", [(0, True), (-1, False)])
 def test_as_many_bytes_as_are_held_are_enough_beside_it(spare, fits):
     with memory.limited(AMPLE) as card:

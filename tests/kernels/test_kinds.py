@@ -156,6 +156,19 @@ def test_numbas_kernels_are_imported_when_they_are_asked_for(installed, monkeypa
     assert imported == ["numba", "minilocal.kernels.numba"]
 
 
+@pytest.mark.parametrize("error", [ImportError("Numba needs NumPy 2.4 or less.\nGot NumPy 2.9."), OSError("no LLVM")])
+def test_numba_that_cannot_be_imported_is_refused_and_the_kind_stays(error, installed, monkeypatch):
+    def fails(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(kinds, "import_module", fails)
+    ml.use_kernels("numpy")
+    line = rf"^kernels = 'numba' met .*{str(error).partition('.')[0]}.*: in the clone, pip install"
+    with pytest.raises(ml.UserError, match=line) as refused:
+        ml.use_kernels("numba")
+    assert "\n" not in str(refused.value) and kernels() == "numpy"
+
+
 def python(code: str, *paths: Path) -> subprocess.CompletedProcess[str]:
     env = {"PYTHONPATH": ":".join(map(str, (*paths, TOP))), "HOME": "/proc/nonexistent"}
     env |= {name: value for name, value in os.environ.items() if name == "NUMBA_DISABLE_JIT"}

@@ -56,8 +56,9 @@ def test_weights_and_biases_are_of_the_schemes_distribution(scheme):
 def test_an_initializer_has_its_own_scheme():
     own = Initializer(7, "ddg")
     assert Initializer.of(own) is own and own.of(own) is own and Initializer.of(own, "fdg") is own
-    with pytest.raises(UserError, match="initialisation 'nonsense' is not known"):
-        Initializer.of(own, "nonsense")
+    for build in (lambda: Initializer.of(own, "nonsense"), lambda: Initializer(7, "nonsense")):
+        with pytest.raises(UserError, match="initialisation 'nonsense' is not known"):
+            build()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

@@ -76,6 +76,19 @@ def test_a_rate_of_dropout(rate):
     assert Dropout(0).rate == 0
 
 
+@pytest.mark.parametrize("wrong", [MaxPool, [MaxPool], "pool", None, 3])
+def test_a_sequence_is_of_layers(wrong):
+    with pytest.raises(
+        UserError, match=r"^Sequential .*was given .*: give a list of layers, \[Flatten\(\), \.\.\.\]\.$"
+    ):
+        Sequential(wrong)
+
+
+def test_a_shortcut_of_another_side():
+    with pytest.raises(UserError, match=r"^shortcut 'B' is not known"):
+        PadShortcut(3, 8, 2, "B")
+
+
 def test_two_arrays_of_one_name():
     weights = {"a.weight": np.zeros(1)}
     check_distinct_names([("one", weights), ("two", {"b.weight": np.zeros(1)})])

@@ -132,6 +132,25 @@ def test_predsims_loss_is_beta_similarity_and_the_rest_prediction(beta):
 # ---------------------------------------------------------------------------------------------- both
 
 
+class Mine(ml.objectives.ObjectiveSpec):
+    """An objective of the user's."""
+
+
+@pytest.mark.parametrize(
+    ("objective", "text"),
+    [
+        (ml.objectives.augmented(depth=3), "a classifier behind 3 of the network's own later units (τ = 0.5)"),
+        (
+            ml.objectives.hpff(own=0.25, cascade=0.75, aux="0c1f"),
+            "two heads (0c1f, softmax), 0.25 of a classifier, and 0.75 of a classifier and 2×2 decoders of the image",
+        ),
+        (Mine(), "Mine"),
+    ],
+)
+def test_an_objective_in_a_few_words(objective, text):
+    assert objective.describe() == text
+
+
 OBJECTIVES = [
     ml.objectives.predsim(0.6),
     ml.objectives.infopro((5, 0.5, 0.25, 2)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from minilocal.boundaries.supply import MODES
 from minilocal.engine.hooks import Hook, hooked
 from minilocal.layers import PassContext
 from minilocal.layers.module_input import ModuleInput
+from minilocal.layers.with_context import standing_alone
 from minilocal.objectives import Batch
 from minilocal.rules import bp, compose, contsup, gll
 from minilocal.summary import kept_bytes, network_size
@@ -341,3 +343,18 @@ def test_a_unit_with_contexts_says_what_it_lacks_alone():
     unit = learner(contsup()).modules[1].units[0]
     with pytest.raises(ml.UserError, match="has a context of the image, and none was given"):
         unit.forward(np.zeros((2, 8, 8, 16), "float32"), PassContext())
+
+
+@pytest.mark.parametrize("context", SOURCES)
+def test_a_pass_through_one_unit_alone_is_given_what_its_contexts_read(context):
+    """The shapes are those of the image, and of the input of the module below."""
+    ours, ctx = learner(contsup(context=context)), PassContext()
+    assert standing_alone(NET.units[0], ctx, np.zeros) is ctx
+    unit = ours.modules[2].units[0]
+    sources = standing_alone(unit, ctx, lambda shape: np.ones((2, *shape), "float32")).inputs
+    image, below = sources.image, sources.below.value
+    assert (image is not None) == (context != "below") and (below is not None) == (context != "image")
+    assert image is None or image.shape == (2, 8, 8, 3)
+    assert below is None or below.shape[1:] == NET.shapes[ours.modules[0].top]
+    h = np.zeros((2, *NET.shapes[ours.modules[1].top]), "float32")
+    assert unit.forward(h, replace(ctx, inputs=sources))[0].shape[1:] == NET.shapes[ours.modules[2].first]

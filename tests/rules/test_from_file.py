@@ -11,6 +11,7 @@ from minilocal import rules
 from minilocal.config import check_agrees, from_tables, resolve, tables_of
 from minilocal.rules.option_docs import args, headline, options_of
 from minilocal.rules.registry import parse
+from minilocal.rules.text import LONGEST, value
 
 INFOPRO = {"objective": "infopro:lambdas=[6,0,1,2]", "boundary": "link:length=1"}
 
@@ -112,6 +113,10 @@ def loud(*, alpha: float = 0.5, aux="0c1f", sizes=(1, 2), inner=quiet, pair=(qui
     return ml.rules.compose("Loud", objective=ml.objectives.classifier(aux), boundary=ml.boundaries.link(2, alpha))
 
 
+def forgiving(*others, alpha: float = 0.5, **more):
+    return loud(alpha=alpha)
+
+
 def broken(*, x=1):
     return 1 / (x - 1)
 
@@ -141,8 +146,13 @@ def test_a_rule_of_ones_own_is_named_by_its_file(mine):
     assert ml.rules.get("mine.py:quiet").boundary == ml.boundaries.link(1, 0.75)
     assert ml.rules.get("mine.py:loud", alpha=0.25).boundary == ml.boundaries.link(2, 0.25)
     assert rules.label("mine.py:loud") == "loud" and rules.label("bp") == "bp"
+    assert list(rules.options("mine.py:forgiving")) == ["alpha"], "what it takes besides has no name"
     documented = options_of(rules.constructor("mine.py:loud"), "")
     assert [option.does for option in documented] == ["how little, 0 to 1.", "", "", "", ""]
+
+
+def test_a_word_too_long_for_a_number_is_a_word():
+    assert value("1" * 300) == int("1" * 300) and value("1" * (LONGEST + 1)) == "1" * (LONGEST + 1)
 
 
 def test_options_that_there_are_not_and_those_given_twice(mine):
@@ -159,12 +169,12 @@ def test_options_that_there_are_not_and_those_given_twice(mine):
     [
         (
             "mine.py:lood",
-            "mine.py has no rule 'lood'; did you mean 'loud'? It has quiet, loud, broken, needs,",
+            "mine.py has no rule 'lood'; did you mean 'loud'? It has quiet, loud, forgiving, broken,",
         ),
         ("mine.py", "name the rule in it too, as mine.py:my_rule"),
         ("mine.py:", "name the rule in it too"),
         ("none.py:x", "none.py cannot be read, No such file or directory."),
-        ("mine.py:broken", "mine.py:18: ZeroDivisionError: division by zero"),
+        ("mine.py:broken", "mine.py:22: ZeroDivisionError: division by zero"),
         ("mine.py:needs", "its option 'x' needs a default and a name, as x=1."),
         ("mine.py:wrong", "returned a int, not a Rule"),
         ("mine.py:ml", "is a module: give a Rule, or a function that returns one"),

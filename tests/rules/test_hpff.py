@@ -12,6 +12,7 @@ import pytest
 import minilocal as ml
 from minilocal import ops
 from minilocal.engine.hooks import Hook, hooked
+from minilocal.layers import PassContext
 from minilocal.locality.influence import toy_net
 from minilocal.objectives import Batch
 from minilocal.rules import hpff
@@ -111,6 +112,27 @@ def test_with_one_patch_the_cascade_is_infopro():
     b = gradients(infopro)
     assert all(np.array_equal(a[renamed[n]], b[n]) for n in names if n in b)
     assert abs(a["losses"][1] / b["losses"][1] - 1) < 1e-15  # two float64 summands, in the other order
+
+
+@pytest.mark.parametrize(("weights", "head"), [((0.4, 0.6), "cascade"), ((0.0, 0.6), "cascade"), ((0.4, 0.0), "own")])
+def test_local_logits_are_the_cascades_where_it_has_a_weight(weights, head):
+    own, cascade = weights
+    with warnings.catch_warnings(action="ignore"):  # of a cascade of 0, which leaves module 1 without a loss
+        ours = learner(hpff(own=own, cascade=cascade), 3)
+    heads = ours.modules[1].objective
+    assert isinstance(heads, ml.objectives.TwoHeads)
+    h = ml.rng(2).standard_normal((6, 4, 4, 32)).astype("float32")
+    ctx = PassContext(training=False)
+    expected = host((heads.own if head == "own" else heads.cascade).logits(h, ctx))
+    assert expected.shape == (6, 4) and np.array_equal(host(heads.logits(h, ctx)), expected)
+
+
+def test_the_multiply_adds_are_those_of_both_heads():
+    heads = learner(hpff(), 3).modules[1].objective
+    assert isinstance(heads, ml.objectives.TwoHeads)
+    shape = (4, 4, 32)
+    behind = [branch.network.macs(shape) for part in (heads.own, heads.cascade) for branch in part.branches]
+    assert len(behind) == 6 and heads.macs(shape) == sum(behind) > 0
 
 
 def test_each_decoder_reconstructs_its_own_patch_of_the_image():

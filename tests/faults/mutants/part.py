@@ -66,14 +66,14 @@ def figure(what: str, verdicts: list[dict[str, Any]]) -> Figure:
 
 
 def seed_line(seed: int, size: int, at_first: list[dict[str, Any]]) -> str:
-    """What the tests killed of a sample before anything was mended for it."""
+    """What the tests killed of a sample when it was first tried."""
     if not at_first:
         return ""
     killed = sum(not survived(v) for v in at_first)
     share, bound = percent(killed / len(at_first)), percent(lower_bound(killed, len(at_first)))
     return (
-        f"* Seed {seed}, {size} mutants: the tests as they were at its drawing killed {killed} of {len(at_first)}, "
-        f"{share}; at least {bound} of all such mutants, at 95 % confidence.\n"
+        f"* Seed {seed}, {size} mutants: when it was first tried the tests killed {killed} of {len(at_first)}, {share}; "
+        f"at least {bound} of all such mutants, at 95 % confidence.\n"
     )
 
 

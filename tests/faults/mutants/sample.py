@@ -7,8 +7,8 @@ import random
 from tests.faults.mutants.places import Mutant, changes, places
 from tests.faults.mutants.table import OWN, ROOT, modules
 
-SEEDS = (20261127, 20261128)
-"""The first sample, and a fresh one that was drawn after the first one's survivors had been mended."""
+SEEDS = (20261127, 20261128, 20261129)
+"""Two samples, and a fresh one that was drawn after their survivors had been mended."""
 EACH = 35
 """Places a part: 9 parts make 315 mutants of each seed."""
 
