@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from minilocal.layers import BatchNorm, Conv, Initializer, Linear, ReLU, Residual, Sequential
+from minilocal.layers import BatchNorm, Conv, Initializer, Layer, Linear, ReLU, Residual, Sequential
 from minilocal.layers.initial import SCHEMES
 from minilocal.layers.redrawn import redrawn
 from tests.helpers.host import host
 
-KINDS = {
+KINDS: dict[str, Callable[[Initializer, str], Layer]] = {
     "convolution": lambda initial, name: Conv(3, 4, 3, initial, bias=True, name=name),
     "linear": lambda initial, name: Linear(5, 4, initial, name=name),
     "batch norm": lambda initial, name: BatchNorm(4, initial, name=name),

@@ -15,6 +15,7 @@ from minilocal.layers import (
     Flatten,
     GlobalAveragePool,
     Initializer,
+    Layer,
     Linear,
     PreActivation,
     ReLU,
@@ -105,7 +106,7 @@ def test_its_blocks_are_of_the_kind_of_the_units():
 def test_a_block_of_a_network_without_shortcuts_is_a_convolution_batch_norm_and_relu():
     initial = Initializer(0)
     widths = [3, 8, 8, 16]
-    units = [
+    units: list[Layer] = [
         Sequential([Conv(c, d, 5, initial, pad=2, name=f"{i}.0"), ReLU(f"{i}.1")], f"{i}")
         for i, (c, d) in enumerate(pairwise(widths))
     ]

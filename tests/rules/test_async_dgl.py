@@ -253,7 +253,7 @@ def test_a_workers_loss_is_the_mean_of_its_batches_of_the_step(monkeypatch):
         for of_worker in own:
             of_worker.clear()
         losses = host(learner.step(x, y, lr=0.1))
-        means = [np.mean(of_worker) if of_worker else np.nan for of_worker in own]
+        means = np.array([np.mean(of_worker) if of_worker else np.nan for of_worker in own])
         np.testing.assert_allclose(losses, means, rtol=4e-16 * max(map(len, own)))
         most = max(most, *map(len, own))
     assert most > 1

@@ -14,7 +14,7 @@ import minilocal as ml
 from minilocal.boundaries.supply import MODES
 from minilocal.engine.hooks import Hook, hooked
 from minilocal.layers import PassContext
-from minilocal.layers.module_input import ModuleInput
+from minilocal.layers.module_input import ModuleInput, ModuleInputs
 from minilocal.layers.with_context import standing_alone
 from minilocal.objectives import Batch
 from minilocal.rules import bp, compose, contsup, gll
@@ -352,6 +352,7 @@ def test_a_pass_through_one_unit_alone_is_given_what_its_contexts_read(context):
     assert standing_alone(NET.units[0], ctx, np.zeros) is ctx
     unit = ours.modules[2].units[0]
     sources = standing_alone(unit, ctx, lambda shape: np.ones((2, *shape), "float32")).inputs
+    assert isinstance(sources, ModuleInputs) and sources.below is not None
     image, below = sources.image, sources.below.value
     assert (image is not None) == (context != "below") and (below is not None) == (context != "image")
     assert image is None or image.shape == (2, 8, 8, 3)
