@@ -196,8 +196,6 @@ def test_what_is_no_schedule_is_refused_in_a_line():
     unchecked: Any = optim
     for build in (lambda: unchecked.warmup(0.1, 5), lambda: unchecked.hold("cosine", 5, 0.1)):
         with pytest.raises(UserError, match=r"is no schedule: give minilocal\.optim\.cosine\(lr, epochs\)"):
-            UserError, match=r"is no schedule: give minilocal\.optim\.cosine\(lr, epochs\), or another\.$"
-        ):
             build()
     for text in (None, 3, ["cosine"]):
         with pytest.raises(UserError, match=r"^schedule .*: give its text, as 'cosine' or"):
