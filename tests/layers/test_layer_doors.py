@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,9 @@ def test_a_sequence_is_of_layers(wrong):
         UserError, match=r"^Sequential .*was given .*: give a list of layers, \[Flatten\(\), \.\.\.\]\.$"
     ):
         Sequential(wrong)
+    several: list[Any] = [MaxPool(1), "one", "two"]
+    with pytest.raises(UserError, match=r"was given 'one': give"):
+        Sequential(several)
 
 
 def test_a_shortcut_of_another_side():

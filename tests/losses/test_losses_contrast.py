@@ -53,6 +53,21 @@ def test_a_batch_of_one_and_a_vector_of_zeros():
     assert np.isfinite(loss) and np.isfinite(dz).all() and not dz[2].any()
 
 
+def test_a_length_of_1e_12_is_no_direction_yet():
+    z = ml.rng(0).standard_normal((6, 5))
+    z[2] = [0, 0, 1e-12, 0, 0]
+    assert np.sqrt((z[2] * z[2]).sum()) == 1e-12 and not host(supervised_contrast(z, LABELS)[1])[2].any()
+    z[2] *= 1.001
+    assert host(supervised_contrast(z, LABELS)[1])[2].any()
+
+
+@pytest.mark.parametrize("temperature", [0.07, 0.5, 2.0])
+def test_of_two_alone_each_chooses_the_other_however_far(temperature):
+    z = np.array([[1.0, 0.0], [-3.0, 0.0]])
+    loss, dz = map(host, supervised_contrast(z, np.array([1, 1]), temperature))
+    assert loss == 0 and not dz.any()
+
+
 def test_only_directions_count():
     z = ml.rng(0).standard_normal((6, 5))
     loss, dz = map(host, supervised_contrast(z, LABELS))

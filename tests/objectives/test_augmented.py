@@ -96,6 +96,12 @@ def test_batch_norm_stands_before_the_linear_layer_at_depth_1():
     assert norms(13, 2) == 0 and norms(12, 2) == 0  # round(1.5) is 2: at τ = 0.5 two stays two
 
 
+def test_the_layers_behind_its_blocks_are_named_as_if_batch_norm_always_stood_there():
+    for depth, numbers in ((1, [0, 1, 2, 3, 4]), (2, [0, 1, 2, 3, 5])):
+        network = learner(depth).modules[0].objective.network  # type: ignore[union-attr]
+        assert [layer.name for layer in network.layers] == [f"aux.0.{n}" for n in numbers]
+
+
 def test_its_blocks_are_of_the_kind_of_the_units():
     wide = ml.nets.get("wrn10-1", rng=ml.rng(0))
     for net, kind in ((NET, Residual), (wide, PreActivation)):

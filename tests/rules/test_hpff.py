@@ -220,8 +220,12 @@ def test_two_backwards_of_a_module_and_one_of_the_module_below():
 def test_running_statistics_are_committed_once(net):
     """Also those of a head that both losses of the last module have."""
     ours, bp = (learner(rule, 3, net=net) for rule in (hpff(), ml.rules.bp()))
+    before = {n: host(b).copy() for n, b in ours.buffers().items()}
     for each in (ours, bp):
         each.step(X, Y, lr=0.0)
+    of_heads = {n for n in before if n.startswith("aux.1.")}
+    assert {n.split(".")[2] for n in of_heads} >= {"own", "cascade"}
+    assert not any(np.array_equal(host(ours.buffers()[n]), before[n]) for n in of_heads), "each head's own"
     assert bp.buffers() and all(np.array_equal(host(ours.buffers()[n]), host(b)) for n, b in bp.buffers().items())
 
 
@@ -286,9 +290,12 @@ def test_an_own_objective_that_says_that_it_divides_and_does_not():
         learner(ml.rules.compose(objective=Divides(), boundary=ml.boundaries.cascade()), 1)
 
 
-@pytest.mark.parametrize("options", [{"lambdas": (5, 0.5, 0, 0)}, {"own": 1.0, "cascade": 0.0}], ids=str)
-def test_a_module_1_that_learns_nothing_is_warned_of(options):
-    with pytest.warns(UserWarning, match="module 1 has no loss of its own: it learns nothing"):
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [({"lambdas": (5, 0.5, 0, 0)}, "λ1 and λ2 of module 2 are 0"), ({"own": 1.0, "cascade": 0.0}, "cascade is 0")],
+)
+def test_a_module_1_that_learns_nothing_is_warned_of(options, why):
+    with pytest.warns(UserWarning, match=f"^HPFF: {why}, and module 1 has no loss of its own: it learns nothing"):
         learner(hpff(**options), 3)
 
 
