@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from minilocal.boundaries import cascade, closed, delayed, link, open, reach, synthetic_gradient
+from minilocal.boundaries import cascade, closed, delayed, link, open, reach, synthetic_gradient, weights
 from minilocal.boundaries.base import Recommended
 from minilocal.errors import UserError
 
@@ -33,6 +33,11 @@ TOTAL = "the total error of the next module (which waits for those above where i
         ),
         (synthetic_gradient(), "trains a synthesiser of h_k, whose synthetic gradient replaces it"),
         (cascade(), "the error that leaves the next module, into every unit, beside its own"),
+        (weights(), "none; the weights of the next module's first unit, averaged (momentum 0.995)"),
+        (
+            weights(momentum=0.9, every=3),
+            "none; the weights of the next module's first unit, averaged (momentum 0.9, every 3 steps)",
+        ),
         (reach(modules=0), "none"),
         (reach(), "the error of one loss, the next module's (or the last), into every unit"),
         (reach(modules=3), "the error of one loss, that 3 modules up (or the last), into every unit"),

@@ -15,7 +15,7 @@ from minilocal.boundaries.supply import MODES
 from minilocal.engine.hooks import Hook, hooked
 from minilocal.layers import PassContext
 from minilocal.layers.module_input import ModuleInput, ModuleInputs
-from minilocal.layers.with_context import standing_alone
+from minilocal.layers.with_context import WithContext, standing_alone
 from minilocal.objectives import Batch
 from minilocal.rules import bp, compose, contsup, gll
 from minilocal.summary import kept_bytes, network_size
@@ -184,6 +184,13 @@ def test_gradients_leave_no_trace(rule):
     before = {name: host(a).copy() for name, a in ours.state().items()}
     (_, first), (_, again) = ours.gradients(X, Y), ours.gradients(X, Y)
     assert alike(first, again, first) and alike(before, ours.state(), before)
+
+
+@pytest.mark.parametrize("context", SOURCES)
+def test_a_modules_input_is_kept_for_the_module_above_only_where_that_encodes_it(context):
+    firsts = [module.units[0] for module in learner(contsup(context=context)).modules[1:]]
+    kept = [unit.is_encoded for unit in firsts if isinstance(unit, WithContext)]
+    assert kept == ([False, False, False] if context == "image" else [True, True, False])
 
 
 def test_it_keeps_what_it_promises():
