@@ -156,6 +156,7 @@ def test_another_error_of_the_card_is_not_taken_for_a_lack_of_memory(monkeypatch
 
     graph_memory = GraphMemory(fake)
     with graph_memory.recording():
+        assert graph_memory._allocate(512).offset == 0, "a block is used from its begin"
         monkeypatch.setattr(fake.cuda, "Memory", fails)
         with pytest.raises(memory.CUDARuntimeError, match="cudaErrorIllegalAddress"):
             graph_memory._allocate(512)
