@@ -18,7 +18,9 @@ def main() -> None:
     parser.add_argument("--each", type=int, default=EACH, help="places of each part")
     parser.add_argument("--seed", type=int, nargs="*", default=SEEDS)
     parser.add_argument("--only", nargs="*", choices=OWN, default=list(OWN), help="parts of the package")
-    parser.add_argument("--again", action="store_true", help="also those that survived")
+    parser.add_argument(
+        "--again", action="store_true", help="also those that survived, but for the listed ones that compute the same"
+    )
     parser.add_argument("--minutes", type=float, default=inf, help="none begins after so many")
     options = parser.parse_args()
     mutants = [m for seed in options.seed for part in options.only for m in sample_part(part, options.each, seed)]

@@ -17,6 +17,7 @@ from tests.faults import measured
 from tests.faults.mutants import covering as tests_of
 from tests.faults.mutants import trial
 from tests.faults.mutants.checkout import copy_of_the_repository
+from tests.faults.mutants.equivalent import change, equivalent
 from tests.faults.mutants.places import Mutant
 from tests.faults.mutants.table import OWN, ROOT, WIDER, part_of, test_files
 from tests.faults.mutants.warm import warm
@@ -87,13 +88,17 @@ def all_files() -> list[str]:
 
 
 def try_mutants(sample: list[Mutant], again: bool = False, minutes: float = inf) -> None:
-    """Tries the mutants that have no verdict yet, and with `again` those that survived; begins none after `minutes`."""
+    """Tries the mutants that have no verdict yet, and with `again` those that survived and are not listed as the same.
+
+    Begins none after `minutes`.
+    """
     global _covering, _end
     files = all_files()
     measure_tests(files)
     _covering = tests_of.covering(files)
-    _, last = first_and_last()
-    left = [m for m in sample if key(m) not in last or (again and last[key(m)]["end"] == "survived")]
+    (_, last), same = first_and_last(), equivalent()
+    once_more = {k for k, v in last.items() if again and v["end"] == "survived" and change(v) not in same}
+    left = [m for m in sample if key(m) not in last or key(m) in once_more]
     _end = time.monotonic() + 60 * minutes
     print(f"{len(sample)} mutants, {len(left)} to try", flush=True)
     with VERDICTS.open("a") as file:
