@@ -41,11 +41,10 @@ def measured() -> Measured:
     mutants = list(dict.fromkeys(m for sampled in samples.values() for m in sampled))
     verdicts = {m: last[key(m)] for m in mutants if change(last[key(m)]) not in same}
     figures = [figure(part, [v for m, v in verdicts.items() if part_of(m.module) == part]) for part in OWN]
-    figures.append(figure("all nine parts", list(verdicts.values())))
     survivors = [
         f"{m.module}:{m.line}: `{v['before']}` became `{v['after']}`" for m, v in verdicts.items() if survived(v)
     ]
-    text = ""
+    text = f"* {len(verdicts) - len(survivors)} of {len(verdicts)} are killed by now.\n"
     for seed, sampled in samples.items():
         at_first = [first[key(m)] for m in sampled if change(first[key(m)]) not in same]
         text += seed_line(seed, len(sampled), at_first)
