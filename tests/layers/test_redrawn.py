@@ -28,7 +28,7 @@ KINDS: dict[str, Callable[[Initializer, str], Layer]] = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_they_are_those_of_a_layer_made_under_these_names(kind, scheme):
     initial = Initializer(7, scheme)
-    made = KINDS[kind](initial, "aux.0.unit").parameters
+    expected = KINDS[kind](initial, "aux.0.unit").parameters
     fresh = redrawn(KINDS[kind](Initializer(8), "unit"), initial, "aux.0.")
-    assert [f"aux.0.{name}" for name in fresh] == list(made)
-    assert all(np.array_equal(host(made[f"aux.0.{name}"]), a) and a.dtype == "f4" for name, a in fresh.items())
+    assert [f"aux.0.{name}" for name in fresh] == list(expected)
+    assert all(np.array_equal(host(expected[f"aux.0.{name}"]), a) and a.dtype == "f4" for name, a in fresh.items())
