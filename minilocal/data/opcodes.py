@@ -3,18 +3,26 @@
 A CIFAR file needs few of them. Any other is refused, and so is what makes a short file cost much: a memo with a huge
 index, an object that is used twice and holds others (forty doublings of a tuple are 10¹² of them), and a key of a dict
 that is no text.
+
+What is walked is what runs: a frame within a frame, or an opcode that goes past its frame's end, is refused, since
+CPython's unpickler would go on elsewhere in the file than here.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
 import pickletools
+import re
 from collections.abc import Iterator
 from typing import Any
 
 MOST = 1 << 20  # opcodes: CIFAR-100's training file, 50 000 images, has about 700 000 in protocol 0
 SHORT = 256  # characters of a text that is used again
 LARGEST = 1 << 31  # no integer of such a file is larger
+ESCAPED = re.compile(
+    rb"""(?:[^\\]++|\\[\\'"nrt]|\\x[0-9a-f]{2})*+"""
+)  # as Python 2 writes a text; of others Python warns
 
 TEXTS = {
     "STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8",
@@ -39,8 +47,7 @@ def check(data: bytes) -> None:
     """
     stack: list[str] = []
     memo: dict[int, str] = {}
-    program: Iterator[tuple[Any, Any, Any]] = pickletools.genops(data)
-    for number, (opcode, argument, _) in enumerate(program):
+    for number, (opcode, argument) in enumerate(_program(data)):
         name = opcode.name
         if name not in NEEDED or number == MOST:
             what = f"more than {MOST} opcodes" if number == MOST else f"the opcode {name}"
@@ -58,6 +65,31 @@ def check(data: bytes) -> None:
             stack.append(REUSABLE)
         else:
             _carry_out(opcode, argument, stack)
+
+
+def _program(data: bytes) -> Iterator[tuple[Any, Any]]:
+    """(opcode, argument) in their order, from the places that CPython's unpickler takes them from.
+
+    Raises: UnpicklingError for frames that overlap or are cut, and for a text with an unknown escape.
+    """
+    file = io.BytesIO(data)
+    program: Iterator[tuple[Any, Any, Any]] = pickletools.genops(file)
+    frame_end = 0
+    while (at := file.tell()) < len(data):
+        if data[at : at + 1] == b"S" and not ESCAPED.fullmatch(data[at + 1 : data.find(b"\n", at)]):
+            raise pickle.UnpicklingError("it has a text with an unknown escape")
+        opcode, argument, _ = next(program)
+        end = file.tell()
+        if at < frame_end and (opcode.name == "FRAME" or end > frame_end):
+            raise pickle.UnpicklingError("it has a frame that ends within another, or within an opcode")
+        if opcode.name == "FRAME":
+            frame_end = end + argument
+            if frame_end > len(data):
+                raise pickle.UnpicklingError("it has a frame that is longer than the file")
+        yield opcode, argument
+        if opcode.name == "STOP":
+            return
+    next(program)  # its error: there is no STOP
 
 
 def _carry_out(opcode: Any, argument: Any, stack: list[str]) -> None:

@@ -188,6 +188,45 @@ def test_a_short_program_takes_little_time_and_memory(what, program):
     assert time.perf_counter() - began < 10 and len(message) < 500
 
 
+def framed(program: bytes, length: int | None = None) -> bytes:
+    """A frame around a program, which says that it has `length` bytes."""
+    return b"\x95" + (len(program) if length is None else length).to_bytes(8, "little") + program
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        (b"\x80\x04" + framed(b"}" + framed(b"X\x01\0\0\0a")) + b"K\x01s.", "within another"),
+        (b"\x80\x04" + framed(b"}X\x01\0\0\0aK\x01s."[:5]) + b"\0aK\x01s.", "within an opcode"),
+        (b"\x80\x04" + framed(b"}X\x01\0\0\0aI") + b"1\ns.", "within an opcode"),
+        (b"\x80\x04" + framed(b"}.", 3), "longer than the file"),
+        (b"\x80\x04" + framed(b"}.", 1 << 63), "longer than the file"),
+    ],
+)
+def test_frames_that_overlap_or_are_cut_are_refused(program, why):
+    """CPython's unpickler drops what is left of a frame there, and takes its next opcode from elsewhere in the file."""
+    assert why in refused(program)
+
+
+def test_frames_in_a_row_are_read():
+    parts = (b"}", b"X\x06\0\0\0labelsK\x01", b"s.")
+    assert unpickle.load(b"\x80\x04" + b"".join(map(framed, parts)), "here") == {"labels": 1}
+    assert unpickle.load(b"\x80\x04" + framed(b"}") + parts[1] + framed(b"s."), "here") == {"labels": 1}
+
+
+@pytest.mark.parametrize("text", [rb"\q", b"\\\x01", rb"\x4", rb"\400", rb"\X41"])
+def test_a_text_with_an_escape_that_is_none_is_refused_without_a_warning(text, recwarn):
+    assert "unknown escape" in refused(b"}S'a" + text + b"'\nI1\ns.") and not recwarn
+    began = time.perf_counter()
+    assert "unknown escape" in refused(b"}S'" + b"a" * 1_000_000 + b"\\q'\nI1\ns.")
+    assert time.perf_counter() - began < 1
+
+
+def test_escapes_as_python_2_writes_them_are_read():
+    text = repr(bytes(range(128)))[1:].encode()
+    assert unpickle.load(b"}S" + text + b"\nI1\ns.", "here") == {bytes(range(128)).decode("latin1"): 1}
+
+
 def test_the_opcodes_of_a_program_are_bounded(monkeypatch):
     monkeypatch.setattr(opcodes, "MOST", 1000)
     assert "more than 1000 opcodes" in refused(b"(" * 1001 + b".")
