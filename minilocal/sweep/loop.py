@@ -38,7 +38,7 @@ def drain(
     threads    of this process; 0 is every core
     bar        shows a progress bar for each run, on a terminal
     wait       goes on until no other process trains a cell either, and trains those that others leave
-    on_change  called after each cell
+    on_change  called after each cell, and with `wait` at the end too
 
     Raises: UserError where a folder cannot be written; Interrupted after a signal, when the run is saved and its claim
     given back.
@@ -55,6 +55,8 @@ def drain(
             raise Interrupted("", request.number)
         now = wait and _is_running(queue)
         if not (before or now):  # one that ran before may have been left since: then it is claimed next
+            if wait:
+                on_change()  # another process's last cell may have ended since the last look
             return
         if now:
             time.sleep(PAUSE)
