@@ -74,7 +74,7 @@ def seed_line(seed: int, size: int, at_first: list[dict[str, Any]]) -> str:
     share, bound = percent(killed / len(at_first)), percent(lower_bound(killed, len(at_first)))
     return (
         f"* Seed {seed}, {size} mutants: when it was first tried, the tests killed {killed} of {len(at_first)}, "
-        f"{share}; at least {bound} of all such mutants, at 95 % confidence.\n"
+        f"{share}; at least {bound} of mutants drawn so, at 95 % confidence.\n"
     )
 
 
