@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from minilocal import layers
 from minilocal.errors import UserError
 from minilocal.layers import (
     AdaptiveAveragePool,
@@ -135,3 +139,10 @@ def test_the_arrays_of_a_block_have_its_name(name, prefix):
     assert {n.rpartition(".")[0] for n in names} == {
         prefix + part for part in ("conv1", "bn1", "conv2", "bn2", "downsample.0", "downsample.1")
     }
+
+
+def test_layers_need_no_library_that_only_mypy_needs():
+    code = "import sys; sys.modules['typing_extensions'] = None; import minilocal.layers"
+    top = Path(layers.__file__).parents[2]
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=top)
+    assert done.returncode == 0, done.stderr

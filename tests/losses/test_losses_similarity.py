@@ -35,6 +35,14 @@ def test_the_error_is_the_slope(shape):
     assert np.isclose((dU * direction).sum(), slope(U, direction), rtol=1e-7, atol=1e-10)
 
 
+def test_the_error_of_a_vector_has_mean_0_however_far_from_0_the_vector_lies():
+    """(6): without it the round-off of s_b - mean s_b, 10⁴ times that of s_b's spread, is in dU. Sums of F numbers."""
+    F, eps = 20, float(np.finfo("f4").eps)
+    U = ml.rng(0).standard_normal((5, F)).astype("f4") + np.float32(1e4)
+    dU = host(similarity(U, LABELS, 3)[1]).astype("f8")
+    assert (np.abs(dU.sum(axis=1)) <= F**2 * eps * np.abs(dU).max(axis=1)).all() and dU.any()
+
+
 def test_the_target_in_closed_form():
     """1 for two samples of a class and -1/(classes - 1) otherwise: what one-hot vectors themselves have, but for ε."""
     for classes in (2, 10):
