@@ -150,13 +150,19 @@ def test_a_pool_short_of_memory_keeps_the_blocks_that_a_recording_works_in(short
     graph_memory.release()
 
 
+def test_a_block_begins_where_its_memory_does():
+    graph_memory = GraphMemory(fake)
+    with graph_memory.recording():
+        assert graph_memory._allocate(512).offset == 0
+    graph_memory.release()
+
+
 def test_another_error_of_the_card_is_not_taken_for_a_lack_of_memory(monkeypatch):
     def fails(size):
         raise memory.CUDARuntimeError(700, "cudaErrorIllegalAddress: an illegal memory access was encountered")
 
     graph_memory = GraphMemory(fake)
     with graph_memory.recording():
-        assert graph_memory._allocate(512).offset == 0, "a block is used from its begin"
         monkeypatch.setattr(fake.cuda, "Memory", fails)
         with pytest.raises(memory.CUDARuntimeError, match="cudaErrorIllegalAddress"):
             graph_memory._allocate(512)

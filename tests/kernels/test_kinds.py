@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -156,15 +157,22 @@ def test_numbas_kernels_are_imported_when_they_are_asked_for(installed, monkeypa
     assert imported == ["numba", "minilocal.kernels.numba"]
 
 
-@pytest.mark.parametrize("error", [ImportError("Numba needs NumPy 2.4 or less.\nGot NumPy 2.9."), OSError("no LLVM")])
-def test_numba_that_cannot_be_imported_is_refused_and_the_kind_stays(error, installed, monkeypatch):
+@pytest.mark.parametrize(
+    ("error", "met"),
+    [
+        (ImportError("Numba needs NumPy 2.4 or less.\nGot NumPy 2.9."), "ImportError: Numba needs NumPy 2.4 or less"),
+        (OSError("no LLVM"), "OSError: no LLVM"),
+    ],
+)
+def test_numba_that_cannot_be_imported_is_refused_and_the_kind_stays(error, met, installed, monkeypatch):
     def fails(name: str) -> None:
         raise error
 
     monkeypatch.setattr(kinds, "import_module", fails)
     ml.use_kernels("numpy")
-    line = rf"^kernels = 'numba' met .*{str(error).partition('.')[0]}.*: in the clone, pip install"
-    with pytest.raises(ml.UserError, match=line) as refused:
+    with pytest.raises(
+        ml.UserError, match=rf"^kernels = 'numba' met {re.escape(met)}: in the clone, pip install"
+    ) as refused:
         ml.use_kernels("numba")
     assert "\n" not in str(refused.value) and kernels() == "numpy"
 

@@ -166,10 +166,11 @@ def all_of(kind: str) -> list[LayerCase]:
     return [case for case in CASES if case.kind == kind]
 
 
-def test_a_rate_of_0_keeps_nothing():
-    x = np.ones((2, 3), "f4")
-    y, cache = Dropout(0, name="d").forward(x, PassContext())
-    assert y is x and cache is None and Dropout(0, name="d").backward(x, cache) == (x, {})
+def test_dropout_at_rate_0_is_the_identity_and_keeps_nothing():
+    layer, x = Dropout(0, name="d"), np.ones((2, 3), "f4")
+    y, cache = layer.forward(x, PassContext())
+    dx, grads = layer.backward(x, cache)
+    assert y is x and cache is None and dx is x and grads == {}
 
 
 @pytest.mark.parametrize("case", all_of("Dropout")[:2], ids=str)

@@ -50,9 +50,6 @@ def test_bad_arguments(arguments, why):
 
 @pytest.mark.parametrize("shape", [(7,), (1, 4, 3), (4, 1, 3), (4, 4, 3, 1)])
 def test_a_map_that_cannot_be_cut_is_refused(shape):
-    with pytest.raises(ml.UserError, match="images \\(H, W, C\\) of at least 2 rows and columns"):
-        Patch(0, 0, 2).out_shape(shape)
-    with pytest.raises(ml.UserError, match=r"^Patch 'p' was given"):
-        Patch(0, 0, 2, name="p").out_shape(shape)
-    with pytest.raises(ml.UserError, match=r"^Patch was given"):
-        Patch(0, 0, 2).out_shape(shape)
+    for name, shown in (("", "Patch"), ("p", "Patch 'p'")):
+        with pytest.raises(ml.UserError, match=rf"^{shown} was .* images \(H, W, C\) of at least 2 rows and columns"):
+            Patch(0, 0, 2, name=name).out_shape(shape)

@@ -73,7 +73,7 @@ def test_at_other_widths_the_convolution_doubles_the_channels_up_to_the_widest_a
     assert first((16, 16, 384)) == (512, 2, (8, 8, 512)) and first((8, 8, 128)) == (128, 1, (8, 8, 128))
 
 
-def test_layers_without_arrays_are_named_in_their_place():
+def test_layers_have_the_numbers_of_the_equivalent_sequential():
     names = [layer.name for layer in auxiliary_network("1c2f", place((8, 8, 16))).layers]
     assert names == [f"aux.0.{i}" for i in (0, 1, 3, 4, 5, 6, 7)]
 

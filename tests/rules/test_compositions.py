@@ -184,7 +184,7 @@ class Sum(ml.boundaries.Boundary):
 
 
 @pytest.mark.parametrize("modules", [2, 3, 4, [1, 2, 1]], ids=str)
-def test_errors_that_are_passed_on_whole_give_the_sum_of_the_gradients_of_all_losses_above(modules):
+def test_errors_that_are_passed_on_whole_give_the_sum_of_the_gradients_of_its_own_loss_and_all_above(modules):
     """Interlocking of reach n has each of them alone: that of the loss n modules up."""
 
     def gradients(rule):

@@ -187,7 +187,7 @@ def test_gradients_leave_no_trace(rule):
 
 
 @pytest.mark.parametrize("context", SOURCES)
-def test_a_modules_input_is_kept_for_the_module_above_only_where_that_encodes_it(context):
+def test_units_are_marked_whose_input_the_module_above_encodes(context):
     firsts = [module.units[0] for module in learner(contsup(context=context)).modules[1:]]
     kept = [unit.is_encoded for unit in firsts if isinstance(unit, WithContext)]
     assert kept == ([False, False, False] if context == "image" else [True, True, False])

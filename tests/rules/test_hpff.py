@@ -163,7 +163,7 @@ def test_a_cascade_of_a_classifier_is_gll_and_interlocking_added():
     assert all(np.array_equal(a[name], gll[name]) for name in of_module(ours, 3))
 
 
-def test_where_no_error_crosses_both_heads_teach_their_module():
+def test_where_no_error_crosses_the_gradients_of_both_heads_add_up():
     """The gradients are linear in the two weights."""
 
     def of(own: float, cascade: float) -> Arrays:

@@ -7,22 +7,24 @@ import sys
 from typing import Any
 
 from tests.faults.measured import Figure, Measured
+from tests.faults.measured import rows as kept_rows
 from tests.faults.mutants.bound import lower_bound, percent
 from tests.faults.mutants.branches import report, rows
 from tests.faults.mutants.equivalent import change, equivalent
-from tests.faults.mutants.run import first_and_last, key
+from tests.faults.mutants.run import VERDICTS, first_and_last, key
 from tests.faults.mutants.sample import EACH, SEEDS, sample
 from tests.faults.mutants.table import OWN, ROOT, part_of
 
-TITLE = "Mutants: would the tests notice?"
+TITLE = "Mutants"
 ABOUT = """
 One place of the code is changed at a time, by cosmic-ray's operators: a sum becomes a difference, `<` becomes `<=`, a
-number grows by one, a condition is negated, a loop does not run, a decorator goes. The places are drawn by a seed, the
-same number in each part. A mutant meets the tests that run its line: first those of its own part, then others, of both
-the quickest up to a minute. It is killed where one of them fails or does not end. Mutants that compute the same are not
-counted; `tests/faults/mutants/equivalent.toml` gives the reason of each. Hypothesis draws the same examples each time.
-The table says what is killed by now: a test was written for each that survived. What the tests notice of mutants that
-nobody has looked at is said below it, for each seed.
+number grows by one, a condition is negated, a loop does not run, a decorator is removed. The places are drawn by a
+seed, the same number in each part of the package, large or small. Tests that run the changed line are run against each
+mutant, the quickest first: those of its own part for up to a minute, then those of other parts (wider). A mutant is
+killed where a test fails or does not end. Hypothesis draws the same examples each time.
+
+The table is after the fact: each survivor has got a test, or stands in the list of those that compute the same, bit for
+bit or up to round-off that no bound holds. The lines below it say what the tests killed before they were known.
 """
 MINUTES = 240
 
@@ -48,8 +50,8 @@ def measured() -> Measured:
     for seed, sampled in samples.items():
         at_first = [first[key(m)] for m in sampled if change(first[key(m)]) not in same]
         text += seed_line(seed, len(sampled), at_first)
-    seconds = [v["seconds"] for v in first.values()] + [v["seconds"] for k, v in last.items() if v is not first[k]]
-    text += f"* Their tests ran for {sum(seconds) / 3600:.1f} hours of one core.\n\n"
+    hours = sum(verdict["seconds"] for verdict in kept_rows(VERDICTS)) / 3600
+    text += f"* All trials took {hours:.1f} hours of one core.\n\n"
     return Measured(figures, failures=survivors, text=text + same_line(mutants, last, same) + coverage())
 
 

@@ -97,7 +97,7 @@ def try_mutants(sample: list[Mutant], again: bool = False, minutes: float = inf)
     measure_tests(files)
     _covering = tests_of.covering(files)
     (_, last), same = first_and_last(), equivalent()
-    once_more = {k for k, v in last.items() if again and v["end"] == "survived" and change(v) not in same}
+    once_more = {k for k, v in last.items() if v["end"] == "survived" and change(v) not in same} if again else set()
     left = [m for m in sample if key(m) not in last or key(m) in once_more]
     _end = time.monotonic() + 60 * minutes
     print(f"{len(sample)} mutants, {len(left)} to try", flush=True)
