@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,16 +24,24 @@ from minilocal.layers import (
     Sequential,
 )
 from minilocal.objectives.augmented import depth_at, sampled, strides
+from minilocal.objectives.base import ClassifierLoss
 from minilocal.objectives.behind import macs_behind
 from tests.helpers.host import host
 
 NET = ml.nets.resnet(32, rng=ml.rng(0))
 
 
-def learner(depth: int, modules: object = None, net: ml.nets.Net = NET) -> ml.Learner:
+def learner(depth: int, modules: Any = None, net: ml.nets.Net = NET) -> ml.Learner:
     rule = ml.rules.auglocal(depth=depth)
     cut = f"auglocal:{depth}" if modules is None else modules
-    return ml.Learner(net, rule, cut, rng=ml.rng(0))  # type: ignore[arg-type]
+    return ml.Learner(net, rule, cut, rng=ml.rng(0))
+
+
+def auxiliary(ours: ml.Learner, module: int = 0) -> list[Layer]:
+    """The layers of a module's auxiliary network."""
+    objective = ours.modules[module].objective
+    assert isinstance(objective, ClassifierLoss)
+    return objective.network.layers
 
 
 @pytest.mark.parametrize(
@@ -88,9 +97,7 @@ def test_where_few_units_are_left_all_of_them_are_repeated():
 
 def test_batch_norm_stands_before_the_linear_layer_at_depth_1():
     def norms(module: int, depth: int) -> int:
-        objective = learner(depth).modules[module].objective
-        network = objective.network  # type: ignore[union-attr]
-        return sum(isinstance(layer, BatchNorm) for layer in network.layers[1:])
+        return sum(isinstance(layer, BatchNorm) for layer in auxiliary(learner(depth), module)[1:])
 
     assert norms(0, 1) == 1 and norms(0, 2) == 0
     assert norms(13, 2) == 0 and norms(12, 2) == 0  # round(1.5) is 2: at τ = 0.5 two stays two
@@ -98,15 +105,13 @@ def test_batch_norm_stands_before_the_linear_layer_at_depth_1():
 
 def test_the_layers_behind_its_blocks_are_named_as_if_batch_norm_always_stood_there():
     for depth, numbers in ((1, [0, 1, 2, 3, 4]), (2, [0, 1, 2, 3, 5])):
-        network = learner(depth).modules[0].objective.network  # type: ignore[union-attr]
-        assert [layer.name for layer in network.layers] == [f"aux.0.{n}" for n in numbers]
+        assert [layer.name for layer in auxiliary(learner(depth))] == [f"aux.0.{n}" for n in numbers]
 
 
 def test_its_blocks_are_of_the_kind_of_the_units():
     wide = ml.nets.get("wrn10-1", rng=ml.rng(0))
     for net, kind in ((NET, Residual), (wide, PreActivation)):
-        objective = learner(1, 3, net).modules[0].objective
-        assert isinstance(objective.network.layers[0], kind)  # type: ignore[union-attr]
+        assert isinstance(auxiliary(learner(1, 3, net))[0], kind)
 
 
 def test_a_block_of_a_network_without_shortcuts_is_a_convolution_batch_norm_and_relu():
@@ -118,7 +123,8 @@ def test_a_block_of_a_network_without_shortcuts_is_a_convolution_batch_norm_and_
     ]
     head = Sequential([GlobalAveragePool(), Flatten(), Linear(16, 10, initial, name="fc")])
     net = ml.nets.Net("own", units, head, 10, (8, 8, 3), initial)
-    block = learner(1, 3, net).modules[0].objective.network.layers[0]  # type: ignore[union-attr]
+    block = auxiliary(learner(1, 3, net))[0]
+    assert isinstance(block, Sequential)
     assert [type(layer) for layer in block.layers] == [Conv, BatchNormReLU]
     assert host(block.layers[0].parameters["aux.0.0.0.weight"]).shape == (3, 3, 8, 16)
     assert block.out_shape((8, 8, 8)) == (4, 4, 16), "half the map, as the width has doubled"
