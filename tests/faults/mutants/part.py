@@ -24,7 +24,7 @@ mutant, the quickest first: those of its own part for up to a minute, then those
 killed where a test fails or does not end. Hypothesis draws the same examples each time.
 
 The table is after the fact: each survivor has got a test, or stands in the list of those that compute the same, bit for
-bit or up to round-off that no bound holds. The lines below it say what the tests killed before they were known.
+bit. The lines below it say what the tests killed before they were known.
 """
 MINUTES = 240
 
